@@ -1,0 +1,64 @@
+//! What happened, told once to the one place that counts and reports.
+
+use super::{MappingId, Tally};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Something that happened in a run. One event a page or a batch, never one a key.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The run has an id: what follows belongs to it.
+    RunStarted {
+        /// The run's id.
+        run: String,
+        /// The names of the mappings, by [`MappingId`].
+        mappings: Arc<[String]>,
+        /// Whether the run goes on with an earlier one.
+        resumed: bool,
+    },
+    /// A phase began.
+    PhaseStarted {
+        /// Its number, from 1.
+        phase: u32,
+        /// The mappings that it loads.
+        mappings: Vec<MappingId>,
+        /// How many keys it will look at, where that is known (DBSIZE, or keys set aside).
+        expected: Option<u64>,
+    },
+    /// Keys were listed: `scanned` sightings, of which `matched` belong to this phase, by mapping.
+    Listed {
+        /// Sightings in this page that are booked now: those matched in this phase, and the unmatched in the last pass.
+        matched: Vec<(MappingId, u64)>,
+        /// All keys looked at, for the progress bar.
+        scanned: u64,
+    },
+    /// Values were read.
+    Read {
+        /// Bytes of keys and values.
+        bytes: u64,
+    },
+    /// Sightings got their outcome: a batch was committed, or the dry run judged it.
+    Settled {
+        /// The mapping.
+        mapping: MappingId,
+        /// What became of them; `matched` and `scanned` are left 0.
+        tally: Tally,
+        /// Bytes sent to PostgreSQL.
+        bytes: u64,
+    },
+    /// Bytes in flight between reading and COMMIT.
+    InFlight {
+        /// Now.
+        bytes: u64,
+    },
+    /// A phase ended.
+    PhaseEnded {
+        /// Its number, from 1.
+        phase: u32,
+    },
+    /// Something that a person should know and that does not end the run: a retry, a reconnection, a restarted scan.
+    Notice(String),
+}
+
+/// Where events go. Bounded: a slow terminal slows the run, it never fills the memory.
+pub type EventSender = mpsc::Sender<Event>;

@@ -1,0 +1,84 @@
+//! Why a key was not loaded: rejected (somebody must act) or skipped (nobody needs to).
+
+use super::RedisKey;
+use bytes::Bytes;
+use std::borrow::Cow;
+
+/// A stable code for the reason of a reject, such as `json_syntax` or `too_long`. Reports count by it.
+pub type Reason = Cow<'static, str>;
+
+/// One key that could not be loaded, with all that a person needs to see why and to try again.
+#[derive(Clone, Debug)]
+pub struct Reject {
+    /// The key.
+    pub key: RedisKey,
+    /// The reason's stable code.
+    pub reason: Reason,
+    /// A sentence for people: what was found and where. Never holds a secret; may quote a short piece of the value.
+    pub detail: String,
+    /// Where in the value it was found, as a JSON path such as `$.title`, if that is known.
+    pub path: Option<String>,
+    /// The target column, if one was concerned.
+    pub column: Option<String>,
+    /// PostgreSQL's SQLSTATE, if the server refused the row.
+    pub sqlstate: Option<String>,
+    /// The key's type in Redis.
+    pub redis_type: Cow<'static, str>,
+    /// The value as read; `None` where none was read.
+    pub value: Option<Bytes>,
+}
+
+impl Reject {
+    /// A reject of a string key, without path, column or SQLSTATE.
+    pub fn new(key: RedisKey, reason: impl Into<Reason>, detail: impl Into<String>, value: Option<Bytes>) -> Self {
+        Self {
+            key,
+            reason: reason.into(),
+            detail: detail.into(),
+            path: None,
+            column: None,
+            sqlstate: None,
+            redis_type: Cow::Borrowed("string"),
+            value,
+        }
+    }
+
+    /// States the place in the value.
+    #[must_use]
+    pub fn at(mut self, path: impl Into<String>) -> Self {
+        self.path = Some(path.into());
+        self
+    }
+
+    /// States the target column.
+    #[must_use]
+    pub fn column(mut self, column: impl Into<String>) -> Self {
+        self.column = Some(column.into());
+        self
+    }
+}
+
+/// Why a matched key was left alone on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SkipReason {
+    /// Listed by SCAN, not there any more when it was read.
+    Gone,
+    /// Its time of expiry had passed when it was loaded.
+    Expired,
+    /// The row in PostgreSQL was written or changed by somebody else.
+    ExistsNewer,
+    /// Excluded by `--limit` or `--keys` after it had been matched.
+    Excluded,
+}
+
+impl SkipReason {
+    /// The stable code that reports count by.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Expired => "expired",
+            Self::ExistsNewer => "exists_newer",
+            Self::Excluded => "excluded",
+        }
+    }
+}

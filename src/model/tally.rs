@@ -1,0 +1,140 @@
+//! The books of a run. The unit is a sighting: one key in one SCAN reply.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Counts by reason code.
+pub type Counts = BTreeMap<String, i64>;
+
+/// What became of the sightings of a run, a mapping or a batch.
+///
+/// `scanned = matched + unmatched`, and
+/// `matched = inserted + updated + unchanged + duplicates + Σ rejected + Σ skipped + would_load`.
+/// Signed, since a retry takes back a reject that an earlier batch booked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tally {
+    /// Sightings of any key.
+    pub scanned: i64,
+    /// Sightings that a mapping took.
+    pub matched: i64,
+    /// Sightings that no mapping took.
+    pub unmatched: i64,
+    /// New rows.
+    pub inserted: i64,
+    /// Rows that were this tool's and differed.
+    pub updated: i64,
+    /// Rows that were there already and equal.
+    pub unchanged: i64,
+    /// Sightings with nothing new: again in one batch, or the row is this run's already and equal.
+    pub duplicates: i64,
+    /// Rejects by reason.
+    pub rejected: Counts,
+    /// Skipped on purpose, by reason.
+    pub skipped: Counts,
+    /// Repairs that were asked for, by name. Beside the outcome, not one.
+    pub altered: Counts,
+    /// Dry run: what would have been loaded.
+    pub would_load: i64,
+}
+
+impl Tally {
+    /// Books one reject.
+    pub fn reject(&mut self, reason: &str) {
+        bump(&mut self.rejected, reason, 1);
+    }
+
+    /// Books `count` skipped sightings.
+    pub fn skip(&mut self, reason: &str, count: i64) {
+        bump(&mut self.skipped, reason, count);
+    }
+
+    /// Books one repair.
+    pub fn alter(&mut self, repair: &str) {
+        bump(&mut self.altered, repair, 1);
+    }
+
+    /// The number of rejects.
+    pub fn rejects(&self) -> i64 {
+        self.rejected.values().sum()
+    }
+
+    /// The number skipped.
+    pub fn skips(&self) -> i64 {
+        self.skipped.values().sum()
+    }
+
+    /// The sightings that have an outcome.
+    pub fn settled(&self) -> i64 {
+        self.inserted
+            + self.updated
+            + self.unchanged
+            + self.duplicates
+            + self.rejects()
+            + self.skips()
+            + self.would_load
+    }
+
+    /// Adds another tally to this one.
+    pub fn add(&mut self, other: &Self) {
+        self.scanned += other.scanned;
+        self.matched += other.matched;
+        self.unmatched += other.unmatched;
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.duplicates += other.duplicates;
+        self.would_load += other.would_load;
+        for (mine, theirs) in [
+            (&mut self.rejected, &other.rejected),
+            (&mut self.skipped, &other.skipped),
+            (&mut self.altered, &other.altered),
+        ] {
+            for (reason, count) in theirs {
+                bump(mine, reason, *count);
+            }
+        }
+    }
+
+    /// Whether the books balance.
+    pub fn balances(&self) -> bool {
+        self.scanned == self.matched + self.unmatched && self.matched == self.settled()
+    }
+}
+
+fn bump(counts: &mut Counts, reason: &str, by: i64) {
+    match counts.get_mut(reason) {
+        Some(count) => *count += by,
+        None => {
+            counts.insert(reason.to_owned(), by);
+        }
+    }
+    if counts.get(reason) == Some(&0) {
+        counts.remove(reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tally;
+
+    #[test]
+    fn a_sighting_without_an_outcome_unbalances_the_books() {
+        let mut tally = Tally { scanned: 4, matched: 3, unmatched: 1, inserted: 1, ..Tally::default() };
+        tally.reject("json_syntax");
+        assert!(!tally.balances());
+        tally.skip("gone", 1);
+        assert!(tally.balances());
+    }
+
+    #[test]
+    fn a_retry_takes_back_its_reject() {
+        let mut tally = Tally { scanned: 1, matched: 1, ..Tally::default() };
+        tally.reject("missing_parent");
+        let mut correction = Tally { inserted: 1, ..Tally::default() };
+        correction.rejected.insert("missing_parent".into(), -1);
+        tally.add(&correction);
+        assert!(tally.rejected.is_empty());
+        assert!(tally.balances());
+    }
+}
