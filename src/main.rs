@@ -1,1 +1,3 @@
+//! The redis2pg command.
+
 fn main() {}
