@@ -1,0 +1,19 @@
+//! The ledger in schema `redis2pg` of the target: runs, shards with their lease, batches (the journal), rejects,
+//! before-images and lineage without a column. Uses `model` and `postgres`.
+//!
+//! A load transaction only inserts here, so that writers never wait for each other; what is derived from the journal
+//! (watermark, totals) is derived by the coordinator, and again at resume.
+
+mod batches;
+mod read;
+mod rejects;
+mod runs;
+mod schema;
+mod shards;
+
+pub use batches::{Journal, is_committed, totals, write_journal};
+pub use read::{RejectEntry, RejectFilter, RunEntry, list_rejects, list_runs, show_reject, show_run};
+pub use rejects::{Pending, pending_page, reasons_of, record as record_rejects, resolve};
+pub use runs::{NewRun, Start, Started, finish, renew, start};
+pub use schema::{exists, migrate};
+pub use shards::{Checkpoint, Shard, ShardId, fence, load_all, open, save};

@@ -1,0 +1,171 @@
+//! Reading the ledger for people: `runs` and `rejects`.
+
+use crate::model::{RedisKey, Tally};
+use crate::postgres::query;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Error, Row};
+
+/// A run, as people see it.
+#[derive(Clone, Debug)]
+pub struct RunEntry {
+    /// Its id.
+    pub id: String,
+    /// `running`, `done`, `stopped`, `failed` or `abandoned`.
+    pub state: String,
+    /// Source identity.
+    pub source: String,
+    /// Version of the tool.
+    pub version: String,
+    /// When it first started, RFC 3339 in UTC.
+    pub started_at: String,
+    /// When it ended.
+    pub finished_at: Option<String>,
+    /// The exit code.
+    pub exit_code: Option<i32>,
+    /// Why it ended, where it failed.
+    pub error: Option<String>,
+    /// The totals at its end.
+    pub tally: Tally,
+    /// The settings, as JSON text.
+    pub settings: String,
+}
+
+const RUN: &str = "SELECT id::text, state, source, version, settings::text AS settings, tally::text AS tally, exit_code, \
+    error, to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS started_at, \
+    to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS finished_at FROM redis2pg.runs";
+
+/// The runs, latest first.
+///
+/// # Errors
+/// The server's.
+pub async fn list_runs(connection: &mut PgConnection, limit: i64) -> Result<Vec<RunEntry>, Error> {
+    let text = format!("{RUN} AS r ORDER BY r.started_at DESC LIMIT $1");
+    query(text).bind(limit).fetch_all(connection).await?.iter().map(run_entry).collect()
+}
+
+/// The run whose id begins with `id`; the latest where `id` is `None`.
+///
+/// # Errors
+/// The server's.
+pub async fn show_run(connection: &mut PgConnection, id: Option<&str>) -> Result<Option<RunEntry>, Error> {
+    let text = format!("{RUN} AS r WHERE starts_with(id::text, $1) ORDER BY r.started_at DESC LIMIT 1");
+    query(text).bind(id.unwrap_or_default()).fetch_optional(connection).await?.as_ref().map(run_entry).transpose()
+}
+
+fn run_entry(row: &PgRow) -> Result<RunEntry, Error> {
+    let tally: String = row.try_get("tally")?;
+    Ok(RunEntry {
+        id: row.try_get("id")?,
+        state: row.try_get("state")?,
+        source: row.try_get("source")?,
+        version: row.try_get("version")?,
+        started_at: row.try_get("started_at")?,
+        finished_at: row.try_get("finished_at")?,
+        exit_code: row.try_get("exit_code")?,
+        error: row.try_get("error")?,
+        tally: serde_json::from_str(&tally).unwrap_or_default(),
+        settings: row.try_get("settings")?,
+    })
+}
+
+/// Which rejects to list.
+#[derive(Clone, Debug, Default)]
+pub struct RejectFilter {
+    /// The run, or the beginning of its id; `None` for the latest.
+    pub run: Option<String>,
+    /// One mapping only.
+    pub mapping: Option<String>,
+    /// One reason only.
+    pub reason: Option<String>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// A reject, as people see it.
+#[derive(Clone, Debug)]
+pub struct RejectEntry {
+    /// Its number in the ledger.
+    pub id: i64,
+    /// The run.
+    pub run: String,
+    /// The phase.
+    pub phase: i32,
+    /// The mapping.
+    pub mapping: String,
+    /// The target table.
+    pub table: String,
+    /// The key.
+    pub key: RedisKey,
+    /// The key's type in Redis.
+    pub redis_type: String,
+    /// The reason's code.
+    pub reason: String,
+    /// A sentence for people.
+    pub detail: String,
+    /// The place in the value.
+    pub path: Option<String>,
+    /// The target column.
+    pub column: Option<String>,
+    /// PostgreSQL's SQLSTATE.
+    pub sqlstate: Option<String>,
+    /// The value, where it was kept.
+    pub value: Option<Vec<u8>>,
+    /// The value's size in bytes.
+    pub value_size: Option<i64>,
+    /// The value's BLAKE3 hash.
+    pub value_hash: Option<String>,
+}
+
+const REJECT: &str = "SELECT id, run_id::text AS run, phase, mapping, table_name, key, redis_type, reason, detail, path, \
+    column_name, sqlstate, value, value_size, value_hash FROM redis2pg.rejects";
+
+/// Rejects in order of writing.
+///
+/// # Errors
+/// The server's.
+pub async fn list_rejects(connection: &mut PgConnection, filter: &RejectFilter) -> Result<Vec<RejectEntry>, Error> {
+    let text = format!(
+        "{REJECT} WHERE run_id = (SELECT r.id FROM redis2pg.runs r WHERE starts_with(r.id::text, $1) \
+         ORDER BY r.started_at DESC LIMIT 1) AND ($2::text IS NULL OR mapping = $2) \
+         AND ($3::text IS NULL OR reason = $3) ORDER BY redis2pg.rejects.id LIMIT $4"
+    );
+    query(text)
+        .bind(filter.run.as_deref().unwrap_or_default())
+        .bind(filter.mapping.as_deref())
+        .bind(filter.reason.as_deref())
+        .bind(filter.limit)
+        .fetch_all(connection)
+        .await?
+        .iter()
+        .map(reject_entry)
+        .collect()
+}
+
+/// One reject by its number.
+///
+/// # Errors
+/// The server's.
+pub async fn show_reject(connection: &mut PgConnection, id: i64) -> Result<Option<RejectEntry>, Error> {
+    let row = query(format!("{REJECT} WHERE id = $1")).bind(id).fetch_optional(connection).await?;
+    row.as_ref().map(reject_entry).transpose()
+}
+
+fn reject_entry(row: &PgRow) -> Result<RejectEntry, Error> {
+    Ok(RejectEntry {
+        id: row.try_get("id")?,
+        run: row.try_get("run")?,
+        phase: row.try_get("phase")?,
+        mapping: row.try_get("mapping")?,
+        table: row.try_get("table_name")?,
+        key: RedisKey::new(row.try_get::<Vec<u8>, _>("key")?),
+        redis_type: row.try_get("redis_type")?,
+        reason: row.try_get("reason")?,
+        detail: row.try_get("detail")?,
+        path: row.try_get("path")?,
+        column: row.try_get("column_name")?,
+        sqlstate: row.try_get("sqlstate")?,
+        value: row.try_get("value")?,
+        value_size: row.try_get("value_size")?,
+        value_hash: row.try_get("value_hash")?,
+    })
+}

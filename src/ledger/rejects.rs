@@ -1,0 +1,187 @@
+//! Rejects: every key that was not loaded, with what is needed to see why and to load it later.
+
+use super::shards::ShardId;
+use crate::model::{RedisKey, Reject, TableName};
+use crate::postgres::query;
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Error, Row};
+
+/// A reject that the run itself will try again, once more parents are there.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// Its place in the order of writing.
+    pub id: i64,
+    /// The key.
+    pub key: RedisKey,
+}
+
+/// Writes rejects inside the caller's transaction. A key that was rejected before in this run is written over.
+///
+/// Values above `value_cap` bytes are kept as size and hash only.
+///
+/// # Errors
+/// The server's.
+pub async fn record(
+    connection: &mut PgConnection,
+    shard: ShardId,
+    (mapping, table): (&str, &TableName),
+    rejects: &[(&Reject, bool)],
+    value_cap: usize,
+) -> Result<(), Error> {
+    // A statement with some hundred rejects at a time keeps its parameters small.
+    for chunk in rejects.chunks(500) {
+        let mut columns = Columns::default();
+        // One statement must not meet a key twice: the last wins.
+        let mut seen = std::collections::HashSet::new();
+        for (reject, pending) in chunk.iter().rev() {
+            if seen.insert(&reject.key) {
+                columns.push(reject, *pending, value_cap);
+            }
+        }
+        columns.insert(connection, shard, mapping, table).await?;
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Columns {
+    key: Vec<Vec<u8>>,
+    redis_type: Vec<String>,
+    reason: Vec<String>,
+    detail: Vec<String>,
+    path: Vec<Option<String>>,
+    column: Vec<Option<String>>,
+    sqlstate: Vec<Option<String>>,
+    value: Vec<Option<Vec<u8>>>,
+    size: Vec<Option<i64>>,
+    hash: Vec<Option<String>>,
+    state: Vec<String>,
+}
+
+impl Columns {
+    fn push(&mut self, reject: &Reject, pending: bool, value_cap: usize) {
+        self.key.push(reject.key.as_bytes().to_vec());
+        self.redis_type.push(reject.redis_type.to_string());
+        self.reason.push(reject.reason.to_string());
+        // PostgreSQL's text cannot hold a NUL.
+        self.detail.push(reject.detail.replace('\0', "\u{fffd}"));
+        self.path.push(reject.path.as_ref().map(|path| path.replace('\0', "\u{fffd}")));
+        self.column.push(reject.column.clone());
+        self.sqlstate.push(reject.sqlstate.clone());
+        let value = reject.value.as_ref();
+        self.value.push(value.filter(|value| value.len() <= value_cap).map(|value| value.to_vec()));
+        self.size.push(value.map(|value| value.len().try_into().unwrap_or(i64::MAX)));
+        self.hash.push(value.map(|value| blake3::hash(value).to_hex().to_string()));
+        self.state.push(if pending { "pending" } else { "open" }.to_owned());
+    }
+
+    async fn insert(
+        &self,
+        connection: &mut PgConnection,
+        shard: ShardId,
+        mapping: &str,
+        table: &TableName,
+    ) -> Result<(), Error> {
+        query(
+            "INSERT INTO redis2pg.rejects (run_id, phase, mapping, table_name, key, redis_type, reason, detail, path, \
+             column_name, sqlstate, value, value_size, value_hash, state) \
+             SELECT $1::text::uuid, $2, $3, $4, u.* FROM unnest($5::bytea[], $6::text[], $7::text[], $8::text[], \
+             $9::text[], $10::text[], $11::text[], $12::bytea[], $13::bigint[], $14::text[], $15::text[]) u \
+             ON CONFLICT (run_id, mapping, key) DO UPDATE SET redis_type = excluded.redis_type, \
+             reason = excluded.reason, detail = excluded.detail, path = excluded.path, \
+             column_name = excluded.column_name, sqlstate = excluded.sqlstate, value = excluded.value, \
+             value_size = excluded.value_size, value_hash = excluded.value_hash, state = excluded.state",
+        )
+        .bind(shard.run.to_string())
+        .bind(shard.phase.cast_signed())
+        .bind(mapping)
+        .bind(table.to_string())
+        .bind(&self.key)
+        .bind(&self.redis_type)
+        .bind(&self.reason)
+        .bind(&self.detail)
+        .bind(&self.path)
+        .bind(&self.column)
+        .bind(&self.sqlstate)
+        .bind(&self.value)
+        .bind(&self.size)
+        .bind(&self.hash)
+        .bind(&self.state)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Removes the rejects of keys that were loaded after all, inside the caller's transaction.
+///
+/// # Errors
+/// The server's.
+pub async fn resolve(
+    connection: &mut PgConnection,
+    shard: ShardId,
+    mapping: &str,
+    keys: &[&RedisKey],
+) -> Result<(), Error> {
+    let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
+    query("DELETE FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND mapping = $2 AND key = ANY ($3)")
+        .bind(shard.run.to_string())
+        .bind(mapping)
+        .bind(keys)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The next pending rejects of a phase and mapping after `after`, in order of writing.
+///
+/// # Errors
+/// The server's.
+pub async fn pending_page(
+    connection: &mut PgConnection,
+    shard: ShardId,
+    mapping: &str,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Pending>, Error> {
+    let mut transaction = connection.begin().await?;
+    let rows = query(
+        "SELECT id, key FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND phase = $2 AND mapping = $3 \
+         AND state = 'pending' AND id > $4 ORDER BY id LIMIT $5",
+    )
+    .bind(shard.run.to_string())
+    .bind(shard.phase.cast_signed())
+    .bind(mapping)
+    .bind(after)
+    .bind(limit)
+    .fetch_all(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    rows.iter()
+        .map(|row| Ok(Pending { id: row.try_get("id")?, key: RedisKey::new(row.try_get::<Vec<u8>, _>("key")?) }))
+        .collect()
+}
+
+/// The reasons for which these keys of a mapping were rejected in this run.
+///
+/// # Errors
+/// The server's.
+pub async fn reasons_of(
+    connection: &mut PgConnection,
+    shard: ShardId,
+    mapping: &str,
+    keys: &[RedisKey],
+) -> Result<Vec<(RedisKey, String)>, Error> {
+    let keys: Vec<&[u8]> = keys.iter().map(RedisKey::as_bytes).collect();
+    let mut transaction = connection.begin().await?;
+    let rows = query(
+        "SELECT key, reason FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND mapping = $2 AND key = ANY ($3)",
+    )
+    .bind(shard.run.to_string())
+    .bind(mapping)
+    .bind(keys)
+    .fetch_all(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    rows.iter().map(|row| Ok((RedisKey::new(row.try_get::<Vec<u8>, _>("key")?), row.try_get("reason")?))).collect()
+}

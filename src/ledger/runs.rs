@@ -1,0 +1,247 @@
+//! Runs: who may load a mapping now, and which run a resume goes on with.
+
+use super::schema::LOCK;
+use crate::postgres::query;
+use serde_json::value::RawValue;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Connection, Error, Row};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// What a run is, for the ledger. Holds no secret.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// Its id, unless it goes on with an earlier one.
+    pub id: Uuid,
+    /// A token of this process.
+    pub lease: Uuid,
+    /// How long the lease lasts without being renewed.
+    pub lease_time: Duration,
+    /// Source identity: host, port, database.
+    pub source: String,
+    /// Hash of the mappings.
+    pub mapping_hash: String,
+    /// The hash of each mapping by name, so that a refusal can say which differs.
+    pub mappings: BTreeMap<String, String>,
+    /// The settings as JSON, without secrets.
+    pub settings: String,
+    /// Version of the tool.
+    pub version: String,
+}
+
+/// What starting a run came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// It may go.
+    Started(Started),
+    /// Another process is at it.
+    Busy {
+        /// That run.
+        run: Uuid,
+        /// When its lease ends unless it is renewed.
+        expires_in: Duration,
+    },
+    /// Asked to resume, and the only unfinished run has other mappings.
+    OtherMapping {
+        /// That run.
+        run: Uuid,
+        /// The mappings that differ, were added or are gone.
+        differing: Vec<String>,
+    },
+}
+
+/// A run that may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Its id.
+    pub run: Uuid,
+    /// Whether it goes on with an earlier one.
+    pub resumed: bool,
+}
+
+/// Claims the right to load. With `resume`, goes on with the last run of the same source and mappings, where that one
+/// did not end; without, such a run is marked abandoned.
+///
+/// # Errors
+/// The server's.
+pub async fn start(connection: &mut PgConnection, new: &NewRun, resume: bool) -> Result<Start, Error> {
+    let mut transaction = connection.begin().await?;
+    query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
+    if let Some(busy) = busy(&mut transaction, new).await? {
+        return Ok(busy);
+    }
+    let start = match if resume { resumable(&mut transaction, new).await? } else { Resumable::Nothing } {
+        Resumable::Run(run) => Start::Started(take_over(&mut transaction, new, run).await?),
+        Resumable::Other { run, differing } => return Ok(Start::OtherMapping { run, differing }),
+        Resumable::Nothing => Start::Started(insert(&mut transaction, new).await?),
+    };
+    transaction.commit().await?;
+    Ok(start)
+}
+
+async fn busy(connection: &mut PgConnection, new: &NewRun) -> Result<Option<Start>, Error> {
+    let row = query(
+        "SELECT id::text, extract(epoch FROM lease_expires_at - clock_timestamp())::float8 AS left_s \
+         FROM redis2pg.runs WHERE mapping_hash = $1 AND state = 'running' AND lease_expires_at > clock_timestamp()",
+    )
+    .bind(&new.mapping_hash)
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| {
+        let left: f64 = row.try_get("left_s")?;
+        Ok(Start::Busy { run: run_id(&row)?, expires_in: Duration::from_secs_f64(left.clamp(0.0, 86_400.0)) })
+    })
+    .transpose()
+}
+
+enum Resumable {
+    Nothing,
+    Run(Uuid),
+    Other { run: Uuid, differing: Vec<String> },
+}
+
+async fn resumable(connection: &mut PgConnection, new: &NewRun) -> Result<Resumable, Error> {
+    let last = query(
+        "SELECT id::text, state FROM redis2pg.runs WHERE source = $1 AND mapping_hash = $2 \
+         ORDER BY started_at DESC LIMIT 1",
+    )
+    .bind(&new.source)
+    .bind(&new.mapping_hash)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(row) = last {
+        let state: String = row.try_get("state")?;
+        return Ok(if state == "done" { Resumable::Nothing } else { Resumable::Run(run_id(&row)?) });
+    }
+    let other = query(
+        "SELECT id::text, mappings::text AS mappings FROM redis2pg.runs WHERE source = $1 AND state <> 'done' \
+         ORDER BY started_at DESC LIMIT 1",
+    )
+    .bind(&new.source)
+    .fetch_optional(connection)
+    .await?;
+    other.map_or(Ok(Resumable::Nothing), |row| {
+        let theirs: String = row.try_get("mappings")?;
+        let theirs: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&theirs).unwrap_or_default();
+        Ok(Resumable::Other { run: run_id(&row)?, differing: differing(&new.mappings, &theirs) })
+    })
+}
+
+fn differing(ours: &BTreeMap<String, String>, theirs: &BTreeMap<String, Box<RawValue>>) -> Vec<String> {
+    let mut names = Vec::new();
+    for (name, hash) in ours {
+        match theirs.get(name) {
+            None => names.push(format!("{name} (new)")),
+            Some(other) if other.get().trim_matches('"') != hash => names.push(format!("{name} (changed)")),
+            Some(_) => {}
+        }
+    }
+    names.extend(theirs.keys().filter(|name| !ours.contains_key(*name)).map(|name| format!("{name} (gone)")));
+    names
+}
+
+async fn take_over(connection: &mut PgConnection, new: &NewRun, run: Uuid) -> Result<Started, Error> {
+    // Waits for the transactions of the former holder, which hold FOR KEY SHARE on their shard, and locks out its later
+    // ones.
+    query("UPDATE redis2pg.shards SET lease = $2::text::uuid WHERE run_id = $1::text::uuid")
+        .bind(run.to_string())
+        .bind(new.lease.to_string())
+        .execute(&mut *connection)
+        .await?;
+    query(
+        "UPDATE redis2pg.runs SET state = 'running', lease = $2::text::uuid, finished_at = NULL, exit_code = NULL, \
+         error = NULL, lease_expires_at = clock_timestamp() + make_interval(secs => $3), settings = $4::text::jsonb, \
+         version = $5 WHERE id = $1::text::uuid",
+    )
+    .bind(run.to_string())
+    .bind(new.lease.to_string())
+    .bind(new.lease_time.as_secs_f64())
+    .bind(&new.settings)
+    .bind(&new.version)
+    .execute(connection)
+    .await?;
+    Ok(Started { run, resumed: true })
+}
+
+async fn insert(connection: &mut PgConnection, new: &NewRun) -> Result<Started, Error> {
+    query(
+        "UPDATE redis2pg.shards s SET lease = gen_random_uuid() FROM redis2pg.runs r \
+         WHERE r.id = s.run_id AND r.mapping_hash = $1 AND r.state = 'running'",
+    )
+    .bind(&new.mapping_hash)
+    .execute(&mut *connection)
+    .await?;
+    query("UPDATE redis2pg.runs SET state = 'abandoned' WHERE mapping_hash = $1 AND state = 'running'")
+        .bind(&new.mapping_hash)
+        .execute(&mut *connection)
+        .await?;
+    query(
+        "INSERT INTO redis2pg.runs (id, state, source, mapping_hash, mappings, settings, version, lease, lease_expires_at) \
+         VALUES ($1::text::uuid, 'running', $2, $3, $4::text::jsonb, $5::text::jsonb, $6, $7::text::uuid, \
+                 clock_timestamp() + make_interval(secs => $8)) \
+        ",
+    )
+    .bind(new.id.to_string())
+    .bind(&new.source)
+    .bind(&new.mapping_hash)
+    .bind(serde_json::to_string(&new.mappings).unwrap_or_else(|_| "{}".to_owned()))
+    .bind(&new.settings)
+    .bind(&new.version)
+    .bind(new.lease.to_string())
+    .bind(new.lease_time.as_secs_f64())
+    .execute(connection)
+    .await?;
+    Ok(Started { run: new.id, resumed: false })
+}
+
+/// Renews the lease. `false`: it is not ours any more, somebody took the run over.
+///
+/// # Errors
+/// The server's.
+pub async fn renew(connection: &mut PgConnection, run: Uuid, lease: Uuid, time: Duration) -> Result<bool, Error> {
+    let mut transaction = connection.begin().await?;
+    let done = query(
+        "UPDATE redis2pg.runs SET lease_expires_at = clock_timestamp() + make_interval(secs => $3) \
+         WHERE id = $1::text::uuid AND lease = $2::text::uuid AND state = 'running'",
+    )
+    .bind(run.to_string())
+    .bind(lease.to_string())
+    .bind(time.as_secs_f64())
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Writes how a run ended and gives the lease back. Does nothing where the lease is not ours any more.
+///
+/// # Errors
+/// The server's.
+pub async fn finish(
+    connection: &mut PgConnection,
+    (run, lease): (Uuid, Uuid),
+    (state, exit_code): (&str, u8),
+    error: Option<&str>,
+    tally: &str,
+) -> Result<(), Error> {
+    let mut transaction = connection.begin().await?;
+    query(
+        "UPDATE redis2pg.runs SET state = $3, exit_code = $4, error = $5, tally = $6::text::jsonb, finished_at = now(), \
+         lease_expires_at = now() WHERE id = $1::text::uuid AND lease = $2::text::uuid",
+    )
+    .bind(run.to_string())
+    .bind(lease.to_string())
+    .bind(state)
+    .bind(i32::from(exit_code))
+    .bind(error)
+    .bind(tally)
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await
+}
+
+fn run_id(row: &PgRow) -> Result<Uuid, Error> {
+    let text: String = row.try_get("id")?;
+    Uuid::parse_str(&text).map_err(|error| Error::Decode(error.into()))
+}

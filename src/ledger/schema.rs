@@ -1,0 +1,63 @@
+//! The ledger's own tables, made and upgraded by migrations.
+
+use crate::postgres::query;
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Error, Row, SqlSafeStr};
+
+/// Every migration, oldest first. One that was released is never edited.
+fn migrations() -> Vec<Migration> {
+    vec![Migration::new(
+        1,
+        "ledger".into(),
+        MigrationType::Simple,
+        include_str!("../../migrations/ledger/0001_ledger.sql").into_sql_str(),
+        false,
+    )]
+}
+
+/// Held while the ledger is migrated and while a run claims its lease; any constant will do.
+pub(super) const LOCK: i64 = 0x7265_6469_7332_7067;
+
+/// Brings the ledger up to date. Everything happens in one transaction; where nothing is to be done nothing is
+/// written, so that a role without CREATE can use a ledger that somebody else made.
+///
+/// # Errors
+/// The server's, a missing right to create the schema among them.
+pub async fn migrate(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    let mut transaction = connection.begin().await?;
+    query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
+    let migrations = migrations();
+    if !is_current(&mut transaction, migrations.len()).await? {
+        query("CREATE SCHEMA IF NOT EXISTS redis2pg").execute(&mut *transaction).await?;
+        let mut migrator = Migrator::with_migrations(migrations);
+        // Not the default `_sqlx_migrations` on the search_path: that may be the application's own.
+        migrator.dangerous_set_table_name("redis2pg._migrations");
+        // The migrator's lock belongs to a session, which a pooler does not keep; ours belongs to the transaction.
+        migrator.set_locking(false);
+        migrator.run(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Whether there is a ledger in this database.
+///
+/// # Errors
+/// The server's.
+pub async fn exists(connection: &mut PgConnection) -> Result<bool, Error> {
+    query("SELECT to_regclass('redis2pg.runs') IS NOT NULL").fetch_one(connection).await?.try_get(0)
+}
+
+async fn is_current(connection: &mut PgConnection, wanted: usize) -> Result<bool, Error> {
+    let known: bool = query("SELECT to_regclass('redis2pg._migrations') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await?
+        .try_get(0)?;
+    if !known {
+        return Ok(false);
+    }
+    let applied: i64 =
+        query("SELECT count(*) FROM redis2pg._migrations WHERE success").fetch_one(connection).await?.try_get(0)?;
+    Ok(usize::try_from(applied).is_ok_and(|applied| applied >= wanted))
+}

@@ -1,0 +1,157 @@
+//! Shards: how far the scan of one Redis primary got in one phase, and the lease that fences a worker which lost it.
+
+use crate::postgres::query;
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Error, Row};
+use uuid::Uuid;
+
+/// Which shard of which phase of which run, and by what right.
+#[derive(Clone, Copy, Debug)]
+pub struct ShardId {
+    /// The run.
+    pub run: Uuid,
+    /// The phase, from 1.
+    pub phase: u32,
+    /// The shard, from 0.
+    pub shard: u32,
+    /// The token of the process that may write.
+    pub lease: Uuid,
+}
+
+/// Where a scan goes on: every page below `watermark` is settled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Counts the scans of the shard: each restart begins a new one.
+    pub epoch: u32,
+    /// The `run_id` of the Redis server that `cursor` belongs to.
+    pub server_run_id: Option<String>,
+    /// The first page that is not settled.
+    pub watermark: u64,
+    /// The SCAN cursor that asks for that page.
+    pub cursor: String,
+    /// Keys that no mapping took in the pages below the watermark.
+    pub unmatched: u64,
+    /// Every page is settled.
+    pub scanned: bool,
+    /// The phase is done, its retries too.
+    pub complete: bool,
+}
+
+/// A shard as the ledger holds it.
+#[derive(Clone, Debug)]
+pub struct Shard {
+    /// The phase.
+    pub phase: u32,
+    /// Whether the phase scanned Redis, or was fed from keys set aside.
+    pub scans: bool,
+    /// How far it got.
+    pub checkpoint: Checkpoint,
+}
+
+/// Makes the shard's row where it is missing. `false`: the run is not ours any more.
+///
+/// # Errors
+/// The server's.
+pub async fn open(connection: &mut PgConnection, id: ShardId, scans: bool) -> Result<bool, Error> {
+    let mut transaction = connection.begin().await?;
+    query(
+        "INSERT INTO redis2pg.shards (run_id, phase, shard, lease, scans) \
+         SELECT r.id, $2, $3, r.lease, $5 FROM redis2pg.runs r \
+         WHERE r.id = $1::text::uuid AND r.lease = $4::text::uuid FOR UPDATE \
+         ON CONFLICT (run_id, phase, shard) DO UPDATE SET scans = excluded.scans \
+         WHERE redis2pg.shards.lease = excluded.lease",
+    )
+    .bind(id.run.to_string())
+    .bind(id.phase.cast_signed())
+    .bind(id.shard.cast_signed())
+    .bind(id.lease.to_string())
+    .bind(scans)
+    .execute(&mut *transaction)
+    .await?;
+    let held = fence(&mut transaction, id).await?;
+    transaction.commit().await?;
+    Ok(held)
+}
+
+/// Takes part in the shard's lease until the transaction ends. `false`: somebody else has it now.
+///
+/// # Errors
+/// The server's.
+pub async fn fence(connection: &mut PgConnection, id: ShardId) -> Result<bool, Error> {
+    let row = query(
+        "SELECT 1 FROM redis2pg.shards WHERE run_id = $1::text::uuid AND phase = $2 AND shard = $3 \
+         AND lease = $4::text::uuid FOR KEY SHARE",
+    )
+    .bind(id.run.to_string())
+    .bind(id.phase.cast_signed())
+    .bind(id.shard.cast_signed())
+    .bind(id.lease.to_string())
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Writes how far the shard got. Called with what is settled already: never ahead of the journal.
+///
+/// # Errors
+/// The server's.
+pub async fn save(connection: &mut PgConnection, id: ShardId, at: &Checkpoint) -> Result<bool, Error> {
+    let mut transaction = connection.begin().await?;
+    let state = if at.complete {
+        "complete"
+    } else if at.scanned {
+        "scanned"
+    } else {
+        "open"
+    };
+    let done = query(
+        "UPDATE redis2pg.shards SET epoch = $5, server_run_id = $6, watermark = $7, cursor = $8, unmatched = $9, \
+         state = $10 WHERE run_id = $1::text::uuid AND phase = $2 AND shard = $3 AND lease = $4::text::uuid",
+    )
+    .bind(id.run.to_string())
+    .bind(id.phase.cast_signed())
+    .bind(id.shard.cast_signed())
+    .bind(id.lease.to_string())
+    .bind(at.epoch.cast_signed())
+    .bind(at.server_run_id.as_deref())
+    .bind(at.watermark.cast_signed())
+    .bind(if at.cursor.is_empty() { "0" } else { &at.cursor })
+    .bind(at.unmatched.cast_signed())
+    .bind(state)
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The run's shards, by phase.
+///
+/// # Errors
+/// The server's.
+pub async fn load_all(connection: &mut PgConnection, run: Uuid) -> Result<Vec<Shard>, Error> {
+    query(
+        "SELECT phase, scans, epoch, server_run_id, watermark, cursor, unmatched, state FROM redis2pg.shards \
+         WHERE run_id = $1::text::uuid ORDER BY phase, shard",
+    )
+    .bind(run.to_string())
+    .fetch_all(connection)
+    .await?
+    .iter()
+    .map(|row| {
+        let state: String = row.try_get("state")?;
+        Ok(Shard {
+            phase: row.try_get::<i32, _>("phase")?.cast_unsigned(),
+            scans: row.try_get("scans")?,
+            checkpoint: Checkpoint {
+                epoch: row.try_get::<i32, _>("epoch")?.cast_unsigned(),
+                server_run_id: row.try_get("server_run_id")?,
+                watermark: row.try_get::<i64, _>("watermark")?.cast_unsigned(),
+                cursor: row.try_get("cursor")?,
+                unmatched: row.try_get::<i64, _>("unmatched")?.cast_unsigned(),
+                scanned: state != "open",
+                complete: state == "complete",
+            },
+        })
+    })
+    .collect()
+}

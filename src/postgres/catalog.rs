@@ -1,0 +1,188 @@
+//! The target tables as the catalog describes them. Read before the first row: a binary field of the right width and
+//! the wrong type is stored as garbage without an error.
+
+use super::sql::query;
+use crate::model::{Column, ColumnType, Table, TableName};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Error, Row};
+
+/// What the load must know of a table beside its columns.
+#[derive(Clone, Debug)]
+pub struct TableFacts {
+    /// Name and columns.
+    pub table: Table,
+    /// Whether a usable unique index (whole, immediate, on plain columns) is on exactly the key columns asked for.
+    pub key_is_unique: bool,
+    /// Whether row-level security applies to us: COPY into the table is then refused by the server.
+    pub row_security: bool,
+    /// What the role may do.
+    pub privileges: Privileges,
+    /// Columns with a foreign key that is checked at once, each with the table it refers to.
+    pub foreign_keys: Vec<(String, TableName)>,
+}
+
+/// What the role may do with a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Privileges {
+    /// SELECT
+    pub select: bool,
+    /// INSERT
+    pub insert: bool,
+    /// UPDATE
+    pub update: bool,
+}
+
+/// Reads a table; `None` where there is none of that name.
+///
+/// # Errors
+/// The server's.
+pub async fn read_table(
+    connection: &mut PgConnection,
+    name: &TableName,
+    key: &[String],
+) -> Result<Option<TableFacts>, Error> {
+    let Some(head) = query(
+        "SELECT c.oid::bigint AS oid, has_table_privilege(c.oid, 'SELECT') AS may_select, \
+         has_table_privilege(c.oid, 'INSERT') AS may_insert, has_table_privilege(c.oid, 'UPDATE') AS may_update, \
+         pg_catalog.row_security_active(c.oid) AS row_security \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'f', 'v')",
+    )
+    .bind(&name.schema)
+    .bind(&name.table)
+    .fetch_optional(&mut *connection)
+    .await?
+    else {
+        return Ok(None);
+    };
+    let oid: i64 = head.try_get("oid")?;
+    Ok(Some(TableFacts {
+        table: Table { name: name.clone(), columns: read_columns(connection, oid).await? },
+        key_is_unique: read_key(connection, oid, key).await?,
+        row_security: head.try_get("row_security")?,
+        privileges: Privileges {
+            select: head.try_get("may_select")?,
+            insert: head.try_get("may_insert")?,
+            update: head.try_get("may_update")?,
+        },
+        foreign_keys: read_foreign_keys(connection, oid).await?,
+    }))
+}
+
+/// Whether the table has no row that we can see.
+///
+/// # Errors
+/// The server's.
+pub async fn table_is_empty(connection: &mut PgConnection, table: &str) -> Result<bool, Error> {
+    query(format!("SELECT NOT EXISTS (SELECT 1 FROM {table})")).fetch_one(connection).await?.try_get(0)
+}
+
+async fn read_columns(connection: &mut PgConnection, oid: i64) -> Result<Vec<Column>, Error> {
+    // A domain is followed down to its base type; its own NOT NULL and typmod count.
+    query(
+        "WITH RECURSIVE base AS ( \
+           SELECT a.attnum, t.oid, t.typname, t.typtype, t.typbasetype, n.nspname, \
+                  CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS typmod, \
+                  (t.typtype = 'd' AND t.typnotnull) AS domain_not_null \
+           FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+           JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+           WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped \
+           UNION ALL \
+           SELECT b.attnum, t.oid, t.typname, t.typtype, t.typbasetype, n.nspname, \
+                  CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE b.typmod END, \
+                  b.domain_not_null OR (t.typtype = 'd' AND t.typnotnull) \
+           FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.typbasetype \
+           JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE b.typtype = 'd') \
+         SELECT a.attname::text AS name, b.nspname::text AS type_schema, b.typname::text AS type_name, \
+                b.typtype::text AS kind, b.typmod, a.attnotnull OR b.domain_not_null AS not_null, \
+                a.atthasdef OR a.attidentity <> '' AS has_default, \
+                a.attgenerated <> '' OR a.attidentity = 'a' AS is_generated, \
+                ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = b.oid \
+                      ORDER BY e.enumsortorder) AS labels \
+         FROM base b JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::oid AND a.attnum = b.attnum \
+         WHERE b.typtype <> 'd' ORDER BY a.attnum",
+    )
+    .bind(oid)
+    .fetch_all(connection)
+    .await?
+    .iter()
+    .map(column)
+    .collect()
+}
+
+fn column(row: &PgRow) -> Result<Column, Error> {
+    let schema: String = row.try_get("type_schema")?;
+    let name: String = row.try_get("type_name")?;
+    let kind: String = row.try_get("kind")?;
+    let typmod: i32 = row.try_get("typmod")?;
+    let column_type = if kind == "e" {
+        ColumnType::Enum(row.try_get("labels")?)
+    } else if schema == "pg_catalog" {
+        builtin(&name, typmod)
+    } else {
+        ColumnType::Unsupported(format!("{schema}.{name}"))
+    };
+    Ok(Column {
+        name: row.try_get("name")?,
+        column_type,
+        not_null: row.try_get("not_null")?,
+        has_default: row.try_get("has_default")?,
+        generated: row.try_get("is_generated")?,
+    })
+}
+
+fn builtin(name: &str, typmod: i32) -> ColumnType {
+    match name {
+        "bool" => ColumnType::Bool,
+        "int2" => ColumnType::Int2,
+        "int4" => ColumnType::Int4,
+        "int8" => ColumnType::Int8,
+        "float4" => ColumnType::Float4,
+        "float8" => ColumnType::Float8,
+        "text" => ColumnType::Text,
+        // The typmod of varchar(n) is n + 4, the size of the length word.
+        "varchar" => match u32::try_from(typmod - 4) {
+            Ok(limit) => ColumnType::Varchar(limit),
+            Err(_) => ColumnType::Text,
+        },
+        "uuid" => ColumnType::Uuid,
+        "json" => ColumnType::Json,
+        "jsonb" => ColumnType::Jsonb,
+        // timestamptz(n) with n < 6 would round: the value read back would not be the value sent.
+        "timestamptz" if typmod < 0 || typmod == 6 => ColumnType::Timestamptz,
+        "bytea" => ColumnType::Bytea,
+        _ => ColumnType::Unsupported(if typmod < 0 { name.to_owned() } else { format!("{name} (typmod {typmod})") }),
+    }
+}
+
+async fn read_key(connection: &mut PgConnection, oid: i64, key: &[String]) -> Result<bool, Error> {
+    query(
+        "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = $1::oid AND i.indisunique \
+         AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL \
+         AND (SELECT array_agg(a.attname::text ORDER BY a.attname::text) FROM pg_catalog.pg_attribute a \
+              WHERE a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])) \
+             = (SELECT array_agg(k ORDER BY k) FROM unnest($2::text[]) k))",
+    )
+    .bind(oid)
+    .bind(key)
+    .fetch_one(connection)
+    .await?
+    .try_get(0)
+}
+
+async fn read_foreign_keys(connection: &mut PgConnection, oid: i64) -> Result<Vec<(String, TableName)>, Error> {
+    query(
+        "SELECT a.attname::text AS name, n.nspname::text AS schema, c.relname::text AS parent \
+         FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.confrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1] \
+         WHERE k.conrelid = $1::oid AND k.contype = 'f' AND k.convalidated AND NOT k.condeferrable \
+         AND array_length(k.conkey, 1) = 1",
+    )
+    .bind(oid)
+    .fetch_all(connection)
+    .await?
+    .iter()
+    .map(|row| Ok((row.try_get("name")?, TableName { schema: row.try_get("schema")?, table: row.try_get("parent")? })))
+    .collect()
+}

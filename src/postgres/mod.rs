@@ -1,0 +1,16 @@
+//! PostgreSQL: connections, the catalog, SQL text, COPY, and what a server error means. Knows nothing of Redis.
+//!
+//! Uses `model`. Every statement that is sent runs inside an explicit transaction, so that all works through a pooler
+//! in transaction mode: no session settings, no named prepared statements, no session locks.
+
+mod catalog;
+mod connect;
+mod copy;
+mod sql;
+mod verdict;
+
+pub use catalog::{Privileges, TableFacts, read_table, table_is_empty};
+pub use connect::{Target, TargetOptions};
+pub use copy::{CopyBuffer, copy_rows};
+pub use sql::{ident, literal, query, table_ident};
+pub use verdict::{Verdict, error_line, failure, verdict};

@@ -1,0 +1,122 @@
+//! What a server error means for a load: whose fault it is and what to do. Sorted by SQLSTATE alone.
+//!
+//! Codes: PostgreSQL documentation, appendix "PostgreSQL Error Codes".
+
+use crate::model::{Exit, Failure, Side};
+use sqlx::Error;
+use sqlx::postgres::PgDatabaseError;
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// One row of the batch is at fault: find it and load the others.
+    Row,
+    /// A row's parent is missing (23503).
+    ForeignKey,
+    /// A row with this key is there already (23505).
+    Unique,
+    /// Nobody's fault, and it may pass: try the batch again.
+    Transient,
+    /// No row is at fault and it will not pass: stop, keep the checkpoint.
+    Systemic,
+}
+
+/// Sorts an error.
+pub fn verdict(error: &Error) -> Verdict {
+    match error {
+        Error::Database(database) => database.code().map_or(Verdict::Systemic, |code| by_sqlstate(&code)),
+        Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::PoolTimedOut | Error::WorkerCrashed => {
+            Verdict::Transient
+        }
+        _ => Verdict::Systemic,
+    }
+}
+
+fn by_sqlstate(code: &str) -> Verdict {
+    match code {
+        "23503" => Verdict::ForeignKey,
+        "23505" => Verdict::Unique,
+        // 55P03 lock_not_available: our lock_timeout; 57014 query_canceled: a statement_timeout on a busy server.
+        // 55006 object_in_use; 25P03 idle_in_transaction_session_timeout; 57P05 idle_session_timeout.
+        "40001" | "40P01" | "53300" | "55P03" | "55006" | "57014" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => {
+            Verdict::Transient
+        }
+        // 22P04 bad_copy_file_format and 08P01 mean that the encoder is wrong, which no other row would mend.
+        "22P04" | "08P01" => Verdict::Systemic,
+        _ => match code.get(..2) {
+            Some("08" | "40") => Verdict::Transient,
+            // 44: WITH CHECK OPTION; P0: RAISE in a trigger, which speaks of the row it was called for.
+            Some("22" | "23" | "44" | "54" | "P0") => Verdict::Row,
+            _ => Verdict::Systemic,
+        },
+    }
+}
+
+/// The 1-based line of a COPY that the server blames, from the line of the context that begins with `COPY `.
+///
+/// The context's text is translated by `lc_messages`; where it is not English the answer is `None` and the caller
+/// bisects. The context itself carries data and must not be logged.
+pub fn error_line(error: &Error) -> Option<usize> {
+    let context = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?.r#where()?;
+    context
+        .lines()
+        .find(|line| line.starts_with("COPY "))
+        .and_then(|line| line.split(", line ").nth(1))
+        .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next())
+        .and_then(|digits| digits.parse().ok())
+}
+
+/// The failure that an error ends a run with, in words that name the side and what to do.
+pub fn failure(doing: &str, error: Error) -> Failure {
+    let Some(database) = error.as_database_error() else {
+        return Failure::postgres(
+            format!("{doing}: {error}"),
+            "Check that the server is up and reachable, then use --resume.",
+        )
+        .because(error);
+    };
+    let code = database.code().unwrap_or_default().into_owned();
+    let (exit, hint) = match code.as_str() {
+        "28P01" | "28000" => {
+            (Exit::Usage, "Check user and password in target.url / --to (or target.password_file, ~/.pgpass).")
+        }
+        "3D000" => (Exit::Usage, "Check the database name in target.url / --to, or create the database first."),
+        "42501" => (Exit::Usage, "Grant the role in target.url / --to what is missing, or connect as another role."),
+        "25006" => (Exit::Postgres, "The server is read-only (a standby?). Point target.url / --to at the primary."),
+        "53100" => (Exit::Postgres, "The disk is full. Make room, then go on with --resume."),
+        "53300" => (Exit::Postgres, "No connection is free. Lower flow.writers or raise max_connections."),
+        code if code.starts_with("42") => (Exit::Usage, "The table is not what the mapping expects; see the message."),
+        code if code.starts_with("08") || code.starts_with("57P") => {
+            (Exit::Postgres, "Check that the server is up and reachable, then go on with --resume.")
+        }
+        _ => (Exit::Postgres, ""),
+    };
+    let message = format!("{doing}: {} (SQLSTATE {code})", database.message());
+    Failure::new(exit, Side::Postgres, message, hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Verdict, by_sqlstate};
+
+    #[test]
+    fn a_full_disk_is_no_rows_fault() {
+        for (code, expected) in [
+            ("53100", Verdict::Systemic),
+            ("42501", Verdict::Systemic),
+            ("25006", Verdict::Systemic),
+            ("22P04", Verdict::Systemic),
+            ("23514", Verdict::Row),
+            ("22001", Verdict::Row),
+            ("54000", Verdict::Row),
+            ("P0001", Verdict::Row),
+            ("23505", Verdict::Unique),
+            ("23503", Verdict::ForeignKey),
+            ("40P01", Verdict::Transient),
+            ("57P01", Verdict::Transient),
+            ("08006", Verdict::Transient),
+        ] {
+            assert_eq!(by_sqlstate(code), expected, "{code}");
+        }
+    }
+}
