@@ -113,7 +113,8 @@ impl Columns {
     }
 }
 
-/// Removes the rejects of keys that were loaded after all, inside the caller's transaction.
+/// Removes the rejects of keys that are tried again, inside the caller's transaction. Gives how many there were, by
+/// reason.
 ///
 /// # Errors
 /// The server's.
@@ -122,15 +123,20 @@ pub async fn resolve(
     shard: ShardId,
     mapping: &str,
     keys: &[&RedisKey],
-) -> Result<(), Error> {
+) -> Result<Vec<(String, i64)>, Error> {
     let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
-    query("DELETE FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND mapping = $2 AND key = ANY ($3)")
-        .bind(shard.run.to_string())
-        .bind(mapping)
-        .bind(keys)
-        .execute(connection)
-        .await?;
-    Ok(())
+    query(
+        "WITH gone AS (DELETE FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND mapping = $2 \
+         AND key = ANY ($3) RETURNING reason) SELECT reason, count(*) AS rejects FROM gone GROUP BY reason",
+    )
+    .bind(shard.run.to_string())
+    .bind(mapping)
+    .bind(keys)
+    .fetch_all(connection)
+    .await?
+    .iter()
+    .map(|row| Ok((row.try_get("reason")?, row.try_get("rejects")?)))
+    .collect()
 }
 
 /// The next pending rejects of a phase and mapping after `after`, in order of writing.

@@ -1,0 +1,90 @@
+//! The dry run's end: judges what would be loaded and writes nothing, not even the ledger.
+//!
+//! A parent is there if its row is in the target or its key would be loaded; the caller says which keys those are.
+
+use super::batch::{Batch, deduplicate};
+use super::table::LoadTable;
+use crate::model::{Event, EventSender, Failure, MappingId, RedisKey, Reject};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A row that would be loaded, for people.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// The Redis key.
+    pub key: RedisKey,
+    /// Bytes of its row.
+    pub bytes: usize,
+    /// The columns that it has a value for.
+    pub columns: Vec<String>,
+}
+
+/// Shared by the writers of a dry run.
+#[derive(Clone)]
+pub struct DryRun {
+    tables: Arc<[LoadTable]>,
+    events: EventSender,
+    sample_rows: usize,
+    samples: Arc<Mutex<BTreeMap<MappingId, Vec<Sample>>>>,
+    rejects: Arc<Mutex<Vec<(MappingId, Reject)>>>,
+}
+
+/// So many rejects a dry run keeps to show; all are counted.
+const REJECTS_SHOWN: usize = 1000;
+
+impl DryRun {
+    /// Keeps up to `sample_rows` rows a mapping.
+    pub fn new(tables: Arc<[LoadTable]>, events: EventSender, sample_rows: usize) -> Self {
+        Self { tables, events, sample_rows, samples: Arc::default(), rejects: Arc::default() }
+    }
+
+    /// Judges a batch; `orphan` says why a row's parent is missing, if it is.
+    ///
+    /// # Errors
+    /// None of its own; a batch of a mapping that does not exist is a mistake in the tool.
+    pub async fn judge(&self, batch: Batch) -> Result<(), Failure> {
+        let table = self
+            .tables
+            .get(usize::from(batch.mapping.0))
+            .ok_or_else(|| Failure::internal("a batch names a mapping that there is not"))?;
+        let bytes = batch.rows.iter().map(|row| row.fields.len() as u64).sum();
+        let mut tally = batch.tally;
+        let kept = deduplicate(batch.rows);
+        tally.duplicates += kept.duplicates;
+        tally.would_load += i64::try_from(kept.rows.len()).unwrap_or(i64::MAX);
+        for reject in &kept.collisions {
+            tally.reject(&reject.reason);
+        }
+        self.keep(table, &kept.rows, batch.rejects.into_iter().chain(kept.collisions));
+        for page in batch.pages {
+            page.settle();
+        }
+        let _ = self.events.send(Event::Settled { mapping: table.id, tally, bytes }).await;
+        Ok(())
+    }
+
+    /// The rows and rejects kept to show.
+    pub fn shown(&self) -> (BTreeMap<MappingId, Vec<Sample>>, Vec<(MappingId, Reject)>) {
+        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (samples, self.rejects.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    fn keep(&self, table: &LoadTable, rows: &[crate::model::Row], rejects: impl Iterator<Item = Reject>) {
+        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let samples = samples.entry(table.id).or_default();
+        let free = self.sample_rows.saturating_sub(samples.len());
+        samples.extend(rows.iter().take(free).map(|row| Sample {
+            key: row.key.detached(),
+            bytes: row.fields.len(),
+            columns: table.present(row.shape).map(|(_, column)| column.name.clone()).collect(),
+        }));
+        let mut kept = self.rejects.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = REJECTS_SHOWN.saturating_sub(kept.len());
+        // The value would keep the whole reply that it came in.
+        kept.extend(rejects.take(free).map(|mut reject| {
+            reject.key = reject.key.detached();
+            reject.value = reject.value.map(|value| bytes::Bytes::copy_from_slice(&value));
+            (table.id, reject)
+        }));
+    }
+}

@@ -1,0 +1,262 @@
+//! The merge: rows go through a staging table and meet those that are there.
+//!
+//! Rows that are there are judged without a lock first, so that an unchanged row is not even touched; what is to be
+//! updated is then locked, judged again, kept as a before-image and updated. What is left is inserted.
+
+use super::attempt::{Attempt, Lost, Missed, count};
+use super::statements::{ORDINAL, Statements, row_key};
+use crate::model::{Reject, Row, Shape, Tally};
+use crate::postgres::{CopyBuffer, query};
+use crate::sink::table::Conflict;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Error, Row as _};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// A row of the target that a staged row met.
+#[derive(Debug)]
+struct Existing {
+    differs: bool,
+    redis_key: Option<Vec<u8>>,
+    /// The run that wrote it, if nobody changed it since.
+    owner: Option<String>,
+}
+
+/// What is done about it.
+#[derive(Debug, PartialEq, Eq)]
+enum Decision {
+    Duplicate,
+    Unchanged,
+    Update { keep_image: bool },
+    Newer,
+    Exists,
+    Collision(String),
+}
+
+impl Attempt<'_> {
+    /// Merges the rows of one shape.
+    pub(super) async fn merge(
+        &self,
+        connection: &mut PgConnection,
+        buffer: &mut CopyBuffer,
+        (shape, number): (Shape, usize),
+        rows: &[usize],
+        tally: &mut Tally,
+        lost: &mut Vec<Lost>,
+    ) -> Result<(), Missed> {
+        let unlogged = self.options.unlogged_stage.then(|| self.piece.id.simple().to_string());
+        let sql = Statements::build(self.table, shape, number, unlogged.as_deref());
+        query(&sql.create).execute(&mut *connection).await?;
+        self.copy(connection, buffer, &sql.copy, rows, true).await?;
+
+        let staged = Staged { attempt: self, sql: &sql, rows };
+        let orphans = staged.orphans(connection, lost).await?;
+        let mut existing = staged.judge(connection, None).await?;
+        existing.retain(|ordinal, _| !orphans.contains(ordinal));
+
+        let mut updates = Vec::new();
+        for (ordinal, found) in &existing {
+            match self.decide(found, staged.row(*ordinal)) {
+                Decision::Update { .. } => updates.push(*ordinal),
+                decision => staged.book(*ordinal, decision, tally, lost),
+            }
+        }
+        staged.update(connection, &updates, tally, lost).await?;
+
+        let new: Vec<i32> = (0..)
+            .take(rows.len())
+            .filter(|ordinal| !existing.contains_key(ordinal) && !orphans.contains(ordinal))
+            .collect();
+        if !new.is_empty() {
+            let inserted = query(&sql.insert).bind(&new).execute(&mut *connection).await?.rows_affected();
+            if inserted != new.len() as u64 {
+                return Err(Missed::Moved);
+            }
+            tally.inserted += count(new.len());
+            staged.write_lineage(connection, &new).await?;
+        }
+        if let Some(drop) = &sql.drop {
+            query(drop).execute(connection).await?;
+        }
+        Ok(())
+    }
+
+    fn decide(&self, found: &Existing, row: Option<&Row>) -> Decision {
+        let this_run = self.shard.run.to_string();
+        let own = found.owner.is_some();
+        let ours = row.map(|row| row.key.as_bytes());
+        if let (true, Some(theirs)) = (own, &found.redis_key)
+            && Some(theirs.as_slice()) != ours
+        {
+            return Decision::Collision(crate::model::RedisKey::new(theirs.clone()).to_string());
+        }
+        if !found.differs {
+            return if found.owner.as_deref() == Some(&this_run) { Decision::Duplicate } else { Decision::Unchanged };
+        }
+        // A row that this run itself wrote has its image already, or had none before the run.
+        let keep_image = found.owner.as_deref() != Some(&this_run);
+        match self.table.conflict {
+            Conflict::Update => Decision::Update { keep_image },
+            Conflict::UpdateOwn if own => Decision::Update { keep_image },
+            Conflict::UpdateOwn | Conflict::Skip => Decision::Newer,
+            Conflict::Error => Decision::Exists,
+        }
+    }
+}
+
+/// The staged rows of one shape.
+struct Staged<'a> {
+    attempt: &'a Attempt<'a>,
+    sql: &'a Statements,
+    /// Their places in the piece, by ordinal.
+    rows: &'a [usize],
+}
+
+impl Staged<'_> {
+    fn row(&self, ordinal: i32) -> Option<&Row> {
+        let index = self.rows.get(usize::try_from(ordinal).ok()?)?;
+        self.attempt.piece.rows.get(*index)
+    }
+
+    fn reject(&self, ordinal: i32, reason: &'static str, detail: String) -> Option<Reject> {
+        self.row(ordinal).map(|row| Reject::new(row.key.clone(), reason, detail, Some(row.value.clone())))
+    }
+
+    /// Finds rows whose parent is missing.
+    async fn orphans(&self, connection: &mut PgConnection, lost: &mut Vec<Lost>) -> Result<BTreeSet<i32>, Error> {
+        let mut orphans = BTreeSet::new();
+        for (index, statement) in &self.sql.orphans {
+            let Some(parent) = self.attempt.table.parents.get(*index) else { continue };
+            if parent.foreign_key && !self.attempt.piece.probe {
+                continue;
+            }
+            for row in query(statement).fetch_all(&mut *connection).await? {
+                let ordinal: i32 = row.try_get("ord")?;
+                if !orphans.insert(ordinal) {
+                    continue;
+                }
+                let note = self.row(ordinal).and_then(|row| self.attempt.piece.notes.get(&row.key)).cloned();
+                let detail = note.unwrap_or_else(|| format!("there is no row for it in {}", parent.table));
+                let column = self.attempt.table.columns.get(parent.column).map(|column| column.name.clone());
+                if let Some(mut reject) = self.reject(ordinal, "missing_parent", detail) {
+                    reject.column = column;
+                    lost.push(Lost { reject, pending: !self.attempt.piece.retry });
+                }
+            }
+        }
+        Ok(orphans)
+    }
+
+    /// What the staged rows meet, by ordinal.
+    async fn judge(
+        &self,
+        connection: &mut PgConnection,
+        only: Option<&[i32]>,
+    ) -> Result<BTreeMap<i32, Existing>, Error> {
+        let table = self.attempt.table.name.to_string();
+        let rows = query(&self.sql.judge).bind(table).bind(only).fetch_all(connection).await?;
+        rows.iter()
+            .map(|row| {
+                let existing = Existing {
+                    differs: row.try_get("differs")?,
+                    redis_key: row.try_get("redis_key")?,
+                    owner: row.try_get("owner")?,
+                };
+                Ok((row.try_get("ord")?, existing))
+            })
+            .collect()
+    }
+
+    /// Locks, judges again, keeps images and updates.
+    async fn update(
+        &self,
+        connection: &mut PgConnection,
+        ordinals: &[i32],
+        tally: &mut Tally,
+        lost: &mut Vec<Lost>,
+    ) -> Result<(), Missed> {
+        let Some(update) = self.sql.update.as_ref().filter(|_| !ordinals.is_empty()) else { return Ok(()) };
+        query(&self.sql.lock).bind(ordinals).execute(&mut *connection).await?;
+        // A new statement sees what was committed while we waited for the locks.
+        let found = self.judge(connection, Some(ordinals)).await?;
+        if found.len() != ordinals.len() {
+            return Err(Missed::Moved);
+        }
+        let (mut updates, mut images) = (Vec::new(), Vec::new());
+        for (ordinal, existing) in &found {
+            match self.attempt.decide(existing, self.row(*ordinal)) {
+                Decision::Update { keep_image } => {
+                    updates.push(*ordinal);
+                    if keep_image {
+                        images.push(*ordinal);
+                    }
+                }
+                decision => self.book(*ordinal, decision, tally, lost),
+            }
+        }
+        if !images.is_empty() {
+            query(&self.sql.images)
+                .bind(images)
+                .bind(self.attempt.shard.run.to_string())
+                .bind(self.attempt.table.name.to_string())
+                .execute(&mut *connection)
+                .await?;
+        }
+        let updated = query(update).bind(&updates).execute(&mut *connection).await?.rows_affected();
+        if updated != updates.len() as u64 {
+            return Err(Missed::Moved);
+        }
+        tally.updated += count(updates.len());
+        Ok(self.write_lineage(connection, &updates).await?)
+    }
+
+    fn book(&self, ordinal: i32, decision: Decision, tally: &mut Tally, lost: &mut Vec<Lost>) {
+        let reject = match decision {
+            Decision::Duplicate => return tally.duplicates += 1,
+            Decision::Unchanged => return tally.unchanged += 1,
+            Decision::Newer => return tally.skip("exists_newer", 1),
+            Decision::Update { .. } => return,
+            Decision::Exists => {
+                self.reject(ordinal, "exists", "a row with this key is there and differs (on_conflict = error)".into())
+            }
+            Decision::Collision(other) => {
+                self.reject(ordinal, "key_collision", format!("maps to the same row as {other}"))
+            }
+        };
+        lost.extend(reject.map(|reject| Lost { reject, pending: false }));
+    }
+
+    /// Lineage of rows whose table has no room for it.
+    async fn write_lineage(&self, connection: &mut PgConnection, ordinals: &[i32]) -> Result<(), Error> {
+        if self.attempt.table.lineage.is_some() || ordinals.is_empty() {
+            return Ok(());
+        }
+        let rows: HashMap<i32, &Row> =
+            ordinals.iter().filter_map(|ordinal| Some((*ordinal, self.row(*ordinal)?))).collect();
+        let (mut numbers, mut keys, mut digests) = (Vec::new(), Vec::new(), Vec::new());
+        for (ordinal, row) in rows {
+            numbers.push(ordinal);
+            keys.push(row.key.as_bytes());
+            digests.push(blake3::hash(&row.value).to_hex().to_string());
+        }
+        // This join has no index to go by.
+        sqlx::raw_sql(AssertSqlSafe("SET LOCAL enable_hashjoin = on")).execute(&mut *connection).await?;
+        let stage = self.sql.stage.as_str();
+        query(format!(
+            "INSERT INTO redis2pg.loaded (table_name, row_key, run_id, redis_key, digest) \
+             SELECT $1, {}, $2::text::uuid, u.redis_key, u.digest \
+             FROM unnest($3::int4[], $4::bytea[], $5::text[]) u (ord, redis_key, digest) \
+             JOIN {stage} s ON s.{ORDINAL} = u.ord ON CONFLICT (table_name, row_key) DO UPDATE \
+             SET run_id = excluded.run_id, redis_key = excluded.redis_key, digest = excluded.digest, loaded_at = now()",
+            row_key(self.attempt.table, "s")
+        ))
+        .bind(self.attempt.table.name.to_string())
+        .bind(self.attempt.shard.run.to_string())
+        .bind(numbers)
+        .bind(keys)
+        .bind(digests)
+        .execute(&mut *connection)
+        .await?;
+        sqlx::raw_sql(AssertSqlSafe("SET LOCAL enable_hashjoin = off")).execute(connection).await?;
+        Ok(())
+    }
+}

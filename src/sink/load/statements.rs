@@ -1,0 +1,172 @@
+//! The SQL of a merge, for one table and one set of columns.
+
+use crate::model::Shape;
+use crate::postgres::{ident, literal};
+use crate::sink::table::{Compare, LoadTable};
+
+/// The keys of a lineage object; left out when rows are compared.
+const LINEAGE_KEYS: [&str; 5] =
+    ["migrated_from_redis", "redis_key", "redis_document_id", "migration_timestamp", "redis2pg"];
+
+/// The row's place in the batch.
+pub(super) const ORDINAL: &str = "redis2pg_ord";
+
+/// Statements that share one staging table.
+#[derive(Debug)]
+pub(super) struct Statements {
+    /// The staging table's name.
+    pub(super) stage: String,
+    /// Makes the staging table: the target's types without its constraints.
+    pub(super) create: String,
+    /// COPY into it.
+    pub(super) copy: String,
+    /// For each staged row that is in the target: ordinal, whether it differs, the run that wrote it, its Redis key.
+    /// `$1`: the table's name in the ledger; `$2`: ordinals to look at, or NULL for all.
+    pub(super) judge: String,
+    /// Ordinals of rows with a parent missing, one statement for each parent check: `(parent index, statement)`.
+    pub(super) orphans: Vec<(usize, String)>,
+    /// Locks the target rows of the ordinals `$1`.
+    pub(super) lock: String,
+    /// Before-images of the ordinals `$1`; `$2`: run; `$3`: the table's name in the ledger.
+    pub(super) images: String,
+    /// Inserts the ordinals `$1`.
+    pub(super) insert: String,
+    /// Updates the ordinals `$1`; `None` where the mapping has nothing but key columns.
+    pub(super) update: Option<String>,
+    /// Drops the staging table, where it would outlive the transaction.
+    pub(super) drop: Option<String>,
+}
+
+impl Statements {
+    /// Builds them. `unlogged`: the role may not make temporary tables, so this one is made in the ledger's schema.
+    pub(super) fn build(table: &LoadTable, shape: Shape, number: usize, unlogged: Option<&str>) -> Self {
+        let (stage, create) = match unlogged {
+            // Schema-qualified: a temporary table must not be shadowed by, nor shadow, a table of the customer's.
+            None => {
+                let name = format!("redis2pg_stage_{number}");
+                (format!("pg_temp.{name}"), format!("CREATE TEMPORARY TABLE {name} ON COMMIT DROP"))
+            }
+            Some(token) => {
+                let name = format!("redis2pg.stage_{token}_{number}");
+                (name.clone(), format!("CREATE UNLOGGED TABLE {name}"))
+            }
+        };
+        let target = table.ident();
+        let columns = table.column_list(shape, "");
+        let join: Vec<String> = table.key_idents().map(|key| format!("t.{key} = s.{key}")).collect();
+        let join = join.join(" AND ");
+        let keys: Vec<String> = table.key_idents().collect();
+        Self {
+            create: format!("{create} AS SELECT 0::int4 AS {ORDINAL}, {columns} FROM {target} WITH NO DATA"),
+            copy: format!("COPY {stage} ({ORDINAL}, {columns}) FROM STDIN (FORMAT binary)"),
+            judge: judge(table, shape, &stage, &join),
+            orphans: orphans(table, shape, &stage),
+            lock: format!(
+                "SELECT 1 FROM {stage} s JOIN {target} t ON {join} WHERE s.{ORDINAL} = ANY ($1) FOR UPDATE OF t"
+            ),
+            images: format!(
+                "INSERT INTO redis2pg.before_images (run_id, table_name, row_key, image, xmin) \
+                 SELECT $2::text::uuid, $3, {}, to_jsonb(t), t.xmin::text::bigint FROM {stage} s \
+                 JOIN {target} t ON {join} WHERE s.{ORDINAL} = ANY ($1) ON CONFLICT DO NOTHING",
+                row_key(table, "t")
+            ),
+            insert: format!(
+                "INSERT INTO {target} ({columns}) SELECT {} FROM {stage} s WHERE s.{ORDINAL} = ANY ($1) \
+                 ON CONFLICT ({}) DO NOTHING",
+                table.column_list(shape, "s."),
+                keys.join(", ")
+            ),
+            update: update(table, shape, &stage, &join),
+            stage: stage.clone(),
+            drop: unlogged.map(|_| format!("DROP TABLE {stage}")),
+        }
+    }
+}
+
+/// The row's key as the ledger writes it: a jsonb object of the key columns.
+pub(super) fn row_key(table: &LoadTable, alias: &str) -> String {
+    let parts: Vec<String> = table
+        .columns
+        .iter()
+        .take(table.key_columns)
+        .map(|column| format!("{}, {alias}.{}", literal(&column.name), ident(&column.name)))
+        .collect();
+    format!("jsonb_build_object({})", parts.join(", "))
+}
+
+fn judge(table: &LoadTable, shape: Shape, stage: &str, join: &str) -> String {
+    let differs: Vec<String> = table
+        .present(shape)
+        .skip(table.key_columns)
+        .filter_map(|(_, column)| difference(&ident(&column.name), column.compare))
+        .collect();
+    let differs = if differs.is_empty() { "false".to_owned() } else { differs.join(" OR ") };
+    let redis_key = match table.lineage.and_then(|index| table.columns.get(index)) {
+        Some(column) => format!("convert_to(t.{} ->> 'redis_key', 'UTF8')", ident(&column.name)),
+        None => format!(
+            "(SELECT l.redis_key FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.row_key = {})",
+            row_key(table, "t")
+        ),
+    };
+    format!(
+        "SELECT s.{ORDINAL} AS ord, ({differs}) AS differs, {redis_key} AS redis_key, \
+         (SELECT b.run_id::text FROM redis2pg.batches b WHERE (b.xid & 4294967295) = t.xmin::text::bigint \
+          AND b.table_name = $1 ORDER BY b.xid DESC LIMIT 1) AS owner \
+         FROM {stage} s JOIN {} t ON {join} WHERE $2::int4[] IS NULL OR s.{ORDINAL} = ANY ($2)",
+        table.ident()
+    )
+}
+
+fn difference(column: &str, compare: Compare) -> Option<String> {
+    let plain = |side: &str| {
+        let keys: Vec<String> = LINEAGE_KEYS.iter().map(|key| literal(key)).collect();
+        format!(
+            "CASE WHEN jsonb_typeof({side}.{column}) = 'object' THEN {side}.{column} - ARRAY[{}] ELSE {side}.{column} END",
+            keys.join(", ")
+        )
+    };
+    match compare {
+        Compare::Value => Some(format!("t.{column} IS DISTINCT FROM s.{column}")),
+        Compare::Text => Some(format!("t.{column}::text IS DISTINCT FROM s.{column}::text")),
+        Compare::Lineage => Some(format!("({}) IS DISTINCT FROM ({})", plain("t"), plain("s"))),
+        Compare::Expiry => Some(format!(
+            "NOT coalesce(t.{column} BETWEEN s.{column} - interval '1 second' AND s.{column} + interval '1 second', \
+             t.{column} IS NULL AND s.{column} IS NULL)"
+        )),
+        Compare::Never => None,
+    }
+}
+
+fn orphans(table: &LoadTable, shape: Shape, stage: &str) -> Vec<(usize, String)> {
+    table
+        .parents
+        .iter()
+        .enumerate()
+        .filter(|(_, parent)| shape.has(parent.column))
+        .filter_map(|(index, parent)| {
+            let column = ident(&table.columns.get(parent.column)?.name);
+            let statement = format!(
+                "SELECT s.{ORDINAL} AS ord FROM {stage} s WHERE s.{column} IS NOT NULL AND NOT EXISTS \
+                 (SELECT 1 FROM {} p WHERE p.{} = s.{column} OFFSET 0)",
+                crate::postgres::table_ident(&parent.table),
+                ident(&parent.key)
+            );
+            Some((index, statement))
+        })
+        .collect()
+}
+
+fn update(table: &LoadTable, shape: Shape, stage: &str, join: &str) -> Option<String> {
+    let set: Vec<String> = table
+        .present(shape)
+        .skip(table.key_columns)
+        .map(|(_, column)| format!("{0} = s.{0}", ident(&column.name)))
+        .collect();
+    (!set.is_empty()).then(|| {
+        format!(
+            "UPDATE {} t SET {} FROM {stage} s WHERE {join} AND s.{ORDINAL} = ANY ($1)",
+            table.ident(),
+            set.join(", ")
+        )
+    })
+}

@@ -1,0 +1,13 @@
+//! The ends of the pipeline: what becomes of a batch. Uses `model`, `flow`, `postgres` and `ledger`.
+//!
+//! `load` writes it to PostgreSQL; `dry` only judges it. Both settle every sighting of the batch exactly once.
+
+mod batch;
+mod dry;
+pub mod load;
+mod table;
+
+pub use batch::{Batch, Deduplicated};
+pub use dry::{DryRun, Sample};
+pub use load::{LoadOptions, Loader};
+pub use table::{Compare, Conflict, LoadColumn, LoadTable, ParentCheck};

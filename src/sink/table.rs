@@ -1,0 +1,114 @@
+//! A target table as the load needs it: columns in the order of a row's shape, how they compare, what must exist.
+
+use crate::model::{MappingId, Shape, TableName};
+use crate::postgres::{ident, table_ident};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How a column is compared to tell whether a row has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// By the type's own equality: by meaning for jsonb and numbers.
+    Value,
+    /// As text: the type `json` has no equality.
+    Text,
+    /// As jsonb without the keys of lineage.
+    Lineage,
+    /// As a time that may be off by a second: a TTL is measured, not stored.
+    Expiry,
+    /// Not at all: the table itself keeps it.
+    Never,
+}
+
+/// What to do about a row that is there and differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// Update what a run loaded and nobody changed since; leave the rest.
+    UpdateOwn,
+    /// Redis wins.
+    Update,
+    /// The table wins.
+    Skip,
+    /// Reject the record.
+    Error,
+}
+
+/// A column that the mapping writes.
+#[derive(Clone, Debug)]
+pub struct LoadColumn {
+    /// Its name.
+    pub name: String,
+    /// How it is compared.
+    pub compare: Compare,
+}
+
+/// A reference that must lead to a row.
+#[derive(Clone, Debug)]
+pub struct ParentCheck {
+    /// The parent's mapping.
+    pub mapping: MappingId,
+    /// The position of the referring column.
+    pub column: usize,
+    /// The parent's table.
+    pub table: TableName,
+    /// The parent's key column.
+    pub key: String,
+    /// Whether a foreign key checks it anyway: then it is looked at only once one has failed.
+    pub foreign_key: bool,
+}
+
+/// One mapping's target.
+#[derive(Debug)]
+pub struct LoadTable {
+    /// The mapping's id.
+    pub id: MappingId,
+    /// The mapping's name.
+    pub mapping: String,
+    /// The table.
+    pub name: TableName,
+    /// The mapping's columns; the key columns come first.
+    pub columns: Vec<LoadColumn>,
+    /// How many key columns there are.
+    pub key_columns: usize,
+    /// The jsonb column that holds the lineage; `None`: the ledger does.
+    pub lineage: Option<usize>,
+    /// What to do about rows that are there.
+    pub conflict: Conflict,
+    /// References that must lead to a row.
+    pub parents: Vec<ParentCheck>,
+    /// Whether batches still go straight into the table: it was empty at the start and nothing has collided yet.
+    pub straight: AtomicBool,
+}
+
+impl LoadTable {
+    /// The quoted, qualified name.
+    pub fn ident(&self) -> String {
+        table_ident(&self.name)
+    }
+
+    /// The columns that a shape has, in order.
+    pub fn present(&self, shape: Shape) -> impl Iterator<Item = (usize, &LoadColumn)> {
+        self.columns.iter().enumerate().filter(move |(index, _)| shape.has(*index))
+    }
+
+    /// The quoted names of the columns that a shape has, each behind `prefix`, joined by commas.
+    pub fn column_list(&self, shape: Shape, prefix: &str) -> String {
+        let names: Vec<String> =
+            self.present(shape).map(|(_, column)| format!("{prefix}{}", ident(&column.name))).collect();
+        names.join(", ")
+    }
+
+    /// The quoted names of the key columns.
+    pub fn key_idents(&self) -> impl Iterator<Item = String> + '_ {
+        self.columns.iter().take(self.key_columns).map(|column| ident(&column.name))
+    }
+
+    /// Whether batches go straight into the table.
+    pub fn goes_straight(&self) -> bool {
+        self.straight.load(Ordering::Relaxed)
+    }
+
+    /// From here on every batch of this table is merged.
+    pub fn stop_going_straight(&self) {
+        self.straight.store(false, Ordering::Relaxed);
+    }
+}
