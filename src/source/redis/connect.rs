@@ -1,0 +1,205 @@
+//! Making the connection: bounded in time, with a clear failure, and learning what the server can do.
+
+use super::errors::{self, Retry};
+use super::settings::{Address, SourceSettings, Target};
+use super::sizes::Sizes;
+use super::{Inner, RedisSource, bytes_of, notify, send, tls};
+use crate::model::{EventSender, Failure};
+use fred::clients::Client;
+use fred::error::Error;
+use fred::interfaces::{ClientLike, EventInterface};
+use fred::types::config::{
+    Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, ServerConfig, TcpConfig, UnresponsiveConfig,
+};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Commands in flight at most; a page and its times of expiry are some thousands.
+const MAX_IN_FLIGHT: usize = 100_000;
+/// The key that is asked for to learn whether a command may be run. Any key does; this one is unlikely to be there.
+const PROBE_KEY: &str = "redis2pg:probe";
+
+/// What the server can do and is, learned once.
+#[derive(Debug, Default)]
+pub(super) struct Abilities {
+    pub(super) run_id: Option<String>,
+    pub(super) version: Option<String>,
+    /// Whether CLIENT ID works, for telling connections apart where INFO is refused.
+    pub(super) client_id: bool,
+    /// Whether PEXPIRETIME works (Redis 7).
+    pub(super) expire_time: bool,
+    /// Whether reading leaves idle times alone (Redis 7.2).
+    pub(super) no_touch: bool,
+}
+
+impl RedisSource {
+    /// Connects, checks that the user may read, and learns what the server can do. Notices go to `events`.
+    ///
+    /// # Errors
+    /// A usage [`Failure`] for a bad URL, refused credentials, a missing right or database; one of the Redis side for
+    /// an unreachable server, within `connect_timeout` and a moment.
+    pub async fn connect(settings: &SourceSettings, events: Option<EventSender>) -> Result<Self, Failure> {
+        let target = Target::parse(settings)?;
+        let client = open(settings, &target).await?;
+        let reconnected = client.reconnect_rx();
+        let abilities = learn(&client, &target, settings, events.as_ref()).await?;
+        let inner = Inner {
+            client,
+            target,
+            attempts: settings.reconnect_attempts,
+            scan_count: settings.scan_count.max(1),
+            abilities,
+            events,
+            reconnected: Mutex::new(reconnected),
+            reconnections: AtomicU64::new(0),
+            sizes: Sizes::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+async fn open(settings: &SourceSettings, target: &Target) -> Result<Client, Failure> {
+    let (config, connection) = (config(settings, target)?, connection(settings));
+    let performance =
+        PerformanceConfig { default_command_timeout: settings.command_timeout, ..PerformanceConfig::default() };
+    // How long to go on is decided a command at a time (`Retry`); the connection itself never gives up.
+    let policy = ReconnectPolicy::new_exponential(0, 50, 2_000, 2);
+    let client = Client::new(config, Some(performance), Some(connection), Some(policy));
+    match tokio::time::timeout(settings.connect_timeout, client.init()).await {
+        Ok(Ok(_task)) => Ok(client),
+        Ok(Err(error)) => Err(errors::at_connect(&error, target)),
+        Err(_) => {
+            // Stops the attempts that go on behind our back; bounded, since it may wait for them.
+            let _ = tokio::time::timeout(Duration::from_secs(1), client.quit()).await;
+            let why = format!("no answer within {:?} (source.connect_timeout)", settings.connect_timeout);
+            Err(errors::unreachable(&why, target))
+        }
+    }
+}
+
+fn config(settings: &SourceSettings, target: &Target) -> Result<Config, Failure> {
+    let (server, tls) = match &target.address {
+        Address::Tcp { host, port, tls } => {
+            let tls = if *tls { Some(tls::config(settings.ca_file.as_deref())?) } else { None };
+            (ServerConfig::new_centralized(host.clone(), *port), tls)
+        }
+        Address::Unix(path) => (ServerConfig::Unix { path: path.clone() }, None),
+    };
+    Ok(Config {
+        server,
+        tls,
+        username: target.username.clone(),
+        password: target.password.clone(),
+        // Database 0 needs no SELECT, which some services and ACLs refuse.
+        database: Some(target.database).filter(|database| *database != 0),
+        fail_fast: true,
+        ..Config::default()
+    })
+}
+
+fn connection(settings: &SourceSettings) -> ConnectionConfig {
+    ConnectionConfig {
+        connection_timeout: settings.connect_timeout,
+        internal_command_timeout: settings.connect_timeout,
+        max_command_buffer_len: MAX_IN_FLIGHT,
+        // A connection that has gone silent is closed, so that it can be made again.
+        unresponsive: UnresponsiveConfig {
+            max_timeout: Some(settings.command_timeout),
+            interval: Duration::from_secs(1).min(settings.command_timeout),
+        },
+        tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
+        ..ConnectionConfig::default()
+    }
+}
+
+async fn learn(
+    client: &Client,
+    target: &Target,
+    settings: &SourceSettings,
+    events: Option<&EventSender>,
+) -> Result<Abilities, Failure> {
+    may_read(client, target, settings).await?;
+    let mut abilities = Abilities::default();
+    match info(client, "server").await {
+        Ok(text) => {
+            abilities.run_id = field(&text, "run_id").map(str::to_owned);
+            abilities.version = field(&text, "redis_version").map(str::to_owned);
+        }
+        Err(error) => tracing::debug!("INFO: {}", target.scrub(error.details())),
+    }
+    if abilities.run_id.is_none() {
+        abilities.client_id = send(client, "CLIENT", vec!["ID".into()]).await.is_ok();
+        let text = "Redis does not tell its run id (INFO server is refused): the scan starts again after every \
+                    reconnection";
+        notify(events, text.to_owned());
+    }
+    abilities.expire_time = match send(client, "PEXPIRETIME", vec![PROBE_KEY.into()]).await {
+        Ok(_) => true,
+        Err(error) => !errors::is_unavailable(&error),
+    };
+    abilities.no_touch = send(client, "CLIENT", vec!["NO-TOUCH".into(), "ON".into()]).await.is_ok();
+    if !abilities.no_touch
+        && let Some(policy) = eviction(client).await
+    {
+        let text = format!(
+            "Redis evicts by use (maxmemory-policy {policy}) and can't read without touching (CLIENT NO-TOUCH, Redis \
+             7.2): reading makes all keys look recently used"
+        );
+        notify(events, text);
+    }
+    Ok(abilities)
+}
+
+/// Finds out before the run whether the commands that it can't do without may be run.
+async fn may_read(client: &Client, target: &Target, settings: &SourceSettings) -> Result<(), Failure> {
+    let commands = [
+        ("SCAN", vec!["0".into(), "COUNT".into(), "1".into()]),
+        ("MGET", vec![PROBE_KEY.into()]),
+        ("TYPE", vec![PROBE_KEY.into()]),
+        ("STRLEN", vec![PROBE_KEY.into()]),
+    ];
+    for (command, args) in commands {
+        let mut retry = Retry::new(target, command, settings.reconnect_attempts);
+        loop {
+            match send(client, command, args.clone()).await {
+                Ok(_) => break,
+                // The user may read other keys than the probe.
+                Err(error) if error.details().starts_with("NOPERM") && !errors::is_command_refused(&error) => break,
+                Err(error) => retry.after(error).await?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The eviction policy, where it goes by use and the server tells.
+async fn eviction(client: &Client) -> Option<String> {
+    let text = info(client, "memory").await.ok()?;
+    let policy = field(&text, "maxmemory_policy")?;
+    (policy.contains("lru") || policy.contains("lfu")).then(|| policy.to_owned())
+}
+
+async fn info(client: &Client, section: &'static str) -> Result<String, Error> {
+    let reply = send(client, "INFO", vec![section.into()]).await?;
+    let text = bytes_of(reply).ok_or_else(|| errors::unexpected("INFO", "no text"))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The value of `name:` in an answer to INFO.
+pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::field;
+
+    #[test]
+    fn fields_of_info_are_found_by_their_whole_name() {
+        let info = "# Server\r\nredis_version:7.0.15\r\nrun_id_old:x\r\nrun_id:abc\r\n";
+        assert_eq!(field(info, "run_id"), Some("abc"));
+        assert_eq!(field(info, "redis_version"), Some("7.0.15"));
+        assert_eq!(field(info, "version"), None);
+    }
+}

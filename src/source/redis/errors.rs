@@ -1,0 +1,223 @@
+//! What an error of the Redis side means: try again, or stop, and what to tell a person.
+
+use super::settings::Target;
+use crate::model::{Failure, Side};
+use fred::error::{Error, ErrorKind};
+use fred::types::Resp3Frame;
+use std::time::Duration;
+
+/// The first delay before a command is tried again; it doubles up to [`MAX_DELAY`].
+const MIN_DELAY: Duration = Duration::from_millis(100);
+/// The longest delay before a command is tried again.
+const MAX_DELAY: Duration = Duration::from_secs(5);
+/// Beginnings of error replies of a server that will be ready in a moment.
+const NOT_READY: [&str; 6] =
+    ["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ERR max number of clients reached"];
+
+/// The error in a reply, if it is one. `custom_raw` hands error replies out like any other.
+pub(super) fn in_reply(frame: Resp3Frame) -> Result<Resp3Frame, Error> {
+    match &frame {
+        Resp3Frame::SimpleError { data, .. } => Err(Error::new(ErrorKind::Unknown, data.to_string())),
+        Resp3Frame::BlobError { data, .. } => {
+            Err(Error::new(ErrorKind::Unknown, String::from_utf8_lossy(data).into_owned()))
+        }
+        _ => Ok(frame),
+    }
+}
+
+/// An answer that is not what the command can give.
+pub(super) fn unexpected(command: &str, what: &str) -> Error {
+    Error::new(ErrorKind::Protocol, format!("{command} was answered with {what}"))
+}
+
+/// Whether a later attempt can succeed.
+pub(super) fn is_transient(error: &Error) -> bool {
+    let text = error.details();
+    NOT_READY.iter().any(|prefix| text.starts_with(prefix))
+        || matches!(
+            error.kind(),
+            ErrorKind::IO | ErrorKind::Timeout | ErrorKind::Canceled | ErrorKind::Backpressure | ErrorKind::Routing
+        )
+}
+
+/// Whether the server refused the command by its ACL, as opposed to the keys that it was asked for.
+pub(super) fn is_command_refused(error: &Error) -> bool {
+    error.details().starts_with("NOPERM") && error.details().contains("permissions to run")
+}
+
+/// Whether the server does not know the command, or the user may not run it.
+pub(super) fn is_unavailable(error: &Error) -> bool {
+    let text = error.details();
+    text.contains("unknown command")
+        || text.contains("unknown subcommand")
+        || text.contains("Unknown subcommand")
+        || text.contains("syntax error")
+        || is_command_refused(error)
+}
+
+/// What to tell a person about an error that ends the work. `command` is what was asked.
+pub(super) fn failure(error: &Error, command: &str, target: &Target) -> Failure {
+    let text = target.scrub(error.details());
+    let place = target.place();
+    if is_credentials(error) {
+        return Failure::usage(
+            Side::Redis,
+            format!("Redis at {place} refused the credentials: {text}"),
+            "Check user and password of the source (source.username, source.password, or those in source.url / --from).",
+        );
+    }
+    if text.starts_with("NOPERM") {
+        return Failure::usage(
+            Side::Redis,
+            format!("Redis at {place} does not let this user run {command}: {text}"),
+            format!("Grant it with ACL SETUSER (such as +{}), and read access to the keys.", command.to_lowercase()),
+        );
+    }
+    if text.contains("DB index is out of range") {
+        return Failure::usage(
+            Side::Redis,
+            format!("Redis at {place} has no database {} (source.database, source.url / --from)", target.database),
+            "Redis has 16 databases, 0 to 15, unless its setting `databases` says otherwise.",
+        );
+    }
+    if is_tls(error) {
+        return Failure::redis(
+            format!("the TLS handshake with Redis at {place} failed: {text}"),
+            "Check that the port speaks TLS, that the certificate names this host, and source.ca_file for a private \
+             authority.",
+        );
+    }
+    Failure::redis(format!("Redis at {place} failed at {command}: {text}"), "")
+}
+
+/// What to tell a person whose server could not be reached at the start.
+pub(super) fn unreachable(why: &str, target: &Target) -> Failure {
+    Failure::redis(
+        format!("Redis at {} could not be reached (source.url / --from): {}", target.place(), target.scrub(why)),
+        "Check host and port, that the server runs, and that no firewall is in between; rediss:// is for TLS.",
+    )
+}
+
+fn is_credentials(error: &Error) -> bool {
+    let text = error.details();
+    *error.kind() == ErrorKind::Auth
+        || text.starts_with("NOAUTH")
+        || text.starts_with("WRONGPASS")
+        || text.starts_with("ERR invalid password")
+        || text.contains("without any password configured")
+        || text.contains("no password is set")
+}
+
+fn is_tls(error: &Error) -> bool {
+    let text = error.details();
+    *error.kind() == ErrorKind::Tls
+        || ["certificate", "Certificate", "InvalidContentType", "CorruptMessage", "HandshakeFailure", "AlertReceived"]
+            .iter()
+            .any(|sign| text.contains(sign))
+}
+
+/// Whether the first connection failed for a reason that has a clearer message than "could not be reached".
+pub(super) fn at_connect(error: &Error, target: &Target) -> Failure {
+    let text = error.details();
+    if is_credentials(error) || is_tls(error) || text.starts_with("NOPERM") || text.contains("DB index") {
+        failure(error, "PING or SELECT", target)
+    } else {
+        unreachable(text, target)
+    }
+}
+
+/// Attempts at one piece of work: bounded in number, with growing delays.
+pub(super) struct Retry<'a> {
+    target: &'a Target,
+    command: &'static str,
+    attempts: u32,
+    most: u32,
+}
+
+impl<'a> Retry<'a> {
+    /// At most `most` further attempts at `command`.
+    pub(super) fn new(target: &'a Target, command: &'static str, most: u32) -> Self {
+        Self { target, command, attempts: 0, most }
+    }
+
+    /// Waits before the next attempt, or says why there is none.
+    pub(super) async fn after(&mut self, error: Error) -> Result<(), Failure> {
+        if !is_transient(&error) {
+            return Err(failure(&error, self.command, self.target).because(error_without_secrets(&error, self.target)));
+        }
+        if self.attempts >= self.most {
+            let (place, command) = (self.target.place(), self.command);
+            let text = self.target.scrub(error.details());
+            let tries = self.attempts + 1;
+            return Err(Failure::redis(
+                format!("Redis at {place} was lost and did not come back in {tries} attempts at {command}: {text}"),
+                "What was loaded is safe. Once Redis is back, start again with --resume to go on.",
+            ));
+        }
+        let delay = MIN_DELAY.saturating_mul(1 << self.attempts.min(10)).min(MAX_DELAY);
+        self.attempts += 1;
+        tracing::debug!(command = self.command, attempt = self.attempts, "Redis is not ready; trying again");
+        tokio::time::sleep(delay).await;
+        Ok(())
+    }
+}
+
+fn error_without_secrets(error: &Error, target: &Target) -> Error {
+    Error::new(error.kind().clone(), target.scrub(error.details()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Retry, failure, is_transient, is_unavailable};
+    use crate::source::redis::settings::{SourceSettings, Target};
+    use fred::error::{Error, ErrorKind};
+
+    fn reply(text: &'static str) -> Error {
+        Error::new(ErrorKind::Unknown, text)
+    }
+
+    fn target() -> Target {
+        Target::parse(&SourceSettings::new("redis://u:sesame@h:1/20")).unwrap()
+    }
+
+    #[test]
+    fn a_server_that_is_not_ready_is_asked_again_and_a_refusal_is_not() {
+        for text in [
+            "LOADING Redis is loading the dataset in memory",
+            "BUSY Redis is busy running a script.",
+            "MASTERDOWN Link with MASTER is down",
+            "TRYAGAIN Multiple keys request during rehashing of slot",
+            "ERR max number of clients reached",
+        ] {
+            assert!(is_transient(&reply(text)), "{text}");
+        }
+        for text in ["NOAUTH Authentication required.", "NOPERM x", "ERR syntax error", "WRONGPASS x"] {
+            assert!(!is_transient(&reply(text)), "{text}");
+        }
+        assert!(is_transient(&Error::new(ErrorKind::IO, "reset")));
+    }
+
+    #[test]
+    fn failures_name_what_to_mend_and_no_password() {
+        let codes = |text| failure(&reply(text), "SCAN", &target());
+        assert_eq!(codes("WRONGPASS invalid username-password pair").exit.code(), 2);
+        assert_eq!(codes("ERR DB index is out of range").exit.code(), 2);
+        assert!(codes("ERR DB index is out of range").message.contains("database 20"));
+        let refused = codes("NOPERM User u has no permissions to run the 'scan' command");
+        assert!(refused.exit.code() == 2 && refused.message.contains("SCAN"), "{refused}");
+        let other = codes("ERR unknown command 'SCAN', with args beginning with: 'sesame'");
+        assert!(other.exit.code() == 5 && !other.message.contains("sesame"), "{other}");
+        assert!(is_unavailable(&reply("ERR unknown command 'X'")));
+    }
+
+    #[tokio::test]
+    async fn attempts_end() {
+        let target = target();
+        let mut retry = Retry::new(&target, "MGET", 2);
+        assert!(retry.after(Error::new(ErrorKind::IO, "reset")).await.is_ok());
+        assert!(retry.after(Error::new(ErrorKind::Timeout, "late")).await.is_ok());
+        let end = retry.after(Error::new(ErrorKind::IO, "reset")).await.unwrap_err();
+        assert_eq!(end.exit.code(), 5);
+        assert!(end.hint.contains("--resume"));
+    }
+}

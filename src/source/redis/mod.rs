@@ -1,0 +1,192 @@
+//! One Redis server as a source: the connection, what the server can do, and the commands of scan and fetch.
+//!
+//! Owns everything that knows fred. Keys and values are bytes throughout: replies are read raw, never as text.
+
+mod connect;
+mod errors;
+mod fetch;
+mod sample;
+mod scan;
+mod settings;
+mod sizes;
+mod tls;
+
+pub use scan::Scanner;
+pub use settings::SourceSettings;
+
+pub(super) use fetch::size_of;
+
+use crate::model::{Event, EventSender, Failure};
+use crate::source::{Checkpoint, FetchedPage, Source};
+use connect::Abilities;
+use errors::Retry;
+use fred::error::Error;
+use fred::interfaces::ClientLike;
+use fred::types::config::Server;
+use fred::types::{ClusterHash, CustomCommand, Resp3Frame, Value};
+use settings::Target;
+use sizes::Sizes;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
+
+/// A connection to one Redis server and database. Cheap to clone; clones share the connection.
+#[derive(Clone)]
+pub struct RedisSource {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: fred::clients::Client,
+    target: Target,
+    attempts: u32,
+    scan_count: u32,
+    abilities: Abilities,
+    events: Option<EventSender>,
+    /// fred's news of reconnections; read whenever a command is about to be sent.
+    reconnected: Mutex<Receiver<Server>>,
+    reconnections: AtomicU64,
+    sizes: Sizes,
+}
+
+impl RedisSource {
+    /// The server as text without credentials, such as `redis://host:6379/0`.
+    pub fn display(&self) -> String {
+        self.inner.target.to_string()
+    }
+
+    /// Host, port and database (or socket and database): what a resumed run must find again.
+    pub fn identity(&self) -> String {
+        self.inner.target.identity()
+    }
+
+    /// The run id of the server at the time of connecting; `None` where INFO is refused.
+    pub fn run_id(&self) -> Option<&str> {
+        self.inner.abilities.run_id.as_deref()
+    }
+
+    /// The version that the server gives itself; `None` where INFO is refused.
+    pub fn version(&self) -> Option<&str> {
+        self.inner.abilities.version.as_deref()
+    }
+
+    /// How often the connection was lost and made again.
+    pub fn reconnections(&self) -> u64 {
+        self.note_reconnections();
+        self.inner.reconnections.load(Ordering::Relaxed)
+    }
+
+    /// Closes the connection. Without it the connection closes with the process.
+    pub async fn close(&self) {
+        // An error means that it is closed already.
+        let _ = self.inner.client.quit().await;
+    }
+
+    /// One attempt at one command; error replies are errors.
+    async fn once(&self, command: &'static str, args: Vec<Value>) -> Result<Resp3Frame, Error> {
+        send(&self.inner.client, command, args).await
+    }
+
+    /// A command with the usual attempts.
+    async fn ask(&self, command: &'static str, args: Vec<Value>) -> Result<Resp3Frame, Failure> {
+        let mut retry = self.retry(command);
+        loop {
+            match self.once(command, args.clone()).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => retry.after(error).await?,
+            }
+        }
+    }
+
+    fn retry(&self, command: &'static str) -> Retry<'_> {
+        Retry::new(&self.inner.target, command, self.inner.attempts)
+    }
+
+    fn failure(&self, error: &Error, command: &str) -> Failure {
+        errors::failure(error, command, &self.inner.target)
+    }
+
+    fn notice(&self, text: String) {
+        notify(self.inner.events.as_ref(), text);
+    }
+
+    /// Counts reconnections since the last look. Returns whether there was any.
+    fn note_reconnections(&self) -> bool {
+        let mut news = self.inner.reconnected.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = 0;
+        loop {
+            match news.try_recv() {
+                Ok(_) => count += 1,
+                Err(TryRecvError::Lagged(missed)) => count += missed,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        drop(news);
+        if count > 0 {
+            self.inner.reconnections.fetch_add(count, Ordering::Relaxed);
+            self.notice(format!("the connection to Redis at {} was lost and made again", self.inner.target.place()));
+        }
+        count > 0
+    }
+
+    /// Does again what a connection forgets. To be called before reading.
+    async fn refresh(&self) {
+        if self.note_reconnections() && self.inner.abilities.no_touch {
+            // Where it fails the next command will say why.
+            let _ = self.once("CLIENT", vec!["NO-TOUCH".into(), "ON".into()]).await;
+        }
+    }
+}
+
+impl Source for RedisSource {
+    type Scan = Scanner;
+
+    fn scan(&self, from: Option<Checkpoint>) -> Scanner {
+        Scanner::start(self.clone(), from)
+    }
+
+    async fn fetch_some(
+        &self,
+        keys: &[crate::model::RedisKey],
+        want_expiry: bool,
+        max_bytes: usize,
+    ) -> Result<FetchedPage, Failure> {
+        self.read_some(keys, want_expiry, max_bytes).await
+    }
+}
+
+async fn send(client: &fred::clients::Client, command: &'static str, args: Vec<Value>) -> Result<Resp3Frame, Error> {
+    let command = CustomCommand::new_static(command, ClusterHash::FirstKey, false);
+    errors::in_reply(client.custom_raw(command, args).await?)
+}
+
+/// Tells the one place that reports; never waits for it.
+fn notify(events: Option<&EventSender>, text: String) {
+    tracing::info!("{text}");
+    if let Some(events) = events {
+        // A full channel loses the notice, not the run; the log has it.
+        let _ = events.try_send(Event::Notice(text));
+    }
+}
+
+/// The bytes of a reply that is a string.
+fn bytes_of(frame: Resp3Frame) -> Option<bytes::Bytes> {
+    match frame {
+        Resp3Frame::BlobString { data, .. }
+        | Resp3Frame::SimpleString { data, .. }
+        | Resp3Frame::VerbatimString { data, .. } => Some(data),
+        _ => None,
+    }
+}
+
+/// The number in a reply.
+fn number_of(frame: &Resp3Frame) -> Option<i64> {
+    match frame {
+        Resp3Frame::Number { data, .. } => Some(*data),
+        Resp3Frame::BlobString { data, .. } | Resp3Frame::SimpleString { data, .. } => {
+            std::str::from_utf8(data).ok()?.parse().ok()
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,75 @@
+//! Small questions about the keyspace: how many keys, which families, whether a key is there.
+
+use super::errors::unexpected;
+use super::{RedisSource, number_of};
+use crate::model::{Failure, RedisKey};
+use crate::source::{Scan, Source};
+use fred::types::Value;
+use std::collections::HashMap;
+
+/// Pages of the scan that a sample looks at.
+const SAMPLE_PAGES: usize = 10;
+
+impl RedisSource {
+    /// How many keys the database holds, those that have expired but were not removed yet included.
+    ///
+    /// # Errors
+    /// A [`Failure`] of the Redis side, or a missing right.
+    pub async fn dbsize(&self) -> Result<u64, Failure> {
+        let reply = self.ask("DBSIZE", Vec::new()).await?;
+        let count = number_of(&reply).and_then(|count| u64::try_from(count).ok());
+        count.ok_or_else(|| self.failure(&unexpected("DBSIZE", "no number"), "DBSIZE"))
+    }
+
+    /// Whether the key is there.
+    ///
+    /// # Errors
+    /// As [`Self::dbsize`].
+    pub async fn exists(&self, key: &RedisKey) -> Result<bool, Failure> {
+        let reply = self.ask("EXISTS", vec![Value::Bytes(key.bytes())]).await?;
+        Ok(number_of(&reply) == Some(1))
+    }
+
+    /// The `count` most common families of keys (`document:*`) in a sample of some thousand keys, with how many keys
+    /// of the sample belong to each, the most common first.
+    ///
+    /// # Errors
+    /// As [`Self::dbsize`].
+    pub async fn key_families(&self, count: usize) -> Result<Vec<(String, u64)>, Failure> {
+        let mut families: HashMap<String, u64> = HashMap::new();
+        let mut scan = self.scan(None);
+        for _ in 0..SAMPLE_PAGES {
+            let Some(page) = scan.next().await? else { break };
+            for key in &page.keys {
+                *families.entry(family(key)).or_default() += 1;
+            }
+        }
+        let mut families: Vec<_> = families.into_iter().collect();
+        families.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        families.truncate(count);
+        Ok(families)
+    }
+}
+
+/// The first segment of a key as a pattern; keys without a separator stay as they are, cut to a readable length.
+fn family(key: &RedisKey) -> String {
+    let bytes = key.as_bytes();
+    match memchr::memchr2(b':', b'/', bytes).filter(|at| *at > 0) {
+        Some(at) => format!("{}*", RedisKey::new(key.bytes().slice(..=at))),
+        None => key.to_string().chars().take(40).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::family;
+    use crate::model::RedisKey;
+
+    #[test]
+    fn families_are_first_segments() {
+        assert_eq!(family(&RedisKey::new("document:a:b")), "document:*");
+        assert_eq!(family(&RedisKey::new("a/b:c")), "a/*");
+        assert_eq!(family(&RedisKey::new("plain")), "plain");
+        assert_eq!(family(&RedisKey::new(&b"\xff:1"[..])), r"\xff:*");
+    }
+}
