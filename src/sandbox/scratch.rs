@@ -1,9 +1,9 @@
 //! The temporary directory of one server, and the account that the server runs as.
 
 use std::ffi::OsStr;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,7 +29,10 @@ pub(super) struct Scratch {
 impl Scratch {
     /// Makes the directory `redis2pg-{kind}-…` under the system's temporary directory.
     pub(super) fn new(kind: &str) -> io::Result<Self> {
-        let dir = tempfile::Builder::new().prefix(&format!("redis2pg-{kind}-")).tempdir_in(base())?;
+        let dir = tempfile::Builder::new()
+            .prefix(&format!("redis2pg-{kind}-"))
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(base())?;
         // What we create belongs to our effective user: the way to learn it without unsafe code.
         let account = if fs::metadata(dir.path())?.uid() == 0 { Some(unprivileged()?) } else { None };
         if let Some(account) = account {
@@ -132,6 +135,17 @@ mod tests {
         assert_eq!((found.uid, found.gid), (101, 104));
         assert_eq!(account(text, "nobody").unwrap().uid, 4_294_967_294);
         assert!(account(text, "none").is_none());
+    }
+
+    #[test]
+    fn others_can_look_neither_into_the_directory_nor_its_files() {
+        let scratch = Scratch::new("modes").unwrap();
+        let file = scratch.write("secret", b"x").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        assert_eq!((mode(scratch.path()), mode(&file)), (0o700, 0o600));
+        let dir = scratch.path().to_owned();
+        drop(scratch);
+        assert!(!dir.exists());
     }
 
     #[test]
