@@ -2,9 +2,11 @@
 //!
 //! The crate is a library with a thin binary. `docs/design.md` shows the flow and says which room owns what.
 
+pub mod dataset;
 pub mod flow;
 pub mod ledger;
 pub mod model;
 pub mod postgres;
+pub mod sandbox;
 pub mod sink;
 pub mod source;

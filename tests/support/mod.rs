@@ -1,0 +1,45 @@
+//! What the integration tests share: one Redis and one PostgreSQL for each test binary, a database for each test.
+
+#![expect(clippy::expect_used, reason = "a test without its servers has failed")]
+
+use redis2pg::sandbox::{PostgresOptions, PostgresServer, RedisOptions, RedisServer};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+// Each test binary uses its own part of this module; naming all of it here keeps the rest from being reported as dead.
+const _: fn() -> &'static RedisServer = redis;
+const _: fn() -> &'static PostgresServer = postgres;
+const _: fn() -> String = redis_database;
+const _: fn() -> (String, String) = database;
+
+/// The Redis of this test binary. Tests that run side by side take a logical database each: see [`redis_database`].
+/// Statics are not dropped; the sandbox stops the server when the process ends.
+pub(crate) fn redis() -> &'static RedisServer {
+    static SERVER: OnceLock<RedisServer> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let settings = vec!["databases 256".to_owned()];
+        RedisServer::start(RedisOptions { settings, ..RedisOptions::default() }).expect("start redis-server")
+    })
+}
+
+/// The PostgreSQL of this test binary.
+pub(crate) fn postgres() -> &'static PostgresServer {
+    static SERVER: OnceLock<PostgresServer> = OnceLock::new();
+    SERVER.get_or_init(|| PostgresServer::start(PostgresOptions::quick()).expect("start postgres"))
+}
+
+/// The URL of a logical Redis database that no other test of this binary has; at most 256 of them.
+pub(crate) fn redis_database() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    assert!(number < 256, "more tests than logical databases");
+    format!("{}/{number}", redis().url())
+}
+
+/// The name and URL of a new, empty PostgreSQL database, for the role that owns it.
+pub(crate) fn database() -> (String, String) {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let url = postgres().create_database(&name).expect("create a database");
+    (name, url)
+}
