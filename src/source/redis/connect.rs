@@ -49,6 +49,7 @@ impl RedisSource {
             target,
             attempts: settings.reconnect_attempts,
             scan_count: settings.scan_count.max(1),
+            match_keys: settings.match_keys.clone(),
             abilities,
             events,
             reconnected: Mutex::new(reconnected),

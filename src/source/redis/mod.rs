@@ -42,6 +42,7 @@ struct Inner {
     target: Target,
     attempts: u32,
     scan_count: u32,
+    match_keys: Option<String>,
     abilities: Abilities,
     events: Option<EventSender>,
     /// fred's news of reconnections; read whenever a command is about to be sent.
@@ -153,6 +154,10 @@ impl Source for RedisSource {
         max_bytes: usize,
     ) -> Result<FetchedPage, Failure> {
         self.read_some(keys, want_expiry, max_bytes).await
+    }
+
+    async fn missing(&self, keys: &[crate::model::RedisKey]) -> Result<Vec<usize>, Failure> {
+        self.find_missing(keys).await
     }
 }
 

@@ -154,7 +154,11 @@ impl RedisSource {
 
     async fn list(&self, cursor: &str) -> Result<(String, Vec<RedisKey>), Error> {
         let count = Value::from(self.inner.scan_count.to_string());
-        let reply = self.once("SCAN", vec![cursor.into(), "COUNT".into(), count]).await?;
+        let mut arguments = vec![cursor.into(), "COUNT".into(), count];
+        if let Some(pattern) = &self.inner.match_keys {
+            arguments.extend(["MATCH".into(), pattern.as_str().into()]);
+        }
+        let reply = self.once("SCAN", arguments).await?;
         parse(reply).ok_or_else(|| unexpected("SCAN", "something else than a cursor and keys"))
     }
 

@@ -28,6 +28,8 @@ pub struct SourceSettings {
     pub reconnect_attempts: u32,
     /// COUNT of SCAN: about so many keys a page.
     pub scan_count: u32,
+    /// Only keys that match this pattern are listed (SCAN's MATCH, judged by the server); `None` lists all.
+    pub match_keys: Option<String>,
     /// A PEM file with more certificate authorities, for servers with a private one.
     pub ca_file: Option<PathBuf>,
 }
@@ -44,6 +46,7 @@ impl SourceSettings {
             command_timeout: Duration::from_secs(30),
             reconnect_attempts: 10,
             scan_count: 1000,
+            match_keys: None,
             ca_file: None,
         }
     }

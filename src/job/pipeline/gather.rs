@@ -1,0 +1,169 @@
+//! Gathering: rows go to writers by the hash of their target key, so that two reads of one key stay in order, and are
+//! closed into batches by rows, bytes, age or pressure.
+//!
+//! Without pressure a budget smaller than the open batches would stand still: reading waits for memory, and the open
+//! batches that hold it wait for rows.
+
+use super::transform::Mapped;
+use super::{BatchLimits, Shared};
+use crate::flow::{PagePart, Permit};
+use crate::model::{Event, Failure, MappingId, Row};
+use crate::sink::Batch;
+use crate::source::Source;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+
+struct Open {
+    batch: Batch,
+    bytes: usize,
+    since: Instant,
+    /// Batches are closed at 70% to 130% of the limit, so that writers do not commit in step.
+    rows_limit: usize,
+}
+
+struct Gather {
+    open: HashMap<(MappingId, usize), Open>,
+    outlets: Vec<mpsc::Sender<Batch>>,
+    limits: BatchLimits,
+    jitter: u64,
+}
+
+pub(super) async fn run<S: Source>(
+    shared: Shared<S>,
+    mut mapped: mpsc::Receiver<Mapped>,
+    outlets: Vec<mpsc::Sender<Batch>>,
+    limits: BatchLimits,
+) -> Result<(), Failure> {
+    let mut gather = Gather { open: HashMap::new(), outlets, limits, jitter: 0x9e37_79b9_7f4a_7c15 };
+    let mut tick = interval(limits.age.min(std::time::Duration::from_millis(250)));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let closed = tokio::select! {
+            biased;
+            next = mapped.recv() => match next {
+                Some(mapped) => gather.take(mapped).await,
+                None => break,
+            },
+            () = shared.budget.pressured(), if !gather.open.is_empty() => gather.close_largest().await,
+            _ = tick.tick() => {
+                let _ = shared.events.send(Event::InFlight { bytes: shared.budget.in_flight() }).await;
+                gather.close_old().await
+            }
+        };
+        if closed.is_err() || shared.stop.cut() {
+            return Ok(());
+        }
+    }
+    let keys: Vec<_> = gather.open.keys().copied().collect();
+    for key in keys {
+        if gather.close(key).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The writers are gone: somebody failed, and this stage ends with them.
+struct Closed;
+
+impl Gather {
+    async fn take(&mut self, mapped: Mapped) -> Result<(), Closed> {
+        let Mapped { mapping, epoch, made, permit, part } = mapped;
+        let writers = self.outlets.len();
+        let mut touched = vec![false; writers];
+        // What has no row has no order to keep: the first writer takes it.
+        if !made.rejects.is_empty() || made.tally != crate::model::Tally::default() {
+            let open = self.open(mapping, epoch, 0).await?;
+            open.batch.tally.add(&made.tally);
+            open.batch.rejects.extend(made.rejects);
+            open.hold(&part, &permit);
+            touched[0] = true;
+        }
+        for row in made.rows {
+            let writer = writer_of(&row, writers);
+            let open = self.open(mapping, epoch, writer).await?;
+            open.bytes += row.memory();
+            open.batch.rows.push(row);
+            if !touched.get(writer).copied().unwrap_or(true) {
+                open.hold(&part, &permit);
+                touched[writer] = true;
+            }
+        }
+        part.settle();
+        for writer in 0..writers {
+            if self.open.get(&(mapping, writer)).is_some_and(|open| open.is_full(&self.limits)) {
+                self.close((mapping, writer)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The open batch of a mapping and writer. One of another epoch is closed first: its pages are another scan's.
+    async fn open(&mut self, mapping: MappingId, epoch: u32, writer: usize) -> Result<&mut Open, Closed> {
+        if self.open.get(&(mapping, writer)).is_some_and(|open| open.batch.epoch != epoch) {
+            self.close((mapping, writer)).await?;
+        }
+        let rows_limit = self.jittered();
+        Ok(self.open.entry((mapping, writer)).or_insert_with(|| Open {
+            batch: Batch { mapping, epoch, ..Batch::default() },
+            bytes: 0,
+            since: Instant::now(),
+            rows_limit,
+        }))
+    }
+
+    fn jittered(&mut self) -> usize {
+        // xorshift: any spread will do.
+        self.jitter ^= self.jitter << 13;
+        self.jitter ^= self.jitter >> 7;
+        self.jitter ^= self.jitter << 17;
+        let percent = 70 + self.jitter % 61;
+        (self.limits.rows as u64 * percent / 100).max(1) as usize
+    }
+
+    async fn close(&mut self, key: (MappingId, usize)) -> Result<(), Closed> {
+        let Some(open) = self.open.remove(&key) else { return Ok(()) };
+        let Some(outlet) = self.outlets.get(key.1) else { return Err(Closed) };
+        outlet.send(open.batch).await.map_err(|_| Closed)
+    }
+
+    async fn close_largest(&mut self) -> Result<(), Closed> {
+        match self.open.iter().max_by_key(|(_, open)| open.bytes).map(|(key, _)| *key) {
+            Some(key) => self.close(key).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn close_old(&mut self) -> Result<(), Closed> {
+        let age = self.limits.age;
+        let old: Vec<_> =
+            self.open.iter().filter(|(_, open)| open.since.elapsed() >= age).map(|(key, _)| *key).collect();
+        for key in old {
+            self.close(key).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Open {
+    fn hold(&mut self, part: &PagePart, permit: &Arc<Permit>) {
+        self.batch.pages.push(part.split());
+        self.batch.memory.push(permit.clone());
+    }
+
+    fn is_full(&self, limits: &BatchLimits) -> bool {
+        self.batch.rows.len() >= self.rows_limit
+            || self.batch.rejects.len() >= self.rows_limit
+            || self.bytes >= limits.bytes
+    }
+}
+
+fn writer_of(row: &Row, writers: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(row.identity());
+    (hasher.finish() % writers.max(1) as u64) as usize
+}

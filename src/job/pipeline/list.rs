@@ -1,0 +1,178 @@
+//! Listing: pages of keys, each key given to its mapping. Keys of later phases are set aside, so that one scan serves
+//! all phases where they fit.
+
+use super::{PassEnd, Shared, contains};
+use crate::flow::{KeyReader, KeySpill, PagePart, Watermark};
+use crate::model::{Event, Failure, MappingId, RedisKey, Side};
+use crate::source::{Scan, Source};
+use std::collections::HashMap;
+use std::io::BufRead;
+use tokio::sync::mpsc;
+
+/// Keys a page, where no server says how many.
+const PAGE: usize = 1000;
+
+/// Where keys come from.
+pub(in crate::job) enum Listing<C> {
+    /// SCAN.
+    Scan(C),
+    /// A file with a key a line.
+    File(Box<dyn BufRead + Send>),
+    /// Keys that an earlier phase set aside.
+    SetAside(KeyReader),
+}
+
+/// Which keys of a listing this pass takes.
+pub(in crate::job) struct Scope {
+    /// The mappings of this phase.
+    pub(in crate::job) now: Vec<MappingId>,
+    /// The mappings of later phases.
+    pub(in crate::job) later: Vec<MappingId>,
+    /// Mappings that are switched off: nothing takes their keys.
+    pub(in crate::job) off: Vec<MappingId>,
+    /// At most so many keys of each mapping.
+    pub(in crate::job) limit: Option<u64>,
+    /// Where keys of later phases go.
+    pub(in crate::job) spill: Option<KeySpill>,
+}
+
+/// The keys of one page that this pass takes.
+pub(super) struct Listed {
+    pub(super) part: PagePart,
+    pub(super) epoch: u32,
+    pub(super) keys: Vec<(MappingId, Vec<RedisKey>)>,
+}
+
+struct Page {
+    epoch: u32,
+    number: u64,
+    keys: Vec<(Option<MappingId>, RedisKey)>,
+    next_cursor: String,
+}
+
+pub(super) async fn run<S: Source>(
+    shared: Shared<S>,
+    mut listing: Listing<S::Scan>,
+    mut scope: Scope,
+    watermark: Watermark,
+    out: mpsc::Sender<Listed>,
+) -> Result<PassEnd, Failure> {
+    let mut number = 0;
+    let mut taken = HashMap::new();
+    let mut epoch = None;
+    loop {
+        if shared.stop.requested() {
+            return Ok(PassEnd { complete: false, set_aside: None });
+        }
+        let Some(page) = next_page(&shared, &mut listing, &mut number).await? else {
+            return Ok(PassEnd { complete: true, set_aside: scope.spill.filter(|spill| !spill.overflowed()) });
+        };
+        if epoch.is_some_and(|epoch| epoch != page.epoch) {
+            // What was set aside came from a keyspace that is no more: the later phases scan for themselves.
+            scope.spill = None;
+        }
+        epoch = Some(page.epoch);
+        if let Listing::Scan(scan) = &listing {
+            watermark.enter(page.epoch, scan.server_run_id());
+        }
+        let place = (page.epoch, page.number);
+        let (scanned, next_cursor) = (page.keys.len() as u64, page.next_cursor.clone());
+        let (keys, unmatched) = sort(page, &mut scope, &mut taken);
+        let part = watermark.page(place, next_cursor, unmatched);
+        let matched = keys.iter().map(|(mapping, keys)| (*mapping, keys.len() as u64)).collect();
+        let _ = shared.events.send(Event::Listed { matched, unmatched: 0, scanned }).await;
+        if keys.is_empty() {
+            part.settle();
+        } else if out.send(Listed { part, epoch: place.0, keys }).await.is_err() {
+            return Ok(PassEnd { complete: false, set_aside: None });
+        }
+        if full(&scope, &taken) {
+            return Ok(PassEnd { complete: true, set_aside: None });
+        }
+    }
+}
+
+async fn next_page<S: Source>(
+    shared: &Shared<S>,
+    listing: &mut Listing<S::Scan>,
+    number: &mut u64,
+) -> Result<Option<Page>, Failure> {
+    let classified = |keys: Vec<RedisKey>| {
+        keys.into_iter().map(|key| (shared.plan.classify(key.as_bytes()), key)).collect::<Vec<_>>()
+    };
+    let keys = match listing {
+        Listing::Scan(scan) => {
+            return Ok(scan.next().await?.map(|page| Page {
+                epoch: page.epoch,
+                number: page.number,
+                keys: classified(page.keys),
+                next_cursor: page.resume_cursor,
+            }));
+        }
+        Listing::File(lines) => read_keys(lines)?.map(classified),
+        Listing::SetAside(keys) => {
+            keys.next_page(PAGE)?.map(|page| page.into_iter().map(|(id, key)| (Some(id), key)).collect())
+        }
+    };
+    Ok(keys.map(|keys| {
+        *number += 1;
+        Page { epoch: 0, number: *number - 1, keys, next_cursor: "0".to_owned() }
+    }))
+}
+
+fn read_keys(lines: &mut Box<dyn BufRead + Send>) -> Result<Option<Vec<RedisKey>>, Failure> {
+    let mut keys = Vec::new();
+    let mut line = Vec::new();
+    while keys.len() < PAGE {
+        line.clear();
+        let read = lines.read_until(b'\n', &mut line).map_err(|error| {
+            Failure::usage(Side::Settings, format!("run.keys_from: cannot be read: {error}"), "Check the file.")
+        })?;
+        if read == 0 {
+            break;
+        }
+        let key = line.strip_suffix(b"\n").unwrap_or(&line);
+        let key = key.strip_suffix(b"\r").unwrap_or(key);
+        if !key.is_empty() {
+            keys.push(RedisKey::new(key.to_vec()));
+        }
+    }
+    Ok((!keys.is_empty()).then_some(keys))
+}
+
+/// The page's keys by mapping, and how many no mapping takes.
+fn sort(
+    page: Page,
+    scope: &mut Scope,
+    taken: &mut HashMap<MappingId, u64>,
+) -> (Vec<(MappingId, Vec<RedisKey>)>, u64) {
+    let mut unmatched = 0;
+    let mut by_mapping: Vec<(MappingId, Vec<RedisKey>)> = Vec::new();
+    for (mapping, key) in page.keys {
+        let Some(mapping) = mapping.filter(|id| !contains(&scope.off, *id)) else {
+            unmatched += 1;
+            continue;
+        };
+        if contains(&scope.now, mapping) {
+            let count = taken.entry(mapping).or_default();
+            if scope.limit.is_some_and(|limit| *count >= limit) {
+                continue;
+            }
+            *count += 1;
+            match by_mapping.iter_mut().find(|(id, _)| *id == mapping) {
+                Some((_, keys)) => keys.push(key),
+                None => by_mapping.push((mapping, vec![key])),
+            }
+        } else if contains(&scope.later, mapping)
+            && let Some(spill) = &mut scope.spill
+            && !spill.push(mapping, &key)
+        {
+            scope.spill = None;
+        }
+    }
+    (by_mapping, unmatched)
+}
+
+fn full(scope: &Scope, taken: &HashMap<MappingId, u64>) -> bool {
+    scope.limit.is_some_and(|limit| scope.now.iter().all(|id| taken.get(id).is_some_and(|count| *count >= limit)))
+}

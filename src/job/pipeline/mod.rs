@@ -1,0 +1,108 @@
+//! The stages of one pass, joined by bounded channels: list → fetch → transform → gather → write.
+//!
+//! Data goes right and nothing comes back but freed memory. A stage that ends (done, failed, or cut) closes its
+//! channels, and its neighbours end with it. Nothing here is cancelled half-way: stages look at the stop signal
+//! between units.
+
+mod fetch;
+mod gather;
+mod list;
+mod transform;
+mod write;
+
+use crate::flow::{ByteBudget, KeySpill, RateLimit, Stop, Watermark};
+use crate::mapping::Plan;
+use crate::model::{EventSender, Failure, MappingId};
+use crate::source::Source;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+pub(super) use list::{Listing, Scope};
+pub(super) use transform::transform;
+pub(super) use write::Writer;
+
+/// What every stage of a run shares.
+#[derive(Clone)]
+pub(super) struct Shared<S> {
+    pub(super) source: S,
+    pub(super) plan: Arc<Plan>,
+    pub(super) budget: ByteBudget,
+    pub(super) rate: RateLimit,
+    pub(super) stop: Stop,
+    pub(super) events: EventSender,
+}
+
+/// When a batch is closed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BatchLimits {
+    pub(super) rows: usize,
+    pub(super) bytes: usize,
+    pub(super) age: Duration,
+}
+
+/// One pass over keys.
+pub(super) struct Pass<S: Source> {
+    pub(super) listing: Listing<S::Scan>,
+    pub(super) scope: Scope,
+    pub(super) limits: BatchLimits,
+    pub(super) writers: Vec<Writer<S>>,
+    pub(super) watermark: Watermark,
+}
+
+/// How a pass ended.
+pub(super) struct PassEnd {
+    /// Whether every key was listed (else a stop was asked for).
+    pub(super) complete: bool,
+    /// Keys of later phases, if they were set aside and all had room.
+    pub(super) set_aside: Option<KeySpill>,
+}
+
+/// Pages listed ahead of reading, and chunks read ahead of mapping: enough to overlap, little enough to hold.
+const AHEAD: usize = 2;
+
+/// Runs a pass to its end.
+///
+/// # Errors
+/// The first failure of a stage, with what the others had in flight given up.
+pub(super) async fn run<S: Source>(shared: &Shared<S>, pass: Pass<S>) -> Result<PassEnd, Failure> {
+    let (listed, to_fetch) = mpsc::channel(AHEAD);
+    let (fetched, to_transform) = mpsc::channel(AHEAD);
+    let (mapped, to_gather) = mpsc::channel(AHEAD);
+    let mut stages: JoinSet<Result<Option<PassEnd>, Failure>> = JoinSet::new();
+    let mut outlets = Vec::new();
+    for writer in pass.writers {
+        let (outlet, batches) = mpsc::channel(1);
+        outlets.push(outlet);
+        let stop = shared.stop.clone();
+        stages.spawn(async move { writer.run(batches, stop).await.map(|()| None) });
+    }
+    let (one, two, three, four) = (shared.clone(), shared.clone(), shared.clone(), shared.clone());
+    let limits = pass.limits;
+    stages.spawn(async move { gather::run(two, to_gather, outlets, limits).await.map(|()| None) });
+    stages.spawn(async move { transform::run(three, to_transform, mapped).await.map(|()| None) });
+    stages.spawn(async move { fetch::run(four, to_fetch, fetched).await.map(|()| None) });
+    let (listing, scope, watermark) = (pass.listing, pass.scope, pass.watermark);
+    stages.spawn(async move { list::run(one, listing, scope, watermark, listed).await.map(Some) });
+
+    let (mut end, mut failure) = (None, None);
+    while let Some(joined) = stages.join_next().await {
+        match joined {
+            Ok(Ok(done)) => end = end.or(done),
+            // The first tells why; those after it are its echo.
+            Ok(Err(error)) => failure = failure.or(Some(error)),
+            Err(error) => failure = failure.or(Some(Failure::internal(format!("a stage broke off: {error}")))),
+        }
+    }
+    match (failure, end) {
+        (Some(failure), _) => Err(failure),
+        (None, Some(end)) => Ok(end),
+        (None, None) => Err(Failure::internal("the listing ended without a word")),
+    }
+}
+
+/// Mappings by id: which of them a pass takes.
+pub(super) fn contains(mappings: &[MappingId], id: MappingId) -> bool {
+    mappings.contains(&id)
+}

@@ -1,0 +1,100 @@
+//! Mapping: each record becomes a row, a reject or a skip. Pure work between two channels.
+
+use super::Shared;
+use super::fetch::{Chunk, HELD_PER_BYTE, HELD_PER_KEY};
+use crate::flow::{PagePart, Permit};
+use crate::mapping::{Mapping, Scratch};
+use crate::model::{Failure, Fetched, MappingId, Reject, Row, SkipReason, Tally, UnixMillis};
+use crate::source::Source;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio::sync::mpsc;
+
+/// What a chunk became.
+pub(super) struct Mapped {
+    pub(super) mapping: MappingId,
+    pub(super) epoch: u32,
+    pub(super) made: Made,
+    pub(super) permit: Arc<Permit>,
+    pub(super) part: PagePart,
+}
+
+/// Rows, and the sightings that have an outcome already.
+#[derive(Default)]
+pub(in crate::job) struct Made {
+    pub(in crate::job) rows: Vec<Row>,
+    pub(in crate::job) rejects: Vec<Reject>,
+    pub(in crate::job) tally: Tally,
+}
+
+pub(super) async fn run<S: Source>(
+    shared: Shared<S>,
+    mut chunks: mpsc::Receiver<Chunk>,
+    out: mpsc::Sender<Mapped>,
+) -> Result<(), Failure> {
+    let mut scratch = Scratch::default();
+    while let Some(chunk) = chunks.recv().await {
+        let made = transform(shared.plan.mapping(chunk.mapping), chunk.records, &mut scratch);
+        let mut permit = chunk.permit;
+        let held = held(&made);
+        // What is really held, now that it is known: more is owed to the budget, less is given back.
+        if held > permit.bytes() { permit.grow_unchecked(held) } else { permit.shrink(held) }
+        let mapped = Mapped {
+            mapping: chunk.mapping,
+            epoch: chunk.epoch,
+            made,
+            permit: Arc::new(permit),
+            part: chunk.part,
+        };
+        if out.send(mapped).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Maps what was read for some keys of one mapping.
+pub(in crate::job) fn transform(mapping: &Mapping, records: Vec<Fetched>, scratch: &mut Scratch) -> Made {
+    let now = now();
+    let mut made = Made { rows: Vec::with_capacity(records.len()), ..Made::default() };
+    for fetched in records {
+        let reject = match fetched {
+            Fetched::Record(record) => match mapping.map(&record, now, scratch) {
+                Ok(row) => {
+                    for repair in &row.altered {
+                        made.tally.alter(repair);
+                    }
+                    made.rows.push(row);
+                    continue;
+                }
+                Err(reject) => reject,
+            },
+            Fetched::Gone(_) => {
+                made.tally.skip(SkipReason::Gone.code(), 1);
+                continue;
+            }
+            Fetched::WrongType { key, redis_type } => {
+                let detail = format!("the key holds a {redis_type}; the mapping reads strings");
+                let mut reject = Reject::new(key, "redis_type", detail, None);
+                reject.redis_type = Cow::Owned(redis_type);
+                reject
+            }
+        };
+        made.tally.reject(&reject.reason);
+        made.rejects.push(reject);
+    }
+    made
+}
+
+fn held(made: &Made) -> u64 {
+    let rows: usize = made.rows.iter().map(Row::memory).sum();
+    let rejects: usize = made.rejects.iter().map(|reject| reject.value.as_ref().map_or(0, bytes::Bytes::len)).sum();
+    (rows as u64) + (rejects as u64) * HELD_PER_BYTE + (made.rejects.len() as u64) * HELD_PER_KEY
+}
+
+/// The time that lineage says; what is judged by time uses the servers' clocks.
+fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,35 @@
+//! Writing: one task a writer, taking batches in order.
+
+use crate::flow::Stop;
+use crate::job::parents::DryParents;
+use crate::model::Failure;
+use crate::sink::{Batch, DryRun, Loader};
+use crate::source::Source;
+use tokio::sync::mpsc;
+
+/// The end of the pipeline.
+pub(in crate::job) enum Writer<S> {
+    /// Loads into PostgreSQL.
+    Load(Box<Loader>),
+    /// Judges and writes nothing.
+    Dry(DryRun, DryParents<S>),
+}
+
+impl<S: Source> Writer<S> {
+    /// Takes batches until there are no more, or until a cut. What is not taken leaves its pages open.
+    pub(super) async fn run(mut self, mut batches: mpsc::Receiver<Batch>, stop: Stop) -> Result<(), Failure> {
+        while let Some(batch) = batches.recv().await {
+            if stop.cut() {
+                return Ok(());
+            }
+            match &mut self {
+                Self::Load(loader) => loader.load(batch).await?,
+                Self::Dry(dry, parents) => {
+                    let batch = parents.check(batch).await?;
+                    dry.judge(batch).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
