@@ -137,6 +137,15 @@ fn settings_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn a_batch_that_nobody_set_shrinks_with_the_memory() {
+    let settings = load(None, &[], &[("flow.memory", "8MiB")]).unwrap();
+    assert_eq!(settings.flow.batch_bytes, ByteSize(2 << 20));
+    let settings = load(None, &[], &[("flow.memory", "1GiB")]).unwrap();
+    assert_eq!(settings.flow.batch_bytes, ByteSize(16 << 20));
+    assert_eq!(load(None, &[], &[("flow.memory", "3")]).unwrap_err().len(), 1);
+}
+
+#[test]
 fn a_syntax_error_names_its_line_and_never_quotes_it() {
     let text = findings(Some("[source]\n\npassword = hunter2\nurl = redis://u:hunter2@h\n"), &[], &[]);
     assert!(text.contains("test.toml:3") && !text.contains("hunter2"), "{text}");

@@ -82,7 +82,9 @@ pub struct ParseEnd {
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ParseEnd> {
     Cli::try_parse_from(args).map_err(|error| {
         let to_stdout = !error.use_stderr();
-        let text = scrub(&error.render().to_string()).into_owned();
+        let text = error.render().to_string();
+        // Help holds nothing that was typed, and its examples of URLs are to be read.
+        let text = if to_stdout { text } else { scrub(&text).into_owned() };
         ParseEnd { text, to_stdout, exit: if to_stdout { Exit::Done } else { Exit::Usage } }
     })
 }
@@ -126,6 +128,7 @@ mod tests {
         }
         let Err(end) = parse(args("redis2pg run --help")) else { panic!("help ends parsing") };
         assert_eq!((end.exit, end.to_stdout), (Exit::Done, true));
+        assert!(end.text.contains("redis://[user[:password]@]host"), "{}", end.text);
         assert!(end.text.contains("Exit codes") && end.text.contains("--max-keys-per-second"), "{}", end.text);
     }
 }

@@ -157,44 +157,51 @@ pub(super) fn parse(text: &str, origin: &dyn Fn(usize) -> Origin, findings: &mut
     let (Ok(whole), true) = (whole, errors.is_empty()) else { return Layer::default() };
     let mut layer = Layer::default();
     let top = spans.get_ref();
+    let at = |offset| origin(line(offset));
     for (name, value) in &whole {
-        let at = top.get_key_value(name.as_str()).map_or(0, |(key, _)| key.span().start);
+        let here = at(top.get_key_value(name.as_str()).map_or(0, |(key, _)| key.span().start));
         let inner = top.get(name.as_str()).map(Spanned::get_ref);
-        match (name.as_str(), value) {
-            ("mapping", toml::Value::Array(items)) => {
-                layer.mappings = mappings(items, inner, &|offset| origin(line(offset)), findings);
+        let known = SECTIONS.iter().any(|(known, _)| known == name);
+        let mut refuse = |subject: &str, message, hint: &str| findings.push(finding(subject, &here, message, hint));
+        match value {
+            toml::Value::Array(items) if name == "mapping" => {
+                layer.mappings = mappings(items, inner, &at, findings);
             }
-            ("mapping", _) => {
-                findings.push(finding("mapping", &origin(line(at)), "is no list", "write [[mapping]] above each"));
+            _ if name == "mapping" => refuse(name, "is no list", "write [[mapping]] above each"),
+            toml::Value::Table(table) if known => section(&mut layer, name, table, inner, &at, findings),
+            toml::Value::Table(_) => {
+                refuse(&format!("[{name}]"), "there is no such section", &nearest_section(name));
             }
-            (section, toml::Value::Table(table)) if SECTIONS.iter().any(|(known, _)| *known == section) => {
-                for (key, value) in table {
-                    let at = inner.and_then(DeValue::as_table).and_then(|table| table.get_key_value(key.as_str()));
-                    let at = origin(line(at.map_or(0, |(key, _)| key.span().start)));
-                    match Key::find(&format!("{section}.{key}")) {
-                        Some(known) => {
-                            layer.values.insert(known.path, (raw(value), at));
-                        }
-                        None => findings.push(finding(
-                            &format!("{section}.{key}"),
-                            &at,
-                            "there is no such setting",
-                            &nearest_key(section, key),
-                        )),
-                    }
-                }
-            }
-            (section, toml::Value::Table(_)) => {
-                let message = "there is no such section";
-                findings.push(finding(&format!("[{section}]"), &origin(line(at)), message, &nearest_section(section)));
-            }
-            (key, _) => {
-                let message = "there is no such setting outside of a section";
-                findings.push(finding(key, &origin(line(at)), message, &nearest_section(key)));
-            }
+            _ if known => refuse(name, "is a section", &format!("write [{name}] and its settings below")),
+            _ => refuse(name, "there is no such setting outside of a section", &nearest_section(name)),
         }
     }
     layer
+}
+
+/// Takes the settings of one section.
+fn section(
+    layer: &mut Layer,
+    section: &str,
+    table: &toml::Table,
+    spans: Option<&DeValue<'_>>,
+    origin: &dyn Fn(usize) -> Origin,
+    findings: &mut Vec<Finding>,
+) {
+    let spans = spans.and_then(DeValue::as_table);
+    for (name, value) in table {
+        let span = spans.and_then(|table| table.get_key_value(name.as_str())).map_or(0, |(key, _)| key.span().start);
+        let path = format!("{section}.{name}");
+        match Key::find(&path) {
+            Some(key) => {
+                layer.values.insert(key.path, (raw(value), origin(span)));
+            }
+            None => {
+                let hint = nearest_key(section, name);
+                findings.push(finding(&path, &origin(span), "there is no such setting", &hint));
+            }
+        }
+    }
 }
 
 fn mappings(

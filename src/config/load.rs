@@ -4,6 +4,7 @@ use super::keys::{Key, nearest_env};
 use super::layers::{FlagValues, Layers, Origin, finding, parse};
 use super::secret::{Secret, SecretUrl};
 use super::settings::{KEYS, Settings};
+use super::units::ByteSize;
 use super::value::Raw;
 use crate::model::{Failure, Finding, Side};
 use serde_json::{Map, Value};
@@ -51,6 +52,7 @@ impl Settings {
         layers.lay(file);
         over(&mut layers, &env, &flags.values);
         let mut settings = Self::build(layers, &mut findings);
+        settings.fit_batch();
         settings.read_passwords(&mut findings);
         settings.check(&mut findings);
         if findings.is_empty() { Ok(settings) } else { Err(findings) }
@@ -96,6 +98,14 @@ impl Settings {
         self.origins.get(key).cloned().unwrap_or(Origin::Default)
     }
 
+    /// A batch size that nobody asked for gives way to a small memory.
+    fn fit_batch(&mut self) {
+        if self.origin("flow.batch_bytes") == Origin::Default {
+            let flow = &mut self.flow;
+            flow.batch_bytes = flow.batch_bytes.min(ByteSize(flow.memory.0 / 4));
+        }
+    }
+
     fn read_passwords(&mut self, findings: &mut Vec<Finding>) {
         let ends = [
             ("source", &mut self.source.password, &self.source.password_file),
@@ -126,7 +136,8 @@ impl Settings {
     /// Checks that look at two settings.
     fn check(&self, findings: &mut Vec<Finding>) {
         let flow = &self.flow;
-        if flow.batch_bytes > flow.memory {
+        // 0 stands for a memory that was refused already.
+        if flow.memory.0 > 0 && flow.batch_bytes > flow.memory {
             let message = format!("{} is more than flow.memory, {}", flow.batch_bytes, flow.memory);
             let hint = "a quarter of the memory is a good size for a batch";
             findings.push(finding("flow.batch_bytes", &self.origin("flow.batch_bytes"), &message, hint));

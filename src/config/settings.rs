@@ -141,14 +141,15 @@ sections! {
         password_file: Option<PathBuf> = "", "source-password-file", any;
         /// Logical database, over the one in the URL.
         database: Option<u32> = "", "source-database", any;
-        /// How long one attempt to connect may take. Ten seconds outlast a TLS handshake with a busy server.
+        /// How long one attempt to connect may take. Enough for a TLS handshake with a busy server far away.
         connect_timeout: Span = "10s", "connect-timeout", positive;
-        /// How long Redis may take to answer one command. A page of large values takes a second or two.
+        /// How long Redis may take to answer one command. Long, since a page of large values on a slow line is no failure.
         command_timeout: Span = "30s", "command-timeout", positive;
-        /// How often a lost connection is tried again before the run ends with exit 5. With growing pauses, ten
-        /// attempts outlast a restart or a failover.
+        /// How often a lost connection is tried again before the run ends with exit 5. Pauses grow, so that
+        /// ten attempts are meant to outlast a restart or a failover.
         reconnect_attempts: u64 = "10", "reconnect-attempts", between(0, 10_000);
-        /// COUNT of each SCAN. 1000 keeps Redis busy for less than a millisecond; more gains nothing that we measured.
+        /// COUNT of each SCAN. Redis serves nobody else while it answers one: large enough to need few round trips, small
+        /// enough not to be noticed.
         scan_count: u64 = "1000", "scan-count", between(1, 100_000);
         /// PEM file of the authority that signed the server's certificate, instead of the system's store.
         ca_file: Option<PathBuf> = "", "source-ca-file", any;
@@ -164,10 +165,11 @@ sections! {
         password_file: Option<PathBuf> = "", "target-password-file", any;
         /// How long a statement waits for a lock. Short: the application that uses the tables comes first.
         lock_timeout: Span = "10s", "lock-timeout", any;
-        /// How long one statement may run; 0 for no limit. A batch takes well under a second; five minutes mean that
-        /// something hangs.
+        /// How long one statement may run; 0 for no limit. A batch is small: five minutes mean that something
+        /// hangs.
         statement_timeout: Span = "5m", "statement-timeout", any;
-        /// Compression of large values that are loaded. lz4 loads about a quarter faster where the server has it.
+        /// Compression of large values that are loaded. lz4 loaded about a quarter faster in a prototype; the server
+        /// must have it.
         compression: Compression = "default", "compression", any;
         /// auto copies straight into a table that was empty at the start; always goes through a staging table.
         staging: Staging = "auto", "staging", any;
@@ -180,15 +182,16 @@ sections! {
     }
     /// How much at once, and how fast.
     Flow flow {
-        /// Bytes in flight between reading and COMMIT. Peak memory is this and about 40 MiB.
+        /// Bytes in flight between reading and COMMIT. The process itself comes on top of it.
         memory: ByteSize = "64MiB", "memory", size_from(1 << 20);
-        /// Rows in a batch at most. 5,000 to 10,000 were the fastest measured; more costs memory and gains nothing.
+        /// Rows in a batch at most. 5,000 to 10,000 were the fastest in a prototype; more costs memory and gained nothing.
         batch_rows: u64 = "8000", "batch-rows", between(1, 1_000_000);
-        /// Bytes in a batch at most. A quarter of the memory, so that one batch fills while others are written.
+        /// Bytes in a batch at most. A quarter of the memory, so that one batch fills while others are written; where it
+        /// is not set, it shrinks with the memory.
         batch_bytes: ByteSize = "16MiB", "batch-bytes", size_from(64 << 10);
         /// How long a batch may wait to be filled. Two seconds keep a slow stream visible in the target.
         batch_age: Span = "2s", "batch-age", positive;
-        /// Connections that write at the same time. Two are a third faster than one; a third gained nothing.
+        /// Connections that write at the same time. In a prototype two were a third faster than one, and a third gained nothing.
         writers: u64 = "2", "writers", between(1, 64);
         /// Keys of later phases that are kept aside on disk during the first scan; beyond it, or with 0, Redis is
         /// scanned again for each phase.
