@@ -2,11 +2,14 @@
 //!
 //! The crate is a library with a thin binary. `docs/design.md` shows the flow and says which room owns what.
 
+pub mod cli;
+pub mod config;
 pub mod dataset;
 pub mod flow;
 pub mod ledger;
 pub mod model;
 pub mod postgres;
+pub mod report;
 pub mod sandbox;
 pub mod sink;
 pub mod source;

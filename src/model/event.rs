@@ -27,8 +27,10 @@ pub enum Event {
     },
     /// Keys were listed: `scanned` sightings, of which `matched` belong to this phase, by mapping.
     Listed {
-        /// Sightings in this page that are booked now: those matched in this phase, and the unmatched in the last pass.
+        /// Sightings in this page that mappings of this phase took.
         matched: Vec<(MappingId, u64)>,
+        /// Sightings that no mapping of any phase took; booked in the last pass only, 0 before.
+        unmatched: u64,
         /// All keys looked at, for the progress bar.
         scanned: u64,
     },

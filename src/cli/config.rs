@@ -1,0 +1,142 @@
+//! `redis2pg config`: its arguments, and the printing of settings, findings and presets.
+
+use super::failure::clean;
+use super::flags::{Everything, SettingFlags};
+use crate::config::{FlagValues, Key, Settings, default_toml};
+use crate::model::{Exit, Finding};
+use crate::report::plain_table;
+use serde_json::{Value, json};
+use std::io::{self, Write};
+
+/// Arguments of `config`.
+#[derive(Debug, clap::Args)]
+pub struct ConfigArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// What `config` can do.
+#[derive(Debug, clap::Subcommand)]
+pub enum ConfigCommand {
+    /// Show every setting, its value and where that came from
+    Show(Box<ShowArgs>),
+    /// Check the settings from all layers, and list everything that is wrong
+    Check(Box<CheckArgs>),
+    /// List the presets
+    Presets {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Arguments of `config show`.
+#[derive(Debug, clap::Args)]
+pub struct ShowArgs {
+    /// Print one JSON document
+    #[arg(long, conflicts_with = "defaults")]
+    pub json: bool,
+    /// Print a configuration file with every setting and its default, to start from
+    #[arg(long)]
+    pub defaults: bool,
+    /// All settings.
+    #[command(flatten)]
+    pub settings: SettingFlags<Everything>,
+}
+
+/// Arguments of `config check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+    /// All settings.
+    #[command(flatten)]
+    pub settings: SettingFlags<Everything>,
+}
+
+impl ConfigArgs {
+    pub(super) fn flags(&self) -> &FlagValues {
+        static NONE: FlagValues = FlagValues { config: None, values: std::collections::BTreeMap::new() };
+        match &self.command {
+            ConfigCommand::Show(args) => &args.settings.values,
+            ConfigCommand::Check(args) => &args.settings.values,
+            ConfigCommand::Presets { .. } => &NONE,
+        }
+    }
+}
+
+/// Does `config show`: every setting with its value, without secrets, and where it came from.
+///
+/// # Errors
+/// Where `out` cannot be written.
+pub fn show(out: &mut dyn Write, settings: &Settings, args: &ShowArgs) -> io::Result<()> {
+    if args.defaults {
+        return out.write_all(default_toml().as_bytes());
+    }
+    if args.json {
+        serde_json::to_writer_pretty(&mut *out, &settings.redacted_json())?;
+        return writeln!(out);
+    }
+    let rows = settings.shown().into_iter().map(|(path, value)| {
+        let origin = settings.origins.get(path).map(ToString::to_string).unwrap_or_default();
+        let env = Key::find(path).map(|key| key.short_env().unwrap_or_else(|| key.env())).unwrap_or_default();
+        vec![path.to_owned(), clean(&plain(&value)), clean(&origin), env]
+    });
+    writeln!(out, "{}", plain_table(&["setting", "value", "from", "environment"], rows))?;
+    for mapping in &settings.mappings {
+        let name = mapping.name().unwrap_or("(without a name)");
+        writeln!(out, "mapping {} ({})", clean(name), clean(&mapping.origin.to_string()))?;
+    }
+    Ok(())
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Does `config check`: every finding, or that all is well. Gives what to exit with.
+///
+/// # Errors
+/// Where `out` cannot be written.
+pub fn check(out: &mut dyn Write, loaded: &Result<Settings, Vec<Finding>>, json: bool) -> io::Result<Exit> {
+    let findings = loaded.as_ref().err().map_or(&[][..], Vec::as_slice);
+    if json {
+        let list: Vec<Value> = findings
+            .iter()
+            .map(|finding| json!({"subject": finding.subject, "message": finding.message, "hint": finding.hint}))
+            .collect();
+        serde_json::to_writer_pretty(&mut *out, &json!({"ok": findings.is_empty(), "findings": list}))?;
+        writeln!(out)?;
+    } else if findings.is_empty() {
+        writeln!(out, "The settings are sound.")?;
+    } else {
+        for finding in findings {
+            finding.to_string().lines().try_for_each(|line| writeln!(out, "{}", clean(line)))?;
+        }
+    }
+    Ok(if findings.is_empty() { Exit::Done } else { Exit::Usage })
+}
+
+/// Does `config presets`: the names, each with the first comment of its text. `presets` are `(name, TOML text)`.
+///
+/// # Errors
+/// Where `out` cannot be written.
+pub fn presets(out: &mut dyn Write, presets: &[(&str, &str)], json: bool) -> io::Result<()> {
+    let about = |text: &str| {
+        let comment = text.lines().find_map(|line| line.strip_prefix('#')).unwrap_or_default();
+        comment.trim().to_owned()
+    };
+    if json {
+        let list: Vec<Value> = presets.iter().map(|(name, text)| json!({"name": name, "about": about(text)})).collect();
+        serde_json::to_writer_pretty(&mut *out, &list)?;
+        return writeln!(out);
+    }
+    let rows = presets.iter().map(|(name, text)| vec![(*name).to_owned(), clean(&about(text))]);
+    writeln!(out, "{}", plain_table(&["preset", "what it moves"], rows))
+}

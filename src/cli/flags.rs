@@ -1,0 +1,122 @@
+//! The settings as flags: made from the table of keys, so that every setting has one. Uses `config` and clap.
+
+use crate::config::{FlagValues, KEYS, Key, Raw};
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::path::PathBuf;
+
+/// Which settings a subcommand takes as flags.
+pub trait Scope {
+    /// Whether this one.
+    fn takes(key: &Key) -> bool;
+}
+
+/// Every setting.
+#[derive(Clone, Debug)]
+pub struct Everything;
+
+impl Scope for Everything {
+    fn takes(_: &Key) -> bool {
+        true
+    }
+}
+
+/// The PostgreSQL connection and the log: what commands on the ledger need.
+#[derive(Clone, Debug)]
+pub struct Ledger;
+
+impl Scope for Ledger {
+    fn takes(key: &Key) -> bool {
+        matches!(key.path, "target.url" | "target.password_file" | "target.lock_timeout" | "target.statement_timeout")
+            || key.section == "log" && key.name != "progress"
+    }
+}
+
+/// The two ends and the log: what the demo needs.
+#[derive(Clone, Debug)]
+pub struct Ends;
+
+impl Scope for Ends {
+    fn takes(key: &Key) -> bool {
+        matches!(key.section, "source" | "target" | "flow" | "log") || matches!(key.path, "run.report" | "run.yes")
+    }
+}
+
+/// The flags of a scope, and `--config`.
+#[derive(Clone, Debug)]
+pub struct SettingFlags<S> {
+    /// What was given.
+    pub values: FlagValues,
+    scope: PhantomData<S>,
+}
+
+impl<S: Scope> SettingFlags<S> {
+    fn args() -> impl Iterator<Item = Arg> {
+        KEYS.iter().filter(|key| !key.flag.is_empty() && S::takes(key)).map(arg)
+    }
+}
+
+impl<S: Scope> Args for SettingFlags<S> {
+    fn augment_args(command: Command) -> Command {
+        let config =
+            Arg::new("config").long("config").value_name("FILE").value_parser(clap::value_parser!(PathBuf)).help(
+                "Configuration file (TOML); `config show --defaults` prints one to start from [env: REDIS2PG_CONFIG]",
+            );
+        command.arg(config).args(Self::args())
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<S: Scope> FromArgMatches for SettingFlags<S> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut values = BTreeMap::new();
+        for key in KEYS.iter().filter(|key| !key.flag.is_empty() && S::takes(key)) {
+            let given = matches
+                .try_get_many::<String>(key.path)
+                .map_err(|error| clap::Error::raw(ErrorKind::UnknownArgument, error.to_string()))?;
+            if let Some(given) = given {
+                let given: Vec<&str> = given.map(String::as_str).collect();
+                values.insert(key.path, Raw::Text(given.join(",")));
+            }
+        }
+        let config = matches.get_one::<PathBuf>("config").cloned();
+        Ok(Self { values: FlagValues { config, values }, scope: PhantomData })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The flag of one setting. Its value is checked with all the other layers, never by clap, which would quote it.
+fn arg(key: &'static Key) -> Arg {
+    let default = if key.default.is_empty() { String::new() } else { format!(" [default: {}]", key.default) };
+    let env = key.short_env().unwrap_or_else(|| key.env());
+    let arg = Arg::new(key.path)
+        .long(key.flag)
+        .help(format!("{}{default} [env: {env}]", key.summary()))
+        .help_heading(heading(key.section))
+        .value_name(key.kind);
+    match key.kind {
+        "BOOL" => arg.num_args(0..=1).require_equals(true).default_missing_value("true").action(ArgAction::Set),
+        "NAME,…" => arg.action(ArgAction::Append),
+        _ => arg.action(ArgAction::Set).allow_hyphen_values(true),
+    }
+}
+
+fn heading(section: &str) -> &'static str {
+    match section {
+        "source" => "Redis",
+        "target" => "PostgreSQL",
+        "flow" => "Memory and speed",
+        "errors" => "Rejects",
+        "phases" | "run" => "What to run",
+        _ => "Log and progress",
+    }
+}

@@ -1,0 +1,134 @@
+//! The command line: what can be typed, and how results are printed. Starts nothing: the binary gives the parsed
+//! command to a job. Uses `config`, `model` and `report`.
+
+mod config;
+mod demo;
+mod failure;
+mod flags;
+mod rejects;
+mod run;
+mod runs;
+
+pub use config::{CheckArgs, ConfigArgs, ConfigCommand, ShowArgs, check, presets, show};
+pub use demo::DemoArgs;
+pub use failure::write_failure;
+pub use flags::{Ends, Everything, Ledger, Scope, SettingFlags};
+pub use rejects::{RejectView, RejectsArgs, RejectsCommand, RejectsFilter, write_rejects};
+pub use run::RunArgs;
+pub use runs::{RunView, RunsArgs, RunsCommand, write_run, write_runs};
+
+use crate::config::{FlagValues, scrub};
+use crate::model::Exit;
+use clap::Parser;
+use std::ffi::OsString;
+
+/// Moves a Redis cache into PostgreSQL: fast, in flat memory, resumable, with books that balance.
+#[derive(Debug, Parser)]
+#[command(name = "redis2pg", version, propagate_version = true, max_term_width = 110, after_help = START)]
+pub struct Cli {
+    /// The job.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const START: &str = "\
+Start here:
+  redis2pg run --from redis://localhost --to postgres://localhost/app --preset contract-reviewer --dry-run
+It reads and checks everything, writes nothing, and says what would happen.";
+
+/// The jobs.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Move keys from Redis into PostgreSQL
+    Run(Box<RunArgs>),
+    /// Show earlier runs
+    Runs(RunsArgs),
+    /// Show the keys that could not be loaded, and why
+    Rejects(RejectsArgs),
+    /// Show and check the settings, list the presets
+    Config(ConfigArgs),
+    /// Fill a Redis with made-up documents and move them, to see how it works
+    Demo(Box<DemoArgs>),
+}
+
+impl Command {
+    /// The settings given as flags.
+    pub fn flags(&self) -> &FlagValues {
+        match self {
+            Self::Run(args) => &args.settings.values,
+            Self::Runs(args) => args.flags(),
+            Self::Rejects(args) => args.flags(),
+            Self::Config(args) => args.flags(),
+            Self::Demo(args) => &args.settings.values,
+        }
+    }
+}
+
+/// Why parsing ended: help or version were asked for, or a usage error.
+#[derive(Debug)]
+pub struct ParseEnd {
+    /// What to print; passwords in URLs are hidden, whatever was typed.
+    pub text: String,
+    /// To stdout (help, version) or to stderr.
+    pub to_stdout: bool,
+    /// What to exit with.
+    pub exit: Exit,
+}
+
+/// Reads the command line; the first argument is the program's name.
+///
+/// # Errors
+/// Help, version or a usage error, ready to print.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ParseEnd> {
+    Cli::try_parse_from(args).map_err(|error| {
+        let to_stdout = !error.use_stderr();
+        let text = error.render().to_string();
+        // Help holds nothing that was typed, and its examples of URLs are to be read.
+        let text = if to_stdout { text } else { scrub(&text).into_owned() };
+        ParseEnd { text, to_stdout, exit: if to_stdout { Exit::Done } else { Exit::Usage } }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cli, Command, parse};
+    use crate::config::Raw;
+    use crate::model::Exit;
+    use clap::CommandFactory;
+
+    fn args(line: &str) -> Vec<std::ffi::OsString> {
+        line.split(' ').map(Into::into).collect()
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_become_settings() {
+        let Ok(cli) = parse(args("redis2pg run --from redis://h --dry-run --yes=false --skip a --skip b,c")) else {
+            panic!("it parses")
+        };
+        let values = &cli.command.flags().values;
+        assert!(matches!(cli.command, Command::Run(_)));
+        assert_eq!(values.get("source.url"), Some(&Raw::Text("redis://h".into())));
+        assert_eq!(values.get("run.dry_run"), Some(&Raw::Text("true".into())));
+        assert_eq!(values.get("run.yes"), Some(&Raw::Text("false".into())));
+        assert_eq!(values.get("phases.skip"), Some(&Raw::Text("a,b,c".into())));
+        assert_eq!(values.len(), 4);
+    }
+
+    #[test]
+    fn a_usage_error_exits_with_2_and_hides_passwords() {
+        for line in ["redis2pg run redis://u:hunter2@h", "redis2pg run --form redis://u:hunter2@h", "redis2pg"] {
+            let Err(end) = parse(args(line)) else { panic!("{line} is refused") };
+            assert_eq!((end.exit, end.to_stdout), (Exit::Usage, false), "{line}");
+            assert!(!end.text.contains("hunter2"), "{}", end.text);
+        }
+        let Err(end) = parse(args("redis2pg run --help")) else { panic!("help ends parsing") };
+        assert_eq!((end.exit, end.to_stdout), (Exit::Done, true));
+        assert!(end.text.contains("redis://[user[:password]@]host"), "{}", end.text);
+        assert!(end.text.contains("Exit codes") && end.text.contains("--max-keys-per-second"), "{}", end.text);
+    }
+}

@@ -1,0 +1,39 @@
+//! `redis2pg run`: its arguments and its help.
+
+use super::flags::{Everything, SettingFlags};
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub struct RunArgs {
+    /// All settings.
+    #[command(flatten)]
+    pub settings: SettingFlags<Everything>,
+    /// Print the report as one JSON document to stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+const HELP: &str = "\
+Examples:
+  Look first, write nothing:
+    redis2pg run --from redis://cache:6379/0 --to postgres://me@db/app --preset contract-reviewer --dry-run
+  A trial on a part:
+    redis2pg run … --limit 1000 --keys 'document:a*'
+  Overnight, unattended, gently, with a report:
+    redis2pg run --config night.toml --yes --max-keys-per-second 5000 --report /var/log/redis2pg
+  It was interrupted; go on where it stopped:
+    redis2pg run … --resume
+
+Passwords: in REDIS2PG_SOURCE_PASSWORD and REDIS2PG_TARGET_PASSWORD, in a file (--source-password-file,
+--target-password-file), in ~/.pgpass, or in the URL.
+
+Exit codes:
+  0  done
+  1  an error in redis2pg itself
+  2  usage, settings, a missing right, table or column, or no matching key at all
+  3  done, with rejects: `redis2pg rejects list` says which and why
+  4  validation found differences
+  5  Redis failed
+  6  PostgreSQL failed (unreachable, read-only, disk full)
+  7  stopped before the end (signal, too many rejects); --resume goes on";

@@ -1,0 +1,127 @@
+//! `redis2pg runs`: its arguments, and the printing of runs as the ledger knows them.
+
+use super::failure::clean;
+use super::flags::{Ledger, SettingFlags};
+use crate::config::FlagValues;
+use crate::model::Tally;
+use crate::report::{plain_table, tally_table};
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// Arguments of `runs`.
+#[derive(Debug, clap::Args)]
+pub struct RunsArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: RunsCommand,
+}
+
+/// What `runs` can do.
+#[derive(Debug, clap::Subcommand)]
+pub enum RunsCommand {
+    /// List all runs, the newest first
+    List {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+        /// The connection.
+        #[command(flatten)]
+        settings: SettingFlags<Ledger>,
+    },
+    /// Show one run with its tally
+    Show {
+        /// The run's id, as `runs list` shows it
+        id: String,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+        /// The connection.
+        #[command(flatten)]
+        settings: SettingFlags<Ledger>,
+    },
+}
+
+impl RunsArgs {
+    pub(super) fn flags(&self) -> &FlagValues {
+        match &self.command {
+            RunsCommand::List { settings, .. } | RunsCommand::Show { settings, .. } => &settings.values,
+        }
+    }
+}
+
+/// One run, for printing.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunView {
+    /// Its id.
+    pub id: String,
+    /// `running`, `done`, `stopped`, `failed`, …
+    pub state: String,
+    /// The version that ran.
+    pub version: String,
+    /// When it began (RFC 3339).
+    pub started: String,
+    /// When it ended, where it did.
+    pub ended: Option<String>,
+    /// Where from, without a password.
+    pub source: String,
+    /// Where to, without a password.
+    pub target: String,
+    /// What became of its keys.
+    pub tally: Tally,
+}
+
+/// Writes runs as a table or as one JSON document.
+///
+/// # Errors
+/// Where `out` cannot be written.
+pub fn write_runs(out: &mut dyn Write, runs: &[RunView], json: bool) -> io::Result<()> {
+    if json {
+        serde_json::to_writer_pretty(&mut *out, runs)?;
+        return writeln!(out);
+    }
+    if runs.is_empty() {
+        return writeln!(out, "There are no runs yet.");
+    }
+    let header = ["run", "state", "started", "ended", "matched", "inserted", "updated", "rejected"];
+    let rows = runs.iter().map(|run| {
+        vec![
+            clean(&run.id),
+            clean(&run.state),
+            clean(&run.started),
+            clean(run.ended.as_deref().unwrap_or("-")),
+            run.tally.matched.to_string(),
+            run.tally.inserted.to_string(),
+            run.tally.updated.to_string(),
+            run.tally.rejects().to_string(),
+        ]
+    });
+    writeln!(out, "{}", plain_table(&header, rows))
+}
+
+/// Writes one run with its tally, for people or as one JSON document.
+///
+/// # Errors
+/// Where `out` cannot be written.
+pub fn write_run(out: &mut dyn Write, run: &RunView, json: bool) -> io::Result<()> {
+    if json {
+        serde_json::to_writer_pretty(&mut *out, run)?;
+        return writeln!(out);
+    }
+    let ended = run.ended.as_deref().unwrap_or("-");
+    for (name, value) in [
+        ("run", run.id.as_str()),
+        ("state", &run.state),
+        ("version", &run.version),
+        ("started", &run.started),
+        ("ended", ended),
+        ("source", &run.source),
+        ("target", &run.target),
+    ] {
+        writeln!(out, "{name:<8} {}", clean(value))?;
+    }
+    writeln!(out, "{}", tally_table([("all", &run.tally)].into_iter()))?;
+    if run.tally.rejects() > 0 {
+        writeln!(out, "What was rejected, and why: redis2pg rejects list --run {}", clean(&run.id))?;
+    }
+    Ok(())
+}

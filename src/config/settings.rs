@@ -1,0 +1,254 @@
+//! Every setting of this version: its type, default, names and reason, in one table. Uses `value`, `layers`.
+
+use super::keys::Key;
+use super::layers::{Layers, MappingTable, Origin};
+use super::secret::{Secret, SecretUrl};
+use super::units::{ByteSize, Span};
+use super::value::{Compression, LogFormat, LogLevel, Progress, SettingValue, Staging};
+use crate::model::Finding;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Declares the sections: a struct for each, the table of keys, and how both are filled and shown.
+///
+/// `name: Type = "default", "flag", check;` where an empty default means "not set" and an empty flag "no flag".
+macro_rules! sections {
+    ($($(#[doc = $sdoc:literal])+ $Section:ident $section:ident {
+        $($(#[doc = $doc:literal])+ $name:ident: $ty:ty = $default:literal, $flag:literal, $check:expr;)+
+    })+) => {
+        $(
+            $(#[doc = $sdoc])+
+            #[derive(Clone, Debug, PartialEq)]
+            pub struct $Section { $($(#[doc = $doc])+ pub $name: $ty),+ }
+
+            impl $Section {
+                fn build(layers: &Layers, findings: &mut Vec<Finding>) -> Self {
+                    Self { $($name: layers.read(
+                        concat!(stringify!($section), ".", stringify!($name)), $check, findings)),+ }
+                }
+
+                fn show(&self) -> Vec<(&'static str, Value)> {
+                    vec![$((concat!(stringify!($section), ".", stringify!($name)), self.$name.show())),+]
+                }
+            }
+        )+
+
+        /// Every setting, in the order of the file.
+        pub static KEYS: &[Key] = &[$($(Key {
+            path: concat!(stringify!($section), ".", stringify!($name)),
+            section: stringify!($section),
+            name: stringify!($name),
+            flag: $flag,
+            default: $default,
+            kind: <$ty as SettingValue>::KIND,
+            doc: concat!($($doc, "\n"),+),
+        },)+)+];
+
+        /// Every section, in the order of the file, with what it is for.
+        pub static SECTIONS: &[(&str, &str)] = &[$((stringify!($section), concat!($($sdoc, "\n"),+))),+];
+
+        /// All settings of a run, checked.
+        #[derive(Clone, Debug)]
+        pub struct Settings {
+            $($(#[doc = $sdoc])+ pub $section: $Section,)+
+            /// The mappings: the preset's, with those of the file over them. Not understood here.
+            pub mappings: Vec<MappingTable>,
+            /// Where each setting's value came from, by `section.name`.
+            pub origins: BTreeMap<&'static str, Origin>,
+        }
+
+        impl Settings {
+            /// Builds every section; what is wrong goes to `findings`.
+            pub(super) fn build(layers: Layers, findings: &mut Vec<Finding>) -> Self {
+                $(let $section = $Section::build(&layers, findings);)+
+                let origins = layers.origins();
+                Self { $($section,)+ mappings: layers.mappings, origins }
+            }
+
+            /// Every setting by `section.name` with its value for people and reports: without secrets.
+            pub fn shown(&self) -> Vec<(&'static str, Value)> {
+                let mut all = Vec::with_capacity(KEYS.len());
+                $(all.extend(self.$section.show());)+
+                all
+            }
+        }
+    };
+}
+
+/// No further check.
+fn any<T>(_: &T) -> Result<(), String> {
+    Ok(())
+}
+
+fn between(low: u64, high: u64) -> impl Fn(&u64) -> Result<(), String> {
+    move |value| match *value {
+        value if value < low || value > high => Err(format!("{value} is outside {low} to {high}")),
+        _ => Ok(()),
+    }
+}
+
+fn size_from(low: u64) -> impl Fn(&ByteSize) -> Result<(), String> {
+    move |value| match value.0 {
+        bytes if bytes < low => Err(format!("{value} is too small; at least {}", ByteSize(low))),
+        _ => Ok(()),
+    }
+}
+
+fn positive(value: &Span) -> Result<(), String> {
+    if value.0.is_zero() { Err("must be longer than 0".to_owned()) } else { Ok(()) }
+}
+
+fn lease_length(value: &Span) -> Result<(), String> {
+    let seconds = value.0.as_secs();
+    if (2..=3600).contains(&seconds) { Ok(()) } else { Err(format!("{value} is outside 2s to 1h")) }
+}
+
+fn limit_of_one(value: &Option<u64>) -> Result<(), String> {
+    if *value == Some(0) { Err("0 keys is no run; leave it out for no limit".to_owned()) } else { Ok(()) }
+}
+
+fn scheme(url: &Option<SecretUrl>, known: &[&str]) -> Result<(), String> {
+    match url {
+        Some(url) if !known.contains(&url.scheme()) => {
+            Err(format!("is not a URL of a kind known here; write {}://host", known.join(":// or ")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn redis_scheme(url: &Option<SecretUrl>) -> Result<(), String> {
+    const KNOWN: [&str; 7] =
+        ["redis", "rediss", "redis-cluster", "rediss-cluster", "redis-sentinel", "rediss-sentinel", "redis+unix"];
+    scheme(url, &KNOWN)
+}
+
+fn postgres_scheme(url: &Option<SecretUrl>) -> Result<(), String> {
+    scheme(url, &["postgres", "postgresql"])
+}
+
+sections! {
+    /// The Redis end.
+    Source source {
+        /// Redis: redis://[user[:password]@]host[:port][/database], rediss:// for TLS, redis+unix:///path/to/socket.
+        /// REDIS_URL is asked when nothing else names it.
+        url: Option<SecretUrl> = "", "from", redis_scheme;
+        /// User name, over the one in the URL.
+        username: Option<String> = "", "source-username", any;
+        /// Password, over the one in the URL. No flag: a command line can be read by everybody on the machine.
+        password: Option<Secret> = "", "", any;
+        /// File that holds the password; one line break at its end is left out.
+        password_file: Option<PathBuf> = "", "source-password-file", any;
+        /// Logical database, over the one in the URL.
+        database: Option<u32> = "", "source-database", any;
+        /// How long one attempt to connect may take. Enough for a TLS handshake with a busy server far away.
+        connect_timeout: Span = "10s", "connect-timeout", positive;
+        /// How long Redis may take to answer one command. Long, since a page of large values on a slow line is no failure.
+        command_timeout: Span = "30s", "command-timeout", positive;
+        /// How often a lost connection is tried again before the run ends with exit 5. Pauses grow, so that
+        /// ten attempts are meant to outlast a restart or a failover.
+        reconnect_attempts: u64 = "10", "reconnect-attempts", between(0, 10_000);
+        /// COUNT of each SCAN. Redis serves nobody else while it answers one: large enough to need few round trips, small
+        /// enough not to be noticed.
+        scan_count: u64 = "1000", "scan-count", between(1, 100_000);
+        /// PEM file of the authority that signed the server's certificate, instead of the system's store.
+        ca_file: Option<PathBuf> = "", "source-ca-file", any;
+    }
+    /// The PostgreSQL end.
+    Target target {
+        /// PostgreSQL: postgres://user[:password]@host[:port]/database[?sslmode=verify-full&sslrootcert=…].
+        /// DATABASE_URL is asked when nothing else names it.
+        url: Option<SecretUrl> = "", "to", postgres_scheme;
+        /// Password, over the one in the URL and ~/.pgpass. No flag: a command line can be read by everybody.
+        password: Option<Secret> = "", "", any;
+        /// File that holds the password; one line break at its end is left out.
+        password_file: Option<PathBuf> = "", "target-password-file", any;
+        /// How long a statement waits for a lock. Short: the application that uses the tables comes first.
+        lock_timeout: Span = "10s", "lock-timeout", any;
+        /// How long one statement may run; 0 for no limit. A batch is small: five minutes mean that something
+        /// hangs.
+        statement_timeout: Span = "5m", "statement-timeout", any;
+        /// Compression of large values that are loaded. lz4 loaded about a quarter faster in a prototype; the server
+        /// must have it.
+        compression: Compression = "default", "compression", any;
+        /// auto copies straight into a table that was empty at the start; always goes through a staging table.
+        staging: Staging = "auto", "staging", any;
+        /// Create the preset's schema and tables where they are missing. What exists is never altered.
+        create_schema: bool = "true", "create-schema", any;
+        /// How often a batch is tried again after a passing failure (serialization, deadlock, lost connection).
+        retry_attempts: u64 = "8", "retry-attempts", between(0, 1_000);
+        /// How long one batch is tried again before the run ends with exit 6. Outlasts a restart of the server.
+        retry_deadline: Span = "2m", "retry-deadline", positive;
+    }
+    /// How much at once, and how fast.
+    Flow flow {
+        /// Bytes in flight between reading and COMMIT. The process itself comes on top of it.
+        memory: ByteSize = "64MiB", "memory", size_from(1 << 20);
+        /// Rows in a batch at most. 5,000 to 10,000 were the fastest in a prototype; more costs memory and gained nothing.
+        batch_rows: u64 = "8000", "batch-rows", between(1, 1_000_000);
+        /// Bytes in a batch at most. A quarter of the memory, so that one batch fills while others are written; where it
+        /// is not set, it shrinks with the memory.
+        batch_bytes: ByteSize = "16MiB", "batch-bytes", size_from(64 << 10);
+        /// How long a batch may wait to be filled. Two seconds keep a slow stream visible in the target.
+        batch_age: Span = "2s", "batch-age", positive;
+        /// Connections that write at the same time. In a prototype two were a third faster than one, and a third gained nothing.
+        writers: u64 = "2", "writers", between(1, 64);
+        /// Keys of later phases that are kept aside on disk during the first scan; beyond it, or with 0, Redis is
+        /// scanned again for each phase.
+        spill_limit: ByteSize = "256MiB", "spill-limit", any;
+        /// Keys read from Redis in a second at most; 0 for no limit.
+        max_keys_per_second: u64 = "0", "max-keys-per-second", between(0, 4_000_000_000);
+        /// Bytes read from Redis in a second at most; 0 for no limit.
+        max_bytes_per_second: ByteSize = "0", "max-bytes-per-second", any;
+        /// How long a run that died keeps others from the same target. Renewed at a third of it.
+        lease: Span = "15s", "lease", lease_length;
+    }
+    /// What happens to records that cannot be loaded.
+    Errors errors {
+        /// Rejects after which the run stops, resumable, with exit 7; 0 for no limit.
+        max_rejects: u64 = "0", "max-rejects", any;
+        /// Stop at the first reject, resumable, with exit 7.
+        stop_at_first: bool = "false", "stop-at-first", any;
+        /// Bytes of a rejected value that are kept with the reject. Enough to see what is wrong; values can be huge.
+        value_cap: ByteSize = "64KiB", "value-cap", any;
+    }
+    /// Which parts run.
+    Phases phases {
+        /// Mappings that are switched off, by name, such as ["sessions"].
+        skip: Vec<String> = "", "skip", any;
+    }
+    /// What one run does.
+    Run run {
+        /// A ready-made set of mappings; `redis2pg config presets` lists them.
+        preset: Option<String> = "", "preset", any;
+        /// Matched keys to take at most, for a trial on a part.
+        limit: Option<u64> = "", "limit", limit_of_one;
+        /// Only keys that match this glob pattern, such as document:a*.
+        keys: Option<String> = "", "keys", any;
+        /// Only the keys in this file, one a line.
+        keys_from: Option<PathBuf> = "", "keys-from", any;
+        /// Read, check and count, and write nothing anywhere.
+        dry_run: bool = "false", "dry-run", any;
+        /// Rows that a dry run shows of each mapping.
+        sample_rows: u64 = "3", "sample-rows", between(0, 1_000);
+        /// Go on where an earlier run with the same source, target and mappings stopped.
+        resume: bool = "false", "resume", any;
+        /// Directory for report.json, summary.txt and rejects.jsonl.
+        report: Option<PathBuf> = "", "report", any;
+        /// No matching key at all is a success, not exit 2.
+        allow_empty: bool = "false", "allow-empty", any;
+        /// Answer yes to every question, for unattended runs.
+        yes: bool = "false", "yes", any;
+    }
+    /// Log and progress, both on stderr.
+    Log log {
+        /// How much is logged.
+        level: LogLevel = "info", "log-level", any;
+        /// The form of a log line; auto is text on a terminal and JSON elsewhere.
+        format: LogFormat = "auto", "log-format", any;
+        /// File to log to instead of stderr; it is appended to.
+        file: Option<PathBuf> = "", "log-file", any;
+        /// How progress is shown; auto is bars on a terminal and a line every few seconds elsewhere.
+        progress: Progress = "auto", "progress", any;
+    }
+}

@@ -1,0 +1,218 @@
+//! The files of a report: `report.json` and `summary.txt`. Mode 0600, complete or absent. Uses `books` and `table`.
+
+use super::books::{Books, rate};
+use super::table::summary;
+use crate::model::Exit;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+/// Rows of one target table.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct TableCount {
+    /// Before the run, where it was counted.
+    pub before: Option<i64>,
+    /// After the run, where it was counted.
+    pub after: Option<i64>,
+}
+
+/// What the report says beside the books. The job that ran knows it.
+#[derive(Clone, Debug)]
+pub struct RunFacts {
+    /// The state as the ledger has it, such as `done` or `stopped`.
+    pub state: String,
+    /// What the run exits with.
+    pub exit: Exit,
+    /// Whether it was a dry run.
+    pub dry_run: bool,
+    /// The settings without secrets.
+    pub settings: Value,
+    /// When it began and ended (RFC 3339).
+    pub started: String,
+    /// See `started`.
+    pub ended: String,
+    /// Keys in Redis before and after, where they were counted.
+    pub source_keys: TableCount,
+    /// Rows in the target tables, by `schema.table`.
+    pub target_rows: BTreeMap<String, TableCount>,
+    /// The version of the Redis server, where it says so.
+    pub redis_version: Option<String>,
+    /// The version of the PostgreSQL server.
+    pub postgres_version: Option<String>,
+    /// How large values are compressed in what was loaded.
+    pub toast_compression: Option<String>,
+}
+
+/// The content of `report.json`.
+pub fn report_json(facts: &RunFacts, books: &Books) -> Value {
+    let mut mappings = Map::new();
+    let mut mapping_work = Map::new();
+    for id in books.mappings() {
+        let (bytes, time) = books.work(id);
+        mappings.insert(books.name(id), json!(books.tally(id)));
+        let rows = books.tally(id).map_or(0, |tally| u64::try_from(tally.settled()).unwrap_or(0));
+        let work = json!({
+            "seconds": time.as_secs_f64(), "bytes": bytes, "rows_per_second": rate(rows, time),
+            "bytes_per_second": rate(bytes, time),
+        });
+        mapping_work.insert(books.name(id), work);
+    }
+    let (notices, left_out) = books.notices();
+    json!({
+        "run": books.run(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "resumed": books.resumed(),
+        "dry_run": facts.dry_run,
+        "state": facts.state,
+        "exit_code": facts.exit.code(),
+        "started": facts.started,
+        "ended": facts.ended,
+        "settings": facts.settings,
+        "tally": books.total(),
+        "balanced": books.balance(),
+        "mappings": mappings,
+        "counts": { "source": facts.source_keys, "target": facts.target_rows },
+        "timings": {
+            "seconds": books.elapsed().as_secs_f64(),
+            "phases": phases(books),
+            "stages": stages(books),
+            "mappings": mapping_work,
+        },
+        "peak_memory_bytes": peak_memory(),
+        "in_flight_max_bytes": books.in_flight().1,
+        "validation": null,
+        "validation_passed": null,
+        "servers": { "redis": facts.redis_version, "postgres": facts.postgres_version },
+        "toast_compression": facts.toast_compression,
+        "notices": notices,
+        "notices_left_out": left_out,
+    })
+}
+
+fn phases(books: &Books) -> Vec<Value> {
+    let phase = |phase: &super::Phase| {
+        let names: Vec<String> = phase.mappings.iter().map(|id| books.name(*id)).collect();
+        let time = phase.ended.map(|ended| ended.saturating_duration_since(phase.started).as_secs_f64());
+        json!({"phase": phase.number, "mappings": names, "scanned": phase.scanned, "seconds": time})
+    };
+    books.phases().iter().map(phase).collect()
+}
+
+fn stages(books: &Books) -> Value {
+    let mut all = Map::new();
+    for (name, stage) in books.stages() {
+        let time = stage.time_since(books.started());
+        let value = json!({
+            "items": stage.items, "bytes": stage.bytes, "seconds": time.as_secs_f64(),
+            "items_per_second": rate(stage.items, time), "bytes_per_second": rate(stage.bytes, time),
+        });
+        all.insert(name.to_owned(), value);
+    }
+    all.into()
+}
+
+/// Writes `report.json` and `summary.txt` into `dir`, which is created (mode 0700) where it is missing.
+///
+/// # Errors
+/// Where a file cannot be written.
+pub fn write_report(dir: &Path, facts: &RunFacts, books: &Books) -> io::Result<()> {
+    make_dir(dir)?;
+    let mut json = serde_json::to_vec_pretty(&report_json(facts, books))?;
+    json.push(b'\n');
+    write_private(&dir.join("report.json"), &json)?;
+    let text = summary(books, &facts.state, facts.exit, facts.dry_run);
+    write_private(&dir.join("summary.txt"), text.as_bytes())
+}
+
+/// The most memory that this process held, in bytes; `None` where the system does not say so in /proc.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// Makes a directory that only its owner may read. One that exists is left as it is.
+pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Writes a file of mode 0600 beside its place, then moves it there.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    // NamedTempFile creates its file with mode 0600.
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RunFacts, TableCount, peak_memory, write_report};
+    use crate::model::{Event, Exit, MappingId, Tally};
+    use crate::report::Books;
+    use serde_json::{Value, json};
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Instant;
+
+    fn facts() -> RunFacts {
+        RunFacts {
+            state: "done".into(),
+            exit: Exit::Rejects,
+            dry_run: false,
+            settings: json!({"source": {}}),
+            started: "2026-01-01T00:00:00Z".into(),
+            ended: "2026-01-01T00:00:01Z".into(),
+            source_keys: TableCount { before: Some(2), after: Some(2) },
+            target_rows: [("app.documents".to_owned(), TableCount { before: Some(0), after: Some(1) })].into(),
+            redis_version: Some("7.2.4".into()),
+            postgres_version: None,
+            toast_compression: Some("lz4".into()),
+        }
+    }
+
+    #[test]
+    fn the_report_has_the_keys_that_scripts_rely_on() {
+        let now = Instant::now();
+        let mut books = Books::new(now);
+        let names = ["documents".to_owned()];
+        books.apply(&Event::RunStarted { run: "r1".into(), mappings: names.into(), resumed: true }, now);
+        books.apply(&Event::Listed { matched: vec![(MappingId(0), 2)], unmatched: 0, scanned: 2 }, now);
+        let mut tally = Tally { inserted: 1, ..Tally::default() };
+        tally.reject("json_syntax");
+        books.apply(&Event::Settled { mapping: MappingId(0), tally, bytes: 9 }, now);
+
+        let Ok(dir) = tempfile::tempdir() else { panic!("a temporary directory") };
+        let inner = dir.path().join("reports");
+        assert!(write_report(&inner, &facts(), &books).is_ok());
+        let path = inner.join("report.json");
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let report: Value = serde_json::from_str(&text).unwrap_or_default();
+        assert_eq!((report["run"].as_str(), report["exit_code"].as_u64()), (Some("r1"), Some(3)));
+        assert_eq!(report["tally"]["rejected"], json!({"json_syntax": 1}));
+        for key in ["scanned", "matched", "unmatched", "inserted", "updated", "unchanged", "duplicates", "would_load"] {
+            assert!(report["tally"][key].is_i64(), "tally.{key}");
+        }
+        assert!(report["tally"]["skipped"].is_object() && report["tally"]["altered"].is_object());
+        assert_eq!(report["mappings"]["documents"]["inserted"], 1);
+        assert_eq!(report["counts"]["target"]["app.documents"]["after"], 1);
+        assert_eq!(report["counts"]["source"]["before"], 2);
+        assert_eq!(report["timings"]["stages"]["scan"]["items"], 2);
+        assert!(report.as_object().is_some_and(|all| all.contains_key("validation_passed")));
+        assert_eq!((report["balanced"].as_bool(), report["resumed"].as_bool()), (Some(true), Some(true)));
+        for name in ["report.json", "summary.txt"] {
+            let mode = std::fs::metadata(inner.join(name)).map(|data| data.permissions().mode() & 0o777).ok();
+            assert_eq!(mode, Some(0o600), "{name}");
+        }
+    }
+
+    #[test]
+    fn peak_memory_is_known_on_linux() {
+        assert!(!cfg!(target_os = "linux") || peak_memory().is_some_and(|bytes| bytes > 1 << 20));
+    }
+}

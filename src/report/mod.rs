@@ -1,0 +1,18 @@
+//! The one place that counts, and every rendering of what it counted: bars, lines, JSON, tables, files.
+//!
+//! Takes [`crate::model::Event`]s and gives [`Books`]. Spawns nothing. The only room that knows indicatif.
+
+mod bars;
+mod books;
+mod files;
+mod log;
+mod rejects;
+mod render;
+mod table;
+
+pub use books::{Books, Phase, Stage};
+pub use files::{RunFacts, TableCount, peak_memory, report_json, write_report};
+pub use log::{LogGate, init_log};
+pub use rejects::{RejectsFile, reject_json};
+pub use render::{Renderer, drive};
+pub use table::{plain_table, summary, tally_table};

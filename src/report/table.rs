@@ -1,0 +1,153 @@
+//! Tables for people. Uses `books` and comfy-table. Pure: gives text.
+
+use super::books::{Books, rate};
+use super::files::peak_memory;
+use crate::model::{Counts, Exit, Tally};
+use comfy_table::{CellAlignment, Table, presets};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// A table without borders: readable on a narrow terminal, and by `awk`.
+pub fn plain_table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = bare(header.iter().map(|name| (*name).to_owned()).collect());
+    for row in rows {
+        table.add_row(row);
+    }
+    table.trim_fmt()
+}
+
+fn bare(header: Vec<String>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header);
+    table
+}
+
+/// The tallies, a line each, by name.
+pub fn tally_table<'a>(tallies: impl Iterator<Item = (&'a str, &'a Tally)>) -> String {
+    let all: Vec<(&str, &Tally)> = tallies.collect();
+    // `would_load` is for dry runs alone, and they have no other outcome than it, rejects and skips.
+    let dry = all.iter().any(|(_, tally)| tally.would_load > 0);
+    let mut header = vec!["mapping", "matched"];
+    header.extend(if dry { &["would load"][..] } else { &["inserted", "updated", "unchanged"][..] });
+    header.extend(["duplicates", "rejected", "skipped"]);
+    let mut table = bare(header.iter().map(|name| (*name).to_owned()).collect());
+    for (name, tally) in all {
+        let mut row = vec![name.to_owned(), tally.matched.to_string()];
+        let loaded = [tally.inserted, tally.updated, tally.unchanged];
+        row.extend(if dry { vec![tally.would_load] } else { loaded.to_vec() }.iter().map(ToString::to_string));
+        row.extend([tally.duplicates, tally.rejects(), tally.skips()].iter().map(ToString::to_string));
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.trim_fmt()
+}
+
+/// What a person wants to know at the end of a run. `state` is the ledger's word for it.
+pub fn summary(books: &Books, state: &str, exit: Exit, dry_run: bool) -> String {
+    let mut out = String::new();
+    let total = books.total();
+    let named: Vec<(String, &Tally)> =
+        books.mappings().filter_map(|id| Some((books.name(id), books.tally(id)?))).collect();
+    let lines = named.iter().map(|(name, tally)| (name.as_str(), *tally));
+    let all = (named.len() != 1).then_some(("total", &total));
+    // Writing to a String does not fail.
+    let run = books.run().unwrap_or("(not started)");
+    let _ = writeln!(out, "Run {run}: {state}{}", if dry_run { " (dry run: nothing was written)" } else { "" });
+    let _ = writeln!(out, "\n{}\n", tally_table(lines.chain(all)));
+    let _ = writeln!(out, "scanned {}, of which {} matched no mapping", total.scanned, total.unmatched);
+    reasons(&mut out, "rejected", &total.rejected);
+    reasons(&mut out, "skipped", &total.skipped);
+    reasons(&mut out, "repaired", &total.altered);
+    speed(&mut out, books, &total);
+    if exit != Exit::Internal && exit != Exit::Stopped && !books.balance() {
+        let _ = writeln!(out, "The books do not balance: some keys have no outcome. See the log.");
+    }
+    if total.rejects() > 0 && !dry_run {
+        let _ = writeln!(out, "What was rejected, and why: redis2pg rejects list --run {run}");
+    }
+    if exit == Exit::Stopped {
+        let _ = writeln!(out, "It stopped before the end. To go on: the same command with --resume");
+    }
+    out
+}
+
+fn reasons(out: &mut String, what: &str, counts: &Counts) {
+    for (reason, count) in counts {
+        let _ = writeln!(out, "{what} {count}: {reason}");
+    }
+}
+
+fn speed(out: &mut String, books: &Books, total: &Tally) {
+    let time = books.elapsed();
+    let loaded = u64::try_from(total.settled()).unwrap_or(0);
+    let bytes: u64 = books.mappings().map(|id| books.work(id).0).sum();
+    let _ = write!(out, "{}, {:.0} rows/s, {:.1} MB/s", clock(time), rate(loaded, time), rate(bytes, time) / 1e6);
+    match peak_memory() {
+        Some(peak) => {
+            let _ = writeln!(out, ", peak memory {}", mebibytes(peak));
+        }
+        None => out.push('\n'),
+    }
+}
+
+/// A duration for people: `1h02m03s`, `2m03s`, `3.4s`.
+pub(super) fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, _) => format!("{:.1}s", time.as_secs_f64()),
+        (0, minutes, seconds) => format!("{minutes}m{seconds:02}s"),
+        (hours, minutes, seconds) => format!("{hours}h{minutes:02}m{seconds:02}s"),
+    }
+}
+
+/// Bytes for people, in MiB.
+pub(super) fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", rate(bytes, Duration::from_secs(1)) / f64::from(1 << 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{clock, summary};
+    use crate::model::{Event, Exit, MappingId, Tally};
+    use crate::report::Books;
+    use std::time::{Duration, Instant};
+
+    fn books(tally: Tally) -> Books {
+        let now = Instant::now();
+        let mut books = Books::new(now);
+        let names = ["documents".to_owned()];
+        books.apply(&Event::RunStarted { run: "r1".into(), mappings: names.into(), resumed: false }, now);
+        books.apply(&Event::Listed { matched: vec![(MappingId(0), 2)], unmatched: 1, scanned: 3 }, now);
+        books.apply(&Event::Settled { mapping: MappingId(0), tally, bytes: 9 }, now);
+        books
+    }
+
+    #[test]
+    fn the_summary_names_reasons_and_where_to_read_on() {
+        let mut tally = Tally { inserted: 1, ..Tally::default() };
+        tally.reject("json_syntax");
+        let text = summary(&books(tally), "done", Exit::Rejects, false);
+        for part in ["Run r1: done", "rejected 1: json_syntax", "rejects list --run r1", "scanned 3, of which 1"] {
+            assert!(text.contains(part), "{part} is missing in:\n{text}");
+        }
+        assert!(!text.contains("balance"), "{text}");
+    }
+
+    #[test]
+    fn a_dry_run_shows_what_would_be_loaded() {
+        let text = summary(&books(Tally { would_load: 2, ..Tally::default() }), "done", Exit::Done, true);
+        assert!(text.contains("would load") && !text.contains("inserted"), "{text}");
+        let text = summary(&books(Tally { inserted: 1, ..Tally::default() }), "done", Exit::Done, false);
+        assert!(text.contains("do not balance"), "{text}");
+    }
+
+    #[test]
+    fn durations_read_well() {
+        assert_eq!(clock(Duration::from_millis(3_400)), "3.4s");
+        assert_eq!(clock(Duration::from_secs(123)), "2m03s");
+        assert_eq!(clock(Duration::from_secs(3723)), "1h02m03s");
+    }
+}
