@@ -3,6 +3,7 @@
 //! Owns every name that a setting has (key, flag, environment variable) in one table, [`KEYS`]. Reads the files that
 //! the settings name (configuration, passwords) and nothing else. Uses `model`.
 
+mod choice;
 mod default_file;
 mod keys;
 mod layers;
@@ -12,10 +13,11 @@ mod settings;
 mod units;
 mod value;
 
+pub use choice::{Compression, LogFormat, LogLevel, Progress, Staging};
 pub use default_file::default_toml;
 pub use keys::Key;
 pub use layers::{FlagValues, MappingTable, Origin};
 pub use secret::{Secret, SecretUrl, scrub};
 pub use settings::{Errors, Flow, KEYS, Log, Phases, Run, SECTIONS, Settings, Source, Target};
 pub use units::{ByteSize, Span};
-pub use value::{Compression, LogFormat, LogLevel, Progress, Raw, SettingValue, Staging};
+pub use value::{Raw, SettingValue};

@@ -80,7 +80,8 @@ pub fn scrub(text: &str) -> Cow<'_, str> {
     let mut rest = text;
     while let Some(at) = rest.find("://") {
         let (before, after) = (&rest[..at], &rest[at + 3..]);
-        let end = after.find(|c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '`')).unwrap_or(after.len());
+        // Quotes do not end it: a password may hold them.
+        let end = after.find(char::is_whitespace).unwrap_or(after.len());
         let scheme = before.rsplit(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c)).next().unwrap_or("");
         out.push_str(before);
         out.push_str("://");
@@ -151,6 +152,7 @@ mod tests {
     fn scrubbing_finds_urls_inside_a_sentence() {
         let text = "unexpected argument 'redis://u:hunter2@h' found, and \"postgres://a:hunter2@b/c\" too";
         assert_eq!(scrub(text), "unexpected argument 'redis://u:***@h' found, and \"postgres://a:***@b/c\" too");
+        assert_eq!(scrub("argument 'redis://u:hun'ter2@h' found"), "argument 'redis://u:***@h' found");
         assert_eq!(scrub("nothing here"), "nothing here");
     }
 }

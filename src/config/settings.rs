@@ -1,10 +1,11 @@
 //! Every setting of this version: its type, default, names and reason, in one table. Uses `value`, `layers`.
 
+use super::choice::{Compression, LogFormat, LogLevel, Progress, Staging};
 use super::keys::Key;
 use super::layers::{Layers, MappingTable, Origin};
 use super::secret::{Secret, SecretUrl};
 use super::units::{ByteSize, Span};
-use super::value::{Compression, LogFormat, LogLevel, Progress, SettingValue, Staging};
+use super::value::SettingValue;
 use crate::model::Finding;
 use serde_json::Value;
 use std::collections::BTreeMap;
