@@ -1,0 +1,43 @@
+//! The application's own audit log: a row for each table that a run touched.
+
+use crate::model::{TableName, Tally};
+use crate::postgres::{query, table_ident};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Error, Row};
+
+/// What a run did to one table.
+pub(super) struct Entry<'a> {
+    pub(super) audit: &'a TableName,
+    pub(super) table: &'a TableName,
+    pub(super) run: &'a str,
+    pub(super) tally: &'a Tally,
+}
+
+/// Writes the rows. An audit table that is not there is left alone: it is the application's to have.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn write(connection: &mut PgConnection, entries: &[Entry<'_>]) -> Result<(), Error> {
+    let mut transaction = connection.begin().await?;
+    for entry in entries {
+        let audit = table_ident(entry.audit);
+        let there: bool = query("SELECT to_regclass($1) IS NOT NULL")
+            .bind(&audit)
+            .fetch_one(&mut *transaction)
+            .await?
+            .try_get(0)?;
+        if !there {
+            continue;
+        }
+        query(format!(
+            "INSERT INTO {audit} (action, resource_type, resource_id, details) \
+             VALUES ('redis2pg.migrate', $1, $2, jsonb_build_object('run', $2, 'tally', $3::text::jsonb))"
+        ))
+        .bind(entry.table.to_string())
+        .bind(entry.run)
+        .bind(serde_json::to_string(entry.tally).map_err(|error| Error::Encode(error.into()))?)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    transaction.commit().await
+}

@@ -1,0 +1,95 @@
+//! What is kept up beside a pass: the run's lease, and the checkpoint in the ledger.
+
+use crate::flow::{Level, Stop, Watermark};
+use crate::ledger::{self, Checkpoint, ShardId};
+use crate::model::{Event, EventSender};
+use crate::postgres::Target;
+use sqlx::Error;
+use sqlx::postgres::PgConnection;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// Checkpoints are saved so often, where there is anything new.
+const SAVE: Duration = Duration::from_secs(1);
+
+/// Keeps a run's lease and its checkpoint until it is told to end.
+pub(super) struct Keeper {
+    pub(super) target: Target,
+    pub(super) shard: ShardId,
+    pub(super) lease_time: Duration,
+    pub(super) watermark: Watermark,
+    pub(super) stop: Stop,
+    pub(super) events: EventSender,
+    /// Set when somebody else took the run over.
+    pub(super) lost: Arc<AtomicBool>,
+}
+
+impl Keeper {
+    /// Runs until `done`. A server that does not answer is tried again: what it protects is fenced anyway.
+    pub(super) async fn run(self, done: CancellationToken) {
+        let mut connection = None;
+        let mut renewed = Instant::now();
+        let mut saved = None;
+        let mut told = false;
+        while done.run_until_cancelled(tokio::time::sleep(SAVE)).await.is_some() {
+            match self.turn(&mut connection, &mut renewed, &mut saved).await {
+                Ok(true) => told = false,
+                Ok(false) => {
+                    self.lost.store(true, Ordering::Release);
+                    self.stop.raise(Level::Cut);
+                    return;
+                }
+                Err(error) => {
+                    connection = None;
+                    if !told {
+                        let text = format!("PostgreSQL: the lease cannot be renewed now: {error}");
+                        let _ = self.events.try_send(Event::Notice(text));
+                        told = true;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn turn(
+        &self,
+        connection: &mut Option<PgConnection>,
+        renewed: &mut Instant,
+        saved: &mut Option<Checkpoint>,
+    ) -> Result<bool, Error> {
+        let connection = match connection {
+            Some(connection) => connection,
+            none => none.insert(self.target.try_connect().await?),
+        };
+        if renewed.elapsed() >= self.lease_time / 3 {
+            *renewed = Instant::now();
+            if !ledger::renew(connection, self.shard.run, self.shard.lease, self.lease_time).await? {
+                return Ok(false);
+            }
+        }
+        let now = checkpoint(&self.watermark);
+        if saved.as_ref() != Some(&now) {
+            if !ledger::save(connection, self.shard, &now).await? {
+                return Ok(false);
+            }
+            *saved = Some(now);
+        }
+        Ok(true)
+    }
+}
+
+/// The watermark as the ledger keeps it.
+pub(super) fn checkpoint(watermark: &Watermark) -> Checkpoint {
+    let (epoch, position) = watermark.position();
+    Checkpoint {
+        epoch,
+        server_run_id: watermark.server(),
+        watermark: position.page,
+        cursor: position.cursor,
+        unmatched: position.unmatched,
+        scanned: false,
+        complete: false,
+    }
+}

@@ -1,0 +1,15 @@
+//! The jobs: wiring only. The one place that knows both ends and starts tasks. Uses every other room but `cli`.
+
+pub mod demo;
+pub mod ledger;
+pub mod migrate;
+mod audit;
+mod keeper;
+mod parents;
+mod pipeline;
+mod preflight;
+mod run;
+mod setup;
+
+pub use run::{Finished, run};
+pub use setup::preset;

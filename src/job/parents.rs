@@ -1,0 +1,266 @@
+//! Parents that are missing: looked for once more before a child is given up, since the cache is alive while it moves.
+
+use super::pipeline::{Shared, transform};
+use crate::ledger::{self, Pending, ShardId};
+use crate::mapping::{Mapping, Plan, Scratch};
+use crate::model::{Event, Failure, Fetched, MappingId, Record, RedisKey, Reject, Row};
+use crate::postgres::{Target, failure, query};
+use crate::sink::{Batch, LoadTable, Loader};
+use crate::source::Source;
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Row as _};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Children tried again at once.
+const PAGE: i64 = 500;
+
+/// Bytes asked for at once.
+const REPLY: usize = 4 << 20;
+
+/// Tries the pending children of a phase again: reads and loads the parents that they name, then the children.
+///
+/// # Errors
+/// As the source and the loader give them.
+pub(super) async fn retry_children<S: Source>(
+    shared: &Shared<S>,
+    loader: &mut Loader,
+    connection: &mut PgConnection,
+    shard: ShardId,
+    mappings: &[MappingId],
+) -> Result<(), Failure> {
+    for id in mappings {
+        let mapping = shared.plan.mapping(*id);
+        if mapping.parents().is_empty() {
+            continue;
+        }
+        let mut after = 0;
+        loop {
+            let pending = ledger::pending_page(connection, shard, mapping.name(), after, PAGE)
+                .await
+                .map_err(|error| failure("reading the children to try again", error))?;
+            let Some(last) = pending.last() else { break };
+            after = last.id;
+            if shared.stop.cut() {
+                return Ok(());
+            }
+            retry_page(shared, loader, connection, shard, (*id, mapping), pending).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn retry_page<S: Source>(
+    shared: &Shared<S>,
+    loader: &mut Loader,
+    connection: &mut PgConnection,
+    shard: ShardId,
+    (id, mapping): (MappingId, &Mapping),
+    pending: Vec<Pending>,
+) -> Result<(), Failure> {
+    let keys: Vec<RedisKey> = pending.into_iter().map(|pending| pending.key).collect();
+    let records = shared.source.fetch(&keys, mapping.wants_ttl(), REPLY).await?.records;
+    let wanted = parents_of(&shared.plan, mapping, &records);
+    let mut unread = BTreeMap::new();
+    for (parent, keys) in by_mapping(&wanted) {
+        load_parents(shared, loader, (parent, &keys), &mut unread).await?;
+    }
+    for (parent, keys) in by_mapping(&wanted) {
+        let name = shared.plan.mapping(parent).name();
+        let reasons = ledger::reasons_of(connection, shard, name, &keys)
+            .await
+            .map_err(|error| failure("reading why parents were rejected", error))?;
+        unread.extend(reasons.into_iter().map(|(key, reason)| (key, format!("was rejected ({reason})"))));
+    }
+    let notes = wanted
+        .iter()
+        .filter_map(|(child, _, parent)| {
+            unread.get(parent).map(|why| (child.clone(), format!("its parent {parent} {why}")))
+        })
+        .collect();
+    let gone = records.iter().filter_map(|fetched| match fetched {
+        Fetched::Gone(key) => Some(key.clone()),
+        Fetched::Record(_) | Fetched::WrongType { .. } => None,
+    });
+    let gone = gone.collect();
+    let made = transform(mapping, records, &mut Scratch::default());
+    let batch = Batch {
+        mapping: id,
+        rows: made.rows,
+        rejects: made.rejects,
+        tally: made.tally,
+        retry: true,
+        gone,
+        notes,
+        ..Batch::default()
+    };
+    loader.load(batch).await
+}
+
+/// The parents that children name: child, the parent's mapping, the parent's key.
+fn parents_of(plan: &Plan, mapping: &Mapping, records: &[Fetched]) -> Vec<(RedisKey, MappingId, RedisKey)> {
+    let _ = plan;
+    let mut parents = Vec::new();
+    for fetched in records {
+        let Fetched::Record(record) = fetched else { continue };
+        for parent in mapping.parents() {
+            if let Some(key) = mapping.parent_key(parent, record) {
+                parents.push((record.key.clone(), parent.mapping, key));
+            }
+        }
+    }
+    parents
+}
+
+fn by_mapping(wanted: &[(RedisKey, MappingId, RedisKey)]) -> BTreeMap<MappingId, Vec<RedisKey>> {
+    let mut sets = BTreeMap::<MappingId, BTreeSet<RedisKey>>::new();
+    for (_, mapping, key) in wanted {
+        sets.entry(*mapping).or_default().insert(key.clone());
+    }
+    sets.into_iter().map(|(mapping, keys)| (mapping, keys.into_iter().collect())).collect()
+}
+
+/// Reads parents and loads them through their own mapping. Each that is there counts as a sighting.
+async fn load_parents<S: Source>(
+    shared: &Shared<S>,
+    loader: &mut Loader,
+    (id, keys): (MappingId, &[RedisKey]),
+    unread: &mut BTreeMap<RedisKey, String>,
+) -> Result<(), Failure> {
+    let mapping = shared.plan.mapping(id);
+    let mut records = shared.source.fetch(keys, mapping.wants_ttl(), REPLY).await?.records;
+    records.retain(|fetched| match fetched {
+        Fetched::Gone(key) => {
+            unread.insert(key.clone(), "is not in Redis".to_owned());
+            false
+        }
+        Fetched::Record(_) | Fetched::WrongType { .. } => true,
+    });
+    if records.is_empty() {
+        return Ok(());
+    }
+    let count = records.len() as u64;
+    let _ = shared.events.send(Event::Listed { matched: vec![(id, count)], unmatched: 0, scanned: 0 }).await;
+    let made = transform(mapping, records, &mut Scratch::default());
+    let batch =
+        Batch { mapping: id, rows: made.rows, rejects: made.rejects, tally: made.tally, ..Batch::default() };
+    loader.load(batch).await
+}
+
+/// The dry run's look for parents: a row in the target, or a key in Redis that would become one.
+pub(super) struct DryParents<S> {
+    source: S,
+    plan: Arc<Plan>,
+    tables: Arc<[LoadTable]>,
+    target: Target,
+    connection: Option<PgConnection>,
+}
+
+impl<S: Source> DryParents<S> {
+    pub(super) fn new(source: S, plan: Arc<Plan>, tables: Arc<[LoadTable]>, target: Target) -> Self {
+        Self { source, plan, tables, target, connection: None }
+    }
+
+    /// Rejects the rows of a batch whose parent is nowhere.
+    pub(super) async fn check(&mut self, mut batch: Batch) -> Result<Batch, Failure> {
+        let plan = self.plan.clone();
+        let mapping = plan.mapping(batch.mapping);
+        for parent in mapping.parents() {
+            let mut asked: Vec<(usize, RedisKey)> = Vec::new();
+            for (at, row) in batch.rows.iter().enumerate() {
+                let record = Record { key: row.key.clone(), value: row.value.clone(), expires_at: None };
+                if let Some(key) = mapping.parent_key(parent, &record) {
+                    asked.push((at, key));
+                }
+            }
+            let keys: Vec<RedisKey> = asked.iter().map(|(_, key)| key.clone()).collect();
+            let mut lost = HashMap::new();
+            for missing in self.source.missing(&keys).await? {
+                if let Some((at, key)) = asked.get(missing) {
+                    lost.insert(*at, key.clone());
+                }
+            }
+            self.keep_with_row(&batch, parent.column, &mut lost).await?;
+            let mut at = 0;
+            let (rejects, tally) = (&mut batch.rejects, &mut batch.tally);
+            batch.rows.retain(|row| {
+                let parent = lost.get(&at);
+                at += 1;
+                if let Some(parent) = parent {
+                    let detail = format!("its parent {parent} is neither in Redis nor in the table");
+                    tally.reject("missing_parent");
+                    rejects.push(Reject::new(row.key.clone(), "missing_parent", detail, Some(row.value.clone())));
+                }
+                parent.is_none()
+            });
+        }
+        Ok(batch)
+    }
+
+    /// Takes out of `lost` the children whose parent is a row already.
+    async fn keep_with_row(
+        &mut self,
+        batch: &Batch,
+        column: usize,
+        lost: &mut HashMap<usize, RedisKey>,
+    ) -> Result<(), Failure> {
+        let tables = self.tables.clone();
+        let check = tables
+            .get(usize::from(batch.mapping.0))
+            .and_then(|table| table.parents.iter().find(|parent| parent.column == column));
+        let Some(check) = check.filter(|_| !lost.is_empty()) else { return Ok(()) };
+        let references: Vec<(usize, String)> = lost
+            .keys()
+            .filter_map(|at| Some((*at, reference(batch.rows.get(*at)?, column)?)))
+            .collect();
+        let texts: Vec<&str> = references.iter().map(|(_, text)| text.as_str()).collect();
+        let fail = |error| failure("looking for parents", error);
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(self.target.connect().await?),
+        };
+        let mut transaction = connection.begin().await.map_err(fail)?;
+        let exists = query("SELECT to_regclass($1) IS NOT NULL")
+            .bind(crate::postgres::table_ident(&check.table))
+            .fetch_one(&mut *transaction)
+            .await
+            .and_then(|row| row.try_get::<bool, _>(0))
+            .map_err(fail)?;
+        if exists {
+            let text = format!(
+                "SELECT p.{0}::text AS key FROM {1} p WHERE p.{0}::text = ANY ($1)",
+                crate::postgres::ident(&check.key),
+                crate::postgres::table_ident(&check.table)
+            );
+            let rows = query(text).bind(texts).fetch_all(&mut *transaction).await.map_err(fail)?;
+            let found: BTreeSet<String> = rows.iter().filter_map(|row| row.try_get("key").ok()).collect();
+            for (at, text) in &references {
+                if found.contains(text) {
+                    lost.remove(at);
+                }
+            }
+        }
+        transaction.rollback().await.map_err(fail)
+    }
+}
+
+/// The text of a column that refers to a parent: 16 bytes are a UUID, all else is text already.
+fn reference(row: &Row, column: usize) -> Option<String> {
+    let mut rest = row.fields.as_ref();
+    for index in 0..=column {
+        if !row.shape.has(index) {
+            continue;
+        }
+        let (length, tail) = rest.split_first_chunk::<4>()?;
+        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+        let (field, tail) = tail.split_at_checked(length)?;
+        rest = tail;
+        if index == column {
+            return match uuid::Uuid::from_slice(field) {
+                Ok(id) => Some(id.to_string()),
+                Err(_) => String::from_utf8(field.to_vec()).ok(),
+            };
+        }
+    }
+    None
+}

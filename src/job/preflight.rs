@@ -1,0 +1,257 @@
+//! What must be true before the first row: read from both ends, said all at once.
+
+use super::setup;
+use crate::config::Settings;
+use crate::mapping::{Lineage, Mapping, MappingSpec, OnConflict, Plan, RunStamp, presets};
+use crate::model::{Exit, Failure, Finding, MappingId, Side, Table, TableName};
+use crate::postgres::{TableFacts, failure, query, read_table, table_ident, table_is_empty};
+use crate::sink::{Compare, Conflict, LoadColumn, LoadTable, ParentCheck};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection, Error, Row};
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+
+/// The target as it was found, and the plan that fits it.
+pub(super) struct Checked {
+    pub(super) plan: Plan,
+    pub(super) tables: Vec<LoadTable>,
+    pub(super) warnings: Vec<Finding>,
+    pub(super) server: Server,
+}
+
+/// What the server says of itself.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    pub(super) version: String,
+    pub(super) may_make_temporary: bool,
+    /// Whether the schema of the ledger can be used or made.
+    pub(super) ledger: bool,
+}
+
+/// Looks at the server: a target that cannot be written is refused before anything is read.
+///
+/// # Errors
+/// It is read-only, or does not answer.
+pub(super) async fn look(connection: &mut PgConnection) -> Result<Server, Failure> {
+    let row = query(
+        "SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS standby, \
+         current_setting('transaction_read_only') = 'on' AS read_only, \
+         has_database_privilege(current_database(), 'TEMP') AS temporary, \
+         CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'redis2pg') \
+              THEN has_schema_privilege('redis2pg', 'USAGE') \
+              ELSE has_database_privilege(current_database(), 'CREATE') END AS ledger, \
+         current_setting('server_encoding') AS encoding",
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(|error| failure("looking at the server", error))?;
+    let get = |error: Error| failure("looking at the server", error);
+    if row.try_get("standby").map_err(get)? {
+        let hint = "Point target.url / --to at the primary.";
+        return Err(Failure::postgres("the server is a read-only standby", hint));
+    }
+    if row.try_get("read_only").map_err(get)? {
+        let hint = "Unset default_transaction_read_only for this role and database, or point --to elsewhere.";
+        return Err(Failure::postgres("the server takes no writes: transactions are read-only", hint));
+    }
+    let encoding: String = row.try_get("encoding").map_err(get)?;
+    if encoding != "UTF8" {
+        let message = format!("the database's encoding is {encoding}; JSON text can hold what it cannot");
+        return Err(Failure::usage(Side::Postgres, message, "Use a database with encoding UTF8."));
+    }
+    Ok(Server {
+        version: row.try_get("version").map_err(get)?,
+        may_make_temporary: row.try_get("temporary").map_err(get)?,
+        ledger: row.try_get("ledger").map_err(get)?,
+    })
+}
+
+/// Reads the tables and compiles the plan. With `dry`, tables that the preset would make are made in a transaction
+/// that is rolled back.
+///
+/// # Errors
+/// Every finding that forbids the run.
+pub(super) async fn check(
+    connection: &mut PgConnection,
+    settings: &Settings,
+    specs: &[MappingSpec],
+    run: &str,
+    server: Server,
+    dry: bool,
+) -> Result<Checked, Failure> {
+    let said = |error: Error| failure("reading the target's tables", error);
+    let mut transaction = connection.begin().await.map_err(said)?;
+    let names = table_names(specs)?;
+    make_missing(&mut transaction, settings, &names).await?;
+    let mut facts = HashMap::new();
+    let mut findings = Vec::new();
+    for (spec, name) in specs.iter().zip(&names) {
+        match read_table(&mut transaction, name, &spec.key).await.map_err(said)? {
+            Some(found) => {
+                findings.extend(judge(spec, &found, dry));
+                facts.insert(name.clone(), found);
+            }
+            None => findings.push(Finding::critical(
+                Side::Postgres,
+                name.to_string(),
+                "there is no such table",
+                "Create it, or leave target.create_schema on with a preset that brings its tables.",
+            )),
+        }
+    }
+    if !server.ledger && !dry {
+        findings.push(Finding::critical(
+            Side::Postgres,
+            "schema redis2pg",
+            "the role may neither use nor create it; the ledger lives there",
+            "GRANT CREATE ON DATABASE … TO the role, or let a superuser run once and GRANT USAGE.",
+        ));
+    }
+    let tables: HashMap<TableName, Table> =
+        facts.iter().map(|(name, facts)| (name.clone(), facts.table.clone())).collect();
+    let plan = if tables.len() == names.iter().collect::<std::collections::HashSet<_>>().len() {
+        Plan::compile(specs, &tables, RunStamp { run_id: run.to_owned() })
+            .map_err(|more| findings.extend(more))
+            .ok()
+    } else {
+        None
+    };
+    let critical = findings.iter().any(|finding| finding.severity == crate::model::Severity::Critical);
+    let (Some(plan), false) = (plan, critical) else { return Err(Failure::findings(findings)) };
+    let mut loads = Vec::new();
+    for (id, mapping) in plan.mappings() {
+        let empty = table_is_empty(&mut transaction, &table_ident(mapping.table())).await.map_err(said)?;
+        loads.push(load_table(&plan, (id, mapping), &facts, empty && !setup::always_merge(settings)));
+    }
+    let end = if dry { transaction.rollback().await } else { transaction.commit().await };
+    end.map_err(said)?;
+    Ok(Checked { plan, tables: loads, warnings: findings, server })
+}
+
+fn table_names(specs: &[MappingSpec]) -> Result<Vec<TableName>, Failure> {
+    let mut findings = Vec::new();
+    let names = specs
+        .iter()
+        .filter_map(|spec| {
+            spec.table_name()
+                .map_err(|why| {
+                    let subject = format!("mapping {}: table", spec.name);
+                    findings.push(Finding::critical(Side::Settings, subject, why, "Write schema.table."));
+                })
+                .ok()
+        })
+        .collect();
+    if findings.is_empty() { Ok(names) } else { Err(Failure::findings(findings)) }
+}
+
+/// Makes the preset's tables where one is missing.
+async fn make_missing(
+    connection: &mut PgConnection,
+    settings: &Settings,
+    names: &[TableName],
+) -> Result<(), Failure> {
+    let preset = settings.run.preset.as_deref().and_then(|name| presets().iter().find(|known| known.name == name));
+    let Some(preset) = preset.filter(|_| settings.target.create_schema) else { return Ok(()) };
+    let idents: Vec<String> = names.iter().map(table_ident).collect();
+    let missing: bool = query("SELECT EXISTS (SELECT 1 FROM unnest($1::text[]) n WHERE to_regclass(n) IS NULL)")
+        .bind(idents)
+        .fetch_one(&mut *connection)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(|error| failure("looking for the preset's tables", error))?;
+    if missing {
+        sqlx::raw_sql(AssertSqlSafe(preset.schema)).execute(connection).await.map_err(|error| {
+            let mut failure = failure("making the preset's tables", error);
+            if failure.exit == Exit::Usage {
+                failure.hint = "GRANT CREATE ON DATABASE … TO the role, or create the tables first.".to_owned();
+            }
+            failure
+        })?;
+    }
+    Ok(())
+}
+
+fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
+    let name = facts.table.name.to_string();
+    let mut findings = Vec::new();
+    let rights = facts.privileges;
+    let needed = [("SELECT", rights.select), ("INSERT", rights.insert), ("UPDATE", rights.update)];
+    let missing: Vec<&str> = needed.iter().filter(|(_, has)| !has).map(|(right, _)| *right).collect();
+    if !missing.is_empty() && !dry {
+        let rights = missing.join(", ");
+        findings.push(Finding::critical(
+            Side::Postgres,
+            name.clone(),
+            format!("the role lacks {rights}"),
+            format!("GRANT {rights} ON {name} TO the role in target.url / --to."),
+        ));
+    }
+    if !facts.key_is_unique {
+        let key = spec.key.join(", ");
+        findings.push(Finding::critical(
+            Side::Postgres,
+            name.clone(),
+            format!("no unique index is on exactly ({key}): a second run would store every row twice"),
+            format!("Create one that is neither partial nor deferrable: ALTER TABLE {name} ADD PRIMARY KEY ({key})."),
+        ));
+    }
+    findings
+}
+
+fn load_table(
+    plan: &Plan,
+    (id, mapping): (MappingId, &Mapping),
+    facts: &HashMap<TableName, TableFacts>,
+    empty: bool,
+) -> LoadTable {
+    let mine = facts.get(mapping.table());
+    let lineage = match mapping.lineage() {
+        Lineage::Column(index) => Some(index),
+        Lineage::Ledger => None,
+    };
+    let columns: Vec<LoadColumn> = (mapping.columns().iter().enumerate())
+        .map(|(index, column)| LoadColumn { name: column.name.clone(), compare: compare(mapping, index) })
+        .collect();
+    let parents = (mapping.parents().iter())
+        .filter_map(|parent| {
+            let table = plan.mapping(parent.mapping).table().clone();
+            let key = plan.mapping(parent.mapping).columns().first()?.name.clone();
+            let column = columns.get(parent.column)?;
+            let foreign_key = mine.is_some_and(|facts| {
+                facts.foreign_keys.iter().any(|(name, referred)| name == &column.name && referred == &table)
+            });
+            Some(ParentCheck { mapping: parent.mapping, column: parent.column, table, key, foreign_key })
+        })
+        .collect::<Vec<_>>();
+    // COPY cannot look for parents, cannot go through row-level security, and has no staging table for lineage.
+    let checked = parents.iter().all(|parent| parent.foreign_key);
+    let straight = empty && checked && lineage.is_some() && !mine.is_some_and(|facts| facts.row_security);
+    LoadTable {
+        id,
+        mapping: mapping.name().to_owned(),
+        name: mapping.table().clone(),
+        columns,
+        key_columns: mapping.key_columns(),
+        lineage,
+        conflict: match mapping.on_conflict() {
+            OnConflict::UpdateOwn => Conflict::UpdateOwn,
+            OnConflict::Update => Conflict::Update,
+            OnConflict::Skip => Conflict::Skip,
+            OnConflict::Error => Conflict::Error,
+        },
+        parents,
+        straight: AtomicBool::new(straight),
+    }
+}
+
+fn compare(mapping: &Mapping, index: usize) -> Compare {
+    use crate::mapping::Comparison;
+    match mapping.comparison(index) {
+        Comparison::Value => Compare::Value,
+        Comparison::Text => Compare::Text,
+        Comparison::Lineage => Compare::Lineage,
+        Comparison::Expiry => Compare::Expiry,
+        Comparison::Never => Compare::Never,
+    }
+}
+

@@ -1,0 +1,96 @@
+//! Settings become the things that a run works with: the ends, the mappings, the plan.
+
+use crate::config::{Compression, Settings, Staging};
+use crate::mapping::{MappingSpec, presets};
+use crate::model::{Failure, Finding, Side};
+use crate::postgres::{Target, TargetOptions};
+use crate::sink::LoadOptions;
+use crate::source::redis::SourceSettings;
+use std::time::Duration;
+
+/// How long a connection to PostgreSQL may take.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// The text of a preset.
+pub fn preset(name: &str) -> Option<&'static str> {
+    presets().iter().find(|preset| preset.name == name).map(|preset| preset.text)
+}
+
+pub(super) fn source_settings(settings: &Settings) -> Result<SourceSettings, Failure> {
+    let source = &settings.source;
+    let database = match source.database.map(u8::try_from) {
+        None => None,
+        Some(Ok(database)) => Some(database),
+        Some(Err(_)) => {
+            return Err(Failure::usage(Side::Settings, "source.database is above 255", "Name a database that exists."));
+        }
+    };
+    Ok(SourceSettings {
+        username: source.username.clone(),
+        password: source.password.as_ref().map(|password| password.expose().to_owned()),
+        database,
+        connect_timeout: source.connect_timeout.0,
+        command_timeout: source.command_timeout.0,
+        reconnect_attempts: u32::try_from(source.reconnect_attempts).unwrap_or(u32::MAX),
+        scan_count: u32::try_from(source.scan_count).unwrap_or(u32::MAX),
+        match_keys: settings.run.keys.clone(),
+        ca_file: source.ca_file.clone(),
+        ..SourceSettings::new(settings.require_source()?.expose())
+    })
+}
+
+pub(super) fn target(settings: &Settings) -> Result<Target, Failure> {
+    Target::new(&TargetOptions {
+        url: settings.require_target()?.expose().to_owned(),
+        password: settings.target.password.as_ref().map(|password| password.expose().to_owned()),
+        connect_timeout: CONNECT,
+    })
+}
+
+pub(super) fn load_options(settings: &Settings) -> LoadOptions {
+    LoadOptions {
+        value_cap: usize::try_from(settings.errors.value_cap.0).unwrap_or(usize::MAX),
+        lock_timeout: settings.target.lock_timeout.0,
+        statement_timeout: settings.target.statement_timeout.0,
+        compression: compression(settings),
+        retry_deadline: settings.target.retry_deadline.0,
+        unlogged_stage: false,
+    }
+}
+
+pub(super) fn compression(settings: &Settings) -> Option<String> {
+    let compression = settings.target.compression;
+    (compression != Compression::Default).then(|| compression.as_str().to_owned())
+}
+
+pub(super) fn always_merge(settings: &Settings) -> bool {
+    settings.target.staging == Staging::Always
+}
+
+/// The mappings of the settings.
+pub(super) fn mappings(settings: &Settings) -> Result<Vec<MappingSpec>, Failure> {
+    let mut specs = Vec::new();
+    let mut findings = Vec::new();
+    for mapping in &settings.mappings {
+        match toml::Value::Table(mapping.table.clone()).try_into::<MappingSpec>() {
+            Ok(spec) => specs.push(spec),
+            Err(error) => {
+                let subject = format!("mapping {:?} ({})", mapping.name().unwrap_or("without a name"), mapping.origin);
+                let message = error.message().to_owned();
+                findings.push(Finding::critical(Side::Settings, subject, message, "See docs/configuration.md."));
+            }
+        }
+    }
+    for name in &settings.phases.skip {
+        if !specs.iter().any(|spec| &spec.name == name) {
+            let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+            let hint = format!("The mappings are {}.", names.join(", "));
+            findings.push(Finding::critical(Side::Settings, "phases.skip", format!("there is no mapping {name:?}"), hint));
+        }
+    }
+    if specs.is_empty() && findings.is_empty() {
+        let hint = "Use --preset contract-reviewer, or write [[mapping]] into the file of --config.";
+        findings.push(Finding::critical(Side::Settings, "mapping", "there is nothing to migrate", hint));
+    }
+    if findings.is_empty() { Ok(specs) } else { Err(Failure::findings(findings)) }
+}
