@@ -340,3 +340,55 @@ async fn sockets_work() {
     let source = RedisSource::connect(&settings, None).await.unwrap();
     assert_eq!(source.dbsize().await.unwrap(), 1);
 }
+
+#[tokio::test]
+async fn tls_trusts_a_private_authority_only_where_it_is_told_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (key, certificate) = (path("key.pem"), path("certificate.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", &key, "-out", &certificate])
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.unwrap().success());
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let tls_port = port.to_string();
+    let _server = Server::start(&[
+        "--tls-port",
+        &tls_port,
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-ca-cert-file",
+        &certificate,
+        "--tls-auth-clients",
+        "no",
+    ]);
+    for host in ["localhost", "127.0.0.1"] {
+        let settings = SourceSettings::new(format!("rediss://{host}:{port}"));
+        let unknown = fails(&settings).await;
+        assert!(unknown.exit.code() == 5 && unknown.message.contains("TLS handshake"), "{unknown}");
+        let trusted = SourceSettings { ca_file: Some(certificate.clone().into()), ..settings };
+        let source = RedisSource::connect(&trusted, None).await.unwrap();
+        assert_eq!(source.dbsize().await.unwrap(), 0);
+        assert_eq!(source.display(), format!("rediss://{host}:{port}/0"));
+    }
+}
+
+#[tokio::test]
+async fn without_pexpiretime_the_servers_clock_and_pttl_tell_the_expiry() {
+    let server = Server::start(&[]);
+    server.send(b"SET c 3 PXAT 4102444800123\r\nSET a 1\r\nACL SETUSER old on >pw ~* +@all -pexpiretime\r\n");
+    let url = format!("redis://old:pw@127.0.0.1:{}", server.port);
+    let source = RedisSource::connect(&SourceSettings::new(url), None).await.unwrap();
+    let page = source.fetch(&keys(&["c", "a", "gone"]), true, 1 << 20).await.unwrap();
+    let [Fetched::Record(c), Fetched::Record(a), Fetched::Gone(_)] = page.records.as_slice() else {
+        panic!("{page:?}");
+    };
+    // The two questions are answered within a moment of each other, not in the same one.
+    assert!((c.expires_at.unwrap() - 4_102_444_800_123).abs() < 2_000, "{c:?}");
+    assert_eq!(a.expires_at, None);
+}
