@@ -22,6 +22,8 @@ pub(super) struct Keeper {
     pub(super) watermark: Watermark,
     pub(super) stop: Stop,
     pub(super) events: EventSender,
+    /// Whether checkpoints are saved; else the lease alone is kept.
+    pub(super) saves: bool,
     /// Set when somebody else took the run over.
     pub(super) lost: Arc<AtomicBool>,
 }
@@ -70,7 +72,7 @@ impl Keeper {
             }
         }
         let now = checkpoint(&self.watermark);
-        if saved.as_ref() != Some(&now) {
+        if self.saves && saved.as_ref() != Some(&now) {
             if !ledger::save(connection, self.shard, &now).await? {
                 return Ok(false);
             }

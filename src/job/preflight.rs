@@ -2,8 +2,8 @@
 
 use super::setup;
 use crate::config::Settings;
-use crate::mapping::{Lineage, Mapping, MappingSpec, OnConflict, Plan, RunStamp, presets};
-use crate::model::{Exit, Failure, Finding, MappingId, Side, Table, TableName};
+use crate::mapping::{Comparison, Lineage, Mapping, MappingSpec, OnConflict, Plan, RunStamp};
+use crate::model::{ColumnType, Exit, Failure, Finding, MappingId, Side, Table, TableName};
 use crate::postgres::{TableFacts, failure, query, read_table, table_ident, table_is_empty};
 use crate::sink::{Compare, Conflict, LoadColumn, LoadTable, ParentCheck};
 use sqlx::postgres::PgConnection;
@@ -150,8 +150,8 @@ async fn make_missing(
     settings: &Settings,
     names: &[TableName],
 ) -> Result<(), Failure> {
-    let preset = settings.run.preset.as_deref().and_then(|name| presets().iter().find(|known| known.name == name));
-    let Some(preset) = preset.filter(|_| settings.target.create_schema) else { return Ok(()) };
+    let schema = settings.run.preset.as_deref().and_then(setup::preset_schema);
+    let Some(schema) = schema.filter(|_| settings.target.create_schema) else { return Ok(()) };
     let idents: Vec<String> = names.iter().map(table_ident).collect();
     let missing: bool = query("SELECT EXISTS (SELECT 1 FROM unnest($1::text[]) n WHERE to_regclass(n) IS NULL)")
         .bind(idents)
@@ -160,7 +160,7 @@ async fn make_missing(
         .and_then(|row| row.try_get(0))
         .map_err(|error| failure("looking for the preset's tables", error))?;
     if missing {
-        sqlx::raw_sql(AssertSqlSafe(preset.schema)).execute(connection).await.map_err(|error| {
+        sqlx::raw_sql(AssertSqlSafe(schema)).execute(connection).await.map_err(|error| {
             let mut failure = failure("making the preset's tables", error);
             if failure.exit == Exit::Usage {
                 failure.hint = "GRANT CREATE ON DATABASE … TO the role, or create the tables first.".to_owned();
@@ -245,13 +245,12 @@ fn load_table(
 }
 
 fn compare(mapping: &Mapping, index: usize) -> Compare {
-    use crate::mapping::Comparison;
+    let is_json = mapping.columns().get(index).is_some_and(|column| column.column_type == ColumnType::Json);
     match mapping.comparison(index) {
-        Comparison::Value => Compare::Value,
-        Comparison::Text => Compare::Text,
-        Comparison::Lineage => Compare::Lineage,
-        Comparison::Expiry => Compare::Expiry,
-        Comparison::Never => Compare::Never,
+        Comparison::Exact if is_json => Compare::Text,
+        Comparison::Exact => Compare::Value,
+        Comparison::WithoutLineage => Compare::Lineage,
+        Comparison::WithinSecond => Compare::Expiry,
+        Comparison::Ignored => Compare::Never,
     }
 }
-

@@ -13,7 +13,15 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 /// The text of a preset.
 pub fn preset(name: &str) -> Option<&'static str> {
-    presets().iter().find(|preset| preset.name == name).map(|preset| preset.text)
+    presets().iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// The statements that make a preset's tables where they are missing.
+pub(super) fn preset_schema(name: &str) -> Option<&'static str> {
+    match name {
+        "contract-reviewer" => Some(include_str!("../../migrations/contract-reviewer/document_hub.sql")),
+        _ => None,
+    }
 }
 
 pub(super) fn source_settings(settings: &Settings) -> Result<SourceSettings, Failure> {

@@ -14,6 +14,6 @@ mod shards;
 pub use batches::{Journal, is_committed, totals, write_journal};
 pub use read::{RejectEntry, RejectFilter, RunEntry, list_rejects, list_runs, show_reject, show_run};
 pub use rejects::{Pending, pending_page, reasons_of, record as record_rejects, resolve};
-pub use runs::{NewRun, Start, Started, finish, renew, start};
+pub use runs::{NewRun, Start, Started, finish, is_busy, renew, start};
 pub use schema::{exists, migrate};
-pub use shards::{Checkpoint, Shard, ShardId, fence, load_all, open, save};
+pub use shards::{Checkpoint, Shard, ShardId, fence, load_all_if, open, save};

@@ -77,6 +77,8 @@ pub struct RejectFilter {
     pub mapping: Option<String>,
     /// One reason only.
     pub reason: Option<String>,
+    /// Only those with a higher number.
+    pub after: i64,
     /// At most so many.
     pub limit: i64,
 }
@@ -127,13 +129,14 @@ pub async fn list_rejects(connection: &mut PgConnection, filter: &RejectFilter) 
     let text = format!(
         "{REJECT} WHERE run_id = (SELECT r.id FROM redis2pg.runs r WHERE starts_with(r.id::text, $1) \
          ORDER BY r.started_at DESC LIMIT 1) AND ($2::text IS NULL OR mapping = $2) \
-         AND ($3::text IS NULL OR reason = $3) ORDER BY redis2pg.rejects.id LIMIT $4"
+         AND ($3::text IS NULL OR reason = $3) AND redis2pg.rejects.id > $5 ORDER BY redis2pg.rejects.id LIMIT $4"
     );
     query(text)
         .bind(filter.run.as_deref().unwrap_or_default())
         .bind(filter.mapping.as_deref())
         .bind(filter.reason.as_deref())
         .bind(filter.limit)
+        .bind(filter.after)
         .fetch_all(connection)
         .await?
         .iter()

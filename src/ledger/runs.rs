@@ -95,6 +95,17 @@ async fn busy(connection: &mut PgConnection, new: &NewRun) -> Result<Option<Star
     .transpose()
 }
 
+/// Whether a run of these mappings holds its lease.
+///
+/// # Errors
+/// The server's.
+pub async fn is_busy(connection: &mut PgConnection, new: &NewRun) -> Result<bool, Error> {
+    let mut transaction = connection.begin().await?;
+    let busy = busy(&mut transaction, new).await?.is_some();
+    transaction.commit().await?;
+    Ok(busy)
+}
+
 enum Resumable {
     Nothing,
     Run(Uuid),

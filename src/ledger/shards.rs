@@ -124,11 +124,14 @@ pub async fn save(connection: &mut PgConnection, id: ShardId, at: &Checkpoint) -
     Ok(done.rows_affected() == 1)
 }
 
-/// The run's shards, by phase.
+/// The run's shards, by phase; none where the run is new.
 ///
 /// # Errors
 /// The server's.
-pub async fn load_all(connection: &mut PgConnection, run: Uuid) -> Result<Vec<Shard>, Error> {
+pub async fn load_all_if(connection: &mut PgConnection, run: Uuid, resumed: bool) -> Result<Vec<Shard>, Error> {
+    if !resumed {
+        return Ok(Vec::new());
+    }
     query(
         "SELECT phase, scans, epoch, server_run_id, watermark, cursor, unmatched, state FROM redis2pg.shards \
          WHERE run_id = $1::text::uuid ORDER BY phase, shard",

@@ -1,0 +1,70 @@
+//! Reading the ledger for the command line: `runs` and `rejects`.
+
+use super::setup;
+use crate::config::Settings;
+use crate::ledger::{self, RejectEntry, RejectFilter, RunEntry};
+use crate::model::{Failure, Reject, Side};
+use crate::postgres::failure;
+use bytes::Bytes;
+use sqlx::postgres::PgConnection;
+use std::borrow::Cow;
+
+/// The runs, latest first.
+///
+/// # Errors
+/// The target cannot be reached, or has no ledger.
+pub async fn runs(settings: &Settings, limit: i64) -> Result<Vec<RunEntry>, Failure> {
+    let mut connection = open(settings).await?;
+    ledger::list_runs(&mut connection, limit).await.map_err(|error| failure("reading the runs", error))
+}
+
+/// One run by its id or the beginning of it.
+///
+/// # Errors
+/// As [`runs`]; there is none of that id.
+pub async fn run(settings: &Settings, id: &str) -> Result<RunEntry, Failure> {
+    let mut connection = open(settings).await?;
+    ledger::show_run(&mut connection, Some(id))
+        .await
+        .map_err(|error| failure("reading the run", error))?
+        .ok_or_else(|| Failure::usage(Side::Settings, format!("there is no run {id}"), "See `redis2pg runs list`."))
+}
+
+/// Rejects with their mapping's name.
+///
+/// # Errors
+/// As [`runs`].
+pub async fn rejects(settings: &Settings, filter: &RejectFilter) -> Result<Vec<(String, Reject)>, Failure> {
+    let mut connection = open(settings).await?;
+    let entries = ledger::list_rejects(&mut connection, filter)
+        .await
+        .map_err(|error| failure("reading the rejects", error))?;
+    Ok(entries.iter().map(|entry| (entry.mapping.clone(), reject(entry))).collect())
+}
+
+/// A reject of the ledger as it was made.
+pub(super) fn reject(entry: &RejectEntry) -> Reject {
+    Reject {
+        key: entry.key.clone(),
+        reason: Cow::Owned(entry.reason.clone()),
+        detail: entry.detail.clone(),
+        path: entry.path.clone(),
+        column: entry.column.clone(),
+        sqlstate: entry.sqlstate.clone(),
+        redis_type: Cow::Owned(entry.redis_type.clone()),
+        value: entry.value.clone().map(Bytes::from),
+    }
+}
+
+async fn open(settings: &Settings) -> Result<PgConnection, Failure> {
+    let mut connection = setup::target(settings)?.connect().await?;
+    let there = ledger::exists(&mut connection).await.map_err(|error| failure("looking for the ledger", error))?;
+    if there {
+        return Ok(connection);
+    }
+    Err(Failure::usage(
+        Side::Postgres,
+        "this database has no ledger (schema redis2pg): no run has written here",
+        "Check the database in target.url / --to.",
+    ))
+}
