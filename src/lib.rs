@@ -2,4 +2,5 @@
 //!
 //! The crate is a library with a thin binary. `docs/design.md` shows the flow and says which room owns what.
 
+pub mod mapping;
 pub mod model;
