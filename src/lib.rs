@@ -2,5 +2,7 @@
 //!
 //! The crate is a library with a thin binary. `docs/design.md` shows the flow and says which room owns what.
 
+pub mod decode;
+pub mod encode;
 pub mod mapping;
 pub mod model;

@@ -5,8 +5,8 @@
 mod spec;
 
 pub use spec::{
-    CandidateSpec, CollectCandidate, ColumnSpec, EpochUnit, Expect, Format, FullCandidate, Function, LineageSpec,
-    MappingSpec, OnConflict, ParentSpec, parse_mappings,
+    CandidateSpec, CollectCandidate, ColumnSpec, Expect, Format, FullCandidate, Function, LineageSpec, MappingSpec,
+    OnConflict, ParentSpec, parse_mappings,
 };
 
 /// The presets that ship with the tool: name and TOML text.

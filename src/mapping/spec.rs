@@ -1,7 +1,9 @@
 //! What a person writes: a `[[mapping]]` of the configuration file, as data, not yet checked against any table.
 //!
-//! Owns the vocabulary of the mapping language; `compile` gives it meaning. Uses `model::TableName` and serde only.
+//! Owns the vocabulary of the mapping language; `compile` gives it meaning. Uses `model::TableName`,
+//! `encode::EpochUnit` and serde only.
 
+use crate::encode::EpochUnit;
 use crate::model::TableName;
 use serde::{Deserialize, Serialize};
 
@@ -208,22 +210,6 @@ pub enum Expect {
     Object,
     /// An array.
     Array,
-}
-
-/// The unit of a timestamp that is a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EpochUnit {
-    /// Seconds.
-    S,
-    /// Milliseconds.
-    Ms,
-    /// Microseconds.
-    Us,
-    /// Nanoseconds.
-    Ns,
-    /// By magnitude.
-    Auto,
 }
 
 #[derive(Deserialize)]
