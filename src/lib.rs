@@ -5,8 +5,12 @@
 pub mod cli;
 pub mod config;
 pub mod dataset;
+pub mod decode;
+pub mod encode;
 pub mod flow;
+pub mod job;
 pub mod ledger;
+pub mod mapping;
 pub mod model;
 pub mod postgres;
 pub mod report;

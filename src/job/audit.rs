@@ -21,11 +21,8 @@ pub(super) async fn write(connection: &mut PgConnection, entries: &[Entry<'_>]) 
     let mut transaction = connection.begin().await?;
     for entry in entries {
         let audit = table_ident(entry.audit);
-        let there: bool = query("SELECT to_regclass($1) IS NOT NULL")
-            .bind(&audit)
-            .fetch_one(&mut *transaction)
-            .await?
-            .try_get(0)?;
+        let there: bool =
+            query("SELECT to_regclass($1) IS NOT NULL").bind(&audit).fetch_one(&mut *transaction).await?.try_get(0)?;
         if !there {
             continue;
         }

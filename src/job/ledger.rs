@@ -36,9 +36,8 @@ pub async fn run(settings: &Settings, id: &str) -> Result<RunEntry, Failure> {
 /// As [`runs`].
 pub async fn rejects(settings: &Settings, filter: &RejectFilter) -> Result<Vec<(String, Reject)>, Failure> {
     let mut connection = open(settings).await?;
-    let entries = ledger::list_rejects(&mut connection, filter)
-        .await
-        .map_err(|error| failure("reading the rejects", error))?;
+    let entries =
+        ledger::list_rejects(&mut connection, filter).await.map_err(|error| failure("reading the rejects", error))?;
     Ok(entries.iter().map(|entry| (entry.mapping.clone(), reject(entry))).collect())
 }
 

@@ -227,8 +227,7 @@ impl<S: Source> Migration<'_, S> {
         let Some(before) = before else {
             return Ok((Listing::Scan(self.shared.source.scan(None)), Watermark::default()));
         };
-        let position =
-            Position { page: before.watermark, cursor: before.cursor.clone(), unmatched: before.unmatched };
+        let position = Position { page: before.watermark, cursor: before.cursor.clone(), unmatched: before.unmatched };
         let watermark = Watermark::at(before.epoch, position);
         let from = source::Checkpoint {
             server_run_id: before.server_run_id,
@@ -272,9 +271,8 @@ impl<S: Source> Migration<'_, S> {
                     self.shared.events.clone(),
                 ))),
                 (None, dry) => {
-                    let dry = dry.clone().unwrap_or_else(|| {
-                        DryRun::new(self.tables.clone(), self.shared.events.clone(), 0)
-                    });
+                    let dry =
+                        dry.clone().unwrap_or_else(|| DryRun::new(self.tables.clone(), self.shared.events.clone(), 0));
                     let (source, plan) = (self.shared.source.clone(), self.shared.plan.clone());
                     Writer::Dry(dry, DryParents::new(source, plan, self.tables.clone(), self.target.clone()))
                 }
@@ -297,9 +295,7 @@ fn is_partial(settings: &Settings) -> bool {
 }
 
 /// Tells the books what earlier attempts at a resumed run have settled.
-pub(super) async fn book_earlier<S: Source>(
-    migration: &mut Migration<'_, S>,
-) -> Result<(), Failure> {
+pub(super) async fn book_earlier<S: Source>(migration: &mut Migration<'_, S>) -> Result<(), Failure> {
     let Some(ledger) = &mut migration.ledger else { return Ok(()) };
     let totals: BTreeMap<String, crate::model::Tally> = ledger::totals(&mut ledger.connection, ledger.run)
         .await

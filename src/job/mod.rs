@@ -1,10 +1,9 @@
 //! The jobs: wiring only. The one place that knows both ends and starts tasks. Uses every other room but `cli`.
 
-pub mod demo;
-pub mod ledger;
-pub mod migrate;
 mod audit;
 mod keeper;
+pub mod ledger;
+pub mod migrate;
 mod parents;
 mod pipeline;
 mod preflight;

@@ -142,8 +142,7 @@ async fn load_parents<S: Source>(
     let count = records.len() as u64;
     let _ = shared.events.send(Event::Listed { matched: vec![(id, count)], unmatched: 0, scanned: 0 }).await;
     let made = transform(mapping, records, &mut Scratch::default());
-    let batch =
-        Batch { mapping: id, rows: made.rows, rejects: made.rejects, tally: made.tally, ..Batch::default() };
+    let batch = Batch { mapping: id, rows: made.rows, rejects: made.rejects, tally: made.tally, ..Batch::default() };
     loader.load(batch).await
 }
 
@@ -209,10 +208,8 @@ impl<S: Source> DryParents<S> {
             .get(usize::from(batch.mapping.0))
             .and_then(|table| table.parents.iter().find(|parent| parent.column == column));
         let Some(check) = check.filter(|_| !lost.is_empty()) else { return Ok(()) };
-        let references: Vec<(usize, String)> = lost
-            .keys()
-            .filter_map(|at| Some((*at, reference(batch.rows.get(*at)?, column)?)))
-            .collect();
+        let references: Vec<(usize, String)> =
+            lost.keys().filter_map(|at| Some((*at, reference(batch.rows.get(*at)?, column)?))).collect();
         let texts: Vec<&str> = references.iter().map(|(_, text)| text.as_str()).collect();
         let fail = |error| failure("looking for parents", error);
         let connection = match &mut self.connection {

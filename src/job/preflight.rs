@@ -19,6 +19,17 @@ pub(super) struct Checked {
     pub(super) server: Server,
 }
 
+/// How far a check goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Check {
+    /// A dry run: rights to write are not needed, and nothing is left behind.
+    Dry,
+    /// Everything that a run needs is looked at, and nothing is left behind.
+    Rehearsal,
+    /// The preset's tables are made where they are missing.
+    Real,
+}
+
 /// What the server says of itself.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
@@ -66,8 +77,8 @@ pub(super) async fn look(connection: &mut PgConnection) -> Result<Server, Failur
     })
 }
 
-/// Reads the tables and compiles the plan. With `dry`, tables that the preset would make are made in a transaction
-/// that is rolled back.
+/// Reads the tables and compiles the plan. Tables that the preset would make are made in a transaction that is rolled
+/// back, unless the check is for real.
 ///
 /// # Errors
 /// Every finding that forbids the run.
@@ -77,9 +88,10 @@ pub(super) async fn check(
     specs: &[MappingSpec],
     run: &str,
     server: Server,
-    dry: bool,
+    check: Check,
 ) -> Result<Checked, Failure> {
     let said = |error: Error| failure("reading the target's tables", error);
+    let dry = check == Check::Dry;
     let mut transaction = connection.begin().await.map_err(said)?;
     let names = table_names(specs)?;
     make_missing(&mut transaction, settings, &names).await?;
@@ -110,9 +122,7 @@ pub(super) async fn check(
     let tables: HashMap<TableName, Table> =
         facts.iter().map(|(name, facts)| (name.clone(), facts.table.clone())).collect();
     let plan = if tables.len() == names.iter().collect::<std::collections::HashSet<_>>().len() {
-        Plan::compile(specs, &tables, RunStamp { run_id: run.to_owned() })
-            .map_err(|more| findings.extend(more))
-            .ok()
+        Plan::compile(specs, &tables, RunStamp { run_id: run.to_owned() }).map_err(|more| findings.extend(more)).ok()
     } else {
         None
     };
@@ -123,7 +133,7 @@ pub(super) async fn check(
         let empty = table_is_empty(&mut transaction, &table_ident(mapping.table())).await.map_err(said)?;
         loads.push(load_table(&plan, (id, mapping), &facts, empty && !setup::always_merge(settings)));
     }
-    let end = if dry { transaction.rollback().await } else { transaction.commit().await };
+    let end = if check == Check::Real { transaction.commit().await } else { transaction.rollback().await };
     end.map_err(said)?;
     Ok(Checked { plan, tables: loads, warnings: findings, server })
 }
@@ -145,11 +155,7 @@ fn table_names(specs: &[MappingSpec]) -> Result<Vec<TableName>, Failure> {
 }
 
 /// Makes the preset's tables where one is missing.
-async fn make_missing(
-    connection: &mut PgConnection,
-    settings: &Settings,
-    names: &[TableName],
-) -> Result<(), Failure> {
+async fn make_missing(connection: &mut PgConnection, settings: &Settings, names: &[TableName]) -> Result<(), Failure> {
     let schema = settings.run.preset.as_deref().and_then(setup::preset_schema);
     let Some(schema) = schema.filter(|_| settings.target.create_schema) else { return Ok(()) };
     let idents: Vec<String> = names.iter().map(table_ident).collect();

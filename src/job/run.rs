@@ -2,7 +2,8 @@
 
 use super::migrate::{Books as LedgerBooks, End, Migration, RejectLimit, book_earlier, wait_for_lease};
 use super::pipeline::Shared;
-use super::{audit, preflight, setup};
+use super::preflight::{self, Check};
+use super::{audit, setup};
 use crate::config::Settings;
 use crate::flow::{ByteBudget, RateLimit, Stop};
 use crate::ledger::{self, NewRun, RejectFilter, Start};
@@ -117,12 +118,7 @@ fn judge(result: Result<End, Failure>, books: &Books) -> (Exit, &'static str, Op
     }
 }
 
-async fn execute(
-    settings: &Settings,
-    stop: &Stop,
-    events: EventSender,
-    learned: &mut Learned,
-) -> Result<End, Failure> {
+async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned: &mut Learned) -> Result<End, Failure> {
     let specs = setup::mappings(settings)?;
     let target = setup::target(settings)?;
     let source_settings = setup::source_settings(settings)?;
@@ -138,7 +134,12 @@ async fn execute(
 
     let dry = settings.run.dry_run;
     let id = Uuid::now_v7();
-    let started = if dry { None } else { Some(start(settings, &specs, &source, &mut connection, id, stop, &events).await?) };
+    if !dry {
+        // Whatever forbids the run is said before the first thing is written.
+        preflight::check(&mut connection, settings, &specs, &id.to_string(), server.clone(), Check::Rehearsal).await?;
+    }
+    let started =
+        if dry { None } else { Some(start(settings, &specs, &source, &mut connection, id, stop, &events).await?) };
     let (run, lease, resumed) = match &started {
         Some(Begun::Run { run, lease, resumed }) => (*run, *lease, *resumed),
         Some(Begun::Stopped) => return Ok(End::Stopped),
@@ -147,12 +148,18 @@ async fn execute(
     if !dry {
         learned.run = Some((run, lease));
     }
-    let checked = preflight::check(&mut connection, settings, &specs, &run.to_string(), server, dry).await?;
+    let check = if dry { Check::Dry } else { Check::Real };
+    let checked = preflight::check(&mut connection, settings, &specs, &run.to_string(), server, check).await?;
     for warning in &checked.warnings {
         let _ = events.send(Event::Notice(warning.to_string())).await;
     }
     learned.names = checked.plan.mappings().map(|(_, mapping)| mapping.name().to_owned()).collect();
-    learned.tables = checked.plan.mappings().zip(&specs).map(|((id, mapping), spec)| (id, mapping.table().clone(), audit_table(spec))).collect();
+    learned.tables = checked
+        .plan
+        .mappings()
+        .zip(&specs)
+        .map(|((id, mapping), spec)| (id, mapping.table().clone(), audit_table(spec)))
+        .collect();
     let mappings = learned.names.clone().into();
     let _ = events.send(Event::RunStarted { run: run.to_string(), mappings, resumed }).await;
 
@@ -170,7 +177,10 @@ async fn execute(
             source,
             plan: Arc::new(checked.plan),
             budget: ByteBudget::new(settings.flow.memory.0),
-            rate: RateLimit::new(some(settings.flow.max_keys_per_second), some(settings.flow.max_bytes_per_second.0)),
+            rate: Arc::new(RateLimit::new(
+                some(settings.flow.max_keys_per_second),
+                some(settings.flow.max_bytes_per_second.0),
+            )),
             stop: stop.clone(),
             events,
         },
@@ -255,10 +265,7 @@ async fn start(
         lease_time: settings.flow.lease.0,
         source: source.identity(),
         mapping_hash: specs_hash(specs),
-        mappings: specs
-            .iter()
-            .map(|spec| (spec.name.clone(), specs_hash(std::slice::from_ref(spec))))
-            .collect(),
+        mappings: specs.iter().map(|spec| (spec.name.clone(), specs_hash(std::slice::from_ref(spec)))).collect(),
         settings: settings.redacted_json().to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
@@ -305,12 +312,7 @@ fn busy(run: Uuid) -> Failure {
     )
 }
 
-fn facts(
-    settings: &Settings,
-    learned: &Learned,
-    (state, exit): (&str, Exit),
-    started: jiff::Timestamp,
-) -> RunFacts {
+fn facts(settings: &Settings, learned: &Learned, (state, exit): (&str, Exit), started: jiff::Timestamp) -> RunFacts {
     RunFacts {
         state: state.to_owned(),
         exit,
@@ -385,12 +387,7 @@ async fn estimate(connection: &mut PgConnection, table: &TableName) -> Result<i6
     Ok(count)
 }
 
-async fn write_report(
-    settings: &Settings,
-    dir: &Path,
-    learned: &Learned,
-    finished: &Finished,
-) -> Result<(), Failure> {
+async fn write_report(settings: &Settings, dir: &Path, learned: &Learned, finished: &Finished) -> Result<(), Failure> {
     let said = |error: std::io::Error| {
         let message = format!("run.report: {} cannot be written: {error}", dir.display());
         Failure::usage(Side::Settings, message, "Check the directory and its rights.")

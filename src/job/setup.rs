@@ -93,7 +93,12 @@ pub(super) fn mappings(settings: &Settings) -> Result<Vec<MappingSpec>, Failure>
         if !specs.iter().any(|spec| &spec.name == name) {
             let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
             let hint = format!("The mappings are {}.", names.join(", "));
-            findings.push(Finding::critical(Side::Settings, "phases.skip", format!("there is no mapping {name:?}"), hint));
+            findings.push(Finding::critical(
+                Side::Settings,
+                "phases.skip",
+                format!("there is no mapping {name:?}"),
+                hint,
+            ));
         }
     }
     if specs.is_empty() && findings.is_empty() {

@@ -141,11 +141,7 @@ fn read_keys(lines: &mut Box<dyn BufRead + Send>) -> Result<Option<Vec<RedisKey>
 }
 
 /// The page's keys by mapping, and how many no mapping takes.
-fn sort(
-    page: Page,
-    scope: &mut Scope,
-    taken: &mut HashMap<MappingId, u64>,
-) -> (Vec<(MappingId, Vec<RedisKey>)>, u64) {
+fn sort(page: Page, scope: &mut Scope, taken: &mut HashMap<MappingId, u64>) -> (Vec<(MappingId, Vec<RedisKey>)>, u64) {
     let mut unmatched = 0;
     let mut by_mapping: Vec<(MappingId, Vec<RedisKey>)> = Vec::new();
     for (mapping, key) in page.keys {

@@ -29,7 +29,7 @@ pub(super) struct Shared<S> {
     pub(super) source: S,
     pub(super) plan: Arc<Plan>,
     pub(super) budget: ByteBudget,
-    pub(super) rate: RateLimit,
+    pub(super) rate: Arc<RateLimit>,
     pub(super) stop: Stop,
     pub(super) events: EventSender,
 }

@@ -39,14 +39,13 @@ pub(super) async fn run<S: Source>(
         let mut permit = chunk.permit;
         let held = held(&made);
         // What is really held, now that it is known: more is owed to the budget, less is given back.
-        if held > permit.bytes() { permit.grow_unchecked(held) } else { permit.shrink(held) }
-        let mapped = Mapped {
-            mapping: chunk.mapping,
-            epoch: chunk.epoch,
-            made,
-            permit: Arc::new(permit),
-            part: chunk.part,
-        };
+        if held > permit.bytes() {
+            permit.grow_unchecked(held)
+        } else {
+            permit.shrink(held)
+        }
+        let mapped =
+            Mapped { mapping: chunk.mapping, epoch: chunk.epoch, made, permit: Arc::new(permit), part: chunk.part };
         if out.send(mapped).await.is_err() {
             return Ok(());
         }

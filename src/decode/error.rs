@@ -1,0 +1,95 @@
+//! Why a value is not JSON that PostgreSQL takes, and where. Owns the words; the place is found only once it is needed.
+
+use super::json::{MAX_DEPTH, MAX_TEXT_BYTES};
+use super::path::path_at;
+use std::borrow::Cow;
+
+/// Why a value was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}: {detail}")]
+pub struct DecodeError {
+    /// The reason's stable code.
+    pub reason: Cow<'static, str>,
+    /// A sentence for people.
+    pub detail: String,
+    /// The JSON path, where the place is inside a value.
+    pub path: Option<String>,
+    /// The byte offset, where there is one.
+    pub offset: Option<usize>,
+}
+
+impl DecodeError {
+    /// An error without a place.
+    pub fn new(reason: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self { reason: reason.into(), detail: detail.into(), path: None, offset: None }
+    }
+}
+
+/// What the scanner met, before it is put into words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub(super) kind: FaultKind,
+    pub(super) at: usize,
+}
+
+impl Fault {
+    /// Puts the fault into words; `text` is the text that was scanned.
+    pub fn explain(self, text: &str) -> DecodeError {
+        explain(text.as_bytes(), self, 0)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FaultKind {
+    Syntax(&'static str),
+    Trailing,
+    End,
+    Utf8,
+    Nul,
+    Surrogate,
+    Depth,
+    NumberRange,
+    TooLarge,
+}
+
+/// Puts a fault into words: reason, path and offset. `skipped` bytes stood before `body`.
+#[cold]
+pub(super) fn explain(body: &[u8], fault: Fault, skipped: usize) -> DecodeError {
+    let offset = fault.at + skipped;
+    let (reason, detail) = words(body, fault, offset);
+    let with_path = !matches!(fault.kind, FaultKind::Trailing | FaultKind::Utf8 | FaultKind::TooLarge);
+    let path = with_path.then(|| path_at(body, fault.at));
+    DecodeError { reason: Cow::Borrowed(reason), detail, path, offset: Some(offset) }
+}
+
+fn words(body: &[u8], fault: Fault, offset: usize) -> (&'static str, String) {
+    match fault.kind {
+        FaultKind::Syntax(expected) => syntax(body, fault.at, offset, expected),
+        FaultKind::Trailing => ("json_syntax", format!("something follows the JSON value at byte {offset}")),
+        FaultKind::End => ("json_syntax", format!("the text ends in the middle of a value at byte {offset}")),
+        FaultKind::Utf8 => ("invalid_utf8", format!("not UTF-8 at byte {offset}")),
+        FaultKind::Nul => ("json_nul", format!("PostgreSQL cannot hold the character \\u0000, at byte {offset}")),
+        FaultKind::Surrogate => ("json_surrogate", format!("half of a surrogate pair at byte {offset}")),
+        FaultKind::Depth => ("json_depth", format!("nested deeper than {MAX_DEPTH} levels at byte {offset}")),
+        FaultKind::NumberRange => {
+            ("json_number_range", format!("a number beyond what PostgreSQL's numeric holds, at byte {offset}"))
+        }
+        FaultKind::TooLarge => {
+            ("value_too_large", format!("a text of more than {MAX_TEXT_BYTES} bytes, at byte {offset}"))
+        }
+    }
+}
+
+fn syntax(body: &[u8], at: usize, offset: usize, expected: &str) -> (&'static str, String) {
+    let rest = body.get(at..).unwrap_or_default();
+    if expected == "a value" {
+        for token in ["NaN", "Infinity", "-Infinity"] {
+            if rest.starts_with(token.as_bytes()) {
+                return ("json_nonfinite", format!("{token} at byte {offset} is not JSON"));
+            }
+        }
+    }
+    let python = [&b"'"[..], b"True", b"False", b"None", b"u'", b"b'"].iter().any(|sign| rest.starts_with(sign));
+    let hint = if python { "; it looks like a Python literal" } else { "" };
+    ("json_syntax", format!("expected {expected} at byte {offset}{hint}"))
+}

@@ -1,0 +1,107 @@
+//! Numbers from their text, exactly: an integer never goes through a float, and nothing is rounded to fit one.
+
+use super::Value;
+use super::error::{EncodeError, mismatch, quote};
+
+/// A decimal number: `mantissa` × 10^−`scale`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Decimal {
+    pub(super) mantissa: i128,
+    pub(super) scale: i32,
+}
+
+/// An integer, and whether it was written with an exponent (which may have lost digits at the source).
+pub(super) fn integer(value: Value<'_>) -> Result<(i128, bool), EncodeError> {
+    let text = match value {
+        Value::Text(text) => text.trim_matches(' '),
+        Value::Number(text) => text,
+        Value::Millis(millis) => return Ok((i128::from(millis), false)),
+        Value::Null | Value::Bool(_) | Value::Json(_) => return Err(mismatch(value, "integer")),
+    };
+    if !is_number(text) {
+        return Err(EncodeError::new("integer", format!("{} is no integer", quote(text))));
+    }
+    let range = || EncodeError::new("number_range", format!("{} is beyond any integer column", quote(text)));
+    let decimal = decimal(text).ok_or_else(range)?;
+    let number = if decimal.scale <= 0 {
+        scaled(decimal.mantissa, decimal.scale.unsigned_abs()).ok_or_else(range)?
+    } else {
+        let unit = 10_i128.checked_pow(decimal.scale.unsigned_abs());
+        match unit.filter(|unit| decimal.mantissa % unit == 0) {
+            Some(unit) => decimal.mantissa / unit,
+            None if decimal.mantissa == 0 => 0,
+            None => return Err(EncodeError::new("integer", format!("{} has a fraction", quote(text)))),
+        }
+    };
+    Ok((number, text.contains(['e', 'E'])))
+}
+
+/// `mantissa` × 10^`zeros`, where it fits.
+pub(super) fn scaled(mantissa: i128, zeros: u32) -> Option<i128> {
+    if mantissa == 0 {
+        return Some(0);
+    }
+    10_i128.checked_pow(zeros).and_then(|unit| mantissa.checked_mul(unit))
+}
+
+/// Whether a text is a decimal number: a sign, digits with at most one point, an exponent.
+pub(super) fn is_number(text: &str) -> bool {
+    let text = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    [whole, fraction, exponent].iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// A number's exact value; `None` where it has more significant digits than 38 or so.
+pub(super) fn decimal(text: &str) -> Option<Decimal> {
+    let negative = text.starts_with('-');
+    let text = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let exponent: i32 = exponent.parse().ok()?;
+    let mut value = 0_i128;
+    for digit in whole.bytes().chain(fraction.bytes()) {
+        value = value.checked_mul(10)?.checked_add(i128::from(digit.wrapping_sub(b'0')))?;
+    }
+    let scale = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
+    Some(Decimal { mantissa: if negative { -value } else { value }, scale })
+}
+
+/// The two widths of floating-point columns.
+pub(super) trait Float: std::str::FromStr {
+    /// The type's name in PostgreSQL.
+    const NAME: &'static str;
+    /// Whether the number is neither infinite nor NaN.
+    fn finite(&self) -> bool;
+}
+
+impl Float for f32 {
+    const NAME: &'static str = "real";
+    fn finite(&self) -> bool {
+        self.is_finite()
+    }
+}
+
+impl Float for f64 {
+    const NAME: &'static str = "double precision";
+    fn finite(&self) -> bool {
+        self.is_finite()
+    }
+}
+
+/// The nearest floating-point number.
+pub(super) fn float<F: Float>(value: Value<'_>) -> Result<F, EncodeError> {
+    let text = match value {
+        Value::Text(text) => text.trim_matches(' '),
+        Value::Number(text) => text,
+        Value::Null | Value::Bool(_) | Value::Json(_) | Value::Millis(_) => return Err(mismatch(value, F::NAME)),
+    };
+    let parsed = if is_number(text) { text.parse::<F>().ok() } else { None };
+    match parsed {
+        Some(number) if number.finite() => Ok(number),
+        Some(_) => Err(EncodeError::new("number_range", format!("{} is beyond {}", quote(text), F::NAME))),
+        None => Err(EncodeError::new("number", format!("{} is no number", quote(text)))),
+    }
+}

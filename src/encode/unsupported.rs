@@ -1,0 +1,24 @@
+//! Which column types have an encoder. The one exhaustive list: a new type has to be decided on here.
+
+use crate::model::ColumnType;
+
+/// Whether values can be encoded for a column of that type.
+pub fn has_encoder(column_type: &ColumnType) -> bool {
+    match column_type {
+        ColumnType::Bool
+        | ColumnType::Int2
+        | ColumnType::Int4
+        | ColumnType::Int8
+        | ColumnType::Float4
+        | ColumnType::Float8
+        | ColumnType::Text
+        | ColumnType::Varchar(_)
+        | ColumnType::Uuid
+        | ColumnType::Json
+        | ColumnType::Jsonb
+        | ColumnType::Timestamptz
+        | ColumnType::Bytea
+        | ColumnType::Enum(_) => true,
+        ColumnType::Unsupported(_) => false,
+    }
+}

@@ -1,0 +1,133 @@
+//! Where a row says that it came from: the lineage object, and how it joins the record's own metadata.
+//!
+//! All by text: the record's own JSON keeps every digit. Keys that clash with ours move under `source_metadata`.
+
+use crate::decode::{Field, push_json_string, scan, unescape};
+use crate::encode::push_rfc3339;
+use crate::model::{Record, UnixMillis};
+
+/// The lineage's keys: left out when two rows are compared.
+pub const LINEAGE_KEYS: [&str; 5] =
+    ["migrated_from_redis", "redis_key", "redis_document_id", "migration_timestamp", "redis2pg"];
+/// Where the record's own values of those keys go.
+pub const SOURCE_METADATA: &str = "source_metadata";
+
+/// Where the lineage of a mapping's rows is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lineage {
+    /// In this column of the mapping.
+    Column(usize),
+    /// In the ledger: the row has no place for it.
+    Ledger,
+}
+
+/// The digest of a value's bytes as read: the first 32 hexadecimal digits of BLAKE3.
+pub fn digest(value: &[u8]) -> String {
+    let mut hex = blake3::hash(value).to_hex().to_string();
+    hex.truncate(32);
+    hex
+}
+
+/// Appends the lineage's members, without braces. `document_id` is JSON text; `run` too.
+pub(super) fn push_members(out: &mut String, record: &Record, document_id: &str, run: &str, now: UnixMillis) {
+    out.push_str(r#""migrated_from_redis":true,"redis_key":"#);
+    push_json_string(out, record.key.as_str().unwrap_or_default());
+    out.push_str(r#","redis_document_id":"#);
+    out.push_str(document_id);
+    out.push_str(r#","migration_timestamp":""#);
+    push_rfc3339(out, now);
+    out.push_str(r#"","redis2pg":{"run":"#);
+    out.push_str(run);
+    out.push_str(r#","digest":""#);
+    let hash = blake3::hash(&record.value).to_hex();
+    out.push_str(hash.as_str().get(..32).unwrap_or_default());
+    match record.expires_at {
+        Some(expires_at) => {
+            out.push_str(r#"","expires_at":""#);
+            push_rfc3339(out, expires_at);
+            out.push_str("\"}");
+        }
+        None => out.push_str(r#"","expires_at":null}"#),
+    }
+}
+
+/// The members of the record's own object that stay beside the lineage, and a comma where there are any.
+pub(super) enum Own<'a> {
+    /// None.
+    Empty,
+    /// As they are.
+    Kept(&'a str),
+    /// Rewritten, since some clash.
+    Moved(String),
+}
+
+/// Prepares the record's own object (well-formed JSON text) to be joined with the lineage.
+pub(super) fn own_members<'a>(own: &'a str, fields: &mut Vec<Field>) -> Own<'a> {
+    let inner = own.trim_matches([' ', '\n', '\r', '\t']);
+    let inner = inner.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')).unwrap_or_default();
+    let inner = inner.trim_matches([' ', '\n', '\r', '\t']);
+    if inner.is_empty() {
+        return Own::Empty;
+    }
+    if !may_clash(inner) {
+        return Own::Kept(inner);
+    }
+    let Ok(_) = scan(own, fields) else { return Own::Kept(inner) };
+    let ours = |field: &Field| LINEAGE_KEYS.contains(&unescape(field.key.of(own)).as_ref());
+    if !fields.iter().any(ours) {
+        return Own::Kept(inner);
+    }
+    let (mut kept, mut moved) = (String::with_capacity(own.len()), String::new());
+    for field in fields.iter() {
+        let clashes = ours(field) || unescape(field.key.of(own)) == SOURCE_METADATA;
+        let members = if clashes { &mut moved } else { &mut kept };
+        if !members.is_empty() {
+            members.push(',');
+        }
+        members.push('"');
+        members.push_str(field.key.of(own));
+        members.push_str("\":");
+        members.push_str(field.value.of(own));
+    }
+    if !kept.is_empty() {
+        kept.push(',');
+    }
+    kept.push_str("\"source_metadata\":{");
+    kept.push_str(&moved);
+    kept.push('}');
+    Own::Moved(kept)
+}
+
+/// Whether any key could be one of ours: all of them say redis or migration_timestamp, unless they are escaped.
+fn may_clash(inner: &str) -> bool {
+    let bytes = inner.as_bytes();
+    memchr::memchr(b'\\', bytes).is_some()
+        || memchr::memmem::find(bytes, b"redis").is_some()
+        || memchr::memmem::find(bytes, b"migration_timestamp").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Own, own_members};
+
+    fn own(text: &str) -> String {
+        match own_members(text, &mut Vec::new()) {
+            Own::Empty => String::new(),
+            Own::Kept(kept) => format!("kept {kept}"),
+            Own::Moved(moved) => moved,
+        }
+    }
+
+    #[test]
+    fn own_keys_stay_and_clashing_ones_move() {
+        assert_eq!(own(" { } "), "");
+        assert_eq!(own(r#"{"a": 1.10, "about":"redis"}"#), r#"kept "a": 1.10, "about":"redis""#);
+        assert_eq!(own(r#"{"a":1,"redis_key":"x"}"#), r#""a":1,"source_metadata":{"redis_key":"x"}"#);
+        assert_eq!(own(r#"{"redis2p\u0067":{"run":"old"}}"#), r#""source_metadata":{"redis2p\u0067":{"run":"old"}}"#);
+        assert_eq!(
+            own(r#"{"redis_key":1,"source_metadata":{"b":2}}"#),
+            r#""source_metadata":{"redis_key":1,"source_metadata":{"b":2}}"#
+        );
+        assert_eq!(own(r#"{"source_metadata":{"b":"redis"}}"#), r#"kept "source_metadata":{"b":"redis"}"#);
+    }
+}

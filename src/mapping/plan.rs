@@ -1,0 +1,169 @@
+//! The compiled plan of a run: its mappings, which keys they take, and in which phases they are loaded.
+
+use super::lineage::Lineage;
+use super::pattern::Pattern;
+use super::source::{Candidate, Source};
+use super::{Expect, OnConflict};
+use crate::encode::Encoder;
+use crate::model::{Column, Finding, MappingId, TableName};
+use std::sync::Arc;
+
+/// What the lineage says about the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunStamp {
+    /// The run's id.
+    pub run_id: String,
+}
+
+/// The mappings of a run, checked against the tables that they write to.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(super) mappings: Vec<Mapping>,
+    pub(super) phases: Vec<Vec<MappingId>>,
+    pub(super) hash: String,
+    pub(super) warnings: Vec<Finding>,
+}
+
+impl Plan {
+    /// The mapping that takes a key. Patterns never overlap, so it is the only one.
+    #[inline]
+    pub fn classify(&self, key: &[u8]) -> Option<MappingId> {
+        self.mappings.iter().position(|mapping| mapping.pattern.matches(key)).map(|index| MappingId(index as u16))
+    }
+
+    /// The mapping of an id that this plan gave; the first one for any other id.
+    pub fn mapping(&self, id: MappingId) -> &Mapping {
+        self.mappings.get(usize::from(id.0)).unwrap_or(&self.mappings[0])
+    }
+
+    /// All mappings, in the order of the configuration.
+    pub fn mappings(&self) -> impl Iterator<Item = (MappingId, &Mapping)> {
+        self.mappings.iter().enumerate().map(|(index, mapping)| (MappingId(index as u16), mapping))
+    }
+
+    /// The phases: parents before children, and what comes `after` after it.
+    pub fn phases(&self) -> &[Vec<MappingId>] {
+        &self.phases
+    }
+
+    /// The hash of the mappings, as [`super::specs_hash`] gives it.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// What a person should know and a run can live with, such as an optional column that the table lacks.
+    pub fn warnings(&self) -> &[Finding] {
+        &self.warnings
+    }
+}
+
+/// One compiled mapping.
+#[derive(Clone, Debug)]
+pub struct Mapping {
+    pub(super) name: String,
+    pub(super) table: TableName,
+    pub(super) pattern: Pattern,
+    pub(super) columns: Vec<Column>,
+    /// One for each column, in the same order.
+    pub(super) targets: Vec<Target>,
+    pub(super) key_columns: usize,
+    pub(super) lineage: Lineage,
+    pub(super) lineage_id: Option<Source>,
+    pub(super) needs_object: bool,
+    pub(super) unwrap_json_string: bool,
+    pub(super) wants_ttl: bool,
+    pub(super) on_conflict: OnConflict,
+    pub(super) parents: Vec<ParentRef>,
+    pub(super) parent_patterns: Vec<Pattern>,
+    pub(super) run_id: Arc<str>,
+    /// The run's id as JSON text.
+    pub(super) run_json: Arc<str>,
+}
+
+/// How one column gets its value.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) encoder: Encoder,
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) default: Option<String>,
+    pub(super) null_as: Option<String>,
+    pub(super) required: bool,
+    pub(super) unwrap_json_string: bool,
+    pub(super) expect: Option<Expect>,
+    pub(super) lineage: bool,
+    pub(super) comparison: Comparison,
+}
+
+/// A reference to the row of another mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParentRef {
+    /// The parent's mapping.
+    pub mapping: MappingId,
+    /// The referring column, an index into [`Mapping::columns`].
+    pub column: usize,
+}
+
+/// How a column is compared when a row is judged unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// By meaning.
+    Exact,
+    /// By meaning, without [`super::LINEAGE_KEYS`] at the top level of the object.
+    WithoutLineage,
+    /// Within one second: a time of expiry is worked out from a time to live.
+    WithinSecond,
+    /// Not at all: it says something about the run, not about the record.
+    Ignored,
+}
+
+impl Mapping {
+    /// The mapping's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The target table.
+    pub fn table(&self) -> &TableName {
+        &self.table
+    }
+
+    /// The columns that it writes, key columns first: bit `i` of a row's shape stands for column `i`.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// How many of the columns are the key.
+    pub fn key_columns(&self) -> usize {
+        self.key_columns
+    }
+
+    /// Where the lineage is kept.
+    pub fn lineage(&self) -> Lineage {
+        self.lineage
+    }
+
+    /// Whether the time of expiry must be read for its records.
+    pub fn wants_ttl(&self) -> bool {
+        self.wants_ttl
+    }
+
+    /// What happens to a row that is there already.
+    pub fn on_conflict(&self) -> OnConflict {
+        self.on_conflict
+    }
+
+    /// The mappings that its rows refer to.
+    pub fn parents(&self) -> &[ParentRef] {
+        &self.parents
+    }
+
+    /// How column `index` is compared.
+    pub fn comparison(&self, index: usize) -> Comparison {
+        self.targets.get(index).map_or(Comparison::Exact, |target| target.comparison)
+    }
+
+    /// The pattern of its keys.
+    pub fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+}
