@@ -1,14 +1,9 @@
 //! `redis2pg demo`: its arguments.
 
-use super::flags::{Ends, SettingFlags};
-
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
-    /// How many documents to make up; each has an analysis and a session
-    #[arg(long, value_name = "NUMBER", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    /// How many documents to make up; each has an analysis, every fifth a session
+    #[arg(long, value_name = "NUMBER", default_value_t = 9000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub documents: u32,
-    /// The settings of both ends.
-    #[command(flatten)]
-    pub settings: SettingFlags<Ends>,
 }

@@ -34,16 +34,6 @@ impl Scope for Ledger {
     }
 }
 
-/// The two ends and the log: what the demo needs.
-#[derive(Clone, Debug)]
-pub struct Ends;
-
-impl Scope for Ends {
-    fn takes(key: &Key) -> bool {
-        matches!(key.section, "source" | "target" | "flow" | "log") || matches!(key.path, "run.report" | "run.yes")
-    }
-}
-
 /// The flags of a scope, and `--config`.
 #[derive(Clone, Debug)]
 pub struct SettingFlags<S> {

@@ -1,8 +1,9 @@
-//! The command line: what can be typed, and how results are printed. Starts nothing: the binary gives the parsed
-//! command to a job. Uses `config`, `model` and `report`.
+//! The command line: what can be typed, and how results are printed. Uses `config`, `job`,
+//! `model` and `report`.
 
 mod config;
 mod demo;
+mod dispatch;
 mod failure;
 mod flags;
 mod rejects;
@@ -11,8 +12,9 @@ mod runs;
 
 pub use config::{CheckArgs, ConfigArgs, ConfigCommand, ShowArgs, check, presets, show};
 pub use demo::DemoArgs;
+pub use dispatch::main;
 pub use failure::write_failure;
-pub use flags::{Ends, Everything, Ledger, Scope, SettingFlags};
+pub use flags::{Everything, Ledger, Scope, SettingFlags};
 pub use rejects::{RejectView, RejectsArgs, RejectsCommand, RejectsFilter, write_rejects};
 pub use run::RunArgs;
 pub use runs::{RunView, RunsArgs, RunsCommand, write_run, write_runs};
@@ -59,7 +61,10 @@ impl Command {
             Self::Runs(args) => args.flags(),
             Self::Rejects(args) => args.flags(),
             Self::Config(args) => args.flags(),
-            Self::Demo(args) => &args.settings.values,
+            Self::Demo(_) => {
+                static NONE: FlagValues = FlagValues { config: None, values: std::collections::BTreeMap::new() };
+                &NONE
+            }
         }
     }
 }

@@ -64,8 +64,10 @@ pub struct RunView {
     pub ended: Option<String>,
     /// Where from, without a password.
     pub source: String,
-    /// Where to, without a password.
-    pub target: String,
+    /// What it exited with.
+    pub exit_code: Option<i32>,
+    /// Why it did not go to its end.
+    pub error: Option<String>,
     /// What became of its keys.
     pub tally: Tally,
 }
@@ -115,7 +117,7 @@ pub fn write_run(out: &mut dyn Write, run: &RunView, json: bool) -> io::Result<(
         ("started", &run.started),
         ("ended", ended),
         ("source", &run.source),
-        ("target", &run.target),
+        ("error", run.error.as_deref().unwrap_or("-")),
     ] {
         writeln!(out, "{name:<8} {}", clean(value))?;
     }

@@ -274,7 +274,8 @@ impl<S: Source> Migration<'_, S> {
                     let dry =
                         dry.clone().unwrap_or_else(|| DryRun::new(self.tables.clone(), self.shared.events.clone(), 0));
                     let (source, plan) = (self.shared.source.clone(), self.shared.plan.clone());
-                    Writer::Dry(dry, DryParents::new(source, plan, self.tables.clone(), self.target.clone()))
+                    let parents = DryParents::new(source, plan, self.tables.clone(), self.target.clone());
+                    Writer::Dry(dry, Box::new(parents))
                 }
             })
             .collect()

@@ -1,6 +1,7 @@
 //! The jobs: wiring only. The one place that knows both ends and starts tasks. Uses every other room but `cli`.
 
 mod audit;
+pub mod demo;
 mod keeper;
 pub mod ledger;
 pub mod migrate;
@@ -11,4 +12,4 @@ mod run;
 mod setup;
 
 pub use run::{Finished, run};
-pub use setup::preset;
+pub use setup::{check_mappings, preset};

@@ -11,7 +11,7 @@ use crate::mapping::{MappingSpec, Pattern, specs_hash};
 use crate::model::{Event, EventSender, Exit, Failure, MappingId, Reject, Side, TableName};
 use crate::postgres::{Target, failure, query, table_ident};
 use crate::report::{self, Books, Renderer, RunFacts, TableCount};
-use crate::sink::{DryRun, Sample};
+use crate::sink::{DryRun, Sample, Shown};
 use crate::source::redis::RedisSource;
 use crate::source::{Scan, Source};
 use sqlx::postgres::PgConnection;
@@ -53,7 +53,7 @@ struct Learned {
     keys: TableCount,
     redis_version: Option<String>,
     postgres_version: Option<String>,
-    dry: Option<DryRun>,
+    shown: Option<Shown>,
 }
 
 /// Migrates as the settings say. Ends by itself or when `stop` is raised; always gives the books.
@@ -167,7 +167,8 @@ async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned:
     options.unlogged_stage = !checked.server.may_make_temporary;
     let tables: Arc<[_]> = checked.tables.into();
     let sample_rows = usize::try_from(settings.run.sample_rows).unwrap_or(0);
-    learned.dry = dry.then(|| DryRun::new(tables.clone(), events.clone(), sample_rows));
+    let dry_run = dry.then(|| DryRun::new(tables.clone(), events.clone(), sample_rows));
+    learned.shown = dry_run.as_ref().map(DryRun::shown);
     let shards = ledger::load_all_if(&mut connection, run, resumed)
         .await
         .map_err(|error| failure("reading how far the run got", error))?;
@@ -190,7 +191,7 @@ async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned:
         options,
         expected,
         ledger: (!dry).then_some(LedgerBooks { run, lease, connection, shards }),
-        dry: learned.dry.clone(),
+        dry: dry_run,
     };
     if resumed {
         book_earlier(&mut migration).await?;
@@ -198,7 +199,6 @@ async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned:
     let end = migration.run().await;
     learned.keys.after = migration.shared.source.dbsize().await.ok().and_then(|keys| i64::try_from(keys).ok());
     migration.shared.source.close().await;
-    // What shows the dry run keeps no sender: the books close when the last one is gone.
     end
 }
 
@@ -330,8 +330,8 @@ fn facts(settings: &Settings, learned: &Learned, (state, exit): (&str, Exit), st
 
 /// Writes the end into the ledger, the application's audit log, and the report.
 async fn close(settings: &Settings, learned: &mut Learned, finished: &mut Finished) -> Result<(), Failure> {
-    if let Some(dry) = learned.dry.take() {
-        let (samples, rejects) = dry.shown();
+    if let Some(shown) = learned.shown.take() {
+        let (samples, rejects) = (shown.take_samples(), shown.take_rejects());
         let name = |id: MappingId| learned.names.get(usize::from(id.0)).cloned().unwrap_or_default();
         finished.samples = samples.into_iter().map(|(id, samples)| (name(id), samples)).collect();
         finished.rejects = rejects.into_iter().map(|(id, reject)| (name(id), reject)).collect();

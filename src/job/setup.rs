@@ -75,6 +75,22 @@ pub(super) fn always_merge(settings: &Settings) -> bool {
     settings.target.staging == Staging::Always
 }
 
+/// Checks the mappings beside the settings, as far as that goes without a server.
+///
+/// # Errors
+/// Every finding.
+pub fn check_mappings(settings: Settings) -> Result<Settings, Vec<Finding>> {
+    match mappings(&settings) {
+        Ok(_) => Ok(settings),
+        // That nothing is to be migrated is no mistake of the file that says nothing of it.
+        Err(failure) if settings.mappings.is_empty() && settings.phases.skip.is_empty() => {
+            let _ = failure;
+            Ok(settings)
+        }
+        Err(failure) => Err(failure.findings),
+    }
+}
+
 /// The mappings of the settings.
 pub(super) fn mappings(settings: &Settings) -> Result<Vec<MappingSpec>, Failure> {
     let mut specs = Vec::new();

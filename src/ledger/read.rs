@@ -75,6 +75,8 @@ pub struct RejectFilter {
     pub run: Option<String>,
     /// One mapping only.
     pub mapping: Option<String>,
+    /// One key only.
+    pub key: Option<Vec<u8>>,
     /// One reason only.
     pub reason: Option<String>,
     /// Only those with a higher number.
@@ -129,7 +131,7 @@ pub async fn list_rejects(connection: &mut PgConnection, filter: &RejectFilter) 
     let text = format!(
         "{REJECT} WHERE run_id = (SELECT r.id FROM redis2pg.runs r WHERE starts_with(r.id::text, $1) \
          ORDER BY r.started_at DESC LIMIT 1) AND ($2::text IS NULL OR mapping = $2) \
-         AND ($3::text IS NULL OR reason = $3) AND redis2pg.rejects.id > $5 ORDER BY redis2pg.rejects.id LIMIT $4"
+         AND ($3::text IS NULL OR reason = $3) AND redis2pg.rejects.id > $5 AND ($6::bytea IS NULL OR key = $6) ORDER BY redis2pg.rejects.id LIMIT $4"
     );
     query(text)
         .bind(filter.run.as_deref().unwrap_or_default())
@@ -137,6 +139,7 @@ pub async fn list_rejects(connection: &mut PgConnection, filter: &RejectFilter) 
         .bind(filter.reason.as_deref())
         .bind(filter.limit)
         .bind(filter.after)
+        .bind(filter.key.as_deref())
         .fetch_all(connection)
         .await?
         .iter()

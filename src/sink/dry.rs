@@ -6,7 +6,7 @@ use super::batch::{Batch, deduplicate};
 use super::table::LoadTable;
 use crate::model::{Event, EventSender, Failure, MappingId, RedisKey, Reject};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A row that would be loaded, for people.
 #[derive(Clone, Debug)]
@@ -25,8 +25,35 @@ pub struct DryRun {
     tables: Arc<[LoadTable]>,
     events: EventSender,
     sample_rows: usize,
-    samples: Arc<Mutex<BTreeMap<MappingId, Vec<Sample>>>>,
-    rejects: Arc<Mutex<Vec<(MappingId, Reject)>>>,
+    shown: Shown,
+}
+
+/// What a dry run keeps to show, by mapping; shared with the writers that fill it.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    samples: BTreeMap<MappingId, Vec<Sample>>,
+    rejects: Vec<(MappingId, Reject)>,
+}
+
+impl Shown {
+    /// Takes the rows that would be loaded.
+    pub fn take_samples(&self) -> BTreeMap<MappingId, Vec<Sample>> {
+        std::mem::take(&mut self.kept().samples)
+    }
+
+    /// Takes the rejects.
+    pub fn take_rejects(&self) -> Vec<(MappingId, Reject)> {
+        std::mem::take(&mut self.kept().rejects)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// So many rejects a dry run keeps to show; all are counted.
@@ -35,7 +62,7 @@ const REJECTS_SHOWN: usize = 1000;
 impl DryRun {
     /// Keeps up to `sample_rows` rows a mapping.
     pub fn new(tables: Arc<[LoadTable]>, events: EventSender, sample_rows: usize) -> Self {
-        Self { tables, events, sample_rows, samples: Arc::default(), rejects: Arc::default() }
+        Self { tables, events, sample_rows, shown: Shown::default() }
     }
 
     /// Judges a batch; `orphan` says why a row's parent is missing, if it is.
@@ -63,25 +90,23 @@ impl DryRun {
         Ok(())
     }
 
-    /// The rows and rejects kept to show.
-    pub fn shown(&self) -> (BTreeMap<MappingId, Vec<Sample>>, Vec<(MappingId, Reject)>) {
-        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        (samples, self.rejects.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    /// What is kept to show.
+    pub fn shown(&self) -> Shown {
+        self.shown.clone()
     }
 
     fn keep(&self, table: &LoadTable, rows: &[crate::model::Row], rejects: impl Iterator<Item = Reject>) {
-        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        let samples = samples.entry(table.id).or_default();
+        let mut kept = self.shown.kept();
+        let samples = kept.samples.entry(table.id).or_default();
         let free = self.sample_rows.saturating_sub(samples.len());
         samples.extend(rows.iter().take(free).map(|row| Sample {
             key: row.key.detached(),
             bytes: row.fields.len(),
             columns: table.present(row.shape).map(|(_, column)| column.name.clone()).collect(),
         }));
-        let mut kept = self.rejects.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = REJECTS_SHOWN.saturating_sub(kept.len());
+        let free = REJECTS_SHOWN.saturating_sub(kept.rejects.len());
         // The value would keep the whole reply that it came in.
-        kept.extend(rejects.take(free).map(|mut reject| {
+        kept.rejects.extend(rejects.take(free).map(|mut reject| {
             reject.key = reject.key.detached();
             reject.value = reject.value.map(|value| bytes::Bytes::copy_from_slice(&value));
             (table.id, reject)

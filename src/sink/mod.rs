@@ -8,6 +8,6 @@ pub mod load;
 mod table;
 
 pub use batch::{Batch, Deduplicated};
-pub use dry::{DryRun, Sample};
+pub use dry::{DryRun, Sample, Shown};
 pub use load::{LoadOptions, Loader};
 pub use table::{Compare, Conflict, LoadColumn, LoadTable, ParentCheck};

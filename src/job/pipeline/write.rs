@@ -12,7 +12,7 @@ pub(in crate::job) enum Writer<S> {
     /// Loads into PostgreSQL.
     Load(Box<Loader>),
     /// Judges and writes nothing.
-    Dry(DryRun, DryParents<S>),
+    Dry(DryRun, Box<DryParents<S>>),
 }
 
 impl<S: Source> Writer<S> {

@@ -6,6 +6,7 @@ use crate::model::{Failure, RedisKey};
 use crate::source::{Scan, Source};
 use fred::types::Value;
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// Pages of the scan that a sample looks at.
 const SAMPLE_PAGES: usize = 10;
@@ -27,7 +28,7 @@ impl RedisSource {
     /// As [`Self::dbsize`].
     pub(super) async fn find_missing(&self, keys: &[RedisKey]) -> Result<Vec<usize>, Failure> {
         let mut missing = Vec::new();
-        let mut spans = vec![0..keys.len()];
+        let mut spans: Vec<Range<usize>> = std::iter::once(0..keys.len()).collect();
         while let Some(span) = spans.pop() {
             let asked = keys.get(span.clone()).unwrap_or_default();
             if asked.is_empty() {

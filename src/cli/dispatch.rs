@@ -1,0 +1,210 @@
+//! From the command line to an exit code: settings, the job, and what is printed of it.
+
+use super::{
+    Cli, Command, ConfigCommand, DemoArgs, RejectView, RejectsCommand, RunView, RunsCommand, check, presets, show,
+    write_failure, write_rejects, write_run, write_runs,
+};
+use crate::config::{FlagValues, Raw, Settings, default_toml};
+use crate::flow::Stop;
+use crate::job::{self, Finished, demo::Demo};
+use crate::ledger::{RejectFilter, RunEntry};
+use crate::model::{Exit, Failure};
+use crate::report::{LogGate, Renderer, init_log, report_json, summary};
+use std::ffi::OsString;
+use std::future::Future;
+use std::io::{self, IsTerminal, Write};
+
+/// Does what the command line says and gives what to exit with. Everything that a person reads was written when it
+/// returns: the result to `out`, all else to `err`.
+pub fn main(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    let cli = match super::parse(args) {
+        Ok(cli) => cli,
+        Err(end) => {
+            let _ = if end.to_stdout { out.write_all(end.text.as_bytes()) } else { err.write_all(end.text.as_bytes()) };
+            return end.exit;
+        }
+    };
+    match dispatch(&cli, out, err) {
+        Ok(exit) => exit,
+        Err(Ended::Failed(failure)) => {
+            let _ = write_failure(err, &failure);
+            failure.exit
+        }
+        // Whoever read our output has gone: `redis2pg … | head` is no error.
+        Err(Ended::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+        Err(Ended::Output(error)) => {
+            let _ = writeln!(err, "redis2pg: the output cannot be written: {error}");
+            Exit::Internal
+        }
+    }
+}
+
+enum Ended {
+    Failed(Failure),
+    Output(io::Error),
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Ended> {
+    let load = |flags: FlagValues| Settings::load(flags, std::env::vars_os(), &job::preset);
+    let loaded = || load(cli.command.flags().clone()).map_err(Failure::findings);
+    match &cli.command {
+        Command::Run(args) => run(args.json, &loaded()?, out, err),
+        Command::Demo(args) => demo(args, out, err),
+        Command::Runs(args) => {
+            let settings = loaded()?;
+            match &args.command {
+                RunsCommand::List { json, .. } => {
+                    let runs = block_on(job::ledger::runs(&settings, 100))??;
+                    write_runs(out, &runs.iter().map(run_view).collect::<Vec<_>>(), *json)?;
+                }
+                RunsCommand::Show { id, json, .. } => {
+                    write_run(out, &run_view(&block_on(job::ledger::run(&settings, id))??), *json)?;
+                }
+            }
+            Ok(Exit::Done)
+        }
+        Command::Rejects(args) => {
+            let (full, key, limit) = match &args.command {
+                RejectsCommand::List { limit, .. } => (false, None, *limit),
+                RejectsCommand::Show { key, limit, .. } => (true, key.clone(), *limit),
+            };
+            let wanted = args.filter();
+            let filter = RejectFilter {
+                run: wanted.run.clone(),
+                reason: wanted.reason.clone(),
+                key: key.map(String::into_bytes),
+                limit: i64::from(limit),
+                ..RejectFilter::default()
+            };
+            let rejects = block_on(job::ledger::rejects(&loaded()?, &filter))??;
+            let views: Vec<_> = rejects.into_iter().map(|(mapping, reject)| RejectView { mapping, reject }).collect();
+            write_rejects(out, &views, full, wanted.json)?;
+            Ok(Exit::Done)
+        }
+        Command::Config(args) => match &args.command {
+            ConfigCommand::Show(args) if args.defaults => {
+                out.write_all(default_toml().as_bytes())?;
+                Ok(Exit::Done)
+            }
+            ConfigCommand::Show(args) => {
+                show(out, &loaded()?, args)?;
+                Ok(Exit::Done)
+            }
+            ConfigCommand::Check(args) => {
+                Ok(check(out, &load(args.settings.values.clone()).and_then(job::check_mappings), args.json)?)
+            }
+            ConfigCommand::Presets { json } => {
+                presets(out, crate::mapping::presets(), *json)?;
+                Ok(Exit::Done)
+            }
+        },
+    }
+}
+
+fn run(json: bool, settings: &Settings, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Ended> {
+    let gate = LogGate::default();
+    init_log(&settings.log, &gate)?;
+    let renderer = Renderer::new(settings.log.progress, io::stderr().is_terminal(), &gate);
+    let finished = block_on(async {
+        let stop = Stop::new();
+        // Without a handler a signal ends the process at once, which the ledger survives.
+        let _signals = stop.listen_for_signals();
+        job::run(settings, renderer, stop).await
+    })?;
+    if json {
+        serde_json::to_writer_pretty(&mut *out, &report_json(&finished.facts, &finished.books))
+            .map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else if finished.books.run().is_some() {
+        write_result(out, &finished)?;
+    }
+    if let Some(failure) = &finished.failure {
+        let _ = write_failure(err, failure);
+    }
+    Ok(finished.exit)
+}
+
+fn write_result(out: &mut dyn Write, finished: &Finished) -> io::Result<()> {
+    let dry = finished.facts.dry_run;
+    write!(out, "{}", summary(&finished.books, finished.state, finished.exit, dry))?;
+    for (mapping, samples) in &finished.samples {
+        for sample in samples {
+            let columns = sample.columns.join(", ");
+            writeln!(out, "would load {} into {mapping}: {} bytes ({columns})", sample.key, sample.bytes)?;
+        }
+    }
+    if !finished.rejects.is_empty() {
+        let shown = finished.rejects.iter().take(20);
+        let views: Vec<_> =
+            shown.map(|(mapping, reject)| RejectView { mapping: mapping.clone(), reject: reject.clone() }).collect();
+        writeln!(out)?;
+        write_rejects(out, &views, false, false)?;
+    }
+    Ok(())
+}
+
+fn demo(args: &DemoArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Ended> {
+    writeln!(err, "Starting a private Redis and a private PostgreSQL, and making up a cache …")?;
+    let demo = Demo::start(args.documents)?;
+    let megabytes = demo.cache.bytes as f64 / 1e6;
+    writeln!(err, "The cache holds {} keys ({megabytes:.1} MB). Moving it:\n", demo.cache.keys())?;
+    writeln!(err, "  redis2pg run --from redis://… --to postgres://… --preset contract-reviewer\n")?;
+    let mut flags = FlagValues::default();
+    flags.values.insert("source.url", Raw::Text(demo.source()));
+    flags.values.insert("target.url", Raw::Text(demo.target().to_owned()));
+    flags.values.insert("run.preset", Raw::Text("contract-reviewer".to_owned()));
+    // The environment is not looked at: the demo must not reach anybody's servers.
+    let settings = Settings::load(flags, std::iter::empty(), &job::preset).map_err(Failure::findings)?;
+    let exit = run(false, &settings, out, err)?;
+    if !matches!(exit, Exit::Done | Exit::Rejects) {
+        return Ok(exit);
+    }
+    writeln!(out, "\nWhat could not be moved (redis2pg rejects list):")?;
+    let filter = RejectFilter { limit: 20, ..RejectFilter::default() };
+    let rejects = block_on(job::ledger::rejects(&settings, &filter))??;
+    let views: Vec<_> = rejects.into_iter().map(|(mapping, reject)| RejectView { mapping, reject }).collect();
+    write_rejects(out, &views, false, false)?;
+    writeln!(out, "\nOne of the rows, with where it came from:")?;
+    let row = "SELECT filename, file_size, mime_type, upload_timestamp, jsonb_pretty(metadata) \
+               FROM document_hub.documents ORDER BY id LIMIT 1";
+    writeln!(out, "{}", demo.look(row)?.trim_end())?;
+    writeln!(out, "\nThe servers are stopped and removed now. Next, on your own data, writing nothing:")?;
+    writeln!(out, "  redis2pg run --from redis://HOST --to postgres://HOST/DB --preset contract-reviewer --dry-run")?;
+    writeln!(out, "Settings: docs/configuration.md. How it works: docs/design.md.")?;
+    Ok(Exit::Done)
+}
+
+fn run_view(entry: &RunEntry) -> RunView {
+    RunView {
+        id: entry.id.clone(),
+        state: entry.state.clone(),
+        version: entry.version.clone(),
+        started: entry.started_at.clone(),
+        ended: entry.finished_at.clone(),
+        source: entry.source.clone(),
+        exit_code: entry.exit_code,
+        error: entry.error.clone(),
+        tally: entry.tally.clone(),
+    }
+}
+
+/// Runs a job on a runtime of its own.
+fn block_on<T>(job: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::internal(format!("the runtime does not start: {error}")))?;
+    Ok(runtime.block_on(job))
+}
