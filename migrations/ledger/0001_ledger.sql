@@ -81,7 +81,7 @@ CREATE TABLE redis2pg.before_images (
     table_name text NOT NULL,
     row_key    jsonb NOT NULL,
     image      jsonb NOT NULL,                   -- the row before this run first changed it
-    xmin       bigint NOT NULL,
+    row_xmin   bigint NOT NULL,                  -- the transaction that wrote the image
     taken_at   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (run_id, table_name, row_key)
 );
