@@ -5,6 +5,8 @@
 use crate::decode::{Field, push_json_string, scan, unescape};
 use crate::encode::push_rfc3339;
 use crate::model::{Record, UnixMillis};
+use memchr::memmem::Finder;
+use std::sync::LazyLock;
 
 /// The lineage's keys: left out when two rows are compared.
 pub const LINEAGE_KEYS: [&str; 5] =
@@ -98,12 +100,13 @@ pub(super) fn own_members<'a>(own: &'a str, fields: &mut Vec<Field>) -> Own<'a> 
     Own::Moved(kept)
 }
 
+static REDIS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("redis"));
+static TIMESTAMP: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("migration_timestamp"));
+
 /// Whether any key could be one of ours: all of them say redis or migration_timestamp, unless they are escaped.
 fn may_clash(inner: &str) -> bool {
     let bytes = inner.as_bytes();
-    memchr::memchr(b'\\', bytes).is_some()
-        || memchr::memmem::find(bytes, b"redis").is_some()
-        || memchr::memmem::find(bytes, b"migration_timestamp").is_some()
+    memchr::memchr(b'\\', bytes).is_some() || REDIS.find(bytes).is_some() || TIMESTAMP.find(bytes).is_some()
 }
 
 #[cfg(test)]
