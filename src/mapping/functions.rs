@@ -43,7 +43,8 @@ fn piece(text: Cow<'_, str>, cut: impl Fn(&str) -> Option<&str>) -> Option<Cow<'
 }
 
 fn basename(path: &str) -> Option<&str> {
-    path.rsplit(['/', '\\']).next().filter(|name| !name.is_empty())
+    let start = memchr::memrchr2(b'/', b'\\', path.as_bytes()).map_or(0, |separator| separator + 1);
+    path.get(start..).filter(|name| !name.is_empty())
 }
 
 /// The extension with its dot; a leading dot makes a hidden file, not an extension.
