@@ -253,27 +253,29 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 /// Appends a moment as `2024-01-02T03:04:05.678Z`.
 pub fn push_rfc3339(out: &mut String, millis: i64) {
     let (year, month, day) = civil_from_days(millis.div_euclid(86_400_000));
-    let rest = millis.rem_euclid(86_400_000);
-    for (value, width, separator) in [
-        (year, 4, '-'),
-        (month, 2, '-'),
-        (day, 2, 'T'),
-        (rest / 3_600_000, 2, ':'),
-        (rest / 60_000 % 60, 2, ':'),
-        (rest / 1000 % 60, 2, '.'),
-        (rest % 1000, 3, 'Z'),
+    let rest = millis.rem_euclid(86_400_000) as u32;
+    // A time to live can end far beyond the calendar: such a year is written in full.
+    let skip = if (0..10_000).contains(&year) {
+        0
+    } else {
+        out.push_str(&year.to_string());
+        4
+    };
+    let (year, seconds) = (year as u32, rest / 1000);
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    for (place, value) in [
+        (0, year / 100),
+        (2, year % 100),
+        (5, month as u32),
+        (8, day as u32),
+        (11, seconds / 3600),
+        (14, seconds / 60 % 60),
+        (17, seconds % 60),
+        (21, rest % 100),
     ] {
-        push_padded(out, value, width);
-        out.push(separator);
+        text[place] = b'0' + (value / 10 % 10) as u8;
+        text[place + 1] = b'0' + (value % 10) as u8;
     }
-}
-
-fn push_padded(out: &mut String, value: i64, width: u32) {
-    if !(0..10_i64.pow(width)).contains(&value) {
-        out.push_str(&value.to_string());
-        return;
-    }
-    for place in (0..width).rev() {
-        out.push(char::from(b'0' + (value / 10_i64.pow(place) % 10) as u8));
-    }
+    text[20] = b'0' + (rest / 100 % 10) as u8;
+    out.push_str(std::str::from_utf8(&text).unwrap_or_default().get(skip..).unwrap_or_default());
 }

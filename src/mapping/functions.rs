@@ -14,16 +14,24 @@ impl Function {
     pub(super) fn apply(self, text: Cow<'_, str>) -> Option<Cow<'_, str>> {
         match self {
             Self::Basename => piece(text, basename),
-            Self::Extension => extension(&text).map(|extension| Cow::Owned(extension.to_lowercase())),
+            Self::Extension => piece(text, extension).map(lower),
             Self::MimeType => mime_type(&text).map(Cow::Borrowed),
             Self::UuidOrUuid5 if text.is_empty() => None,
             Self::UuidOrUuid5 if parse_uuid(&text).is_some() => Some(text),
             Self::UuidOrUuid5 => Some(Cow::Owned(Uuid::new_v5(&ID_NAMESPACE, text.as_bytes()).to_string())),
-            Self::Lower => Some(Cow::Owned(text.to_lowercase())),
+            Self::Lower => Some(lower(text)),
             Self::Upper => Some(Cow::Owned(text.to_uppercase())),
             Self::Trim => piece(text, |text| Some(text.trim())),
         }
     }
+}
+
+/// Lower case, without a copy where it is that already.
+fn lower(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return text;
+    }
+    Cow::Owned(text.to_lowercase())
 }
 
 /// A piece of a text, without a copy where the text is borrowed.
@@ -35,7 +43,8 @@ fn piece(text: Cow<'_, str>, cut: impl Fn(&str) -> Option<&str>) -> Option<Cow<'
 }
 
 fn basename(path: &str) -> Option<&str> {
-    path.rsplit(['/', '\\']).next().filter(|name| !name.is_empty())
+    let start = memchr::memrchr2(b'/', b'\\', path.as_bytes()).map_or(0, |separator| separator + 1);
+    path.get(start..).filter(|name| !name.is_empty())
 }
 
 /// The extension with its dot; a leading dot makes a hidden file, not an extension.

@@ -5,6 +5,8 @@
 use crate::decode::{Field, push_json_string, scan, unescape};
 use crate::encode::push_rfc3339;
 use crate::model::{Record, UnixMillis};
+use memchr::memmem::Finder;
+use std::sync::LazyLock;
 
 /// The lineage's keys: left out when two rows are compared.
 pub const LINEAGE_KEYS: [&str; 5] =
@@ -23,9 +25,17 @@ pub enum Lineage {
 
 /// The digest of a value's bytes as read: the first 32 hexadecimal digits of BLAKE3.
 pub fn digest(value: &[u8]) -> String {
-    let mut hex = blake3::hash(value).to_hex().to_string();
-    hex.truncate(32);
+    let mut hex = String::with_capacity(32);
+    push_digest(&mut hex, value);
     hex
+}
+
+fn push_digest(out: &mut String, value: &[u8]) {
+    const HEX: [u8; 16] = *b"0123456789abcdef";
+    for byte in blake3::hash(value).as_bytes().iter().take(16) {
+        out.push(char::from(HEX[usize::from(byte >> 4)]));
+        out.push(char::from(HEX[usize::from(byte & 15)]));
+    }
 }
 
 /// Appends the lineage's members, without braces. `document_id` is JSON text; `run` too.
@@ -39,8 +49,7 @@ pub(super) fn push_members(out: &mut String, record: &Record, document_id: &str,
     out.push_str(r#"","redis2pg":{"run":"#);
     out.push_str(run);
     out.push_str(r#","digest":""#);
-    let hash = blake3::hash(&record.value).to_hex();
-    out.push_str(hash.as_str().get(..32).unwrap_or_default());
+    push_digest(out, &record.value);
     match record.expires_at {
         Some(expires_at) => {
             out.push_str(r#"","expires_at":""#);
@@ -98,12 +107,13 @@ pub(super) fn own_members<'a>(own: &'a str, fields: &mut Vec<Field>) -> Own<'a> 
     Own::Moved(kept)
 }
 
+static REDIS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("redis"));
+static TIMESTAMP: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("migration_timestamp"));
+
 /// Whether any key could be one of ours: all of them say redis or migration_timestamp, unless they are escaped.
 fn may_clash(inner: &str) -> bool {
     let bytes = inner.as_bytes();
-    memchr::memchr(b'\\', bytes).is_some()
-        || memchr::memmem::find(bytes, b"redis").is_some()
-        || memchr::memmem::find(bytes, b"migration_timestamp").is_some()
+    memchr::memchr(b'\\', bytes).is_some() || REDIS.find(bytes).is_some() || TIMESTAMP.find(bytes).is_some()
 }
 
 #[cfg(test)]
@@ -116,6 +126,11 @@ mod tests {
             Own::Kept(kept) => format!("kept {kept}"),
             Own::Moved(moved) => moved,
         }
+    }
+
+    #[test]
+    fn the_digest_is_the_start_of_blake3() {
+        assert_eq!(super::digest(b"x"), blake3::hash(b"x").to_hex().as_str()[..32]);
     }
 
     #[test]
