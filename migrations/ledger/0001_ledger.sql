@@ -62,6 +62,7 @@ CREATE TABLE redis2pg.rejects (
     mapping     text NOT NULL,
     table_name  text NOT NULL,
     key         bytea NOT NULL,
+    key_hash    bytea NOT NULL GENERATED ALWAYS AS (sha256(key)) STORED, -- a key may be longer than an index entry
     redis_type  text NOT NULL,
     reason      text NOT NULL,
     detail      text NOT NULL,
@@ -73,7 +74,7 @@ CREATE TABLE redis2pg.rejects (
     value_hash  text,                            -- BLAKE3, hexadecimal
     state       text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'pending')), -- pending: tried again in this run
     created_at  timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (run_id, mapping, key)
+    UNIQUE (run_id, mapping, key_hash)
 );
 
 CREATE TABLE redis2pg.before_images (

@@ -21,14 +21,20 @@ pub(super) async fn write(connection: &mut PgConnection, entries: &[Entry<'_>]) 
     let mut transaction = connection.begin().await?;
     for entry in entries {
         let audit = table_ident(entry.audit);
-        let there: bool =
-            query("SELECT to_regclass($1) IS NOT NULL").bind(&audit).fetch_one(&mut *transaction).await?.try_get(0)?;
-        if !there {
-            continue;
-        }
+        // Some installations have a uuid for `resource_id`.
+        let id_type = query(
+            "SELECT format_type(a.atttypid, NULL) FROM pg_catalog.pg_attribute a \
+             WHERE a.attrelid = to_regclass($1) AND a.attname = 'resource_id'",
+        )
+        .bind(&audit)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(id_type) = id_type else { continue };
+        let id_type: String = id_type.try_get(0)?;
         query(format!(
             "INSERT INTO {audit} (action, resource_type, resource_id, details) \
-             VALUES ('redis2pg.migrate', $1, $2, jsonb_build_object('run', $2, 'tally', $3::text::jsonb))"
+             VALUES ('redis2pg.migrate', $1, $2::text::{id_type}, \
+             jsonb_build_object('run', $2::text, 'tally', $3::text::jsonb))"
         ))
         .bind(entry.table.to_string())
         .bind(entry.run)

@@ -32,11 +32,16 @@ impl Keeper {
     /// Runs until `done`. A server that does not answer is tried again: what it protects is fenced anyway.
     pub(super) async fn run(self, done: CancellationToken) {
         let mut connection = None;
-        let mut renewed = Instant::now();
+        let mut renewed = None;
         let mut saved = None;
         let mut told = false;
         while done.run_until_cancelled(tokio::time::sleep(SAVE)).await.is_some() {
-            match self.turn(&mut connection, &mut renewed, &mut saved).await {
+            let turn = self.turn(&mut connection, &mut renewed, &mut saved);
+            // A server that vanished without a word must not keep the run from ending.
+            let turn = tokio::time::timeout(self.lease_time, turn)
+                .await
+                .unwrap_or_else(|_| Err(Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer"))));
+            match turn {
                 Ok(true) => told = false,
                 Ok(false) => {
                     self.lost.store(true, Ordering::Release);
@@ -58,15 +63,15 @@ impl Keeper {
     async fn turn(
         &self,
         connection: &mut Option<PgConnection>,
-        renewed: &mut Instant,
+        renewed: &mut Option<Instant>,
         saved: &mut Option<Checkpoint>,
     ) -> Result<bool, Error> {
         let connection = match connection {
             Some(connection) => connection,
             none => none.insert(self.target.try_connect().await?),
         };
-        if renewed.elapsed() >= self.lease_time / 3 {
-            *renewed = Instant::now();
+        if renewed.is_none_or(|at| at.elapsed() >= self.lease_time / 3) {
+            *renewed = Some(Instant::now());
             if !ledger::renew(connection, self.shard.run, self.shard.lease, self.lease_time).await? {
                 return Ok(false);
             }

@@ -110,7 +110,10 @@ impl<S: Source> Migration<'_, S> {
     }
 
     fn earlier(&self, phase: u32) -> Option<Shard> {
-        self.ledger.as_ref()?.shards.iter().find(|shard| shard.phase == phase).cloned()
+        let shards = &self.ledger.as_ref()?.shards;
+        // One that never came to a checkpoint starts like a new one.
+        let begun = |shard: &&Shard| shard.checkpoint.complete || shard.checkpoint.watermark > 0;
+        shards.iter().find(|shard| shard.phase == phase).filter(begun).cloned()
     }
 
     async fn phase(
@@ -183,8 +186,14 @@ impl<S: Source> Migration<'_, S> {
             let end = end?;
             if complete {
                 let events = self.shared.events.clone();
-                let mut loader =
-                    Loader::new(self.target.clone(), self.tables.clone(), self.options.clone(), shard, events);
+                let mut loader = Loader::new(
+                    self.target.clone(),
+                    self.tables.clone(),
+                    self.options.clone(),
+                    shard,
+                    events,
+                    self.shared.stop.clone(),
+                );
                 retry_children(&self.shared, &mut loader, &mut ledger.connection, shard, mappings).await?;
                 at.complete = !self.shared.stop.cut();
                 if saves {
@@ -202,6 +211,11 @@ impl<S: Source> Migration<'_, S> {
     async fn open_shard(&mut self, phase: u32, scans: bool) -> Result<Option<ShardId>, Failure> {
         let Some(ledger) = &mut self.ledger else { return Ok(None) };
         let shard = ShardId { run: ledger.run, phase, shard: 0, lease: ledger.lease };
+        // Between phases nobody else renews the lease.
+        let held = ledger::renew(&mut ledger.connection, ledger.run, ledger.lease, self.settings.flow.lease.0).await;
+        if !held.map_err(|error| failure("renewing the lease", error))? {
+            return Err(taken_over());
+        }
         match ledger::open(&mut ledger.connection, shard, scans).await {
             Ok(true) => Ok(Some(shard)),
             Ok(false) => Err(taken_over()),
@@ -269,6 +283,7 @@ impl<S: Source> Migration<'_, S> {
                     self.options.clone(),
                     shard,
                     self.shared.events.clone(),
+                    self.shared.stop.clone(),
                 ))),
                 (None, dry) => {
                     let dry =
@@ -306,7 +321,9 @@ pub(super) async fn book_earlier<S: Source>(migration: &mut Migration<'_, S>) ->
         let settled = u64::try_from(tally.settled()).unwrap_or(0);
         let events = &migration.shared.events;
         let _ = events.send(Event::Listed { matched: vec![(id, settled)], unmatched: 0, scanned: 0 }).await;
-        let _ = events.send(Event::Settled { mapping: id, tally: tally.clone(), bytes: 0 }).await;
+        // Marked as pending: what was rejected before does not count against a limit of this attempt.
+        let pending = tally.rejects();
+        let _ = events.send(Event::Settled { mapping: id, tally: tally.clone(), bytes: 0, pending }).await;
     }
     Ok(())
 }
@@ -337,8 +354,8 @@ pub(super) struct RejectLimit {
 
 impl RejectLimit {
     pub(super) fn look(&mut self, event: &Event) -> bool {
-        let (Some(most), Event::Settled { tally, .. }) = (self.most, event) else { return false };
-        self.seen += tally.rejects();
+        let (Some(most), Event::Settled { tally, pending, .. }) = (self.most, event) else { return false };
+        self.seen += tally.rejects() - pending;
         let beyond = self.seen > most && !self.stop.requested();
         if beyond {
             self.stop.raise(Level::Drain);

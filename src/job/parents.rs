@@ -3,7 +3,7 @@
 use super::pipeline::{Shared, transform};
 use crate::ledger::{self, Pending, ShardId};
 use crate::mapping::{Mapping, Plan, Scratch};
-use crate::model::{Event, Failure, Fetched, MappingId, Record, RedisKey, Reject, Row};
+use crate::model::{ColumnType, Event, Failure, Fetched, MappingId, Record, RedisKey, Reject, Row};
 use crate::postgres::{Target, failure, query};
 use crate::sink::{Batch, LoadTable, Loader};
 use crate::source::Source;
@@ -60,7 +60,7 @@ async fn retry_page<S: Source>(
 ) -> Result<(), Failure> {
     let keys: Vec<RedisKey> = pending.into_iter().map(|pending| pending.key).collect();
     let records = shared.source.fetch(&keys, mapping.wants_ttl(), REPLY).await?.records;
-    let wanted = parents_of(&shared.plan, mapping, &records);
+    let wanted = parents_of(mapping, &records);
     let mut unread = BTreeMap::new();
     for (parent, keys) in by_mapping(&wanted) {
         load_parents(shared, loader, (parent, &keys), &mut unread).await?;
@@ -83,7 +83,9 @@ async fn retry_page<S: Source>(
         Fetched::Record(_) | Fetched::WrongType { .. } => None,
     });
     let gone = gone.collect();
-    let made = transform(mapping, records, &mut Scratch::default());
+    let mut made = transform(mapping, records, &mut Scratch::default());
+    // Counted with the first try.
+    made.tally.altered.clear();
     let batch = Batch {
         mapping: id,
         rows: made.rows,
@@ -98,8 +100,7 @@ async fn retry_page<S: Source>(
 }
 
 /// The parents that children name: child, the parent's mapping, the parent's key.
-fn parents_of(plan: &Plan, mapping: &Mapping, records: &[Fetched]) -> Vec<(RedisKey, MappingId, RedisKey)> {
-    let _ = plan;
+fn parents_of(mapping: &Mapping, records: &[Fetched]) -> Vec<(RedisKey, MappingId, RedisKey)> {
     let mut parents = Vec::new();
     for fetched in records {
         let Fetched::Record(record) = fetched else { continue };
@@ -208,8 +209,10 @@ impl<S: Source> DryParents<S> {
             .get(usize::from(batch.mapping.0))
             .and_then(|table| table.parents.iter().find(|parent| parent.column == column));
         let Some(check) = check.filter(|_| !lost.is_empty()) else { return Ok(()) };
+        let columns = self.plan.mapping(batch.mapping).columns();
+        let Some(column_type) = columns.get(column).map(|column| column.column_type.clone()) else { return Ok(()) };
         let references: Vec<(usize, String)> =
-            lost.keys().filter_map(|at| Some((*at, reference(batch.rows.get(*at)?, column)?))).collect();
+            lost.keys().filter_map(|at| Some((*at, reference(batch.rows.get(*at)?, column, &column_type)?))).collect();
         let texts: Vec<&str> = references.iter().map(|(_, text)| text.as_str()).collect();
         let fail = |error| failure("looking for parents", error);
         let connection = match &mut self.connection {
@@ -241,8 +244,8 @@ impl<S: Source> DryParents<S> {
     }
 }
 
-/// The text of a column that refers to a parent: 16 bytes are a UUID, all else is text already.
-fn reference(row: &Row, column: usize) -> Option<String> {
+/// The text of a column that refers to a parent.
+fn reference(row: &Row, column: usize, column_type: &ColumnType) -> Option<String> {
     let mut rest = row.fields.as_ref();
     for index in 0..=column {
         if !row.shape.has(index) {
@@ -253,9 +256,11 @@ fn reference(row: &Row, column: usize) -> Option<String> {
         let (field, tail) = tail.split_at_checked(length)?;
         rest = tail;
         if index == column {
-            return match uuid::Uuid::from_slice(field) {
-                Ok(id) => Some(id.to_string()),
-                Err(_) => String::from_utf8(field.to_vec()).ok(),
+            return match column_type {
+                ColumnType::Uuid => uuid::Uuid::from_slice(field).ok().map(|id| id.to_string()),
+                ColumnType::Int4 => Some(i32::from_be_bytes(field.try_into().ok()?).to_string()),
+                ColumnType::Int8 => Some(i64::from_be_bytes(field.try_into().ok()?).to_string()),
+                _ => String::from_utf8(field.to_vec()).ok(),
             };
         }
     }

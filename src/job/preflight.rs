@@ -44,6 +44,8 @@ pub(super) struct Server {
 /// # Errors
 /// It is read-only, or does not answer.
 pub(super) async fn look(connection: &mut PgConnection) -> Result<Server, Failure> {
+    let said = |error| failure("looking at the server", error);
+    let mut transaction = connection.begin().await.map_err(said)?;
     let row = query(
         "SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS standby, \
          current_setting('transaction_read_only') = 'on' AS read_only, \
@@ -53,9 +55,10 @@ pub(super) async fn look(connection: &mut PgConnection) -> Result<Server, Failur
               ELSE has_database_privilege(current_database(), 'CREATE') END AS ledger, \
          current_setting('server_encoding') AS encoding",
     )
-    .fetch_one(connection)
+    .fetch_one(&mut *transaction)
     .await
-    .map_err(|error| failure("looking at the server", error))?;
+    .map_err(said)?;
+    transaction.commit().await.map_err(said)?;
     let get = |error: Error| failure("looking at the server", error);
     if row.try_get("standby").map_err(get)? {
         let hint = "Point target.url / --to at the primary.";

@@ -72,7 +72,7 @@ pub async fn run(settings: &Settings, renderer: Renderer, stop: Stop) -> Finishe
     let result = execute(settings, &stop, events, &mut learned).await;
     let _ = tap.await;
     let books = drive.await.unwrap_or_else(|_| Books::new(std::time::Instant::now()));
-    let (exit, state, failure) = judge(result, &books);
+    let (exit, state, failure) = judge(result, &books, settings.run.allow_empty);
     let mut finished = Finished {
         exit,
         failure,
@@ -83,6 +83,14 @@ pub async fn run(settings: &Settings, renderer: Renderer, stop: Stop) -> Finishe
         rejects: Vec::new(),
     };
     if let Err(failure) = close(settings, &mut learned, &mut finished).await {
+        finished.exit = finished.exit.or_worse(failure.exit);
+        finished.failure.get_or_insert(failure);
+    }
+    finished.facts.exit = finished.exit;
+    if let Some(dir) = &settings.run.report
+        && let Err(failure) = write_report(settings, dir, &learned, &finished).await
+    {
+        finished.exit = finished.exit.or_worse(failure.exit);
         finished.failure.get_or_insert(failure);
     }
     finished
@@ -102,7 +110,7 @@ async fn tap(mut events: mpsc::Receiver<Event>, out: mpsc::Sender<Event>, mut li
     }
 }
 
-fn judge(result: Result<End, Failure>, books: &Books) -> (Exit, &'static str, Option<Failure>) {
+fn judge(result: Result<End, Failure>, books: &Books, allow_empty: bool) -> (Exit, &'static str, Option<Failure>) {
     match result {
         Err(failure) => {
             let state = if failure.exit == Exit::Stopped { "stopped" } else { "failed" };
@@ -112,6 +120,11 @@ fn judge(result: Result<End, Failure>, books: &Books) -> (Exit, &'static str, Op
         Ok(End::Complete) if !books.balance() => {
             let failure = Failure::internal("the books do not balance: some keys have no outcome");
             (Exit::Internal, "failed", Some(failure))
+        }
+        Ok(End::Complete) if books.total().matched == 0 && !allow_empty => {
+            let hint = "Check run.keys_from and --keys; --allow-empty makes this no error.";
+            let failure = Failure::usage(Side::Settings, "no key that was listed matches a mapping", hint);
+            (Exit::Usage, "failed", Some(failure))
         }
         Ok(End::Complete) if books.total().rejects() > 0 => (Exit::Rejects, "done", None),
         Ok(End::Complete) => (Exit::Done, "done", None),
@@ -328,7 +341,7 @@ fn facts(settings: &Settings, learned: &Learned, (state, exit): (&str, Exit), st
     }
 }
 
-/// Writes the end into the ledger, the application's audit log, and the report.
+/// Writes the end into the ledger and the application's audit log.
 async fn close(settings: &Settings, learned: &mut Learned, finished: &mut Finished) -> Result<(), Failure> {
     if let Some(shown) = learned.shown.take() {
         let (samples, rejects) = (shown.take_samples(), shown.take_rejects());
@@ -336,16 +349,9 @@ async fn close(settings: &Settings, learned: &mut Learned, finished: &mut Finish
         finished.samples = samples.into_iter().map(|(id, samples)| (name(id), samples)).collect();
         finished.rejects = rejects.into_iter().map(|(id, reject)| (name(id), reject)).collect();
     }
-    let mut outcome = Ok(());
-    if let Some((run, lease)) = learned.run {
-        let target = setup::target(settings)?;
-        outcome = close_ledger(&target, learned, finished, (run, lease)).await;
-        finished.facts.target_rows = learned.rows.clone();
-    }
-    if let Some(dir) = &settings.run.report {
-        let written = write_report(settings, dir, learned, finished).await;
-        outcome = outcome.and(written);
-    }
+    let Some((run, lease)) = learned.run else { return Ok(()) };
+    let outcome = close_ledger(&setup::target(settings)?, learned, finished, (run, lease)).await;
+    finished.facts.target_rows = learned.rows.clone();
     outcome
 }
 
@@ -360,7 +366,10 @@ async fn close_ledger(
     let tally = serde_json::to_string(&finished.books.total()).unwrap_or_else(|_| "{}".to_owned());
     let error = finished.failure.as_ref().map(ToString::to_string);
     let end = (finished.state, finished.exit.code());
-    ledger::finish(&mut connection, (run, lease), end, error.as_deref(), &tally).await.map_err(said)?;
+    if !ledger::finish(&mut connection, (run, lease), end, error.as_deref(), &tally).await.map_err(said)? {
+        // Somebody else has the run now, and will close it.
+        return Ok(());
+    }
     let text = run.to_string();
     let entries: Vec<audit::Entry<'_>> = learned
         .tables

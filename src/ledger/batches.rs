@@ -5,7 +5,7 @@ use crate::model::{TableName, Tally};
 use crate::postgres::query;
 use futures::TryStreamExt;
 use sqlx::postgres::PgConnection;
-use sqlx::{Error, Row};
+use sqlx::{Connection, Error, Row};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -55,10 +55,12 @@ pub async fn write_journal(connection: &mut PgConnection, shard: ShardId, journa
 /// # Errors
 /// The server's.
 pub async fn is_committed(connection: &mut PgConnection, batch: Uuid) -> Result<Option<Tally>, Error> {
+    let mut transaction = connection.begin().await?;
     let row = query("SELECT tally::text FROM redis2pg.batches WHERE id = $1::text::uuid")
         .bind(batch.to_string())
-        .fetch_optional(connection)
+        .fetch_optional(&mut *transaction)
         .await?;
+    transaction.commit().await?;
     row.map(|row| tally(row.try_get(0)?)).transpose()
 }
 
@@ -67,13 +69,16 @@ pub async fn is_committed(connection: &mut PgConnection, batch: Uuid) -> Result<
 /// # Errors
 /// The server's.
 pub async fn totals(connection: &mut PgConnection, run: Uuid) -> Result<BTreeMap<String, Tally>, Error> {
+    let mut transaction = connection.begin().await?;
     let mut totals = BTreeMap::<String, Tally>::new();
     let statement = query("SELECT mapping, tally::text AS tally FROM redis2pg.batches WHERE run_id = $1::text::uuid")
         .bind(run.to_string());
-    let mut rows = statement.fetch(connection);
+    let mut rows = statement.fetch(&mut *transaction);
     while let Some(row) = rows.try_next().await? {
         totals.entry(row.try_get("mapping")?).or_default().add(&tally(row.try_get("tally")?)?);
     }
+    drop(rows);
+    transaction.commit().await?;
     Ok(totals)
 }
 

@@ -12,7 +12,7 @@ mod schema;
 mod shards;
 
 pub use batches::{Journal, is_committed, totals, write_journal};
-pub use read::{RejectEntry, RejectFilter, RunEntry, list_rejects, list_runs, show_reject, show_run};
+pub use read::{RejectEntry, RejectFilter, RunEntry, list_rejects, list_runs, show_run};
 pub use rejects::{Pending, pending_page, reasons_of, record as record_rejects, resolve};
 pub use runs::{NewRun, Start, Started, finish, is_busy, renew, start};
 pub use schema::{exists, migrate};

@@ -3,7 +3,7 @@
 use crate::model::{RedisKey, Tally};
 use crate::postgres::query;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Error, Row};
+use sqlx::{Connection, Error, Row};
 
 /// A run, as people see it.
 #[derive(Clone, Debug)]
@@ -40,7 +40,10 @@ const RUN: &str = "SELECT id::text, state, source, version, settings::text AS se
 /// The server's.
 pub async fn list_runs(connection: &mut PgConnection, limit: i64) -> Result<Vec<RunEntry>, Error> {
     let text = format!("{RUN} AS r ORDER BY r.started_at DESC LIMIT $1");
-    query(text).bind(limit).fetch_all(connection).await?.iter().map(run_entry).collect()
+    let mut transaction = connection.begin().await?;
+    let rows = query(text).bind(limit).fetch_all(&mut *transaction).await?;
+    transaction.commit().await?;
+    rows.iter().map(run_entry).collect()
 }
 
 /// The run whose id begins with `id`; the latest where `id` is `None`.
@@ -49,7 +52,10 @@ pub async fn list_runs(connection: &mut PgConnection, limit: i64) -> Result<Vec<
 /// The server's.
 pub async fn show_run(connection: &mut PgConnection, id: Option<&str>) -> Result<Option<RunEntry>, Error> {
     let text = format!("{RUN} AS r WHERE starts_with(id::text, $1) ORDER BY r.started_at DESC LIMIT 1");
-    query(text).bind(id.unwrap_or_default()).fetch_optional(connection).await?.as_ref().map(run_entry).transpose()
+    let mut transaction = connection.begin().await?;
+    let row = query(text).bind(id.unwrap_or_default()).fetch_optional(&mut *transaction).await?;
+    transaction.commit().await?;
+    row.as_ref().map(run_entry).transpose()
 }
 
 fn run_entry(row: &PgRow) -> Result<RunEntry, Error> {
@@ -133,27 +139,18 @@ pub async fn list_rejects(connection: &mut PgConnection, filter: &RejectFilter) 
          ORDER BY r.started_at DESC LIMIT 1) AND ($2::text IS NULL OR mapping = $2) \
          AND ($3::text IS NULL OR reason = $3) AND redis2pg.rejects.id > $5 AND ($6::bytea IS NULL OR key = $6) ORDER BY redis2pg.rejects.id LIMIT $4"
     );
-    query(text)
+    let mut transaction = connection.begin().await?;
+    let rows = query(text)
         .bind(filter.run.as_deref().unwrap_or_default())
         .bind(filter.mapping.as_deref())
         .bind(filter.reason.as_deref())
         .bind(filter.limit)
         .bind(filter.after)
         .bind(filter.key.as_deref())
-        .fetch_all(connection)
-        .await?
-        .iter()
-        .map(reject_entry)
-        .collect()
-}
-
-/// One reject by its number.
-///
-/// # Errors
-/// The server's.
-pub async fn show_reject(connection: &mut PgConnection, id: i64) -> Result<Option<RejectEntry>, Error> {
-    let row = query(format!("{REJECT} WHERE id = $1")).bind(id).fetch_optional(connection).await?;
-    row.as_ref().map(reject_entry).transpose()
+        .fetch_all(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    rows.iter().map(reject_entry).collect()
 }
 
 fn reject_entry(row: &PgRow) -> Result<RejectEntry, Error> {

@@ -87,7 +87,7 @@ impl Columns {
              column_name, sqlstate, value, value_size, value_hash, state) \
              SELECT $1::text::uuid, $2, $3, $4, u.* FROM unnest($5::bytea[], $6::text[], $7::text[], $8::text[], \
              $9::text[], $10::text[], $11::text[], $12::bytea[], $13::bigint[], $14::text[], $15::text[]) u \
-             ON CONFLICT (run_id, mapping, key) DO UPDATE SET redis_type = excluded.redis_type, \
+             ON CONFLICT (run_id, mapping, key_hash) DO UPDATE SET redis_type = excluded.redis_type, \
              reason = excluded.reason, detail = excluded.detail, path = excluded.path, \
              column_name = excluded.column_name, sqlstate = excluded.sqlstate, value = excluded.value, \
              value_size = excluded.value_size, value_hash = excluded.value_hash, state = excluded.state",
@@ -127,7 +127,7 @@ pub async fn resolve(
     let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
     query(
         "WITH gone AS (DELETE FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND mapping = $2 \
-         AND key = ANY ($3) RETURNING reason) SELECT reason, count(*) AS rejects FROM gone GROUP BY reason",
+         AND key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($3::bytea[]) k)) RETURNING reason) SELECT reason, count(*) AS rejects FROM gone GROUP BY reason",
     )
     .bind(shard.run.to_string())
     .bind(mapping)
@@ -181,7 +181,8 @@ pub async fn reasons_of(
     let keys: Vec<&[u8]> = keys.iter().map(RedisKey::as_bytes).collect();
     let mut transaction = connection.begin().await?;
     let rows = query(
-        "SELECT key, reason FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND mapping = $2 AND key = ANY ($3)",
+        "SELECT key, reason FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND mapping = $2 \
+         AND key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($3::bytea[]) k))",
     )
     .bind(shard.run.to_string())
     .bind(mapping)

@@ -68,12 +68,19 @@ pub struct Started {
 pub async fn start(connection: &mut PgConnection, new: &NewRun, resume: bool) -> Result<Start, Error> {
     let mut transaction = connection.begin().await?;
     query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
+    // Whoever holds the lease's row may be suspended in its transaction; its server ends that some time.
+    query("SET LOCAL lock_timeout = '120s'").execute(&mut *transaction).await?;
     if let Some(busy) = busy(&mut transaction, new).await? {
+        // Explicitly: a transaction that is dropped is rolled back with the next use only, and this one holds a lock.
+        transaction.rollback().await?;
         return Ok(busy);
     }
     let start = match if resume { resumable(&mut transaction, new).await? } else { Resumable::Nothing } {
         Resumable::Run(run) => Start::Started(take_over(&mut transaction, new, run).await?),
-        Resumable::Other { run, differing } => return Ok(Start::OtherMapping { run, differing }),
+        Resumable::Other { run, differing } => {
+            transaction.rollback().await?;
+            return Ok(Start::OtherMapping { run, differing });
+        }
         Resumable::Nothing => Start::Started(insert(&mut transaction, new).await?),
     };
     transaction.commit().await?;
@@ -153,6 +160,7 @@ fn differing(ours: &BTreeMap<String, String>, theirs: &BTreeMap<String, Box<RawV
 }
 
 async fn take_over(connection: &mut PgConnection, new: &NewRun, run: Uuid) -> Result<Started, Error> {
+    abandon_others(connection, new, run).await?;
     // Waits for the transactions of the former holder, which hold FOR KEY SHARE on their shard, and locks out its later
     // ones.
     query("UPDATE redis2pg.shards SET lease = $2::text::uuid WHERE run_id = $1::text::uuid")
@@ -175,18 +183,29 @@ async fn take_over(connection: &mut PgConnection, new: &NewRun, run: Uuid) -> Re
     Ok(Started { run, resumed: true })
 }
 
-async fn insert(connection: &mut PgConnection, new: &NewRun) -> Result<Started, Error> {
+/// Locks out and marks as abandoned what other processes that are gone have left running on these mappings.
+async fn abandon_others(connection: &mut PgConnection, new: &NewRun, run: Uuid) -> Result<(), Error> {
     query(
         "UPDATE redis2pg.shards s SET lease = gen_random_uuid() FROM redis2pg.runs r \
-         WHERE r.id = s.run_id AND r.mapping_hash = $1 AND r.state = 'running'",
+         WHERE r.id = s.run_id AND r.mapping_hash = $1 AND r.state = 'running' AND r.id <> $2::text::uuid",
     )
     .bind(&new.mapping_hash)
+    .bind(run.to_string())
     .execute(&mut *connection)
     .await?;
-    query("UPDATE redis2pg.runs SET state = 'abandoned' WHERE mapping_hash = $1 AND state = 'running'")
-        .bind(&new.mapping_hash)
-        .execute(&mut *connection)
-        .await?;
+    query(
+        "UPDATE redis2pg.runs SET state = 'abandoned' WHERE mapping_hash = $1 AND state = 'running' \
+         AND id <> $2::text::uuid",
+    )
+    .bind(&new.mapping_hash)
+    .bind(run.to_string())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn insert(connection: &mut PgConnection, new: &NewRun) -> Result<Started, Error> {
+    abandon_others(connection, new, new.id).await?;
     query(
         "INSERT INTO redis2pg.runs (id, state, source, mapping_hash, mappings, settings, version, lease, lease_expires_at) \
          VALUES ($1::text::uuid, 'running', $2, $3, $4::text::jsonb, $5::text::jsonb, $6, $7::text::uuid, \
@@ -225,7 +244,7 @@ pub async fn renew(connection: &mut PgConnection, run: Uuid, lease: Uuid, time: 
     Ok(done.rows_affected() == 1)
 }
 
-/// Writes how a run ended and gives the lease back. Does nothing where the lease is not ours any more.
+/// Writes how a run ended and gives the lease back. `false`: the lease is not ours any more, nothing was written.
 ///
 /// # Errors
 /// The server's.
@@ -235,9 +254,9 @@ pub async fn finish(
     (state, exit_code): (&str, u8),
     error: Option<&str>,
     tally: &str,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let mut transaction = connection.begin().await?;
-    query(
+    let done = query(
         "UPDATE redis2pg.runs SET state = $3, exit_code = $4, error = $5, tally = $6::text::jsonb, finished_at = now(), \
          lease_expires_at = now() WHERE id = $1::text::uuid AND lease = $2::text::uuid",
     )
@@ -249,7 +268,8 @@ pub async fn finish(
     .bind(tally)
     .execute(&mut *transaction)
     .await?;
-    transaction.commit().await
+    transaction.commit().await?;
+    Ok(done.rows_affected() == 1)
 }
 
 fn run_id(row: &PgRow) -> Result<Uuid, Error> {

@@ -46,7 +46,10 @@ pub async fn migrate(connection: &mut PgConnection) -> Result<(), MigrateError> 
 /// # Errors
 /// The server's.
 pub async fn exists(connection: &mut PgConnection) -> Result<bool, Error> {
-    query("SELECT to_regclass('redis2pg.runs') IS NOT NULL").fetch_one(connection).await?.try_get(0)
+    let mut transaction = connection.begin().await?;
+    let there = query("SELECT to_regclass('redis2pg.runs') IS NOT NULL").fetch_one(&mut *transaction).await?.try_get(0);
+    transaction.commit().await?;
+    there
 }
 
 async fn is_current(connection: &mut PgConnection, wanted: usize) -> Result<bool, Error> {

@@ -106,7 +106,7 @@ pub async fn save(connection: &mut PgConnection, id: ShardId, at: &Checkpoint) -
     };
     let done = query(
         "UPDATE redis2pg.shards SET epoch = $5, server_run_id = $6, watermark = $7, cursor = $8, unmatched = $9, \
-         state = $10 WHERE run_id = $1::text::uuid AND phase = $2 AND shard = $3 AND lease = $4::text::uuid",
+         state = CASE WHEN state = 'complete' OR (state = 'scanned' AND $10 = 'open') THEN state ELSE $10 END WHERE run_id = $1::text::uuid AND phase = $2 AND shard = $3 AND lease = $4::text::uuid",
     )
     .bind(id.run.to_string())
     .bind(id.phase.cast_signed())
@@ -132,29 +132,31 @@ pub async fn load_all_if(connection: &mut PgConnection, run: Uuid, resumed: bool
     if !resumed {
         return Ok(Vec::new());
     }
-    query(
+    let mut transaction = connection.begin().await?;
+    let rows = query(
         "SELECT phase, scans, epoch, server_run_id, watermark, cursor, unmatched, state FROM redis2pg.shards \
          WHERE run_id = $1::text::uuid ORDER BY phase, shard",
     )
     .bind(run.to_string())
-    .fetch_all(connection)
-    .await?
-    .iter()
-    .map(|row| {
-        let state: String = row.try_get("state")?;
-        Ok(Shard {
-            phase: row.try_get::<i32, _>("phase")?.cast_unsigned(),
-            scans: row.try_get("scans")?,
-            checkpoint: Checkpoint {
-                epoch: row.try_get::<i32, _>("epoch")?.cast_unsigned(),
-                server_run_id: row.try_get("server_run_id")?,
-                watermark: row.try_get::<i64, _>("watermark")?.cast_unsigned(),
-                cursor: row.try_get("cursor")?,
-                unmatched: row.try_get::<i64, _>("unmatched")?.cast_unsigned(),
-                scanned: state != "open",
-                complete: state == "complete",
-            },
+    .fetch_all(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    rows.iter()
+        .map(|row| {
+            let state: String = row.try_get("state")?;
+            Ok(Shard {
+                phase: row.try_get::<i32, _>("phase")?.cast_unsigned(),
+                scans: row.try_get("scans")?,
+                checkpoint: Checkpoint {
+                    epoch: row.try_get::<i32, _>("epoch")?.cast_unsigned(),
+                    server_run_id: row.try_get("server_run_id")?,
+                    watermark: row.try_get::<i64, _>("watermark")?.cast_unsigned(),
+                    cursor: row.try_get("cursor")?,
+                    unmatched: row.try_get::<i64, _>("unmatched")?.cast_unsigned(),
+                    scanned: state != "open",
+                    complete: state == "complete",
+                },
+            })
         })
-    })
-    .collect()
+        .collect()
 }

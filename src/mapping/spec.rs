@@ -136,6 +136,10 @@ pub struct ColumnSpec {
     /// The JSON type that the value must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
+    /// Whether a difference in this column alone leaves a row unchanged: for what the table itself keeps, such as a
+    /// trigger's `updated_at`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ignore_changes: bool,
     /// Whether an empty string means NULL.
     #[serde(default, skip_serializing_if = "is_false")]
     pub empty_as_null: bool,

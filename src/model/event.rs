@@ -47,6 +47,8 @@ pub enum Event {
         tally: Tally,
         /// Bytes sent to PostgreSQL.
         bytes: u64,
+        /// Rejects among them that the run itself tries again; negative where a second try takes them back.
+        pending: i64,
     },
     /// Bytes in flight between reading and COMMIT.
     InFlight {

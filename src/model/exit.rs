@@ -50,6 +50,22 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Of two exits the one that is given: the worse of them, in the order above.
+    #[must_use]
+    pub fn or_worse(self, other: Self) -> Self {
+        let rank = |exit: Self| match exit {
+            Self::Internal => 0,
+            Self::Usage => 1,
+            Self::Redis => 2,
+            Self::Postgres => 3,
+            Self::Stopped => 4,
+            Self::Differences => 5,
+            Self::Rejects => 6,
+            Self::Done => 7,
+        };
+        if rank(other) < rank(self) { other } else { self }
+    }
+
     /// The number that the process exits with.
     pub fn code(self) -> u8 {
         match self {

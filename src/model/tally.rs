@@ -44,6 +44,11 @@ impl Tally {
         bump(&mut self.rejected, reason, 1);
     }
 
+    /// Takes `count` rejects back: their keys are judged anew.
+    pub fn take_back(&mut self, reason: &str, count: i64) {
+        bump(&mut self.rejected, reason, -count);
+    }
+
     /// Books `count` skipped sightings.
     pub fn skip(&mut self, reason: &str, count: i64) {
         bump(&mut self.skipped, reason, count);

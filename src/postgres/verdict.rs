@@ -4,7 +4,8 @@
 
 use crate::model::{Exit, Failure, Side};
 use sqlx::Error;
-use sqlx::postgres::PgDatabaseError;
+use sqlx::error::DatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// What to do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub enum Verdict {
 /// Sorts an error.
 pub fn verdict(error: &Error) -> Verdict {
     match error {
+        // A pooler has one code for all that befalls it, and always as FATAL: its server went away.
+        Error::Database(database) if is_pooler(database.as_ref()) => Verdict::Transient,
         Error::Database(database) => database.code().map_or(Verdict::Systemic, |code| by_sqlstate(&code)),
         Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::PoolTimedOut | Error::WorkerCrashed => {
             Verdict::Transient
@@ -32,15 +35,19 @@ pub fn verdict(error: &Error) -> Verdict {
     }
 }
 
+fn is_pooler(error: &dyn DatabaseError) -> bool {
+    let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
+    error.code().as_deref() == Some("08P01") && matches!(severity, Some(PgSeverity::Fatal))
+}
+
 fn by_sqlstate(code: &str) -> Verdict {
     match code {
         "23503" => Verdict::ForeignKey,
         "23505" => Verdict::Unique,
         // 55P03 lock_not_available: our lock_timeout; 57014 query_canceled: a statement_timeout on a busy server.
-        // 55006 object_in_use; 25P03 idle_in_transaction_session_timeout; 57P05 idle_session_timeout.
-        "40001" | "40P01" | "53300" | "55P03" | "55006" | "57014" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => {
-            Verdict::Transient
-        }
+        // 26000: a pooler changed the server between two messages; 55006 object_in_use; 25P03 idle_in_transaction_session_timeout; 57P05 idle_session_timeout.
+        "40001" | "40P01" | "53300" | "55P03" | "55006" | "57014" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03"
+        | "26000" => Verdict::Transient,
         // 22P04 bad_copy_file_format and 08P01 mean that the encoder is wrong, which no other row would mend.
         "22P04" | "08P01" => Verdict::Systemic,
         _ => match code.get(..2) {

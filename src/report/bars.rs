@@ -143,7 +143,7 @@ mod tests {
         let mut tally = Tally { inserted: 4, ..Tally::default() };
         tally.reject("json_syntax");
         let later = start + Duration::from_secs(1);
-        books.apply(&Event::Settled { mapping: MappingId(0), tally, bytes: 1 }, later);
+        books.apply(&Event::Settled { mapping: MappingId(0), tally, bytes: 1, pending: 0 }, later);
         let mut bars = Bars::new(multi);
         bars.draw(&books);
         let shown = term.take();

@@ -121,7 +121,7 @@ impl Books {
             }),
             Event::Listed { matched, unmatched, scanned } => self.listed(matched, *unmatched, *scanned, now),
             Event::Read { bytes } => self.read.note(0, *bytes, now),
-            Event::Settled { mapping, tally, bytes } => {
+            Event::Settled { mapping, tally, bytes, .. } => {
                 self.load.note(u64::try_from(tally.settled()).unwrap_or(0), *bytes, now);
                 let account = self.account(*mapping, now);
                 account.tally.add(tally);
@@ -266,7 +266,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     fn settled(mapping: u16, tally: Tally) -> Event {
-        Event::Settled { mapping: MappingId(mapping), tally, bytes: 100 }
+        Event::Settled { mapping: MappingId(mapping), tally, bytes: 100, pending: 0 }
     }
 
     #[test]

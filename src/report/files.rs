@@ -185,7 +185,7 @@ mod tests {
         books.apply(&Event::Listed { matched: vec![(MappingId(0), 2)], unmatched: 0, scanned: 2 }, now);
         let mut tally = Tally { inserted: 1, ..Tally::default() };
         tally.reject("json_syntax");
-        books.apply(&Event::Settled { mapping: MappingId(0), tally, bytes: 9 }, now);
+        books.apply(&Event::Settled { mapping: MappingId(0), tally, bytes: 9, pending: 0 }, now);
 
         let Ok(dir) = tempfile::tempdir() else { panic!("a temporary directory") };
         let inner = dir.path().join("reports");

@@ -198,7 +198,7 @@ mod tests {
                 Event::PhaseStarted { phase: 1, mappings: vec![MappingId(0)], expected: None },
                 Event::Listed { matched: vec![(MappingId(0), 1)], unmatched: 0, scanned: 1 },
                 Event::Notice("lost redis://u:hunter2@h\u{1b}[31m".into()),
-                Event::Settled { mapping: MappingId(0), tally, bytes: 1 },
+                Event::Settled { mapping: MappingId(0), tally, bytes: 1, pending: 0 },
             ] {
                 assert!(sender.send(event).await.is_ok());
             }

@@ -121,7 +121,7 @@ mod tests {
         let names = ["documents".to_owned()];
         books.apply(&Event::RunStarted { run: "r1".into(), mappings: names.into(), resumed: false }, now);
         books.apply(&Event::Listed { matched: vec![(MappingId(0), 2)], unmatched: 1, scanned: 3 }, now);
-        books.apply(&Event::Settled { mapping: MappingId(0), tally, bytes: 9 }, now);
+        books.apply(&Event::Settled { mapping: MappingId(0), tally, bytes: 9, pending: 0 }, now);
         books
     }
 

@@ -86,7 +86,7 @@ impl DryRun {
         for page in batch.pages {
             page.settle();
         }
-        let _ = self.events.send(Event::Settled { mapping: table.id, tally, bytes }).await;
+        let _ = self.events.send(Event::Settled { mapping: table.id, tally, bytes, pending: 0 }).await;
         Ok(())
     }
 

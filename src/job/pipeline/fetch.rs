@@ -59,7 +59,6 @@ async fn read<S: Source>(
     let most = (shared.budget.total() / 4).max(1);
     let expected = keys.len() as u64 * (*average * HELD_PER_BYTE + HELD_PER_KEY);
     let permit = shared.budget.claim(expected.min(most)).await;
-    shared.rate.take(keys.len() as u64, 0).await;
     let max_bytes = usize::try_from(most / HELD_PER_BYTE).unwrap_or(usize::MAX);
     let page = shared.source.fetch_some(keys, shared.plan.mapping(mapping).wants_ttl(), max_bytes).await?;
     let count = page.records.len() as u64;
@@ -67,7 +66,8 @@ async fn read<S: Source>(
         return Err(Failure::internal("reading some keys gave none"));
     }
     *average = (*average * 3 + page.bytes / count) / 4;
-    shared.rate.take(0, page.bytes).await;
+    // After the fact, by what was really read: how many of the keys fit was not known before.
+    shared.rate.take(count, page.bytes).await;
     let _ = shared.events.send(Event::Read { bytes: page.bytes }).await;
     Ok((page.records, permit))
 }

@@ -3,7 +3,7 @@
 
 use super::{PassEnd, Shared, contains};
 use crate::flow::{KeyReader, KeySpill, PagePart, Watermark};
-use crate::model::{Event, Failure, MappingId, RedisKey, Side};
+use crate::model::{Event, Failure, MappingId, RedisKey, Side, SkipReason, Tally};
 use crate::source::{Scan, Source};
 use std::collections::HashMap;
 use std::io::BufRead;
@@ -77,10 +77,17 @@ pub(super) async fn run<S: Source>(
         }
         let place = (page.epoch, page.number);
         let (scanned, next_cursor) = (page.keys.len() as u64, page.next_cursor.clone());
-        let (keys, unmatched) = sort(page, &mut scope, &mut taken);
+        let Sorted { keys, unmatched, excluded } = sort(page, &mut scope, &mut taken);
         let part = watermark.page(place, next_cursor, unmatched);
-        let matched = keys.iter().map(|(mapping, keys)| (*mapping, keys.len() as u64)).collect();
+        let matched = (keys.iter().map(|(mapping, keys)| (*mapping, keys.len() as u64)))
+            .chain(excluded.iter().map(|(mapping, count)| (*mapping, *count)))
+            .collect();
         let _ = shared.events.send(Event::Listed { matched, unmatched: 0, scanned }).await;
+        for (mapping, count) in excluded {
+            let mut tally = Tally::default();
+            tally.skip(SkipReason::Excluded.code(), i64::try_from(count).unwrap_or(i64::MAX));
+            let _ = shared.events.send(Event::Settled { mapping, tally, bytes: 0, pending: 0 }).await;
+        }
         if keys.is_empty() {
             part.settle();
         } else if out.send(Listed { part, epoch: place.0, keys }).await.is_err() {
@@ -140,9 +147,18 @@ fn read_keys(lines: &mut Box<dyn BufRead + Send>) -> Result<Option<Vec<RedisKey>
     Ok((!keys.is_empty()).then_some(keys))
 }
 
-/// The page's keys by mapping, and how many no mapping takes.
-fn sort(page: Page, scope: &mut Scope, taken: &mut HashMap<MappingId, u64>) -> (Vec<(MappingId, Vec<RedisKey>)>, u64) {
+/// What a page holds for this pass.
+struct Sorted {
+    keys: Vec<(MappingId, Vec<RedisKey>)>,
+    /// Keys that no mapping takes.
+    unmatched: u64,
+    /// Keys beyond the limit.
+    excluded: HashMap<MappingId, u64>,
+}
+
+fn sort(page: Page, scope: &mut Scope, taken: &mut HashMap<MappingId, u64>) -> Sorted {
     let mut unmatched = 0;
+    let mut excluded = HashMap::new();
     let mut by_mapping: Vec<(MappingId, Vec<RedisKey>)> = Vec::new();
     for (mapping, key) in page.keys {
         let Some(mapping) = mapping.filter(|id| !contains(&scope.off, *id)) else {
@@ -152,6 +168,7 @@ fn sort(page: Page, scope: &mut Scope, taken: &mut HashMap<MappingId, u64>) -> (
         if contains(&scope.now, mapping) {
             let count = taken.entry(mapping).or_default();
             if scope.limit.is_some_and(|limit| *count >= limit) {
+                *excluded.entry(mapping).or_default() += 1;
                 continue;
             }
             *count += 1;
@@ -166,7 +183,7 @@ fn sort(page: Page, scope: &mut Scope, taken: &mut HashMap<MappingId, u64>) -> (
             scope.spill = None;
         }
     }
-    (by_mapping, unmatched)
+    Sorted { keys: by_mapping, unmatched, excluded }
 }
 
 fn full(scope: &Scope, taken: &HashMap<MappingId, u64>) -> bool {

@@ -48,6 +48,8 @@ pub(super) struct Lost {
 pub(super) enum Missed {
     /// The server said no; `row`: the row that it blamed, by its place in the piece.
     Server { error: Error, row: Option<usize> },
+    /// The ledger could not be written: no row's fault.
+    Ledger(Error),
     /// The answer to COMMIT did not come.
     CommitUnknown(Error),
     /// Rows changed under us, or the server took rows and did not store them.
@@ -72,10 +74,10 @@ pub(super) struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// Tries the piece; gives what became of its sightings, once that is committed.
-    pub(super) async fn run(&self, connection: &mut PgConnection, buffer: &mut CopyBuffer) -> Result<Tally, Missed> {
+    pub(super) async fn run(&self, connection: &mut PgConnection, buffer: &mut CopyBuffer) -> Result<Settled, Missed> {
         let mut transaction = connection.begin().await?;
         sqlx::raw_sql(AssertSqlSafe(settings(self.options))).execute(&mut *transaction).await?;
-        if !ledger::fence(&mut transaction, self.shard).await? {
+        if !ledger::fence(&mut transaction, self.shard).await.map_err(Missed::Ledger)? {
             return Err(Missed::Fenced);
         }
         let mut tally = self.piece.tally.clone();
@@ -88,7 +90,7 @@ impl Attempt<'_> {
                 tally.inserted += count(rows.len());
             }
         }
-        let settled = self.write_ledger(&mut transaction, tally, lost).await?;
+        let settled = self.write_ledger(&mut transaction, tally, lost).await.map_err(Missed::Ledger)?;
         settled.commit(transaction).await
     }
 
@@ -132,18 +134,29 @@ impl Attempt<'_> {
         for reject in piece.found.iter().chain(lost.iter().map(|lost| &lost.reject)) {
             tally.reject(&reject.reason);
         }
+        let mut taken_back = 0;
         if piece.retry {
             let keys: Vec<&RedisKey> = (piece.rows.iter().map(|row| &row.key))
                 .chain(piece.rejects.iter().chain(&piece.found).map(|reject| &reject.key))
                 .chain(&piece.gone)
                 .collect();
-            for (reason, taken_back) in ledger::resolve(connection, self.shard, &self.table.mapping, &keys).await? {
-                *tally.rejected.entry(reason).or_default() -= taken_back;
+            for (reason, count) in ledger::resolve(connection, self.shard, &self.table.mapping, &keys).await? {
+                tally.take_back(&reason, count);
+                taken_back += count;
             }
         }
+        let pending = lost.iter().filter(|lost| lost.pending).count();
         let rejects: Vec<(&Reject, bool)> = (piece.rejects.iter().chain(&piece.found).map(|reject| (reject, false)))
             .chain(lost.iter().map(|lost| (&lost.reject, lost.pending)))
             .collect();
+        if !piece.retry && !rejects.is_empty() {
+            // A key that this run has rejected already is one reject, seen again.
+            let keys: Vec<&RedisKey> = rejects.iter().map(|(reject, _)| &reject.key).collect();
+            for (reason, count) in ledger::resolve(connection, self.shard, &self.table.mapping, &keys).await? {
+                tally.take_back(&reason, count);
+                tally.duplicates += count;
+            }
+        }
         let place = (self.table.mapping.as_str(), &self.table.name);
         ledger::record_rejects(connection, self.shard, place, &rejects, self.options.value_cap).await?;
         let journal = Journal {
@@ -155,17 +168,22 @@ impl Attempt<'_> {
             tally: &tally,
         };
         ledger::write_journal(connection, self.shard, &journal).await?;
-        Ok(Settled(tally))
+        Ok(Settled { tally, pending: count(pending) - taken_back })
     }
 }
 
-/// Everything is written; what is left is to commit.
-struct Settled(Tally);
+/// What became of a piece's sightings.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) tally: Tally,
+    /// How many of its rejects are tried again by the run itself; a second try takes them back.
+    pub(super) pending: i64,
+}
 
 impl Settled {
-    async fn commit(self, transaction: sqlx::Transaction<'_, sqlx::Postgres>) -> Result<Tally, Missed> {
+    async fn commit(self, transaction: sqlx::Transaction<'_, sqlx::Postgres>) -> Result<Self, Missed> {
         match transaction.commit().await {
-            Ok(()) => Ok(self.0),
+            Ok(()) => Ok(self),
             // The server itself refused, such as for a deferred foreign key: nothing happened.
             Err(error @ Error::Database(_)) => Err(error.into()),
             Err(error) => Err(Missed::CommitUnknown(error)),
@@ -174,6 +192,9 @@ impl Settled {
 }
 
 /// Set for the transaction only: a pooler hands the connection to others afterwards.
+///
+/// A client that hangs must not hold its locks, and the shard's lease with them, for ever. Notices are off: a trigger
+/// that raises one for each row fills both socket buffers while we only send.
 ///
 /// Joins go by index look-up, row by row in the order of the key: a hash join would read the whole target for every
 /// batch, and more so the longer the run lasts.
@@ -186,8 +207,10 @@ fn settings(options: &LoadOptions) -> String {
         .unwrap_or_default();
     format!(
         "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL enable_hashjoin = off; \
-         SET LOCAL enable_mergejoin = off; SET LOCAL idle_in_transaction_session_timeout = 0; \
+         SET LOCAL enable_mergejoin = off; SET LOCAL client_min_messages = error; \
+         SET LOCAL idle_in_transaction_session_timeout = {}; \
          SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; {compression}",
+        milliseconds(options.idle_timeout),
         milliseconds(options.lock_timeout),
         milliseconds(options.statement_timeout),
     )

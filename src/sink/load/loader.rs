@@ -1,6 +1,7 @@
 //! A writer: takes batches in order and decides what an error means.
 
-use super::attempt::{Attempt, Missed, Piece};
+use super::attempt::{Attempt, Missed, Piece, Settled};
+use crate::flow::Stop;
 use crate::ledger::{self, ShardId};
 use crate::model::{Event, EventSender, Exit, Failure, Reject, Row, Side, Tally};
 use crate::postgres::{CopyBuffer, Target, Verdict, failure, verdict};
@@ -19,8 +20,10 @@ pub struct LoadOptions {
     pub value_cap: usize,
     /// How long a statement waits for a lock.
     pub lock_timeout: Duration,
-    /// How long a statement may take.
+    /// How long a statement may take; zero: as long as it takes.
     pub statement_timeout: Duration,
+    /// How long the server lets a transaction of ours stand idle before it ends it, and the locks with it.
+    pub idle_timeout: Duration,
     /// `default_toast_compression` for what is loaded; `None`: the server's.
     pub compression: Option<String>,
     /// For how long a batch is tried again after errors that may pass.
@@ -39,6 +42,7 @@ pub struct Loader {
     options: LoadOptions,
     shard: ShardId,
     events: EventSender,
+    stop: Stop,
     connection: Option<PgConnection>,
     buffer: CopyBuffer,
 }
@@ -51,8 +55,9 @@ impl Loader {
         options: LoadOptions,
         shard: ShardId,
         events: EventSender,
+        stop: Stop,
     ) -> Self {
-        Self { target, tables, options, shard, events, connection: None, buffer: CopyBuffer::default() }
+        Self { target, tables, options, shard, events, stop, connection: None, buffer: CopyBuffer::default() }
     }
 
     /// Loads a batch: returns once every sighting in it has its outcome in a committed transaction.
@@ -69,84 +74,101 @@ impl Loader {
             .get(usize::from(batch.mapping.0))
             .ok_or_else(|| Failure::internal("a batch names a mapping that there is not"))?;
         let (pages, memory) = (std::mem::take(&mut batch.pages), std::mem::take(&mut batch.memory));
-        let bytes = batch.rows.iter().map(|row| row.fields.len() as u64).sum();
-        let mut total = Tally::default();
         // The last is tried first: halves of a split piece are pushed in reverse.
         let mut pieces = vec![first_piece(batch, &pages)];
         while let Some(piece) = pieces.pop() {
+            let bytes = piece.rows.iter().map(|row| row.fields.len() as u64).sum();
             match self.settle(table, piece).await? {
-                Settled::Done(tally) => total.add(&tally),
-                Settled::Again(more) => pieces.extend(more.into_iter().rev()),
+                Tried::Done(Settled { tally, pending }) => {
+                    // The receiver lives as long as the run; were it gone, there would be nobody to tell.
+                    let _ = self.events.send(Event::Settled { mapping: table.id, tally, bytes, pending }).await;
+                }
+                Tried::Again(more) => pieces.extend(more.into_iter().rev()),
             }
         }
         drop(memory);
         for page in pages {
             page.settle();
         }
-        // The receiver lives as long as the run; were it gone, there would be nobody to tell.
-        let _ = self.events.send(Event::Settled { mapping: table.id, tally: total, bytes }).await;
         Ok(())
     }
 
     /// Tries a piece until it is committed, or until it has to be cut up.
-    async fn settle(&mut self, table: &LoadTable, mut piece: Piece) -> Result<Settled, Failure> {
+    async fn settle(&mut self, table: &LoadTable, mut piece: Piece) -> Result<Tried, Failure> {
         let mut patience = Patience::new(self.options.retry_deadline);
         let mut moves = 0;
         loop {
             let straight = table.goes_straight() && !piece.merge;
             let missed = match self.attempt(table, &piece).await {
-                Ok(tally) => return Ok(Settled::Done(tally)),
+                Ok(settled) => return Ok(Tried::Done(settled)),
                 Err(missed) => missed,
             };
-            match missed {
+            let unknown = match missed {
                 Missed::Fenced => return Err(fenced()),
-                Missed::Moved if straight => piece.merge = true,
+                Missed::Moved if straight => {
+                    piece.merge = true;
+                    continue;
+                }
                 Missed::Moved => {
                     moves += 1;
-                    if moves == MOVES {
-                        return Ok(Settled::Again(isolate(piece, None, not_stored)));
+                    if moves == MOVES && !piece.rows.is_empty() {
+                        return Ok(Tried::Again(isolate(piece, None, not_stored)));
                     }
+                    continue;
                 }
-                Missed::CommitUnknown(error) => {
-                    if let Some(tally) = self.lost_commit(&mut patience, error, piece.id).await? {
-                        return Ok(Settled::Done(tally));
-                    }
-                }
+                Missed::CommitUnknown(error) => error,
+                Missed::Ledger(error) if is_journal(&error) || verdict(&error) == Verdict::Transient => error,
+                Missed::Ledger(error) => return Err(failure("writing the ledger", error)),
                 Missed::Server { error, row } => match verdict(&error) {
+                    Verdict::Transient => error,
                     Verdict::Systemic => return Err(failure(&format!("loading {}", table.name), error)),
-                    Verdict::Transient => {
-                        if let Some(tally) = self.lost_commit(&mut patience, error, piece.id).await? {
-                            return Ok(Settled::Done(tally));
-                        }
-                    }
-                    Verdict::Unique if is_journal(&error) => {
-                        if let Some(tally) = self.lost_commit(&mut patience, error, piece.id).await? {
-                            return Ok(Settled::Done(tally));
-                        }
-                    }
                     Verdict::Unique if straight => {
                         table.stop_going_straight();
                         piece.merge = true;
+                        continue;
                     }
                     Verdict::ForeignKey if !piece.probe => {
                         piece.probe = true;
                         piece.merge = true;
+                        continue;
                     }
-                    Verdict::Row | Verdict::Unique | Verdict::ForeignKey if straight => piece.merge = true,
+                    Verdict::Row | Verdict::Unique | Verdict::ForeignKey if straight => {
+                        piece.merge = true;
+                        continue;
+                    }
+                    Verdict::Row | Verdict::Unique | Verdict::ForeignKey if piece.rows.is_empty() => {
+                        return Err(failure(&format!("loading {}", table.name), error));
+                    }
                     Verdict::Row | Verdict::Unique | Verdict::ForeignKey => {
-                        return Ok(Settled::Again(isolate(piece, row, |row| refused(row, &error))));
+                        return Ok(Tried::Again(isolate(piece, row, |row| refused(row, &error))));
                     }
                 },
+            };
+            if let Some(tally) = self.lost_commit(&mut patience, unknown, piece.id).await? {
+                return Ok(Tried::Done(Settled { tally, pending: 0 }));
             }
         }
     }
 
-    async fn attempt(&mut self, table: &LoadTable, piece: &Piece) -> Result<Tally, Missed> {
+    async fn attempt(&mut self, table: &LoadTable, piece: &Piece) -> Result<Settled, Missed> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(self.target.try_connect().await?),
         };
-        Attempt { table, shard: self.shard, options: &self.options, piece }.run(connection, &mut self.buffer).await
+        let attempt = Attempt { table, shard: self.shard, options: &self.options, piece };
+        let running = attempt.run(connection, &mut self.buffer);
+        if self.options.statement_timeout.is_zero() {
+            return running.await;
+        }
+        // A server that vanished without a word answers nothing, its own timeouts included. The connection is given up
+        // then, never used again half-way; whether it came to the COMMIT is looked up.
+        match tokio::time::timeout(self.options.statement_timeout * 2 + self.options.idle_timeout, running).await {
+            Ok(result) => result,
+            Err(_) => Err(Missed::CommitUnknown(Error::Io(std::io::Error::new(
+                std::io::ErrorKind::TimedOut,
+                "the server does not answer any more",
+            )))),
+        }
     }
 
     /// After an error that may pass: waits, connects anew, and looks whether the piece was committed all the same.
@@ -166,7 +188,10 @@ impl Loader {
                 .events
                 .send(Event::Notice(format!("PostgreSQL: {}; trying again in {pause:.1?}", describe(&error))))
                 .await;
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.stop.wait_cut() => return Err(failure("loading, cut while trying again", error)),
+            }
             let answer = async {
                 let mut connection = self.target.try_connect().await?;
                 let committed = ledger::is_committed(&mut connection, piece).await?;
@@ -182,8 +207,9 @@ impl Loader {
     }
 }
 
-enum Settled {
-    Done(Tally),
+/// What settling a piece came to.
+enum Tried {
+    Done(Settled),
     Again(Vec<Piece>),
 }
 

@@ -72,7 +72,7 @@ impl Attempt<'_> {
                 return Err(Missed::Moved);
             }
             tally.inserted += count(new.len());
-            staged.write_lineage(connection, &new).await?;
+            staged.write_lineage(connection, &new).await.map_err(Missed::Ledger)?;
         }
         if let Some(drop) = &sql.drop {
             query(drop).execute(connection).await?;
@@ -199,14 +199,15 @@ impl Staged<'_> {
                 .bind(self.attempt.shard.run.to_string())
                 .bind(self.attempt.table.name.to_string())
                 .execute(&mut *connection)
-                .await?;
+                .await
+                .map_err(Missed::Ledger)?;
         }
         let updated = query(update).bind(&updates).execute(&mut *connection).await?.rows_affected();
         if updated != updates.len() as u64 {
             return Err(Missed::Moved);
         }
         tally.updated += count(updates.len());
-        Ok(self.write_lineage(connection, &updates).await?)
+        self.write_lineage(connection, &updates).await.map_err(Missed::Ledger)
     }
 
     fn book(&self, ordinal: i32, decision: Decision, tally: &mut Tally, lost: &mut Vec<Lost>) {

@@ -111,7 +111,7 @@ fn judge(table: &LoadTable, shape: Shape, stage: &str, join: &str) -> String {
     format!(
         "SELECT s.{ORDINAL} AS ord, ({differs}) AS differs, {redis_key} AS redis_key, \
          (SELECT b.run_id::text FROM redis2pg.batches b WHERE (b.xid & 4294967295) = t.xmin::text::bigint \
-          AND b.table_name = $1 ORDER BY b.xid DESC LIMIT 1) AS owner \
+          AND b.xmin = t.xmin AND b.table_name = $1 ORDER BY b.xid DESC LIMIT 1) AS owner \
          FROM {stage} s JOIN {} t ON {join} WHERE $2::int4[] IS NULL OR s.{ORDINAL} = ANY ($2)",
         table.ident()
     )
