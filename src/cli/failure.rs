@@ -12,13 +12,7 @@ use std::io::{self, Write};
 pub fn write_failure(out: &mut dyn Write, failure: &Failure) -> io::Result<()> {
     writeln!(out, "redis2pg: {}: {}", failure.side, clean(&failure.message))?;
     for finding in &failure.findings {
-        let bare = Finding { hint: String::new(), ..finding.clone() };
-        for line in bare.to_string().lines() {
-            writeln!(out, "  {}", clean(line))?;
-        }
-        if !finding.hint.is_empty() {
-            writeln!(out, "    hint: {}", escaped(&finding.hint))?;
-        }
+        write_finding(out, "  ", finding)?;
     }
     let mut cause = failure.source.as_deref().map(|source| source as &dyn Error);
     let mut said = failure.message.clone();
@@ -35,6 +29,15 @@ pub fn write_failure(out: &mut dyn Write, failure: &Failure) -> io::Result<()> {
         writeln!(out, "hint: {}", escaped(&failure.hint))?;
     }
     Ok(())
+}
+
+/// Writes a finding, its hint on a line of its own.
+pub(super) fn write_finding(out: &mut dyn Write, indent: &str, finding: &Finding) -> io::Result<()> {
+    let bare = Finding { hint: String::new(), ..finding.clone() };
+    for line in bare.to_string().lines() {
+        writeln!(out, "{indent}{}", clean(line))?;
+    }
+    if finding.hint.is_empty() { Ok(()) } else { writeln!(out, "{indent}  hint: {}", escaped(&finding.hint)) }
 }
 
 /// Text from elsewhere, safe for a terminal: passwords hidden, control characters escaped, on one line.
