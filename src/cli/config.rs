@@ -1,6 +1,6 @@
 //! `redis2pg config`: its arguments, and the printing of settings, findings and presets.
 
-use super::failure::clean;
+use super::failure::{clean, write_finding};
 use super::flags::{Everything, SettingFlags};
 use crate::config::{FlagValues, Key, Settings, default_toml};
 use crate::model::{Exit, Finding};
@@ -117,7 +117,7 @@ pub fn check(out: &mut dyn Write, loaded: &Result<Settings, Vec<Finding>>, json:
         writeln!(out, "The settings are sound.")?;
     } else {
         for finding in findings {
-            finding.to_string().lines().try_for_each(|line| writeln!(out, "{}", clean(line)))?;
+            write_finding(out, "", finding)?;
         }
     }
     Ok(if findings.is_empty() { Exit::Done } else { Exit::Usage })

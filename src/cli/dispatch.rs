@@ -88,7 +88,12 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
                 limit: i64::from(limit),
                 ..RejectFilter::default()
             };
-            let rejects = block_on(job::ledger::rejects(&loaded()?, &filter))??;
+            let settings = loaded()?;
+            if let Some(run) = &wanted.run {
+                // A run that is not there is no run without rejects.
+                block_on(job::ledger::run(&settings, run))??;
+            }
+            let rejects = block_on(job::ledger::rejects(&settings, &filter))??;
             let views: Vec<_> = rejects.into_iter().map(|(mapping, reject)| RejectView { mapping, reject }).collect();
             write_rejects(out, &views, full, wanted.json)?;
             Ok(Exit::Done)

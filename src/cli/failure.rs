@@ -1,7 +1,7 @@
 //! How a failure is shown: the side, what happened, every finding, the causes and a hint.
 
 use crate::config::scrub;
-use crate::model::Failure;
+use crate::model::{Failure, Finding};
 use std::error::Error;
 use std::io::{self, Write};
 
@@ -12,9 +12,7 @@ use std::io::{self, Write};
 pub fn write_failure(out: &mut dyn Write, failure: &Failure) -> io::Result<()> {
     writeln!(out, "redis2pg: {}: {}", failure.side, clean(&failure.message))?;
     for finding in &failure.findings {
-        for line in finding.to_string().lines() {
-            writeln!(out, "  {}", clean(line))?;
-        }
+        write_finding(out, "  ", finding)?;
     }
     let mut cause = failure.source.as_deref().map(|source| source as &dyn Error);
     let mut said = failure.message.clone();
@@ -28,15 +26,29 @@ pub fn write_failure(out: &mut dyn Write, failure: &Failure) -> io::Result<()> {
         cause = error.source();
     }
     if !failure.hint.is_empty() {
-        writeln!(out, "hint: {}", clean(&failure.hint))?;
+        writeln!(out, "hint: {}", escaped(&failure.hint))?;
     }
     Ok(())
 }
 
+/// Writes a finding, its hint on a line of its own.
+pub(super) fn write_finding(out: &mut dyn Write, indent: &str, finding: &Finding) -> io::Result<()> {
+    let bare = Finding { hint: String::new(), ..finding.clone() };
+    for line in bare.to_string().lines() {
+        writeln!(out, "{indent}{}", clean(line))?;
+    }
+    if finding.hint.is_empty() { Ok(()) } else { writeln!(out, "{indent}  hint: {}", escaped(&finding.hint)) }
+}
+
 /// Text from elsewhere, safe for a terminal: passwords hidden, control characters escaped, on one line.
 pub(super) fn clean(text: &str) -> String {
-    scrub(text)
-        .chars()
+    escaped(&scrub(text))
+}
+
+/// Our own words, safe for a terminal. Not scrubbed: nothing that was typed is in a hint, and its examples of URLs are
+/// to be read.
+fn escaped(text: &str) -> String {
+    text.chars()
         .flat_map(|c| if c.is_control() { Escaped::Yes(c.escape_default()) } else { Escaped::No(Some(c)) })
         .collect()
 }
@@ -65,15 +77,16 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_side_findings_cause_and_hint_and_no_secret() {
-        let mut failure = Failure::redis("redis://u:hunter2@h does not answer", "start it")
-            .because(std::io::Error::other("refused\u{1b}[31m"));
+        let mut failure =
+            Failure::redis("redis://u:hunter2@h does not answer", "start it, or use redis://[user[:password]@]host")
+                .because(std::io::Error::other("refused\u{1b}[31m"));
         failure.findings.push(Finding::critical(Side::Redis, "scan", "is forbidden", "grant +scan"));
         let mut out = Vec::new();
         assert!(write_failure(&mut out, &failure).is_ok());
         assert_eq!(
             String::from_utf8_lossy(&out),
             "redis2pg: redis: redis://u:***@h does not answer\n  error: redis scan: is forbidden\n    hint: grant +scan\n  \
-             cause: refused\\u{1b}[31m\nhint: start it\n"
+             cause: refused\\u{1b}[31m\nhint: start it, or use redis://[user[:password]@]host\n"
         );
     }
 }

@@ -49,7 +49,7 @@ pub enum Command {
     Rejects(RejectsArgs),
     /// Show and check the settings, list the presets
     Config(ConfigArgs),
-    /// Fill a Redis with made-up documents and move them, to see how it works
+    /// See how it works: made-up documents, moved between throw-away servers of its own
     Demo(Box<DemoArgs>),
 }
 

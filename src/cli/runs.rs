@@ -19,7 +19,7 @@ pub struct RunsArgs {
 /// What `runs` can do.
 #[derive(Debug, clap::Subcommand)]
 pub enum RunsCommand {
-    /// List all runs, the newest first
+    /// List the latest hundred runs, the newest first
     List {
         /// Print one JSON document
         #[arg(long)]
