@@ -32,10 +32,12 @@ impl Keeper {
     /// Runs until `done`. A server that does not answer is tried again: what it protects is fenced anyway.
     pub(super) async fn run(self, done: CancellationToken) {
         let mut connection = None;
-        let mut renewed = Instant::now();
+        // At once, however long ago the phase before it did.
+        let mut renewed = None;
+        let pause = SAVE.min(self.lease_time / 4);
         let mut saved = None;
         let mut told = false;
-        while done.run_until_cancelled(tokio::time::sleep(SAVE)).await.is_some() {
+        loop {
             match self.turn(&mut connection, &mut renewed, &mut saved).await {
                 Ok(true) => told = false,
                 Ok(false) => {
@@ -52,21 +54,24 @@ impl Keeper {
                     }
                 }
             }
+            if done.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return;
+            }
         }
     }
 
     async fn turn(
         &self,
         connection: &mut Option<PgConnection>,
-        renewed: &mut Instant,
+        renewed: &mut Option<Instant>,
         saved: &mut Option<Checkpoint>,
     ) -> Result<bool, Error> {
         let connection = match connection {
             Some(connection) => connection,
             none => none.insert(self.target.try_connect().await?),
         };
-        if renewed.elapsed() >= self.lease_time / 3 {
-            *renewed = Instant::now();
+        if renewed.is_none_or(|renewed| renewed.elapsed() >= self.lease_time / 3) {
+            *renewed = Some(Instant::now());
             if !ledger::renew(connection, self.shard.run, self.shard.lease, self.lease_time).await? {
                 return Ok(false);
             }

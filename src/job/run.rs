@@ -1,5 +1,6 @@
 //! `run`: from settings to an exit code, with its report.
 
+use super::link::Link;
 use super::migrate::{Books as LedgerBooks, End, Migration, RejectLimit, book_earlier, wait_for_lease};
 use super::pipeline::Shared;
 use super::preflight::{self, Check};
@@ -172,6 +173,7 @@ async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned:
     let shards = ledger::load_all_if(&mut connection, run, resumed)
         .await
         .map_err(|error| failure("reading how far the run got", error))?;
+    let link = Link::new(target.clone(), connection, settings.target.retry_deadline.0, events.clone());
     let expected = learned.keys.before.and_then(|keys| u64::try_from(keys).ok());
     let mut migration = Migration {
         shared: Shared {
@@ -190,7 +192,7 @@ async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned:
         tables,
         options,
         expected,
-        ledger: (!dry).then_some(LedgerBooks { run, lease, connection, shards }),
+        ledger: (!dry).then_some(LedgerBooks { run, lease, link, shards }),
         dry: dry_run,
     };
     if resumed {
@@ -360,7 +362,10 @@ async fn close_ledger(
     let tally = serde_json::to_string(&finished.books.total()).unwrap_or_else(|_| "{}".to_owned());
     let error = finished.failure.as_ref().map(ToString::to_string);
     let end = (finished.state, finished.exit.code());
-    ledger::finish(&mut connection, (run, lease), end, error.as_deref(), &tally).await.map_err(said)?;
+    if !ledger::finish(&mut connection, (run, lease), end, error.as_deref(), &tally).await.map_err(said)? {
+        // The run is somebody else's now, and so is its place in the audit log.
+        return Ok(());
+    }
     let text = run.to_string();
     let entries: Vec<audit::Entry<'_>> = learned
         .tables

@@ -225,7 +225,7 @@ pub async fn renew(connection: &mut PgConnection, run: Uuid, lease: Uuid, time: 
     Ok(done.rows_affected() == 1)
 }
 
-/// Writes how a run ended and gives the lease back. Does nothing where the lease is not ours any more.
+/// Writes how a run ended and gives the lease back. `false`: the lease is not ours any more, and nothing was written.
 ///
 /// # Errors
 /// The server's.
@@ -235,9 +235,9 @@ pub async fn finish(
     (state, exit_code): (&str, u8),
     error: Option<&str>,
     tally: &str,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let mut transaction = connection.begin().await?;
-    query(
+    let done = query(
         "UPDATE redis2pg.runs SET state = $3, exit_code = $4, error = $5, tally = $6::text::jsonb, finished_at = now(), \
          lease_expires_at = now() WHERE id = $1::text::uuid AND lease = $2::text::uuid",
     )
@@ -249,7 +249,8 @@ pub async fn finish(
     .bind(tally)
     .execute(&mut *transaction)
     .await?;
-    transaction.commit().await
+    transaction.commit().await?;
+    Ok(done.rows_affected() == 1)
 }
 
 fn run_id(row: &PgRow) -> Result<Uuid, Error> {

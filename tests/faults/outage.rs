@@ -28,6 +28,7 @@ fn postgres_killed_and_started_again_costs_no_row() {
 fn backends_terminated_in_mid_copy_cost_no_row() {
     let (name, url) = database();
     let mut job = Job::start(&cache(), &url, &SLOW);
+    job.wait_for(postgres(), &name, &batches_of(1), 1);
     let in_copy = format!(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{name}' AND usename = 'redis2pg' \
          AND state <> 'idle'"

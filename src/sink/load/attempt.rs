@@ -173,6 +173,10 @@ impl Settled {
     }
 }
 
+/// Milliseconds that a load transaction may stand idle. It never does for long, unless the process is suspended: then
+/// it must not hold its shard for ever against the one that takes the run over. Awake again, it tries its batch anew.
+const IDLE: u32 = 15_000;
+
 /// Set for the transaction only: a pooler hands the connection to others afterwards.
 ///
 /// Joins go by index look-up, row by row in the order of the key: a hash join would read the whole target for every
@@ -186,7 +190,7 @@ fn settings(options: &LoadOptions) -> String {
         .unwrap_or_default();
     format!(
         "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL enable_hashjoin = off; \
-         SET LOCAL enable_mergejoin = off; SET LOCAL idle_in_transaction_session_timeout = 0; \
+         SET LOCAL enable_mergejoin = off; SET LOCAL idle_in_transaction_session_timeout = {IDLE}; \
          SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; {compression}",
         milliseconds(options.lock_timeout),
         milliseconds(options.statement_timeout),
