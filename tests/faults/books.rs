@@ -40,7 +40,7 @@ impl Ended {
     }
 }
 
-/// Every row without what differs between two runs, and every reject: sorted lines.
+/// Every row without what differs between two runs, and every reject of the last run: sorted lines.
 pub(crate) fn content(server: &PostgresServer, database: &str) -> Vec<String> {
     // A column's default of now() differs from run to run; what came from Redis lies in the past.
     let rows = |table: &str, lineage: &str| {
@@ -54,7 +54,8 @@ pub(crate) fn content(server: &PostgresServer, database: &str) -> Vec<String> {
     };
     let sql = format!(
         "{} UNION ALL {} UNION ALL {} UNION ALL \
-         SELECT concat_ws(' ', 'reject', mapping, encode(key, 'escape'), reason, detail, state) FROM redis2pg.rejects",
+         SELECT concat_ws(' ', 'reject', mapping, encode(key, 'escape'), reason, detail, state) FROM redis2pg.rejects \
+         WHERE run_id = (SELECT id FROM redis2pg.runs ORDER BY started_at DESC LIMIT 1)",
         rows("documents", "metadata"),
         rows("analysis_results", "metadata"),
         rows("sessions", "metadata"),

@@ -6,10 +6,10 @@ use crate::proxy::{Cut, Proxy};
 
 fn cut_at_commit(cut: Cut) {
     let (name, url) = database();
-    let proxy = Proxy::start(postgres().port(), cut, 6);
+    let proxy = Proxy::start(postgres().port(), cut, 3);
     let through = url.replace(&format!(":{}/", postgres().port()), &format!(":{}/", proxy.port));
     let ended = Job::run(&cache(), &format!("{through}?sslmode=disable"), &["--batch-rows", "40"]).expect(3);
-    assert_eq!(proxy.cuts(), 6, "{}", ended.stderr);
+    assert_eq!(proxy.cuts(), 3, "{}", ended.stderr);
     ended.report().assert_balanced();
     // Each row was inserted once and counted once, by the attempt that was committed.
     assert_eq!(ended.report().count("inserted"), rows_in(&name));

@@ -42,8 +42,7 @@ fn two_runs_at_once_the_second_is_refused() {
 #[test]
 fn a_run_suspended_beyond_its_lease_writes_nothing_after_it_was_taken_over() {
     let (name, url) = database();
-    // Where it is suspended in a COPY, the statement timeout frees its shard; elsewhere in a transaction, the idle one.
-    let mut first = Job::start(&cache(), &url, &[&SLOW[..], &["--statement-timeout", "15s"]].concat());
+    let mut first = Job::start(&cache(), &url, &SLOW);
     first.wait_for(postgres(), &name, &batches_of(1), 3);
     first.signal("STOP");
     thread::sleep(Duration::from_secs(2));
