@@ -32,10 +32,12 @@ impl Keeper {
     /// Runs until `done`. A server that does not answer is tried again: what it protects is fenced anyway.
     pub(super) async fn run(self, done: CancellationToken) {
         let mut connection = None;
+        // At once, however long ago the phase before it did.
         let mut renewed = None;
+        let pause = SAVE.min(self.lease_time / 4);
         let mut saved = None;
         let mut told = false;
-        while done.run_until_cancelled(tokio::time::sleep(SAVE)).await.is_some() {
+        loop {
             let turn = self.turn(&mut connection, &mut renewed, &mut saved);
             // A server that vanished without a word must not keep the run from ending.
             let turn = tokio::time::timeout(self.lease_time, turn)
@@ -57,6 +59,9 @@ impl Keeper {
                     }
                 }
             }
+            if done.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return;
+            }
         }
     }
 
@@ -70,7 +75,7 @@ impl Keeper {
             Some(connection) => connection,
             none => none.insert(self.target.try_connect().await?),
         };
-        if renewed.is_none_or(|at| at.elapsed() >= self.lease_time / 3) {
+        if renewed.is_none_or(|renewed| renewed.elapsed() >= self.lease_time / 3) {
             *renewed = Some(Instant::now());
             if !ledger::renew(connection, self.shard.run, self.shard.lease, self.lease_time).await? {
                 return Ok(false);

@@ -2,16 +2,16 @@
 //! children, the books of an earlier attempt.
 
 use super::keeper::{Keeper, checkpoint};
+use super::link::Link;
 use super::parents::{DryParents, retry_children};
 use super::pipeline::{self, BatchLimits, Listing, Pass, Scope, Shared, Writer};
 use crate::config::Settings;
 use crate::flow::{KeySpill, Level, Position, Watermark};
 use crate::ledger::{self, Checkpoint, Shard, ShardId};
 use crate::model::{Event, Exit, Failure, MappingId, Side};
-use crate::postgres::{Target, failure};
+use crate::postgres::Target;
 use crate::sink::{DryRun, LoadOptions, LoadTable, Loader};
 use crate::source::{self, Source};
-use sqlx::postgres::PgConnection;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
@@ -39,7 +39,7 @@ pub(super) struct Migration<'a, S> {
 pub(super) struct Books {
     pub(super) run: Uuid,
     pub(super) lease: Uuid,
-    pub(super) connection: PgConnection,
+    pub(super) link: Link,
     /// Shards of an earlier attempt at this run.
     pub(super) shards: Vec<Shard>,
 }
@@ -178,9 +178,11 @@ impl<S: Source> Migration<'_, S> {
         let saves = !is_partial(self.settings);
         if let (Some(ledger), Some(shard)) = (&mut self.ledger, shard) {
             if saves {
-                let saved = ledger::save(&mut ledger.connection, shard, &at).await;
                 if end.is_ok() {
-                    saved.map_err(|error| failure("saving the checkpoint", error))?;
+                    save(&mut ledger.link, shard, &at).await?;
+                } else {
+                    // It failed already, and the server may be why: tried once, and the first failure is told.
+                    let _ = ledger.link.once(async |connection| ledger::save(connection, shard, &at).await).await;
                 }
             }
             let end = end?;
@@ -194,12 +196,10 @@ impl<S: Source> Migration<'_, S> {
                     events,
                     self.shared.stop.clone(),
                 );
-                retry_children(&self.shared, &mut loader, &mut ledger.connection, shard, mappings).await?;
+                retry_children(&self.shared, &mut loader, &mut ledger.link, shard, mappings).await?;
                 at.complete = !self.shared.stop.cut();
                 if saves {
-                    ledger::save(&mut ledger.connection, shard, &at)
-                        .await
-                        .map_err(|error| failure("saving the checkpoint", error))?;
+                    save(&mut ledger.link, shard, &at).await?;
                 }
             }
             let complete = at.complete;
@@ -212,15 +212,13 @@ impl<S: Source> Migration<'_, S> {
         let Some(ledger) = &mut self.ledger else { return Ok(None) };
         let shard = ShardId { run: ledger.run, phase, shard: 0, lease: ledger.lease };
         // Between phases nobody else renews the lease.
-        let held = ledger::renew(&mut ledger.connection, ledger.run, ledger.lease, self.settings.flow.lease.0).await;
-        if !held.map_err(|error| failure("renewing the lease", error))? {
+        let (run, lease, time) = (ledger.run, ledger.lease, self.settings.flow.lease.0);
+        let renew = async |connection: &mut _| ledger::renew(connection, run, lease, time).await;
+        if !ledger.link.call("renewing the lease", renew).await? {
             return Err(taken_over());
         }
-        match ledger::open(&mut ledger.connection, shard, scans).await {
-            Ok(true) => Ok(Some(shard)),
-            Ok(false) => Err(taken_over()),
-            Err(error) => Err(failure("opening the shard", error)),
-        }
+        let open = async |connection: &mut _| ledger::open(connection, shard, scans).await;
+        if ledger.link.call("opening the shard", open).await? { Ok(Some(shard)) } else { Err(taken_over()) }
     }
 
     fn listing(
@@ -313,9 +311,11 @@ fn is_partial(settings: &Settings) -> bool {
 /// Tells the books what earlier attempts at a resumed run have settled.
 pub(super) async fn book_earlier<S: Source>(migration: &mut Migration<'_, S>) -> Result<(), Failure> {
     let Some(ledger) = &mut migration.ledger else { return Ok(()) };
-    let totals: BTreeMap<String, crate::model::Tally> = ledger::totals(&mut ledger.connection, ledger.run)
-        .await
-        .map_err(|error| failure("reading what the run has done", error))?;
+    let run = ledger.run;
+    let totals: BTreeMap<String, crate::model::Tally> = ledger
+        .link
+        .call("reading what the run has done", async |connection| ledger::totals(connection, run).await)
+        .await?;
     for (id, mapping) in migration.shared.plan.mappings() {
         let Some(tally) = totals.get(mapping.name()) else { continue };
         let settled = u64::try_from(tally.settled()).unwrap_or(0);
@@ -334,6 +334,12 @@ pub(super) async fn wait_for_lease(left: Duration, stop: &crate::flow::Stop) -> 
         () = tokio::time::sleep(left + Duration::from_millis(200)) => true,
         () = stop.wait_drain() => false,
     }
+}
+
+/// Saves the checkpoint, which only the holder of the lease may.
+async fn save(link: &mut Link, shard: ShardId, at: &Checkpoint) -> Result<(), Failure> {
+    let save = async |connection: &mut _| ledger::save(connection, shard, at).await;
+    if link.call("saving the checkpoint", save).await? { Ok(()) } else { Err(taken_over()) }
 }
 
 fn taken_over() -> Failure {

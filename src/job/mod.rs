@@ -4,6 +4,7 @@ mod audit;
 pub mod demo;
 mod keeper;
 pub mod ledger;
+mod link;
 pub mod migrate;
 mod parents;
 mod pipeline;

@@ -1,5 +1,6 @@
 //! Parents that are missing: looked for once more before a child is given up, since the cache is alive while it moves.
 
+use super::link::Link;
 use super::pipeline::{Shared, transform};
 use crate::ledger::{self, Pending, ShardId};
 use crate::mapping::{Mapping, Plan, Scratch};
@@ -25,7 +26,7 @@ const REPLY: usize = 4 << 20;
 pub(super) async fn retry_children<S: Source>(
     shared: &Shared<S>,
     loader: &mut Loader,
-    connection: &mut PgConnection,
+    link: &mut Link,
     shard: ShardId,
     mappings: &[MappingId],
 ) -> Result<(), Failure> {
@@ -36,15 +37,15 @@ pub(super) async fn retry_children<S: Source>(
         }
         let mut after = 0;
         loop {
-            let pending = ledger::pending_page(connection, shard, mapping.name(), after, PAGE)
-                .await
-                .map_err(|error| failure("reading the children to try again", error))?;
+            let page =
+                async |connection: &mut _| ledger::pending_page(connection, shard, mapping.name(), after, PAGE).await;
+            let pending = link.call("reading the children to try again", page).await?;
             let Some(last) = pending.last() else { break };
             after = last.id;
             if shared.stop.cut() {
                 return Ok(());
             }
-            retry_page(shared, loader, connection, shard, (*id, mapping), pending).await?;
+            retry_page(shared, loader, link, shard, (*id, mapping), pending).await?;
         }
     }
     Ok(())
@@ -53,7 +54,7 @@ pub(super) async fn retry_children<S: Source>(
 async fn retry_page<S: Source>(
     shared: &Shared<S>,
     loader: &mut Loader,
-    connection: &mut PgConnection,
+    link: &mut Link,
     shard: ShardId,
     (id, mapping): (MappingId, &Mapping),
     pending: Vec<Pending>,
@@ -67,9 +68,8 @@ async fn retry_page<S: Source>(
     }
     for (parent, keys) in by_mapping(&wanted) {
         let name = shared.plan.mapping(parent).name();
-        let reasons = ledger::reasons_of(connection, shard, name, &keys)
-            .await
-            .map_err(|error| failure("reading why parents were rejected", error))?;
+        let reasons_of = async |connection: &mut _| ledger::reasons_of(connection, shard, name, &keys).await;
+        let reasons = link.call("reading why parents were rejected", reasons_of).await?;
         unread.extend(reasons.into_iter().map(|(key, reason)| (key, format!("was rejected ({reason})"))));
     }
     let notes = wanted

@@ -1,5 +1,6 @@
 //! `run`: from settings to an exit code, with its report.
 
+use super::link::Link;
 use super::migrate::{Books as LedgerBooks, End, Migration, RejectLimit, book_earlier, wait_for_lease};
 use super::pipeline::Shared;
 use super::preflight::{self, Check};
@@ -185,6 +186,7 @@ async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned:
     let shards = ledger::load_all_if(&mut connection, run, resumed)
         .await
         .map_err(|error| failure("reading how far the run got", error))?;
+    let link = Link::new(target.clone(), connection, settings.target.retry_deadline.0, events.clone());
     let expected = learned.keys.before.and_then(|keys| u64::try_from(keys).ok());
     let mut migration = Migration {
         shared: Shared {
@@ -203,7 +205,7 @@ async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned:
         tables,
         options,
         expected,
-        ledger: (!dry).then_some(LedgerBooks { run, lease, connection, shards }),
+        ledger: (!dry).then_some(LedgerBooks { run, lease, link, shards }),
         dry: dry_run,
     };
     if resumed {
@@ -367,7 +369,7 @@ async fn close_ledger(
     let error = finished.failure.as_ref().map(ToString::to_string);
     let end = (finished.state, finished.exit.code());
     if !ledger::finish(&mut connection, (run, lease), end, error.as_deref(), &tally).await.map_err(said)? {
-        // Somebody else has the run now, and will close it.
+        // The run is somebody else's now, and so is its place in the audit log.
         return Ok(());
     }
     let text = run.to_string();

@@ -60,7 +60,7 @@ pub(super) fn load_options(settings: &Settings) -> LoadOptions {
         value_cap: usize::try_from(settings.errors.value_cap.0).unwrap_or(usize::MAX),
         lock_timeout: settings.target.lock_timeout.0,
         statement_timeout: settings.target.statement_timeout.0,
-        idle_timeout: (settings.flow.lease.0 * 4).max(Duration::from_secs(60)),
+        idle_timeout: (settings.flow.lease.0 * 4).max(Duration::from_secs(15)),
         compression: compression(settings),
         retry_deadline: settings.target.retry_deadline.0,
         unlogged_stage: false,

@@ -1,6 +1,7 @@
 //! Runs: who may load a mapping now, and which run a resume goes on with.
 
 use super::schema::LOCK;
+use super::shards::holder_name;
 use crate::postgres::query;
 use serde_json::value::RawValue;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -161,6 +162,22 @@ fn differing(ours: &BTreeMap<String, String>, theirs: &BTreeMap<String, Box<RawV
 
 async fn take_over(connection: &mut PgConnection, new: &NewRun, run: Uuid) -> Result<Started, Error> {
     abandon_others(connection, new, run).await?;
+    // A process that was suspended in mid-transaction would hold its shard for as long as its connection lives; in a
+    // COPY no timeout of the server ends that. Its batch is not lost: nobody had committed it.
+    let former: Option<String> = query("SELECT lease::text FROM redis2pg.runs WHERE id = $1::text::uuid")
+        .bind(run.to_string())
+        .fetch_one(&mut *connection)
+        .await?
+        .try_get(0)?;
+    if let Some(former) = former.and_then(|text| Uuid::parse_str(&text).ok()) {
+        query(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = $1 \
+             AND datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()",
+        )
+        .bind(holder_name(former))
+        .execute(&mut *connection)
+        .await?;
+    }
     // Waits for the transactions of the former holder, which hold FOR KEY SHARE on their shard, and locks out its later
     // ones.
     query("UPDATE redis2pg.shards SET lease = $2::text::uuid WHERE run_id = $1::text::uuid")

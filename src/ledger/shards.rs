@@ -73,6 +73,11 @@ pub async fn open(connection: &mut PgConnection, id: ShardId, scans: bool) -> Re
     Ok(held)
 }
 
+/// The `application_name` of a transaction that takes part in a lease, by which a successor finds and ends it.
+pub fn holder_name(lease: Uuid) -> String {
+    format!("redis2pg {lease}")
+}
+
 /// Takes part in the shard's lease until the transaction ends. `false`: somebody else has it now.
 ///
 /// # Errors

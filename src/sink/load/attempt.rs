@@ -76,7 +76,7 @@ impl Attempt<'_> {
     /// Tries the piece; gives what became of its sightings, once that is committed.
     pub(super) async fn run(&self, connection: &mut PgConnection, buffer: &mut CopyBuffer) -> Result<Settled, Missed> {
         let mut transaction = connection.begin().await?;
-        sqlx::raw_sql(AssertSqlSafe(settings(self.options))).execute(&mut *transaction).await?;
+        sqlx::raw_sql(AssertSqlSafe(settings(self.options, self.shard))).execute(&mut *transaction).await?;
         if !ledger::fence(&mut transaction, self.shard).await.map_err(Missed::Ledger)? {
             return Err(Missed::Fenced);
         }
@@ -198,7 +198,7 @@ impl Settled {
 ///
 /// Joins go by index look-up, row by row in the order of the key: a hash join would read the whole target for every
 /// batch, and more so the longer the run lasts.
-fn settings(options: &LoadOptions) -> String {
+fn settings(options: &LoadOptions, shard: ShardId) -> String {
     let milliseconds = |duration: Duration| duration.as_millis().min(i32::MAX as u128);
     let compression = options
         .compression
@@ -208,9 +208,10 @@ fn settings(options: &LoadOptions) -> String {
     format!(
         "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL enable_hashjoin = off; \
          SET LOCAL enable_mergejoin = off; SET LOCAL client_min_messages = error; \
-         SET LOCAL idle_in_transaction_session_timeout = {}; \
+         SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL application_name = {}; \
          SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; {compression}",
         milliseconds(options.idle_timeout),
+        literal(&ledger::holder_name(shard.lease)),
         milliseconds(options.lock_timeout),
         milliseconds(options.statement_timeout),
     )

@@ -1,0 +1,55 @@
+//! `kill -9` of the command in each phase, then `--resume`.
+
+use crate::books::assert_undisturbed;
+use crate::harness::{Job, SLOW, batches_of, cache, database, postgres, random};
+use std::thread;
+use std::time::Duration;
+
+fn killed_in_phase(phase: u32) {
+    let (name, url) = database();
+    let mut job = Job::start(&cache(), &url, &SLOW);
+    // Two or more batches, so that some lie above the last checkpoint.
+    job.wait_for(postgres(), &name, &batches_of(phase), 2);
+    thread::sleep(Duration::from_millis(random(200)));
+    assert_eq!(job.kill9().code, None);
+    let ended = Job::run(&cache(), &url, &["--resume"]).expect(3);
+    ended.report().assert_balanced();
+    assert_eq!(ended.report().0["resumed"], true);
+    assert_undisturbed(postgres(), &name);
+    assert_eq!(postgres().execute(&name, "SELECT count(*) FROM redis2pg.runs").unwrap(), "1");
+}
+
+#[test]
+fn killed_during_documents_a_resume_completes() {
+    killed_in_phase(1);
+}
+
+#[test]
+fn killed_during_analyses_a_resume_completes() {
+    killed_in_phase(2);
+}
+
+#[test]
+fn killed_during_sessions_a_resume_completes() {
+    killed_in_phase(3);
+}
+
+#[test]
+fn killed_again_and_again_every_row_is_there_once_and_seen_twice() {
+    let (name, url) = database();
+    let mut more = SLOW.to_vec();
+    for after in [3, 8, 14, 20] {
+        let mut job = Job::start(&cache(), &url, &more);
+        // The resume waits for the dead run's lease first.
+        let least = format!("SELECT count(*) FROM redis2pg.batches WHERE tally ->> 'inserted' <> '0' AND {after} > 0");
+        job.wait_for(postgres(), &name, &least, after);
+        thread::sleep(Duration::from_millis(random(100)));
+        job.kill9();
+        more = [&SLOW[..], &["--resume"]].concat();
+    }
+    let ended = Job::run(&cache(), &url, &["--resume"]).expect(3);
+    ended.report().assert_balanced();
+    // Rows above a checkpoint were read again: sightings with nothing new.
+    assert!(ended.report().count("duplicates") > 0, "{:?}", ended.report().0["tally"]);
+    assert_undisturbed(postgres(), &name);
+}

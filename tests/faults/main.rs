@@ -1,0 +1,14 @@
+//! Faults: the real command against real servers, killed, cut off, suspended and robbed of its lease in mid-run. What
+//! counts each time: the rows of an undisturbed run, each key once in the books, and an exit code that says what happened.
+
+mod books;
+mod chaos;
+mod commit;
+mod crash;
+mod harness;
+mod lease;
+mod outage;
+mod pooler;
+mod proxy;
+mod resume;
+mod signals;

@@ -1,0 +1,19 @@
+//! PgBouncer in transaction mode: no state of a session may be relied on.
+
+use crate::books::assert_undisturbed;
+use crate::harness::{Job, cache, database, postgres, rows_in};
+use redis2pg::sandbox::Pgbouncer;
+
+#[test]
+fn through_a_small_transaction_pool_a_second_run_changes_nothing() {
+    let (name, _) = database();
+    // The mode is the last line of the pooler's configuration, so another line can follow it.
+    let pooler = Pgbouncer::start(postgres(), "transaction\ndefault_pool_size = 2").unwrap();
+    let first = Job::run(&cache(), &pooler.url(&name), &["--batch-rows", "200"]).expect(3);
+    first.report().assert_balanced();
+    assert_undisturbed(postgres(), &name);
+    let second = Job::run(&cache(), &pooler.url(&name), &["--batch-rows", "200"]).expect(3);
+    second.report().assert_balanced();
+    assert_eq!(second.report().count("unchanged"), rows_in(&name));
+    assert_eq!((second.report().count("inserted"), second.report().count("updated")), (0, 0));
+}

@@ -1,0 +1,144 @@
+//! A TCP proxy before PostgreSQL that understands just enough of the protocol to cut a connection at the COMMIT of a
+//! load transaction.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// Where a connection is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// The server commits; its answer is thrown away.
+    AfterCommit,
+    /// COMMIT never reaches the server.
+    BeforeCommit,
+    /// The client is cut off at once, and the server gets COMMIT when the client has long begun to try again.
+    LateCommit,
+}
+
+/// The proxy; its threads end with the process.
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
+    cuts: Arc<AtomicU32>,
+}
+
+/// Commits of load transactions, one in so many is cut.
+const ONE_IN: u32 = 4;
+
+#[derive(Clone)]
+struct Shared {
+    cut: Cut,
+    most: u32,
+    commits: Arc<AtomicU32>,
+    cuts: Arc<AtomicU32>,
+}
+
+impl Proxy {
+    /// Cuts every fourth COMMIT of a load transaction until it has cut `most`.
+    pub(crate) fn start(server: u16, cut: Cut, most: u32) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let cuts = Arc::new(AtomicU32::new(0));
+        let shared = Shared { cut, most, commits: Arc::default(), cuts: cuts.clone() };
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+                let shared = shared.clone();
+                thread::spawn(move || carry(client, server, &shared));
+            }
+        });
+        Self { port, cuts }
+    }
+
+    /// Connections cut so far.
+    pub(crate) fn cuts(&self) -> u32 {
+        self.cuts.load(Ordering::SeqCst)
+    }
+}
+
+/// Carries one connection to its end. Errors end it: the client sees a lost connection, as it would without a proxy.
+fn carry(client: TcpStream, server: TcpStream, shared: &Shared) {
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let mute = Arc::new(AtomicBool::new(false));
+    let (mut from, mut to, silent) = (server.try_clone().unwrap(), client.try_clone().unwrap(), mute.clone());
+    let down = thread::spawn(move || {
+        let mut buffer = [0; 16 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            if silent.load(Ordering::SeqCst) || to.write_all(&buffer[..count]).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+    });
+    let _ = up(&client, &server, shared, &mute);
+    let _ = server.shutdown(Shutdown::Write);
+    let _ = down.join();
+}
+
+fn up(client: &TcpStream, mut server: &TcpStream, shared: &Shared, mute: &AtomicBool) -> io::Result<()> {
+    // The first message has no type byte. The tests ask for no TLS, so it is the only one.
+    let mut message = Vec::new();
+    read_message(client, 0, &mut message)?;
+    server.write_all(&message)?;
+    let mut loads = false;
+    loop {
+        read_message(client, 1, &mut message)?;
+        loads |= message[0] == b'P' && holds(&message, b"INSERT INTO redis2pg.batches");
+        let commits = message[0] == b'Q' && message[5..].starts_with(b"COMMIT");
+        if commits && std::mem::take(&mut loads) && shared.strikes() {
+            return shared.strike(client, server, &message, mute);
+        }
+        server.write_all(&message)?;
+        if message[0] == b'X' {
+            client.shutdown(Shutdown::Read)?;
+            return Ok(());
+        }
+    }
+}
+
+impl Shared {
+    fn strikes(&self) -> bool {
+        let number = self.commits.fetch_add(1, Ordering::SeqCst);
+        let strikes = number % ONE_IN == ONE_IN - 1 && self.cuts.load(Ordering::SeqCst) < self.most;
+        if strikes {
+            self.cuts.fetch_add(1, Ordering::SeqCst);
+        }
+        strikes
+    }
+
+    fn strike(&self, client: &TcpStream, mut server: &TcpStream, commit: &[u8], mute: &AtomicBool) -> io::Result<()> {
+        mute.store(true, Ordering::SeqCst);
+        match self.cut {
+            // The other direction waits for the answer, drops it, and cuts the client off.
+            Cut::AfterCommit => server.write_all(commit),
+            Cut::BeforeCommit => client.shutdown(Shutdown::Both),
+            Cut::LateCommit => {
+                client.shutdown(Shutdown::Both)?;
+                thread::sleep(Duration::from_millis(600));
+                server.write_all(commit)?;
+                // The end of the stream must not overtake the COMMIT's work.
+                thread::sleep(Duration::from_millis(100));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Reads one message whole: `tag` bytes of type, and a length that counts itself.
+fn read_message(mut from: &TcpStream, tag: usize, message: &mut Vec<u8>) -> io::Result<()> {
+    message.resize(tag + 4, 0);
+    from.read_exact(message)?;
+    let length = u32::from_be_bytes(message[tag..].try_into().unwrap()) as usize;
+    if length < 4 {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    message.resize(tag + length, 0);
+    from.read_exact(&mut message[tag + 4..])
+}
+
+fn holds(message: &[u8], text: &[u8]) -> bool {
+    message.windows(text.len()).any(|window| window == text)
+}
