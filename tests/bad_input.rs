@@ -76,7 +76,7 @@ fn an_unreachable_postgres_is_exit_6() {
     let target = format!("postgres://someone:secret-word@127.0.0.1:{}/nowhere", closed_port());
     let other = Case::with_ends(&case.source, &target);
     let outcome = other.run(&["--retry-attempts", "1", "--retry-deadline", "1s", "--connect-timeout", "2s"]);
-    said(&other, &outcome, 6, &["postgres", "127.0.0.1", "hint: "]);
+    said(&other, &outcome, 6, &["postgres: ", "127.0.0.1", "hint: "]);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_wrong_password_is_exit_2_and_is_not_shown() {
         target: case.target.replace(support::postgres().password(), "wrong-secret"),
         database: case.database.clone(),
     };
-    refused(&postgres, &[], 2, &["PostgreSQL", "password", "hint: "]);
+    refused(&postgres, &[], 2, &["postgres: ", "password", "hint: "]);
 }
 
 /// The target for another role of the same server, which may connect and nothing else.
@@ -131,7 +131,7 @@ fn a_role_that_may_create_nothing_is_refused() {
 fn a_read_only_database_is_exit_6() {
     let case = one_document();
     case.sql(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", case.database));
-    refused(&case, &[], 6, &["PostgreSQL", "read-only", "default_transaction_read_only", "hint: "]);
+    refused(&case, &[], 6, &["postgres: ", "read-only", "default_transaction_read_only", "hint: "]);
 }
 
 #[test]
@@ -230,7 +230,8 @@ fn all_but_one(case: &Case, args: &[&str], reason: &str, words: &[&str]) -> Outc
 
 #[test]
 fn a_check_that_only_the_server_knows_costs_one_row() {
-    let table = "CREATE TABLE items (id text PRIMARY KEY, size bigint CONSTRAINT size_is_sane CHECK (size >= 0), code text)";
+    let table =
+        "CREATE TABLE items (id text PRIMARY KEY, size bigint CONSTRAINT size_is_sane CHECK (size >= 0), code text)";
     for staging in ["auto", "always"] {
         let case = items(table, r#"{"size":-1,"code":"x"}"#);
         let run = all_but_one(&case, &["--staging", staging], "check", &["size_is_sane"]);
@@ -240,7 +241,8 @@ fn a_check_that_only_the_server_knows_costs_one_row() {
 
 #[test]
 fn a_second_unique_index_costs_one_row() {
-    let case = items("CREATE TABLE items (id text PRIMARY KEY, size bigint, code text CONSTRAINT one_code UNIQUE)", "{}");
+    let case =
+        items("CREATE TABLE items (id text PRIMARY KEY, size bigint, code text CONSTRAINT one_code UNIQUE)", "{}");
     case.sql("INSERT INTO items VALUES ('there', 1, 'taken')");
     case.redis().set("item:04321", r#"{"size":1,"code":"taken"}"#);
     let run = case.run_config(CONFIG, &[]).exits(3);

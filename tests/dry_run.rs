@@ -17,7 +17,8 @@ fn a_dry_run_counts_as_the_run_does_and_writes_nothing() {
     assert_eq!(case.fingerprint(), before);
     assert_eq!(case.redis().integer(&[b"DBSIZE"]), keys);
     assert_eq!(dry.report["dry_run"], true);
-    let families = [("documents", &summary.documents), ("analyses", &summary.analyses), ("sessions", &summary.sessions)];
+    let families =
+        [("documents", &summary.documents), ("analyses", &summary.analyses), ("sessions", &summary.sessions)];
     for (mapping, expected) in families {
         assert_eq!(dry.count(mapping, "would_load"), i64::try_from(expected.load).unwrap(), "{mapping}: {dry}");
         assert_eq!(dry.count(mapping, "inserted"), 0);
@@ -80,4 +81,43 @@ fn a_dry_run_needs_no_right_to_write() {
     let before = case.fingerprint();
     assert_eq!(reader.run(&["--dry-run"]).exits(0).total("would_load"), 1);
     assert_eq!(case.fingerprint(), before);
+}
+
+/// Parents and children whose ids are text.
+const TEXT_IDS: &str = r#"
+[[mapping]]
+name = "parents"
+pattern = "parent:{id..}"
+table = "public.parents"
+key = ["id"]
+column = [{ name = "id", from = ["{id}"] }, { name = "size", from = ["$.size"], required = true }]
+[[mapping]]
+name = "children"
+pattern = "child:{id..}"
+table = "public.children"
+key = ["id"]
+parents = [{ mapping = "parents", column = "parent" }]
+column = [{ name = "id", from = ["{id}"] }, { name = "parent", from = ["$.parent"], required = true }]
+"#;
+
+#[test]
+fn parents_with_text_for_an_id_are_found_in_the_target_whatever_their_length() {
+    let case = Case::new();
+    case.sql(
+        "CREATE TABLE parents (id text PRIMARY KEY, size bigint); \
+         CREATE TABLE children (id text PRIMARY KEY, parent text REFERENCES parents); \
+         INSERT INTO parents VALUES ('sixteen bytes 16', 1), ('short', 1); GRANT ALL ON parents, children TO redis2pg",
+    );
+    let mut redis = case.redis();
+    // As long as a UUID is in binary.
+    redis.set("child:a", r#"{"parent":"sixteen bytes 16"}"#);
+    redis.set("child:b", r#"{"parent":"short"}"#);
+    redis.set("child:c", r#"{"parent":"broken"}"#);
+    redis.set("parent:broken", "{}");
+    let dry = case.run_config(TEXT_IDS, &["--dry-run"]).exits(3);
+    assert_eq!(dry.count("children", "would_load"), 2, "{dry}");
+    let detail = dry.reject("child:c")["detail"].as_str().unwrap();
+    assert!(detail.contains("parent:broken") && detail.contains("field_missing"), "{detail}");
+    let run = case.run_config(TEXT_IDS, &[]).exits(3);
+    assert_eq!((run.count("children", "inserted"), run.reasons("parents")["field_missing"]), (2, 1), "{run}");
 }
