@@ -62,7 +62,8 @@ async fn unequal(
             (Some(text), Kind::Number) => Value::Number(text),
             (Some(text), Kind::Json) => Value::Json(text),
         };
-        encoder.encode(value, &mut fields).unwrap_or_else(|error| panic!("{value:?}: {error}"));
+        let encoded = encoder.encode(value, &mut fields);
+        assert!(encoded.is_ok(), "{value:?}: {encoded:?}");
         rows.push(row(fields));
     }
     let rows: Vec<&Row> = rows.iter().collect();

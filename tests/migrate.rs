@@ -360,7 +360,9 @@ fn a_parent_that_is_written_after_its_phase_is_fetched_for_its_child() {
     redis.set_many(&analyses);
     redis.set("analysis:late", &analysis("late:document"));
     redis.set("analysis:never", &analysis("never"));
-    let mut running = case.start(&["--max-keys-per-second", "15", "--scan-count", "10", "--batch-age", "200ms"]);
+    // Small pages: some analyses are loaded while others are still to be read.
+    let slow = ["--max-keys-per-second", "15", "--scan-count", "10", "--batch-age", "200ms", "--spill-limit", "0"];
+    let mut running = case.start(&slow);
     until_loaded(&case, &mut running, ANALYSES, 1);
     redis.set("document:late:document", &document("late"));
     assert!(!running.ended(), "the run ended too early to prove anything");
