@@ -131,7 +131,9 @@ impl<S: Source> Migration<'_, S> {
         let shard = self.open_shard(phase, aside.is_none()).await?;
         let fresh = before.is_none();
         let (listing, watermark) = self.listing(aside, before)?;
-        let scope = self.scope(mappings, later, matches!(listing, Listing::Scan(_)) && fresh)?;
+        // A list that somebody wrote, or the rest of an earlier scan, does not hold all keys of the later phases.
+        let whole = matches!(listing, Listing::Scan(_) | Listing::SetAside(_));
+        let scope = self.scope(mappings, later, whole && fresh)?;
         let writers = self.writers(shard);
         let pass = Pass { listing, scope, limits: self.limits(), writers, watermark: watermark.clone() };
 

@@ -64,7 +64,7 @@ async fn retry_page<S: Source>(
     let wanted = parents_of(mapping, &records);
     let mut unread = BTreeMap::new();
     for (parent, keys) in by_mapping(&wanted) {
-        load_parents(shared, loader, (parent, &keys), &mut unread).await?;
+        load_parents(shared, loader, (link, shard), (parent, &keys), &mut unread).await?;
     }
     for (parent, keys) in by_mapping(&wanted) {
         let name = shared.plan.mapping(parent).name();
@@ -121,10 +121,12 @@ fn by_mapping(wanted: &[(RedisKey, MappingId, RedisKey)]) -> BTreeMap<MappingId,
     sets.into_iter().map(|(mapping, keys)| (mapping, keys.into_iter().collect())).collect()
 }
 
-/// Reads parents and loads them through their own mapping. Each that is there counts as a sighting.
+/// Reads parents and loads them through their own mapping. Each that is there counts as a sighting, but for those that
+/// were rejected earlier in this run: they are counted already, and their reject is taken back by what happens now.
 async fn load_parents<S: Source>(
     shared: &Shared<S>,
     loader: &mut Loader,
+    (link, shard): (&mut Link, ShardId),
     (id, keys): (MappingId, &[RedisKey]),
     unread: &mut BTreeMap<RedisKey, String>,
 ) -> Result<(), Failure> {
@@ -140,14 +142,32 @@ async fn load_parents<S: Source>(
     if records.is_empty() {
         return Ok(());
     }
-    let count = records.len() as u64;
+    let reasons = async |connection: &mut _| ledger::reasons_of(connection, shard, mapping.name(), keys).await;
+    let rejected = link.call("reading which parents were rejected", reasons).await?;
+    let rejected: BTreeSet<RedisKey> = rejected.into_iter().map(|(key, _)| key).collect();
+    let (again, new): (Vec<_>, Vec<_>) = records.into_iter().partition(|fetched| rejected.contains(key_of(fetched)));
+    let count = new.len() as u64;
     let _ = shared.events.send(Event::Listed { matched: vec![(id, count)], unmatched: 0, scanned: 0 }).await;
-    let made = transform(mapping, records, &mut Scratch::default());
-    let batch = Batch { mapping: id, rows: made.rows, rejects: made.rejects, tally: made.tally, ..Batch::default() };
-    loader.load(batch).await
+    for (records, retry) in [(new, false), (again, true)] {
+        if records.is_empty() {
+            continue;
+        }
+        let made = transform(mapping, records, &mut Scratch::default());
+        let (rows, rejects, tally) = (made.rows, made.rejects, made.tally);
+        loader.load(Batch { mapping: id, rows, rejects, tally, retry, ..Batch::default() }).await?;
+    }
+    Ok(())
 }
 
-/// The dry run's look for parents: a row in the target, or a key in Redis that would become one.
+fn key_of(fetched: &Fetched) -> &RedisKey {
+    match fetched {
+        Fetched::Record(record) => &record.key,
+        Fetched::Gone(key) | Fetched::WrongType { key, .. } => key,
+    }
+}
+
+/// The dry run's look for parents: a row in the target, or a key in Redis that would become one. Whether it would is
+/// known from its value alone, so that parents are read twice.
 pub(super) struct DryParents<S> {
     source: S,
     plan: Arc<Plan>,
@@ -173,21 +193,19 @@ impl<S: Source> DryParents<S> {
                     asked.push((at, key));
                 }
             }
-            let keys: Vec<RedisKey> = asked.iter().map(|(_, key)| key.clone()).collect();
-            let mut lost = HashMap::new();
-            for missing in self.source.missing(&keys).await? {
-                if let Some((at, key)) = asked.get(missing) {
-                    lost.insert(*at, key.clone());
-                }
-            }
+            let unloadable = self.unloadable(parent.mapping, &asked).await?;
+            let mut lost: HashMap<usize, (RedisKey, String)> = asked
+                .into_iter()
+                .filter_map(|(at, key)| unloadable.get(&key).map(|why| (at, (key.clone(), why.clone()))))
+                .collect();
             self.keep_with_row(&batch, parent.column, &mut lost).await?;
             let mut at = 0;
             let (rejects, tally) = (&mut batch.rejects, &mut batch.tally);
             batch.rows.retain(|row| {
                 let parent = lost.get(&at);
                 at += 1;
-                if let Some(parent) = parent {
-                    let detail = format!("its parent {parent} is neither in Redis nor in the table");
+                if let Some((parent, why)) = parent {
+                    let detail = format!("its parent {parent} {why}");
                     tally.reject("missing_parent");
                     rejects.push(Reject::new(row.key.clone(), "missing_parent", detail, Some(row.value.clone())));
                 }
@@ -197,12 +215,36 @@ impl<S: Source> DryParents<S> {
         Ok(batch)
     }
 
+    /// The parents among these that would not become a row, and why.
+    async fn unloadable(
+        &self,
+        parent: MappingId,
+        asked: &[(usize, RedisKey)],
+    ) -> Result<BTreeMap<RedisKey, String>, Failure> {
+        let mapping = self.plan.mapping(parent);
+        let keys: BTreeSet<&RedisKey> = asked.iter().map(|(_, key)| key).collect();
+        let keys: Vec<RedisKey> = keys.into_iter().cloned().collect();
+        let (mut unloadable, mut scratch) = (BTreeMap::new(), Scratch::default());
+        for page in keys.chunks(PAGE as usize) {
+            let records = self.source.fetch(page, false, REPLY).await?.records;
+            for fetched in &records {
+                if let Fetched::Gone(key) = fetched {
+                    unloadable.insert(key.clone(), "is neither in Redis nor in the table".to_owned());
+                }
+            }
+            let rejects = transform(mapping, records, &mut scratch).rejects;
+            let why = |reject: &Reject| format!("would be rejected ({})", reject.reason);
+            unloadable.extend(rejects.into_iter().map(|reject| (reject.key.detached(), why(&reject))));
+        }
+        Ok(unloadable)
+    }
+
     /// Takes out of `lost` the children whose parent is a row already.
     async fn keep_with_row(
         &mut self,
         batch: &Batch,
         column: usize,
-        lost: &mut HashMap<usize, RedisKey>,
+        lost: &mut HashMap<usize, (RedisKey, String)>,
     ) -> Result<(), Failure> {
         let tables = self.tables.clone();
         let check = tables

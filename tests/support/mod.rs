@@ -2,6 +2,10 @@
 
 #![expect(clippy::expect_used, reason = "a test without its servers has failed")]
 
+mod app;
+
+pub(crate) use app::{Case, Outcome, Running};
+
 use redis2pg::sandbox::{PostgresOptions, PostgresServer, RedisOptions, RedisServer};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,6 +15,8 @@ const _: fn() -> &'static RedisServer = redis;
 const _: fn() -> &'static PostgresServer = postgres;
 const _: fn() -> String = redis_database;
 const _: fn() -> (String, String) = database;
+const _: fn() -> Case = Case::new;
+const _: Option<(Outcome, Running)> = None;
 
 /// The Redis of this test binary. Tests that run side by side take a logical database each: see [`redis_database`].
 /// Statics are not dropped; the sandbox stops the server when the process ends.
