@@ -19,15 +19,15 @@ fn cut_at_commit(cut: Cut) {
 
 #[test]
 fn a_commit_whose_answer_is_lost_is_counted_once() {
-    cut_at_commit(Cut::AfterCommit);
+    cut_at_commit(Cut::Answer);
 }
 
 #[test]
 fn a_commit_that_never_arrives_is_done_again() {
-    cut_at_commit(Cut::BeforeCommit);
+    cut_at_commit(Cut::Request);
 }
 
 #[test]
 fn a_commit_that_comes_after_its_retry_has_begun_is_counted_once() {
-    cut_at_commit(Cut::LateCommit);
+    cut_at_commit(Cut::Late);
 }
