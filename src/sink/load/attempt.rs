@@ -144,6 +144,14 @@ impl Attempt<'_> {
         let rejects: Vec<(&Reject, bool)> = (piece.rejects.iter().chain(&piece.found).map(|reject| (reject, false)))
             .chain(lost.iter().map(|lost| (&lost.reject, lost.pending)))
             .collect();
+        // A key that was rejected before in this run and is so again is one reject, seen twice.
+        let again: Vec<&RedisKey> = rejects.iter().map(|(reject, _)| &reject.key).collect();
+        if !again.is_empty() {
+            for (reason, before) in ledger::resolve(connection, self.shard, &self.table.mapping, &again).await? {
+                *tally.rejected.entry(reason).or_default() -= before;
+                tally.duplicates += before;
+            }
+        }
         let place = (self.table.mapping.as_str(), &self.table.name);
         ledger::record_rejects(connection, self.shard, place, &rejects, self.options.value_cap).await?;
         let journal = Journal {
