@@ -40,7 +40,8 @@ impl Write for LogGate {
     }
 }
 
-/// Starts the log. Other crates log warnings at most: their lower levels can quote data and URLs.
+/// Starts the log. Other crates log warnings at most: their lower levels can quote data and URLs. fred warns of each
+/// command that is still queued when we leave; what matters of it reaches us as an error.
 ///
 /// # Errors
 /// Where the log file cannot be opened, or a log was started before.
@@ -57,7 +58,7 @@ pub fn init_log(log: &Log, gate: &LogGate) -> Result<(), Failure> {
         None => (BoxMakeWriter::new(gate.clone()), io::stderr().is_terminal()),
     };
     let others = if log.level.as_str() == "error" { "error" } else { "warn" };
-    let filter = EnvFilter::new(format!("{others},redis2pg={}", log.level.as_str()));
+    let filter = EnvFilter::new(format!("{others},fred=error,redis2pg={}", log.level.as_str()));
     let json = match log.format {
         LogFormat::Auto => !terminal,
         LogFormat::Text => false,

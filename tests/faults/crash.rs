@@ -1,7 +1,7 @@
 //! `kill -9` of the command in each phase, then `--resume`.
 
 use crate::books::assert_undisturbed;
-use crate::harness::{Job, SLOW, batches_of, cache, database, postgres, random};
+use crate::harness::{Ended, Job, SLOW, batches_of, cache, database, postgres, random};
 use std::thread;
 use std::time::Duration;
 
@@ -15,8 +15,15 @@ fn killed_in_phase(phase: u32) {
     let ended = Job::run(&cache(), &url, &["--resume"]).expect(3);
     ended.report().assert_balanced();
     assert_eq!(ended.report().0["resumed"], true);
+    assert_rejects_counted_once(&ended, &name);
     assert_undisturbed(postgres(), &name);
     assert_eq!(postgres().execute(&name, "SELECT count(*) FROM redis2pg.runs").unwrap(), "1");
+}
+
+/// A broken record that was read before and after the crash is one reject.
+fn assert_rejects_counted_once(ended: &Ended, database: &str) {
+    let kept = postgres().execute(database, "SELECT count(*) FROM redis2pg.rejects").unwrap();
+    assert_eq!(ended.report().rejects().to_string(), kept, "{:?}", ended.report().0["tally"]);
 }
 
 #[test]
@@ -51,5 +58,6 @@ fn killed_again_and_again_every_row_is_there_once_and_seen_twice() {
     ended.report().assert_balanced();
     // Rows above a checkpoint were read again: sightings with nothing new.
     assert!(ended.report().count("duplicates") > 0, "{:?}", ended.report().0["tally"]);
+    assert_rejects_counted_once(&ended, &name);
     assert_undisturbed(postgres(), &name);
 }

@@ -1,7 +1,12 @@
 //! Faults: the real command against real servers, killed, cut off, suspended and robbed of its lease in mid-run. What
 //! counts each time: the rows of an undisturbed run, each key once in the books, and an exit code that says what happened.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "what a test cannot do has failed it, and a long round says what it did"
+)]
 
 mod books;
 mod chaos;

@@ -12,11 +12,11 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// The server commits; its answer is thrown away.
-    AfterCommit,
+    Answer,
     /// COMMIT never reaches the server.
-    BeforeCommit,
+    Request,
     /// The client is cut off at once, and the server gets COMMIT when the client has long begun to try again.
-    LateCommit,
+    Late,
 }
 
 /// The proxy; its threads end with the process.
@@ -113,9 +113,9 @@ impl Shared {
         mute.store(true, Ordering::SeqCst);
         match self.cut {
             // The other direction waits for the answer, drops it, and cuts the client off.
-            Cut::AfterCommit => server.write_all(commit),
-            Cut::BeforeCommit => client.shutdown(Shutdown::Both),
-            Cut::LateCommit => {
+            Cut::Answer => server.write_all(commit),
+            Cut::Request => client.shutdown(Shutdown::Both),
+            Cut::Late => {
                 client.shutdown(Shutdown::Both)?;
                 thread::sleep(Duration::from_millis(600));
                 server.write_all(commit)?;
