@@ -43,11 +43,14 @@ pub struct Deduplicated {
 }
 
 /// Sorts rows by identity and keeps one for each: of several reads of one key the last; of several keys the first.
-pub(super) fn deduplicate(mut rows: Vec<Row>) -> Deduplicated {
-    // Stable: equal identities stay in the order in which they were read.
-    rows.sort_by(|a, b| a.identity().cmp(b.identity()));
+pub(super) fn deduplicate(rows: Vec<Row>) -> Deduplicated {
+    // Places are sorted, not rows, which are large: each row then moves once. Stable: equal identities stay in the
+    // order in which they were read.
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by(|a, b| identity_at(&rows, *a).cmp(identity_at(&rows, *b)));
     let mut result = Deduplicated { rows: Vec::with_capacity(rows.len()), ..Deduplicated::default() };
-    for row in rows {
+    let mut rows: Vec<Option<Row>> = rows.into_iter().map(Some).collect();
+    for row in order.into_iter().filter_map(|at| rows.get_mut(at).and_then(Option::take)) {
         match result.rows.last_mut() {
             Some(kept) if kept.identity().cmp(row.identity()) == Ordering::Equal => {
                 if kept.key == row.key {
@@ -62,6 +65,10 @@ pub(super) fn deduplicate(mut rows: Vec<Row>) -> Deduplicated {
         }
     }
     result
+}
+
+fn identity_at(rows: &[Row], at: usize) -> &[u8] {
+    rows.get(at).map_or(&[], Row::identity)
 }
 
 #[cfg(test)]

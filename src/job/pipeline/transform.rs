@@ -87,7 +87,8 @@ pub(in crate::job) fn transform(mapping: &Mapping, records: Vec<Fetched>, scratc
 }
 
 fn held(made: &Made) -> u64 {
-    let rows: usize = made.rows.iter().map(Row::memory).sum();
+    // Values are slices of a reply whose buffer grew by doubling: what stays allocated is up to twice what was read.
+    let rows: usize = made.rows.iter().map(|row| row.memory() + row.value.len()).sum();
     let rejects: usize = made.rejects.iter().map(|reject| reject.value.as_ref().map_or(0, bytes::Bytes::len)).sum();
     (rows as u64) + (rejects as u64) * HELD_PER_BYTE + (made.rejects.len() as u64) * HELD_PER_KEY
 }

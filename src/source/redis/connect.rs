@@ -29,6 +29,8 @@ pub(super) struct Abilities {
     pub(super) client_id: bool,
     /// Whether PEXPIRETIME works (Redis 7).
     pub(super) expire_time: bool,
+    /// Whether a read-only script may ask for the times of expiry of a whole page (Redis 7).
+    pub(super) read_script: bool,
     /// Whether reading leaves idle times alone (Redis 7.2).
     pub(super) no_touch: bool,
 }
@@ -139,6 +141,9 @@ async fn learn(
         Ok(_) => true,
         Err(error) => !errors::is_unavailable(&error),
     };
+    // EVAL_RO and PEXPIRETIME came with the same version; scripts may be forbidden all the same.
+    let probe = vec![super::fetch::EXPIRY_SCRIPT.into(), "1".into(), PROBE_KEY.into()];
+    abilities.read_script = abilities.expire_time && send(client, "EVAL_RO", probe).await.is_ok();
     abilities.no_touch = send(client, "CLIENT", vec!["NO-TOUCH".into(), "ON".into()]).await.is_ok();
     if !abilities.no_touch
         && let Some(policy) = eviction(client).await
