@@ -75,7 +75,7 @@ fn an_unreachable_postgres_is_exit_6() {
     let case = one_document();
     let target = format!("postgres://someone:secret-word@127.0.0.1:{}/nowhere", closed_port());
     let other = Case::with_ends(&case.source, &target);
-    let outcome = other.run(&["--retry-attempts", "1", "--retry-deadline", "1s", "--connect-timeout", "2s"]);
+    let outcome = other.run(&["--retry-deadline", "1s", "--connect-timeout", "2s"]);
     said(&other, &outcome, 6, &["postgres: ", "127.0.0.1", "hint: "]);
 }
 

@@ -176,8 +176,6 @@ sections! {
         staging: Staging = "auto", "staging", any;
         /// Create the preset's schema and tables where they are missing. What exists is never altered.
         create_schema: bool = "true", "create-schema", any;
-        /// How often a batch is tried again after a passing failure (serialization, deadlock, lost connection).
-        retry_attempts: u64 = "8", "retry-attempts", between(0, 1_000);
         /// How long one batch is tried again before the run ends with exit 6. Outlasts a restart of the server.
         retry_deadline: Span = "2m", "retry-deadline", positive;
     }
@@ -222,7 +220,7 @@ sections! {
     Run run {
         /// A ready-made set of mappings; `redis2pg config presets` lists them.
         preset: Option<String> = "", "preset", any;
-        /// Matched keys to take at most, for a trial on a part.
+        /// Keys to take at most of each mapping, for a trial on a part.
         limit: Option<u64> = "", "limit", limit_of_one;
         /// Only keys that match this glob pattern, such as document:a*.
         keys: Option<String> = "", "keys", any;
