@@ -39,6 +39,13 @@ impl RateLimit {
         }
     }
 
+    /// How many keys may pass in one burst; `None` where keys are not limited. Reading more at once would be a long wait
+    /// and then a jolt, where a limit is there to be gentle.
+    pub fn keys_at_once(&self) -> Option<usize> {
+        let lane = self.keys.as_ref()?;
+        Some(usize::try_from(u64::from(lane.burst.get()) * lane.grain).unwrap_or(usize::MAX))
+    }
+
     /// Whether there is any limit.
     pub fn is_limited(&self) -> bool {
         self.keys.is_some() || self.bytes.is_some()

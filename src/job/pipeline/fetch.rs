@@ -55,6 +55,7 @@ async fn read<S: Source>(
     keys: &[RedisKey],
     average: &mut u64,
 ) -> Result<(Vec<Fetched>, Permit), Failure> {
+    let keys = shared.rate.keys_at_once().and_then(|burst| keys.get(..burst)).unwrap_or(keys);
     // A quarter at a time: what is read, what is mapped and what is being loaded overlap.
     let most = (shared.budget.total() / 4).max(1);
     let expected = keys.len() as u64 * (*average * HELD_PER_BYTE + HELD_PER_KEY);
