@@ -418,7 +418,9 @@ fn little_memory_is_enough_for_large_values() {
     let run = running.finish().exits(0);
     assert_eq!(run.total("inserted"), 2_020);
     let held = run.report["in_flight_max_bytes"].as_u64().unwrap();
-    assert!(held <= 2 * 1024 * 1024, "{held} bytes were in flight");
+    // A value that is larger than those before it is known to be so only once it is read: it is then owed to the budget,
+    // and paid back before anything else is read. One such value holds less than a MiB here.
+    assert!(held <= 3 * 1024 * 1024, "{held} bytes were in flight");
     let size = text.len();
     let whole = format!("SELECT count(*) FROM {DOCUMENTS} WHERE length(metadata->>'text') = {size}");
     assert_eq!(case.number(&whole), 20);

@@ -16,8 +16,9 @@ pub(super) struct Chunk {
     pub(super) part: PagePart,
 }
 
-/// A record becomes about as many bytes again when it is encoded; the frames around both are counted per row.
-pub(super) const HELD_PER_BYTE: u64 = 2;
+/// A value is held once as read, once more as the slack of its reply's buffer, and once encoded; the frames around them
+/// are counted per row.
+pub(super) const HELD_PER_BYTE: u64 = 3;
 /// Bytes of the frames around a key, a value and a row.
 pub(super) const HELD_PER_KEY: u64 = 300;
 
