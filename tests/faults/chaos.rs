@@ -58,14 +58,15 @@ impl Arena {
                 self.postgres.kill9().unwrap();
                 thread::sleep(Duration::from_millis(random(800)));
                 self.postgres.restart().unwrap();
-                assert_eq!(job.end().code, Some(3));
+                // While it starts or closes, a run asks once: it then ends with the code of that side, and is resumed.
+                assert!(matches!(job.end().code, Some(3 | 6)));
                 "postgres"
             }
             _ => {
                 self.redis.kill9().unwrap();
                 thread::sleep(Duration::from_millis(random(800)));
                 self.redis.restart().unwrap();
-                assert_eq!(job.end().code, Some(3));
+                assert!(matches!(job.end().code, Some(3 | 5)));
                 "redis"
             }
         }
