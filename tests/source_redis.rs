@@ -129,9 +129,6 @@ async fn every_key_is_listed_bytes_that_are_not_text_too() {
     assert!(ended);
     assert_eq!(seen.len(), 5001);
     assert!(seen.contains(&RedisKey::new(&b"a\xff\x00\r\n"[..])));
-    let asked = ["document:1", "nowhere:1", "nowhere:2", "document:1", "nowhere:3"].map(RedisKey::new);
-    assert_eq!(source.missing(&asked).await.unwrap(), [1, 2, 4]);
-    assert_eq!(source.missing(&asked[..1]).await.unwrap(), [0_usize; 0]);
     assert_eq!(source.key_families(1).await.unwrap()[0].0, "document:*");
     assert_eq!(source.identity(), format!("127.0.0.1:{}/0", server.port));
 }

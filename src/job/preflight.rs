@@ -138,7 +138,8 @@ pub(super) async fn check(
     }
     let end = if check == Check::Real { transaction.commit().await } else { transaction.rollback().await };
     end.map_err(said)?;
-    Ok(Checked { plan, tables: loads, warnings: findings, server })
+    let warnings = plan.warnings().to_vec();
+    Ok(Checked { plan, tables: loads, warnings, server })
 }
 
 fn table_names(specs: &[MappingSpec]) -> Result<Vec<TableName>, Failure> {

@@ -106,11 +106,6 @@ impl Source for MemorySource {
         scan
     }
 
-    async fn missing(&self, keys: &[RedisKey]) -> Result<Vec<usize>, Failure> {
-        let absent = |key: &RedisKey| matches!(self.read(key, false), Fetched::Gone(_));
-        Ok(keys.iter().enumerate().filter(|(_, key)| absent(key)).map(|(at, _)| at).collect())
-    }
-
     async fn fetch_some(&self, keys: &[RedisKey], want_expiry: bool, max_bytes: usize) -> Result<FetchedPage, Failure> {
         let mut page = FetchedPage::default();
         for key in keys {

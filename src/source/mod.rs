@@ -78,12 +78,6 @@ pub trait Source: Clone + Send + Sync + 'static {
         max_bytes: usize,
     ) -> impl Future<Output = Result<FetchedPage, Failure>> + Send;
 
-    /// Which of the keys are not there, by position.
-    ///
-    /// # Errors
-    /// As [`Source::fetch_some`].
-    fn missing(&self, keys: &[RedisKey]) -> impl Future<Output = Result<Vec<usize>, Failure>> + Send;
-
     /// Reads all of `keys`, in replies of at most `max_reply_bytes` each (but for single values above it).
     ///
     /// # Errors

@@ -155,10 +155,6 @@ impl Source for RedisSource {
     ) -> Result<FetchedPage, Failure> {
         self.read_some(keys, want_expiry, max_bytes).await
     }
-
-    async fn missing(&self, keys: &[crate::model::RedisKey]) -> Result<Vec<usize>, Failure> {
-        self.find_missing(keys).await
-    }
 }
 
 async fn send(client: &fred::clients::Client, command: &'static str, args: Vec<Value>) -> Result<Resp3Frame, Error> {

@@ -1,12 +1,10 @@
-//! Small questions about the keyspace: how many keys, which families, whether a key is there.
+//! Small questions about the keyspace: how many keys, and which families.
 
 use super::errors::unexpected;
 use super::{RedisSource, number_of};
 use crate::model::{Failure, RedisKey};
 use crate::source::{Scan, Source};
-use fred::types::Value;
 use std::collections::HashMap;
-use std::ops::Range;
 
 /// Pages of the scan that a sample looks at.
 const SAMPLE_PAGES: usize = 10;
@@ -20,32 +18,6 @@ impl RedisSource {
         let reply = self.ask("DBSIZE", Vec::new()).await?;
         let count = number_of(&reply).and_then(|count| u64::try_from(count).ok());
         count.ok_or_else(|| self.failure(&unexpected("DBSIZE", "no number"), "DBSIZE"))
-    }
-
-    /// Which of the keys are not there, by position. One command tells where none is missing; only else is each asked.
-    ///
-    /// # Errors
-    /// As [`Self::dbsize`].
-    pub(super) async fn find_missing(&self, keys: &[RedisKey]) -> Result<Vec<usize>, Failure> {
-        let mut missing = Vec::new();
-        let mut spans: Vec<Range<usize>> = std::iter::once(0..keys.len()).collect();
-        while let Some(span) = spans.pop() {
-            let asked = keys.get(span.clone()).unwrap_or_default();
-            if asked.is_empty() {
-                continue;
-            }
-            let arguments = asked.iter().map(|key| Value::Bytes(key.bytes())).collect();
-            // A key named twice is counted twice, so that the sum still tells.
-            let found = number_of(&self.ask("EXISTS", arguments).await?);
-            if found == Some(0) {
-                missing.extend(span);
-            } else if found != i64::try_from(asked.len()).ok() {
-                let middle = span.start + asked.len() / 2;
-                spans.extend([middle..span.end, span.start..middle]);
-            }
-        }
-        missing.sort_unstable();
-        Ok(missing)
     }
 
     /// The `count` most common families of keys (`document:*`) in a sample of some thousand keys, with how many keys
