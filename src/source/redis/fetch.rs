@@ -50,12 +50,12 @@ impl RedisSource {
         max_bytes: usize,
     ) -> Result<FetchedPage, Failure> {
         self.refresh().await;
-        let keys = if keys.len() > 1 && self.inner.sizes.must_probe(keys.len(), max_bytes) {
-            let fitting = self.fitting(keys, max_bytes).await?;
-            keys.get(..fitting).unwrap_or(keys)
-        } else {
-            keys
+        let fitting = match self.inner.sizes.at_once(max_bytes) {
+            Some(fitting) => fitting,
+            None if keys.len() > 1 => self.fitting(keys, max_bytes).await?,
+            None => 1,
         };
+        let keys = keys.get(..fitting).unwrap_or(keys);
         if keys.is_empty() {
             return Ok(FetchedPage::default());
         }
