@@ -5,7 +5,7 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use redis2pg::decode::decode;
 use redis2pg::mapping::{MappingSpec, Plan, RunStamp, Scratch, parse_mappings, presets};
-use redis2pg::model::{Column, ColumnType, Record, RedisKey, Table, TableName};
+use redis2pg::model::{Column, ColumnType, Digest, Record, RedisKey, Table, TableName};
 use std::collections::HashMap;
 use std::hint::black_box;
 
@@ -71,7 +71,7 @@ fn stages(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(record.value.len() as u64));
         let mut fields = Vec::new();
         group.bench_function("decode", |b| b.iter(|| decode(black_box(&record.value), &mut fields).map(|d| d.bom)));
-        group.bench_function("digest", |b| b.iter(|| blake3::hash(black_box(&record.value))));
+        group.bench_function("digest", |b| b.iter(|| Digest::of(black_box(&record.value))));
         group.bench_function("classify", |b| b.iter(|| plan.classify(black_box(record.key.as_bytes()))));
         let mapping = plan.mapping(plan.classify(record.key.as_bytes()).expect("a mapping takes the key"));
         let mut scratch = Scratch::default();

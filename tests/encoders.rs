@@ -11,7 +11,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use redis2pg::encode::{Encoder, Policy, Value, has_encoder};
-use redis2pg::model::{Column, ColumnType, RedisKey, Row, Shape, TableName};
+use redis2pg::model::{Column, ColumnType, Digest, RedisKey, Row, Shape, TableName};
 use redis2pg::postgres::{CopyBuffer, copy_rows, read_table};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row as _};
 use std::cell::RefCell;
@@ -36,6 +36,7 @@ fn row(fields: Vec<u8>) -> Row {
     Row {
         key: RedisKey::new("k"),
         value: Bytes::new(),
+        digest: Digest::default(),
         shape: Shape(0b11),
         fields: fields.into(),
         key_len: 8,

@@ -129,7 +129,7 @@ fn a_row_says_where_it_came_from() {
     let mut metadata = case.json(&format!("SELECT metadata FROM {DOCUMENTS}"));
     assert!(metadata["migration_timestamp"].as_str().is_some());
     metadata.as_object_mut().unwrap().remove("migration_timestamp");
-    let digest = redis2pg::mapping::digest(document("a").as_bytes());
+    let digest = redis2pg::model::Digest::of(document("a").as_bytes()).to_string();
     assert_eq!(
         metadata,
         serde_json::json!({

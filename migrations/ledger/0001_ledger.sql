@@ -47,6 +47,7 @@ CREATE TABLE redis2pg.batches (
     epoch        integer NOT NULL,
     mapping      text NOT NULL,
     table_name   text NOT NULL,
+    fingerprint  text NOT NULL,                  -- of the mapping, its columns and the version: equal ones make equal rows
     xid          bigint NOT NULL,                -- the whole 64-bit transaction id; a row's xmin is its lower half
     pages        bigint[] NOT NULL,              -- the pages that it settles, or helps to settle
     tally        jsonb NOT NULL,
@@ -71,7 +72,7 @@ CREATE TABLE redis2pg.rejects (
     sqlstate    text,
     value       bytea,                           -- as read; NULL where it is larger than the cap
     value_size  bigint,
-    value_hash  text,                            -- BLAKE3, hexadecimal
+    value_hash  text,                            -- SHA-256, hexadecimal
     state       text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'pending')), -- pending: tried again in this run
     created_at  timestamptz NOT NULL DEFAULT now(),
     UNIQUE (run_id, mapping, key_hash)

@@ -5,7 +5,7 @@ use crate::config::Settings;
 use crate::mapping::{Comparison, Lineage, Mapping, MappingSpec, OnConflict, Plan, RunStamp};
 use crate::model::{ColumnType, Exit, Failure, Finding, MappingId, Side, Table, TableName};
 use crate::postgres::{TableFacts, failure, query, read_table, table_ident, table_is_empty};
-use crate::sink::{Compare, Conflict, LoadColumn, LoadTable, ParentCheck};
+use crate::sink::{Compare, Conflict, LoadColumn, LoadTable, ParentCheck, ProbeGauge};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Error, Row};
 use std::collections::HashMap;
@@ -250,6 +250,8 @@ fn load_table(
             OnConflict::Error => Conflict::Error,
         },
         parents,
+        fingerprint: mapping.fingerprint().to_owned(),
+        probe: ProbeGauge::default(),
         straight: AtomicBool::new(straight),
     }
 }

@@ -20,6 +20,9 @@ pub struct Journal<'a> {
     pub mapping: &'a str,
     /// The target table.
     pub table: &'a TableName,
+    /// What made its rows of their values: the mapping, its columns and the tool's version. The same fingerprint makes
+    /// the same row of the same value.
+    pub fingerprint: &'a str,
     /// The pages that it settles, or helps to settle.
     pub pages: &'a [i64],
     /// What became of its sightings.
@@ -32,9 +35,9 @@ pub struct Journal<'a> {
 /// The server's.
 pub async fn write_journal(connection: &mut PgConnection, shard: ShardId, journal: &Journal<'_>) -> Result<(), Error> {
     query(
-        "INSERT INTO redis2pg.batches (id, run_id, phase, shard, epoch, mapping, table_name, xid, pages, tally) \
-         VALUES ($1::text::uuid, $2::text::uuid, $3, $4, $5, $6, $7, pg_current_xact_id()::text::bigint, $8, \
-                 $9::text::jsonb)",
+        "INSERT INTO redis2pg.batches (id, run_id, phase, shard, epoch, mapping, table_name, fingerprint, xid, \
+         pages, tally) VALUES ($1::text::uuid, $2::text::uuid, $3, $4, $5, $6, $7, $8, \
+         pg_current_xact_id()::text::bigint, $9, $10::text::jsonb)",
     )
     .bind(journal.id.to_string())
     .bind(shard.run.to_string())
@@ -43,6 +46,7 @@ pub async fn write_journal(connection: &mut PgConnection, shard: ShardId, journa
     .bind(journal.epoch.cast_signed())
     .bind(journal.mapping)
     .bind(journal.table.to_string())
+    .bind(journal.fingerprint)
     .bind(journal.pages)
     .bind(serde_json::to_string(journal.tally).map_err(|error| Error::Encode(error.into()))?)
     .execute(connection)

@@ -122,7 +122,7 @@ pub struct RejectEntry {
     pub value: Option<Vec<u8>>,
     /// The value's size in bytes.
     pub value_size: Option<i64>,
-    /// The value's BLAKE3 hash.
+    /// The value's SHA-256, in hexadecimal.
     pub value_hash: Option<String>,
 }
 

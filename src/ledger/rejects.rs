@@ -1,7 +1,7 @@
 //! Rejects: every key that was not loaded, with what is needed to see why and to load it later.
 
 use super::shards::ShardId;
-use crate::model::{RedisKey, Reject, TableName};
+use crate::model::{RedisKey, Reject, TableName, sha256_hex};
 use crate::postgres::query;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error, Row};
@@ -71,7 +71,7 @@ impl Columns {
         let value = reject.value.as_ref();
         self.value.push(value.filter(|value| value.len() <= value_cap).map(|value| value.to_vec()));
         self.size.push(value.map(|value| value.len().try_into().unwrap_or(i64::MAX)));
-        self.hash.push(value.map(|value| blake3::hash(value).to_hex().to_string()));
+        self.hash.push(value.map(|value| sha256_hex(value)));
         self.state.push(if pending { "pending" } else { "open" }.to_owned());
     }
 

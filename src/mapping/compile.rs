@@ -8,7 +8,7 @@ use super::source::{Candidate, Source};
 use super::{ColumnSpec, MappingSpec};
 use crate::decode::{push_json_string, scan};
 use crate::encode::{Encoder, Policy, Value, parse_offset};
-use crate::model::{Column, ColumnType, Finding, MappingId, Severity, Side, Table, TableName};
+use crate::model::{Column, ColumnType, Finding, MappingId, Severity, Side, Table, TableName, sha256_hex};
 use std::collections::HashMap;
 
 /// A row's shape has one bit for each column.
@@ -18,7 +18,7 @@ const MAX_COLUMNS: usize = 64;
 pub fn specs_hash(specs: &[MappingSpec]) -> String {
     // Plain structs of strings always serialise; were that ever untrue, their Debug form identifies them as well.
     let canonical = serde_json::to_vec(specs).unwrap_or_else(|_| format!("{specs:?}").into_bytes());
-    blake3::hash(&canonical).to_hex().to_string()
+    sha256_hex(&canonical)
 }
 
 impl Plan {
@@ -96,6 +96,8 @@ impl Check {
         let expiry = |candidate: &Candidate| matches!(candidate.source, Source::ExpiresAt);
         let wants_ttl = spec.lineage.is_some() || targets.iter().any(|target| target.candidates.iter().any(expiry));
         let lineage = targets.iter().position(|target| target.lineage).map_or(Lineage::Ledger, Lineage::Column);
+        let spec_hash = specs_hash(std::slice::from_ref(spec));
+        let fingerprint = sha256_hex(format!("{} {spec_hash} {columns:?}", env!("CARGO_PKG_VERSION")).as_bytes());
         let mut run_json = String::new();
         push_json_string(&mut run_json, &stamp.run_id);
         Some(Mapping {
@@ -113,6 +115,7 @@ impl Check {
             on_conflict: spec.on_conflict,
             parents: Vec::new(),
             parent_patterns: Vec::new(),
+            fingerprint,
             run_id: stamp.run_id.as_str().into(),
             run_json: run_json.into(),
         })

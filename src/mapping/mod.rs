@@ -14,7 +14,7 @@ mod spec;
 
 pub use compile::specs_hash;
 pub use functions::ID_NAMESPACE;
-pub use lineage::{LINEAGE_KEYS, Lineage, SOURCE_METADATA, digest};
+pub use lineage::{LINEAGE_KEYS, Lineage, SOURCE_METADATA};
 pub use pattern::Pattern;
 pub use plan::{Comparison, Mapping, ParentRef, Plan, RunStamp};
 pub use row::Scratch;

@@ -75,6 +75,7 @@ pub struct Mapping {
     pub(super) on_conflict: OnConflict,
     pub(super) parents: Vec<ParentRef>,
     pub(super) parent_patterns: Vec<Pattern>,
+    pub(super) fingerprint: String,
     pub(super) run_id: Arc<str>,
     /// The run's id as JSON text.
     pub(super) run_json: Arc<str>,
@@ -160,6 +161,12 @@ impl Mapping {
     /// How column `index` is compared.
     pub fn comparison(&self, index: usize) -> Comparison {
         self.targets.get(index).map_or(Comparison::Exact, |target| target.comparison)
+    }
+
+    /// What makes its rows: the mapping as written, the columns of the table and the tool's version. Mappings with the
+    /// same fingerprint make the same row of the same key and value, but for lineage and time of expiry.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// The pattern of its keys.

@@ -6,14 +6,19 @@ use super::plan::{Mapping, ParentRef, Target};
 use super::source::{Context, Found, inner};
 use crate::decode::{DecodeError, Field, Kind, decode, push_json_string, scan, unescape};
 use crate::encode::{EncodeError, Value};
-use crate::model::{Record, RedisKey, Reject, Row, Shape, UnixMillis};
-use bytes::Bytes;
+use crate::model::{Digest, Record, RedisKey, Reject, Row, Shape, UnixMillis};
+use bytes::{Bytes, BytesMut};
 use std::borrow::Cow;
+
+/// Rows are written into blocks of this size, which they share: an allocation for each row, made by one thread and freed
+/// by another, costs more than the copy.
+const BLOCK: usize = 64 * 1024;
 
 /// Buffers that are used again for every record. One for each worker.
 #[derive(Debug, Default)]
 pub struct Scratch {
     out: Vec<u8>,
+    block: BytesMut,
     fields: Vec<Field>,
     own_fields: Vec<Field>,
     lineage: String,
@@ -43,6 +48,7 @@ impl Mapping {
             escaped_keys: prepared.escaped_keys,
             run_id: &self.run_id,
         };
+        let digest = Digest::of(&record.value);
         let out = &mut scratch.out;
         out.clear();
         let (mut shape, mut key_len) = (0_u64, 0);
@@ -51,7 +57,7 @@ impl Mapping {
             let written = if target.lineage {
                 let document_id = self.document_id(&context);
                 scratch.lineage.clear();
-                push_members(&mut scratch.lineage, record, &document_id, &self.run_json, now);
+                push_members(&mut scratch.lineage, (record, digest), &document_id, &self.run_json, now);
                 target.join_lineage(&found, &scratch.lineage, &mut scratch.own_fields, out)
             } else if found == Found::Absent {
                 continue;
@@ -66,9 +72,9 @@ impl Mapping {
                 key_len = out.len() as u32;
             }
         }
-        let fields = Bytes::copy_from_slice(out);
         let (key, value) = (record.key.clone(), record.value.clone());
-        Ok(Row { key, value, shape: Shape(shape), fields, key_len, altered: prepared.altered })
+        let fields = keep(&mut scratch.block, out);
+        Ok(Row { key, value, digest, shape: Shape(shape), fields, key_len, altered: prepared.altered })
     }
 
     /// The key of the row that a record refers to: the parent's pattern, built back from the reference as it is
@@ -84,21 +90,6 @@ impl Mapping {
         let context = Context { record, key, captures, text, fields: &fields, escaped_keys, run_id: &self.run_id };
         let reference = target.candidates.iter().find_map(|candidate| candidate.raw_text(&context))?;
         pattern.build(&reference)
-    }
-
-    /// The lineage of a record as a JSON object: for the ledger, where the row has no place for it.
-    pub fn lineage_object(&self, record: &Record, now: UnixMillis) -> String {
-        let mut fields = Vec::new();
-        let document_id = self.read_key(record).ok().and_then(|(key, captures)| {
-            let prepared = self.prepare(record, &mut fields).ok()?;
-            let (text, escaped_keys) = (prepared.text.as_ref(), prepared.escaped_keys);
-            let context = Context { record, key, captures, text, fields: &fields, escaped_keys, run_id: &self.run_id };
-            Some(self.document_id(&context).into_owned())
-        });
-        let mut object = String::from("{");
-        push_members(&mut object, record, document_id.as_deref().unwrap_or("null"), &self.run_json, now);
-        object.push('}');
-        object
     }
 
     fn read_key<'r>(&self, record: &'r Record) -> Result<(&'r str, super::pattern::Captures), Reject> {
@@ -295,6 +286,18 @@ impl Lineage {
             Self::Ledger => None,
         }
     }
+}
+
+/// Copies a row's fields into the current block, or into one of their own where they would fill most of it.
+fn keep(block: &mut BytesMut, fields: &[u8]) -> Bytes {
+    if fields.len() > BLOCK / 4 {
+        return Bytes::copy_from_slice(fields);
+    }
+    if block.capacity() < fields.len() {
+        *block = BytesMut::with_capacity(BLOCK);
+    }
+    block.extend_from_slice(fields);
+    block.split().freeze()
 }
 
 #[cold]

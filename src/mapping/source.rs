@@ -1,11 +1,11 @@
 //! Sources and candidates: where a value comes from, read from the configuration and evaluated on one record.
 
+use super::Function;
 use super::pattern::{Captures, Pattern};
 use super::spec::{CandidateSpec, FullCandidate};
-use super::{Function, lineage};
 use crate::decode::{Field, JsonPath, Kind, unescape};
 use crate::encode::{EncodeError, Value};
-use crate::model::Record;
+use crate::model::{Digest, Record};
 use std::borrow::Cow;
 
 /// One place that a value can come from, compiled.
@@ -195,7 +195,7 @@ impl Source {
             Self::Collect(names) => collect(names, context),
             Self::Key => Found::Text(Cow::Borrowed(context.key)),
             Self::ExpiresAt => context.record.expires_at.map_or(Found::Null, Found::Millis),
-            Self::Digest => Found::Text(Cow::Owned(lineage::digest(&context.record.value))),
+            Self::Digest => Found::Text(Cow::Owned(Digest::of(&context.record.value).to_string())),
             Self::RunId => Found::Text(Cow::Borrowed(context.run_id)),
             Self::Template(pieces) => Found::Text(match pieces.as_slice() {
                 [Piece::Capture(index)] => Cow::Borrowed(context.captures.text(context.key, *index)),

@@ -3,6 +3,7 @@
 //! Owns the vocabulary shared by every room. Uses nothing of the crate, does no I/O and knows no runtime.
 
 mod column;
+mod digest;
 mod event;
 mod exit;
 mod finding;
@@ -13,6 +14,7 @@ mod row;
 mod tally;
 
 pub use column::{Column, ColumnType, Table, TableName};
+pub use digest::{Digest, sha256_hex};
 pub use event::{Event, EventSender};
 pub use exit::{Exit, Failure, Side};
 pub use finding::{Finding, Severity};

@@ -1,6 +1,6 @@
 //! A row ready for COPY: from mapping on, a row is its bytes.
 
-use super::RedisKey;
+use super::{Digest, RedisKey};
 use bytes::Bytes;
 
 /// Which of a mapping's columns a row has a value for: bit `i` stands for the mapping's column `i`.
@@ -29,6 +29,8 @@ pub struct Row {
     pub key: RedisKey,
     /// The value as read, kept until the row is committed for the case that the server rejects it.
     pub value: Bytes,
+    /// The digest of `value`.
+    pub digest: Digest,
     /// The columns present.
     pub shape: Shape,
     /// The present columns in the mapping's order, each as COPY's binary format wants it: a big-endian `i32` length
@@ -44,6 +46,21 @@ impl Row {
     /// The encoded key columns. Equal for two rows exactly when they are the same row of the table.
     pub fn identity(&self) -> &[u8] {
         self.fields.get(..self.key_len as usize).unwrap_or(&self.fields)
+    }
+
+    /// The bytes of column `index` of the mapping; `None` where it is NULL or absent.
+    pub fn field(&self, index: usize) -> Option<&[u8]> {
+        let mut rest = self.fields.as_ref();
+        for present in (0..=index).filter(|at| self.shape.has(*at)) {
+            let (length, tail) = rest.split_first_chunk::<4>()?;
+            let length = i32::from_be_bytes(*length);
+            let (field, tail) = tail.split_at_checked(usize::try_from(length).unwrap_or(0))?;
+            if present == index {
+                return (length >= 0).then_some(field);
+            }
+            rest = tail;
+        }
+        None
     }
 
     /// Bytes held by the row: the key, the source value, the encoded fields and the row's own frame.

@@ -22,8 +22,7 @@ pub struct CopyBuffer(Vec<u8>);
 /// With `numbered`, each tuple is led by an `int4`: the row's place in `rows`.
 ///
 /// # Errors
-/// The server's, from `finish`: a send never reports one. After a server error the connection is in order, its
-/// transaction is not. After an I/O error the connection is lost.
+/// As [`copy_tuples`].
 pub async fn copy_rows(
     connection: &mut PgConnection,
     buffer: &mut CopyBuffer,
@@ -31,12 +30,31 @@ pub async fn copy_rows(
     rows: &[&Row],
     numbered: bool,
 ) -> Result<u64, Error> {
+    let numbers = rows.iter().enumerate();
+    copy_tuples(connection, buffer, statement, numbers, |chunk, (number, row)| {
+        push_tuple(chunk, row, numbered.then_some(number));
+    })
+    .await
+}
+
+/// Sends tuples, each of which `push` appends whole, its leading column count included.
+///
+/// # Errors
+/// The server's, from `finish`: a send never reports one. After a server error the connection is in order, its
+/// transaction is not. After an I/O error the connection is lost.
+pub async fn copy_tuples<T>(
+    connection: &mut PgConnection,
+    buffer: &mut CopyBuffer,
+    statement: &str,
+    tuples: impl Iterator<Item = T>,
+    push: impl Fn(&mut Vec<u8>, T),
+) -> Result<u64, Error> {
     let mut copy = connection.copy_in_raw(statement).await?;
     let chunk = &mut buffer.0;
     chunk.clear();
     chunk.extend_from_slice(HEADER);
-    for (number, row) in rows.iter().enumerate() {
-        push_tuple(chunk, row, numbered.then_some(number));
+    for tuple in tuples {
+        push(chunk, tuple);
         if chunk.len() >= CHUNK {
             copy.send(chunk.as_slice()).await?;
             chunk.clear();

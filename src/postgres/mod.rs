@@ -11,6 +11,6 @@ mod verdict;
 
 pub use catalog::{Privileges, TableFacts, read_table, table_is_empty};
 pub use connect::{Target, TargetOptions};
-pub use copy::{CopyBuffer, copy_rows};
+pub use copy::{CopyBuffer, copy_rows, copy_tuples};
 pub use sql::{ident, literal, query, table_ident};
 pub use verdict::{Verdict, error_line, failure, verdict};

@@ -2,7 +2,6 @@
 
 use crate::flow::{PagePart, Permit};
 use crate::model::{MappingId, RedisKey, Reject, Row, Tally};
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -38,49 +37,59 @@ pub struct Deduplicated {
     pub rows: Vec<Row>,
     /// How many sightings were older reads of a key that is there.
     pub duplicates: i64,
-    /// Other keys that map to a row that is there.
-    pub collisions: Vec<Reject>,
+    /// Rows of other keys that map to a row that is there, in the order in which they were read. Which of the keys has
+    /// the row is for the table to say.
+    pub rivals: Vec<Row>,
 }
 
 /// Sorts rows by identity and keeps one for each: of several reads of one key the last; of several keys the first.
 pub(super) fn deduplicate(rows: Vec<Row>) -> Deduplicated {
-    // Places are sorted, not rows, which are large: each row then moves once. Stable: equal identities stay in the
-    // order in which they were read.
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by(|a, b| identity_at(&rows, *a).cmp(identity_at(&rows, *b)));
     let mut result = Deduplicated { rows: Vec::with_capacity(rows.len()), ..Deduplicated::default() };
+    let order = order(&rows);
     let mut rows: Vec<Option<Row>> = rows.into_iter().map(Some).collect();
     for row in order.into_iter().filter_map(|at| rows.get_mut(at).and_then(Option::take)) {
         match result.rows.last_mut() {
-            Some(kept) if kept.identity().cmp(row.identity()) == Ordering::Equal => {
-                if kept.key == row.key {
-                    result.duplicates += 1;
-                    *kept = row;
-                } else {
-                    let detail = format!("maps to the same row as {}", kept.key);
-                    result.collisions.push(Reject::new(row.key, "key_collision", detail, Some(row.value)));
-                }
+            Some(kept) if kept.identity() == row.identity() && kept.key == row.key => {
+                result.duplicates += 1;
+                *kept = row;
             }
+            Some(kept) if kept.identity() == row.identity() => result.rivals.push(row),
             _ => result.rows.push(row),
         }
     }
     result
 }
 
-fn identity_at(rows: &[Row], at: usize) -> &[u8] {
-    rows.get(at).map_or(&[], Row::identity)
+/// The places of rows, sorted by identity; equal ones stay in the order in which they were read.
+///
+/// Places are sorted, not rows, which are large: each row then moves once. The start of the identity is copied beside
+/// the place, so that most comparisons do not look at the row at all.
+fn order(rows: &[Row]) -> Vec<usize> {
+    let mut order: Vec<(u128, usize)> = rows.iter().map(start_of_identity).zip(0..).collect();
+    let identity = |at: usize| rows.get(at).map_or(&[][..], Row::identity);
+    order.sort_unstable_by(|(a, at), (b, bt)| a.cmp(b).then_with(|| identity(*at).cmp(identity(*bt))).then(at.cmp(bt)));
+    order.into_iter().map(|(_, at)| at).collect()
+}
+
+/// The first 16 bytes of the first key column, behind its length: all of a UUID or a number.
+fn start_of_identity(row: &Row) -> u128 {
+    let mut start = [0; 16];
+    let field = row.identity().get(4..).unwrap_or_default();
+    start.iter_mut().zip(field).for_each(|(to, from)| *to = *from);
+    u128::from_be_bytes(start)
 }
 
 #[cfg(test)]
 mod tests {
     use super::deduplicate;
-    use crate::model::{RedisKey, Row, Shape};
+    use crate::model::{Digest, RedisKey, Row, Shape};
     use bytes::Bytes;
 
     fn row(key: &'static str, id: u8, value: &'static str) -> Row {
         Row {
             key: RedisKey::new(key),
             value: Bytes::from_static(value.as_bytes()),
+            digest: Digest::default(),
             shape: Shape(1),
             fields: Bytes::copy_from_slice(&[0, 0, 0, 1, id]),
             key_len: 5,
@@ -89,14 +98,13 @@ mod tests {
     }
 
     #[test]
-    fn the_last_read_of_a_key_wins_and_another_key_is_a_collision() {
+    fn the_last_read_of_a_key_wins_and_another_key_is_its_rival() {
         let rows = vec![row("k:b", 2, "b"), row("k:a", 1, "old"), row("k:A", 1, "other"), row("k:a", 1, "new")];
         let result = deduplicate(rows);
         let values: Vec<_> = result.rows.iter().map(|row| row.value.as_ref()).collect();
         assert_eq!(values, [&b"new"[..], b"b"]);
         assert_eq!(result.duplicates, 1);
-        assert_eq!(result.collisions.len(), 1);
-        assert_eq!(result.collisions[0].key.as_bytes(), b"k:A");
-        assert_eq!(result.collisions[0].reason, "key_collision");
+        assert_eq!(result.rivals.len(), 1);
+        assert_eq!(result.rivals[0].key.as_bytes(), b"k:A");
     }
 }

@@ -4,7 +4,7 @@
 
 use super::batch::{Batch, deduplicate};
 use super::table::LoadTable;
-use crate::model::{Event, EventSender, Failure, MappingId, RedisKey, Reject};
+use crate::model::{Event, EventSender, Failure, MappingId, RedisKey, Reject, Row};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -79,10 +79,11 @@ impl DryRun {
         let kept = deduplicate(batch.rows);
         tally.duplicates += kept.duplicates;
         tally.would_load += i64::try_from(kept.rows.len()).unwrap_or(i64::MAX);
-        for reject in &kept.collisions {
+        let collisions: Vec<Reject> = kept.rivals.into_iter().map(collision).collect();
+        for reject in &collisions {
             tally.reject(&reject.reason);
         }
-        self.keep(table, &kept.rows, batch.rejects.into_iter().chain(kept.collisions));
+        self.keep(table, &kept.rows, batch.rejects.into_iter().chain(collisions));
         for page in batch.pages {
             page.settle();
         }
@@ -95,7 +96,7 @@ impl DryRun {
         self.shown.clone()
     }
 
-    fn keep(&self, table: &LoadTable, rows: &[crate::model::Row], rejects: impl Iterator<Item = Reject>) {
+    fn keep(&self, table: &LoadTable, rows: &[Row], rejects: impl Iterator<Item = Reject>) {
         let mut kept = self.shown.kept();
         let samples = kept.samples.entry(table.id).or_default();
         let free = self.sample_rows.saturating_sub(samples.len());
@@ -112,4 +113,10 @@ impl DryRun {
             (table.id, reject)
         }));
     }
+}
+
+/// Which of the keys would have the row is for the load to say; here the first one read has it.
+fn collision(row: Row) -> Reject {
+    let detail = "maps to the same row as another key that was read before it";
+    Reject::new(row.key, "key_collision", detail, Some(row.value))
 }

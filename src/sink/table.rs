@@ -1,5 +1,6 @@
 //! A target table as the load needs it: columns in the order of a row's shape, how they compare, what must exist.
 
+use super::load::ProbeGauge;
 use crate::model::{MappingId, Shape, TableName};
 use crate::postgres::{ident, table_ident};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,6 +76,10 @@ pub struct LoadTable {
     pub conflict: Conflict,
     /// References that must lead to a row.
     pub parents: Vec<ParentCheck>,
+    /// What makes its rows of their values: the mapping, its columns and the tool's version.
+    pub fingerprint: String,
+    /// Whether it pays to ask first which rows are there already.
+    pub probe: ProbeGauge,
     /// Whether batches still go straight into the table: it was empty at the start and nothing has collided yet.
     pub straight: AtomicBool,
 }

@@ -14,7 +14,8 @@ use tempfile::TempDir;
 // Each test binary uses its own part of this module; naming all of it here keeps the rest from being reported as dead.
 const _: fn(&Case, Outcome, &mut Client) = |case, outcome, client| {
     let _ = (case.run(&[]), case.run_config("", &[]), case.ledger(&[]), case.start(&[]), case.fingerprint());
-    let _ = (case.xmins(""), case.secrets(), case.number(""), case.json(""), &case.database, &case.target);
+    let _ =
+        (case.list(&[]), case.xmins(""), case.secrets(), case.number(""), case.json(""), &case.database, &case.target);
     let _ = (outcome.count("", ""), outcome.reasons(""), outcome.reject(""), outcome.total(""), outcome.said());
     let _ = (outcome.path(), &outcome.stdout, &outcome.stderr, outcome.code, &outcome.rejects);
     outcome.exits(0);
@@ -132,6 +133,13 @@ impl Case {
              c.oid::regclass), true, false, '')::text) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace \
              WHERE relkind = 'r' AND nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY 1",
         )
+    }
+
+    /// A file with keys, one a line, for `--keys-from`.
+    pub(crate) fn list(&self, keys: &[&str]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        keys.iter().for_each(|key| writeln!(file, "{key}").expect("write a key"));
+        file
     }
 
     /// The passwords in the two URLs.

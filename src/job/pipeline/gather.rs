@@ -7,11 +7,10 @@
 use super::transform::Mapped;
 use super::{BatchLimits, Shared};
 use crate::flow::{PagePart, Permit};
-use crate::model::{Event, Failure, MappingId, Row};
+use crate::model::{Event, Failure, MappingId, Row, Tally};
 use crate::sink::Batch;
 use crate::source::Source;
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -74,23 +73,21 @@ impl Gather {
     async fn take(&mut self, mapped: Mapped) -> Result<(), Closed> {
         let Mapped { mapping, epoch, made, permit, part } = mapped;
         let writers = self.outlets.len();
-        let mut touched = vec![false; writers];
         // What has no row has no order to keep: the first writer takes it.
-        if !made.rejects.is_empty() || made.tally != crate::model::Tally::default() {
+        let settled = !made.rejects.is_empty() || made.tally != Tally::default();
+        if settled {
             let open = self.open(mapping, epoch, 0).await?;
             open.batch.tally.add(&made.tally);
             open.batch.rejects.extend(made.rejects);
             open.hold(&part, &permit);
-            touched[0] = true;
         }
-        for row in made.rows {
-            let writer = writer_of(&row, writers);
+        for (writer, rows) in by_writer(made.rows, writers).into_iter().enumerate().filter(|(_, rows)| !rows.is_empty())
+        {
             let open = self.open(mapping, epoch, writer).await?;
-            open.bytes += row.memory();
-            open.batch.rows.push(row);
-            if !touched.get(writer).copied().unwrap_or(true) {
+            open.bytes += rows.iter().map(Row::memory).sum::<usize>();
+            open.batch.rows.extend(rows);
+            if writer > 0 || !settled {
                 open.hold(&part, &permit);
-                touched[writer] = true;
             }
         }
         part.settle();
@@ -162,8 +159,23 @@ impl Open {
     }
 }
 
-fn writer_of(row: &Row, writers: usize) -> usize {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(row.identity());
-    (hasher.finish() % writers.max(1) as u64) as usize
+/// Shares rows out by the hash of their identity.
+fn by_writer(rows: Vec<Row>, writers: usize) -> Vec<Vec<Row>> {
+    let mut shares: Vec<Vec<Row>> = (0..writers).map(|_| Vec::with_capacity(rows.len() / writers + 1)).collect();
+    for row in rows {
+        let writer = (hash(row.identity()) % writers.max(1) as u64) as usize;
+        if let Some(share) = shares.get_mut(writer) {
+            share.push(row);
+        }
+    }
+    shares
+}
+
+/// FNV-1a: identities are short, and whoever picks them can unbalance the writers but nothing else.
+fn hash(bytes: &[u8]) -> u64 {
+    let hash = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    // Its low bits alone are weak: the high ones are folded in.
+    hash ^ (hash >> 32)
 }

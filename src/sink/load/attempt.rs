@@ -27,13 +27,30 @@ pub(super) struct Piece {
     /// Straight COPY did not do: merge.
     pub(super) merge: bool,
     /// A foreign key failed: look for the rows without a parent.
-    pub(super) probe: bool,
+    pub(super) orphans: bool,
     /// These are rejected keys, tried again: what is rejected now stays so.
     pub(super) retry: bool,
     /// Keys of a retry that have neither a row nor a reject any more.
     pub(super) gone: Vec<RedisKey>,
     /// What is known about the missing parent of a key.
     pub(super) notes: HashMap<RedisKey, String>,
+}
+
+impl Piece {
+    /// A piece of other rows of the same pages, to be tried the same way.
+    pub(super) fn beside(&self, rows: Vec<Row>) -> Self {
+        Self {
+            id: Uuid::new_v4(),
+            epoch: self.epoch,
+            rows,
+            pages: self.pages.clone(),
+            merge: self.merge,
+            orphans: self.orphans,
+            retry: self.retry,
+            notes: self.notes.clone(),
+            ..Self::default()
+        }
+    }
 }
 
 /// A reject found by the server's answers; `pending`: the run tries it again at the end of the phase.
@@ -84,6 +101,10 @@ impl Attempt<'_> {
         let mut lost = Vec::new();
         for (number, (shape, rows)) in by_shape(&self.piece.rows).into_iter().enumerate() {
             if self.piece.merge || !self.table.goes_straight() {
+                let rows = self.probe(&mut transaction, buffer, (shape, number), rows, &mut tally).await?;
+                if rows.is_empty() {
+                    continue;
+                }
                 self.merge(&mut transaction, buffer, (shape, number), &rows, &mut tally, &mut lost).await?;
             } else {
                 self.copy_straight(&mut transaction, buffer, shape, &rows).await?;
@@ -164,6 +185,7 @@ impl Attempt<'_> {
             epoch: piece.epoch,
             mapping: &self.table.mapping,
             table: &self.table.name,
+            fingerprint: &self.table.fingerprint,
             pages: &piece.pages,
             tally: &tally,
         };

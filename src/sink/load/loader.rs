@@ -75,7 +75,7 @@ impl Loader {
             .ok_or_else(|| Failure::internal("a batch names a mapping that there is not"))?;
         let (pages, memory) = (std::mem::take(&mut batch.pages), std::mem::take(&mut batch.memory));
         // The last is tried first: halves of a split piece are pushed in reverse.
-        let mut pieces = vec![first_piece(batch, &pages)];
+        let mut pieces = first_pieces(batch, &pages);
         while let Some(piece) = pieces.pop() {
             let bytes = piece.rows.iter().map(|row| row.fields.len() as u64).sum();
             match self.settle(table, piece).await? {
@@ -127,8 +127,8 @@ impl Loader {
                         piece.merge = true;
                         continue;
                     }
-                    Verdict::ForeignKey if !piece.probe => {
-                        piece.probe = true;
+                    Verdict::ForeignKey if !piece.orphans => {
+                        piece.orphans = true;
                         piece.merge = true;
                         continue;
                     }
@@ -213,23 +213,34 @@ enum Tried {
     Again(Vec<Piece>),
 }
 
-fn first_piece(batch: Batch, pages: &[crate::flow::PagePart]) -> Piece {
-    let Deduplicated { rows, duplicates, collisions } = deduplicate(batch.rows);
+/// What is tried first, last of all. Keys that map to one row come in pieces of their own, each after the one before:
+/// the table then says whose the row is, as it does for keys of different batches.
+fn first_pieces(batch: Batch, pages: &[crate::flow::PagePart]) -> Vec<Piece> {
+    let Deduplicated { rows, duplicates, mut rivals } = deduplicate(batch.rows);
     let mut tally = batch.tally;
     tally.duplicates += duplicates;
-    Piece {
+    let mut pieces = vec![Piece {
         id: Uuid::new_v4(),
         epoch: batch.epoch,
         rows,
         tally,
         rejects: batch.rejects,
-        found: collisions,
         pages: pages.iter().map(|page| page.number().cast_signed()).collect(),
         retry: batch.retry,
         gone: batch.gone,
         notes: batch.notes,
         ..Piece::default()
+    }];
+    while !rivals.is_empty() {
+        let next = deduplicate(rivals);
+        let mut piece = pieces.first().map_or_else(Piece::default, |first| first.beside(next.rows));
+        piece.merge = true;
+        piece.tally.duplicates = next.duplicates;
+        pieces.push(piece);
+        rivals = next.rivals;
     }
+    pieces.reverse();
+    pieces
 }
 
 /// Sets the row at fault aside, or halves the piece to come nearer to it. `reject` says why the row is refused.
@@ -242,17 +253,7 @@ fn isolate(mut piece: Piece, row: Option<usize>, reject: impl Fn(&Row) -> Reject
         return vec![piece];
     }
     let half = piece.rows.split_off(piece.rows.len() / 2);
-    let second = Piece {
-        id: Uuid::new_v4(),
-        epoch: piece.epoch,
-        rows: half,
-        pages: piece.pages.clone(),
-        merge: true,
-        probe: piece.probe,
-        retry: piece.retry,
-        notes: piece.notes.clone(),
-        ..Piece::default()
-    };
+    let second = piece.beside(half);
     vec![piece, second]
 }
 

@@ -126,7 +126,7 @@ impl Staged<'_> {
         let mut orphans = BTreeSet::new();
         for (index, statement) in &self.sql.orphans {
             let Some(parent) = self.attempt.table.parents.get(*index) else { continue };
-            if parent.foreign_key && !self.attempt.piece.probe {
+            if parent.foreign_key && !self.attempt.piece.orphans {
                 continue;
             }
             for row in query(statement).fetch_all(&mut *connection).await? {
@@ -237,7 +237,7 @@ impl Staged<'_> {
         for (ordinal, row) in rows {
             numbers.push(ordinal);
             keys.push(row.key.as_bytes());
-            digests.push(blake3::hash(&row.value).to_hex().to_string());
+            digests.push(row.digest.to_string());
         }
         // This join has no index to go by.
         sqlx::raw_sql(AssertSqlSafe("SET LOCAL enable_hashjoin = on")).execute(&mut *connection).await?;

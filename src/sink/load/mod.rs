@@ -1,12 +1,15 @@
 //! The load: a batch becomes rows of the target, once, whatever happens on the way.
 //!
 //! One attempt is one short transaction (`attempt`): straight COPY into a table that was empty, else COPY into a
-//! staging table and a merge (`merge`, with its SQL in `statements`). `Loader` decides what an error means: try again,
+//! staging table and a merge (`merge`, with its SQL in `statements`), after a look at which rows are there already as
+//! they would be written (`probe`). `Loader` decides what an error means: try again,
 //! find the row at fault, or stop.
 
 mod attempt;
 mod loader;
 mod merge;
+mod probe;
 mod statements;
 
 pub use loader::{LoadOptions, Loader};
+pub use probe::ProbeGauge;

@@ -53,8 +53,7 @@ impl Statements {
         };
         let target = table.ident();
         let columns = table.column_list(shape, "");
-        let join: Vec<String> = table.key_idents().map(|key| format!("t.{key} = s.{key}")).collect();
-        let join = join.join(" AND ");
+        let join = key_join(table);
         let keys: Vec<String> = table.key_idents().collect();
         Self {
             create: format!("{create} AS SELECT 0::int4 AS {ORDINAL}, {columns} FROM {target} WITH NO DATA"),
@@ -94,6 +93,18 @@ pub(super) fn row_key(table: &LoadTable, alias: &str) -> String {
     format!("jsonb_build_object({})", parts.join(", "))
 }
 
+/// The staged row `s` and the target's row `t` are the same row.
+pub(super) fn key_join(table: &LoadTable) -> String {
+    let pairs: Vec<String> = table.key_idents().map(|key| format!("t.{key} = s.{key}")).collect();
+    pairs.join(" AND ")
+}
+
+/// The lineage of the target's row `t`, where a column holds it.
+pub(super) fn lineage_text(table: &LoadTable) -> Option<String> {
+    let column = table.columns.get(table.lineage?)?;
+    Some(format!("t.{}", ident(&column.name)))
+}
+
 fn judge(table: &LoadTable, shape: Shape, stage: &str, join: &str) -> String {
     let differs: Vec<String> = table
         .present(shape)
@@ -101,8 +112,8 @@ fn judge(table: &LoadTable, shape: Shape, stage: &str, join: &str) -> String {
         .filter_map(|(_, column)| difference(&ident(&column.name), column.compare))
         .collect();
     let differs = if differs.is_empty() { "false".to_owned() } else { differs.join(" OR ") };
-    let redis_key = match table.lineage.and_then(|index| table.columns.get(index)) {
-        Some(column) => format!("convert_to(t.{} ->> 'redis_key', 'UTF8')", ident(&column.name)),
+    let redis_key = match lineage_text(table) {
+        Some(lineage) => format!("convert_to({lineage} ->> 'redis_key', 'UTF8')"),
         None => format!(
             "(SELECT l.redis_key FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.row_key = {})",
             row_key(table, "t")
@@ -117,7 +128,8 @@ fn judge(table: &LoadTable, shape: Shape, stage: &str, join: &str) -> String {
     )
 }
 
-fn difference(column: &str, compare: Compare) -> Option<String> {
+/// Whether the target's row `t` differs from the staged row `s` in a column; `None`: it is not compared.
+pub(super) fn difference(column: &str, compare: Compare) -> Option<String> {
     let plain = |side: &str| {
         let keys: Vec<String> = LINEAGE_KEYS.iter().map(|key| literal(key)).collect();
         format!(

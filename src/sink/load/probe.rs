@@ -1,0 +1,183 @@
+//! The probe: rows that are in the table as they would be written, known without sending them.
+//!
+//! A second run over data that hardly changed would send, parse and compress every row only to find it equal. A row's
+//! lineage names the key and the digest of the value that it was made from, and the journal says whether anybody wrote
+//! it since and what made it. The same mapping makes the same row of the same value: then there is nothing to compare
+//! but the time of expiry, which changes without the value.
+
+use super::attempt::{Attempt, Missed};
+use super::statements::{ORDINAL, difference, key_join, lineage_text, row_key};
+use crate::model::{Row, Shape, Tally};
+use crate::postgres::{CopyBuffer, copy_tuples, ident, query};
+use crate::sink::table::{Compare, LoadTable};
+use sqlx::Row as _;
+use sqlx::postgres::PgConnection;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A batch of fewer rows is sent as it is.
+const WORTH: usize = 50;
+/// Probing pays where at least one row in so many is found.
+const RARE: usize = 8;
+/// Where it did not pay, it is tried again after so many batches.
+const PAUSE: u32 = 16;
+
+/// Whether probing pays for a table: shared by its writers.
+#[derive(Debug, Default)]
+pub struct ProbeGauge {
+    skip: AtomicU32,
+}
+
+impl ProbeGauge {
+    fn due(&self) -> bool {
+        self.skip.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |skip| skip.checked_sub(1)).is_err()
+    }
+
+    fn learn(&self, found: usize, rows: usize) {
+        if found < rows / RARE {
+            self.skip.store(PAUSE, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Attempt<'_> {
+    /// Books the rows that are there already; gives the others.
+    pub(super) async fn probe(
+        &self,
+        connection: &mut PgConnection,
+        buffer: &mut CopyBuffer,
+        (shape, number): (Shape, usize),
+        rows: Vec<usize>,
+        tally: &mut Tally,
+    ) -> Result<Vec<usize>, Missed> {
+        let table = self.table;
+        // A parent that no foreign key holds may have gone: only the whole way finds that.
+        let whole = self.options.unlogged_stage || table.parents.iter().any(|parent| !parent.foreign_key);
+        if whole || rows.len() < WORTH || !table.probe.due() {
+            return Ok(rows);
+        }
+        let sql = Statements::build(table, shape, number);
+        query(&sql.create).execute(&mut *connection).await?;
+        let entries = rows.iter().zip(0_i32..).filter_map(|(at, ordinal)| Some((self.piece.rows.get(*at)?, ordinal)));
+        let columns = sql.columns;
+        copy_tuples(connection, buffer, &sql.copy, entries, |chunk, (row, ordinal)| {
+            push(chunk, table, columns, row, ordinal)
+        })
+        .await
+        .map_err(|error| Missed::Server { error, row: None })?;
+        let found =
+            query(&sql.find).bind(table.name.to_string()).bind(&table.fingerprint).fetch_all(&mut *connection).await?;
+        let mut there = BTreeSet::new();
+        let this_run = self.shard.run.to_string();
+        for row in &found {
+            let owner: String = row.try_get("owner")?;
+            let count = if owner == this_run { &mut tally.duplicates } else { &mut tally.unchanged };
+            if there.insert(row.try_get::<i32, _>("ord")?) {
+                *count += 1;
+            }
+        }
+        table.probe.learn(there.len(), rows.len());
+        Ok(rows.into_iter().zip(0..).filter(|(_, ordinal)| !there.contains(ordinal)).map(|(at, _)| at).collect())
+    }
+}
+
+struct Statements {
+    create: String,
+    copy: String,
+    /// How many columns the probe's table has.
+    columns: i16,
+    /// Ordinal and writing run of the rows that are there. `$1`: the table's name in the ledger; `$2`: the fingerprint
+    /// of what makes the rows.
+    find: String,
+}
+
+impl Statements {
+    fn build(table: &LoadTable, shape: Shape, number: usize) -> Self {
+        let stage = format!("redis2pg_probe_{number}");
+        let expiries: Vec<String> = expiries(table, shape).map(|index| ident(&table.columns[index].name)).collect();
+        let mut columns: Vec<String> = table.key_idents().collect();
+        columns.extend_from_slice(&expiries);
+        let columns = columns.join(", ");
+        let same_expiry: String = expiries
+            .iter()
+            .filter_map(|name| difference(name, Compare::Expiry))
+            .map(|differs| format!(" AND NOT ({differs})"))
+            .collect();
+        Self {
+            create: format!(
+                "CREATE TEMPORARY TABLE {stage} ON COMMIT DROP AS SELECT 0::int4 AS {ORDINAL}, ''::text AS redis2pg_key, \
+                 ''::text AS redis2pg_digest, {columns} FROM {} WITH NO DATA",
+                table.ident()
+            ),
+            copy: format!(
+                "COPY pg_temp.{stage} ({ORDINAL}, redis2pg_key, redis2pg_digest, {columns}) FROM STDIN (FORMAT binary)"
+            ),
+            columns: (3 + table.key_columns + expiries.len()) as i16,
+            find: format!(
+                "SELECT s.{ORDINAL} AS ord, o.run_id::text AS owner FROM pg_temp.{stage} s JOIN {} t ON {} \
+                 CROSS JOIN LATERAL (SELECT b.run_id, b.fingerprint FROM redis2pg.batches b \
+                 WHERE (b.xid & 4294967295) = t.xmin::text::bigint AND b.xmin = t.xmin AND b.table_name = $1 \
+                 ORDER BY b.xid DESC LIMIT 1) o WHERE o.fingerprint = $2 AND {}{same_expiry}",
+                table.ident(),
+                key_join(table),
+                same_source(table),
+            ),
+        }
+    }
+}
+
+/// Whether the row was made from this key and this value.
+fn same_source(table: &LoadTable) -> String {
+    match lineage_text(table) {
+        Some(lineage) => format!(
+            "{lineage} ->> 'redis_key' = s.redis2pg_key AND {lineage} -> 'redis2pg' ->> 'digest' = s.redis2pg_digest"
+        ),
+        None => format!(
+            "EXISTS (SELECT 1 FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.row_key = {} \
+             AND l.redis_key = convert_to(s.redis2pg_key, 'UTF8') AND l.digest = s.redis2pg_digest)",
+            row_key(table, "t")
+        ),
+    }
+}
+
+/// The columns that change while the value stays.
+fn expiries(table: &LoadTable, shape: Shape) -> impl Iterator<Item = usize> + '_ {
+    table.present(shape).filter(|(_, column)| column.compare == Compare::Expiry).map(|(index, _)| index)
+}
+
+fn push(chunk: &mut Vec<u8>, table: &LoadTable, columns: i16, row: &Row, ordinal: i32) {
+    chunk.extend_from_slice(&columns.to_be_bytes());
+    push_field(chunk, &ordinal.to_be_bytes());
+    push_field(chunk, row.key.as_bytes());
+    push_field(chunk, &row.digest.hex());
+    chunk.extend_from_slice(row.identity());
+    for index in expiries(table, row.shape) {
+        match row.field(index) {
+            Some(field) => push_field(chunk, field),
+            None => chunk.extend_from_slice(&(-1_i32).to_be_bytes()),
+        }
+    }
+}
+
+fn push_field(chunk: &mut Vec<u8>, bytes: &[u8]) {
+    // Keys are at most 512 MB: Redis's own limit.
+    chunk.extend_from_slice(&(bytes.len() as i32).to_be_bytes());
+    chunk.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PAUSE, ProbeGauge};
+
+    #[test]
+    fn a_probe_that_finds_little_is_left_out_for_a_while() {
+        let gauge = ProbeGauge::default();
+        assert!(gauge.due());
+        gauge.learn(90, 100);
+        assert!(gauge.due());
+        gauge.learn(1, 100);
+        let skipped = (0..100).take_while(|_| !gauge.due()).count();
+        assert_eq!(skipped, PAUSE as usize);
+        assert!(gauge.due());
+    }
+}

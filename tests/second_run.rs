@@ -1,0 +1,151 @@
+//! A second run: what is there already is neither sent nor touched, and what only looks the same is.
+//!
+//! Batches are large enough here that rows are looked for before they are sent.
+
+mod support;
+
+use support::Case;
+
+const DOCUMENTS: &str = "document_hub.documents";
+const ANALYSES: &str = "document_hub.analysis_results";
+const SESSIONS: &str = "document_hub.sessions";
+const COUNT: u32 = 120;
+
+fn uuid(number: u32) -> String {
+    format!("aaaaaaaa-0000-4000-8000-{number:012x}")
+}
+
+fn document(name: &str) -> String {
+    format!(r#"{{"filename":"{name}.pdf","file_path":"contracts/{name}.pdf","file_size":7,"metadata":{{"n":1}}}}"#)
+}
+
+/// So many documents, an analysis and a session with an hour to live for each, loaded once.
+fn loaded() -> Case {
+    let case = Case::new();
+    let mut redis = case.redis();
+    for number in 0..COUNT {
+        let id = uuid(number);
+        redis.set(&format!("document:{id}"), &document(&format!("d{number}")));
+        redis.set(&format!("analysis:{id}"), &format!(r#"{{"document_id":"{id}","analysis":{{"summary":"s"}}}}"#));
+        redis.set(&format!("session:{number}"), &format!(r#"{{"session_id":"{number}","document_id":"{id}"}}"#));
+        redis.integer(&[b"PEXPIRE", format!("session:{number}").as_bytes(), b"3600000"]);
+    }
+    let first = case.run(&[]).exits(0);
+    assert_eq!(first.total("inserted"), i64::from(COUNT) * 3);
+    case
+}
+
+fn xmins(case: &Case) -> [String; 3] {
+    [DOCUMENTS, ANALYSES, SESSIONS].map(|table| case.xmins(table))
+}
+
+#[test]
+fn what_is_there_is_not_touched() {
+    let case = loaded();
+    let before = xmins(&case);
+    let second = case.run(&[]).exits(0);
+    assert_eq!((second.total("unchanged"), second.total("matched")), (i64::from(COUNT) * 3, i64::from(COUNT) * 3));
+    assert_eq!(before, xmins(&case));
+}
+
+#[test]
+fn another_mapping_makes_other_rows_of_the_same_values() {
+    let case = loaded();
+    let preset = std::fs::read_to_string("config/presets/contract-reviewer.toml").unwrap();
+    let changed = preset.replace(r#"default = "contract_review""#, r#"default = "second_look""#);
+    assert_ne!(preset, changed);
+    let second = case.run_config(&changed, &[]).exits(0);
+    assert_eq!((second.count("analyses", "updated"), second.count("analyses", "unchanged")), (i64::from(COUNT), 0));
+    assert_eq!(second.count("documents", "unchanged"), i64::from(COUNT));
+    let looked = case.number(&format!("SELECT count(*) FROM {ANALYSES} WHERE analysis_type = 'second_look'"));
+    assert_eq!(looked, i64::from(COUNT));
+}
+
+#[test]
+fn a_column_that_was_added_since_is_filled() {
+    let case = Case::new();
+    case.run(&["--allow-empty"]).exits(0);
+    case.sql(&format!("ALTER TABLE {ANALYSES} DROP COLUMN metadata"));
+    let mut redis = case.redis();
+    for number in 0..COUNT {
+        let id = uuid(number);
+        redis.set(&format!("document:{id}"), &document(&format!("d{number}")));
+        redis.set(&format!("analysis:{id}"), &format!(r#"{{"document_id":"{id}","analysis":{{"summary":"s"}}}}"#));
+    }
+    case.run(&[]).exits(0);
+    let again = case.run(&[]).exits(0);
+    assert_eq!(again.count("analyses", "unchanged"), i64::from(COUNT), "the lineage is in the ledger: {again}");
+    case.sql(&format!("ALTER TABLE {ANALYSES} ADD COLUMN metadata jsonb"));
+    let filled = case.run(&[]).exits(0);
+    assert_eq!(filled.count("analyses", "updated"), i64::from(COUNT), "{filled}");
+    let rows = case.number(&format!("SELECT count(*) FROM {ANALYSES} WHERE metadata ? 'redis2pg'"));
+    assert_eq!(rows, i64::from(COUNT));
+}
+
+#[test]
+fn a_longer_life_is_a_change_and_a_moment_is_none() {
+    let case = loaded();
+    let mut redis = case.redis();
+    for number in 0..10 {
+        redis.integer(&[b"PEXPIRE", format!("session:{number}").as_bytes(), b"7200000"]);
+    }
+    redis.integer(&[b"PERSIST", b"session:10"]);
+    let second = case.run(&[]).exits(0);
+    assert_eq!(
+        (second.count("sessions", "updated"), second.count("sessions", "unchanged")),
+        (11, i64::from(COUNT) - 11)
+    );
+    assert_eq!(case.number(&format!("SELECT count(*) FROM {SESSIONS} WHERE expires_at IS NULL")), 1);
+}
+
+#[test]
+fn a_row_that_somebody_changed_is_left_alone_and_so_is_one_written_back() {
+    let case = loaded();
+    case.sql(&format!("UPDATE {DOCUMENTS} SET status = 'read' WHERE id = '{}'", uuid(1)));
+    case.sql(&format!("UPDATE {DOCUMENTS} SET status = status WHERE id = '{}'", uuid(2)));
+    let before = xmins(&case);
+    let second = case.run(&[]).exits(0);
+    // Redis says nothing of a status: the row is what it would be made to, whoever wrote it last.
+    assert_eq!(second.count("documents", "unchanged"), i64::from(COUNT));
+    case.sql(&format!("UPDATE {DOCUMENTS} SET file_size = 8 WHERE id = '{}'", uuid(3)));
+    let third = case.run(&[]).exits(0);
+    assert_eq!(third.report["mappings"]["documents"]["skipped"]["exists_newer"], 1, "{third}");
+    assert_eq!(third.count("documents", "unchanged"), i64::from(COUNT) - 1);
+    assert_eq!(before[1..], xmins(&case)[1..]);
+}
+
+#[test]
+fn of_two_keys_for_one_row_the_one_that_has_it_keeps_it() {
+    let case = loaded();
+    let (owner, other) = (format!("document:{}", uuid(1)), format!("document:{}", uuid(1).to_uppercase()));
+    let mut redis = case.redis();
+    redis.set(&owner, &document("new"));
+    redis.set(&other, &document("intruder"));
+    // The other key is read first, in the same batch.
+    let list = case.list(&[&other, &owner]);
+    let second = case.run(&["--keys-from", list.path().to_str().unwrap()]).exits(3);
+    assert_eq!((second.count("documents", "updated"), second.count("documents", "matched")), (1, 2));
+    assert_eq!(second.reject(&other)["reason"], "key_collision");
+    let name = format!("SELECT original_filename FROM {DOCUMENTS} WHERE id = '{}'", uuid(1));
+    assert_eq!(case.sql(&name), "new.pdf");
+    let third = case.run(&[]).exits(3);
+    assert_eq!(
+        (third.reject(&other)["reason"].as_str(), third.count("documents", "unchanged")),
+        (Some("key_collision"), i64::from(COUNT))
+    );
+}
+
+#[test]
+fn of_two_new_keys_for_one_row_one_is_loaded_and_one_rejected() {
+    let case = Case::new();
+    let keys = [uuid(1).to_uppercase(), uuid(1), uuid(1).replace('-', "")].map(|id| format!("document:{id}"));
+    for key in &keys {
+        case.redis().set(key, &document("d"));
+    }
+    let keys = keys.each_ref().map(String::as_str);
+    let list = case.list(&[keys[0], keys[1], keys[0], keys[2], keys[1]]);
+    let run = case.run(&["--keys-from", list.path().to_str().unwrap()]).exits(3);
+    assert_eq!((run.count("documents", "inserted"), run.count("documents", "duplicates")), (1, 2), "{run}");
+    assert_eq!(run.reasons("documents").get("key_collision"), Some(&2));
+    assert_eq!(case.number(&format!("SELECT count(*) FROM {DOCUMENTS}")), 1);
+}
