@@ -39,6 +39,7 @@ fn row(fields: Vec<u8>) -> Row {
         digest: Digest::default(),
         shape: Shape(0b11),
         fields: fields.into(),
+        splice: None,
         key_len: 8,
         altered: Vec::new(),
     }

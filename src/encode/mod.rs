@@ -113,20 +113,28 @@ impl Encoder {
     /// # Errors
     /// `value_too_large`, or `type_mismatch` where the column is of another type.
     pub fn encode_json(&self, pieces: &[&str], out: &mut Vec<u8>) -> Result<Note, EncodeError> {
-        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let length = pieces.iter().map(|piece| piece.len()).sum();
+        self.begin_json(length, out)?;
+        for piece in pieces {
+            out.extend_from_slice(piece.as_bytes());
+        }
+        Ok(None)
+    }
+
+    /// Appends the head of a json or jsonb field whose text of `length` bytes comes behind it.
+    ///
+    /// # Errors
+    /// As [`Self::encode_json`].
+    pub fn begin_json(&self, length: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let (limit, version): (usize, &[u8]) = match self.column_type {
             ColumnType::Jsonb => (MAX_JSONB_BYTES, &[1]),
             ColumnType::Json => (MAX_TEXT_BYTES, &[]),
             _ => return Err(EncodeError::new("type_mismatch", "the column does not take JSON")),
         };
         check_size(length, limit)?;
-        out.reserve(length + 5);
         out.extend_from_slice(&((length + version.len()) as i32).to_be_bytes());
         out.extend_from_slice(version);
-        for piece in pieces {
-            out.extend_from_slice(piece.as_bytes());
-        }
-        Ok(None)
+        Ok(())
     }
 
     fn json(&self, value: Value<'_>, out: &mut Vec<u8>) -> Result<Note, EncodeError> {

@@ -288,23 +288,11 @@ impl<S: Source> DryParents<S> {
 
 /// The text of a column that refers to a parent.
 fn reference(row: &Row, column: usize, column_type: &ColumnType) -> Option<String> {
-    let mut rest = row.fields.as_ref();
-    for index in 0..=column {
-        if !row.shape.has(index) {
-            continue;
-        }
-        let (length, tail) = rest.split_first_chunk::<4>()?;
-        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
-        let (field, tail) = tail.split_at_checked(length)?;
-        rest = tail;
-        if index == column {
-            return match column_type {
-                ColumnType::Uuid => uuid::Uuid::from_slice(field).ok().map(|id| id.to_string()),
-                ColumnType::Int4 => Some(i32::from_be_bytes(field.try_into().ok()?).to_string()),
-                ColumnType::Int8 => Some(i64::from_be_bytes(field.try_into().ok()?).to_string()),
-                _ => String::from_utf8(field.to_vec()).ok(),
-            };
-        }
+    let field = row.field(column)?;
+    match column_type {
+        ColumnType::Uuid => uuid::Uuid::from_slice(field).ok().map(|id| id.to_string()),
+        ColumnType::Int4 => Some(i32::from_be_bytes(field.try_into().ok()?).to_string()),
+        ColumnType::Int8 => Some(i64::from_be_bytes(field.try_into().ok()?).to_string()),
+        _ => String::from_utf8(field.to_vec()).ok(),
     }
-    None
 }

@@ -6,13 +6,17 @@ use super::plan::{Mapping, ParentRef, Target};
 use super::source::{Context, Found, inner};
 use crate::decode::{DecodeError, Field, Kind, decode, push_json_string, scan, unescape};
 use crate::encode::{EncodeError, Value};
-use crate::model::{Digest, Record, RedisKey, Reject, Row, Shape, UnixMillis};
+use crate::model::{Digest, Record, RedisKey, Reject, Row, Shape, Splice, UnixMillis};
 use bytes::{Bytes, BytesMut};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Rows are written into blocks of this size, which they share: an allocation for each row, made by one thread and freed
 /// by another, costs more than the copy.
 const BLOCK: usize = 64 * 1024;
+
+/// From this length on, JSON text that goes in as it is stays where it was read: below, a copy is cheaper.
+const SPLICED: usize = 256;
 
 /// Buffers that are used again for every record. One for each worker.
 #[derive(Debug, Default)]
@@ -51,7 +55,7 @@ impl Mapping {
         let digest = Digest::of(&record.value);
         let out = &mut scratch.out;
         out.clear();
-        let (mut shape, mut key_len) = (0_u64, 0);
+        let (mut shape, mut key_len, mut splice) = (0_u64, 0, None);
         for (index, target) in self.targets.iter().enumerate() {
             let found = self.column(index, target, &context, &mut prepared.altered)?;
             let written = if target.lineage {
@@ -61,6 +65,10 @@ impl Mapping {
                 target.join_lineage(&found, &scratch.lineage, &mut scratch.own_fields, out)
             } else if found == Found::Absent {
                 continue;
+            } else if let Some(piece) = target.spliced(&found, &record.value).filter(|_| splice.is_none()) {
+                let begun = target.encoder.begin_json(piece.len(), out);
+                splice = Some(Splice { at: out.len() as u32, start: piece.start as u32, len: piece.len() as u32 });
+                begun.map(|()| None)
             } else {
                 let mut spare = String::new();
                 target.encoder.encode(found.value(target.encoder.takes_json(), &mut spare), out)
@@ -74,7 +82,7 @@ impl Mapping {
         }
         let (key, value) = (record.key.clone(), record.value.clone());
         let fields = keep(&mut scratch.block, out);
-        Ok(Row { key, value, digest, shape: Shape(shape), fields, key_len, altered: prepared.altered })
+        Ok(Row { key, value, digest, shape: Shape(shape), fields, splice, key_len, altered: prepared.altered })
     }
 
     /// The key of the row that a record refers to: the parent's pattern, built back from the reference as it is
@@ -214,6 +222,18 @@ impl Mapping {
 }
 
 impl Target {
+    /// Where in the value the JSON stands that goes into the column as it is, if it is long enough to be left there.
+    fn spliced(&self, found: &Found<'_>, value: &[u8]) -> Option<Range<usize>> {
+        let Found::Raw(Cow::Borrowed(raw)) = found else { return None };
+        if raw.len() < SPLICED || !self.encoder.takes_json() {
+            return None;
+        }
+        // Not all borrowed text is the value's: a text that was unwrapped is not. A slice knows where it lies.
+        let start = raw.as_ptr().addr().checked_sub(value.as_ptr().addr())?;
+        let end = start.checked_add(raw.len()).filter(|end| *end <= value.len().min(u32::MAX as usize))?;
+        Some(start..end)
+    }
+
     /// Unwraps a JSON string that holds JSON, once.
     fn unwrap(&self, raw: &mut Cow<'_, str>, altered: &mut Vec<&'static str>) -> Result<(), EncodeError> {
         if !self.unwrap_json_string || Kind::of(raw) != Kind::String {

@@ -21,5 +21,5 @@ pub use finding::{Finding, Severity};
 pub use key::RedisKey;
 pub use record::{Fetched, MappingId, Record, UnixMillis};
 pub use reject::{Reason, Reject, SkipReason};
-pub use row::{Row, Shape};
+pub use row::{Row, Shape, Splice};
 pub use tally::{Counts, Tally};

@@ -22,6 +22,18 @@ impl Shape {
     }
 }
 
+/// A long piece of a field that stays where it was read: a part of the row's value. JSON that goes in as it is would
+/// else be held, and copied, twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Splice {
+    /// Where in [`Row::fields`] it belongs; always the end of a field.
+    pub at: u32,
+    /// Its first byte in [`Row::value`].
+    pub start: u32,
+    /// Its length.
+    pub len: u32,
+}
+
 /// A mapped row.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -34,8 +46,10 @@ pub struct Row {
     /// The columns present.
     pub shape: Shape,
     /// The present columns in the mapping's order, each as COPY's binary format wants it: a big-endian `i32` length
-    /// (−1 for NULL), then the bytes. The tuple's leading column count is not part of it.
+    /// (−1 for NULL), then the bytes. The tuple's leading column count is not part of it, nor is `splice`.
     pub fields: Bytes,
+    /// What is to be put into `fields`; never in a key column.
+    pub splice: Option<Splice>,
     /// How many bytes at the start of `fields` are the key columns.
     pub key_len: u32,
     /// The repairs that were made on the way, by name.
@@ -48,17 +62,38 @@ impl Row {
         self.fields.get(..self.key_len as usize).unwrap_or(&self.fields)
     }
 
-    /// The bytes of column `index` of the mapping; `None` where it is NULL or absent.
+    /// The length of the encoded fields, the spliced piece included.
+    pub fn encoded_len(&self) -> usize {
+        self.fields.len() + self.splice.map_or(0, |splice| splice.len as usize)
+    }
+
+    /// Appends the encoded fields, the spliced piece in its place.
+    pub fn push_encoded(&self, out: &mut Vec<u8>) {
+        let Some(splice) = self.splice else { return out.extend_from_slice(&self.fields) };
+        let (head, tail) = self.fields.split_at_checked(splice.at as usize).unwrap_or((&self.fields, &[]));
+        out.extend_from_slice(head);
+        out.extend_from_slice(self.spliced(splice));
+        out.extend_from_slice(tail);
+    }
+
+    fn spliced(&self, splice: Splice) -> &[u8] {
+        let start = splice.start as usize;
+        self.value.get(start..start + splice.len as usize).unwrap_or_default()
+    }
+
+    /// The bytes of column `index` of the mapping; `None` where it is NULL or absent, or long enough to be spliced.
     pub fn field(&self, index: usize) -> Option<&[u8]> {
-        let mut rest = self.fields.as_ref();
-        for present in (0..=index).filter(|at| self.shape.has(*at)) {
-            let (length, tail) = rest.split_first_chunk::<4>()?;
-            let length = i32::from_be_bytes(*length);
-            let (field, tail) = tail.split_at_checked(usize::try_from(length).unwrap_or(0))?;
+        let mut at = 0;
+        for present in (0..=index).filter(|column| self.shape.has(*column)) {
+            let length = i32::from_be_bytes(*self.fields.get(at..)?.first_chunk::<4>()?);
+            let end = at + 4 + usize::try_from(length).unwrap_or(0);
+            // The spliced piece counts in its field's length, and is not there.
+            let spliced = self.splice.filter(|splice| (at + 4..=end).contains(&(splice.at as usize)));
+            let end = end - spliced.map_or(0, |splice| splice.len as usize);
             if present == index {
-                return (length >= 0).then_some(field);
+                return self.fields.get(at + 4..end).filter(|_| length >= 0 && spliced.is_none());
             }
-            rest = tail;
+            at = end;
         }
         None
     }
@@ -66,5 +101,33 @@ impl Row {
     /// Bytes held by the row: the key, the source value, the encoded fields and the row's own frame.
     pub fn memory(&self) -> usize {
         self.key.as_bytes().len() + self.value.len() + self.fields.len() + std::mem::size_of::<Self>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Row, Shape, Splice};
+    use crate::model::{Digest, RedisKey};
+    use bytes::Bytes;
+
+    #[test]
+    fn a_spliced_row_reads_as_if_it_were_whole() {
+        // Columns 0 (one byte), 1 (absent), 2 (three bytes, two of them spliced), 3 (NULL) and 4 (one byte).
+        let row = Row {
+            key: RedisKey::new("k"),
+            value: Bytes::from_static(b"0xy3"),
+            digest: Digest::default(),
+            shape: Shape(0b11101),
+            fields: Bytes::from_static(b"\0\0\0\x01a\0\0\0\x03b\xff\xff\xff\xff\0\0\0\x01c"),
+            splice: Some(Splice { at: 10, start: 1, len: 2 }),
+            key_len: 5,
+            altered: Vec::new(),
+        };
+        let mut encoded = Vec::new();
+        row.push_encoded(&mut encoded);
+        assert_eq!(encoded, b"\0\0\0\x01a\0\0\0\x03bxy\xff\xff\xff\xff\0\0\0\x01c");
+        assert_eq!(row.encoded_len(), encoded.len());
+        let fields: Vec<_> = (0..6).map(|index| row.field(index)).collect();
+        assert_eq!(fields, [Some(&b"a"[..]), None, None, None, Some(b"c"), None]);
     }
 }

@@ -74,5 +74,5 @@ fn push_tuple(chunk: &mut Vec<u8>, row: &Row, number: Option<usize>) {
         chunk.extend_from_slice(&4_i32.to_be_bytes());
         chunk.extend_from_slice(&(number as i32).to_be_bytes());
     }
-    chunk.extend_from_slice(&row.fields);
+    row.push_encoded(chunk);
 }

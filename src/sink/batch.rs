@@ -92,6 +92,7 @@ mod tests {
             digest: Digest::default(),
             shape: Shape(1),
             fields: Bytes::copy_from_slice(&[0, 0, 0, 1, id]),
+            splice: None,
             key_len: 5,
             altered: Vec::new(),
         }

@@ -74,7 +74,7 @@ impl DryRun {
             .tables
             .get(usize::from(batch.mapping.0))
             .ok_or_else(|| Failure::internal("a batch names a mapping that there is not"))?;
-        let bytes = batch.rows.iter().map(|row| row.fields.len() as u64).sum();
+        let bytes = batch.rows.iter().map(|row| row.encoded_len() as u64).sum();
         let mut tally = batch.tally;
         let kept = deduplicate(batch.rows);
         tally.duplicates += kept.duplicates;
@@ -102,7 +102,7 @@ impl DryRun {
         let free = self.sample_rows.saturating_sub(samples.len());
         samples.extend(rows.iter().take(free).map(|row| Sample {
             key: row.key.detached(),
-            bytes: row.fields.len(),
+            bytes: row.encoded_len(),
             columns: table.present(row.shape).map(|(_, column)| column.name.clone()).collect(),
         }));
         let free = REJECTS_SHOWN.saturating_sub(kept.rejects.len());

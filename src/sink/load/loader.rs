@@ -77,7 +77,7 @@ impl Loader {
         // The last is tried first: halves of a split piece are pushed in reverse.
         let mut pieces = first_pieces(batch, &pages);
         while let Some(piece) = pieces.pop() {
-            let bytes = piece.rows.iter().map(|row| row.fields.len() as u64).sum();
+            let bytes = piece.rows.iter().map(|row| row.encoded_len() as u64).sum();
             match self.settle(table, piece).await? {
                 Tried::Done(Settled { tally, pending }) => {
                     // The receiver lives as long as the run; were it gone, there would be nobody to tell.

@@ -67,7 +67,8 @@ impl Attempt<'_> {
             .filter(|ordinal| !existing.contains_key(ordinal) && !orphans.contains(ordinal))
             .collect();
         if !new.is_empty() {
-            let inserted = query(&sql.insert).bind(&new).execute(&mut *connection).await?.rows_affected();
+            let insert = if new.len() == rows.len() { query(&sql.insert_all) } else { query(&sql.insert).bind(&new) };
+            let inserted = insert.execute(&mut *connection).await?.rows_affected();
             if inserted != new.len() as u64 {
                 return Err(Missed::Moved);
             }

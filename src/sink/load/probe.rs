@@ -12,7 +12,6 @@ use crate::postgres::{CopyBuffer, copy_tuples, ident, query};
 use crate::sink::table::{Compare, LoadTable};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A batch of fewer rows is sent as it is.
@@ -67,17 +66,19 @@ impl Attempt<'_> {
         .map_err(|error| Missed::Server { error, row: None })?;
         let found =
             query(&sql.find).bind(table.name.to_string()).bind(&table.fingerprint).fetch_all(&mut *connection).await?;
-        let mut there = BTreeSet::new();
+        let mut there = vec![false; rows.len()];
         let this_run = self.shard.run.to_string();
         for row in &found {
-            let owner: String = row.try_get("owner")?;
-            let count = if owner == this_run { &mut tally.duplicates } else { &mut tally.unchanged };
-            if there.insert(row.try_get::<i32, _>("ord")?) {
-                *count += 1;
+            let (owner, ordinals): (String, Vec<i32>) = (row.try_get("owner")?, row.try_get("ordinals")?);
+            let book = if owner == this_run { &mut tally.duplicates } else { &mut tally.unchanged };
+            for ordinal in ordinals {
+                let place = usize::try_from(ordinal).ok().and_then(|ordinal| there.get_mut(ordinal));
+                *book += place.map_or(0, |place| i64::from(!std::mem::replace(place, true)));
             }
         }
-        table.probe.learn(there.len(), rows.len());
-        Ok(rows.into_iter().zip(0..).filter(|(_, ordinal)| !there.contains(ordinal)).map(|(at, _)| at).collect())
+        let count = there.iter().filter(|there| **there).count();
+        table.probe.learn(count, rows.len());
+        Ok(rows.into_iter().zip(there).filter(|(_, there)| !there).map(|(at, _)| at).collect())
     }
 }
 
@@ -86,7 +87,7 @@ struct Statements {
     copy: String,
     /// How many columns the probe's table has.
     columns: i16,
-    /// Ordinal and writing run of the rows that are there. `$1`: the table's name in the ledger; `$2`: the fingerprint
+    /// The ordinals of the rows that are there, for each run that wrote them. `$1`: the table's name in the ledger; `$2`: the fingerprint
     /// of what makes the rows.
     find: String,
 }
@@ -114,10 +115,10 @@ impl Statements {
             ),
             columns: (3 + table.key_columns + expiries.len()) as i16,
             find: format!(
-                "SELECT s.{ORDINAL} AS ord, o.run_id::text AS owner FROM pg_temp.{stage} s JOIN {} t ON {} \
+                "SELECT o.run_id::text AS owner, array_agg(s.{ORDINAL}) AS ordinals FROM pg_temp.{stage} s JOIN {} t ON {} \
                  CROSS JOIN LATERAL (SELECT b.run_id, b.fingerprint FROM redis2pg.batches b \
                  WHERE (b.xid & 4294967295) = t.xmin::text::bigint AND b.xmin = t.xmin AND b.table_name = $1 \
-                 ORDER BY b.xid DESC LIMIT 1) o WHERE o.fingerprint = $2 AND {}{same_expiry}",
+                 ORDER BY b.xid DESC LIMIT 1) o WHERE o.fingerprint = $2 AND {}{same_expiry} GROUP BY 1",
                 table.ident(),
                 key_join(table),
                 same_source(table),

@@ -29,6 +29,8 @@ pub(super) struct Statements {
     pub(super) lock: String,
     /// Before-images of the ordinals `$1`; `$2`: run; `$3`: the table's name in the ledger.
     pub(super) images: String,
+    /// Inserts all.
+    pub(super) insert_all: String,
     /// Inserts the ordinals `$1`.
     pub(super) insert: String,
     /// Updates the ordinals `$1`; `None` where the mapping has nothing but key columns.
@@ -54,7 +56,9 @@ impl Statements {
         let target = table.ident();
         let columns = table.column_list(shape, "");
         let join = key_join(table);
-        let keys: Vec<String> = table.key_idents().collect();
+        let insert =
+            format!("INSERT INTO {target} ({columns}) SELECT {} FROM {stage} s", table.column_list(shape, "s."));
+        let on_conflict = format!("ON CONFLICT ({}) DO NOTHING", table.key_idents().collect::<Vec<_>>().join(", "));
         Self {
             create: format!("{create} AS SELECT 0::int4 AS {ORDINAL}, {columns} FROM {target} WITH NO DATA"),
             copy: format!("COPY {stage} ({ORDINAL}, {columns}) FROM STDIN (FORMAT binary)"),
@@ -69,12 +73,8 @@ impl Statements {
                  JOIN {target} t ON {join} WHERE s.{ORDINAL} = ANY ($1) ON CONFLICT DO NOTHING",
                 row_key(table, "t")
             ),
-            insert: format!(
-                "INSERT INTO {target} ({columns}) SELECT {} FROM {stage} s WHERE s.{ORDINAL} = ANY ($1) \
-                 ON CONFLICT ({}) DO NOTHING",
-                table.column_list(shape, "s."),
-                keys.join(", ")
-            ),
+            insert_all: format!("{insert} {on_conflict}"),
+            insert: format!("{insert} WHERE s.{ORDINAL} = ANY ($1) {on_conflict}"),
             update: update(table, shape, &stage, &join),
             stage: stage.clone(),
             drop: unlogged.map(|_| format!("DROP TABLE {stage}")),
