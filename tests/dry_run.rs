@@ -56,6 +56,23 @@ fn a_dry_run_finds_parents_in_the_target_and_in_redis() {
 }
 
 #[test]
+fn a_dry_run_of_a_part_reads_the_parents_itself() {
+    let case = Case::new();
+    let mut redis = case.redis();
+    redis.set("document:good", r#"{"filename":"a","file_path":"a","file_size":1}"#);
+    redis.set("document:bad", r#"{"filename":"a"}"#);
+    for parent in ["good", "bad"] {
+        redis.set(&format!("analysis:{parent}"), &format!(r#"{{"document_id":"{parent}","analysis":{{}}}}"#));
+    }
+    for part in [&["--skip", "documents"][..], &["--keys", "analysis:*"], &["--limit", "9"]] {
+        let run = case.run(&[part, &["--dry-run"]].concat()).exits(3);
+        assert_eq!(run.count("analyses", "would_load"), 1, "{part:?}: {run}");
+        let detail = run.reject("analysis:bad")["detail"].as_str().unwrap();
+        assert!(detail.contains("document:bad") && detail.contains("field_missing"), "{detail}");
+    }
+}
+
+#[test]
 fn a_dry_run_shows_samples() {
     let case = Case::new();
     case.redis().set("document:the-only-one", r#"{"filename":"a.pdf","file_path":"a.pdf","file_size":1}"#);

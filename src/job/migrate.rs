@@ -1,9 +1,10 @@
 //! A migration: phases in order, each one pass of the pipeline, with what surrounds it: lease, checkpoints, retries of
 //! children, the books of an earlier attempt.
 
+use super::dry_parents::DryParents;
 use super::keeper::{Keeper, checkpoint};
 use super::link::Link;
-use super::parents::{DryParents, retry_children};
+use super::parents::retry_children;
 use super::pipeline::{self, BatchLimits, Listing, Pass, Scope, Shared, Writer};
 use crate::config::Settings;
 use crate::flow::{KeySpill, Level, Position, Watermark};
@@ -273,6 +274,14 @@ impl<S: Source> Migration<'_, S> {
         }
     }
 
+    /// The mappings of which this run sees every key.
+    fn judged(&self) -> Arc<[MappingId]> {
+        if is_partial(self.settings) {
+            return Arc::default();
+        }
+        self.phases().into_iter().flat_map(|(_, mappings)| mappings).collect()
+    }
+
     fn writers(&self, shard: Option<ShardId>) -> Vec<Writer<S>> {
         let count = self.settings.flow.writers.max(1);
         (0..count)
@@ -289,7 +298,8 @@ impl<S: Source> Migration<'_, S> {
                     let dry =
                         dry.clone().unwrap_or_else(|| DryRun::new(self.tables.clone(), self.shared.events.clone(), 0));
                     let (source, plan) = (self.shared.source.clone(), self.shared.plan.clone());
-                    let parents = DryParents::new(source, plan, self.tables.clone(), self.target.clone());
+                    let (tables, target, judged) = (self.tables.clone(), self.target.clone(), self.judged());
+                    let parents = DryParents::new(source, plan, tables, target, dry.clone(), judged);
                     Writer::Dry(dry, Box::new(parents))
                 }
             })

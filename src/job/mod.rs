@@ -2,6 +2,7 @@
 
 mod audit;
 pub mod demo;
+mod dry_parents;
 mod keeper;
 pub mod ledger;
 mod link;

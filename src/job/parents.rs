@@ -3,15 +3,11 @@
 use super::link::Link;
 use super::pipeline::{Shared, transform};
 use crate::ledger::{self, Pending, ShardId};
-use crate::mapping::{Mapping, Plan, Scratch};
-use crate::model::{ColumnType, Event, Failure, Fetched, MappingId, Record, RedisKey, Reject, Row};
-use crate::postgres::{Target, failure, query};
-use crate::sink::{Batch, LoadTable, Loader};
+use crate::mapping::{Mapping, Scratch};
+use crate::model::{Event, Failure, Fetched, MappingId, RedisKey};
+use crate::sink::{Batch, Loader};
 use crate::source::Source;
-use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Row as _};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Children tried again at once.
 const PAGE: i64 = 500;
@@ -163,136 +159,5 @@ fn key_of(fetched: &Fetched) -> &RedisKey {
     match fetched {
         Fetched::Record(record) => &record.key,
         Fetched::Gone(key) | Fetched::WrongType { key, .. } => key,
-    }
-}
-
-/// The dry run's look for parents: a row in the target, or a key in Redis that would become one. Whether it would is
-/// known from its value alone, so that parents are read twice.
-pub(super) struct DryParents<S> {
-    source: S,
-    plan: Arc<Plan>,
-    tables: Arc<[LoadTable]>,
-    target: Target,
-    connection: Option<PgConnection>,
-}
-
-impl<S: Source> DryParents<S> {
-    pub(super) fn new(source: S, plan: Arc<Plan>, tables: Arc<[LoadTable]>, target: Target) -> Self {
-        Self { source, plan, tables, target, connection: None }
-    }
-
-    /// Rejects the rows of a batch whose parent is nowhere.
-    pub(super) async fn check(&mut self, mut batch: Batch) -> Result<Batch, Failure> {
-        let plan = self.plan.clone();
-        let mapping = plan.mapping(batch.mapping);
-        for parent in mapping.parents() {
-            let mut asked: Vec<(usize, RedisKey)> = Vec::new();
-            for (at, row) in batch.rows.iter().enumerate() {
-                let record = Record { key: row.key.clone(), value: row.value.clone(), expires_at: None };
-                if let Some(key) = mapping.parent_key(parent, &record) {
-                    asked.push((at, key));
-                }
-            }
-            let unloadable = self.unloadable(parent.mapping, &asked).await?;
-            let mut lost: HashMap<usize, (RedisKey, String)> = asked
-                .into_iter()
-                .filter_map(|(at, key)| unloadable.get(&key).map(|why| (at, (key.clone(), why.clone()))))
-                .collect();
-            self.keep_with_row(&batch, parent.column, &mut lost).await?;
-            let mut at = 0;
-            let (rejects, tally) = (&mut batch.rejects, &mut batch.tally);
-            batch.rows.retain(|row| {
-                let parent = lost.get(&at);
-                at += 1;
-                if let Some((parent, why)) = parent {
-                    let detail = format!("its parent {parent} {why}");
-                    tally.reject("missing_parent");
-                    rejects.push(Reject::new(row.key.clone(), "missing_parent", detail, Some(row.value.clone())));
-                }
-                parent.is_none()
-            });
-        }
-        Ok(batch)
-    }
-
-    /// The parents among these that would not become a row, and why.
-    async fn unloadable(
-        &self,
-        parent: MappingId,
-        asked: &[(usize, RedisKey)],
-    ) -> Result<BTreeMap<RedisKey, String>, Failure> {
-        let mapping = self.plan.mapping(parent);
-        let keys: BTreeSet<&RedisKey> = asked.iter().map(|(_, key)| key).collect();
-        let keys: Vec<RedisKey> = keys.into_iter().cloned().collect();
-        let (mut unloadable, mut scratch) = (BTreeMap::new(), Scratch::default());
-        for page in keys.chunks(PAGE as usize) {
-            let records = self.source.fetch(page, false, REPLY).await?.records;
-            for fetched in &records {
-                if let Fetched::Gone(key) = fetched {
-                    unloadable.insert(key.clone(), "is neither in Redis nor in the table".to_owned());
-                }
-            }
-            let rejects = transform(mapping, records, &mut scratch).rejects;
-            let why = |reject: &Reject| format!("would be rejected ({})", reject.reason);
-            unloadable.extend(rejects.into_iter().map(|reject| (reject.key.detached(), why(&reject))));
-        }
-        Ok(unloadable)
-    }
-
-    /// Takes out of `lost` the children whose parent is a row already.
-    async fn keep_with_row(
-        &mut self,
-        batch: &Batch,
-        column: usize,
-        lost: &mut HashMap<usize, (RedisKey, String)>,
-    ) -> Result<(), Failure> {
-        let tables = self.tables.clone();
-        let check = tables
-            .get(usize::from(batch.mapping.0))
-            .and_then(|table| table.parents.iter().find(|parent| parent.column == column));
-        let Some(check) = check.filter(|_| !lost.is_empty()) else { return Ok(()) };
-        let columns = self.plan.mapping(batch.mapping).columns();
-        let Some(column_type) = columns.get(column).map(|column| column.column_type.clone()) else { return Ok(()) };
-        let references: Vec<(usize, String)> =
-            lost.keys().filter_map(|at| Some((*at, reference(batch.rows.get(*at)?, column, &column_type)?))).collect();
-        let texts: Vec<&str> = references.iter().map(|(_, text)| text.as_str()).collect();
-        let fail = |error| failure("looking for parents", error);
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            none => none.insert(self.target.connect().await?),
-        };
-        let mut transaction = connection.begin().await.map_err(fail)?;
-        let exists = query("SELECT to_regclass($1) IS NOT NULL")
-            .bind(crate::postgres::table_ident(&check.table))
-            .fetch_one(&mut *transaction)
-            .await
-            .and_then(|row| row.try_get::<bool, _>(0))
-            .map_err(fail)?;
-        if exists {
-            let text = format!(
-                "SELECT p.{0}::text AS key FROM {1} p WHERE p.{0}::text = ANY ($1)",
-                crate::postgres::ident(&check.key),
-                crate::postgres::table_ident(&check.table)
-            );
-            let rows = query(text).bind(texts).fetch_all(&mut *transaction).await.map_err(fail)?;
-            let found: BTreeSet<String> = rows.iter().filter_map(|row| row.try_get("key").ok()).collect();
-            for (at, text) in &references {
-                if found.contains(text) {
-                    lost.remove(at);
-                }
-            }
-        }
-        transaction.rollback().await.map_err(fail)
-    }
-}
-
-/// The text of a column that refers to a parent.
-fn reference(row: &Row, column: usize, column_type: &ColumnType) -> Option<String> {
-    let field = row.field(column)?;
-    match column_type {
-        ColumnType::Uuid => uuid::Uuid::from_slice(field).ok().map(|id| id.to_string()),
-        ColumnType::Int4 => Some(i32::from_be_bytes(field.try_into().ok()?).to_string()),
-        ColumnType::Int8 => Some(i64::from_be_bytes(field.try_into().ok()?).to_string()),
-        _ => String::from_utf8(field.to_vec()).ok(),
     }
 }

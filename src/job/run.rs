@@ -199,6 +199,7 @@ async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned:
             )),
             stop: stop.clone(),
             events,
+            lineage: !dry,
         },
         settings,
         target,

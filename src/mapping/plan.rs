@@ -72,6 +72,7 @@ pub struct Mapping {
     pub(super) needs_object: bool,
     pub(super) unwrap_json_string: bool,
     pub(super) wants_ttl: bool,
+    pub(super) expiry_in_column: bool,
     pub(super) on_conflict: OnConflict,
     pub(super) parents: Vec<ParentRef>,
     pub(super) parent_patterns: Vec<Pattern>,
@@ -146,6 +147,11 @@ impl Mapping {
     /// Whether the time of expiry must be read for its records.
     pub fn wants_ttl(&self) -> bool {
         self.wants_ttl
+    }
+
+    /// Whether a column holds the time of expiry, not the lineage alone.
+    pub fn expiry_in_column(&self) -> bool {
+        self.expiry_in_column
     }
 
     /// What happens to a row that is there already.

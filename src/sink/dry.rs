@@ -4,8 +4,8 @@
 
 use super::batch::{Batch, deduplicate};
 use super::table::LoadTable;
-use crate::model::{Event, EventSender, Failure, MappingId, RedisKey, Reject, Row};
-use std::collections::BTreeMap;
+use crate::model::{Event, EventSender, Failure, MappingId, Reason, RedisKey, Reject, Row};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A row that would be loaded, for people.
@@ -38,6 +38,10 @@ pub struct Shown {
 struct Kept {
     samples: BTreeMap<MappingId, Vec<Sample>>,
     rejects: Vec<(MappingId, Reject)>,
+    /// Every rejected key with its reason, for the children that refer to it.
+    reasons: HashMap<(MappingId, RedisKey), Reason>,
+    /// Bytes of the keys in `reasons`; above the bound nothing is remembered any more.
+    reason_bytes: usize,
 }
 
 impl Shown {
@@ -58,6 +62,9 @@ impl Shown {
 
 /// So many rejects a dry run keeps to show; all are counted.
 const REJECTS_SHOWN: usize = 1000;
+/// Bytes of rejected keys, with what holding one costs, that are remembered for their children.
+const REASONS_BYTES: usize = 8 << 20;
+const REASON_FRAME: usize = 128;
 
 impl DryRun {
     /// Keeps up to `sample_rows` rows a mapping.
@@ -91,6 +98,16 @@ impl DryRun {
         Ok(())
     }
 
+    /// The rejected ones among keys of a mapping, with their reasons; `None` where not all rejects could be remembered.
+    pub fn rejected(&self, mapping: MappingId, keys: &[RedisKey]) -> Option<Vec<(RedisKey, Reason)>> {
+        let kept = self.shown.kept();
+        let rejected = |key: &RedisKey| {
+            let reason = kept.reasons.get(&(mapping, key.clone()))?;
+            Some((key.clone(), reason.clone()))
+        };
+        (kept.reason_bytes <= REASONS_BYTES).then(|| keys.iter().filter_map(rejected).collect())
+    }
+
     /// What is kept to show.
     pub fn shown(&self) -> Shown {
         self.shown.clone()
@@ -105,13 +122,28 @@ impl DryRun {
             bytes: row.encoded_len(),
             columns: table.present(row.shape).map(|(_, column)| column.name.clone()).collect(),
         }));
-        let free = REJECTS_SHOWN.saturating_sub(kept.rejects.len());
-        // The value would keep the whole reply that it came in.
-        kept.rejects.extend(rejects.take(free).map(|mut reject| {
+        for mut reject in rejects {
+            // The value would keep the whole reply that it came in.
             reject.key = reject.key.detached();
-            reject.value = reject.value.map(|value| bytes::Bytes::copy_from_slice(&value));
-            (table.id, reject)
-        }));
+            kept.remember(table.id, &reject);
+            if kept.rejects.len() < REJECTS_SHOWN {
+                reject.value = reject.value.map(|value| bytes::Bytes::copy_from_slice(&value));
+                kept.rejects.push((table.id, reject));
+            }
+        }
+    }
+}
+
+impl Kept {
+    fn remember(&mut self, mapping: MappingId, reject: &Reject) {
+        if self.reason_bytes > REASONS_BYTES {
+            return;
+        }
+        self.reason_bytes += reject.key.as_bytes().len() + REASON_FRAME;
+        self.reasons.insert((mapping, reject.key.clone()), reject.reason.clone());
+        if self.reason_bytes > REASONS_BYTES {
+            self.reasons = HashMap::new();
+        }
     }
 }
 

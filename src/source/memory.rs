@@ -106,6 +106,10 @@ impl Source for MemorySource {
         scan
     }
 
+    async fn absent(&self, keys: &[RedisKey]) -> Result<Vec<RedisKey>, Failure> {
+        Ok(keys.iter().filter(|key| !self.held.contains_key(*key)).cloned().collect())
+    }
+
     async fn fetch_some(&self, keys: &[RedisKey], want_expiry: bool, max_bytes: usize) -> Result<FetchedPage, Failure> {
         let mut page = FetchedPage::default();
         for key in keys {

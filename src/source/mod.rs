@@ -78,6 +78,12 @@ pub trait Source: Clone + Send + Sync + 'static {
         max_bytes: usize,
     ) -> impl Future<Output = Result<FetchedPage, Failure>> + Send;
 
+    /// The keys among these that are not there. Their values are not looked at.
+    ///
+    /// # Errors
+    /// As [`Source::fetch_some`].
+    fn absent(&self, keys: &[RedisKey]) -> impl Future<Output = Result<Vec<RedisKey>, Failure>> + Send;
+
     /// Reads all of `keys`, in replies of at most `max_reply_bytes` each (but for single values above it).
     ///
     /// # Errors

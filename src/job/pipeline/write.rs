@@ -1,7 +1,7 @@
 //! Writing: one task a writer, taking batches in order.
 
 use crate::flow::Stop;
-use crate::job::parents::DryParents;
+use crate::job::dry_parents::DryParents;
 use crate::model::Failure;
 use crate::sink::{Batch, DryRun, Loader};
 use crate::source::Source;

@@ -190,6 +190,19 @@ impl RedisSource {
         Ok(())
     }
 
+    /// The keys that are not there: one EXISTS where all are, which is the usual case, else the TYPE of each.
+    pub(super) async fn missing(&self, keys: &[RedisKey]) -> Result<Vec<RedisKey>, Failure> {
+        self.refresh().await;
+        let args = keys.iter().map(|key| Value::Bytes(key.bytes())).collect();
+        // Keys are distinct, or are counted once for each mention. A server that refuses the command is asked for types.
+        let there = self.once("EXISTS", args).await.ok().as_ref().and_then(number_of);
+        if there.is_some_and(|count| usize::try_from(count).is_ok_and(|count| count == keys.len())) {
+            return Ok(Vec::new());
+        }
+        let types = self.types(keys).await?;
+        Ok(keys.iter().zip(types).filter(|(_, redis_type)| redis_type == "none").map(|(key, _)| key.clone()).collect())
+    }
+
     async fn types(&self, keys: &[RedisKey]) -> Result<Vec<String>, Failure> {
         let mut retry = self.retry("TYPE");
         loop {

@@ -16,7 +16,7 @@ pub use settings::SourceSettings;
 
 pub(super) use fetch::size_of;
 
-use crate::model::{Event, EventSender, Failure};
+use crate::model::{Event, EventSender, Failure, RedisKey};
 use crate::source::{Checkpoint, FetchedPage, Source};
 use connect::Abilities;
 use errors::Retry;
@@ -147,12 +147,11 @@ impl Source for RedisSource {
         Scanner::start(self.clone(), from)
     }
 
-    async fn fetch_some(
-        &self,
-        keys: &[crate::model::RedisKey],
-        want_expiry: bool,
-        max_bytes: usize,
-    ) -> Result<FetchedPage, Failure> {
+    async fn absent(&self, keys: &[RedisKey]) -> Result<Vec<RedisKey>, Failure> {
+        self.missing(keys).await
+    }
+
+    async fn fetch_some(&self, keys: &[RedisKey], want_expiry: bool, max_bytes: usize) -> Result<FetchedPage, Failure> {
         self.read_some(keys, want_expiry, max_bytes).await
     }
 }

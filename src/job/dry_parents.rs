@@ -1,0 +1,213 @@
+//! The dry run's look for parents: a row in the target, or a key in Redis that would become one.
+//!
+//! Parents come before their children, and their rejects are remembered: whether a parent would be loaded is then known
+//! from its key alone. Where that is not so (a part of the keys only, a phase that is switched off, more rejects than are
+//! remembered), the parent is read and mapped once more.
+
+use super::pipeline::transform;
+use crate::mapping::{Plan, Scratch};
+use crate::model::{ColumnType, Failure, Fetched, MappingId, Record, RedisKey, Reject, Row};
+use crate::postgres::{Target, failure, ident, query, table_ident};
+use crate::sink::{Batch, DryRun, LoadTable, ParentCheck};
+use crate::source::Source;
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Row as _};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Parents asked for at once.
+const PAGE: usize = 1000;
+/// Bytes asked for at once.
+const REPLY: usize = 4 << 20;
+/// Why a parent that is nowhere would not be loaded.
+const NOWHERE: &str = "is neither in Redis nor in the table";
+
+/// Looks for the parents of a dry run's rows. One for each writer.
+pub(super) struct DryParents<S> {
+    source: S,
+    plan: Arc<Plan>,
+    tables: Arc<[LoadTable]>,
+    target: Target,
+    connection: Option<PgConnection>,
+    dry: DryRun,
+    /// The mappings of which this run judges every key before their children.
+    judged: Arc<[MappingId]>,
+    scratch: Scratch,
+}
+
+impl<S: Source> DryParents<S> {
+    pub(super) fn new(
+        source: S,
+        plan: Arc<Plan>,
+        tables: Arc<[LoadTable]>,
+        target: Target,
+        dry: DryRun,
+        judged: Arc<[MappingId]>,
+    ) -> Self {
+        Self { source, plan, tables, target, connection: None, dry, judged, scratch: Scratch::default() }
+    }
+
+    /// Rejects the rows of a batch whose parent is nowhere.
+    pub(super) async fn check(&mut self, mut batch: Batch) -> Result<Batch, Failure> {
+        let plan = self.plan.clone();
+        let mapping = plan.mapping(batch.mapping);
+        for parent in mapping.parents() {
+            let mut asked: Vec<(usize, RedisKey)> = Vec::new();
+            for (at, row) in batch.rows.iter().enumerate() {
+                let record = Record { key: row.key.clone(), value: row.value.clone(), expires_at: None };
+                if let Some(key) = mapping.parent_key(parent, &record) {
+                    asked.push((at, key));
+                }
+            }
+            let unloadable = self.unloadable(parent.mapping, &asked).await?;
+            let mut lost: HashMap<usize, (RedisKey, String)> = asked
+                .into_iter()
+                .filter_map(|(at, key)| unloadable.get(&key).map(|why| (at, (key.clone(), why.clone()))))
+                .collect();
+            self.keep_with_row(&batch, parent.column, &mut lost).await?;
+            reject(&mut batch, &lost);
+        }
+        Ok(batch)
+    }
+
+    /// The parents among these that would not become a row, and why.
+    async fn unloadable(
+        &mut self,
+        parent: MappingId,
+        asked: &[(usize, RedisKey)],
+    ) -> Result<BTreeMap<RedisKey, String>, Failure> {
+        let keys: BTreeSet<&RedisKey> = asked.iter().map(|(_, key)| key).collect();
+        let keys: Vec<RedisKey> = keys.into_iter().cloned().collect();
+        let mut unloadable = BTreeMap::new();
+        let remembered = if self.judged.contains(&parent) { self.dry.rejected(parent, &keys) } else { None };
+        match remembered {
+            Some(rejected) => {
+                for page in keys.chunks(PAGE) {
+                    let absent = self.source.absent(page).await?;
+                    unloadable.extend(absent.into_iter().map(|key| (key, NOWHERE.to_owned())));
+                }
+                unloadable.extend(rejected.into_iter().map(|(key, reason)| (key, would_be(&reason))));
+            }
+            None => {
+                for page in keys.chunks(PAGE) {
+                    self.judge(parent, page, &mut unloadable).await?;
+                }
+            }
+        }
+        Ok(unloadable)
+    }
+
+    /// Reads parents and maps them.
+    async fn judge(
+        &mut self,
+        parent: MappingId,
+        keys: &[RedisKey],
+        unloadable: &mut BTreeMap<RedisKey, String>,
+    ) -> Result<(), Failure> {
+        let records = self.source.fetch(keys, false, REPLY).await?.records;
+        for fetched in &records {
+            if let Fetched::Gone(key) = fetched {
+                unloadable.insert(key.clone(), NOWHERE.to_owned());
+            }
+        }
+        let rejects = transform(self.plan.mapping(parent), records, &mut self.scratch).rejects;
+        unloadable.extend(rejects.into_iter().map(|reject| (reject.key.detached(), would_be(&reject.reason))));
+        Ok(())
+    }
+
+    /// Takes out of `lost` the children whose parent is a row already.
+    async fn keep_with_row(
+        &mut self,
+        batch: &Batch,
+        column: usize,
+        lost: &mut HashMap<usize, (RedisKey, String)>,
+    ) -> Result<(), Failure> {
+        let tables = self.tables.clone();
+        let check = tables
+            .get(usize::from(batch.mapping.0))
+            .and_then(|table| table.parents.iter().find(|parent| parent.column == column));
+        let Some(check) = check.filter(|_| !lost.is_empty()) else { return Ok(()) };
+        let columns = self.plan.mapping(batch.mapping).columns();
+        let Some(column_type) = columns.get(column).map(|column| &column.column_type) else { return Ok(()) };
+        let references: Vec<(usize, String)> =
+            lost.keys().filter_map(|at| Some((*at, reference(batch.rows.get(*at)?, column, column_type)?))).collect();
+        let texts: Vec<&str> = references.iter().map(|(_, text)| text.as_str()).collect();
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(self.target.connect().await?),
+        };
+        let found = rows_of(connection, check, column_type, &texts)
+            .await
+            .map_err(|error| failure("looking for parents", error))?;
+        for (at, text) in &references {
+            if found.contains(text) {
+                lost.remove(at);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which of these keys, as text, the parent's table has. None where there is no such table yet.
+async fn rows_of(
+    connection: &mut PgConnection,
+    check: &ParentCheck,
+    column_type: &ColumnType,
+    texts: &[&str],
+) -> Result<BTreeSet<String>, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let exists: bool = query("SELECT to_regclass($1) IS NOT NULL")
+        .bind(table_ident(&check.table))
+        .fetch_one(&mut *transaction)
+        .await?
+        .try_get(0)?;
+    let mut found = BTreeSet::new();
+    if exists {
+        let key = ident(&check.key);
+        // The parameter is cast where the types are known to agree, so that the key's index is of use.
+        let condition = match column_type {
+            ColumnType::Uuid => format!("p.{key} = ANY ($1::text[]::uuid[])"),
+            ColumnType::Int4 | ColumnType::Int8 => format!("p.{key} = ANY ($1::text[]::bigint[])"),
+            _ => format!("p.{key}::text = ANY ($1)"),
+        };
+        let text = format!("SELECT p.{key}::text AS key FROM {} p WHERE {condition}", table_ident(&check.table));
+        let rows = query(text).bind(texts).fetch_all(&mut *transaction).await?;
+        found = rows.iter().map(|row| row.try_get("key")).collect::<Result<_, _>>()?;
+    }
+    transaction.rollback().await?;
+    Ok(found)
+}
+
+fn would_be(reason: &str) -> String {
+    format!("would be rejected ({reason})")
+}
+
+/// Takes the rows at these places out of the batch.
+fn reject(batch: &mut Batch, lost: &HashMap<usize, (RedisKey, String)>) {
+    if lost.is_empty() {
+        return;
+    }
+    let mut at = 0;
+    let (rejects, tally) = (&mut batch.rejects, &mut batch.tally);
+    batch.rows.retain(|row| {
+        let parent = lost.get(&at);
+        at += 1;
+        if let Some((parent, why)) = parent {
+            let detail = format!("its parent {parent} {why}");
+            tally.reject("missing_parent");
+            rejects.push(Reject::new(row.key.clone(), "missing_parent", detail, Some(row.value.clone())));
+        }
+        parent.is_none()
+    });
+}
+
+/// The text of a column that refers to a parent.
+fn reference(row: &Row, column: usize, column_type: &ColumnType) -> Option<String> {
+    let field = row.field(column)?;
+    match column_type {
+        ColumnType::Uuid => uuid::Uuid::from_slice(field).ok().map(|id| id.to_string()),
+        ColumnType::Int4 => Some(i32::from_be_bytes(field.try_into().ok()?).to_string()),
+        ColumnType::Int8 => Some(i64::from_be_bytes(field.try_into().ok()?).to_string()),
+        _ => String::from_utf8(field.to_vec()).ok(),
+    }
+}
