@@ -41,6 +41,7 @@ fn row(fields: Vec<u8>) -> Row {
         fields: fields.into(),
         splice: None,
         key_len: 8,
+        parent_keys: Vec::new(),
         altered: Vec::new(),
     }
 }

@@ -6,7 +6,7 @@
 
 use super::pipeline::transform;
 use crate::mapping::{Plan, Scratch};
-use crate::model::{ColumnType, Failure, Fetched, MappingId, Record, RedisKey, Reject, Row};
+use crate::model::{ColumnType, Failure, Fetched, MappingId, RedisKey, Reject, Row};
 use crate::postgres::{Target, failure, ident, query, table_ident};
 use crate::sink::{Batch, DryRun, LoadTable, ParentCheck};
 use crate::source::Source;
@@ -51,13 +51,12 @@ impl<S: Source> DryParents<S> {
     pub(super) async fn check(&mut self, mut batch: Batch) -> Result<Batch, Failure> {
         let plan = self.plan.clone();
         let mapping = plan.mapping(batch.mapping);
-        for parent in mapping.parents() {
-            let mut asked: Vec<(usize, RedisKey)> = Vec::new();
-            for (at, row) in batch.rows.iter().enumerate() {
-                let record = Record { key: row.key.clone(), value: row.value.clone(), expires_at: None };
-                if let Some(key) = mapping.parent_key(parent, &record) {
-                    asked.push((at, key));
-                }
+        for (place, parent) in mapping.parents().iter().enumerate() {
+            let key = |row: &Row| row.parent_keys.get(place).cloned().flatten();
+            let mut asked: Vec<(usize, RedisKey)> =
+                batch.rows.iter().enumerate().filter_map(|(at, row)| Some((at, key(row)?))).collect();
+            if self.judged.contains(&parent.mapping) {
+                self.dry.retain_unknown(parent.mapping, &mut asked);
             }
             let unloadable = self.unloadable(parent.mapping, &asked).await?;
             let mut lost: HashMap<usize, (RedisKey, String)> = asked

@@ -125,7 +125,9 @@ pub(super) async fn check(
     let tables: HashMap<TableName, Table> =
         facts.iter().map(|(name, facts)| (name.clone(), facts.table.clone())).collect();
     let plan = if tables.len() == names.iter().collect::<std::collections::HashSet<_>>().len() {
-        Plan::compile(specs, &tables, RunStamp { run_id: run.to_owned() }).map_err(|more| findings.extend(more)).ok()
+        Plan::compile(specs, &tables, RunStamp { run_id: run.to_owned(), rehearsal: dry })
+            .map_err(|more| findings.extend(more))
+            .ok()
     } else {
         None
     };

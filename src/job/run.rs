@@ -199,7 +199,6 @@ async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned:
             )),
             stop: stop.clone(),
             events,
-            lineage: !dry,
         },
         settings,
         target,

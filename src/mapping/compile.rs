@@ -94,8 +94,8 @@ impl Check {
         let needs_object = targets.iter().flat_map(|target| &target.candidates).any(Candidate::needs_object)
             || matches!(lineage_id, Some(Source::Path(_)));
         let expiry = |candidate: &Candidate| matches!(candidate.source, Source::ExpiresAt);
-        let expiry_in_column = targets.iter().any(|target| target.candidates.iter().any(expiry));
-        let wants_ttl = spec.lineage.is_some() || expiry_in_column;
+        let wants_ttl = spec.lineage.is_some() && !stamp.rehearsal
+            || targets.iter().any(|target| target.candidates.iter().any(expiry));
         let lineage = targets.iter().position(|target| target.lineage).map_or(Lineage::Ledger, Lineage::Column);
         let spec_hash = specs_hash(std::slice::from_ref(spec));
         let fingerprint = sha256_hex(format!("{} {spec_hash} {columns:?}", env!("CARGO_PKG_VERSION")).as_bytes());
@@ -113,7 +113,7 @@ impl Check {
             needs_object,
             unwrap_json_string: spec.unwrap_json_string,
             wants_ttl,
-            expiry_in_column,
+            rehearsal: stamp.rehearsal,
             on_conflict: spec.on_conflict,
             parents: Vec::new(),
             parent_patterns: Vec::new(),

@@ -13,6 +13,9 @@ use std::sync::Arc;
 pub struct RunStamp {
     /// The run's id.
     pub run_id: String,
+    /// Whether the rows are only judged and then dropped: what would be said of where they came from is left out, and
+    /// they name the keys of their parents.
+    pub rehearsal: bool,
 }
 
 /// The mappings of a run, checked against the tables that they write to.
@@ -72,7 +75,7 @@ pub struct Mapping {
     pub(super) needs_object: bool,
     pub(super) unwrap_json_string: bool,
     pub(super) wants_ttl: bool,
-    pub(super) expiry_in_column: bool,
+    pub(super) rehearsal: bool,
     pub(super) on_conflict: OnConflict,
     pub(super) parents: Vec<ParentRef>,
     pub(super) parent_patterns: Vec<Pattern>,
@@ -147,11 +150,6 @@ impl Mapping {
     /// Whether the time of expiry must be read for its records.
     pub fn wants_ttl(&self) -> bool {
         self.wants_ttl
-    }
-
-    /// Whether a column holds the time of expiry, not the lineage alone.
-    pub fn expiry_in_column(&self) -> bool {
-        self.expiry_in_column
     }
 
     /// What happens to a row that is there already.

@@ -52,7 +52,8 @@ impl Mapping {
             escaped_keys: prepared.escaped_keys,
             run_id: &self.run_id,
         };
-        let digest = Digest::of(&record.value);
+        // Hashing costs as much as checking the text.
+        let digest = if self.rehearsal { Digest::default() } else { Digest::of(&record.value) };
         let out = &mut scratch.out;
         out.clear();
         let (mut shape, mut key_len, mut splice) = (0_u64, 0, None);
@@ -80,24 +81,33 @@ impl Mapping {
                 key_len = out.len() as u32;
             }
         }
+        let parent_keys = if self.rehearsal { self.parent_keys(&context) } else { Vec::new() };
         let (key, value) = (record.key.clone(), record.value.clone());
         let fields = keep(&mut scratch.block, out);
-        Ok(Row { key, value, digest, shape: Shape(shape), fields, splice, key_len, altered: prepared.altered })
+        let altered = prepared.altered;
+        Ok(Row { key, value, digest, shape: Shape(shape), fields, splice, key_len, parent_keys, altered })
     }
 
     /// The key of the row that a record refers to: the parent's pattern, built back from the reference as it is
     /// written. `None` where the record has no reference, or the pattern cannot be inverted.
     pub fn parent_key(&self, parent: &ParentRef, record: &Record) -> Option<RedisKey> {
         let place = self.parents.iter().position(|known| known == parent)?;
-        let pattern = self.parent_patterns.get(place)?;
-        let target = self.targets.get(parent.column)?;
         let (key, captures) = self.read_key(record).ok()?;
         let mut fields = Vec::new();
         let prepared = self.prepare(record, &mut fields).ok()?;
         let (text, escaped_keys) = (prepared.text.as_ref(), prepared.escaped_keys);
         let context = Context { record, key, captures, text, fields: &fields, escaped_keys, run_id: &self.run_id };
-        let reference = target.candidates.iter().find_map(|candidate| candidate.raw_text(&context))?;
-        pattern.build(&reference)
+        self.referred(place, &context)
+    }
+
+    fn parent_keys(&self, context: &Context<'_>) -> Vec<Option<RedisKey>> {
+        (0..self.parents.len()).map(|place| self.referred(place, context)).collect()
+    }
+
+    fn referred(&self, place: usize, context: &Context<'_>) -> Option<RedisKey> {
+        let target = self.targets.get(self.parents.get(place)?.column)?;
+        let reference = target.candidates.iter().find_map(|candidate| candidate.raw_text(context))?;
+        self.parent_patterns.get(place)?.build(&reference)
     }
 
     fn read_key<'r>(&self, record: &'r Record) -> Result<(&'r str, super::pattern::Captures), Reject> {

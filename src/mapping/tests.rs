@@ -67,7 +67,7 @@ fn preset() -> Vec<MappingSpec> {
 }
 
 fn stamp() -> RunStamp {
-    RunStamp { run_id: "run-1".into() }
+    RunStamp { run_id: "run-1".into(), rehearsal: false }
 }
 
 fn plan() -> Plan {

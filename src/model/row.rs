@@ -52,6 +52,8 @@ pub struct Row {
     pub splice: Option<Splice>,
     /// How many bytes at the start of `fields` are the key columns.
     pub key_len: u32,
+    /// In a rehearsal: the keys of its parents, in the mapping's order; `None` where it refers to none.
+    pub parent_keys: Vec<Option<RedisKey>>,
     /// The repairs that were made on the way, by name.
     pub altered: Vec<&'static str>,
 }
@@ -121,6 +123,7 @@ mod tests {
             fields: Bytes::from_static(b"\0\0\0\x01a\0\0\0\x03b\xff\xff\xff\xff\0\0\0\x01c"),
             splice: Some(Splice { at: 10, start: 1, len: 2 }),
             key_len: 5,
+            parent_keys: Vec::new(),
             altered: Vec::new(),
         };
         let mut encoded = Vec::new();

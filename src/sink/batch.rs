@@ -94,6 +94,7 @@ mod tests {
             fields: Bytes::copy_from_slice(&[0, 0, 0, 1, id]),
             splice: None,
             key_len: 5,
+            parent_keys: Vec::new(),
             altered: Vec::new(),
         }
     }

@@ -5,7 +5,8 @@
 use super::batch::{Batch, deduplicate};
 use super::table::LoadTable;
 use crate::model::{Event, EventSender, Failure, MappingId, Reason, RedisKey, Reject, Row};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A row that would be loaded, for people.
@@ -38,10 +39,20 @@ pub struct Shown {
 struct Kept {
     samples: BTreeMap<MappingId, Vec<Sample>>,
     rejects: Vec<(MappingId, Reject)>,
-    /// Every rejected key with its reason, for the children that refer to it.
+    /// What became of the parents of other rows.
+    parents: Parents,
+}
+
+/// What became of the keys that children refer to, within bounds: what is not known must be asked for.
+#[derive(Debug, Default)]
+struct Parents {
+    /// Rejected keys with their reasons.
     reasons: HashMap<(MappingId, RedisKey), Reason>,
-    /// Bytes of the keys in `reasons`; above the bound nothing is remembered any more.
+    /// Bytes of the keys in `reasons`; above the bound no reject is remembered any more.
     reason_bytes: usize,
+    /// Hashes of keys that would be loaded: 64 bits, so that one in 10¹³ questions is answered wrongly.
+    loadable: HashSet<u64>,
+    hasher: RandomState,
 }
 
 impl Shown {
@@ -62,6 +73,8 @@ impl Shown {
 
 /// So many rejects a dry run keeps to show; all are counted.
 const REJECTS_SHOWN: usize = 1000;
+/// Loadable parents that are remembered: 9 MiB of them.
+const LOADABLE: usize = 900_000;
 /// Bytes of rejected keys, with what holding one costs, that are remembered for their children.
 const REASONS_BYTES: usize = 8 << 20;
 const REASON_FRAME: usize = 128;
@@ -102,10 +115,16 @@ impl DryRun {
     pub fn rejected(&self, mapping: MappingId, keys: &[RedisKey]) -> Option<Vec<(RedisKey, Reason)>> {
         let kept = self.shown.kept();
         let rejected = |key: &RedisKey| {
-            let reason = kept.reasons.get(&(mapping, key.clone()))?;
+            let reason = kept.parents.reasons.get(&(mapping, key.clone()))?;
             Some((key.clone(), reason.clone()))
         };
-        (kept.reason_bytes <= REASONS_BYTES).then(|| keys.iter().filter_map(rejected).collect())
+        (kept.parents.reason_bytes <= REASONS_BYTES).then(|| keys.iter().filter_map(rejected).collect())
+    }
+
+    /// Takes out the keys of a mapping that are known to be loadable.
+    pub fn retain_unknown<T>(&self, mapping: MappingId, keys: &mut Vec<(T, RedisKey)>) {
+        let kept = self.shown.kept();
+        keys.retain(|(_, key)| !kept.parents.loadable.contains(&kept.parents.hash(mapping, key)));
     }
 
     /// What is kept to show.
@@ -122,10 +141,16 @@ impl DryRun {
             bytes: row.encoded_len(),
             columns: table.present(row.shape).map(|(_, column)| column.name.clone()).collect(),
         }));
+        let is_parent = self.tables.iter().flat_map(|table| &table.parents).any(|parent| parent.mapping == table.id);
+        if is_parent {
+            kept.parents.would_load(table.id, rows);
+        }
         for mut reject in rejects {
             // The value would keep the whole reply that it came in.
             reject.key = reject.key.detached();
-            kept.remember(table.id, &reject);
+            if is_parent {
+                kept.parents.reject(table.id, &reject);
+            }
             if kept.rejects.len() < REJECTS_SHOWN {
                 reject.value = reject.value.map(|value| bytes::Bytes::copy_from_slice(&value));
                 kept.rejects.push((table.id, reject));
@@ -134,8 +159,19 @@ impl DryRun {
     }
 }
 
-impl Kept {
-    fn remember(&mut self, mapping: MappingId, reject: &Reject) {
+impl Parents {
+    fn hash(&self, mapping: MappingId, key: &RedisKey) -> u64 {
+        self.hasher.hash_one((mapping, key))
+    }
+
+    fn would_load(&mut self, mapping: MappingId, rows: &[Row]) {
+        for row in rows.iter().take(LOADABLE.saturating_sub(self.loadable.len())) {
+            let hash = self.hash(mapping, &row.key);
+            self.loadable.insert(hash);
+        }
+    }
+
+    fn reject(&mut self, mapping: MappingId, reject: &Reject) {
         if self.reason_bytes > REASONS_BYTES {
             return;
         }

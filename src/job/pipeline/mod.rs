@@ -32,8 +32,6 @@ pub(super) struct Shared<S> {
     pub(super) rate: Arc<RateLimit>,
     pub(super) stop: Stop,
     pub(super) events: EventSender,
-    /// Whether the time of expiry is of use where only the lineage holds it: a dry run writes none.
-    pub(super) lineage: bool,
 }
 
 /// When a batch is closed.
