@@ -4,6 +4,7 @@
 //! Without pressure a budget smaller than the open batches would stand still: reading waits for memory, and the open
 //! batches that hold it wait for rows.
 
+use super::partition::worker;
 use super::transform::Mapped;
 use super::{BatchLimits, Shared};
 use crate::flow::{PagePart, Permit};
@@ -163,19 +164,9 @@ impl Open {
 fn by_writer(rows: Vec<Row>, writers: usize) -> Vec<Vec<Row>> {
     let mut shares: Vec<Vec<Row>> = (0..writers).map(|_| Vec::with_capacity(rows.len() / writers + 1)).collect();
     for row in rows {
-        let writer = (hash(row.identity()) % writers.max(1) as u64) as usize;
-        if let Some(share) = shares.get_mut(writer) {
+        if let Some(share) = shares.get_mut(worker(row.identity(), writers)) {
             share.push(row);
         }
     }
     shares
-}
-
-/// FNV-1a: identities are short, and whoever picks them can unbalance the writers but nothing else.
-fn hash(bytes: &[u8]) -> u64 {
-    let hash = bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    // Its low bits alone are weak: the high ones are folded in.
-    hash ^ (hash >> 32)
 }

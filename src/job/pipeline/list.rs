@@ -1,6 +1,7 @@
 //! Listing: pages of keys, each key given to its mapping. Keys of later phases are set aside, so that one scan serves
 //! all phases where they fit.
 
+use super::partition::worker;
 use super::{PassEnd, Shared, contains};
 use crate::flow::{KeyReader, KeySpill, PagePart, Watermark};
 use crate::model::{Event, Failure, MappingId, RedisKey, Side, SkipReason, Tally};
@@ -36,11 +37,14 @@ pub(in crate::job) struct Scope {
     pub(in crate::job) spill: Option<KeySpill>,
 }
 
-/// The keys of one page that this pass takes.
+/// Keys by the mapping that takes them.
+type ByMapping = Vec<(MappingId, Vec<RedisKey>)>;
+
+/// The keys of one page that this pass takes, as far as they go through one lane.
 pub(super) struct Listed {
     pub(super) part: PagePart,
     pub(super) epoch: u32,
-    pub(super) keys: Vec<(MappingId, Vec<RedisKey>)>,
+    pub(super) keys: ByMapping,
 }
 
 struct Page {
@@ -55,7 +59,7 @@ pub(super) async fn run<S: Source>(
     mut listing: Listing<S::Scan>,
     mut scope: Scope,
     watermark: Watermark,
-    out: mpsc::Sender<Listed>,
+    lanes: Vec<mpsc::Sender<Listed>>,
 ) -> Result<PassEnd, Failure> {
     let mut number = 0;
     let mut taken = HashMap::new();
@@ -88,11 +92,13 @@ pub(super) async fn run<S: Source>(
             tally.skip(SkipReason::Excluded.code(), i64::try_from(count).unwrap_or(i64::MAX));
             let _ = shared.events.send(Event::Settled { mapping, tally, bytes: 0, pending: 0 }).await;
         }
-        if keys.is_empty() {
-            part.settle();
-        } else if out.send(Listed { part, epoch: place.0, keys }).await.is_err() {
-            return Ok(PassEnd { complete: false, set_aside: None });
+        for (lane, keys) in lanes.iter().zip(by_lane(keys, lanes.len())).filter(|(_, keys)| !keys.is_empty()) {
+            if lane.send(Listed { part: part.split(), epoch: place.0, keys }).await.is_err() {
+                return Ok(PassEnd { complete: false, set_aside: None });
+            }
         }
+        // What came of the page travels in the lanes; nothing is left here.
+        part.settle();
         if full(&scope, &taken) {
             return Ok(PassEnd { complete: true, set_aside: None });
         }
@@ -149,7 +155,7 @@ fn read_keys(lines: &mut Box<dyn BufRead + Send>) -> Result<Option<Vec<RedisKey>
 
 /// What a page holds for this pass.
 struct Sorted {
-    keys: Vec<(MappingId, Vec<RedisKey>)>,
+    keys: ByMapping,
     /// Keys that no mapping takes.
     unmatched: u64,
     /// Keys beyond the limit.
@@ -159,7 +165,7 @@ struct Sorted {
 fn sort(page: Page, scope: &mut Scope, taken: &mut HashMap<MappingId, u64>) -> Sorted {
     let mut unmatched = 0;
     let mut excluded = HashMap::new();
-    let mut by_mapping: Vec<(MappingId, Vec<RedisKey>)> = Vec::new();
+    let mut by_mapping = ByMapping::new();
     for (mapping, key) in page.keys {
         let Some(mapping) = mapping.filter(|id| !contains(&scope.off, *id)) else {
             unmatched += 1;
@@ -184,6 +190,23 @@ fn sort(page: Page, scope: &mut Scope, taken: &mut HashMap<MappingId, u64>) -> S
         }
     }
     Sorted { keys: by_mapping, unmatched, excluded }
+}
+
+/// Shares the keys out among lanes.
+fn by_lane(keys: ByMapping, lanes: usize) -> Vec<ByMapping> {
+    let mut shares: Vec<ByMapping> = (0..lanes).map(|_| ByMapping::new()).collect();
+    for (mapping, keys) in keys {
+        let room = keys.len() / lanes.max(1) + 16;
+        let mut parts: Vec<Vec<RedisKey>> = (0..lanes).map(|_| Vec::with_capacity(room)).collect();
+        for key in keys {
+            if let Some(part) = parts.get_mut(worker(key.as_bytes(), lanes)) {
+                part.push(key);
+            }
+        }
+        let filled = shares.iter_mut().zip(parts).filter(|(_, part)| !part.is_empty());
+        filled.for_each(|(share, part)| share.push((mapping, part)));
+    }
+    shares
 }
 
 fn full(scope: &Scope, taken: &HashMap<MappingId, u64>) -> bool {

@@ -1,5 +1,8 @@
 //! The stages of one pass, joined by bounded channels: list → fetch → transform → gather → write.
 //!
+//! Fetch and transform run in lanes, and writers side by side. A key always goes through the same lane and a row to the
+//! same writer, so that two reads of one key are never loaded in the wrong order.
+//!
 //! Data goes right and nothing comes back but freed memory. A stage that ends (done, failed, or cut) closes its
 //! channels, and its neighbours end with it. Nothing here is cancelled half-way: stages look at the stop signal
 //! between units.
@@ -7,6 +10,7 @@
 mod fetch;
 mod gather;
 mod list;
+mod partition;
 mod transform;
 mod write;
 
@@ -59,17 +63,17 @@ pub(super) struct PassEnd {
     pub(super) set_aside: Option<KeySpill>,
 }
 
-/// Pages listed ahead of reading, and chunks read ahead of mapping: enough to overlap, little enough to hold.
-const AHEAD: usize = 2;
+/// Pages listed ahead of reading, and chunks read ahead of mapping, in each lane: enough to overlap, little enough to hold.
+const AHEAD: usize = 1;
+/// Lanes of reading and mapping. One lane leaves Redis idle while it takes in a reply; a third finds it busy.
+const LANES: usize = 2;
 
 /// Runs a pass to its end.
 ///
 /// # Errors
 /// The first failure of a stage, with what the others had in flight given up.
 pub(super) async fn run<S: Source>(shared: &Shared<S>, pass: Pass<S>) -> Result<PassEnd, Failure> {
-    let (listed, to_fetch) = mpsc::channel(AHEAD);
-    let (fetched, to_transform) = mpsc::channel(AHEAD);
-    let (mapped, to_gather) = mpsc::channel(AHEAD);
+    let (mapped, to_gather) = mpsc::channel(AHEAD * LANES);
     let mut stages: JoinSet<Result<Option<PassEnd>, Failure>> = JoinSet::new();
     let mut outlets = Vec::new();
     for writer in pass.writers {
@@ -78,13 +82,20 @@ pub(super) async fn run<S: Source>(shared: &Shared<S>, pass: Pass<S>) -> Result<
         let stop = shared.stop.clone();
         stages.spawn(async move { writer.run(batches, stop).await.map(|()| None) });
     }
-    let (one, two, three, four) = (shared.clone(), shared.clone(), shared.clone(), shared.clone());
-    let limits = pass.limits;
-    stages.spawn(async move { gather::run(two, to_gather, outlets, limits).await.map(|()| None) });
-    stages.spawn(async move { transform::run(three, to_transform, mapped).await.map(|()| None) });
-    stages.spawn(async move { fetch::run(four, to_fetch, fetched).await.map(|()| None) });
+    let mut lanes = Vec::new();
+    for _ in 0..LANES {
+        let (lane, to_fetch) = mpsc::channel(AHEAD);
+        let (fetched, to_transform) = mpsc::channel(AHEAD);
+        lanes.push(lane);
+        let (one, two, mapped) = (shared.clone(), shared.clone(), mapped.clone());
+        stages.spawn(async move { fetch::run(one, to_fetch, fetched).await.map(|()| None) });
+        stages.spawn(async move { transform::run(two, to_transform, mapped).await.map(|()| None) });
+    }
+    drop(mapped);
+    let (one, two, limits) = (shared.clone(), shared.clone(), pass.limits);
+    stages.spawn(async move { gather::run(one, to_gather, outlets, limits).await.map(|()| None) });
     let (listing, scope, watermark) = (pass.listing, pass.scope, pass.watermark);
-    stages.spawn(async move { list::run(one, listing, scope, watermark, listed).await.map(Some) });
+    stages.spawn(async move { list::run(two, listing, scope, watermark, lanes).await.map(Some) });
 
     let (mut end, mut failure) = (None, None);
     while let Some(joined) = stages.join_next().await {
