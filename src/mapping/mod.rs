@@ -9,15 +9,17 @@ mod lineage;
 mod pattern;
 mod plan;
 mod row;
+mod scratch;
 mod source;
 mod spec;
+mod target;
 
 pub use compile::specs_hash;
 pub use functions::ID_NAMESPACE;
 pub use lineage::{LINEAGE_KEYS, Lineage, SOURCE_METADATA};
 pub use pattern::Pattern;
 pub use plan::{Comparison, Mapping, ParentRef, Plan, RunStamp};
-pub use row::Scratch;
+pub use scratch::Scratch;
 pub use spec::{
     CandidateSpec, CollectCandidate, ColumnSpec, Expect, Format, FullCandidate, Function, LineageSpec, MappingSpec,
     OnConflict, ParentSpec, parse_mappings,

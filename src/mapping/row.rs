@@ -1,32 +1,14 @@
 //! One record to one row: the hot path. Owns the order of things; what a value is comes from `source` and `encode`.
 
-use super::Expect;
-use super::lineage::{Lineage, Own, own_members, push_members};
+use super::lineage::push_members;
 use super::plan::{Mapping, ParentRef, Target};
+use super::scratch::{Scratch, keep};
 use super::source::{Context, Found, inner};
+use super::target::unwrapped;
 use crate::decode::{DecodeError, Field, Kind, decode, push_json_string, scan, unescape};
-use crate::encode::{EncodeError, Value};
+use crate::encode::EncodeError;
 use crate::model::{Digest, Record, RedisKey, Reject, Row, Shape, Splice, UnixMillis};
-use bytes::{Bytes, BytesMut};
 use std::borrow::Cow;
-use std::ops::Range;
-
-/// Rows are written into blocks of this size, which they share: an allocation for each row, made by one thread and freed
-/// by another, costs more than the copy.
-const BLOCK: usize = 64 * 1024;
-
-/// From this length on, JSON text that goes in as it is stays where it was read: below, a copy is cheaper.
-const SPLICED: usize = 256;
-
-/// Buffers that are used again for every record. One for each worker.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    out: Vec<u8>,
-    block: BytesMut,
-    fields: Vec<Field>,
-    own_fields: Vec<Field>,
-    lineage: String,
-}
 
 /// A record's JSON text, checked.
 struct Prepared<'r> {
@@ -231,119 +213,11 @@ impl Mapping {
     }
 }
 
-impl Target {
-    /// Where in the value the JSON stands that goes into the column as it is, if it is long enough to be left there.
-    fn spliced(&self, found: &Found<'_>, value: &[u8]) -> Option<Range<usize>> {
-        let Found::Raw(Cow::Borrowed(raw)) = found else { return None };
-        if raw.len() < SPLICED || !self.encoder.takes_json() {
-            return None;
-        }
-        // Not all borrowed text is the value's: a text that was unwrapped is not. A slice knows where it lies.
-        let start = raw.as_ptr().addr().checked_sub(value.as_ptr().addr())?;
-        let end = start.checked_add(raw.len()).filter(|end| *end <= value.len().min(u32::MAX as usize))?;
-        Some(start..end)
-    }
-
-    /// Unwraps a JSON string that holds JSON, once.
-    fn unwrap(&self, raw: &mut Cow<'_, str>, altered: &mut Vec<&'static str>) -> Result<(), EncodeError> {
-        if !self.unwrap_json_string || Kind::of(raw) != Kind::String {
-            return Ok(());
-        }
-        let inside = unescape(inner(raw)).into_owned();
-        match scan(&inside, &mut Vec::new()) {
-            Ok(scanned) => {
-                altered.push("unwrap_json_string");
-                *raw = Cow::Owned(scanned.span.of(&inside).to_owned());
-                Ok(())
-            }
-            Err(fault) => {
-                let error = unwrapped(fault.explain(&inside));
-                Err(EncodeError { reason: error.reason, detail: error.detail })
-            }
-        }
-    }
-
-    fn check(&self, raw: &str) -> Result<(), EncodeError> {
-        let (wanted, name) = match self.expect {
-            Some(Expect::Object) => (Kind::Object, "json_not_object"),
-            Some(Expect::Array) => (Kind::Array, "json_not_array"),
-            None => return Ok(()),
-        };
-        let kind = Kind::of(raw);
-        if kind == wanted {
-            return Ok(());
-        }
-        let detail = format!("JSON ({}) is wanted and the value is JSON ({})", wanted.name(), kind.name());
-        Err(EncodeError { reason: format!("{name} ({})", kind.name()).into(), detail })
-    }
-
-    /// Writes the record's own object together with the lineage.
-    fn join_lineage(
-        &self,
-        found: &Found<'_>,
-        lineage: &str,
-        fields: &mut Vec<Field>,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<&'static str>, EncodeError> {
-        let own = match found {
-            Found::Raw(raw) if Kind::of(raw) == Kind::Object => own_members(raw, fields),
-            Found::Absent | Found::Null => Own::Empty,
-            other => {
-                // Only a mapping without `expect = "object"` comes here: lineage can join nothing but an object.
-                let mut spare = String::new();
-                let detail = match other.value(true, &mut spare) {
-                    Value::Json(raw) => {
-                        format!("lineage joins an object, and the value is JSON ({})", Kind::of(raw).name())
-                    }
-                    _ => "lineage joins an object, and the value is text".to_owned(),
-                };
-                return Err(EncodeError::new("json_not_object", detail));
-            }
-        };
-        match &own {
-            Own::Empty => self.encoder.encode_json(&["{", lineage, "}"], out),
-            Own::Kept(kept) => self.encoder.encode_json(&["{", kept, ",", lineage, "}"], out),
-            Own::Moved(moved) => self.encoder.encode_json(&["{", moved, ",", lineage, "}"], out),
-        }
-    }
-}
-
-impl Lineage {
-    /// The column, where it is one.
-    pub fn column(self) -> Option<usize> {
-        match self {
-            Self::Column(index) => Some(index),
-            Self::Ledger => None,
-        }
-    }
-}
-
-/// Copies a row's fields into the current block, or into one of their own where they would fill most of it.
-fn keep(block: &mut BytesMut, fields: &[u8]) -> Bytes {
-    if fields.len() > BLOCK / 4 {
-        return Bytes::copy_from_slice(fields);
-    }
-    if block.capacity() < fields.len() {
-        *block = BytesMut::with_capacity(BLOCK);
-    }
-    block.extend_from_slice(fields);
-    block.split().freeze()
-}
-
 #[cold]
 fn undecoded(record: &Record, error: DecodeError) -> Reject {
     let mut reject = Reject::new(record.key.clone(), error.reason, error.detail, Some(record.value.clone()));
     reject.path = error.path;
     reject
-}
-
-/// A string that holds no JSON is just a string, where an object is wanted.
-#[cold]
-fn unwrapped(error: DecodeError) -> DecodeError {
-    match error.reason.as_ref() {
-        "json_syntax" => DecodeError::new("json_not_object (string)", "the value is a string without JSON in it"),
-        _ => error,
-    }
 }
 
 /// Whether a key of the top level is there twice. The last one wins, in the columns as in jsonb.

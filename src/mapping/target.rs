@@ -1,0 +1,99 @@
+//! What a column asks of the JSON that goes into it, and how lineage joins it.
+
+use super::Expect;
+use super::lineage::{Own, own_members};
+use super::plan::Target;
+use super::source::{Found, inner};
+use crate::decode::{DecodeError, Field, Kind, scan, unescape};
+use crate::encode::{EncodeError, Value};
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// From this length on, JSON text that goes in as it is stays where it was read: below, a copy is cheaper.
+const SPLICED: usize = 256;
+
+impl Target {
+    /// Where in the value the JSON stands that goes into the column as it is, if it is long enough to be left there.
+    pub(super) fn spliced(&self, found: &Found<'_>, value: &[u8]) -> Option<Range<usize>> {
+        let Found::Raw(Cow::Borrowed(raw)) = found else { return None };
+        if raw.len() < SPLICED || !self.encoder.takes_json() {
+            return None;
+        }
+        // Not all borrowed text is the value's: a text that was unwrapped is not. A slice knows where it lies.
+        let start = raw.as_ptr().addr().checked_sub(value.as_ptr().addr())?;
+        let end = start.checked_add(raw.len()).filter(|end| *end <= value.len().min(u32::MAX as usize))?;
+        Some(start..end)
+    }
+
+    /// Unwraps a JSON string that holds JSON, once.
+    pub(super) fn unwrap(&self, raw: &mut Cow<'_, str>, altered: &mut Vec<&'static str>) -> Result<(), EncodeError> {
+        if !self.unwrap_json_string || Kind::of(raw) != Kind::String {
+            return Ok(());
+        }
+        let inside = unescape(inner(raw)).into_owned();
+        match scan(&inside, &mut Vec::new()) {
+            Ok(scanned) => {
+                altered.push("unwrap_json_string");
+                *raw = Cow::Owned(scanned.span.of(&inside).to_owned());
+                Ok(())
+            }
+            Err(fault) => {
+                let error = unwrapped(fault.explain(&inside));
+                Err(EncodeError { reason: error.reason, detail: error.detail })
+            }
+        }
+    }
+
+    pub(super) fn check(&self, raw: &str) -> Result<(), EncodeError> {
+        let (wanted, name) = match self.expect {
+            Some(Expect::Object) => (Kind::Object, "json_not_object"),
+            Some(Expect::Array) => (Kind::Array, "json_not_array"),
+            None => return Ok(()),
+        };
+        let kind = Kind::of(raw);
+        if kind == wanted {
+            return Ok(());
+        }
+        let detail = format!("JSON ({}) is wanted and the value is JSON ({})", wanted.name(), kind.name());
+        Err(EncodeError { reason: format!("{name} ({})", kind.name()).into(), detail })
+    }
+
+    /// Writes the record's own object together with the lineage.
+    pub(super) fn join_lineage(
+        &self,
+        found: &Found<'_>,
+        lineage: &str,
+        fields: &mut Vec<Field>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<&'static str>, EncodeError> {
+        let own = match found {
+            Found::Raw(raw) if Kind::of(raw) == Kind::Object => own_members(raw, fields),
+            Found::Absent | Found::Null => Own::Empty,
+            other => {
+                // Only a mapping without `expect = "object"` comes here: lineage can join nothing but an object.
+                let mut spare = String::new();
+                let detail = match other.value(true, &mut spare) {
+                    Value::Json(raw) => {
+                        format!("lineage joins an object, and the value is JSON ({})", Kind::of(raw).name())
+                    }
+                    _ => "lineage joins an object, and the value is text".to_owned(),
+                };
+                return Err(EncodeError::new("json_not_object", detail));
+            }
+        };
+        match &own {
+            Own::Empty => self.encoder.encode_json(&["{", lineage, "}"], out),
+            Own::Kept(kept) => self.encoder.encode_json(&["{", kept, ",", lineage, "}"], out),
+            Own::Moved(moved) => self.encoder.encode_json(&["{", moved, ",", lineage, "}"], out),
+        }
+    }
+}
+
+/// A string that holds no JSON is just a string, where an object is wanted.
+#[cold]
+pub(super) fn unwrapped(error: DecodeError) -> DecodeError {
+    match error.reason.as_ref() {
+        "json_syntax" => DecodeError::new("json_not_object (string)", "the value is a string without JSON in it"),
+        _ => error,
+    }
+}
