@@ -14,8 +14,6 @@ mod tls;
 pub use scan::Scanner;
 pub use settings::SourceSettings;
 
-pub(super) use fetch::size_of;
-
 use crate::model::{Event, EventSender, Failure};
 use crate::source::{Checkpoint, FetchedPage, Source};
 use connect::Abilities;
