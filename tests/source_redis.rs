@@ -123,7 +123,7 @@ async fn every_key_is_listed_bytes_that_are_not_text_too() {
     while let Some(page) = scan.next().await.unwrap() {
         assert_eq!((page.epoch, page.number), (0, numbers));
         assert!(!ended);
-        ended = page.last;
+        ended = page.resume_cursor == "0";
         numbers += 1;
         seen.extend(page.keys);
     }
@@ -211,7 +211,6 @@ async fn a_restarted_server_is_scanned_from_the_beginning() {
     }
     assert!(texts.iter().any(|text| text.contains("starts again")), "{texts:?}");
     assert!(texts.iter().any(|text| text.contains("made again")), "{texts:?}");
-    assert!(source.reconnections() > 0);
 }
 
 #[tokio::test]

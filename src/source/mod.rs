@@ -31,8 +31,6 @@ pub struct ScanPage {
     pub keys: Vec<RedisKey>,
     /// The cursor to ask for the page after this one; "0" after the last.
     pub resume_cursor: String,
-    /// Whether the server said that this is the end.
-    pub last: bool,
 }
 
 /// What reading some keys gave.

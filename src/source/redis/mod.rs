@@ -70,12 +70,6 @@ impl RedisSource {
         self.inner.abilities.version.as_deref()
     }
 
-    /// How often the connection was lost and made again.
-    pub fn reconnections(&self) -> u64 {
-        self.note_reconnections();
-        self.inner.reconnections.load(Ordering::Relaxed)
-    }
-
     /// Closes the connection. Without it the connection closes with the process.
     pub async fn close(&self) {
         // An error means that it is closed already.
