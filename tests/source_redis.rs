@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on has failed, in its helpers too")]
 
 use redis2pg::model::{Event, Fetched, RedisKey};
+use redis2pg::sandbox::{RedisOptions, RedisServer, RedisTls};
 use redis2pg::source::redis::{RedisSource, SourceSettings};
 use redis2pg::source::{Checkpoint, Scan, Source};
 use std::collections::HashSet;
@@ -122,7 +123,7 @@ async fn every_key_is_listed_bytes_that_are_not_text_too() {
     while let Some(page) = scan.next().await.unwrap() {
         assert_eq!((page.epoch, page.number), (0, numbers));
         assert!(!ended);
-        ended = page.last;
+        ended = page.resume_cursor == "0";
         numbers += 1;
         seen.extend(page.keys);
     }
@@ -210,7 +211,6 @@ async fn a_restarted_server_is_scanned_from_the_beginning() {
     }
     assert!(texts.iter().any(|text| text.contains("starts again")), "{texts:?}");
     assert!(texts.iter().any(|text| text.contains("made again")), "{texts:?}");
-    assert!(source.reconnections() > 0);
 }
 
 #[tokio::test]
@@ -352,28 +352,17 @@ async fn tls_trusts_a_private_authority_only_where_it_is_told_to() {
         .stderr(Stdio::null())
         .status();
     assert!(made.unwrap().success());
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let tls_port = port.to_string();
-    let _server = Server::start(&[
-        "--tls-port",
-        &tls_port,
-        "--tls-cert-file",
-        &certificate,
-        "--tls-key-file",
-        &key,
-        "--tls-ca-cert-file",
-        &certificate,
-        "--tls-auth-clients",
-        "no",
-    ]);
+    let tls = RedisTls { cert: certificate.clone().into(), key: key.into(), ca: certificate.clone().into() };
+    let server = RedisServer::start(RedisOptions { tls: Some(tls), ..RedisOptions::default() }).unwrap();
+    let url = server.url_tls().unwrap();
     for host in ["localhost", "127.0.0.1"] {
-        let settings = SourceSettings::new(format!("rediss://{host}:{port}"));
+        let settings = SourceSettings::new(url.replace("localhost", host));
         let unknown = fails(&settings).await;
         assert!(unknown.exit.code() == 5 && unknown.message.contains("TLS handshake"), "{unknown}");
         let trusted = SourceSettings { ca_file: Some(certificate.clone().into()), ..settings };
         let source = RedisSource::connect(&trusted, None).await.unwrap();
         assert_eq!(source.dbsize().await.unwrap(), 0);
-        assert_eq!(source.display(), format!("rediss://{host}:{port}/0"));
+        assert!(source.display().starts_with(&format!("rediss://{host}:")), "{}", source.display());
     }
 }
 

@@ -7,12 +7,9 @@
 //! Owns its own few lines of the Redis protocol, so that it measures nothing of the pipeline; uses nothing of the crate.
 
 mod broken;
-mod files;
 mod record;
 mod resp;
 mod rng;
-
-pub use files::{Written, write_files};
 
 use record::{Generator, PREFIXES};
 use resp::Connection;

@@ -80,11 +80,6 @@ impl ByteBudget {
         Permit { inner: self.inner.clone(), units: u64::from(wanted) }
     }
 
-    /// Whether somebody waits for bytes right now.
-    pub fn pressure(&self) -> bool {
-        *self.inner.waiting.borrow() > 0
-    }
-
     /// Completes as soon as somebody waits for bytes; at once while somebody does. For the `select!` of a stage that
     /// holds open batches: select on it only while there is something to flush. Cancel-safe.
     pub async fn pressured(&self) {
@@ -120,11 +115,6 @@ impl Permit {
         books.held += more;
         drop(books);
         self.units += more;
-    }
-
-    /// Takes over the bytes of another permit of the same budget.
-    pub fn merge(&mut self, mut other: Self) {
-        self.units += std::mem::take(&mut other.units);
     }
 }
 
@@ -194,15 +184,13 @@ mod tests {
     async fn pressure_is_felt_while_somebody_waits_and_no_longer() {
         let budget = ByteBudget::new(4 * UNIT);
         let held = budget.claim(4 * UNIT).await;
-        assert!(!budget.pressure());
         assert!(budget.pressured().now_or_never().is_none());
         let (waiter, sensed) = (budget.clone(), budget.clone());
         let claim = tokio::spawn(async move { waiter.claim(UNIT).await });
         tokio::time::timeout(Duration::from_secs(5), sensed.pressured()).await.unwrap();
-        assert!(budget.pressure());
         drop(held);
         let permit = claim.await.unwrap();
-        assert!(!budget.pressure());
+        assert!(budget.pressured().now_or_never().is_none());
         assert_eq!(permit.bytes(), UNIT);
     }
 
@@ -211,7 +199,7 @@ mod tests {
         let budget = ByteBudget::new(UNIT);
         let held = budget.claim(UNIT).await;
         assert!(budget.claim(UNIT).now_or_never().is_none());
-        assert!(!budget.pressure());
+        assert!(budget.pressured().now_or_never().is_none());
         drop(held);
         assert!(budget.claim(UNIT).now_or_never().is_some());
     }
@@ -230,16 +218,5 @@ mod tests {
         drop(grown);
         assert_eq!(budget.in_flight(), 0);
         assert!(budget.claim(4 * UNIT).now_or_never().is_some(), "all of it is free again");
-    }
-
-    #[tokio::test]
-    async fn merged_permits_are_given_back_once() {
-        let budget = ByteBudget::new(4 * UNIT);
-        let mut first = budget.claim(UNIT).await;
-        first.merge(budget.claim(2 * UNIT).await);
-        assert_eq!(first.bytes(), 3 * UNIT);
-        drop(first);
-        assert_eq!(budget.in_flight(), 0);
-        assert!(budget.claim(4 * UNIT).now_or_never().is_some());
     }
 }

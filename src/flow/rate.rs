@@ -45,11 +45,6 @@ impl RateLimit {
         let lane = self.keys.as_ref()?;
         Some(usize::try_from(u64::from(lane.burst.get()) * lane.grain).unwrap_or(usize::MAX))
     }
-
-    /// Whether there is any limit.
-    pub fn is_limited(&self) -> bool {
-        self.keys.is_some() || self.bytes.is_some()
-    }
 }
 
 impl Lane {
@@ -101,7 +96,7 @@ mod tests {
     #[tokio::test]
     async fn no_limit_never_waits() {
         let limit = RateLimit::new(None, Some(0));
-        assert!(!limit.is_limited());
+        assert_eq!(limit.keys_at_once(), None);
         assert!(seconds(&limit, u64::MAX, u64::MAX).await < 0.1);
     }
 

@@ -105,11 +105,6 @@ impl KeyReader {
         Ok(if page.is_empty() { None } else { Some(page) })
     }
 
-    /// How many keys are left.
-    pub fn left(&self) -> u64 {
-        self.left
-    }
-
     fn read_one(&mut self) -> io::Result<(MappingId, RedisKey)> {
         let (mut mapping, mut length) = ([0; 2], [0; 4]);
         self.file.read_exact(&mut mapping)?;
@@ -144,7 +139,6 @@ mod tests {
         assert_eq!(all[7], (MappingId(7), RedisKey::new(&b"\xff\x00"[..])));
         assert_eq!(all[4999], (MappingId(4999), RedisKey::new("key:4999")));
         assert_eq!(all[5000].1.as_bytes(), b"");
-        assert_eq!(reader.left(), 0);
     }
 
     #[test]

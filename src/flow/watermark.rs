@@ -139,11 +139,6 @@ impl PagePart {
         self.page.number
     }
 
-    /// Whether both are parts of one page.
-    pub fn is_same_page(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.page, &other.page)
-    }
-
     /// This part's sightings have their outcome, in a committed transaction.
     pub fn settle(mut self) {
         self.settled = true;

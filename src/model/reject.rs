@@ -49,13 +49,6 @@ impl Reject {
         self.path = Some(path.into());
         self
     }
-
-    /// States the target column.
-    #[must_use]
-    pub fn column(mut self, column: impl Into<String>) -> Self {
-        self.column = Some(column.into());
-        self
-    }
 }
 
 /// Why a matched key was left alone on purpose.

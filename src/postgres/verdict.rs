@@ -59,18 +59,21 @@ fn by_sqlstate(code: &str) -> Verdict {
     }
 }
 
-/// The 1-based line of a COPY that the server blames, from the line of the context that begins with `COPY `.
+/// The 1-based line of a binary COPY, sent as a statement of its own, that the server blames.
 ///
 /// The context's text is translated by `lc_messages`; where it is not English the answer is `None` and the caller
 /// bisects. The context itself carries data and must not be logged.
 pub fn error_line(error: &Error) -> Option<usize> {
-    let context = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?.r#where()?;
-    context
-        .lines()
-        .find(|line| line.starts_with("COPY "))
-        .and_then(|line| line.split(", line ").nth(1))
-        .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next())
-        .and_then(|digits| digits.parse().ok())
+    line_in(error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?.r#where()?)
+}
+
+/// The line that the last line of a context names.
+///
+/// A context goes from the innermost call to the outermost, which is the COPY. What is before it may quote statements
+/// of functions, with data in them that looks like anything; that of a binary COPY itself quotes none.
+fn line_in(context: &str) -> Option<usize> {
+    let (_, rest) = context.lines().next_back()?.strip_prefix("COPY ")?.split_once(", line ")?;
+    rest.split_once(", column ").map_or(rest, |(line, _)| line).parse().ok()
 }
 
 /// The failure that an error ends a run with, in words that name the side and what to do.
@@ -104,7 +107,37 @@ pub fn failure(doing: &str, error: Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::{Verdict, by_sqlstate};
+    use super::{Verdict, by_sqlstate, line_in};
+
+    #[test]
+    fn a_copys_own_line_is_found_below_what_its_functions_quote() {
+        assert_eq!(line_in("COPY redis2pg_stage_0, line 7"), Some(7));
+        assert_eq!(line_in("COPY redis2pg_stage_0, line 12, column code"), Some(12));
+        assert_eq!(
+            line_in("PL/pgSQL function f(text) line 3 at RAISE\nCOPY redis2pg_stage_0, line 5, column a"),
+            Some(5)
+        );
+        let quoted = "SQL statement \"SELECT 'x\nCOPY redis2pg_stage_0, line 1'\"\nCOPY redis2pg_stage_0, line 9";
+        assert_eq!(line_in(quoted), Some(9));
+    }
+
+    #[test]
+    fn a_context_that_is_not_understood_blames_no_row() {
+        for context in [
+            "",
+            "COPY redis2pg_stage_0, Zeile 7, Spalte code",
+            "COPY redis2pg_stage_0, ligne 7, colonne code",
+            "COPY redis2pg_stage_0, 行 7, 列 code",
+            "redis2pg_stage_0のCOPY、行 7、列 code",
+            "redis2pg_stage_0 복사, 7번째 줄, code 열",
+            "SQL-Anweisung »SELECT 'x\nCOPY redis2pg_stage_0, line 1'«\nCOPY redis2pg_stage_0, Zeile 9",
+            "COPY redis2pg_stage_0, line 7\nSQL statement \"x\"",
+            "COPY redis2pg_stage_0, line 7: \"text\"",
+            "COPY redis2pg_stage_0, line 99999999999999999999",
+        ] {
+            assert_eq!(line_in(context), None, "{context}");
+        }
+    }
 
     #[test]
     fn a_full_disk_is_no_rows_fault() {

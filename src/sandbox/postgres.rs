@@ -37,7 +37,8 @@ pub struct PostgresServer {
     server: Watched,
     port: u16,
     bin: PathBuf,
-    settings: Vec<(String, String)>,
+    options: PostgresOptions,
+    environment: Vec<(String, String)>,
     secrets: Secrets,
     // Last, so that it is removed when the server has stopped.
     scratch: Scratch,
@@ -55,12 +56,20 @@ impl PostgresServer {
     /// # Errors
     /// `NotFound` where the server's programs are not installed; otherwise what initdb or the server's log says.
     pub fn start(options: PostgresOptions) -> io::Result<Self> {
+        Self::start_with_environment(options, Vec::new())
+    }
+
+    /// As [`start`](Self::start), with more in the server's environment, such as `("LANGUAGE", "de")`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with_environment(options: PostgresOptions, environment: Vec<(String, String)>) -> io::Result<Self> {
         let bin = programs::postgres_dir()?;
         let scratch = Scratch::new("postgres")?;
         let secrets = copy_template(&bin, &scratch)?;
-        let start = |port| spawn(&scratch, &bin, &options.settings, port);
+        let start = |port| spawn(&scratch, &bin, (&options, &environment), port);
         let (server, port) = launch::on_free_port(&scratch, start, |port| probe::postgres_is_ready(port, ROLE))?;
-        Ok(Self { server, port, bin, settings: options.settings, secrets, scratch })
+        Ok(Self { server, port, bin, options, environment, secrets, scratch })
     }
 
     /// The URL of a database for the role `redis2pg`, with its password.
@@ -161,26 +170,33 @@ impl PostgresServer {
     /// What the server's log says.
     pub fn restart(&mut self) -> io::Result<()> {
         self.stop()?;
-        let port = self.port;
-        let start = || spawn(&self.scratch, &self.bin, &self.settings, port);
+        let (port, settings) = (self.port, (&self.options, self.environment.as_slice()));
+        let start = || spawn(&self.scratch, &self.bin, settings, port);
         self.server = launch::again(&self.scratch, start, || probe::postgres_is_ready(port, ROLE))?;
         Ok(())
     }
 }
 
-fn spawn(scratch: &Scratch, bin: &Path, settings: &[(String, String)], port: u16) -> io::Result<Watched> {
-    let mut args: Vec<OsString> = vec!["-D".into(), scratch.file("data").into()];
+fn spawn(
+    scratch: &Scratch,
+    bin: &Path,
+    (options, environment): (&PostgresOptions, &[(String, String)]),
+    port: u16,
+) -> io::Result<Watched> {
+    // `env` becomes the server, under the same process id.
+    let mut args: Vec<OsString> = environment.iter().map(|(name, value)| format!("{name}={value}").into()).collect();
+    args.extend([bin.join("postgres").into(), "-D".into(), scratch.file("data").into()]);
     let ours = [
         ("listen_addresses", "127.0.0.1".to_owned()),
         ("port", port.to_string()),
         ("unix_socket_directories", scratch.path().display().to_string()),
     ];
     let ours = ours.iter().map(|(name, value)| (*name, value));
-    for (name, value) in ours.chain(settings.iter().map(|(name, value)| (name.as_str(), value))) {
+    for (name, value) in ours.chain(options.settings.iter().map(|(name, value)| (name.as_str(), value))) {
         args.push("-c".into());
         args.push(format!("{name}={value}").into());
     }
-    Watched::spawn(scratch, launch::LOG, STOP, &bin.join("postgres"), &args)
+    Watched::spawn(scratch, launch::LOG, STOP, Path::new("env"), &args)
 }
 
 /// An initialised data directory that every server of this process starts from a copy of: initdb takes a second.

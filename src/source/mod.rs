@@ -1,8 +1,7 @@
 //! Where records come from: keys page by page, then values for the keys that a mapping wants.
 //!
-//! Owns the trait that the pipeline reads through, its Redis implementation and an in-memory one. Uses `model`.
+//! Owns the trait that the pipeline reads through, and its Redis implementation. Uses `model`.
 
-pub mod memory;
 pub mod redis;
 
 use crate::model::{Failure, Fetched, RedisKey};
@@ -32,8 +31,6 @@ pub struct ScanPage {
     pub keys: Vec<RedisKey>,
     /// The cursor to ask for the page after this one; "0" after the last.
     pub resume_cursor: String,
-    /// Whether the server said that this is the end.
-    pub last: bool,
 }
 
 /// What reading some keys gave.

@@ -23,6 +23,7 @@ const _: fn(&Case, Outcome, &mut Client) = |case, outcome, client| {
     client.set_many(&[]);
     client.set("", "");
     let _ = (client.answer(&[]), client.integer(&[]), Case::with_ends("", "").command());
+    let _ = Case::from_source("");
 };
 
 /// The two ends of one test.
@@ -37,6 +38,12 @@ impl Case {
     pub(crate) fn new() -> Self {
         let (database, target) = super::database();
         Self { source: super::redis_database(), target, database }
+    }
+
+    /// A Redis of the test's own, and an empty PostgreSQL database.
+    pub(crate) fn from_source(source: &str) -> Self {
+        let (database, target) = super::database();
+        Self { source: source.to_owned(), target, database }
     }
 
     /// Ends that are wherever the test says.

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test without its servers has failed")]
 
 mod app;
+pub(crate) mod scripted;
 
 pub(crate) use app::{Case, Outcome, Running};
 

@@ -9,6 +9,7 @@ use crate::sink::batch::{Batch, Deduplicated, deduplicate};
 use crate::sink::table::LoadTable;
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -219,12 +220,13 @@ fn first_pieces(batch: Batch, pages: &[crate::flow::PagePart]) -> Vec<Piece> {
     let Deduplicated { rows, duplicates, mut rivals } = deduplicate(batch.rows);
     let mut tally = batch.tally;
     tally.duplicates += duplicates;
+    let rejects = each_once(batch.rejects, &mut tally);
     let mut pieces = vec![Piece {
         id: Uuid::new_v4(),
         epoch: batch.epoch,
         rows,
         tally,
-        rejects: batch.rejects,
+        rejects,
         pages: pages.iter().map(|page| page.number().cast_signed()).collect(),
         retry: batch.retry,
         gone: batch.gone,
@@ -241,6 +243,22 @@ fn first_pieces(batch: Batch, pages: &[crate::flow::PagePart]) -> Vec<Piece> {
     }
     pieces.reverse();
     pieces
+}
+
+/// Keeps the last reject of each key: a key that is rejected again is one reject, and a duplicate.
+fn each_once(mut rejects: Vec<Reject>, tally: &mut Tally) -> Vec<Reject> {
+    let mut seen = HashSet::new();
+    rejects.reverse();
+    rejects.retain(|reject| {
+        let first = seen.insert(reject.key.clone());
+        if !first {
+            tally.take_back(&reject.reason, 1);
+            tally.duplicates += 1;
+        }
+        first
+    });
+    rejects.reverse();
+    rejects
 }
 
 /// Sets the row at fault aside, or halves the piece to come nearer to it. `reject` says why the row is refused.

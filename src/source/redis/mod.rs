@@ -14,8 +14,6 @@ mod tls;
 pub use scan::Scanner;
 pub use settings::SourceSettings;
 
-pub(super) use fetch::size_of;
-
 use crate::model::{Event, EventSender, Failure, RedisKey};
 use crate::source::{Checkpoint, FetchedPage, Source};
 use connect::Abilities;
@@ -70,12 +68,6 @@ impl RedisSource {
     /// The version that the server gives itself; `None` where INFO is refused.
     pub fn version(&self) -> Option<&str> {
         self.inner.abilities.version.as_deref()
-    }
-
-    /// How often the connection was lost and made again.
-    pub fn reconnections(&self) -> u64 {
-        self.note_reconnections();
-        self.inner.reconnections.load(Ordering::Relaxed)
     }
 
     /// Closes the connection. Without it the connection closes with the process.

@@ -98,7 +98,7 @@ impl Scanner {
     /// Books a page of this epoch's own server and asks for the next.
     async fn accept(&mut self, raw: RawPage) -> ScanPage {
         let last = raw.cursor == "0";
-        let page = ScanPage { epoch: self.epoch, number: self.number, keys: raw.keys, resume_cursor: raw.cursor, last };
+        let page = ScanPage { epoch: self.epoch, number: self.number, keys: raw.keys, resume_cursor: raw.cursor };
         self.number += 1;
         self.cursor.clone_from(&page.resume_cursor);
         self.fence = Some(raw.fence);

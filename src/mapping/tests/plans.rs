@@ -1,0 +1,69 @@
+//! The plan: its order, and the mistakes that it finds in mappings and tables.
+
+use super::{column, hub, plan, preset, stamp};
+use crate::mapping::{Comparison, MappingSpec, Plan, parse_mappings, specs_hash};
+use crate::model::{ColumnType, MappingId, Table, TableName};
+use std::collections::HashMap;
+
+#[test]
+fn the_plan_orders_and_classifies() {
+    let plan = plan();
+    assert_eq!(plan.phases(), [[MappingId(0)], [MappingId(1)], [MappingId(2)]]);
+    assert_eq!(plan.classify(b"analysis:1"), Some(MappingId(1)));
+    assert_eq!(plan.classify(b"other"), None);
+    let sessions = plan.mapping(MappingId(2));
+    assert_eq!(sessions.columns()[0].name, "id");
+    let comparison =
+        |name: &str| sessions.comparison(sessions.columns().iter().position(|column| column.name == name).unwrap());
+    assert_eq!(comparison("expires_at"), Comparison::WithinSecond);
+    assert_eq!(comparison("metadata"), Comparison::WithoutLineage);
+    assert_eq!(comparison("data"), Comparison::Exact);
+    assert!(sessions.wants_ttl());
+    assert_eq!(plan.hash(), specs_hash(&preset()));
+}
+
+fn findings(specs: &[MappingSpec], tables: &HashMap<TableName, Table>) -> String {
+    let findings = Plan::compile(specs, tables, stamp()).expect_err("the plan should be refused");
+    findings.iter().map(|finding| format!("{finding}\n")).collect()
+}
+
+#[test]
+fn every_mistake_is_found_at_once() {
+    let mut tables = hub();
+    let name = TableName { schema: "document_hub".into(), table: "documents".into() };
+    let columns = &mut tables.get_mut(&name).unwrap().columns;
+    columns.retain(|column| column.name != "status");
+    columns.push(column("owner", ColumnType::Text, true, false));
+    for column in columns.iter_mut() {
+        match column.name.as_str() {
+            "file_size" => column.generated = true,
+            "mime_type" => column.column_type = ColumnType::Unsupported("citext".into()),
+            _ => {}
+        }
+    }
+    let found = findings(&preset(), &tables);
+    for part in ["documents.status", "documents.owner", "generated", "citext"] {
+        assert!(found.contains(part), "{part} in {found}");
+    }
+    assert!(findings(&preset(), &HashMap::new()).contains("the table is missing"));
+    assert!(findings(&[], &tables).contains("no mapping"));
+}
+
+#[test]
+fn overlaps_circles_and_unreadable_settings_are_found() {
+    let changed = |change: fn(&mut Vec<MappingSpec>)| {
+        let mut specs = preset();
+        change(&mut specs);
+        findings(&specs, &hub())
+    };
+    assert!(changed(|specs| specs[1].pattern = "document:{id}:x".into()).contains("taken by `documents`"));
+    assert!(changed(|specs| specs[0].after = vec!["sessions".into()]).contains("lead back to itself"));
+    assert!(changed(|specs| specs[0].after = vec!["nobody".into()]).contains("no mapping"));
+    assert!(changed(|specs| specs[0].pattern = "document:{x..}".into()).contains("no capture `id`"));
+    assert!(changed(|specs| specs[0].table = "documents".into()).contains("schema.table"));
+    assert!(changed(|specs| specs[0].columns[1].assume_timezone = Some("Mars".into())).contains("assume_timezone"));
+    assert!(changed(|specs| specs[1].columns[3].null_as = Some("{".into())).contains("not JSON"));
+    assert!(changed(|specs| specs[1].columns[2].default = Some("x".repeat(51))).contains("does not fit"));
+    assert!(changed(|specs| specs[2].name = "documents".into()).contains("the name is taken"));
+    assert!(parse_mappings("[[mapping]]\nname = \"a\"\nnonsense = 1").is_err());
+}

@@ -1,0 +1,60 @@
+//! Values and keys of any kind, and what is repaired in them.
+
+use super::{column, document, encoded, map_with, mapped, plan, read_back, record, refused, stamp, table};
+use crate::mapping::{Plan, parse_mappings};
+use crate::model::{ColumnType, Record, RedisKey};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+#[test]
+fn values_that_are_no_object_and_keys_that_are_no_text() {
+    for (value, reason) in [
+        ("[1]", "json_not_object (array)"),
+        ("42", "json_not_object (number)"),
+        ("null", "json_not_object (null)"),
+        (r#""{\"a\":1}""#, "json_not_object (string)"),
+        ("", "empty_value"),
+        (r#"{"file_path":"\u0000"}"#, "json_nul"),
+    ] {
+        assert_eq!(refused("document:1", value).reason, reason);
+    }
+    assert_eq!(refused("document:", "{}").reason, "key_empty_id");
+    assert_eq!(refused("document:a\0", document("")).reason, "text_nul");
+    let binary =
+        Record { key: RedisKey::new(&b"document:\xff\x00"[..]), value: Bytes::from(document("")), expires_at: None };
+    assert_eq!(map_with(&plan(), &binary).unwrap_err().reason, "key_not_utf8");
+}
+
+#[test]
+fn repairs_and_doubled_keys_are_counted() {
+    let plan = plan();
+    let altered = |value: String| map_with(&plan, &record("document:1", value)).unwrap().altered;
+    assert_eq!(altered(document("")), Vec::<&str>::new());
+    assert_eq!(altered(format!("\u{feff}{}", document(""))), ["bom"]);
+    assert_eq!(altered(document(r#","metadata":"{}""#)), ["unwrap_json_string"]);
+    assert_eq!(altered(document(r#","file_size":1e3"#)), ["json_duplicate_key", "integer_from_exponent"]);
+    let row = mapped("document:1", document(r#","file_size":2"#));
+    assert_eq!(row["file_size"], 2, "the last one wins");
+}
+
+#[test]
+fn v15_a_whole_value_can_be_any_json() {
+    let text = r#"
+        [[mapping]]
+        name = "other"
+        pattern = "kv:{id..}"
+        table = "public.kv"
+        key = ["id"]
+        unwrap_json_string = true
+        column = [{ name = "id", from = ["{id}"] }, { name = "data", from = ["$"] }]
+    "#;
+    let columns = vec![column("id", ColumnType::Text, true, false), column("data", ColumnType::Jsonb, false, false)];
+    let plan = Plan::compile(&parse_mappings(text).unwrap(), &[table("public.kv", columns)].into(), stamp()).unwrap();
+    for (value, stored) in [(" [1] ", json!([1])), ("42", json!(42)), ("true", json!(true)), ("null", Value::Null)] {
+        let row = map_with(&plan, &record("kv:1", value)).unwrap();
+        assert!(encoded(&row).ends_with(value.trim().as_bytes()), "JSON null is not SQL NULL");
+        assert_eq!(read_back(&plan, &row)["data"], stored);
+    }
+    let row = map_with(&plan, &record("kv:1", r#""{\"a\":1}""#)).unwrap();
+    assert_eq!((read_back(&plan, &row)["data"].clone(), row.altered), (json!({"a": 1}), vec!["unwrap_json_string"]));
+}
