@@ -1,6 +1,8 @@
 //! The jobs: wiring only. The one place that knows both ends and starts tasks. Uses every other room but `cli`.
 
 mod audit;
+mod begin;
+mod close;
 pub mod demo;
 mod keeper;
 pub mod ledger;
