@@ -124,6 +124,16 @@ fn two_pages(cursor: &str) -> Option<Answer> {
 }
 
 #[tokio::test]
+async fn a_connection_lost_while_the_server_is_learned_is_no_missing_ability() {
+    for lost in ["INFO", "PEXPIRETIME", "CLIENT"] {
+        let source =
+            serve(move |connection, command| (connection == 0 && command[0] == lost).then_some(Answer::Close)).await;
+        assert_eq!(source.run_id(), Some("a"), "{lost}");
+        assert_eq!(source.reconnections(), 1, "{lost}");
+    }
+}
+
+#[tokio::test]
 async fn a_cursor_is_a_u64() {
     let source = serve(|_, command| cursor(command).and_then(two_pages)).await;
     let pages = all(&source).await;

@@ -1,15 +1,19 @@
-//! What comes after a run: its end in the ledger, the application's audit log, and the report.
+//! What comes after a run: its end in the ledger, the application's audit log, and the report. The run had started, so
+//! a server that is restarting just now is waited for; what is done twice for it counts once.
 
+use super::link::Link;
 use super::run::{Finished, Learned};
 use super::{audit, setup};
 use crate::config::Settings;
-use crate::ledger::{self, RejectFilter};
-use crate::model::{Exit, Failure, MappingId, Side, TableName};
-use crate::postgres::{Target, failure, query, table_ident};
+use crate::flow::Stop;
+use crate::ledger::{self, Finish, RejectFilter, RunEnd};
+use crate::model::{Event, Exit, Failure, MappingId, Side, TableName};
+use crate::postgres::{Verdict, failure, query, table_ident, verdict};
 use crate::report::{self, RunFacts, TableCount};
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Row};
+use sqlx::{Connection, Error, Row};
 use std::path::Path;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// What the report says beside the books.
@@ -34,51 +38,135 @@ pub(super) fn facts(
     }
 }
 
-/// Writes the end into the ledger and the application's audit log.
-pub(super) async fn close(settings: &Settings, learned: &mut Learned, finished: &mut Finished) -> Result<(), Failure> {
-    if let Some(shown) = learned.shown.take() {
-        let (samples, rejects) = (shown.take_samples(), shown.take_rejects());
-        let name = |id: MappingId| learned.names.get(usize::from(id.0)).cloned().unwrap_or_default();
-        finished.samples = samples.into_iter().map(|(id, samples)| (name(id), samples)).collect();
-        finished.rejects = rejects.into_iter().map(|(id, reject)| (name(id), reject)).collect();
+/// Closes the run and writes its report. A step that fails is told, and does not keep the others from being done.
+pub(super) async fn close(settings: &Settings, stop: &Stop, mut learned: Learned, finished: &mut Finished) {
+    show(&mut learned, finished);
+    let mut link = match learned.run.map(|_| link(settings, stop, finished)).transpose() {
+        Ok(link) => link,
+        Err(failure) => {
+            finished.note(failure);
+            None
+        }
+    };
+    if let (Some(link), Some(run)) = (&mut link, learned.run) {
+        match close_ledger(link, &learned, finished, run).await {
+            Ok(()) => count_rows(link, &mut learned).await,
+            Err(failure) => finished.note(failure),
+        }
+        finished.facts.target_rows = learned.rows.clone();
     }
-    let Some((run, lease)) = learned.run else { return Ok(()) };
-    let outcome = close_ledger(&setup::target(settings)?, learned, finished, (run, lease)).await;
-    finished.facts.target_rows = learned.rows.clone();
-    outcome
+    if let Some(dir) = &settings.run.report
+        && let Err(failure) = write_report(settings, dir, link.as_mut(), &learned, finished).await
+    {
+        finished.note(failure);
+    }
 }
 
-async fn close_ledger(
-    target: &Target,
-    learned: &mut Learned,
-    finished: &Finished,
-    (run, lease): (Uuid, Uuid),
-) -> Result<(), Failure> {
-    let said = |error| failure("closing the run in the ledger", error);
-    let mut connection = target.connect().await?;
-    let tally = serde_json::to_string(&finished.books.total()).unwrap_or_else(|_| "{}".to_owned());
-    let error = finished.failure.as_ref().map(ToString::to_string);
-    let end = (finished.state, finished.exit.code());
-    if !ledger::finish(&mut connection, (run, lease), end, error.as_deref(), &tally).await.map_err(said)? {
-        // The run is somebody else's now, and so is its place in the audit log.
-        return Ok(());
+impl Finished {
+    /// Something went wrong at the end, perhaps after something else.
+    fn note(&mut self, failure: Failure) {
+        self.exit = self.exit.or_worse(failure.exit);
+        self.facts.exit = self.exit;
+        self.failure.get_or_insert(failure);
     }
-    let text = run.to_string();
-    let entries: Vec<audit::Entry<'_>> = learned
-        .tables
-        .iter()
-        .filter_map(|(id, table, audit)| {
-            let tally = finished.books.tally(*id).filter(|tally| tally.matched > 0)?;
-            Some(audit::Entry { audit: audit.as_ref()?, table, run: &text, tally })
-        })
-        .collect();
-    audit::write(&mut connection, &entries).await.map_err(|error| failure("writing the audit log", error))?;
-    let tables: Vec<TableName> = learned.tables.iter().map(|(_, table, _)| table.clone()).collect();
-    for table in tables {
-        let after = estimate(&mut connection, &table).await.ok();
-        learned.rows.insert(table.to_string(), TableCount { before: None, after });
+
+    /// A notice that comes when the events are over.
+    fn notice(&mut self, text: String) {
+        tracing::warn!("{text}");
+        let now = self.books.started() + self.books.elapsed();
+        self.books.apply(&Event::Notice(text), now);
+    }
+}
+
+/// A connection of its own: the run's went with the run.
+fn link(settings: &Settings, stop: &Stop, finished: &Finished) -> Result<Link, Failure> {
+    // A server that the run failed by has been waited for already.
+    let failed = finished.failure.as_ref().is_some_and(|failure| failure.exit == Exit::Postgres);
+    let deadline = if failed { Duration::ZERO } else { settings.target.retry_deadline.0 };
+    Ok(Link::anew(setup::target(settings)?, deadline, stop.clone()))
+}
+
+/// Names what a dry run shows.
+fn show(learned: &mut Learned, finished: &mut Finished) {
+    let Some(shown) = learned.shown.take() else { return };
+    let name = |id: MappingId| learned.names.get(usize::from(id.0)).cloned().unwrap_or_default();
+    finished.samples = shown.take_samples().into_iter().map(|(id, samples)| (name(id), samples)).collect();
+    finished.rejects = shown.take_rejects().into_iter().map(|(id, reject)| (name(id), reject)).collect();
+}
+
+/// Writes the end into the ledger and the application's audit log, in one transaction.
+async fn close_ledger(
+    link: &mut Link,
+    learned: &Learned,
+    finished: &mut Finished,
+    run: (Uuid, Uuid),
+) -> Result<(), Failure> {
+    let mut end = RunEnd {
+        state: finished.state,
+        exit_code: finished.exit.code(),
+        error: finished.failure.as_ref().map(ToString::to_string),
+        tally: serde_json::to_string(&finished.books.total()).unwrap_or_else(|_| "{}".to_owned()),
+    };
+    let written = write_end(link, run, &end, &entries(learned, finished, &run.0.to_string())).await?;
+    let lost = match written {
+        Ok(finish) => finish == Finish::Lost,
+        // The audit log is the application's; that it cannot be written must not leave the run open.
+        Err(refused) => {
+            end.exit_code = finished.exit.or_worse(refused.exit).code();
+            end.error.get_or_insert_with(|| refused.to_string());
+            finished.note(refused);
+            write_end(link, run, &end, &[]).await?.is_ok_and(|finish| finish == Finish::Lost)
+        }
+    };
+    if lost {
+        finished.notice("another process has this run now: its end is not written here".to_owned());
     }
     Ok(())
+}
+
+/// What the audit log gets: a row for each table that the run had keys for.
+fn entries<'a>(learned: &'a Learned, finished: &'a Finished, run: &'a str) -> Vec<audit::Entry<'a>> {
+    let tables = learned.tables.iter();
+    tables
+        .filter_map(|(id, table, audit)| {
+            let tally = finished.books.tally(*id).filter(|tally| tally.matched > 0)?;
+            Some(audit::Entry { audit: audit.as_ref()?, table, run, tally })
+        })
+        .collect()
+}
+
+/// Gives what became of it, or why the audit log cannot be written; nothing is written then.
+async fn write_end(
+    link: &mut Link,
+    run: (Uuid, Uuid),
+    end: &RunEnd,
+    entries: &[audit::Entry<'_>],
+) -> Result<Result<Finish, Failure>, Failure> {
+    let write = async |connection: &mut PgConnection| -> Result<_, Error> {
+        let mut transaction = connection.begin().await?;
+        let finish = ledger::finish(&mut transaction, run, end).await?;
+        if finish == Finish::Written
+            && let Err(error) = audit::write(&mut transaction, entries).await
+        {
+            if verdict(&error) == Verdict::Transient {
+                return Err(error);
+            }
+            transaction.rollback().await?;
+            return Ok(Err(failure("writing the audit log", error)));
+        }
+        transaction.commit().await?;
+        Ok(Ok(finish))
+    };
+    link.call("closing the run in the ledger", write).await
+}
+
+/// Learns how many rows the tables have.
+async fn count_rows(link: &mut Link, learned: &mut Learned) {
+    for (_, table, _) in &learned.tables {
+        let count = async |connection: &mut _| estimate(connection, table).await;
+        let after = link.call("counting rows", count).await.ok();
+        learned.rows.insert(table.to_string(), TableCount { before: None, after });
+    }
 }
 
 /// The rows of a table, by the server's statistics.
@@ -95,9 +183,10 @@ async fn estimate(connection: &mut PgConnection, table: &TableName) -> Result<i6
 }
 
 /// Writes the report's files, the rejects among them.
-pub(super) async fn write_report(
+async fn write_report(
     settings: &Settings,
     dir: &Path,
+    link: Option<&mut Link>,
     learned: &Learned,
     finished: &Finished,
 ) -> Result<(), Failure> {
@@ -110,13 +199,11 @@ pub(super) async fn write_report(
     for (mapping, reject) in &finished.rejects {
         file.write(mapping, reject).map_err(said)?;
     }
-    if let Some((run, _)) = learned.run {
-        let mut connection = setup::target(settings)?.connect().await?;
+    if let (Some(link), Some((run, _))) = (link, learned.run) {
         let mut filter = RejectFilter { run: Some(run.to_string()), limit: 1000, ..RejectFilter::default() };
         loop {
-            let page = ledger::list_rejects(&mut connection, &filter)
-                .await
-                .map_err(|error| failure("reading the rejects", error))?;
+            let page = async |connection: &mut _| ledger::list_rejects(connection, &filter).await;
+            let page = link.call("reading the rejects", page).await?;
             let Some(last) = page.last() else { break };
             filter.after = last.id;
             for entry in &page {

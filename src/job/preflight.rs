@@ -1,5 +1,6 @@
 //! What must be true before the first row: read from both ends, said all at once.
 
+use super::link::Trouble;
 use super::setup;
 use crate::config::Settings;
 use crate::mapping::{Comparison, Lineage, Mapping, MappingSpec, OnConflict, Plan, RunStamp};
@@ -92,16 +93,15 @@ pub(super) async fn check(
     run: &str,
     server: Server,
     check: Check,
-) -> Result<Checked, Failure> {
-    let said = |error: Error| failure("reading the target's tables", error);
+) -> Result<Checked, Trouble> {
     let dry = check == Check::Dry;
-    let mut transaction = connection.begin().await.map_err(said)?;
+    let mut transaction = connection.begin().await?;
     let names = table_names(specs)?;
     make_missing(&mut transaction, settings, &names).await?;
     let mut facts = HashMap::new();
     let mut findings = Vec::new();
     for (spec, name) in specs.iter().zip(&names) {
-        match read_table(&mut transaction, name, &spec.key).await.map_err(said)? {
+        match read_table(&mut transaction, name, &spec.key).await? {
             Some(found) => {
                 findings.extend(judge(spec, &found, dry));
                 facts.insert(name.clone(), found);
@@ -130,14 +130,14 @@ pub(super) async fn check(
         None
     };
     let critical = findings.iter().any(|finding| finding.severity == crate::model::Severity::Critical);
-    let (Some(plan), false) = (plan, critical) else { return Err(Failure::findings(findings)) };
+    let (Some(plan), false) = (plan, critical) else { return Err(Failure::findings(findings).into()) };
     let mut loads = Vec::new();
     for (id, mapping) in plan.mappings() {
-        let empty = table_is_empty(&mut transaction, &table_ident(mapping.table())).await.map_err(said)?;
+        let empty = table_is_empty(&mut transaction, &table_ident(mapping.table())).await?;
         loads.push(load_table(&plan, (id, mapping), &facts, empty && !setup::always_merge(settings)));
     }
     let end = if check == Check::Real { transaction.commit().await } else { transaction.rollback().await };
-    end.map_err(said)?;
+    end?;
     let warnings = plan.warnings().to_vec();
     Ok(Checked { plan, tables: loads, warnings, server })
 }
@@ -159,23 +159,24 @@ fn table_names(specs: &[MappingSpec]) -> Result<Vec<TableName>, Failure> {
 }
 
 /// Makes the preset's tables where one is missing.
-async fn make_missing(connection: &mut PgConnection, settings: &Settings, names: &[TableName]) -> Result<(), Failure> {
+async fn make_missing(connection: &mut PgConnection, settings: &Settings, names: &[TableName]) -> Result<(), Trouble> {
     let schema = settings.run.preset.as_deref().and_then(setup::preset_schema);
     let Some(schema) = schema.filter(|_| settings.target.create_schema) else { return Ok(()) };
     let idents: Vec<String> = names.iter().map(table_ident).collect();
     let missing: bool = query("SELECT EXISTS (SELECT 1 FROM unnest($1::text[]) n WHERE to_regclass(n) IS NULL)")
         .bind(idents)
         .fetch_one(&mut *connection)
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(|error| failure("looking for the preset's tables", error))?;
+        .await?
+        .try_get(0)?;
     if missing {
         sqlx::raw_sql(AssertSqlSafe(schema)).execute(connection).await.map_err(|error| {
-            let mut failure = failure("making the preset's tables", error);
-            if failure.exit == Exit::Usage {
-                failure.hint = "GRANT CREATE ON DATABASE … TO the role, or create the tables first.".to_owned();
-            }
-            failure
+            Trouble::said(error, |error| {
+                let mut failure = failure("making the preset's tables", error);
+                if failure.exit == Exit::Usage {
+                    failure.hint = "GRANT CREATE ON DATABASE … TO the role, or create the tables first.".to_owned();
+                }
+                failure
+            })
         })?;
     }
     Ok(())

@@ -1,18 +1,14 @@
 //! `run`: from settings to an exit code, with its report.
 
-use super::begin::{Begun, find_one_key, start};
-use super::close::{close, facts, write_report};
-use super::link::Link;
+use super::begin::{Begun, begin};
+use super::close::{close, facts};
 use super::migrate::{Books as LedgerBooks, End, Migration, RejectLimit, book_earlier};
 use super::pipeline::Shared;
-use super::preflight::{self, Check};
-use super::setup;
+use super::setup::{self, Ends};
 use crate::config::Settings;
 use crate::flow::{ByteBudget, RateLimit, Stop};
-use crate::ledger;
 use crate::mapping::MappingSpec;
 use crate::model::{Event, EventSender, Exit, Failure, MappingId, Reject, Side, TableName};
-use crate::postgres::failure;
 use crate::report::{self, Books, Renderer, RunFacts, TableCount};
 use crate::sink::{DryRun, Sample, Shown};
 use crate::source::redis::RedisSource;
@@ -87,17 +83,7 @@ pub async fn run(settings: &Settings, renderer: Renderer, stop: Stop) -> Finishe
         samples: BTreeMap::new(),
         rejects: Vec::new(),
     };
-    if let Err(failure) = close(settings, &mut learned, &mut finished).await {
-        finished.exit = finished.exit.or_worse(failure.exit);
-        finished.failure.get_or_insert(failure);
-    }
-    finished.facts.exit = finished.exit;
-    if let Some(dir) = &settings.run.report
-        && let Err(failure) = write_report(settings, dir, &learned, &finished).await
-    {
-        finished.exit = finished.exit.or_worse(failure.exit);
-        finished.failure.get_or_insert(failure);
-    }
+    close(settings, &stop, learned, &mut finished).await;
     finished
 }
 
@@ -137,88 +123,73 @@ fn judge(result: Result<End, Failure>, books: &Books, allow_empty: bool) -> (Exi
 }
 
 async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned: &mut Learned) -> Result<End, Failure> {
-    let specs = setup::mappings(settings)?;
-    let target = setup::target(settings)?;
-    let source_settings = setup::source_settings(settings)?;
-    let mut connection = target.connect().await?;
-    let server = preflight::look(&mut connection).await?;
-    learned.postgres_version = Some(server.version.clone());
-    let source = RedisSource::connect(&source_settings, Some(events.clone())).await?;
-    learned.redis_version = source.version().map(str::to_owned);
-    learned.keys.before = source.dbsize().await.ok().and_then(|keys| i64::try_from(keys).ok());
-    if !settings.run.allow_empty && settings.run.keys_from.is_none() {
-        find_one_key(&source, settings, &specs).await?;
-    }
-
-    let dry = settings.run.dry_run;
-    let id = Uuid::now_v7();
-    if !dry {
-        // Whatever forbids the run is said before the first thing is written.
-        preflight::check(&mut connection, settings, &specs, &id.to_string(), server.clone(), Check::Rehearsal).await?;
-    }
-    let started =
-        if dry { None } else { Some(start(settings, &specs, &source, &mut connection, id, stop, &events).await?) };
-    let (run, lease, resumed) = match &started {
-        Some(Begun::Run { run, lease, resumed }) => (*run, *lease, *resumed),
-        Some(Begun::Stopped) => return Ok(End::Stopped),
-        None => (id, id, false),
-    };
-    if !dry {
-        learned.run = Some((run, lease));
-    }
-    let check = if dry { Check::Dry } else { Check::Real };
-    let checked = preflight::check(&mut connection, settings, &specs, &run.to_string(), server, check).await?;
-    for warning in &checked.warnings {
+    let ends = setup::ends(settings)?;
+    let Some(begun) = begin(settings, &ends, stop, &events, learned).await? else { return Ok(End::Stopped) };
+    for warning in &begun.checked.warnings {
         let _ = events.send(Event::Notice(warning.to_string())).await;
     }
-    learned.names = checked.plan.mappings().map(|(_, mapping)| mapping.name().to_owned()).collect();
-    learned.tables = checked
-        .plan
-        .mappings()
-        .zip(&specs)
-        .map(|((id, mapping), spec)| (id, mapping.table().clone(), audit_table(spec)))
-        .collect();
-    let mappings = learned.names.clone().into();
-    let _ = events.send(Event::RunStarted { run: run.to_string(), mappings, resumed }).await;
-
-    let mut options = setup::load_options(settings);
-    options.unlogged_stage = !checked.server.may_make_temporary;
-    let tables: Arc<[_]> = checked.tables.into();
-    let sample_rows = usize::try_from(settings.run.sample_rows).unwrap_or(0);
-    let dry_run = dry.then(|| DryRun::new(tables.clone(), events.clone(), sample_rows));
-    learned.shown = dry_run.as_ref().map(DryRun::shown);
-    let shards = ledger::load_all_if(&mut connection, run, resumed)
-        .await
-        .map_err(|error| failure("reading how far the run got", error))?;
-    let link = Link::new(target.clone(), connection, settings.target.retry_deadline.0, events.clone());
-    let expected = learned.keys.before.and_then(|keys| u64::try_from(keys).ok());
-    let mut migration = Migration {
-        shared: Shared {
-            source,
-            plan: Arc::new(checked.plan),
-            budget: ByteBudget::new(settings.flow.memory.0),
-            rate: Arc::new(RateLimit::new(
-                some(settings.flow.max_keys_per_second),
-                some(settings.flow.max_bytes_per_second.0),
-            )),
-            stop: stop.clone(),
-            events,
-        },
-        settings,
-        target,
-        tables,
-        options,
-        expected,
-        ledger: (!dry).then_some(LedgerBooks { run, lease, link, shards }),
-        dry: dry_run,
-    };
+    learned.learn(&begun, &ends.specs);
+    let (run, resumed) = (begun.claim.run.to_string(), begun.claim.resumed);
+    let _ = events.send(Event::RunStarted { run, mappings: learned.names.clone().into(), resumed }).await;
+    let mut migration = migration(settings, ends, begun, stop, events, learned);
     if resumed {
         book_earlier(&mut migration).await?;
     }
     let end = migration.run().await;
-    learned.keys.after = migration.shared.source.dbsize().await.ok().and_then(|keys| i64::try_from(keys).ok());
-    migration.shared.source.close().await;
+    let source = &migration.shared.source;
+    // A Redis that is gone has been waited for already.
+    if !matches!(&end, Err(failure) if failure.side == Side::Redis) {
+        learned.keys.after = source.dbsize().await.ok().and_then(|keys| i64::try_from(keys).ok());
+    }
+    source.close().await;
     end
+}
+
+impl Learned {
+    fn learn(&mut self, begun: &Begun, specs: &[MappingSpec]) {
+        let mappings = || begun.checked.plan.mappings();
+        self.names = mappings().map(|(_, mapping)| mapping.name().to_owned()).collect();
+        self.tables = (mappings().zip(specs))
+            .map(|((id, mapping), spec)| (id, mapping.table().clone(), audit_table(spec)))
+            .collect();
+    }
+}
+
+/// Puts together what the phases work with.
+fn migration<'a>(
+    settings: &'a Settings,
+    ends: Ends,
+    begun: Begun,
+    stop: &Stop,
+    events: EventSender,
+    learned: &mut Learned,
+) -> Migration<'a, RedisSource> {
+    let Begun { source, link, claim, checked, shards } = begun;
+    let mut options = setup::load_options(settings);
+    options.unlogged_stage = !checked.server.may_make_temporary;
+    let tables: Arc<[_]> = checked.tables.into();
+    let sample_rows = usize::try_from(settings.run.sample_rows).unwrap_or(0);
+    let dry = settings.run.dry_run.then(|| DryRun::new(tables.clone(), events.clone(), sample_rows));
+    learned.shown = dry.as_ref().map(DryRun::shown);
+    let flow = &settings.flow;
+    let rate = RateLimit::new(some(flow.max_keys_per_second), some(flow.max_bytes_per_second.0));
+    Migration {
+        shared: Shared {
+            source,
+            plan: Arc::new(checked.plan),
+            budget: ByteBudget::new(flow.memory.0),
+            rate: Arc::new(rate),
+            stop: stop.clone(),
+            events,
+        },
+        settings,
+        target: ends.target,
+        tables,
+        options,
+        expected: learned.keys.before.and_then(|keys| u64::try_from(keys).ok()),
+        ledger: dry.is_none().then_some(LedgerBooks { run: claim.run, lease: claim.lease, link, shards }),
+        dry,
+    }
 }
 
 fn some(value: u64) -> Option<u64> {

@@ -24,6 +24,21 @@ pub(super) fn preset_schema(name: &str) -> Option<&'static str> {
     }
 }
 
+/// What a run needs of its settings before it talks to anybody.
+pub(super) struct Ends {
+    pub(super) specs: Vec<MappingSpec>,
+    pub(super) source: SourceSettings,
+    pub(super) target: Target,
+}
+
+/// Understands the settings of a run. No connection is made.
+///
+/// # Errors
+/// Everything that is missing or wrong, at once.
+pub(super) fn ends(settings: &Settings) -> Result<Ends, Failure> {
+    Ok(Ends { specs: mappings(settings)?, source: source_settings(settings)?, target: target(settings)? })
+}
+
 pub(super) fn source_settings(settings: &Settings) -> Result<SourceSettings, Failure> {
     let source = &settings.source;
     let database = match source.database.map(u8::try_from) {

@@ -143,7 +143,7 @@ impl<'a> Retry<'a> {
     /// Waits before the next attempt, or says why there is none.
     pub(super) async fn after(&mut self, error: Error) -> Result<(), Failure> {
         if !is_transient(&error) {
-            return Err(failure(&error, self.command, self.target).because(error_without_secrets(&error, self.target)));
+            return Err(refused(&error, self.command, self.target));
         }
         if self.attempts >= self.most {
             let (place, command) = (self.target.place(), self.command);
@@ -160,6 +160,11 @@ impl<'a> Retry<'a> {
         tokio::time::sleep(delay).await;
         Ok(())
     }
+}
+
+/// The failure that an error ends the work with, with the error as its cause.
+pub(super) fn refused(error: &Error, command: &str, target: &Target) -> Failure {
+    failure(error, command, target).because(error_without_secrets(error, target))
 }
 
 fn error_without_secrets(error: &Error, target: &Target) -> Error {
