@@ -178,13 +178,15 @@ impl<S: Source> Migration<'_, S> {
         let complete = matches!(&end, Ok(end) if end.complete) && !self.shared.stop.cut();
         at.scanned = complete;
         let saves = !is_partial(self.settings);
+        let lease_time = self.settings.flow.lease.0;
         if let (Some(ledger), Some(shard)) = (&mut self.ledger, shard) {
             if saves {
                 if end.is_ok() {
-                    save(&mut ledger.link, shard, &at).await?;
+                    save(&mut ledger.link, shard, lease_time, &at).await?;
                 } else {
                     // It failed already, and the server may be why: tried once, and the first failure is told.
-                    let _ = ledger.link.once(async |connection| ledger::save(connection, shard, &at).await).await;
+                    let save = async |connection: &mut _| ledger::save(connection, shard, lease_time, &at).await;
+                    let _ = ledger.link.once(save).await;
                 }
             }
             let end = end?;
@@ -201,7 +203,7 @@ impl<S: Source> Migration<'_, S> {
                 retry_children(&self.shared, &mut loader, &mut ledger.link, shard, mappings).await?;
                 at.complete = !self.shared.stop.cut();
                 if saves {
-                    save(&mut ledger.link, shard, &at).await?;
+                    save(&mut ledger.link, shard, lease_time, &at).await?;
                 }
             }
             let complete = at.complete;
@@ -339,8 +341,8 @@ pub(super) async fn wait_for_lease(left: Duration, stop: &crate::flow::Stop) -> 
 }
 
 /// Saves the checkpoint, which only the holder of the lease may.
-async fn save(link: &mut Link, shard: ShardId, at: &Checkpoint) -> Result<(), Failure> {
-    let save = async |connection: &mut _| ledger::save(connection, shard, at).await;
+async fn save(link: &mut Link, shard: ShardId, lease_time: Duration, at: &Checkpoint) -> Result<(), Failure> {
+    let save = async |connection: &mut _| ledger::save(connection, shard, lease_time, at).await;
     if link.call("saving the checkpoint", save).await? { Ok(()) } else { Err(taken_over()) }
 }
 

@@ -1,6 +1,7 @@
 //! Settings become the things that a run works with: the ends, the mappings, the plan.
 
 use crate::config::{Compression, Settings, Staging};
+use crate::ledger::idle_timeout;
 use crate::mapping::{MappingSpec, presets};
 use crate::model::{Failure, Finding, Side};
 use crate::postgres::{Target, TargetOptions};
@@ -75,7 +76,7 @@ pub(super) fn load_options(settings: &Settings) -> LoadOptions {
         value_cap: usize::try_from(settings.errors.value_cap.0).unwrap_or(usize::MAX),
         lock_timeout: settings.target.lock_timeout.0,
         statement_timeout: settings.target.statement_timeout.0,
-        idle_timeout: (settings.flow.lease.0 * 4).max(Duration::from_secs(15)),
+        idle_timeout: idle_timeout(settings.flow.lease.0),
         compression: compression(settings),
         retry_deadline: settings.target.retry_deadline.0,
         unlogged_stage: false,

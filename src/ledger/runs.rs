@@ -1,7 +1,7 @@
 //! Runs: who may load a mapping now, and which run a resume goes on with.
 
 use super::schema::LOCK;
-use super::shards::holder_name;
+use super::shards::{begin_held, holder_name};
 use crate::postgres::query;
 use serde_json::value::RawValue;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -261,7 +261,7 @@ async fn insert(connection: &mut PgConnection, new: &NewRun) -> Result<Started, 
 /// # Errors
 /// The server's.
 pub async fn renew(connection: &mut PgConnection, run: Uuid, lease: Uuid, time: Duration) -> Result<bool, Error> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = begin_held(connection, lease, time).await?;
     let done = query(
         "UPDATE redis2pg.runs SET lease_expires_at = clock_timestamp() + make_interval(secs => $3) \
          WHERE id = $1::text::uuid AND lease = $2::text::uuid AND state = 'running'",
