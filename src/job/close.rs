@@ -4,7 +4,7 @@
 use super::link::Link;
 use super::run::{Finished, Learned};
 use super::{audit, setup};
-use crate::config::Settings;
+use crate::config::{Settings, scrub};
 use crate::flow::Stop;
 use crate::ledger::{self, Finish, RejectFilter, RunEnd};
 use crate::model::{Event, Exit, Failure, MappingId, Side, TableName};
@@ -26,6 +26,7 @@ pub(super) fn facts(
     RunFacts {
         state: state.to_owned(),
         exit,
+        error: None,
         dry_run: settings.run.dry_run,
         settings: settings.redacted_json(),
         started: started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -41,6 +42,7 @@ pub(super) fn facts(
 /// Closes the run and writes its report. A step that fails is told, and does not keep the others from being done.
 pub(super) async fn close(settings: &Settings, stop: &Stop, mut learned: Learned, finished: &mut Finished) {
     show(&mut learned, finished);
+    finished.facts.error = finished.failure.as_ref().map(said);
     let mut link = match learned.run.map(|_| link(settings, stop, finished)).transpose() {
         Ok(link) => link,
         Err(failure) => {
@@ -68,6 +70,7 @@ impl Finished {
         self.exit = self.exit.or_worse(failure.exit);
         self.facts.exit = self.exit;
         self.failure.get_or_insert(failure);
+        self.facts.error = self.failure.as_ref().map(said);
     }
 
     /// A notice that comes when the events are over.
@@ -76,6 +79,13 @@ impl Finished {
         let now = self.books.started() + self.books.elapsed();
         self.books.apply(&Event::Notice(text), now);
     }
+}
+
+/// A failure in one line, without what was typed: a message may quote a URL.
+fn said(failure: &Failure) -> String {
+    let findings = failure.findings.iter().map(|finding| format!("{}: {}", finding.subject, finding.message));
+    let all: Vec<String> = std::iter::once(failure.to_string()).chain(findings).collect();
+    scrub(&all.join("; ")).into_owned()
 }
 
 /// A connection of its own: the run's went with the run.
@@ -104,7 +114,7 @@ async fn close_ledger(
     let mut end = RunEnd {
         state: finished.state,
         exit_code: finished.exit.code(),
-        error: finished.failure.as_ref().map(ToString::to_string),
+        error: finished.failure.as_ref().map(said),
         tally: serde_json::to_string(&finished.books.total()).unwrap_or_else(|_| "{}".to_owned()),
     };
     let written = write_end(link, run, &end, &entries(learned, finished, &run.0.to_string())).await?;
@@ -113,7 +123,7 @@ async fn close_ledger(
         // The audit log is the application's; that it cannot be written must not leave the run open.
         Err(refused) => {
             end.exit_code = finished.exit.or_worse(refused.exit).code();
-            end.error.get_or_insert_with(|| refused.to_string());
+            end.error.get_or_insert_with(|| said(&refused));
             finished.note(refused);
             write_end(link, run, &end, &[]).await?.is_ok_and(|finish| finish == Finish::Lost)
         }
@@ -197,7 +207,7 @@ async fn write_report(
     report::write_report(dir, &finished.facts, &finished.books).map_err(said)?;
     let mut file = report::RejectsFile::create(dir, settings.errors.value_cap.0).map_err(said)?;
     for (mapping, reject) in &finished.rejects {
-        file.write(mapping, reject).map_err(said)?;
+        file.write(mapping, reject, None).map_err(said)?;
     }
     if let (Some(link), Some((run, _))) = (link, learned.run) {
         let mut filter = RejectFilter { run: Some(run.to_string()), limit: 1000, ..RejectFilter::default() };
@@ -206,8 +216,8 @@ async fn write_report(
             let page = link.call("reading the rejects", page).await?;
             let Some(last) = page.last() else { break };
             filter.after = last.id;
-            for entry in &page {
-                file.write(&entry.mapping, &super::ledger::reject(entry)).map_err(said)?;
+            for kept in page.into_iter().map(super::ledger::kept) {
+                file.write(&kept.mapping, &kept.reject, kept.digest.as_ref()).map_err(said)?;
             }
         }
     }

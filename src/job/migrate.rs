@@ -6,7 +6,7 @@ use super::link::Link;
 use super::parents::{DryParents, retry_children};
 use super::pipeline::{self, BatchLimits, Listing, Pass, Scope, Shared, Writer};
 use crate::config::Settings;
-use crate::flow::{KeySpill, Level, Position, Watermark};
+use crate::flow::{KeySpill, Position, Watermark};
 use crate::ledger::{self, Checkpoint, Shard, ShardId};
 use crate::model::{Event, Exit, Failure, MappingId, Side};
 use crate::postgres::Target;
@@ -353,23 +353,4 @@ fn taken_over() -> Failure {
         "another process took this run over; nothing more is written here",
         "Look at `redis2pg runs list`. If this process was suspended for long, that is why.",
     )
-}
-
-/// Raises a drain once there are more rejects than allowed.
-pub(super) struct RejectLimit {
-    pub(super) most: Option<i64>,
-    pub(super) seen: i64,
-    pub(super) stop: crate::flow::Stop,
-}
-
-impl RejectLimit {
-    pub(super) fn look(&mut self, event: &Event) -> bool {
-        let (Some(most), Event::Settled { tally, pending, .. }) = (self.most, event) else { return false };
-        self.seen += tally.rejects() - pending;
-        let beyond = self.seen > most && !self.stop.requested();
-        if beyond {
-            self.stop.raise(Level::Drain);
-        }
-        beyond
-    }
 }

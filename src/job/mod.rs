@@ -6,6 +6,7 @@ mod close;
 pub mod demo;
 mod keeper;
 pub mod ledger;
+mod limit;
 mod link;
 pub mod migrate;
 mod parents;

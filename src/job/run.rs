@@ -2,7 +2,8 @@
 
 use super::begin::{Begun, begin};
 use super::close::{close, facts};
-use super::migrate::{Books as LedgerBooks, End, Migration, RejectLimit, book_earlier};
+use super::limit::{RejectLimit, tap};
+use super::migrate::{Books as LedgerBooks, End, Migration, book_earlier};
 use super::pipeline::Shared;
 use super::setup::{self, Ends};
 use crate::config::Settings;
@@ -62,12 +63,7 @@ pub async fn run(settings: &Settings, renderer: Renderer, stop: Stop) -> Finishe
     let started = jiff::Timestamp::now();
     let (events, tapped) = mpsc::channel(EVENTS);
     let (counted, shown) = mpsc::channel(EVENTS);
-    let most = match (settings.errors.stop_at_first, settings.errors.max_rejects) {
-        (true, _) => Some(0),
-        (false, 0) => None,
-        (false, most) => Some(i64::try_from(most).unwrap_or(i64::MAX)),
-    };
-    let tap = tokio::spawn(tap(tapped, counted, RejectLimit { most, seen: 0, stop: stop.clone() }));
+    let tap = tokio::spawn(tap(tapped, counted, RejectLimit::new(settings, stop.clone())));
     let drive = tokio::spawn(report::drive(shown, renderer));
     let mut learned = Learned::default();
     let result = execute(settings, &stop, events, &mut learned).await;
@@ -85,20 +81,6 @@ pub async fn run(settings: &Settings, renderer: Renderer, stop: Stop) -> Finishe
     };
     close(settings, &stop, learned, &mut finished).await;
     finished
-}
-
-/// Passes events on, and looks whether there are too many rejects.
-async fn tap(mut events: mpsc::Receiver<Event>, out: mpsc::Sender<Event>, mut limit: RejectLimit) {
-    while let Some(event) = events.recv().await {
-        let beyond = limit.look(&event);
-        if out.send(event).await.is_err() {
-            return;
-        }
-        if beyond {
-            let text = "there are more rejects than errors.max_rejects allows: stopping".to_owned();
-            let _ = out.send(Event::Notice(text)).await;
-        }
-    }
 }
 
 fn judge(result: Result<End, Failure>, books: &Books, allow_empty: bool) -> (Exit, &'static str, Option<Failure>) {

@@ -18,6 +18,6 @@ pub use exit::{Exit, Failure, Side};
 pub use finding::{Finding, Severity};
 pub use key::RedisKey;
 pub use record::{Fetched, MappingId, Record, UnixMillis};
-pub use reject::{Reason, Reject, SkipReason};
+pub use reject::{Digest, Reason, Reject, SkipReason};
 pub use row::{Row, Shape};
 pub use tally::{Counts, Tally};

@@ -122,8 +122,15 @@ pub(super) fn at_connect(error: &Error, target: &Target) -> Failure {
     if is_credentials(error) || is_tls(error) || text.starts_with("NOPERM") || text.contains("DB index") {
         failure(error, "PING or SELECT", target)
     } else {
-        unreachable(text, target)
+        unreachable(plain(text), target)
     }
+}
+
+/// The words in an I/O error that the client gives as Rust's debug text, such as
+/// `Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }`.
+fn plain(text: &str) -> &str {
+    let quoted = |label: &str| text.split_once(label)?.1.split_once('"').map(|(words, _)| words);
+    quoted("message: \"").or_else(|| quoted("error: \"")).unwrap_or(text)
 }
 
 /// Attempts at one piece of work: bounded in number, with growing delays.
@@ -173,7 +180,7 @@ fn error_without_secrets(error: &Error, target: &Target) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{Retry, failure, is_transient, is_unavailable};
+    use super::{Retry, at_connect, failure, is_transient, is_unavailable};
     use crate::source::redis::settings::{SourceSettings, Target};
     use fred::error::{Error, ErrorKind};
 
@@ -213,6 +220,18 @@ mod tests {
         let other = codes("ERR unknown command 'SCAN', with args beginning with: 'sesame'");
         assert!(other.exit.code() == 5 && !other.message.contains("sesame"), "{other}");
         assert!(is_unavailable(&reply("ERR unknown command 'X'")));
+    }
+
+    #[test]
+    fn an_unreachable_server_is_a_plain_sentence() {
+        for (text, words) in [
+            (r#"Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }"#, "Connection refused"),
+            (r#"Custom { kind: Uncategorized, error: "no such name" }"#, "no such name"),
+            ("Connection reset", "Connection reset"),
+        ] {
+            let failure = at_connect(&Error::new(ErrorKind::IO, text), &target());
+            assert!(failure.message.ends_with(&format!("(source.url / --from): {words}")), "{failure}");
+        }
     }
 
     #[tokio::test]

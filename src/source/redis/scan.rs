@@ -66,7 +66,11 @@ impl Scanner {
             (self.epoch, self.number, self.cursor) = (from.epoch, from.number, from.cursor);
         } else {
             self.epoch = from.epoch.saturating_add(1);
-            self.source.notice("Redis is not the server that the scan began on: it starts again".to_owned());
+            // Without a server there was no scan that could go on: the phase was fed from keys set aside, or the server
+            // does not tell its run id, which was said already.
+            if from.server_run_id.is_some() {
+                self.source.notice("Redis is not the server that the scan began on: it starts again".to_owned());
+            }
         }
     }
 
