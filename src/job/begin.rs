@@ -1,6 +1,7 @@
 //! What comes before a run: both ends answer, there is something to move, nothing forbids it, and this process may do
 //! it. The first contact fails at once; after it a server that goes away is waited for.
 
+use super::first_key::find_one_key;
 use super::link::{Link, Trouble};
 use super::migrate::wait_for_lease;
 use super::preflight::{self, Check, Checked, Server};
@@ -9,10 +10,9 @@ use super::setup::Ends;
 use crate::config::Settings;
 use crate::flow::Stop;
 use crate::ledger::{self, NewRun, Shard, Start};
-use crate::mapping::{MappingSpec, Pattern, specs_hash};
+use crate::mapping::{MappingSpec, specs_hash};
 use crate::model::{Event, EventSender, Failure, Side};
 use crate::source::redis::RedisSource;
-use crate::source::{Scan, Source};
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
@@ -55,7 +55,10 @@ pub(super) async fn begin(
     let mut link = Link::new(ends.target.clone(), connection, deadline, stop.clone(), events.clone());
     learned.keys.before = source.dbsize().await.ok().and_then(|keys| i64::try_from(keys).ok());
     if !settings.run.allow_empty && settings.run.keys_from.is_none() {
-        find_one_key(&source, settings, &ends.specs).await?;
+        find_one_key(&source, settings, &ends.specs, stop, events).await?;
+    }
+    if stop.requested() {
+        return Ok(None);
     }
     let id = Uuid::now_v7();
     let mut check = Checking { settings, specs: &ends.specs, server };
@@ -91,37 +94,6 @@ impl Checking<'_> {
         };
         link.call("reading the target's tables", check).await
     }
-}
-
-/// Looks for a key that some mapping takes. None at all is most likely a mistake, and nothing is written then.
-pub(super) async fn find_one_key(
-    source: &RedisSource,
-    settings: &Settings,
-    specs: &[MappingSpec],
-) -> Result<(), Failure> {
-    let off = &settings.phases.skip;
-    let patterns: Vec<Pattern> = (specs.iter().filter(|spec| !off.contains(&spec.name)))
-        .filter_map(|spec| Pattern::parse(&spec.pattern).ok())
-        .collect();
-    let mut scan = source.scan(None);
-    while let Some(page) = scan.next().await? {
-        if page.keys.iter().any(|key| patterns.iter().any(|pattern| pattern.matches(key.as_bytes()))) {
-            return Ok(());
-        }
-    }
-    let families = source.key_families(10).await?;
-    let wanted: Vec<String> = patterns.iter().map(Pattern::glob).collect();
-    let there = if families.is_empty() {
-        "the database holds no key".to_owned()
-    } else {
-        let named: Vec<String> = families.iter().map(|(family, count)| format!("{family} ({count})")).collect();
-        format!("the most common in a sample are {}", named.join(", "))
-    };
-    Err(Failure::usage(
-        Side::Redis,
-        format!("no key in {} matches {}; {there}", source.display(), wanted.join(", ")),
-        "Check the database number, a prefix before the keys, and --keys; --allow-empty makes this no error.",
-    ))
 }
 
 fn new_run(settings: &Settings, specs: &[MappingSpec], source: String, id: Uuid) -> NewRun {

@@ -7,11 +7,11 @@ use super::{audit, setup};
 use crate::config::{Settings, scrub};
 use crate::flow::Stop;
 use crate::ledger::{self, Finish, RejectFilter, RunEnd};
-use crate::model::{Event, Exit, Failure, MappingId, Side, TableName};
-use crate::postgres::{Verdict, failure, query, table_ident, verdict};
-use crate::report::{self, RunFacts, TableCount};
+use crate::model::{Event, Exit, Failure, MappingId, Side};
+use crate::postgres::{Verdict, estimate_rows, failure, verdict};
+use crate::report::{self, RunFacts};
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Error, Row};
+use sqlx::{Connection, Error};
 use std::path::Path;
 use std::time::Duration;
 use uuid::Uuid;
@@ -170,26 +170,17 @@ async fn write_end(
     link.call("closing the run in the ledger", write).await
 }
 
-/// Learns how many rows the tables have.
+/// Learns how many rows the tables have now.
 async fn count_rows(link: &mut Link, learned: &mut Learned) {
     for (_, table, _) in &learned.tables {
-        let count = async |connection: &mut _| estimate(connection, table).await;
-        let after = link.call("counting rows", count).await.ok();
-        learned.rows.insert(table.to_string(), TableCount { before: None, after });
+        let count = async |connection: &mut PgConnection| {
+            let mut transaction = connection.begin().await?;
+            let count = estimate_rows(&mut transaction, table).await?;
+            transaction.commit().await?;
+            Ok::<_, Error>(count)
+        };
+        learned.rows.entry(table.to_string()).or_default().after = link.call("counting rows", count).await.ok();
     }
-}
-
-/// The rows of a table, by the server's statistics.
-async fn estimate(connection: &mut PgConnection, table: &TableName) -> Result<i64, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    // A count(*) would read, and after a load rewrite, every page of what may be a very large table.
-    let count = query("SELECT coalesce(pg_stat_get_live_tuples(to_regclass($1)), 0)")
-        .bind(table_ident(table))
-        .fetch_one(&mut *transaction)
-        .await?
-        .try_get(0)?;
-    transaction.commit().await?;
-    Ok(count)
 }
 
 /// Writes the report's files, the rejects among them.

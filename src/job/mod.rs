@@ -4,6 +4,7 @@ mod audit;
 mod begin;
 mod close;
 pub mod demo;
+mod first_key;
 mod keeper;
 pub mod ledger;
 mod limit;

@@ -5,7 +5,7 @@ use super::setup;
 use crate::config::Settings;
 use crate::mapping::{Comparison, Lineage, Mapping, MappingSpec, OnConflict, Plan, RunStamp};
 use crate::model::{ColumnType, Exit, Failure, Finding, MappingId, Side, Table, TableName};
-use crate::postgres::{TableFacts, failure, query, read_table, table_ident, table_is_empty};
+use crate::postgres::{ForeignKey, TableFacts, estimate_rows, failure, query, read_table, table_ident, table_is_empty};
 use crate::sink::{Compare, Conflict, LoadColumn, LoadTable, ParentCheck};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Error, Row};
@@ -16,6 +16,8 @@ use std::sync::atomic::AtomicBool;
 pub(super) struct Checked {
     pub(super) plan: Plan,
     pub(super) tables: Vec<LoadTable>,
+    /// Rows in each table, in the order of the plan's mappings.
+    pub(super) rows: Vec<i64>,
     pub(super) warnings: Vec<Finding>,
     pub(super) server: Server,
 }
@@ -38,6 +40,8 @@ pub(super) struct Server {
     pub(super) may_make_temporary: bool,
     /// Whether the schema of the ledger can be used or made.
     pub(super) ledger: bool,
+    /// Whether tables can be made in that schema, for staging where there are no temporary ones.
+    pub(super) stage: bool,
 }
 
 /// Looks at the server: a target that cannot be written is refused before anything is read.
@@ -54,6 +58,9 @@ pub(super) async fn look(connection: &mut PgConnection) -> Result<Server, Failur
          CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'redis2pg') \
               THEN has_schema_privilege('redis2pg', 'USAGE') \
               ELSE has_database_privilege(current_database(), 'CREATE') END AS ledger, \
+         CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'redis2pg') \
+              THEN has_schema_privilege('redis2pg', 'CREATE') \
+              ELSE has_database_privilege(current_database(), 'CREATE') END AS stage, \
          current_setting('server_encoding') AS encoding",
     )
     .fetch_one(&mut *transaction)
@@ -78,6 +85,7 @@ pub(super) async fn look(connection: &mut PgConnection) -> Result<Server, Failur
         version: row.try_get("version").map_err(get)?,
         may_make_temporary: row.try_get("temporary").map_err(get)?,
         ledger: row.try_get("ledger").map_err(get)?,
+        stage: row.try_get("stage").map_err(get)?,
     })
 }
 
@@ -114,13 +122,8 @@ pub(super) async fn check(
             )),
         }
     }
-    if !server.ledger && !dry {
-        findings.push(Finding::critical(
-            Side::Postgres,
-            "schema redis2pg",
-            "the role may neither use nor create it; the ledger lives there",
-            "GRANT CREATE ON DATABASE … TO the role, or let a superuser run once and GRANT USAGE.",
-        ));
+    if !dry {
+        findings.extend(judge_server(&server));
     }
     let tables: HashMap<TableName, Table> =
         facts.iter().map(|(name, facts)| (name.clone(), facts.table.clone())).collect();
@@ -131,15 +134,16 @@ pub(super) async fn check(
     };
     let critical = findings.iter().any(|finding| finding.severity == crate::model::Severity::Critical);
     let (Some(plan), false) = (plan, critical) else { return Err(Failure::findings(findings).into()) };
-    let mut loads = Vec::new();
+    let (mut loads, mut rows) = (Vec::new(), Vec::new());
     for (id, mapping) in plan.mappings() {
         let empty = table_is_empty(&mut transaction, &table_ident(mapping.table())).await?;
+        rows.push(if empty { 0 } else { estimate_rows(&mut transaction, mapping.table()).await? });
         loads.push(load_table(&plan, (id, mapping), &facts, empty && !setup::always_merge(settings)));
     }
     let end = if check == Check::Real { transaction.commit().await } else { transaction.rollback().await };
     end?;
     let warnings = plan.warnings().to_vec();
-    Ok(Checked { plan, tables: loads, warnings, server })
+    Ok(Checked { plan, tables: loads, rows, warnings, server })
 }
 
 fn table_names(specs: &[MappingSpec]) -> Result<Vec<TableName>, Failure> {
@@ -180,6 +184,24 @@ async fn make_missing(connection: &mut PgConnection, settings: &Settings, names:
         })?;
     }
     Ok(())
+}
+
+/// What the role lacks beside its rights on the tables.
+fn judge_server(server: &Server) -> Option<Finding> {
+    let (message, hint) = if !server.ledger {
+        (
+            "the role may neither use nor create it; the ledger lives there",
+            "GRANT CREATE ON DATABASE … TO the role, or let a superuser run once and GRANT USAGE.",
+        )
+    } else if !server.may_make_temporary && !server.stage {
+        (
+            "the role may make no temporary tables, and no tables in this schema, where staging tables go then",
+            "GRANT TEMPORARY ON DATABASE … TO the role, or GRANT CREATE ON SCHEMA redis2pg TO the role.",
+        )
+    } else {
+        return None;
+    };
+    Some(Finding::critical(Side::Postgres, "schema redis2pg", message, hint))
 }
 
 fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
@@ -229,7 +251,8 @@ fn load_table(
             let key = plan.mapping(parent.mapping).columns().first()?.name.clone();
             let column = columns.get(parent.column)?;
             let foreign_key = mine.is_some_and(|facts| {
-                facts.foreign_keys.iter().any(|(name, referred)| name == &column.name && referred == &table)
+                let refers = |found: &ForeignKey| found.parent == table && found.parent_column == key;
+                facts.foreign_keys.iter().any(|found| found.column == column.name && refers(found))
             });
             Some(ParentCheck { mapping: parent.mapping, column: parent.column, table, key, foreign_key })
         })

@@ -134,6 +134,9 @@ impl Learned {
         self.tables = (mappings().zip(specs))
             .map(|((id, mapping), spec)| (id, mapping.table().clone(), audit_table(spec)))
             .collect();
+        self.rows = (self.tables.iter().zip(&begun.checked.rows))
+            .map(|((_, table, _), rows)| (table.to_string(), TableCount { before: Some(*rows), after: None }))
+            .collect();
     }
 }
 

@@ -37,7 +37,52 @@ pub(super) struct Ends {
 /// # Errors
 /// Everything that is missing or wrong, at once.
 pub(super) fn ends(settings: &Settings) -> Result<Ends, Failure> {
-    Ok(Ends { specs: mappings(settings)?, source: source_settings(settings)?, target: target(settings)? })
+    let (specs, source, target) = (mappings(settings), source_settings(settings), target(settings));
+    match (specs, source, target, key_file(settings)) {
+        (Ok(specs), Ok(source), Ok(target), Ok(())) => Ok(Ends { specs, source, target }),
+        (specs, source, target, file) => {
+            let failures = [
+                ("source", source.err()),
+                ("target", target.err()),
+                ("mapping", specs.err()),
+                ("run.keys_from", file.err()),
+            ];
+            Err(together(failures.into_iter().filter_map(|(subject, failure)| Some((subject, failure?))).collect()))
+        }
+    }
+}
+
+/// One failure as it is, several as findings.
+fn together(mut failures: Vec<(&str, Failure)>) -> Failure {
+    if failures.len() == 1 {
+        return failures.remove(0).1;
+    }
+    let findings = failures.into_iter().flat_map(|(subject, failure)| {
+        if failure.findings.is_empty() {
+            vec![Finding::critical(failure.side, subject, failure.message, failure.hint)]
+        } else {
+            failure.findings
+        }
+    });
+    Failure::findings(findings.collect())
+}
+
+/// Whether the file of keys can be read, before anything is written. What is no plain file, such as a pipe, is left
+/// alone: it can be read once only.
+fn key_file(settings: &Settings) -> Result<(), Failure> {
+    let Some(path) = &settings.run.keys_from else { return Ok(()) };
+    let said = |why: String| {
+        let message = format!("run.keys_from: {} cannot be read: {why}", path.display());
+        Failure::usage(Side::Settings, message, "Name a file with one key a line.")
+    };
+    let facts = std::fs::metadata(path).map_err(|error| said(error.to_string()))?;
+    if facts.is_dir() {
+        return Err(said("it is a directory".to_owned()));
+    }
+    if facts.is_file() {
+        std::fs::File::open(path).map_err(|error| said(error.to_string()))?;
+    }
+    Ok(())
 }
 
 pub(super) fn source_settings(settings: &Settings) -> Result<SourceSettings, Failure> {
@@ -49,7 +94,7 @@ pub(super) fn source_settings(settings: &Settings) -> Result<SourceSettings, Fai
             return Err(Failure::usage(Side::Settings, "source.database is above 255", "Name a database that exists."));
         }
     };
-    Ok(SourceSettings {
+    let settings = SourceSettings {
         username: source.username.clone(),
         password: source.password.as_ref().map(|password| password.expose().to_owned()),
         database,
@@ -60,7 +105,9 @@ pub(super) fn source_settings(settings: &Settings) -> Result<SourceSettings, Fai
         match_keys: settings.run.keys.clone(),
         ca_file: source.ca_file.clone(),
         ..SourceSettings::new(settings.require_source()?.expose())
-    })
+    };
+    settings.check()?;
+    Ok(settings)
 }
 
 pub(super) fn target(settings: &Settings) -> Result<Target, Failure> {

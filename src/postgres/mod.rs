@@ -9,7 +9,7 @@ mod copy;
 mod sql;
 mod verdict;
 
-pub use catalog::{Privileges, TableFacts, read_table, table_is_empty};
+pub use catalog::{ForeignKey, Privileges, TableFacts, estimate_rows, read_table, table_is_empty};
 pub use connect::{Target, TargetOptions};
 pub use copy::{CopyBuffer, copy_rows};
 pub use sql::{ident, literal, query, table_ident};

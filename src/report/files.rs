@@ -10,12 +10,12 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-/// Rows of one target table.
+/// Keys of Redis, or rows of one target table: exact where the table was empty, else by the server's statistics.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct TableCount {
-    /// Before the run, where it was counted.
+    /// Before the run (this attempt at it), where it is known.
     pub before: Option<i64>,
-    /// After the run, where it was counted.
+    /// After the run, where it is known.
     pub after: Option<i64>,
 }
 
