@@ -1,17 +1,19 @@
 //! What comes after a run: its end in the ledger, the application's audit log, and the report. The run had started, so
 //! a server that is restarting just now is waited for; what is done twice for it counts once.
 
+use super::analyze::analyze;
 use super::link::Link;
 use super::run::{Finished, Learned};
 use super::{audit, setup};
 use crate::config::{Settings, scrub};
 use crate::flow::Stop;
 use crate::ledger::{self, Finish, RejectFilter, RunEnd};
-use crate::model::{Event, Exit, Failure, MappingId, Side};
+use crate::model::{Event, Exit, Failure, MappingId, Side, TableName};
 use crate::postgres::{Verdict, estimate_rows, failure, verdict};
 use crate::report::{self, RunFacts};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use uuid::Uuid;
@@ -52,7 +54,10 @@ pub(super) async fn close(settings: &Settings, stop: &Stop, mut learned: Learned
     };
     if let (Some(link), Some(run)) = (&mut link, learned.run) {
         match close_ledger(link, &learned, finished, run).await {
-            Ok(()) => count_rows(link, &mut learned).await,
+            Ok(()) => {
+                refresh_statistics(link, settings, &learned, finished).await;
+                count_rows(link, &mut learned).await;
+            }
             Err(failure) => finished.note(failure),
         }
         finished.facts.target_rows = learned.rows.clone();
@@ -168,6 +173,23 @@ async fn write_end(
         Ok(Ok(finish))
     };
     link.call("closing the run in the ledger", write).await
+}
+
+/// Analyzes the tables that got rows, once all are loaded. Not doing it costs no row: it is told, and that is all.
+async fn refresh_statistics(link: &mut Link, settings: &Settings, learned: &Learned, finished: &mut Finished) {
+    if finished.state != "done" {
+        return;
+    }
+    let got_rows = |id: MappingId| finished.books.tally(id).is_some_and(|tally| tally.inserted + tally.updated > 0);
+    let tables = learned.tables.iter().filter(|(id, _, _)| got_rows(*id));
+    let tables: BTreeMap<String, &TableName> = tables.map(|(_, table, _)| (table.to_string(), table)).collect();
+    for (name, table) in tables {
+        match analyze(link, table, settings).await {
+            Ok(true) => {}
+            Ok(false) => finished.notice(format!("{name} was not analyzed: the role does not own it")),
+            Err(failure) => finished.notice(format!("{name} was not analyzed: {failure}")),
+        }
+    }
 }
 
 /// Learns how many rows the tables have now.

@@ -1,5 +1,6 @@
 //! The jobs: wiring only. The one place that knows both ends and starts tasks. Uses every other room but `cli`.
 
+mod analyze;
 mod audit;
 mod begin;
 mod close;

@@ -1,7 +1,8 @@
 //! PostgreSQL: connections, the catalog, SQL text, COPY, and what a server error means. Knows nothing of Redis.
 //!
 //! Uses `model`. Every statement that is sent runs inside an explicit transaction, so that all works through a pooler
-//! in transaction mode: no session settings, no named prepared statements, no session locks.
+//! in transaction mode: no session settings, no named prepared statements, no session locks. (ANALYZE is a message of
+//! its own, which is a transaction too.)
 
 mod catalog;
 mod connect;
