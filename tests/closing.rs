@@ -103,3 +103,18 @@ fn a_run_that_failed_says_why_in_its_report_and_nothing_of_its_books() {
     let summary = std::fs::read_to_string(run.path().join("summary.txt")).unwrap();
     assert!(summary.contains("It failed: ") && !summary.contains("balance"), "{summary}");
 }
+
+#[test]
+fn an_audit_log_that_refuses_its_rows_leaves_no_run_open() {
+    let case = Case::new();
+    case.redis().set_many(&documents(0..5));
+    case.run(&[]).exits(0);
+    case.sql("REVOKE INSERT ON document_hub.audit_logs FROM redis2pg");
+    case.redis().set_many(&documents(5..10));
+    let run = case.run(&[]).exits(2);
+    assert!(run.stderr.contains("writing the audit log"), "{run}");
+    assert_eq!(run.count("documents", "inserted"), 5);
+    let last = "SELECT state, exit_code, error LIKE 'writing the audit log%' FROM redis2pg.runs ORDER BY started_at DESC LIMIT 1";
+    assert_eq!(case.sql(last), "done|2|t");
+    assert_eq!(case.number("SELECT count(*) FROM document_hub.audit_logs"), 1);
+}

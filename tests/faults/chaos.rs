@@ -35,7 +35,9 @@ impl Arena {
             let before = self.claims(&name);
             let mut job = Job::start(&self.redis.url(), &url, &more);
             self.wait_for_claim(&mut job, &name, &before);
-            thread::sleep(Duration::from_millis(50 + random(2_000)));
+            // At first within the load, so that no round goes by without a strike; then up to and beyond the end.
+            let within = if told.is_empty() { 1_000 } else { 2_500 };
+            thread::sleep(Duration::from_millis(50 + random(within)));
             if job.has_ended() {
                 break;
             }
