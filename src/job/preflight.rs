@@ -106,22 +106,7 @@ pub(super) async fn check(
     let mut transaction = connection.begin().await?;
     let names = table_names(specs)?;
     make_missing(&mut transaction, settings, &names).await?;
-    let mut facts = HashMap::new();
-    let mut findings = Vec::new();
-    for (spec, name) in specs.iter().zip(&names) {
-        match read_table(&mut transaction, name, &spec.key).await? {
-            Some(found) => {
-                findings.extend(judge(spec, &found, dry));
-                facts.insert(name.clone(), found);
-            }
-            None => findings.push(Finding::critical(
-                Side::Postgres,
-                name.to_string(),
-                "there is no such table",
-                "Create it, or leave target.create_schema on with a preset that brings its tables.",
-            )),
-        }
-    }
+    let (facts, mut findings) = find_tables(&mut transaction, specs, &names, dry).await?;
     if !dry {
         findings.extend(judge_server(&server));
     }
@@ -144,6 +129,32 @@ pub(super) async fn check(
     end?;
     let warnings = plan.warnings().to_vec();
     Ok(Checked { plan, tables: loads, rows, warnings, server })
+}
+
+/// Reads the tables that there are. What is wrong with them, or that they are not there, is a finding each.
+async fn find_tables(
+    connection: &mut PgConnection,
+    specs: &[MappingSpec],
+    names: &[TableName],
+    dry: bool,
+) -> Result<(HashMap<TableName, TableFacts>, Vec<Finding>), Error> {
+    let mut facts = HashMap::new();
+    let mut findings = Vec::new();
+    for (spec, name) in specs.iter().zip(names) {
+        match read_table(connection, name, &spec.key).await? {
+            Some(found) => {
+                findings.extend(judge(spec, &found, dry));
+                facts.insert(name.clone(), found);
+            }
+            None => findings.push(Finding::critical(
+                Side::Postgres,
+                name.to_string(),
+                "there is no such table",
+                "Create it, or leave target.create_schema on with a preset that brings its tables.",
+            )),
+        }
+    }
+    Ok((facts, findings))
 }
 
 fn table_names(specs: &[MappingSpec]) -> Result<Vec<TableName>, Failure> {
