@@ -7,7 +7,8 @@ mod support;
 use redis2pg::model::RedisKey;
 use redis2pg::source::redis::{RedisSource, SourceSettings};
 use redis2pg::source::{Scan, ScanPage, Source};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use support::scripted::{Answer, Keyspace, ScriptedRedis, bulk, info, page, reply, scan_cursor as cursor};
 
 /// A source whose server holds nothing but what the script says.
@@ -35,6 +36,21 @@ fn two_pages(cursor: &str) -> Option<Answer> {
         "0" => reply(page("18446744073709551615", &["a", "b"])),
         "18446744073709551615" => reply(page("0", &["c"])),
         other => panic!("asked for cursor {other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_connection_lost_while_the_server_is_learned_is_no_missing_ability() {
+    for lost in ["INFO", "PEXPIRETIME", "CLIENT"] {
+        let last = Arc::new(AtomicUsize::new(0));
+        let seen = last.clone();
+        let source = serve(move |connection, command| {
+            seen.fetch_max(connection, Ordering::Relaxed);
+            (connection == 0 && command[0] == lost).then_some(Answer::Close)
+        })
+        .await;
+        assert_eq!(source.run_id(), Some("a"), "{lost}");
+        assert_eq!(last.load(Ordering::Relaxed), 1, "{lost}: it connected again");
     }
 }
 

@@ -8,7 +8,7 @@ use crate::config::{FlagValues, Raw, Settings, default_toml};
 use crate::flow::Stop;
 use crate::job::{self, Finished, demo::Demo};
 use crate::ledger::{RejectFilter, RunEntry};
-use crate::model::{Exit, Failure};
+use crate::model::{Exit, Failure, Reject};
 use crate::report::{LogGate, Renderer, init_log, report_json, summary};
 use std::ffi::OsString;
 use std::future::Future;
@@ -94,7 +94,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
                 block_on(job::ledger::run(&settings, run))??;
             }
             let rejects = block_on(job::ledger::rejects(&settings, &filter))??;
-            let views: Vec<_> = rejects.into_iter().map(|(mapping, reject)| RejectView { mapping, reject }).collect();
+            let views: Vec<_> = rejects.into_iter().map(RejectView::from).collect();
             write_rejects(out, &views, full, wanted.json)?;
             Ok(Exit::Done)
         }
@@ -152,8 +152,12 @@ fn write_result(out: &mut dyn Write, finished: &Finished) -> io::Result<()> {
     }
     if !finished.rejects.is_empty() {
         let shown = finished.rejects.iter().take(20);
-        let views: Vec<_> =
-            shown.map(|(mapping, reject)| RejectView { mapping: mapping.clone(), reject: reject.clone() }).collect();
+        let view = |(mapping, reject): &(String, Reject)| RejectView {
+            mapping: mapping.clone(),
+            reject: reject.clone(),
+            withheld: None,
+        };
+        let views: Vec<_> = shown.map(view).collect();
         writeln!(out)?;
         write_rejects(out, &views, false, false)?;
     }
@@ -179,7 +183,7 @@ fn demo(args: &DemoArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exi
     writeln!(out, "\nWhat could not be moved (redis2pg rejects list):")?;
     let filter = RejectFilter { limit: 20, ..RejectFilter::default() };
     let rejects = block_on(job::ledger::rejects(&settings, &filter))??;
-    let views: Vec<_> = rejects.into_iter().map(|(mapping, reject)| RejectView { mapping, reject }).collect();
+    let views: Vec<_> = rejects.into_iter().map(RejectView::from).collect();
     write_rejects(out, &views, false, false)?;
     writeln!(out, "\nOne of the rows, with where it came from:")?;
     let row = "SELECT filename, file_size, mime_type, upload_timestamp, jsonb_pretty(metadata) \

@@ -3,7 +3,8 @@
 use super::failure::clean;
 use super::flags::{Ledger, SettingFlags};
 use crate::config::FlagValues;
-use crate::model::Reject;
+use crate::job::ledger::KeptReject;
+use crate::model::{Reject, Withheld};
 use crate::report::{plain_table, reject_json};
 use std::io::{self, Write};
 
@@ -75,8 +76,16 @@ impl RejectsArgs {
 pub struct RejectView {
     /// The mapping's name.
     pub mapping: String,
-    /// The reject, its value capped as the ledger keeps it.
+    /// The reject, its value where it is kept.
     pub reject: Reject,
+    /// Size and hash of a value that was read, kept or not.
+    pub withheld: Option<Withheld>,
+}
+
+impl From<KeptReject> for RejectView {
+    fn from(kept: KeptReject) -> Self {
+        Self { mapping: kept.mapping, reject: kept.reject, withheld: kept.withheld }
+    }
 }
 
 /// Writes rejects as a table (`full` false), in full, or as one JSON document.
@@ -85,7 +94,8 @@ pub struct RejectView {
 /// Where `out` cannot be written.
 pub fn write_rejects(out: &mut dyn Write, rejects: &[RejectView], full: bool, json: bool) -> io::Result<()> {
     if json {
-        let all: Vec<_> = rejects.iter().map(|view| reject_json(&view.mapping, &view.reject, usize::MAX)).collect();
+        let one = |view: &RejectView| reject_json(&view.mapping, &view.reject, view.withheld.as_ref(), usize::MAX);
+        let all: Vec<_> = rejects.iter().map(one).collect();
         serde_json::to_writer_pretty(&mut *out, &all)?;
         return writeln!(out);
     }
@@ -95,13 +105,13 @@ pub fn write_rejects(out: &mut dyn Write, rejects: &[RejectView], full: bool, js
     if full {
         return rejects.iter().try_for_each(|view| write_one(out, view));
     }
-    let rows = rejects.iter().map(|RejectView { mapping, reject }| {
+    let rows = rejects.iter().map(|RejectView { mapping, reject, .. }| {
         vec![reject.key.to_string(), clean(mapping), clean(&reject.reason), clean(&reject.detail)]
     });
     writeln!(out, "{}", plain_table(&["key", "mapping", "reason", "detail"], rows))
 }
 
-fn write_one(out: &mut dyn Write, RejectView { mapping, reject }: &RejectView) -> io::Result<()> {
+fn write_one(out: &mut dyn Write, RejectView { mapping, reject, withheld }: &RejectView) -> io::Result<()> {
     writeln!(out, "{}", reject.key)?;
     writeln!(out, "  mapping   {}", clean(mapping))?;
     writeln!(out, "  reason    {}", clean(&reject.reason))?;
@@ -112,9 +122,16 @@ fn write_one(out: &mut dyn Write, RejectView { mapping, reject }: &RejectView) -
         }
     }
     writeln!(out, "  type      {}", clean(&reject.redis_type))?;
-    match &reject.value {
+    match (&reject.value, withheld) {
         // A value is printed as a key is: control characters and invalid bytes escaped.
-        Some(value) => writeln!(out, "  value     {}\n", crate::model::RedisKey::new(value.clone())),
-        None => writeln!(out, "  value     (none was read)\n"),
+        (Some(value), _) => writeln!(out, "  value     {}\n", crate::model::RedisKey::new(value.clone())),
+        (None, Some(Withheld { bytes, sha256 })) => {
+            writeln!(
+                out,
+                "  value     (not kept: {bytes} bytes, more than errors.value_cap; SHA-256 {})\n",
+                clean(sha256)
+            )
+        }
+        (None, None) => writeln!(out, "  value     (none was read)\n"),
     }
 }

@@ -3,7 +3,7 @@
 use crate::model::{TableName, Tally};
 use crate::postgres::{query, table_ident};
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Error, Row};
+use sqlx::{Error, Row};
 
 /// What a run did to one table.
 pub(super) struct Entry<'a> {
@@ -13,12 +13,12 @@ pub(super) struct Entry<'a> {
     pub(super) tally: &'a Tally,
 }
 
-/// Writes the rows. An audit table that is not there is left alone: it is the application's to have.
+/// Writes the rows inside the caller's transaction. An audit table that is not there is left alone: it is the
+/// application's to have.
 ///
 /// # Errors
 /// The server's.
 pub(super) async fn write(connection: &mut PgConnection, entries: &[Entry<'_>]) -> Result<(), Error> {
-    let mut transaction = connection.begin().await?;
     for entry in entries {
         let audit = table_ident(entry.audit);
         // Some installations have a uuid for `resource_id`.
@@ -27,7 +27,7 @@ pub(super) async fn write(connection: &mut PgConnection, entries: &[Entry<'_>]) 
              WHERE a.attrelid = to_regclass($1) AND a.attname = 'resource_id'",
         )
         .bind(&audit)
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut *connection)
         .await?;
         let Some(id_type) = id_type else { continue };
         let id_type: String = id_type.try_get(0)?;
@@ -39,8 +39,8 @@ pub(super) async fn write(connection: &mut PgConnection, entries: &[Entry<'_>]) 
         .bind(entry.table.to_string())
         .bind(entry.run)
         .bind(serde_json::to_string(entry.tally).map_err(|error| Error::Encode(error.into()))?)
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
     }
-    transaction.commit().await
+    Ok(())
 }

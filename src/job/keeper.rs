@@ -83,7 +83,7 @@ impl Keeper {
         }
         let now = checkpoint(&self.watermark);
         if self.saves && saved.as_ref() != Some(&now) {
-            if !ledger::save(connection, self.shard, &now).await? {
+            if !ledger::save(connection, self.shard, self.lease_time, &now).await? {
                 return Ok(false);
             }
             *saved = Some(now);

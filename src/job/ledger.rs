@@ -3,7 +3,7 @@
 use super::setup;
 use crate::config::Settings;
 use crate::ledger::{self, RejectEntry, RejectFilter, RunEntry};
-use crate::model::{Failure, Reject, Side};
+use crate::model::{Failure, Reject, Side, Withheld};
 use crate::postgres::failure;
 use bytes::Bytes;
 use sqlx::postgres::PgConnection;
@@ -30,29 +30,41 @@ pub async fn run(settings: &Settings, id: &str) -> Result<RunEntry, Failure> {
         .ok_or_else(|| Failure::usage(Side::Settings, format!("there is no run {id}"), "See `redis2pg runs list`."))
 }
 
-/// Rejects with their mapping's name.
+/// A reject that the ledger holds.
+pub struct KeptReject {
+    /// The mapping's name.
+    pub mapping: String,
+    /// The reject, its value where it was kept.
+    pub reject: Reject,
+    /// Size and hash of the value, where one was read.
+    pub withheld: Option<Withheld>,
+}
+
+/// Rejects in order of writing.
 ///
 /// # Errors
 /// As [`runs`].
-pub async fn rejects(settings: &Settings, filter: &RejectFilter) -> Result<Vec<(String, Reject)>, Failure> {
+pub async fn rejects(settings: &Settings, filter: &RejectFilter) -> Result<Vec<KeptReject>, Failure> {
     let mut connection = open(settings).await?;
     let entries =
         ledger::list_rejects(&mut connection, filter).await.map_err(|error| failure("reading the rejects", error))?;
-    Ok(entries.iter().map(|entry| (entry.mapping.clone(), reject(entry))).collect())
+    Ok(entries.into_iter().map(kept).collect())
 }
 
 /// A reject of the ledger as it was made.
-pub(super) fn reject(entry: &RejectEntry) -> Reject {
-    Reject {
-        key: entry.key.clone(),
-        reason: Cow::Owned(entry.reason.clone()),
-        detail: entry.detail.clone(),
-        path: entry.path.clone(),
-        column: entry.column.clone(),
-        sqlstate: entry.sqlstate.clone(),
-        redis_type: Cow::Owned(entry.redis_type.clone()),
-        value: entry.value.clone().map(Bytes::from),
-    }
+pub(super) fn kept(entry: RejectEntry) -> KeptReject {
+    let withheld = entry.value_size.zip(entry.value_hash).map(|(bytes, sha256)| Withheld { bytes, sha256 });
+    let reject = Reject {
+        key: entry.key,
+        reason: Cow::Owned(entry.reason),
+        detail: entry.detail,
+        path: entry.path,
+        column: entry.column,
+        sqlstate: entry.sqlstate,
+        redis_type: Cow::Owned(entry.redis_type),
+        value: entry.value.map(Bytes::from),
+    };
+    KeptReject { mapping: entry.mapping, reject, withheld }
 }
 
 async fn open(settings: &Settings) -> Result<PgConnection, Failure> {

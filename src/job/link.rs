@@ -1,5 +1,6 @@
-//! The run's own connection to its ledger: made again when it is lost, for as long as a batch would be tried again.
+//! The run's own connection to its target: made again when it is lost, for as long as a batch would be tried again.
 
+use crate::flow::Stop;
 use crate::model::{Event, EventSender, Failure};
 use crate::postgres::{Target, Verdict, failure, verdict};
 use sqlx::Error;
@@ -14,38 +15,86 @@ pub(super) struct Link {
     target: Target,
     connection: Option<PgConnection>,
     deadline: Duration,
-    events: EventSender,
+    /// Ends the waiting once it is cut.
+    stop: Stop,
+    events: Option<EventSender>,
+}
+
+/// Why a piece of work did not do.
+pub(super) enum Trouble {
+    /// The server's error; it may be one that passes.
+    Server(Error),
+    /// No second attempt mends it.
+    Final(Failure),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Server(error)
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Final(failure)
+    }
+}
+
+impl Trouble {
+    /// An error in words of our own, unless it is one that passes.
+    pub(super) fn said(error: Error, say: impl FnOnce(Error) -> Failure) -> Self {
+        if verdict(&error) == Verdict::Transient { Self::Server(error) } else { Self::Final(say(error)) }
+    }
 }
 
 impl Link {
     /// Goes on with an open connection; what fails is tried again until `deadline` has passed.
-    pub(super) fn new(target: Target, connection: PgConnection, deadline: Duration, events: EventSender) -> Self {
-        Self { target, connection: Some(connection), deadline, events }
+    pub(super) fn new(
+        target: Target,
+        connection: PgConnection,
+        deadline: Duration,
+        stop: Stop,
+        events: EventSender,
+    ) -> Self {
+        Self { target, connection: Some(connection), deadline, stop, events: Some(events) }
+    }
+
+    /// Connects when it is first used. For when the events are over: only the log hears of what is tried again.
+    pub(super) fn anew(target: Target, deadline: Duration, stop: Stop) -> Self {
+        Self { target, connection: None, deadline, stop, events: None }
     }
 
     /// Does something that may be done twice: an attempt whose answer was lost is repeated.
     ///
     /// # Errors
-    /// The server's, once it is none that passes or the deadline is over; `what` says what could not be done.
-    pub(super) async fn call<T>(
+    /// The server's, once it is none that passes or the deadline is over; `what` says what could not be done. After a
+    /// deadline the next call is tried once only.
+    pub(super) async fn call<T, E: Into<Trouble>>(
         &mut self,
         what: &str,
-        mut work: impl AsyncFnMut(&mut PgConnection) -> Result<T, Error>,
+        mut work: impl AsyncFnMut(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, Failure> {
         let mut first = None;
         let mut pause = Duration::from_millis(100);
         loop {
-            let error = match self.once(&mut work).await {
+            let error = match self.attempt(&mut work).await {
                 Ok(done) => return Ok(done),
-                Err(error) => error,
+                Err(Trouble::Final(failure)) => return Err(failure),
+                Err(Trouble::Server(error)) => error,
             };
-            let since = *first.get_or_insert_with(Instant::now);
-            if verdict(&error) != Verdict::Transient || since.elapsed() >= self.deadline {
+            if verdict(&error) != Verdict::Transient {
                 return Err(failure(what, error));
             }
-            let text = format!("PostgreSQL: {what}: {error}; trying again in {pause:.1?}");
-            let _ = self.events.send(Event::Notice(text)).await;
-            tokio::time::sleep(pause).await;
+            let since = *first.get_or_insert_with(Instant::now);
+            if since.elapsed() >= self.deadline || self.stop.cut() {
+                self.deadline = Duration::ZERO;
+                return Err(failure(what, error));
+            }
+            self.tell(format!("PostgreSQL: {what}: {error}; trying again in {pause:.1?}")).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.stop.wait_cut() => {}
+            }
             pause = (pause * 2).min(PAUSE);
         }
     }
@@ -58,12 +107,35 @@ impl Link {
         &mut self,
         mut work: impl AsyncFnMut(&mut PgConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.target.try_connect().await?,
-        };
+        let mut connection = self.take().await?;
         let done = work(&mut connection).await?;
         self.connection = Some(connection);
         Ok(done)
+    }
+
+    async fn attempt<T, E: Into<Trouble>>(
+        &mut self,
+        work: &mut impl AsyncFnMut(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, Trouble> {
+        let mut connection = self.take().await?;
+        let done = work(&mut connection).await.map_err(Into::into)?;
+        self.connection = Some(connection);
+        Ok(done)
+    }
+
+    async fn take(&mut self) -> Result<PgConnection, Error> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => self.target.try_connect().await,
+        }
+    }
+
+    async fn tell(&self, text: String) {
+        match &self.events {
+            Some(events) => {
+                let _ = events.send(Event::Notice(text)).await;
+            }
+            None => tracing::warn!("{text}"),
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::link::Link;
 use super::parents::retry_children;
 use super::pipeline::{self, BatchLimits, Listing, Pass, Scope, Shared, Writer};
 use crate::config::Settings;
-use crate::flow::{KeySpill, Level, Position, Watermark};
+use crate::flow::{KeySpill, Position, Watermark};
 use crate::ledger::{self, Checkpoint, Shard, ShardId};
 use crate::model::{Event, Exit, Failure, MappingId, Side};
 use crate::postgres::Target;
@@ -179,13 +179,15 @@ impl<S: Source> Migration<'_, S> {
         let complete = matches!(&end, Ok(end) if end.complete) && !self.shared.stop.cut();
         at.scanned = complete;
         let saves = !is_partial(self.settings);
+        let lease_time = self.settings.flow.lease.0;
         if let (Some(ledger), Some(shard)) = (&mut self.ledger, shard) {
             if saves {
                 if end.is_ok() {
-                    save(&mut ledger.link, shard, &at).await?;
+                    save(&mut ledger.link, shard, lease_time, &at).await?;
                 } else {
                     // It failed already, and the server may be why: tried once, and the first failure is told.
-                    let _ = ledger.link.once(async |connection| ledger::save(connection, shard, &at).await).await;
+                    let save = async |connection: &mut _| ledger::save(connection, shard, lease_time, &at).await;
+                    let _ = ledger.link.once(save).await;
                 }
             }
             let end = end?;
@@ -202,7 +204,7 @@ impl<S: Source> Migration<'_, S> {
                 retry_children(&self.shared, &mut loader, &mut ledger.link, shard, mappings).await?;
                 at.complete = !self.shared.stop.cut();
                 if saves {
-                    save(&mut ledger.link, shard, &at).await?;
+                    save(&mut ledger.link, shard, lease_time, &at).await?;
                 }
             }
             let complete = at.complete;
@@ -349,8 +351,8 @@ pub(super) async fn wait_for_lease(left: Duration, stop: &crate::flow::Stop) -> 
 }
 
 /// Saves the checkpoint, which only the holder of the lease may.
-async fn save(link: &mut Link, shard: ShardId, at: &Checkpoint) -> Result<(), Failure> {
-    let save = async |connection: &mut _| ledger::save(connection, shard, at).await;
+async fn save(link: &mut Link, shard: ShardId, lease_time: Duration, at: &Checkpoint) -> Result<(), Failure> {
+    let save = async |connection: &mut _| ledger::save(connection, shard, lease_time, at).await;
     if link.call("saving the checkpoint", save).await? { Ok(()) } else { Err(taken_over()) }
 }
 
@@ -361,23 +363,4 @@ fn taken_over() -> Failure {
         "another process took this run over; nothing more is written here",
         "Look at `redis2pg runs list`. If this process was suspended for long, that is why.",
     )
-}
-
-/// Raises a drain once there are more rejects than allowed.
-pub(super) struct RejectLimit {
-    pub(super) most: Option<i64>,
-    pub(super) seen: i64,
-    pub(super) stop: crate::flow::Stop,
-}
-
-impl RejectLimit {
-    pub(super) fn look(&mut self, event: &Event) -> bool {
-        let (Some(most), Event::Settled { tally, pending, .. }) = (self.most, event) else { return false };
-        self.seen += tally.rejects() - pending;
-        let beyond = self.seen > most && !self.stop.requested();
-        if beyond {
-            self.stop.raise(Level::Drain);
-        }
-        beyond
-    }
 }

@@ -1,10 +1,15 @@
 //! The jobs: wiring only. The one place that knows both ends and starts tasks. Uses every other room but `cli`.
 
+mod analyze;
 mod audit;
+mod begin;
+mod close;
 pub mod demo;
 mod dry_parents;
+mod first_key;
 mod keeper;
 pub mod ledger;
+mod limit;
 mod link;
 pub mod migrate;
 mod parents;

@@ -1,10 +1,11 @@
 //! What must be true before the first row: read from both ends, said all at once.
 
+use super::link::Trouble;
 use super::setup;
 use crate::config::Settings;
 use crate::mapping::{Comparison, Lineage, Mapping, MappingSpec, OnConflict, Plan, RunStamp};
 use crate::model::{ColumnType, Exit, Failure, Finding, MappingId, Side, Table, TableName};
-use crate::postgres::{TableFacts, failure, query, read_table, table_ident, table_is_empty};
+use crate::postgres::{ForeignKey, TableFacts, estimate_rows, failure, query, read_table, table_ident, table_is_empty};
 use crate::sink::{Compare, Conflict, LoadColumn, LoadTable, ParentCheck, ProbeGauge};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Error, Row};
@@ -15,6 +16,8 @@ use std::sync::atomic::AtomicBool;
 pub(super) struct Checked {
     pub(super) plan: Plan,
     pub(super) tables: Vec<LoadTable>,
+    /// Rows in each table, in the order of the plan's mappings.
+    pub(super) rows: Vec<i64>,
     pub(super) warnings: Vec<Finding>,
     pub(super) server: Server,
 }
@@ -37,6 +40,8 @@ pub(super) struct Server {
     pub(super) may_make_temporary: bool,
     /// Whether the schema of the ledger can be used or made.
     pub(super) ledger: bool,
+    /// Whether tables can be made in that schema, for staging where there are no temporary ones.
+    pub(super) stage: bool,
 }
 
 /// Looks at the server: a target that cannot be written is refused before anything is read.
@@ -53,6 +58,9 @@ pub(super) async fn look(connection: &mut PgConnection) -> Result<Server, Failur
          CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'redis2pg') \
               THEN has_schema_privilege('redis2pg', 'USAGE') \
               ELSE has_database_privilege(current_database(), 'CREATE') END AS ledger, \
+         CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'redis2pg') \
+              THEN has_schema_privilege('redis2pg', 'CREATE') \
+              ELSE has_database_privilege(current_database(), 'CREATE') END AS stage, \
          current_setting('server_encoding') AS encoding",
     )
     .fetch_one(&mut *transaction)
@@ -77,6 +85,7 @@ pub(super) async fn look(connection: &mut PgConnection) -> Result<Server, Failur
         version: row.try_get("version").map_err(get)?,
         may_make_temporary: row.try_get("temporary").map_err(get)?,
         ledger: row.try_get("ledger").map_err(get)?,
+        stage: row.try_get("stage").map_err(get)?,
     })
 }
 
@@ -92,16 +101,49 @@ pub(super) async fn check(
     run: &str,
     server: Server,
     check: Check,
-) -> Result<Checked, Failure> {
-    let said = |error: Error| failure("reading the target's tables", error);
+) -> Result<Checked, Trouble> {
     let dry = check == Check::Dry;
-    let mut transaction = connection.begin().await.map_err(said)?;
+    let mut transaction = connection.begin().await?;
     let names = table_names(specs)?;
     make_missing(&mut transaction, settings, &names).await?;
+    let (facts, mut findings) = find_tables(&mut transaction, specs, &names, dry).await?;
+    if !dry {
+        findings.extend(judge_server(&server));
+    }
+    let tables: HashMap<TableName, Table> =
+        facts.iter().map(|(name, facts)| (name.clone(), facts.table.clone())).collect();
+    let plan = if tables.len() == names.iter().collect::<std::collections::HashSet<_>>().len() {
+        Plan::compile(specs, &tables, RunStamp { run_id: run.to_owned(), rehearsal: dry })
+            .map_err(|more| findings.extend(more))
+            .ok()
+    } else {
+        None
+    };
+    let critical = findings.iter().any(|finding| finding.severity == crate::model::Severity::Critical);
+    let (Some(plan), false) = (plan, critical) else { return Err(Failure::findings(findings).into()) };
+    let (mut loads, mut rows) = (Vec::new(), Vec::new());
+    for (id, mapping) in plan.mappings() {
+        let empty = table_is_empty(&mut transaction, &table_ident(mapping.table())).await?;
+        rows.push(if empty { 0 } else { estimate_rows(&mut transaction, mapping.table()).await? });
+        loads.push(load_table(&plan, (id, mapping), &facts, empty && !setup::always_merge(settings)));
+    }
+    let end = if check == Check::Real { transaction.commit().await } else { transaction.rollback().await };
+    end?;
+    let warnings = plan.warnings().to_vec();
+    Ok(Checked { plan, tables: loads, rows, warnings, server })
+}
+
+/// Reads the tables that there are. What is wrong with them, or that they are not there, is a finding each.
+async fn find_tables(
+    connection: &mut PgConnection,
+    specs: &[MappingSpec],
+    names: &[TableName],
+    dry: bool,
+) -> Result<(HashMap<TableName, TableFacts>, Vec<Finding>), Error> {
     let mut facts = HashMap::new();
     let mut findings = Vec::new();
-    for (spec, name) in specs.iter().zip(&names) {
-        match read_table(&mut transaction, name, &spec.key).await.map_err(said)? {
+    for (spec, name) in specs.iter().zip(names) {
+        match read_table(connection, name, &spec.key).await? {
             Some(found) => {
                 findings.extend(judge(spec, &found, dry));
                 facts.insert(name.clone(), found);
@@ -114,34 +156,7 @@ pub(super) async fn check(
             )),
         }
     }
-    if !server.ledger && !dry {
-        findings.push(Finding::critical(
-            Side::Postgres,
-            "schema redis2pg",
-            "the role may neither use nor create it; the ledger lives there",
-            "GRANT CREATE ON DATABASE … TO the role, or let a superuser run once and GRANT USAGE.",
-        ));
-    }
-    let tables: HashMap<TableName, Table> =
-        facts.iter().map(|(name, facts)| (name.clone(), facts.table.clone())).collect();
-    let plan = if tables.len() == names.iter().collect::<std::collections::HashSet<_>>().len() {
-        Plan::compile(specs, &tables, RunStamp { run_id: run.to_owned(), rehearsal: dry })
-            .map_err(|more| findings.extend(more))
-            .ok()
-    } else {
-        None
-    };
-    let critical = findings.iter().any(|finding| finding.severity == crate::model::Severity::Critical);
-    let (Some(plan), false) = (plan, critical) else { return Err(Failure::findings(findings)) };
-    let mut loads = Vec::new();
-    for (id, mapping) in plan.mappings() {
-        let empty = table_is_empty(&mut transaction, &table_ident(mapping.table())).await.map_err(said)?;
-        loads.push(load_table(&plan, (id, mapping), &facts, empty && !setup::always_merge(settings)));
-    }
-    let end = if check == Check::Real { transaction.commit().await } else { transaction.rollback().await };
-    end.map_err(said)?;
-    let warnings = plan.warnings().to_vec();
-    Ok(Checked { plan, tables: loads, warnings, server })
+    Ok((facts, findings))
 }
 
 fn table_names(specs: &[MappingSpec]) -> Result<Vec<TableName>, Failure> {
@@ -161,26 +176,45 @@ fn table_names(specs: &[MappingSpec]) -> Result<Vec<TableName>, Failure> {
 }
 
 /// Makes the preset's tables where one is missing.
-async fn make_missing(connection: &mut PgConnection, settings: &Settings, names: &[TableName]) -> Result<(), Failure> {
+async fn make_missing(connection: &mut PgConnection, settings: &Settings, names: &[TableName]) -> Result<(), Trouble> {
     let schema = settings.run.preset.as_deref().and_then(setup::preset_schema);
     let Some(schema) = schema.filter(|_| settings.target.create_schema) else { return Ok(()) };
     let idents: Vec<String> = names.iter().map(table_ident).collect();
     let missing: bool = query("SELECT EXISTS (SELECT 1 FROM unnest($1::text[]) n WHERE to_regclass(n) IS NULL)")
         .bind(idents)
         .fetch_one(&mut *connection)
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(|error| failure("looking for the preset's tables", error))?;
+        .await?
+        .try_get(0)?;
     if missing {
         sqlx::raw_sql(AssertSqlSafe(schema)).execute(connection).await.map_err(|error| {
-            let mut failure = failure("making the preset's tables", error);
-            if failure.exit == Exit::Usage {
-                failure.hint = "GRANT CREATE ON DATABASE … TO the role, or create the tables first.".to_owned();
-            }
-            failure
+            Trouble::said(error, |error| {
+                let mut failure = failure("making the preset's tables", error);
+                if failure.exit == Exit::Usage {
+                    failure.hint = "GRANT CREATE ON DATABASE … TO the role, or create the tables first.".to_owned();
+                }
+                failure
+            })
         })?;
     }
     Ok(())
+}
+
+/// What the role lacks beside its rights on the tables.
+fn judge_server(server: &Server) -> Option<Finding> {
+    let (message, hint) = if !server.ledger {
+        (
+            "the role may neither use nor create it; the ledger lives there",
+            "GRANT CREATE ON DATABASE … TO the role, or let a superuser run once and GRANT USAGE.",
+        )
+    } else if !server.may_make_temporary && !server.stage {
+        (
+            "the role may make no temporary tables, and no tables in this schema, where staging tables go then",
+            "GRANT TEMPORARY ON DATABASE … TO the role, or GRANT CREATE ON SCHEMA redis2pg TO the role.",
+        )
+    } else {
+        return None;
+    };
+    Some(Finding::critical(Side::Postgres, "schema redis2pg", message, hint))
 }
 
 fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
@@ -230,7 +264,8 @@ fn load_table(
             let key = plan.mapping(parent.mapping).columns().first()?.name.clone();
             let column = columns.get(parent.column)?;
             let foreign_key = mine.is_some_and(|facts| {
-                facts.foreign_keys.iter().any(|(name, referred)| name == &column.name && referred == &table)
+                let refers = |found: &ForeignKey| found.parent == table && found.parent_column == key;
+                facts.foreign_keys.iter().any(|found| found.column == column.name && refers(found))
             });
             Some(ParentCheck { mapping: parent.mapping, column: parent.column, table, key, foreign_key })
         })

@@ -1,6 +1,7 @@
 //! Settings become the things that a run works with: the ends, the mappings, the plan.
 
 use crate::config::{Compression, Settings, Staging};
+use crate::ledger::idle_timeout;
 use crate::mapping::{MappingSpec, presets};
 use crate::model::{Failure, Finding, Side};
 use crate::postgres::{Target, TargetOptions};
@@ -24,6 +25,66 @@ pub(super) fn preset_schema(name: &str) -> Option<&'static str> {
     }
 }
 
+/// What a run needs of its settings before it talks to anybody.
+pub(super) struct Ends {
+    pub(super) specs: Vec<MappingSpec>,
+    pub(super) source: SourceSettings,
+    pub(super) target: Target,
+}
+
+/// Understands the settings of a run. No connection is made.
+///
+/// # Errors
+/// Everything that is missing or wrong, at once.
+pub(super) fn ends(settings: &Settings) -> Result<Ends, Failure> {
+    let (specs, source, target) = (mappings(settings), source_settings(settings), target(settings));
+    match (specs, source, target, key_file(settings)) {
+        (Ok(specs), Ok(source), Ok(target), Ok(())) => Ok(Ends { specs, source, target }),
+        (specs, source, target, file) => {
+            let failures = [
+                ("source", source.err()),
+                ("target", target.err()),
+                ("mapping", specs.err()),
+                ("run.keys_from", file.err()),
+            ];
+            Err(together(failures.into_iter().filter_map(|(subject, failure)| Some((subject, failure?))).collect()))
+        }
+    }
+}
+
+/// One failure as it is, several as findings.
+fn together(mut failures: Vec<(&str, Failure)>) -> Failure {
+    if failures.len() == 1 {
+        return failures.remove(0).1;
+    }
+    let findings = failures.into_iter().flat_map(|(subject, failure)| {
+        if failure.findings.is_empty() {
+            vec![Finding::critical(failure.side, subject, failure.message, failure.hint)]
+        } else {
+            failure.findings
+        }
+    });
+    Failure::findings(findings.collect())
+}
+
+/// Whether the file of keys can be read, before anything is written. What is no plain file, such as a pipe, is left
+/// alone: it can be read once only.
+fn key_file(settings: &Settings) -> Result<(), Failure> {
+    let Some(path) = &settings.run.keys_from else { return Ok(()) };
+    let said = |why: String| {
+        let message = format!("run.keys_from: {} cannot be read: {why}", path.display());
+        Failure::usage(Side::Settings, message, "Name a file with one key a line.")
+    };
+    let facts = std::fs::metadata(path).map_err(|error| said(error.to_string()))?;
+    if facts.is_dir() {
+        return Err(said("it is a directory".to_owned()));
+    }
+    if facts.is_file() {
+        std::fs::File::open(path).map_err(|error| said(error.to_string()))?;
+    }
+    Ok(())
+}
+
 pub(super) fn source_settings(settings: &Settings) -> Result<SourceSettings, Failure> {
     let source = &settings.source;
     let database = match source.database.map(u8::try_from) {
@@ -33,7 +94,7 @@ pub(super) fn source_settings(settings: &Settings) -> Result<SourceSettings, Fai
             return Err(Failure::usage(Side::Settings, "source.database is above 255", "Name a database that exists."));
         }
     };
-    Ok(SourceSettings {
+    let settings = SourceSettings {
         username: source.username.clone(),
         password: source.password.as_ref().map(|password| password.expose().to_owned()),
         database,
@@ -44,7 +105,9 @@ pub(super) fn source_settings(settings: &Settings) -> Result<SourceSettings, Fai
         match_keys: settings.run.keys.clone(),
         ca_file: source.ca_file.clone(),
         ..SourceSettings::new(settings.require_source()?.expose())
-    })
+    };
+    settings.check()?;
+    Ok(settings)
 }
 
 pub(super) fn target(settings: &Settings) -> Result<Target, Failure> {
@@ -60,7 +123,7 @@ pub(super) fn load_options(settings: &Settings) -> LoadOptions {
         value_cap: usize::try_from(settings.errors.value_cap.0).unwrap_or(usize::MAX),
         lock_timeout: settings.target.lock_timeout.0,
         statement_timeout: settings.target.statement_timeout.0,
-        idle_timeout: (settings.flow.lease.0 * 4).max(Duration::from_secs(15)),
+        idle_timeout: idle_timeout(settings.flow.lease.0),
         compression: compression(settings),
         retry_deadline: settings.target.retry_deadline.0,
         unlogged_stage: false,

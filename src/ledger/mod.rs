@@ -5,6 +5,7 @@
 //! (watermark, totals) is derived by the coordinator, and again at resume.
 
 mod batches;
+mod end;
 mod read;
 mod rejects;
 mod runs;
@@ -12,8 +13,9 @@ mod schema;
 mod shards;
 
 pub use batches::{Journal, is_committed, totals, write_journal};
+pub use end::{Finish, RunEnd, finish};
 pub use read::{RejectEntry, RejectFilter, RunEntry, list_rejects, list_runs, show_run};
 pub use rejects::{Pending, pending_page, reasons_of, record as record_rejects, resolve};
-pub use runs::{NewRun, Start, Started, finish, is_busy, renew, start};
+pub use runs::{NewRun, Start, Started, is_busy, renew, start};
 pub use schema::{exists, migrate};
-pub use shards::{Checkpoint, Shard, ShardId, fence, holder_name, load_all_if, open, save};
+pub use shards::{Checkpoint, Shard, ShardId, fence, holder_name, idle_timeout, load_all_if, open, save};

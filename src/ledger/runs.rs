@@ -1,7 +1,7 @@
 //! Runs: who may load a mapping now, and which run a resume goes on with.
 
 use super::schema::LOCK;
-use super::shards::holder_name;
+use super::shards::{begin_held, holder_name};
 use crate::postgres::query;
 use serde_json::value::RawValue;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -62,7 +62,8 @@ pub struct Started {
 }
 
 /// Claims the right to load. With `resume`, goes on with the last run of the same source and mappings, where that one
-/// did not end; without, such a run is marked abandoned.
+/// did not end; without, such a run is marked abandoned. May be called again where the answer was lost: what this
+/// process has claimed already stays claimed.
 ///
 /// # Errors
 /// The server's.
@@ -71,6 +72,10 @@ pub async fn start(connection: &mut PgConnection, new: &NewRun, resume: bool) ->
     query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
     // Whoever holds the lease's row may be suspended in its transaction; its server ends that some time.
     query("SET LOCAL lock_timeout = '120s'").execute(&mut *transaction).await?;
+    if let Some(claimed) = claimed(&mut transaction, new).await? {
+        transaction.rollback().await?;
+        return Ok(Start::Started(claimed));
+    }
     if let Some(busy) = busy(&mut transaction, new).await? {
         // Explicitly: a transaction that is dropped is rolled back with the next use only, and this one holds a lock.
         transaction.rollback().await?;
@@ -86,6 +91,15 @@ pub async fn start(connection: &mut PgConnection, new: &NewRun, resume: bool) ->
     };
     transaction.commit().await?;
     Ok(start)
+}
+
+/// The run that this process has claimed in an attempt whose answer was lost.
+async fn claimed(connection: &mut PgConnection, new: &NewRun) -> Result<Option<Started>, Error> {
+    let row = query("SELECT id::text FROM redis2pg.runs WHERE lease = $1::text::uuid AND state = 'running'")
+        .bind(new.lease.to_string())
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| run_id(&row).map(|run| Started { run, resumed: run != new.id })).transpose()
 }
 
 async fn busy(connection: &mut PgConnection, new: &NewRun) -> Result<Option<Start>, Error> {
@@ -247,7 +261,7 @@ async fn insert(connection: &mut PgConnection, new: &NewRun) -> Result<Started, 
 /// # Errors
 /// The server's.
 pub async fn renew(connection: &mut PgConnection, run: Uuid, lease: Uuid, time: Duration) -> Result<bool, Error> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = begin_held(connection, lease, time).await?;
     let done = query(
         "UPDATE redis2pg.runs SET lease_expires_at = clock_timestamp() + make_interval(secs => $3) \
          WHERE id = $1::text::uuid AND lease = $2::text::uuid AND state = 'running'",
@@ -255,34 +269,6 @@ pub async fn renew(connection: &mut PgConnection, run: Uuid, lease: Uuid, time: 
     .bind(run.to_string())
     .bind(lease.to_string())
     .bind(time.as_secs_f64())
-    .execute(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Writes how a run ended and gives the lease back. `false`: the lease is not ours any more, nothing was written.
-///
-/// # Errors
-/// The server's.
-pub async fn finish(
-    connection: &mut PgConnection,
-    (run, lease): (Uuid, Uuid),
-    (state, exit_code): (&str, u8),
-    error: Option<&str>,
-    tally: &str,
-) -> Result<bool, Error> {
-    let mut transaction = connection.begin().await?;
-    let done = query(
-        "UPDATE redis2pg.runs SET state = $3, exit_code = $4, error = $5, tally = $6::text::jsonb, finished_at = now(), \
-         lease_expires_at = now() WHERE id = $1::text::uuid AND lease = $2::text::uuid",
-    )
-    .bind(run.to_string())
-    .bind(lease.to_string())
-    .bind(state)
-    .bind(i32::from(exit_code))
-    .bind(error)
-    .bind(tally)
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;

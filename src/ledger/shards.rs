@@ -1,8 +1,9 @@
 //! Shards: how far the scan of one Redis primary got in one phase, and the lease that fences a worker which lost it.
 
-use crate::postgres::query;
+use crate::postgres::{literal, query};
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Error, Row};
+use sqlx::{AssertSqlSafe, Connection, Error, Postgres, Row, Transaction};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Which shard of which phase of which run, and by what right.
@@ -78,6 +79,31 @@ pub fn holder_name(lease: Uuid) -> String {
     format!("redis2pg {lease}")
 }
 
+/// How long a transaction that takes part in a lease may stand idle before the server ends it: its process hangs, and
+/// its locks must not keep a successor out for ever.
+pub fn idle_timeout(lease_time: Duration) -> Duration {
+    (lease_time * 4).max(Duration::from_secs(15))
+}
+
+/// Begins a transaction of the holder of a lease: a successor can end it, and it ends by itself where its process hangs.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn begin_held(
+    connection: &mut PgConnection,
+    lease: Uuid,
+    lease_time: Duration,
+) -> Result<Transaction<'_, Postgres>, Error> {
+    let mut transaction = connection.begin().await?;
+    let settings = format!(
+        "SET LOCAL application_name = {}; SET LOCAL idle_in_transaction_session_timeout = {}",
+        literal(&holder_name(lease)),
+        idle_timeout(lease_time).as_millis().min(i32::MAX as u128),
+    );
+    sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut *transaction).await?;
+    Ok(transaction)
+}
+
 /// Takes part in the shard's lease until the transaction ends. `false`: somebody else has it now.
 ///
 /// # Errors
@@ -100,8 +126,13 @@ pub async fn fence(connection: &mut PgConnection, id: ShardId) -> Result<bool, E
 ///
 /// # Errors
 /// The server's.
-pub async fn save(connection: &mut PgConnection, id: ShardId, at: &Checkpoint) -> Result<bool, Error> {
-    let mut transaction = connection.begin().await?;
+pub async fn save(
+    connection: &mut PgConnection,
+    id: ShardId,
+    lease_time: Duration,
+    at: &Checkpoint,
+) -> Result<bool, Error> {
+    let mut transaction = begin_held(connection, id.lease, lease_time).await?;
     let state = if at.complete {
         "complete"
     } else if at.scanned {

@@ -20,6 +20,6 @@ pub use exit::{Exit, Failure, Side};
 pub use finding::{Finding, Severity};
 pub use key::RedisKey;
 pub use record::{Fetched, MappingId, Record, UnixMillis};
-pub use reject::{Reason, Reject, SkipReason};
+pub use reject::{Reason, Reject, SkipReason, Withheld};
 pub use row::{Row, Shape, Splice};
 pub use tally::{Counts, Tally};

@@ -28,6 +28,15 @@ pub struct Reject {
     pub value: Option<Bytes>,
 }
 
+/// What is known of a value that was read and is not kept itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withheld {
+    /// Its size.
+    pub bytes: i64,
+    /// Its SHA-256, in hexadecimal.
+    pub sha256: String,
+}
+
 impl Reject {
     /// A reject of a string key, without path, column or SQLSTATE.
     pub fn new(key: RedisKey, reason: impl Into<Reason>, detail: impl Into<String>, value: Option<Bytes>) -> Self {

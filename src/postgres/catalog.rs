@@ -17,8 +17,19 @@ pub struct TableFacts {
     pub row_security: bool,
     /// What the role may do.
     pub privileges: Privileges,
-    /// Columns with a foreign key that is checked at once, each with the table it refers to.
-    pub foreign_keys: Vec<(String, TableName)>,
+    /// The foreign keys of one column that are checked at once.
+    pub foreign_keys: Vec<ForeignKey>,
+}
+
+/// A foreign key of one column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignKey {
+    /// The column.
+    pub column: String,
+    /// The table that it refers to.
+    pub parent: TableName,
+    /// The column of that table.
+    pub parent_column: String,
 }
 
 /// What the role may do with a table.
@@ -75,6 +86,25 @@ pub async fn read_table(
 /// The server's.
 pub async fn table_is_empty(connection: &mut PgConnection, table: &str) -> Result<bool, Error> {
     query(format!("SELECT NOT EXISTS (SELECT 1 FROM {table})")).fetch_one(connection).await?.try_get(0)
+}
+
+/// About how many rows a table has, by the server's statistics: a count would read every page of what may be a very
+/// large table, and after a load rewrite it.
+///
+/// # Errors
+/// The server's.
+pub async fn estimate_rows(connection: &mut PgConnection, table: &TableName) -> Result<i64, Error> {
+    // The counter follows every change and is lost in a crash; reltuples is as of the last ANALYZE and stays.
+    query(
+        "SELECT coalesce(nullif(pg_stat_get_live_tuples(c.oid), 0), greatest(c.reltuples, 0)::bigint) \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = $1 AND c.relname = $2",
+    )
+    .bind(&table.schema)
+    .bind(&table.table)
+    .fetch_one(connection)
+    .await?
+    .try_get(0)
 }
 
 async fn read_columns(connection: &mut PgConnection, oid: i64) -> Result<Vec<Column>, Error> {
@@ -170,12 +200,14 @@ async fn read_key(connection: &mut PgConnection, oid: i64, key: &[String]) -> Re
     .try_get(0)
 }
 
-async fn read_foreign_keys(connection: &mut PgConnection, oid: i64) -> Result<Vec<(String, TableName)>, Error> {
+async fn read_foreign_keys(connection: &mut PgConnection, oid: i64) -> Result<Vec<ForeignKey>, Error> {
     query(
-        "SELECT a.attname::text AS name, n.nspname::text AS schema, c.relname::text AS parent \
+        "SELECT a.attname::text AS name, n.nspname::text AS schema, c.relname::text AS parent, \
+         p.attname::text AS parent_column \
          FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.confrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1] \
+         JOIN pg_catalog.pg_attribute p ON p.attrelid = k.confrelid AND p.attnum = k.confkey[1] \
          WHERE k.conrelid = $1::oid AND k.contype = 'f' AND k.convalidated AND NOT k.condeferrable \
          AND array_length(k.conkey, 1) = 1",
     )
@@ -183,6 +215,12 @@ async fn read_foreign_keys(connection: &mut PgConnection, oid: i64) -> Result<Ve
     .fetch_all(connection)
     .await?
     .iter()
-    .map(|row| Ok((row.try_get("name")?, TableName { schema: row.try_get("schema")?, table: row.try_get("parent")? })))
+    .map(|row| {
+        Ok(ForeignKey {
+            column: row.try_get("name")?,
+            parent: TableName { schema: row.try_get("schema")?, table: row.try_get("parent")? },
+            parent_column: row.try_get("parent_column")?,
+        })
+    })
     .collect()
 }

@@ -1,7 +1,8 @@
 //! PostgreSQL: connections, the catalog, SQL text, COPY, and what a server error means. Knows nothing of Redis.
 //!
 //! Uses `model`. Every statement that is sent runs inside an explicit transaction, so that all works through a pooler
-//! in transaction mode: no session settings, no named prepared statements, no session locks.
+//! in transaction mode: no session settings, no named prepared statements, no session locks. (ANALYZE is a message of
+//! its own, which is a transaction too.)
 
 mod catalog;
 mod connect;
@@ -9,7 +10,7 @@ mod copy;
 mod sql;
 mod verdict;
 
-pub use catalog::{Privileges, TableFacts, read_table, table_is_empty};
+pub use catalog::{ForeignKey, Privileges, TableFacts, estimate_rows, read_table, table_is_empty};
 pub use connect::{Target, TargetOptions};
 pub use copy::{CopyBuffer, copy_rows, copy_tuples};
 pub use sql::{ident, literal, query, table_ident};

@@ -10,12 +10,12 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-/// Rows of one target table.
+/// Keys of Redis, or rows of one target table: exact where the table was empty, else by the server's statistics.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct TableCount {
-    /// Before the run, where it was counted.
+    /// Before the run (this attempt at it), where it is known.
     pub before: Option<i64>,
-    /// After the run, where it was counted.
+    /// After the run, where it is known.
     pub after: Option<i64>,
 }
 
@@ -26,6 +26,8 @@ pub struct RunFacts {
     pub state: String,
     /// What the run exits with.
     pub exit: Exit,
+    /// Why it did not go to its end, or what failed in closing it.
+    pub error: Option<String>,
     /// Whether it was a dry run.
     pub dry_run: bool,
     /// The settings without secrets.
@@ -68,6 +70,7 @@ pub fn report_json(facts: &RunFacts, books: &Books) -> Value {
         "dry_run": facts.dry_run,
         "state": facts.state,
         "exit_code": facts.exit.code(),
+        "error": facts.error,
         "started": facts.started,
         "ended": facts.ended,
         "settings": facts.settings,
@@ -123,7 +126,11 @@ pub fn write_report(dir: &Path, facts: &RunFacts, books: &Books) -> io::Result<(
     let mut json = serde_json::to_vec_pretty(&report_json(facts, books))?;
     json.push(b'\n');
     write_private(&dir.join("report.json"), &json)?;
-    let text = summary(books, &facts.state, facts.exit, facts.dry_run);
+    let mut text = summary(books, &facts.state, facts.exit, facts.dry_run);
+    // On a terminal the message stands beside the summary; whoever reads the file has nothing but it.
+    if let Some(error) = &facts.error {
+        text.push_str(&format!("It failed: {error}\n"));
+    }
     write_private(&dir.join("summary.txt"), text.as_bytes())
 }
 
@@ -164,6 +171,7 @@ mod tests {
         RunFacts {
             state: "done".into(),
             exit: Exit::Rejects,
+            error: Some("the audit log is full".into()),
             dry_run: false,
             settings: json!({"source": {}}),
             started: "2026-01-01T00:00:00Z".into(),
@@ -205,6 +213,9 @@ mod tests {
         assert_eq!(report["timings"]["stages"]["scan"]["items"], 2);
         assert!(report.as_object().is_some_and(|all| all.contains_key("validation_passed")));
         assert_eq!((report["balanced"].as_bool(), report["resumed"].as_bool()), (Some(true), Some(true)));
+        assert_eq!(report["error"], "the audit log is full");
+        let text = std::fs::read_to_string(inner.join("summary.txt")).unwrap_or_default();
+        assert!(text.ends_with("It failed: the audit log is full\n"), "{text}");
         for name in ["report.json", "summary.txt"] {
             let mode = std::fs::metadata(inner.join(name)).map(|data| data.permissions().mode() & 0o777).ok();
             assert_eq!(mode, Some(0o600), "{name}");

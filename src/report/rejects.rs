@@ -1,14 +1,14 @@
 //! `rejects.jsonl`: one JSON object a reject. Uses `model`; writes one file.
 
-use crate::model::Reject;
+use crate::model::{Reject, Withheld};
 use serde_json::{Map, Value};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 /// A reject as JSON. Keys and values that are not UTF-8 stand under `key_hex` and `value_hex`; a value beyond
-/// `value_cap` bytes is cut, which `value_truncated` says.
-pub fn reject_json(mapping: &str, reject: &Reject, value_cap: usize) -> Value {
+/// `value_cap` bytes is cut, which `value_truncated` says. Of a value that was not kept, `withheld` tells size and hash.
+pub fn reject_json(mapping: &str, reject: &Reject, withheld: Option<&Withheld>, value_cap: usize) -> Value {
     let mut object = Map::new();
     put_bytes(&mut object, "key", reject.key.as_bytes(), usize::MAX);
     for (name, text) in [("mapping", mapping), ("reason", &reject.reason), ("detail", &reject.detail)] {
@@ -26,6 +26,10 @@ pub fn reject_json(mapping: &str, reject: &Reject, value_cap: usize) -> Value {
         }
         None => {
             object.insert("value".to_owned(), Value::Null);
+            if let Some(withheld) = withheld {
+                object.insert("value_bytes".to_owned(), withheld.bytes.into());
+                object.insert("value_sha256".to_owned(), withheld.sha256.as_str().into());
+            }
         }
     }
     object.into()
@@ -74,8 +78,8 @@ impl RejectsFile {
     ///
     /// # Errors
     /// Where the file cannot be written.
-    pub fn write(&mut self, mapping: &str, reject: &Reject) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, &reject_json(mapping, reject, self.value_cap))?;
+    pub fn write(&mut self, mapping: &str, reject: &Reject, withheld: Option<&Withheld>) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, &reject_json(mapping, reject, withheld, self.value_cap))?;
         self.out.write_all(b"\n")
     }
 
@@ -104,16 +108,16 @@ mod tests {
 
     #[test]
     fn keys_and_values_that_are_not_text_are_hexadecimal() {
-        let json = reject_json("documents", &reject(b"document:1", b"{}"), 100);
+        let json = reject_json("documents", &reject(b"document:1", b"{}"), None, 100);
         assert_eq!((json["key"].as_str(), json["value"].as_str()), (Some("document:1"), Some("{}")));
         assert_eq!((json["path"].as_str(), json["sqlstate"].is_null()), (Some("$.title"), true));
-        let json = reject_json("documents", &reject(b"d\xff", b"\xfe\x00"), 100);
+        let json = reject_json("documents", &reject(b"d\xff", b"\xfe\x00"), None, 100);
         assert_eq!((json["key_hex"].as_str(), json["value_hex"].as_str()), (Some("64ff"), Some("fe00")));
     }
 
     #[test]
     fn a_long_value_is_cut_between_characters() {
-        let json = reject_json("documents", &reject(b"k", "aé".as_bytes()), 2);
+        let json = reject_json("documents", &reject(b"k", "aé".as_bytes()), None, 2);
         assert_eq!(json["value"], "a");
         assert_eq!((json["value_truncated"].as_bool(), json["value_bytes"].as_u64()), (Some(true), Some(3)));
     }
@@ -123,8 +127,8 @@ mod tests {
         let Ok(dir) = tempfile::tempdir() else { panic!("a temporary directory") };
         let inner = dir.path().join("a/b");
         let Ok(mut file) = RejectsFile::create(&inner, 10) else { panic!("it begins") };
-        assert!(file.write("documents", &reject(b"k1", b"1")).is_ok());
-        assert!(file.write("documents", &reject(b"k2", b"2")).is_ok());
+        assert!(file.write("documents", &reject(b"k1", b"1"), None).is_ok());
+        assert!(file.write("documents", &reject(b"k2", b"2"), None).is_ok());
         let path = inner.join("rejects.jsonl");
         assert!(!path.exists());
         assert!(file.finish().is_ok());

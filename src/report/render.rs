@@ -78,6 +78,10 @@ impl Renderer {
     }
 
     fn progress(&mut self, books: &Books, event: &str) {
+        // A run that is refused has made no progress; the message says why.
+        if books.run().is_none() {
+            return;
+        }
         let _ = match &mut self.0 {
             Kind::Bars(bars) => {
                 bars.draw(books);
@@ -214,6 +218,16 @@ mod tests {
         let text = out.text();
         assert!(text.contains("run r1\nphase 1: documents\nlost redis://u:***@h\\x1b[31m\n"), "{text}");
         assert!(text.contains("1 of 1 done") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_run_that_never_starts_shows_no_progress() {
+        let out = Shared::default();
+        let (sender, receiver) = mpsc::channel(4);
+        assert!(sender.send(Event::Notice("a notice".into())).await.is_ok());
+        drop(sender);
+        drive(receiver, Renderer(Kind::Lines(Box::new(out.clone())))).await;
+        assert_eq!(out.text(), "a notice\n");
     }
 
     #[tokio::test]

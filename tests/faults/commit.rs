@@ -2,13 +2,16 @@
 
 use crate::books::assert_undisturbed;
 use crate::harness::{Job, cache, database, postgres, rows_in};
-use crate::proxy::{Cut, Proxy};
+use crate::proxy::{Cut, Proxy, Which};
+
+/// Every fourth COMMIT of a load transaction, three times.
+const LOADS: Which = Which { statement: "INSERT INTO redis2pg.batches", one_in: 4, most: 3, closes: false };
 
 fn cut_at_commit(cut: Cut) {
     let (name, url) = database();
-    let proxy = Proxy::start(postgres().port(), cut, 3);
-    let through = url.replace(&format!(":{}/", postgres().port()), &format!(":{}/", proxy.port));
-    let ended = Job::run(&cache(), &format!("{through}?sslmode=disable"), &["--batch-rows", "40"]).expect(3);
+    let proxy = Proxy::start(postgres().port(), cut, LOADS);
+    let through = proxy.url(postgres().port(), &url);
+    let ended = Job::run(&cache(), &through, &["--batch-rows", "40"]).expect(3);
     assert_eq!(proxy.cuts(), 3, "{}", ended.stderr);
     ended.report().assert_balanced();
     // Each row was inserted once and counted once, by the attempt that was committed.

@@ -26,6 +26,22 @@ fn lease_fence_lets_nothing_through_once_the_lease_is_stolen() {
     assert_eq!(number(postgres(), &name, WRITTEN), Some(written));
 }
 
+/// A successor ends the transactions of a holder that hangs by their name: the heartbeat has it too, or a takeover would
+/// wait for it.
+#[test]
+fn the_heartbeat_is_a_transaction_that_a_successor_can_end() {
+    let (name, url) = database();
+    let mut job = Job::start(&cache(), &url, &SLOW);
+    job.wait_for(postgres(), &name, &batches_of(1), 1);
+    // The heartbeat waits for the row; writers and their foreign keys do not.
+    let held = "BEGIN; DO 'BEGIN PERFORM 1 FROM redis2pg.runs FOR NO KEY UPDATE; PERFORM pg_sleep(1.2); END'; \
+         SELECT count(*) FROM pg_stat_activity JOIN redis2pg.runs ON application_name = 'redis2pg ' || lease \
+         WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE redis2pg.runs SET lease_expires_at%'; COMMIT";
+    assert_eq!(postgres().execute(&name, held).unwrap(), "1");
+    job.end().expect(3);
+    assert_undisturbed(postgres(), &name);
+}
+
 #[test]
 fn two_runs_at_once_the_second_is_refused() {
     let (name, url) = database();

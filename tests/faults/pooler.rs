@@ -1,7 +1,7 @@
 //! PgBouncer in transaction mode: no state of a session may be relied on.
 
 use crate::books::assert_undisturbed;
-use crate::harness::{Job, cache, database, postgres, rows_in};
+use crate::harness::{Job, cache, database, number, postgres, rows_in};
 use redis2pg::sandbox::Pgbouncer;
 
 #[test]
@@ -12,6 +12,9 @@ fn through_a_small_transaction_pool_a_second_run_changes_nothing() {
     let first = Job::run(&cache(), &pooler.url(&name), &["--batch-rows", "200"]).expect(3);
     first.report().assert_balanced();
     assert_undisturbed(postgres(), &name);
+    let analyzed = "SELECT count(DISTINCT tablename) FROM pg_stats WHERE schemaname = 'document_hub' \
+         AND tablename IN ('documents', 'analysis_results', 'sessions')";
+    assert_eq!(number(postgres(), &name, analyzed), Some(3), "{}", first.stderr);
     let second = Job::run(&cache(), &pooler.url(&name), &["--batch-rows", "200"]).expect(3);
     second.report().assert_balanced();
     assert_eq!(second.report().count("unchanged"), rows_in(&name));

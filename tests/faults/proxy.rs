@@ -1,5 +1,5 @@
 //! A TCP proxy before PostgreSQL that understands just enough of the protocol to cut a connection at the COMMIT of a
-//! load transaction.
+//! transaction that holds a certain statement.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -23,39 +23,66 @@ pub(crate) enum Cut {
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     cuts: Arc<AtomicU32>,
+    closed: Arc<AtomicBool>,
 }
 
-/// Commits of load transactions, one in so many is cut.
-const ONE_IN: u32 = 4;
+/// Which COMMITs are cut.
+#[derive(Clone, Copy)]
+pub(crate) struct Which {
+    /// Those of a transaction with this statement.
+    pub(crate) statement: &'static str,
+    /// One in so many.
+    pub(crate) one_in: u32,
+    /// So many at most.
+    pub(crate) most: u32,
+    /// Whether nobody gets through any more after a cut, until [`Proxy::open`].
+    pub(crate) closes: bool,
+}
 
 #[derive(Clone)]
 struct Shared {
     cut: Cut,
-    most: u32,
+    which: Which,
     commits: Arc<AtomicU32>,
     cuts: Arc<AtomicU32>,
+    closed: Arc<AtomicBool>,
 }
 
 impl Proxy {
-    /// Cuts every fourth COMMIT of a load transaction until it has cut `most`.
-    pub(crate) fn start(server: u16, cut: Cut, most: u32) -> Self {
+    /// Starts to carry connections to the server of that port.
+    pub(crate) fn start(server: u16, cut: Cut, which: Which) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let cuts = Arc::new(AtomicU32::new(0));
-        let shared = Shared { cut, most, commits: Arc::default(), cuts: cuts.clone() };
+        let (cuts, closed) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
+        let shared = Shared { cut, which, commits: Arc::default(), cuts: cuts.clone(), closed: closed.clone() };
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+                if shared.closed.load(Ordering::SeqCst) {
+                    continue;
+                }
+                // A server that is down is a connection that ends, as it would be without a proxy.
+                let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { continue };
                 let shared = shared.clone();
                 thread::spawn(move || carry(client, server, &shared));
             }
         });
-        Self { port, cuts }
+        Self { port, cuts, closed }
     }
 
     /// Connections cut so far.
     pub(crate) fn cuts(&self) -> u32 {
         self.cuts.load(Ordering::SeqCst)
+    }
+
+    /// Lets connections through again.
+    pub(crate) fn open(&self) {
+        self.closed.store(false, Ordering::SeqCst);
+    }
+
+    /// A URL of the server, by way of the proxy. Without TLS, which it could not read.
+    pub(crate) fn url(&self, server: u16, url: &str) -> String {
+        let through = url.replace(&format!(":{server}/"), &format!(":{}/", self.port));
+        format!("{through}?sslmode=disable")
     }
 }
 
@@ -83,12 +110,12 @@ fn up(client: &TcpStream, mut server: &TcpStream, shared: &Shared, mute: &Atomic
     let mut message = Vec::new();
     read_message(client, 0, &mut message)?;
     server.write_all(&message)?;
-    let mut loads = false;
+    let mut found = false;
     loop {
         read_message(client, 1, &mut message)?;
-        loads |= message[0] == b'P' && holds(&message, b"INSERT INTO redis2pg.batches");
+        found |= message[0] == b'P' && holds(&message, shared.which.statement.as_bytes());
         let commits = message[0] == b'Q' && message[5..].starts_with(b"COMMIT");
-        if commits && std::mem::take(&mut loads) && shared.strikes() {
+        if commits && std::mem::take(&mut found) && shared.strikes() {
             return shared.strike(client, server, &message, mute);
         }
         server.write_all(&message)?;
@@ -102,8 +129,10 @@ fn up(client: &TcpStream, mut server: &TcpStream, shared: &Shared, mute: &Atomic
 impl Shared {
     fn strikes(&self) -> bool {
         let number = self.commits.fetch_add(1, Ordering::SeqCst);
-        let strikes = number % ONE_IN == ONE_IN - 1 && self.cuts.load(Ordering::SeqCst) < self.most;
+        let Which { one_in, most, closes, .. } = self.which;
+        let strikes = number % one_in == one_in - 1 && self.cuts.load(Ordering::SeqCst) < most;
         if strikes {
+            self.closed.fetch_or(closes, Ordering::SeqCst);
             self.cuts.fetch_add(1, Ordering::SeqCst);
         }
         strikes

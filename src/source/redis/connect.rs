@@ -11,6 +11,7 @@ use fred::interfaces::{ClientLike, EventInterface};
 use fred::types::config::{
     Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, ServerConfig, TcpConfig, UnresponsiveConfig,
 };
+use fred::types::{Resp3Frame, Value};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -122,9 +123,10 @@ async fn learn(
     settings: &SourceSettings,
     events: Option<&EventSender>,
 ) -> Result<Abilities, Failure> {
-    may_read(client, target, settings).await?;
+    let ask = Questions { client, target, attempts: settings.reconnect_attempts };
+    ask.may_read().await?;
     let mut abilities = Abilities::default();
-    match info(client, "server").await {
+    match ask.info("server").await? {
         Ok(text) => {
             abilities.run_id = field(&text, "run_id").map(str::to_owned);
             abilities.version = field(&text, "redis_version").map(str::to_owned);
@@ -132,21 +134,21 @@ async fn learn(
         Err(error) => tracing::debug!("INFO: {}", target.scrub(error.details())),
     }
     if abilities.run_id.is_none() {
-        abilities.client_id = send(client, "CLIENT", vec!["ID".into()]).await.is_ok();
+        abilities.client_id = ask.works("CLIENT", vec!["ID".into()]).await?;
         let text = "Redis does not tell its run id (INFO server is refused): the scan starts again after every \
                     reconnection";
         notify(events, text.to_owned());
     }
-    abilities.expire_time = match send(client, "PEXPIRETIME", vec![PROBE_KEY.into()]).await {
+    abilities.expire_time = match ask.once("PEXPIRETIME", vec![PROBE_KEY.into()]).await? {
         Ok(_) => true,
         Err(error) => !errors::is_unavailable(&error),
     };
     // EVAL_RO and PEXPIRETIME came with the same version; scripts may be forbidden all the same.
     let probe = vec![super::fetch::EXPIRY_SCRIPT.into(), "1".into(), PROBE_KEY.into()];
-    abilities.read_script = abilities.expire_time && send(client, "EVAL_RO", probe).await.is_ok();
-    abilities.no_touch = send(client, "CLIENT", vec!["NO-TOUCH".into(), "ON".into()]).await.is_ok();
+    abilities.read_script = abilities.expire_time && ask.works("EVAL_RO", probe).await?;
+    abilities.no_touch = ask.works("CLIENT", vec!["NO-TOUCH".into(), "ON".into()]).await?;
     if !abilities.no_touch
-        && let Some(policy) = eviction(client).await
+        && let Some(policy) = ask.eviction().await?
     {
         let text = format!(
             "Redis evicts by use (maxmemory-policy {policy}) and can't read without touching (CLIENT NO-TOUCH, Redis \
@@ -157,39 +159,61 @@ async fn learn(
     Ok(abilities)
 }
 
-/// Finds out before the run whether the commands that it can't do without may be run.
-async fn may_read(client: &Client, target: &Target, settings: &SourceSettings) -> Result<(), Failure> {
-    let commands = [
-        ("SCAN", vec!["0".into(), "COUNT".into(), "1".into()]),
-        ("MGET", vec![PROBE_KEY.into()]),
-        ("TYPE", vec![PROBE_KEY.into()]),
-        ("STRLEN", vec![PROBE_KEY.into()]),
-    ];
-    for (command, args) in commands {
-        let mut retry = Retry::new(target, command, settings.reconnect_attempts);
+/// Questions to a server that has answered once: one that goes away now is asked again.
+struct Questions<'a> {
+    client: &'a Client,
+    target: &'a Target,
+    attempts: u32,
+}
+
+impl Questions<'_> {
+    /// The answer, or why the server gives none. An error that passes is waited for: it must not be taken for a server
+    /// that cannot do something.
+    async fn once(&self, command: &'static str, args: Vec<Value>) -> Result<Result<Resp3Frame, Error>, Failure> {
+        let mut retry = Retry::new(self.target, command, self.attempts);
         loop {
-            match send(client, command, args.clone()).await {
-                Ok(_) => break,
-                // The user may read other keys than the probe.
-                Err(error) if error.details().starts_with("NOPERM") && !errors::is_command_refused(&error) => break,
-                Err(error) => retry.after(error).await?,
+            match send(self.client, command, args.clone()).await {
+                Err(error) if errors::is_transient(&error) => retry.after(error).await?,
+                answer => return Ok(answer),
             }
         }
     }
-    Ok(())
-}
 
-/// The eviction policy, where it goes by use and the server tells.
-async fn eviction(client: &Client) -> Option<String> {
-    let text = info(client, "memory").await.ok()?;
-    let policy = field(&text, "maxmemory_policy")?;
-    (policy.contains("lru") || policy.contains("lfu")).then(|| policy.to_owned())
-}
+    async fn works(&self, command: &'static str, args: Vec<Value>) -> Result<bool, Failure> {
+        Ok(self.once(command, args).await?.is_ok())
+    }
 
-async fn info(client: &Client, section: &'static str) -> Result<String, Error> {
-    let reply = send(client, "INFO", vec![section.into()]).await?;
-    let text = bytes_of(reply).ok_or_else(|| errors::unexpected("INFO", "no text"))?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
+    /// Finds out before the run whether the commands that it can't do without may be run.
+    async fn may_read(&self) -> Result<(), Failure> {
+        let commands = [
+            ("SCAN", vec!["0".into(), "COUNT".into(), "1".into()]),
+            ("MGET", vec![PROBE_KEY.into()]),
+            ("TYPE", vec![PROBE_KEY.into()]),
+            ("STRLEN", vec![PROBE_KEY.into()]),
+        ];
+        for (command, args) in commands {
+            match self.once(command, args).await? {
+                Ok(_) => {}
+                // The user may read other keys than the probe.
+                Err(error) if error.details().starts_with("NOPERM") && !errors::is_command_refused(&error) => {}
+                Err(error) => return Err(errors::refused(&error, command, self.target)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The eviction policy, where it goes by use and the server tells.
+    async fn eviction(&self) -> Result<Option<String>, Failure> {
+        let Ok(text) = self.info("memory").await? else { return Ok(None) };
+        let policy = field(&text, "maxmemory_policy").filter(|policy| policy.contains("lru") || policy.contains("lfu"));
+        Ok(policy.map(str::to_owned))
+    }
+
+    async fn info(&self, section: &'static str) -> Result<Result<String, Error>, Failure> {
+        let reply = self.once("INFO", vec![section.into()]).await?;
+        let text = reply.and_then(|reply| bytes_of(reply).ok_or_else(|| errors::unexpected("INFO", "no text")));
+        Ok(text.map(|text| String::from_utf8_lossy(&text).into_owned()))
+    }
 }
 
 /// The value of `name:` in an answer to INFO.

@@ -122,8 +122,15 @@ pub(super) fn at_connect(error: &Error, target: &Target) -> Failure {
     if is_credentials(error) || is_tls(error) || text.starts_with("NOPERM") || text.contains("DB index") {
         failure(error, "PING or SELECT", target)
     } else {
-        unreachable(text, target)
+        unreachable(plain(text), target)
     }
+}
+
+/// The words in an I/O error that the client gives as Rust's debug text, such as
+/// `Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }`.
+fn plain(text: &str) -> &str {
+    let quoted = |label: &str| text.split_once(label)?.1.split_once('"').map(|(words, _)| words);
+    quoted("message: \"").or_else(|| quoted("error: \"")).unwrap_or(text)
 }
 
 /// Attempts at one piece of work: bounded in number, with growing delays.
@@ -143,7 +150,7 @@ impl<'a> Retry<'a> {
     /// Waits before the next attempt, or says why there is none.
     pub(super) async fn after(&mut self, error: Error) -> Result<(), Failure> {
         if !is_transient(&error) {
-            return Err(failure(&error, self.command, self.target).because(error_without_secrets(&error, self.target)));
+            return Err(refused(&error, self.command, self.target));
         }
         if self.attempts >= self.most {
             let (place, command) = (self.target.place(), self.command);
@@ -162,13 +169,18 @@ impl<'a> Retry<'a> {
     }
 }
 
+/// The failure that an error ends the work with, with the error as its cause.
+pub(super) fn refused(error: &Error, command: &str, target: &Target) -> Failure {
+    failure(error, command, target).because(error_without_secrets(error, target))
+}
+
 fn error_without_secrets(error: &Error, target: &Target) -> Error {
     Error::new(error.kind().clone(), target.scrub(error.details()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Retry, failure, is_transient, is_unavailable};
+    use super::{Retry, at_connect, failure, is_transient, is_unavailable};
     use crate::source::redis::settings::{SourceSettings, Target};
     use fred::error::{Error, ErrorKind};
 
@@ -208,6 +220,18 @@ mod tests {
         let other = codes("ERR unknown command 'SCAN', with args beginning with: 'sesame'");
         assert!(other.exit.code() == 5 && !other.message.contains("sesame"), "{other}");
         assert!(is_unavailable(&reply("ERR unknown command 'X'")));
+    }
+
+    #[test]
+    fn an_unreachable_server_is_a_plain_sentence() {
+        for (text, words) in [
+            (r#"Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }"#, "Connection refused"),
+            (r#"Custom { kind: Uncategorized, error: "no such name" }"#, "no such name"),
+            ("Connection reset", "Connection reset"),
+        ] {
+            let failure = at_connect(&Error::new(ErrorKind::IO, text), &target());
+            assert!(failure.message.ends_with(&format!("(source.url / --from): {words}")), "{failure}");
+        }
     }
 
     #[tokio::test]

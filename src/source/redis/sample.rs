@@ -3,7 +3,6 @@
 use super::errors::unexpected;
 use super::{RedisSource, number_of};
 use crate::model::{Failure, RedisKey};
-use crate::source::{Scan, Source};
 use std::collections::HashMap;
 
 /// Pages of the scan that a sample looks at.
@@ -21,17 +20,21 @@ impl RedisSource {
     }
 
     /// The `count` most common families of keys (`document:*`) in a sample of some thousand keys, with how many keys
-    /// of the sample belong to each, the most common first.
+    /// of the sample belong to each, the most common first. Of all keys, whatever pattern the scans are limited to.
     ///
     /// # Errors
     /// As [`Self::dbsize`].
     pub async fn key_families(&self, count: usize) -> Result<Vec<(String, u64)>, Failure> {
         let mut families: HashMap<String, u64> = HashMap::new();
-        let mut scan = self.scan(None);
+        let mut cursor = "0".to_owned();
         for _ in 0..SAMPLE_PAGES {
-            let Some(page) = scan.next().await? else { break };
+            let page = self.page(&cursor, None).await?;
             for key in &page.keys {
                 *families.entry(family(key)).or_default() += 1;
+            }
+            cursor = page.cursor;
+            if cursor == "0" {
+                break;
             }
         }
         let mut families: Vec<_> = families.into_iter().collect();

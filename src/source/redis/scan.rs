@@ -28,9 +28,9 @@ enum Fence {
 }
 
 /// A page as it came, with what was true of its server right after it.
-struct RawPage {
-    cursor: String,
-    keys: Vec<RedisKey>,
+pub(super) struct RawPage {
+    pub(super) cursor: String,
+    pub(super) keys: Vec<RedisKey>,
     fence: Fence,
 }
 
@@ -66,13 +66,17 @@ impl Scanner {
             (self.epoch, self.number, self.cursor) = (from.epoch, from.number, from.cursor);
         } else {
             self.epoch = from.epoch.saturating_add(1);
-            self.source.notice("Redis is not the server that the scan began on: it starts again".to_owned());
+            // Without a server there was no scan that could go on: the phase was fed from keys set aside, or the server
+            // does not tell its run id, which was said already.
+            if from.server_run_id.is_some() {
+                self.source.notice("Redis is not the server that the scan began on: it starts again".to_owned());
+            }
         }
     }
 
     fn request(&self) -> BoxFuture<'static, Result<RawPage, Failure>> {
         let (source, cursor) = (self.source.clone(), self.cursor.clone());
-        async move { source.page(&cursor).await }.boxed()
+        async move { source.page(&cursor, source.inner.match_keys.as_deref()).await }.boxed()
     }
 
     /// Begins a new epoch on the server that answered last.
@@ -138,13 +142,13 @@ impl Scan for Scanner {
 }
 
 impl RedisSource {
-    /// One page, with the usual attempts.
-    async fn page(&self, cursor: &str) -> Result<RawPage, Failure> {
+    /// One page of the keys that match the pattern, with the usual attempts.
+    pub(super) async fn page(&self, cursor: &str, pattern: Option<&str>) -> Result<RawPage, Failure> {
         self.refresh().await;
         let mut retry: Retry<'_> = self.retry("SCAN");
         loop {
             // In this order: whatever happens between the two, the run id is not older than the page.
-            let (page, fence) = tokio::join!(biased; self.list(cursor), self.fence());
+            let (page, fence) = tokio::join!(biased; self.list(cursor, pattern), self.fence());
             match page.and_then(|(cursor, keys)| Ok(RawPage { cursor, keys, fence: fence? })) {
                 Ok(page) => return Ok(page),
                 Err(error) => retry.after(error).await?,
@@ -152,11 +156,11 @@ impl RedisSource {
         }
     }
 
-    async fn list(&self, cursor: &str) -> Result<(String, Vec<RedisKey>), Error> {
+    async fn list(&self, cursor: &str, pattern: Option<&str>) -> Result<(String, Vec<RedisKey>), Error> {
         let count = Value::from(self.inner.scan_count.to_string());
         let mut arguments = vec![cursor.into(), "COUNT".into(), count];
-        if let Some(pattern) = &self.inner.match_keys {
-            arguments.extend(["MATCH".into(), pattern.as_str().into()]);
+        if let Some(pattern) = pattern {
+            arguments.extend(["MATCH".into(), pattern.into()]);
         }
         let reply = self.once("SCAN", arguments).await?;
         parse(reply).ok_or_else(|| unexpected("SCAN", "something else than a cursor and keys"))

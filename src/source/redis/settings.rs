@@ -50,6 +50,14 @@ impl SourceSettings {
             ca_file: None,
         }
     }
+
+    /// Checks the URL and what goes with it. No connection is made.
+    ///
+    /// # Errors
+    /// What is wrong with them, a kind of server that is not supported among it.
+    pub fn check(&self) -> Result<(), Failure> {
+        Target::parse(self).map(|_| ())
+    }
 }
 
 impl fmt::Debug for SourceSettings {

@@ -1,0 +1,57 @@
+//! Fresh statistics for the tables that a run loaded rows into: the application's first queries should not be planned
+//! for the empty table of before.
+
+use super::link::Link;
+use crate::config::Settings;
+use crate::model::{Failure, TableName};
+use crate::postgres::{failure, query, table_ident};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection, Error, Row};
+use std::time::Duration;
+
+/// Runs ANALYZE on a table. Gives `false` where the role may not: the server would only warn, and skip it.
+///
+/// # Errors
+/// The server's; the rows are loaded all the same.
+pub(super) async fn analyze(link: &mut Link, table: &TableName, settings: &Settings) -> Result<bool, Failure> {
+    let what = format!("ANALYZE {table}");
+    match link.call(&what, async |connection: &mut _| may_analyze(connection, table).await).await? {
+        Some(true) => {}
+        Some(false) => return Ok(false),
+        // A view or a foreign table: its statistics are not ours to make.
+        None => return Ok(true),
+    }
+    let milliseconds = |duration: Duration| duration.as_millis().min(i32::MAX as u128);
+    // One message, which is a transaction by itself, so that a pooler keeps it together: it must not wait for ever for a
+    // lock that somebody holds on the table.
+    let statements = format!(
+        "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; ANALYZE {}",
+        milliseconds(settings.target.lock_timeout.0),
+        milliseconds(settings.target.statement_timeout.0),
+        table_ident(table),
+    );
+    let run = async |connection: &mut PgConnection| {
+        sqlx::raw_sql(AssertSqlSafe(statements.clone())).execute(connection).await.map(|_| ())
+    };
+    link.once(run).await.map_err(|error| failure(&what, error))?;
+    Ok(true)
+}
+
+/// Whether the role owns the table or the database, or was granted MAINTAIN (PostgreSQL 17); `None` for what is no table.
+async fn may_analyze(connection: &mut PgConnection, table: &TableName) -> Result<Option<bool>, Error> {
+    let mut transaction = connection.begin().await?;
+    let may = query(
+        "SELECT pg_has_role(c.relowner, 'USAGE') OR pg_has_role(d.datdba, 'USAGE') \
+         OR CASE WHEN current_setting('server_version_num')::int >= 170000 \
+                 THEN has_table_privilege(c.oid, 'MAINTAIN') ELSE false END \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         JOIN pg_catalog.pg_database d ON d.datname = current_database() \
+         WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')",
+    )
+    .bind(&table.schema)
+    .bind(&table.table)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    may.map(|row| row.try_get(0)).transpose()
+}

@@ -1,0 +1,170 @@
+//! What comes before a run: both ends answer, there is something to move, nothing forbids it, and this process may do
+//! it. The first contact fails at once; after it a server that goes away is waited for.
+
+use super::first_key::find_one_key;
+use super::link::{Link, Trouble};
+use super::migrate::wait_for_lease;
+use super::preflight::{self, Check, Checked, Server};
+use super::run::Learned;
+use super::setup::Ends;
+use crate::config::Settings;
+use crate::flow::Stop;
+use crate::ledger::{self, NewRun, Shard, Start};
+use crate::mapping::{MappingSpec, specs_hash};
+use crate::model::{Event, EventSender, Failure, Side};
+use crate::source::redis::RedisSource;
+use sqlx::migrate::MigrateError;
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+/// A run that may go.
+pub(super) struct Begun {
+    pub(super) source: RedisSource,
+    pub(super) link: Link,
+    pub(super) claim: Claim,
+    pub(super) checked: Checked,
+    /// Shards of an earlier attempt at this run.
+    pub(super) shards: Vec<Shard>,
+}
+
+/// The run that this process may work at.
+#[derive(Clone, Copy)]
+pub(super) struct Claim {
+    pub(super) run: Uuid,
+    pub(super) lease: Uuid,
+    pub(super) resumed: bool,
+}
+
+/// Does all that comes before the first key. `None`: a stop was asked for.
+///
+/// # Errors
+/// Whatever forbids the run.
+pub(super) async fn begin(
+    settings: &Settings,
+    ends: &Ends,
+    stop: &Stop,
+    events: &EventSender,
+    learned: &mut Learned,
+) -> Result<Option<Begun>, Failure> {
+    let mut connection = ends.target.connect().await?;
+    let server = preflight::look(&mut connection).await?;
+    learned.postgres_version = Some(server.version.clone());
+    let source = RedisSource::connect(&ends.source, Some(events.clone())).await?;
+    learned.redis_version = source.version().map(str::to_owned);
+    let deadline = settings.target.retry_deadline.0;
+    let mut link = Link::new(ends.target.clone(), connection, deadline, stop.clone(), events.clone());
+    learned.keys.before = source.dbsize().await.ok().and_then(|keys| i64::try_from(keys).ok());
+    if !settings.run.allow_empty && settings.run.keys_from.is_none() {
+        find_one_key(&source, settings, &ends.specs, stop, events).await?;
+    }
+    if stop.requested() {
+        return Ok(None);
+    }
+    let id = Uuid::now_v7();
+    let mut check = Checking { settings, specs: &ends.specs, server };
+    let claim = if settings.run.dry_run {
+        Claim { run: id, lease: id, resumed: false }
+    } else {
+        // Whatever forbids the run is said before the first thing is written.
+        check.run(&mut link, id, Check::Rehearsal).await?;
+        let new = new_run(settings, &ends.specs, source.identity(), id);
+        let Some(claim) = claim(&mut link, settings, &new, stop, events).await? else { return Ok(None) };
+        learned.run = Some((claim.run, claim.lease));
+        claim
+    };
+    let how = if settings.run.dry_run { Check::Dry } else { Check::Real };
+    let checked = check.run(&mut link, claim.run, how).await?;
+    let shards = async |connection: &mut _| ledger::load_all_if(connection, claim.run, claim.resumed).await;
+    let shards = link.call("reading how far the run got", shards).await?;
+    Ok(Some(Begun { source, link, claim, checked, shards }))
+}
+
+/// What a check of the target goes by.
+struct Checking<'a> {
+    settings: &'a Settings,
+    specs: &'a [MappingSpec],
+    server: Server,
+}
+
+impl Checking<'_> {
+    async fn run(&mut self, link: &mut Link, run: Uuid, how: Check) -> Result<Checked, Failure> {
+        let run = run.to_string();
+        let check = async |connection: &mut PgConnection| {
+            preflight::check(connection, self.settings, self.specs, &run, self.server.clone(), how).await
+        };
+        link.call("reading the target's tables", check).await
+    }
+}
+
+fn new_run(settings: &Settings, specs: &[MappingSpec], source: String, id: Uuid) -> NewRun {
+    NewRun {
+        id,
+        lease: Uuid::new_v4(),
+        lease_time: settings.flow.lease.0,
+        source,
+        mapping_hash: specs_hash(specs),
+        mappings: specs.iter().map(|spec| (spec.name.clone(), specs_hash(std::slice::from_ref(spec)))).collect(),
+        settings: settings.redacted_json().to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// Makes the ledger where it is missing and claims the run, waiting for the lease of a process that died.
+async fn claim(
+    link: &mut Link,
+    settings: &Settings,
+    new: &NewRun,
+    stop: &Stop,
+    events: &EventSender,
+) -> Result<Option<Claim>, Failure> {
+    link.call("making the ledger (schema redis2pg)", migrate).await?;
+    loop {
+        let resume = settings.run.resume;
+        let start = async |connection: &mut _| ledger::start(connection, new, resume).await;
+        match link.call("claiming the run in the ledger", start).await? {
+            Start::Started(started) => {
+                if settings.run.resume && !started.resumed {
+                    let text = "there is no unfinished run of this source and these mappings: starting anew".to_owned();
+                    let _ = events.send(Event::Notice(text)).await;
+                }
+                return Ok(Some(Claim { run: started.run, lease: new.lease, resumed: started.resumed }));
+            }
+            Start::Busy { run, expires_in } if settings.run.resume => {
+                let text = format!("run {run} still has its lease; it ends in {expires_in:.0?} unless it is renewed");
+                let _ = events.send(Event::Notice(text)).await;
+                if !wait_for_lease(expires_in, stop).await {
+                    return Ok(None);
+                }
+                // Renewed all the while: that run is alive.
+                let is_busy = async |connection: &mut _| ledger::is_busy(connection, new).await;
+                if link.call("looking at the lease", is_busy).await? {
+                    return Err(busy(run));
+                }
+            }
+            Start::Busy { run, .. } => return Err(busy(run)),
+            Start::OtherMapping { run, differing } => {
+                return Err(Failure::usage(
+                    Side::Settings,
+                    format!("--resume: run {run} had other mappings; these differ: {}", differing.join(", ")),
+                    "Use the mappings of that run, or start a new run without --resume.",
+                ));
+            }
+        }
+    }
+}
+
+/// Makes the ledger, or brings it up to date.
+async fn migrate(connection: &mut PgConnection) -> Result<(), Trouble> {
+    ledger::migrate(connection).await.map_err(|error| match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => Trouble::Server(error),
+        error => Failure::postgres(format!("making the ledger (schema redis2pg): {error}"), "").into(),
+    })
+}
+
+fn busy(run: Uuid) -> Failure {
+    Failure::usage(
+        Side::Postgres,
+        format!("run {run} is at work on these mappings; one at a time"),
+        "Wait for it, or stop it. After a crash its lease ends by itself within flow.lease; --resume waits for that.",
+    )
+}

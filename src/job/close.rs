@@ -1,0 +1,238 @@
+//! What comes after a run: its end in the ledger, the application's audit log, and the report. The run had started, so
+//! a server that is restarting just now is waited for; what is done twice for it counts once.
+
+use super::analyze::analyze;
+use super::link::Link;
+use super::run::{Finished, Learned};
+use super::{audit, setup};
+use crate::config::{Settings, scrub};
+use crate::flow::Stop;
+use crate::ledger::{self, Finish, RejectFilter, RunEnd};
+use crate::model::{Event, Exit, Failure, MappingId, Side, TableName};
+use crate::postgres::{Verdict, estimate_rows, failure, verdict};
+use crate::report::{self, RunFacts};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Error};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// What the report says beside the books.
+pub(super) fn facts(
+    settings: &Settings,
+    learned: &Learned,
+    (state, exit): (&str, Exit),
+    started: jiff::Timestamp,
+) -> RunFacts {
+    RunFacts {
+        state: state.to_owned(),
+        exit,
+        error: None,
+        dry_run: settings.run.dry_run,
+        settings: settings.redacted_json(),
+        started: started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        ended: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        source_keys: learned.keys,
+        target_rows: learned.rows.clone(),
+        redis_version: learned.redis_version.clone(),
+        postgres_version: learned.postgres_version.clone(),
+        toast_compression: setup::compression(settings),
+    }
+}
+
+/// Closes the run and writes its report. A step that fails is told, and does not keep the others from being done.
+pub(super) async fn close(settings: &Settings, stop: &Stop, mut learned: Learned, finished: &mut Finished) {
+    show(&mut learned, finished);
+    finished.facts.error = finished.failure.as_ref().map(said);
+    let mut link = match learned.run.map(|_| link(settings, stop, finished)).transpose() {
+        Ok(link) => link,
+        Err(failure) => {
+            finished.note(failure);
+            None
+        }
+    };
+    if let (Some(link), Some(run)) = (&mut link, learned.run) {
+        match close_ledger(link, &learned, finished, run).await {
+            Ok(()) => {
+                refresh_statistics(link, settings, &learned, finished).await;
+                count_rows(link, &mut learned).await;
+            }
+            Err(failure) => finished.note(failure),
+        }
+        finished.facts.target_rows = learned.rows.clone();
+    }
+    if let Some(dir) = &settings.run.report
+        && let Err(failure) = write_report(settings, dir, link.as_mut(), &learned, finished).await
+    {
+        finished.note(failure);
+    }
+}
+
+impl Finished {
+    /// Something went wrong at the end, perhaps after something else.
+    fn note(&mut self, failure: Failure) {
+        self.exit = self.exit.or_worse(failure.exit);
+        self.facts.exit = self.exit;
+        self.failure.get_or_insert(failure);
+        self.facts.error = self.failure.as_ref().map(said);
+    }
+
+    /// A notice that comes when the events are over.
+    fn notice(&mut self, text: String) {
+        tracing::warn!("{text}");
+        let now = self.books.started() + self.books.elapsed();
+        self.books.apply(&Event::Notice(text), now);
+    }
+}
+
+/// A failure in one line, without what was typed: a message may quote a URL.
+fn said(failure: &Failure) -> String {
+    let findings = failure.findings.iter().map(|finding| format!("{}: {}", finding.subject, finding.message));
+    let all: Vec<String> = std::iter::once(failure.to_string()).chain(findings).collect();
+    scrub(&all.join("; ")).into_owned()
+}
+
+/// A connection of its own: the run's went with the run.
+fn link(settings: &Settings, stop: &Stop, finished: &Finished) -> Result<Link, Failure> {
+    // A server that the run failed by has been waited for already.
+    let failed = finished.failure.as_ref().is_some_and(|failure| failure.exit == Exit::Postgres);
+    let deadline = if failed { Duration::ZERO } else { settings.target.retry_deadline.0 };
+    Ok(Link::anew(setup::target(settings)?, deadline, stop.clone()))
+}
+
+/// Names what a dry run shows.
+fn show(learned: &mut Learned, finished: &mut Finished) {
+    let Some(shown) = learned.shown.take() else { return };
+    let name = |id: MappingId| learned.names.get(usize::from(id.0)).cloned().unwrap_or_default();
+    finished.samples = shown.take_samples().into_iter().map(|(id, samples)| (name(id), samples)).collect();
+    finished.rejects = shown.take_rejects().into_iter().map(|(id, reject)| (name(id), reject)).collect();
+}
+
+/// Writes the end into the ledger and the application's audit log, in one transaction.
+async fn close_ledger(
+    link: &mut Link,
+    learned: &Learned,
+    finished: &mut Finished,
+    run: (Uuid, Uuid),
+) -> Result<(), Failure> {
+    let mut end = RunEnd {
+        state: finished.state,
+        exit_code: finished.exit.code(),
+        error: finished.failure.as_ref().map(said),
+        tally: serde_json::to_string(&finished.books.total()).unwrap_or_else(|_| "{}".to_owned()),
+    };
+    let written = write_end(link, run, &end, &entries(learned, finished, &run.0.to_string())).await?;
+    let lost = match written {
+        Ok(finish) => finish == Finish::Lost,
+        // The audit log is the application's; that it cannot be written must not leave the run open.
+        Err(refused) => {
+            end.exit_code = finished.exit.or_worse(refused.exit).code();
+            end.error.get_or_insert_with(|| said(&refused));
+            finished.note(refused);
+            write_end(link, run, &end, &[]).await?.is_ok_and(|finish| finish == Finish::Lost)
+        }
+    };
+    if lost {
+        finished.notice("another process has this run now: its end is not written here".to_owned());
+    }
+    Ok(())
+}
+
+/// What the audit log gets: a row for each table that the run had keys for.
+fn entries<'a>(learned: &'a Learned, finished: &'a Finished, run: &'a str) -> Vec<audit::Entry<'a>> {
+    let tables = learned.tables.iter();
+    tables
+        .filter_map(|(id, table, audit)| {
+            let tally = finished.books.tally(*id).filter(|tally| tally.matched > 0)?;
+            Some(audit::Entry { audit: audit.as_ref()?, table, run, tally })
+        })
+        .collect()
+}
+
+/// Gives what became of it, or why the audit log cannot be written; nothing is written then.
+async fn write_end(
+    link: &mut Link,
+    run: (Uuid, Uuid),
+    end: &RunEnd,
+    entries: &[audit::Entry<'_>],
+) -> Result<Result<Finish, Failure>, Failure> {
+    let write = async |connection: &mut PgConnection| -> Result<_, Error> {
+        let mut transaction = connection.begin().await?;
+        let finish = ledger::finish(&mut transaction, run, end).await?;
+        if finish == Finish::Written
+            && let Err(error) = audit::write(&mut transaction, entries).await
+        {
+            if verdict(&error) == Verdict::Transient {
+                return Err(error);
+            }
+            transaction.rollback().await?;
+            return Ok(Err(failure("writing the audit log", error)));
+        }
+        transaction.commit().await?;
+        Ok(Ok(finish))
+    };
+    link.call("closing the run in the ledger", write).await
+}
+
+/// Analyzes the tables that got rows, once all are loaded. Not doing it costs no row: it is told, and that is all.
+async fn refresh_statistics(link: &mut Link, settings: &Settings, learned: &Learned, finished: &mut Finished) {
+    if finished.state != "done" {
+        return;
+    }
+    let got_rows = |id: MappingId| finished.books.tally(id).is_some_and(|tally| tally.inserted + tally.updated > 0);
+    let tables = learned.tables.iter().filter(|(id, _, _)| got_rows(*id));
+    let tables: BTreeMap<String, &TableName> = tables.map(|(_, table, _)| (table.to_string(), table)).collect();
+    for (name, table) in tables {
+        match analyze(link, table, settings).await {
+            Ok(true) => {}
+            Ok(false) => finished.notice(format!("{name} was not analyzed: the role does not own it")),
+            Err(failure) => finished.notice(format!("{name} was not analyzed: {failure}")),
+        }
+    }
+}
+
+/// Learns how many rows the tables have now.
+async fn count_rows(link: &mut Link, learned: &mut Learned) {
+    for (_, table, _) in &learned.tables {
+        let count = async |connection: &mut PgConnection| {
+            let mut transaction = connection.begin().await?;
+            let count = estimate_rows(&mut transaction, table).await?;
+            transaction.commit().await?;
+            Ok::<_, Error>(count)
+        };
+        learned.rows.entry(table.to_string()).or_default().after = link.call("counting rows", count).await.ok();
+    }
+}
+
+/// Writes the report's files, the rejects among them.
+async fn write_report(
+    settings: &Settings,
+    dir: &Path,
+    link: Option<&mut Link>,
+    learned: &Learned,
+    finished: &Finished,
+) -> Result<(), Failure> {
+    let said = |error: std::io::Error| {
+        let message = format!("run.report: {} cannot be written: {error}", dir.display());
+        Failure::usage(Side::Settings, message, "Check the directory and its rights.")
+    };
+    report::write_report(dir, &finished.facts, &finished.books).map_err(said)?;
+    let mut file = report::RejectsFile::create(dir, settings.errors.value_cap.0).map_err(said)?;
+    for (mapping, reject) in &finished.rejects {
+        file.write(mapping, reject, None).map_err(said)?;
+    }
+    if let (Some(link), Some((run, _))) = (link, learned.run) {
+        let mut filter = RejectFilter { run: Some(run.to_string()), limit: 1000, ..RejectFilter::default() };
+        loop {
+            let page = async |connection: &mut _| ledger::list_rejects(connection, &filter).await;
+            let page = link.call("reading the rejects", page).await?;
+            let Some(last) = page.last() else { break };
+            filter.after = last.id;
+            for kept in page.into_iter().map(super::ledger::kept) {
+                file.write(&kept.mapping, &kept.reject, kept.withheld.as_ref()).map_err(said)?;
+            }
+        }
+    }
+    file.finish().map_err(said)
+}

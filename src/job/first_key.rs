@@ -1,0 +1,132 @@
+//! Is there anything to move? A target is not touched for a keyspace that no mapping takes anything of: the database
+//! number, a prefix or `--keys` is wrong then, more often than not.
+
+use crate::config::Settings;
+use crate::flow::Stop;
+use crate::mapping::{MappingSpec, Pattern};
+use crate::model::{Event, EventSender, Failure, Side};
+use crate::source::redis::RedisSource;
+use crate::source::{Scan, Source};
+use std::time::{Duration, Instant};
+
+/// A search that takes longer says so; from then on each time that it took twice as long.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// Looks for a key that some mapping takes. Where matches are rare, all keys may have to be listed. Ends early at a
+/// stop.
+///
+/// # Errors
+/// There is no such key; says which families of keys there are.
+pub(super) async fn find_one_key(
+    source: &RedisSource,
+    settings: &Settings,
+    specs: &[MappingSpec],
+    stop: &Stop,
+    events: &EventSender,
+) -> Result<(), Failure> {
+    let off = &settings.phases.skip;
+    let patterns: Vec<Pattern> = (specs.iter().filter(|spec| !off.contains(&spec.name)))
+        .filter_map(|spec| Pattern::parse(&spec.pattern).ok())
+        .collect();
+    let takes = |key: &[u8]| patterns.iter().any(|pattern| pattern.matches(key));
+    if search(source.scan(None), takes, stop, events, QUIET).await? || stop.requested() {
+        return Ok(());
+    }
+    let wanted: Vec<String> = patterns.iter().map(Pattern::glob).collect();
+    let only = settings.run.keys.as_ref().map(|keys| format!(" and --keys {keys}")).unwrap_or_default();
+    let there = families(source).await?;
+    Err(Failure::usage(
+        Side::Redis,
+        format!("no key in {} matches {}{only}; {there}", source.display(), wanted.join(", ")),
+        "Check the database number, a prefix before the keys, and --keys; --allow-empty makes this no error.",
+    ))
+}
+
+/// Whether some key is taken.
+async fn search(
+    mut scan: impl Scan,
+    takes: impl Fn(&[u8]) -> bool,
+    stop: &Stop,
+    events: &EventSender,
+    mut quiet: Duration,
+) -> Result<bool, Failure> {
+    let (since, mut seen) = (Instant::now(), 0_usize);
+    while let Some(page) = scan.next().await? {
+        if page.keys.iter().any(|key| takes(key.as_bytes())) {
+            return Ok(true);
+        }
+        if stop.requested() {
+            return Ok(false);
+        }
+        seen += page.keys.len();
+        if since.elapsed() >= quiet {
+            quiet = since.elapsed() * 2;
+            let text = format!("looking for a key that a mapping takes: {seen} keys seen");
+            tracing::info!("{text}");
+            let _ = events.send(Event::Notice(text)).await;
+        }
+    }
+    Ok(false)
+}
+
+/// What there is instead.
+async fn families(source: &RedisSource) -> Result<String, Failure> {
+    let families = source.key_families(10).await?;
+    if families.is_empty() {
+        return Ok("the database holds no key".to_owned());
+    }
+    let named: Vec<String> = families.iter().map(|(family, count)| format!("{family} ({count})")).collect();
+    Ok(format!("the most common in a sample are {}", named.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::search;
+    use crate::flow::{Level, Stop};
+    use crate::model::{Event, Failure, RedisKey};
+    use crate::source::{Scan, ScanPage};
+    use std::time::Duration;
+    use tokio::sync::mpsc;
+
+    /// A key a page.
+    struct Pages(std::vec::IntoIter<&'static str>);
+
+    impl Scan for Pages {
+        async fn next(&mut self) -> Result<Option<ScanPage>, Failure> {
+            let page =
+                |key| ScanPage { epoch: 0, number: 0, keys: vec![RedisKey::new(key)], resume_cursor: "1".into() };
+            Ok(self.0.next().map(page))
+        }
+
+        fn server_run_id(&self) -> Option<&str> {
+            None
+        }
+    }
+
+    fn pages() -> Pages {
+        Pages(vec!["a:1", "a:2", "a:3", "b:1"].into_iter())
+    }
+
+    #[tokio::test]
+    async fn a_search_that_takes_long_says_how_many_keys_it_saw() {
+        let (events, mut told) = mpsc::channel(16);
+        let found = search(pages(), |key| key == b"b:1", &Stop::new(), &events, Duration::ZERO).await;
+        assert!(matches!(found, Ok(true)));
+        let Ok(Event::Notice(text)) = told.try_recv() else { panic!("nothing was said") };
+        assert_eq!(text, "looking for a key that a mapping takes: 1 keys seen");
+        let found = search(pages(), |_| false, &Stop::new(), &events, Duration::from_secs(60)).await;
+        assert!(matches!(found, Ok(false)));
+        while let Ok(event) = told.try_recv() {
+            assert!(matches!(event, Event::Notice(text) if text.contains("keys seen")));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_the_search() {
+        let (events, _told) = mpsc::channel(16);
+        let stop = Stop::new();
+        stop.raise(Level::Drain);
+        let found = search(pages(), |key| key == b"b:1", &stop, &events, Duration::from_secs(60)).await;
+        assert!(matches!(found, Ok(false)));
+    }
+}

@@ -1,0 +1,153 @@
+//! What a run looks at before it writes: the settings all at once, rights that only some runs need, and whether there is
+//! anything to move.
+
+mod support;
+
+use support::{Case, Outcome};
+
+const DOCUMENT: &str = r#"{"filename":"a.pdf","file_path":"a.pdf","file_size":1}"#;
+
+/// A case with one document in it.
+fn one_document() -> Case {
+    let case = Case::new();
+    case.redis().set("document:1", DOCUMENT);
+    case
+}
+
+/// Runs with the preset, and checks the refusal: exit code, the words on stderr, nothing written.
+#[track_caller]
+fn refused(case: &Case, args: &[&str], code: i32, words: &[&str]) -> Outcome {
+    let before = case.fingerprint();
+    let outcome = case.run(args);
+    assert_eq!(outcome.code, code, "{outcome}");
+    for word in words {
+        assert!(outcome.stderr.contains(word), "{word:?} is not in: {}", outcome.stderr);
+    }
+    assert_eq!(case.fingerprint(), before, "something was written: {outcome}");
+    outcome
+}
+
+/// The target for a role that may load the tables and make nothing: no temporary tables either.
+fn loader(case: &Case, role: &str) -> Case {
+    case.sql(&format!(
+        "DROP ROLE IF EXISTS {role}; CREATE ROLE {role} LOGIN PASSWORD 'role-secret'; \
+         REVOKE ALL ON DATABASE {0} FROM public; GRANT CONNECT ON DATABASE {0} TO {role}; \
+         GRANT USAGE ON SCHEMA document_hub, redis2pg TO {role}; \
+         GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA document_hub TO {role}; \
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA redis2pg TO {role}",
+        case.database
+    ));
+    let port = support::postgres().port();
+    let target = format!("postgres://{role}:role-secret@127.0.0.1:{port}/{}", case.database);
+    Case { source: case.source.clone(), target, database: case.database.clone() }
+}
+
+#[test]
+fn a_role_without_a_place_for_staging_tables_is_refused_before_the_run() {
+    let case = one_document();
+    case.run(&[]).exits(0);
+    let role = loader(&case, "no_stage");
+    case.redis().set("document:2", DOCUMENT);
+    refused(&role, &[], 2, &["schema redis2pg", "temporary", "GRANT CREATE ON SCHEMA redis2pg"]);
+    case.sql("GRANT CREATE ON SCHEMA redis2pg TO no_stage");
+    let run = role.run(&[]).exits(0);
+    assert_eq!((run.count("documents", "inserted"), run.count("documents", "unchanged")), (1, 1));
+}
+
+#[test]
+fn a_file_of_keys_that_cannot_be_read_is_refused_before_the_run() {
+    let case = one_document();
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("keys");
+    for path in [missing.as_path(), dir.path()] {
+        let args = ["--keys-from", path.to_str().unwrap()];
+        refused(&case, &args, 2, &["run.keys_from", "cannot be read", "hint: "]);
+    }
+}
+
+#[test]
+fn a_cluster_or_sentinel_is_refused_before_postgres_is_asked() {
+    for scheme in ["redis-cluster", "redis-sentinel"] {
+        // Nothing listens at the target: whoever asks it first gets another message.
+        let case = Case::with_ends(&format!("{scheme}://127.0.0.1:1"), "postgres://someone@127.0.0.1:1/nowhere");
+        let outcome = case.run(&[]);
+        assert_eq!(outcome.code, 2, "{outcome}");
+        assert!(outcome.stderr.contains(&format!("{scheme}:// is not supported")), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn everything_that_is_missing_is_named_at_once() {
+    let output = Case::with_ends("", "").command().arg("run").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    for word in ["--from redis://", "--to postgres://", "--preset contract-reviewer", "--config"] {
+        assert!(stderr.contains(word), "{word:?} is not in: {stderr}");
+    }
+    assert!(!stderr.contains(" done, "), "progress of a run that never began: {stderr}");
+}
+
+#[test]
+fn a_pattern_that_matches_nothing_is_not_taken_for_an_empty_database() {
+    let case = one_document();
+    let outcome = refused(&case, &["--keys", "nosuch*"], 2, &["--keys nosuch*", "document:* (1)"]);
+    assert!(!outcome.stderr.contains("holds no key"), "{}", outcome.stderr);
+    refused(&Case::new(), &[], 2, &["the database holds no key"]);
+}
+
+#[test]
+fn an_unreachable_redis_is_told_in_plain_words() {
+    let mut case = one_document();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    case.source = format!("redis://127.0.0.1:{port}/0");
+    let outcome = refused(&case, &["--connect-timeout", "2s"], 5, &["Connection refused", "hint: "]);
+    for word in ["kind:", "Os {", " done, "] {
+        assert!(!outcome.stderr.contains(word), "{word:?} is in: {}", outcome.stderr);
+    }
+}
+
+/// Parents with a key and another unique column, and children that refer to one of the two.
+const FAMILY: &str = r#"
+[[mapping]]
+name = "parents"
+pattern = "parent:{id}"
+table = "public.parents"
+key = ["id"]
+[[mapping.column]]
+name = "id"
+from = ["{id}"]
+[[mapping.column]]
+name = "code"
+from = ["$.code"]
+[[mapping]]
+name = "children"
+pattern = "child:{id}"
+table = "public.children"
+key = ["id"]
+parents = [{ mapping = "parents", column = "parent" }]
+[[mapping.column]]
+name = "id"
+from = ["{id}"]
+[[mapping.column]]
+name = "parent"
+from = ["$.parent"]
+"#;
+
+#[test]
+fn a_foreign_key_to_another_column_does_not_stand_for_the_parent() {
+    let case = Case::new();
+    let mut redis = case.redis();
+    // 'b' is a code and no id.
+    redis.set("parent:a", r#"{"code":"b"}"#);
+    redis.set("child:1", r#"{"parent":"b"}"#);
+    for (refers, inserted) in [("code", 1), ("id", 1)] {
+        case.sql(&format!(
+            "DROP TABLE IF EXISTS children, parents; CREATE TABLE parents (id text PRIMARY KEY, code text UNIQUE); \
+             CREATE TABLE children (id text PRIMARY KEY, parent text REFERENCES parents ({refers})); \
+             GRANT ALL ON parents, children TO redis2pg"
+        ));
+        let run = case.run_config(FAMILY, &[]).exits(3);
+        assert_eq!(run.total("inserted"), inserted, "{refers}: {run}");
+        assert_eq!(run.reject("child:1")["reason"], "missing_parent", "{refers}");
+    }
+}
