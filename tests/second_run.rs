@@ -149,3 +149,28 @@ fn of_two_new_keys_for_one_row_one_is_loaded_and_one_rejected() {
     assert_eq!(run.reasons("documents").get("key_collision"), Some(&2));
     assert_eq!(case.number(&format!("SELECT count(*) FROM {DOCUMENTS}")), 1);
 }
+
+#[test]
+fn a_time_of_expiry_as_text_is_compared_as_it_stands() {
+    let case = Case::new();
+    case.sql("CREATE TABLE kv (id text PRIMARY KEY, until text, more jsonb); GRANT ALL ON kv TO redis2pg");
+    let config = r#"
+[[mapping]]
+name = "kv"
+pattern = "kv:{id..}"
+table = "public.kv"
+key = ["id"]
+lineage = { column = "more", document_id = "{id}" }
+column = [{ name = "id", from = ["{id}"] }, { name = "until", from = ["redis.expires_at"] }, { name = "more", from = [] }]
+"#;
+    let mut redis = case.redis();
+    for number in 0..COUNT {
+        redis.set(&format!("kv:{number}"), "{}");
+        redis.integer(&[b"PEXPIREAT", format!("kv:{number}").as_bytes(), b"4102444800000"]);
+    }
+    assert_eq!(case.run_config(config, &[]).exits(0).total("inserted"), i64::from(COUNT));
+    assert_eq!(case.run_config(config, &[]).exits(0).total("unchanged"), i64::from(COUNT));
+    redis.integer(&[b"PEXPIREAT", b"kv:7", b"4102444800001"]);
+    let third = case.run_config(config, &[]).exits(0);
+    assert_eq!((third.total("updated"), third.total("unchanged")), (1, i64::from(COUNT) - 1), "{third}");
+}

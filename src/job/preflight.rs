@@ -273,6 +273,10 @@ fn load_table(
     // COPY cannot look for parents, cannot go through row-level security, and has no staging table for lineage.
     let checked = parents.iter().all(|parent| parent.foreign_key);
     let straight = empty && checked && lineage.is_some() && !mine.is_some_and(|facts| facts.row_security);
+    // Whether a row is as it would be made is known from key, value and time of expiry, unless this holds.
+    let volatile =
+        |index| mapping.comparison(index) == Comparison::WithinSecond && compare(mapping, index) != Compare::Expiry;
+    let knowable = checked && !(0..columns.len()).any(volatile);
     LoadTable {
         id,
         mapping: mapping.name().to_owned(),
@@ -288,18 +292,21 @@ fn load_table(
         },
         parents,
         fingerprint: mapping.fingerprint().to_owned(),
-        probe: ProbeGauge::default(),
+        probe: knowable.then(ProbeGauge::default),
         straight: AtomicBool::new(straight),
     }
 }
 
 fn compare(mapping: &Mapping, index: usize) -> Compare {
-    let is_json = mapping.columns().get(index).is_some_and(|column| column.column_type == ColumnType::Json);
+    let is = |wanted: &ColumnType| mapping.columns().get(index).is_some_and(|column| column.column_type == *wanted);
     match mapping.comparison(index) {
-        Comparison::Exact if is_json => Compare::Text,
+        Comparison::Exact if is(&ColumnType::Json) => Compare::Text,
         Comparison::Exact => Compare::Value,
         Comparison::WithoutLineage => Compare::Lineage,
-        Comparison::WithinSecond => Compare::Expiry,
+        Comparison::WithinSecond if is(&ColumnType::Timestamptz) => Compare::Expiry,
+        // As text or as a number a time of expiry is compared as it stands.
+        Comparison::WithinSecond if is(&ColumnType::Json) => Compare::Text,
+        Comparison::WithinSecond => Compare::Value,
         Comparison::Ignored => Compare::Never,
     }
 }

@@ -78,8 +78,9 @@ pub struct LoadTable {
     pub parents: Vec<ParentCheck>,
     /// What makes its rows of their values: the mapping, its columns and the tool's version.
     pub fingerprint: String,
-    /// Whether it pays to ask first which rows are there already.
-    pub probe: ProbeGauge,
+    /// Whether it pays to ask first which rows are there already; `None`: it cannot be known from key and value alone,
+    /// since a parent may have gone unnoticed, or a column holds something else that changes.
+    pub probe: Option<ProbeGauge>,
     /// Whether batches still go straight into the table: it was empty at the start and nothing has collided yet.
     pub straight: AtomicBool,
 }

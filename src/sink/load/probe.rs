@@ -50,9 +50,10 @@ impl Attempt<'_> {
         tally: &mut Tally,
     ) -> Result<Vec<usize>, Missed> {
         let table = self.table;
-        // A parent that no foreign key holds may have gone: only the whole way finds that.
-        let whole = self.options.unlogged_stage || table.parents.iter().any(|parent| !parent.foreign_key);
-        if whole || rows.len() < WORTH || !table.probe.due() {
+        let Some(gauge) = table.probe.as_ref().filter(|_| rows.len() >= WORTH && !self.options.unlogged_stage) else {
+            return Ok(rows);
+        };
+        if !gauge.due() {
             return Ok(rows);
         }
         let sql = Statements::build(table, shape, number);
@@ -77,7 +78,7 @@ impl Attempt<'_> {
             }
         }
         let count = there.iter().filter(|there| **there).count();
-        table.probe.learn(count, rows.len());
+        gauge.learn(count, rows.len());
         Ok(rows.into_iter().zip(there).filter(|(_, there)| !there).map(|(at, _)| at).collect())
     }
 }
