@@ -1,20 +1,22 @@
 //! Gathering: rows go to writers by the hash of their target key, so that two reads of one key stay in order, and are
 //! closed into batches by rows, bytes, age or pressure.
 //!
-//! Without pressure a budget smaller than the open batches would stand still: reading waits for memory, and the open
-//! batches that hold it wait for rows.
+//! Pressure is a writer without work while reading waits for memory: the open batches that hold the memory would wait
+//! for rows for ever. While all writers are at work nothing is closed early: they will give memory back, and a batch
+//! that is closed sooner than it can be loaded is only smaller.
 
+use super::outlet::{Closed, Outlet};
 use super::partition::worker;
 use super::transform::Mapped;
 use super::{BatchLimits, Shared};
-use crate::flow::{PagePart, Permit};
+use crate::flow::{ByteBudget, PagePart, Permit};
 use crate::model::{Event, Failure, MappingId, Row, Tally};
 use crate::sink::Batch;
 use crate::source::Source;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 
 struct Open {
@@ -27,7 +29,9 @@ struct Open {
 
 struct Gather {
     open: HashMap<(MappingId, usize), Open>,
-    outlets: Vec<mpsc::Sender<Batch>>,
+    outlets: Vec<Outlet>,
+    /// Told whenever a writer is done with a batch.
+    finished: Arc<Notify>,
     limits: BatchLimits,
     jitter: u64,
 }
@@ -35,10 +39,10 @@ struct Gather {
 pub(super) async fn run<S: Source>(
     shared: Shared<S>,
     mut mapped: mpsc::Receiver<Mapped>,
-    outlets: Vec<mpsc::Sender<Batch>>,
+    (outlets, finished): (Vec<Outlet>, Arc<Notify>),
     limits: BatchLimits,
 ) -> Result<(), Failure> {
-    let mut gather = Gather { open: HashMap::new(), outlets, limits, jitter: 0x9e37_79b9_7f4a_7c15 };
+    let mut gather = Gather { open: HashMap::new(), outlets, finished, limits, jitter: 0x9e37_79b9_7f4a_7c15 };
     let mut tick = interval(limits.age.min(std::time::Duration::from_millis(250)));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -48,7 +52,7 @@ pub(super) async fn run<S: Source>(
                 Some(mapped) => gather.take(mapped).await,
                 None => break,
             },
-            () = shared.budget.pressured(), if !gather.open.is_empty() => gather.close_largest().await,
+            key = gather.wanted(&shared.budget), if !gather.open.is_empty() => gather.close(key).await,
             _ = tick.tick() => {
                 let _ = shared.events.send(Event::InFlight { bytes: shared.budget.in_flight() }).await;
                 gather.close_old().await
@@ -66,9 +70,6 @@ pub(super) async fn run<S: Source>(
     }
     Ok(())
 }
-
-/// The writers are gone: somebody failed, and this stage ends with them.
-struct Closed;
 
 impl Gather {
     async fn take(&mut self, mapped: Mapped) -> Result<(), Closed> {
@@ -126,13 +127,19 @@ impl Gather {
     async fn close(&mut self, key: (MappingId, usize)) -> Result<(), Closed> {
         let Some(open) = self.open.remove(&key) else { return Ok(()) };
         let Some(outlet) = self.outlets.get(key.1) else { return Err(Closed) };
-        outlet.send(open.batch).await.map_err(|_| Closed)
+        outlet.send(open.batch).await
     }
 
-    async fn close_largest(&mut self) -> Result<(), Closed> {
-        match self.open.iter().max_by_key(|(_, open)| open.bytes).map(|(key, _)| *key) {
-            Some(key) => self.close(key).await,
-            None => Ok(()),
+    /// Waits until reading waits for memory while a writer has nothing to do: its largest open batch. Cancel-safe.
+    async fn wanted(&self, budget: &ByteBudget) -> (MappingId, usize) {
+        loop {
+            budget.pressured().await;
+            let idle = |writer: usize| self.outlets.get(writer).is_none_or(Outlet::is_idle);
+            let open = self.open.iter().filter(|((_, writer), _)| idle(*writer));
+            if let Some((key, _)) = open.max_by_key(|(_, open)| open.bytes) {
+                return *key;
+            }
+            self.finished.notified().await;
         }
     }
 

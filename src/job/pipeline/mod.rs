@@ -10,6 +10,7 @@
 mod fetch;
 mod gather;
 mod list;
+mod outlet;
 mod partition;
 mod transform;
 mod write;
@@ -20,7 +21,7 @@ use crate::model::{EventSender, Failure, MappingId};
 use crate::source::Source;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 pub(super) use list::{Listing, Scope};
@@ -75,9 +76,9 @@ const LANES: usize = 2;
 pub(super) async fn run<S: Source>(shared: &Shared<S>, pass: Pass<S>) -> Result<PassEnd, Failure> {
     let (mapped, to_gather) = mpsc::channel(AHEAD * LANES);
     let mut stages: JoinSet<Result<Option<PassEnd>, Failure>> = JoinSet::new();
-    let mut outlets = Vec::new();
+    let (mut outlets, finished) = (Vec::new(), Arc::<Notify>::default());
     for writer in pass.writers {
-        let (outlet, batches) = mpsc::channel(1);
+        let (outlet, batches) = outlet::outlet(finished.clone());
         outlets.push(outlet);
         let stop = shared.stop.clone();
         stages.spawn(async move { writer.run(batches, stop).await.map(|()| None) });
@@ -93,7 +94,7 @@ pub(super) async fn run<S: Source>(shared: &Shared<S>, pass: Pass<S>) -> Result<
     }
     drop(mapped);
     let (one, two, limits) = (shared.clone(), shared.clone(), pass.limits);
-    stages.spawn(async move { gather::run(one, to_gather, outlets, limits).await.map(|()| None) });
+    stages.spawn(async move { gather::run(one, to_gather, (outlets, finished), limits).await.map(|()| None) });
     let (listing, scope, watermark) = (pass.listing, pass.scope, pass.watermark);
     stages.spawn(async move { list::run(two, listing, scope, watermark, lanes).await.map(Some) });
 

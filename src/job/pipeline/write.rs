@@ -1,11 +1,11 @@
 //! Writing: one task a writer, taking batches in order.
 
+use super::outlet::Inlet;
 use crate::flow::Stop;
 use crate::job::dry_parents::DryParents;
 use crate::model::Failure;
-use crate::sink::{Batch, DryRun, Loader};
+use crate::sink::{DryRun, Loader};
 use crate::source::Source;
-use tokio::sync::mpsc;
 
 /// The end of the pipeline.
 pub(in crate::job) enum Writer<S> {
@@ -17,8 +17,8 @@ pub(in crate::job) enum Writer<S> {
 
 impl<S: Source> Writer<S> {
     /// Takes batches until there are no more, or until a cut. What is not taken leaves its pages open.
-    pub(super) async fn run(mut self, mut batches: mpsc::Receiver<Batch>, stop: Stop) -> Result<(), Failure> {
-        while let Some(batch) = batches.recv().await {
+    pub(super) async fn run(mut self, mut batches: Inlet, stop: Stop) -> Result<(), Failure> {
+        while let Some(batch) = batches.next().await {
             if stop.cut() {
                 return Ok(());
             }
