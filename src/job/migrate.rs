@@ -11,7 +11,7 @@ use crate::flow::{KeySpill, Position, Watermark};
 use crate::ledger::{self, Checkpoint, Shard, ShardId};
 use crate::model::{Event, Exit, Failure, MappingId, Side};
 use crate::postgres::Target;
-use crate::sink::{DryRun, LoadOptions, LoadTable, Loader};
+use crate::sink::{DryRun, LoadTable, Writers};
 use crate::source::{self, Source};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -28,7 +28,7 @@ pub(super) struct Migration<'a, S> {
     pub(super) settings: &'a Settings,
     pub(super) target: Target,
     pub(super) tables: Arc<[LoadTable]>,
-    pub(super) options: LoadOptions,
+    pub(super) writers: Writers,
     /// Keys that a scan will list, about.
     pub(super) expected: Option<u64>,
     /// Where rows go; `None` is a dry run.
@@ -135,7 +135,7 @@ impl<S: Source> Migration<'_, S> {
         // A list that somebody wrote, or the rest of an earlier scan, does not hold all keys of the later phases.
         let whole = matches!(listing, Listing::Scan(_) | Listing::SetAside(_));
         let scope = self.scope(mappings, later, whole && fresh)?;
-        let writers = self.writers(shard);
+        let writers = self.ends(shard);
         let pass = Pass { listing, scope, limits: self.limits(), writers, watermark: watermark.clone() };
 
         let done = CancellationToken::new();
@@ -192,15 +192,7 @@ impl<S: Source> Migration<'_, S> {
             }
             let end = end?;
             if complete {
-                let events = self.shared.events.clone();
-                let mut loader = Loader::new(
-                    self.target.clone(),
-                    self.tables.clone(),
-                    self.options.clone(),
-                    shard,
-                    events,
-                    self.shared.stop.clone(),
-                );
+                let mut loader = self.writers.writer(shard);
                 retry_children(&self.shared, &mut loader, &mut ledger.link, shard, mappings).await?;
                 at.complete = !self.shared.stop.cut();
                 if saves {
@@ -284,18 +276,11 @@ impl<S: Source> Migration<'_, S> {
         self.phases().into_iter().flat_map(|(_, mappings)| mappings).collect()
     }
 
-    fn writers(&self, shard: Option<ShardId>) -> Vec<Writer<S>> {
+    fn ends(&self, shard: Option<ShardId>) -> Vec<Writer<S>> {
         let count = self.settings.flow.writers.max(1);
         (0..count)
             .map(|_| match (shard, &self.dry) {
-                (Some(shard), _) => Writer::Load(Box::new(Loader::new(
-                    self.target.clone(),
-                    self.tables.clone(),
-                    self.options.clone(),
-                    shard,
-                    self.shared.events.clone(),
-                    self.shared.stop.clone(),
-                ))),
+                (Some(shard), _) => Writer::Load(Box::new(self.writers.writer(shard))),
                 (None, dry) => {
                     let dry =
                         dry.clone().unwrap_or_else(|| DryRun::new(self.tables.clone(), self.shared.events.clone(), 0));

@@ -11,7 +11,7 @@ use crate::flow::{ByteBudget, RateLimit, Stop};
 use crate::mapping::MappingSpec;
 use crate::model::{Event, EventSender, Exit, Failure, MappingId, Reject, Side, TableName};
 use crate::report::{self, Books, Renderer, RunFacts, TableCount};
-use crate::sink::{DryRun, Sample, Shown};
+use crate::sink::{DryRun, Sample, Shown, Writers};
 use crate::source::redis::RedisSource;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -158,6 +158,7 @@ fn migration<'a>(
     learned.shown = dry.as_ref().map(DryRun::shown);
     let flow = &settings.flow;
     let rate = RateLimit::new(some(flow.max_keys_per_second), some(flow.max_bytes_per_second.0));
+    let writers = Writers::new(ends.target.clone(), tables.clone(), options, events.clone(), stop.clone());
     Migration {
         shared: Shared {
             source,
@@ -170,7 +171,7 @@ fn migration<'a>(
         settings,
         target: ends.target,
         tables,
-        options,
+        writers,
         expected: learned.keys.before.and_then(|keys| u64::try_from(keys).ok()),
         ledger: dry.is_none().then_some(LedgerBooks { run: claim.run, lease: claim.lease, link, shards }),
         dry,

@@ -1,16 +1,15 @@
 //! A writer: takes batches in order and decides what an error means.
 
 use super::attempt::{Attempt, Missed, Piece, Settled};
-use crate::flow::Stop;
+use super::writers::Writers;
 use crate::ledger::{self, ShardId};
-use crate::model::{Event, EventSender, Exit, Failure, Reject, Row, Side, Tally};
-use crate::postgres::{CopyBuffer, Target, Verdict, failure, verdict};
+use crate::model::{Event, Exit, Failure, Reject, Row, Side, Tally};
+use crate::postgres::{CopyBuffer, Verdict, failure, verdict};
 use crate::sink::batch::{Batch, Deduplicated, deduplicate};
 use crate::sink::table::LoadTable;
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -38,27 +37,26 @@ const MOVES: u32 = 5;
 
 /// One writer, with a connection of its own.
 pub struct Loader {
-    target: Target,
-    tables: Arc<[LoadTable]>,
-    options: LoadOptions,
+    writers: Writers,
     shard: ShardId,
-    events: EventSender,
-    stop: Stop,
     connection: Option<PgConnection>,
+    /// Whether the connection is in order and in no transaction.
+    settled: bool,
     buffer: CopyBuffer,
 }
 
+/// The connection is kept for the next phase, unless it was left in the middle of something.
+impl Drop for Loader {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take().filter(|_| self.settled) {
+            self.writers.keep(connection);
+        }
+    }
+}
+
 impl Loader {
-    /// A writer for one phase. Connects with its first batch.
-    pub fn new(
-        target: Target,
-        tables: Arc<[LoadTable]>,
-        options: LoadOptions,
-        shard: ShardId,
-        events: EventSender,
-        stop: Stop,
-    ) -> Self {
-        Self { target, tables, options, shard, events, stop, connection: None, buffer: CopyBuffer::default() }
+    pub(super) fn new(writers: Writers, shard: ShardId, connection: Option<PgConnection>) -> Self {
+        Self { writers, shard, connection, settled: true, buffer: CopyBuffer::default() }
     }
 
     /// Loads a batch: returns once every sighting in it has its outcome in a committed transaction.
@@ -70,7 +68,7 @@ impl Loader {
     /// What ends the run: the server is gone for longer than the retry deadline, refuses everything, or the shard's
     /// lease was taken over.
     pub async fn load(&mut self, mut batch: Batch) -> Result<(), Failure> {
-        let tables = self.tables.clone();
+        let tables = self.writers.tables.clone();
         let table = tables
             .get(usize::from(batch.mapping.0))
             .ok_or_else(|| Failure::internal("a batch names a mapping that there is not"))?;
@@ -82,7 +80,7 @@ impl Loader {
             match self.settle(table, piece).await? {
                 Tried::Done(Settled { tally, pending }) => {
                     // The receiver lives as long as the run; were it gone, there would be nobody to tell.
-                    let _ = self.events.send(Event::Settled { mapping: table.id, tally, bytes, pending }).await;
+                    let _ = self.writers.events.send(Event::Settled { mapping: table.id, tally, bytes, pending }).await;
                 }
                 Tried::Again(more) => pieces.extend(more.into_iter().rev()),
             }
@@ -96,7 +94,7 @@ impl Loader {
 
     /// Tries a piece until it is committed, or until it has to be cut up.
     async fn settle(&mut self, table: &LoadTable, mut piece: Piece) -> Result<Tried, Failure> {
-        let mut patience = Patience::new(self.options.retry_deadline);
+        let mut patience = Patience::new(self.writers.options.retry_deadline);
         let mut moves = 0;
         loop {
             let straight = table.goes_straight() && !piece.merge;
@@ -154,17 +152,28 @@ impl Loader {
     async fn attempt(&mut self, table: &LoadTable, piece: &Piece) -> Result<Settled, Missed> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(self.target.try_connect().await?),
+            none => none.insert(self.writers.target.try_connect().await?),
         };
-        let attempt = Attempt { table, shard: self.shard, options: &self.options, piece };
+        self.settled = false;
+        let attempt = Attempt { table, shard: self.shard, options: &self.writers.options, piece };
         let running = attempt.run(connection, &mut self.buffer);
-        if self.options.statement_timeout.is_zero() {
-            return running.await;
+        if self.writers.options.statement_timeout.is_zero() {
+            let result = running.await;
+            self.settled = result.is_ok();
+            return result;
         }
         // A server that vanished without a word answers nothing, its own timeouts included. The connection is given up
         // then, never used again half-way; whether it came to the COMMIT is looked up.
-        match tokio::time::timeout(self.options.statement_timeout * 2 + self.options.idle_timeout, running).await {
-            Ok(result) => result,
+        match tokio::time::timeout(
+            self.writers.options.statement_timeout * 2 + self.writers.options.idle_timeout,
+            running,
+        )
+        .await
+        {
+            Ok(result) => {
+                self.settled = result.is_ok();
+                result
+            }
             Err(_) => Err(Missed::CommitUnknown(Error::Io(std::io::Error::new(
                 std::io::ErrorKind::TimedOut,
                 "the server does not answer any more",
@@ -186,15 +195,16 @@ impl Loader {
                 return Err(failure("loading, after trying again until target.retry_deadline", error));
             };
             let _ = self
+                .writers
                 .events
                 .send(Event::Notice(format!("PostgreSQL: {}; trying again in {pause:.1?}", describe(&error))))
                 .await;
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.stop.wait_cut() => return Err(failure("loading, cut while trying again", error)),
+                () = self.writers.stop.wait_cut() => return Err(failure("loading, cut while trying again", error)),
             }
             let answer = async {
-                let mut connection = self.target.try_connect().await?;
+                let mut connection = self.writers.target.try_connect().await?;
                 let committed = ledger::is_committed(&mut connection, piece).await?;
                 self.connection = Some(connection);
                 Ok(committed)

@@ -10,6 +10,8 @@ mod loader;
 mod merge;
 mod probe;
 mod statements;
+mod writers;
 
 pub use loader::{LoadOptions, Loader};
 pub use probe::ProbeGauge;
+pub use writers::Writers;
