@@ -183,8 +183,8 @@ sections! {
     Flow flow {
         /// Bytes in flight between reading and COMMIT. The process itself comes on top of it.
         memory: ByteSize = "64MiB", "memory", size_from(1 << 20);
-        /// Rows in a batch at most. 5,000 to 10,000 were the fastest in a prototype; more costs memory and gained nothing.
-        batch_rows: u64 = "8000", "batch-rows", between(1, 1_000_000);
+        /// Rows in a batch at most. 3,500 to 5,000 were the fastest; 2,000 wait for commits, 8,000 for being filled.
+        batch_rows: u64 = "3500", "batch-rows", between(1, 1_000_000);
         /// Bytes in a batch at most. A quarter of the memory, so that one batch fills while others are written; where it
         /// is not set, it shrinks with the memory.
         batch_bytes: ByteSize = "16MiB", "batch-bytes", size_from(64 << 10);
