@@ -90,7 +90,10 @@ fn held(made: &Made) -> u64 {
     // Values are slices of a reply whose buffer grew by doubling: what stays allocated is up to twice what was read.
     let rows: usize = made.rows.iter().map(|row| row.memory() + row.value.len()).sum();
     let rejects: usize = made.rejects.iter().map(|reject| reject.value.as_ref().map_or(0, bytes::Bytes::len)).sum();
-    (rows as u64) + (rejects as u64) * HELD_PER_BYTE + (made.rejects.len() as u64) * HELD_PER_KEY
+    let asked_for = (rows as u64) + (rejects as u64) * HELD_PER_BYTE + (made.rejects.len() as u64) * HELD_PER_KEY;
+    // The allocator holds more than it is asked for, by about a third while threads free what others made: measured over
+    // 4,400,000 keys.
+    asked_for + asked_for / 3
 }
 
 /// The time that lineage says; what is judged by time uses the servers' clocks.
