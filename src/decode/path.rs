@@ -32,20 +32,6 @@ impl JsonPath {
         Ok(Self(keys))
     }
 
-    /// The keys from the top.
-    pub fn keys(&self) -> &[String] {
-        &self.0
-    }
-
-    /// The path as text.
-    pub fn to_text(&self) -> String {
-        let mut out = String::from("$");
-        for key in &self.0 {
-            push_key(&mut out, key);
-        }
-        out
-    }
-
     /// Looks the path up in a text whose top level was scanned into `fields`.
     pub fn find<'a>(&self, text: &'a str, fields: &[Field], escaped_keys: bool) -> Option<&'a str> {
         let (first, rest) = self.0.split_first()?;

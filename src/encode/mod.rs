@@ -72,11 +72,6 @@ impl Encoder {
         matches!(self.column_type, ColumnType::Json | ColumnType::Jsonb)
     }
 
-    /// The column's type.
-    pub fn column_type(&self) -> &ColumnType {
-        &self.column_type
-    }
-
     /// Appends the field's bytes to `out`. After an error `out` may end in half a field.
     ///
     /// # Errors

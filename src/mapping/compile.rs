@@ -49,7 +49,7 @@ impl Plan {
         if check.findings.iter().any(|finding| finding.severity == Severity::Critical) {
             return Err(check.findings);
         }
-        Ok(Self { mappings, phases, hash: specs_hash(specs), warnings: check.findings })
+        Ok(Self { mappings, phases, warnings: check.findings })
     }
 }
 

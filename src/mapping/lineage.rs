@@ -23,16 +23,6 @@ pub enum Lineage {
     Ledger,
 }
 
-impl Lineage {
-    /// The column, where it is one.
-    pub fn column(self) -> Option<usize> {
-        match self {
-            Self::Column(index) => Some(index),
-            Self::Ledger => None,
-        }
-    }
-}
-
 /// Appends the lineage's members, without braces. `document_id` is JSON text; `run` too.
 ///
 /// In the order in which jsonb keeps keys (shorter ones first, then by bytes), which spares the server the sorting.

@@ -23,7 +23,6 @@ pub struct RunStamp {
 pub struct Plan {
     pub(super) mappings: Vec<Mapping>,
     pub(super) phases: Vec<Vec<MappingId>>,
-    pub(super) hash: String,
     pub(super) warnings: Vec<Finding>,
 }
 
@@ -47,11 +46,6 @@ impl Plan {
     /// The phases: parents before children, and what comes `after` after it.
     pub fn phases(&self) -> &[Vec<MappingId>] {
         &self.phases
-    }
-
-    /// The hash of the mappings, as [`super::specs_hash`] gives it.
-    pub fn hash(&self) -> &str {
-        &self.hash
     }
 
     /// What a person should know and a run can live with, such as an optional column that the table lacks.
@@ -171,10 +165,5 @@ impl Mapping {
     /// same fingerprint make the same row of the same key and value, but for lineage and time of expiry.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
-    }
-
-    /// The pattern of its keys.
-    pub fn pattern(&self) -> &Pattern {
-        &self.pattern
     }
 }

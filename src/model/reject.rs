@@ -51,13 +51,6 @@ impl Reject {
             value,
         }
     }
-
-    /// States the place in the value.
-    #[must_use]
-    pub fn at(mut self, path: impl Into<String>) -> Self {
-        self.path = Some(path.into());
-        self
-    }
 }
 
 /// Why a matched key was left alone on purpose.

@@ -103,7 +103,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn reject(key: &'static [u8], value: &'static [u8]) -> Reject {
-        Reject::new(RedisKey::new(key), "json_syntax", "no object", Some(Bytes::from_static(value))).at("$.title")
+        let reject = Reject::new(RedisKey::new(key), "json_syntax", "no object", Some(Bytes::from_static(value)));
+        Reject { path: Some("$.title".to_owned()), ..reject }
     }
 
     #[test]

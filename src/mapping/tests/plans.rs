@@ -1,7 +1,7 @@
 //! The plan: its order, and the mistakes that it finds in mappings and tables.
 
 use super::{column, hub, plan, preset, stamp};
-use crate::mapping::{Comparison, MappingSpec, Plan, parse_mappings, specs_hash};
+use crate::mapping::{Comparison, MappingSpec, Plan, parse_mappings};
 use crate::model::{ColumnType, MappingId, Table, TableName};
 use std::collections::HashMap;
 
@@ -19,7 +19,6 @@ fn the_plan_orders_and_classifies() {
     assert_eq!(comparison("metadata"), Comparison::WithoutLineage);
     assert_eq!(comparison("data"), Comparison::Exact);
     assert!(sessions.wants_ttl());
-    assert_eq!(plan.hash(), specs_hash(&preset()));
 }
 
 fn findings(specs: &[MappingSpec], tables: &HashMap<TableName, Table>) -> String {
