@@ -98,8 +98,8 @@ fn a_dry_run_needs_no_right_to_write() {
     assert_eq!(case.fingerprint(), before);
 }
 
-/// Parents and children whose ids are text.
-const TEXT_IDS: &str = r#"
+/// Parents and children.
+const PARENTS: &str = r#"
 [[mapping]]
 name = "parents"
 pattern = "parent:{id..}"
@@ -129,10 +129,25 @@ fn parents_with_text_for_an_id_are_found_in_the_target_whatever_their_length() {
     redis.set("child:b", r#"{"parent":"short"}"#);
     redis.set("child:c", r#"{"parent":"broken"}"#);
     redis.set("parent:broken", "{}");
-    let dry = case.run_config(TEXT_IDS, &["--dry-run"]).exits(3);
+    let dry = case.run_config(PARENTS, &["--dry-run"]).exits(3);
     assert_eq!(dry.count("children", "would_load"), 2, "{dry}");
     let detail = dry.reject("child:c")["detail"].as_str().unwrap();
     assert!(detail.contains("parent:broken") && detail.contains("field_missing"), "{detail}");
-    let run = case.run_config(TEXT_IDS, &[]).exits(3);
+    let run = case.run_config(PARENTS, &[]).exits(3);
     assert_eq!((run.count("children", "inserted"), run.reasons("parents")["field_missing"]), (2, 1), "{run}");
+}
+
+#[test]
+fn parents_with_a_small_number_for_an_id_are_found_in_the_target() {
+    let case = Case::new();
+    case.sql(
+        "CREATE TABLE parents (id smallint PRIMARY KEY, size bigint); \
+         CREATE TABLE children (id text PRIMARY KEY, parent smallint REFERENCES parents); \
+         INSERT INTO parents VALUES (7, 1); GRANT ALL ON parents, children TO redis2pg",
+    );
+    let mut redis = case.redis();
+    redis.set("child:a", r#"{"parent":7}"#);
+    redis.set("child:b", r#"{"parent":8}"#);
+    let dry = case.run_config(PARENTS, &["--dry-run"]).exits(3);
+    assert_eq!((dry.count("children", "would_load"), dry.reasons("children")["missing_parent"]), (1, 1), "{dry}");
 }

@@ -174,3 +174,26 @@ column = [{ name = "id", from = ["{id}"] }, { name = "until", from = ["redis.exp
     let third = case.run_config(config, &[]).exits(0);
     assert_eq!((third.total("updated"), third.total("unchanged")), (1, i64::from(COUNT) - 1), "{third}");
 }
+
+#[test]
+fn a_long_document_as_key_is_a_key() {
+    let case = Case::new();
+    case.sql("CREATE TABLE kv (k jsonb PRIMARY KEY, v text, more jsonb); GRANT ALL ON kv TO redis2pg");
+    let config = r#"
+[[mapping]]
+name = "kv"
+pattern = "kv:{id..}"
+table = "public.kv"
+key = ["k"]
+lineage = { column = "more", document_id = "{id}" }
+column = [{ name = "k", from = ["$.k"] }, { name = "v", from = ["{id}"] }, { name = "more", from = [] }]
+"#;
+    let mut redis = case.redis();
+    for number in 100..100 + COUNT {
+        redis.set(&format!("kv:{number}"), &format!(r#"{{"k":{{"n":{number},"text":"{}"}}}}"#, "x".repeat(400)));
+    }
+    let dry = case.run_config(config, &["--dry-run"]).exits(0);
+    assert_eq!(dry.count("kv", "would_load"), i64::from(COUNT), "{dry}");
+    assert_eq!(case.run_config(config, &[]).exits(0).total("inserted"), i64::from(COUNT));
+    assert_eq!(case.run_config(config, &[]).exits(0).total("unchanged"), i64::from(COUNT));
+}

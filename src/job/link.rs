@@ -1,7 +1,7 @@
 //! The run's own connection to its target: made again when it is lost, for as long as a batch would be tried again.
 
 use crate::flow::Stop;
-use crate::model::{Event, EventSender, Failure};
+use crate::model::{Event, EventSender, Exit, Failure};
 use crate::postgres::{Target, Verdict, failure, verdict};
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
@@ -86,7 +86,13 @@ impl Link {
                 return Err(failure(what, error));
             }
             let since = *first.get_or_insert_with(Instant::now);
-            if since.elapsed() >= self.deadline || self.stop.cut() {
+            if self.stop.cut() {
+                self.deadline = Duration::ZERO;
+                let mut failure = failure(what, error);
+                failure.exit = Exit::Stopped;
+                return Err(failure);
+            }
+            if since.elapsed() >= self.deadline {
                 self.deadline = Duration::ZERO;
                 return Err(failure(what, error));
             }

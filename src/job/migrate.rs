@@ -3,6 +3,7 @@
 
 use super::dry_parents::DryParents;
 use super::keeper::{Keeper, checkpoint};
+use super::key_list::KeyList;
 use super::link::Link;
 use super::parents::retry_children;
 use super::pipeline::{self, BatchLimits, Listing, Pass, Scope, Shared, Writer};
@@ -14,8 +15,6 @@ use crate::postgres::Target;
 use crate::sink::{DryRun, LoadTable, Writers};
 use crate::source::{self, Source};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::BufReader;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -31,6 +30,8 @@ pub(super) struct Migration<'a, S> {
     pub(super) writers: Writers,
     /// Keys that a scan will list, about.
     pub(super) expected: Option<u64>,
+    /// The keys to look at, instead of a scan.
+    pub(super) keys: Option<KeyList>,
     /// Where rows go; `None` is a dry run.
     pub(super) ledger: Option<Books>,
     pub(super) dry: Option<DryRun>,
@@ -226,12 +227,8 @@ impl<S: Source> Migration<'_, S> {
         if let Some(reader) = aside.and_then(KeySpill::finish) {
             return Ok((Listing::SetAside(reader), Watermark::default()));
         }
-        if let Some(path) = &self.settings.run.keys_from {
-            let file = File::open(path).map_err(|error| {
-                let message = format!("run.keys_from: {} cannot be read: {error}", path.display());
-                Failure::usage(Side::Settings, message, "Name a file with one key a line.")
-            })?;
-            return Ok((Listing::File(Box::new(BufReader::new(file))), Watermark::default()));
+        if let Some(keys) = &self.keys {
+            return Ok((Listing::File(keys.lines()?), Watermark::default()));
         }
         let Some(before) = before else {
             return Ok((Listing::Scan(self.shared.source.scan(None)), Watermark::default()));

@@ -8,6 +8,7 @@ pub mod demo;
 mod dry_parents;
 mod first_key;
 mod keeper;
+mod key_list;
 pub mod ledger;
 mod limit;
 mod link;

@@ -156,7 +156,28 @@ async fn find_tables(
             )),
         }
     }
+    if !dry {
+        for spec in specs {
+            findings.extend(find_audit(connection, spec).await?);
+        }
+    }
     Ok((facts, findings))
+}
+
+/// Whether the application's audit log, where it is there, takes rows: else a run would find out after all the work.
+async fn find_audit(connection: &mut PgConnection, spec: &MappingSpec) -> Result<Option<Finding>, Error> {
+    let Some(audit) = audit_table(spec) else { return Ok(None) };
+    let may: Option<bool> =
+        query("SELECT has_table_privilege(c.oid, 'INSERT') FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1)")
+            .bind(table_ident(&audit))
+            .fetch_optional(connection)
+            .await?
+            .map(|row| row.try_get(0))
+            .transpose()?;
+    Ok((may == Some(false)).then(|| {
+        let hint = format!("GRANT INSERT ON {audit} TO the role, or take `audit` out of the mapping.");
+        Finding::critical(Side::Postgres, audit.to_string(), "the role may not INSERT into the audit log", hint)
+    }))
 }
 
 fn table_names(specs: &[MappingSpec]) -> Result<Vec<TableName>, Failure> {
@@ -309,4 +330,10 @@ fn compare(mapping: &Mapping, index: usize) -> Compare {
         Comparison::WithinSecond => Compare::Value,
         Comparison::Ignored => Compare::Never,
     }
+}
+
+/// The table that a mapping names for the audit log.
+pub(super) fn audit_table(spec: &MappingSpec) -> Option<TableName> {
+    let (schema, table) = spec.audit.as_deref()?.split_once('.')?;
+    Some(TableName { schema: schema.to_owned(), table: table.to_owned() })
 }

@@ -2,9 +2,11 @@
 
 use super::begin::{Begun, begin};
 use super::close::{close, facts};
+use super::key_list::KeyList;
 use super::limit::{RejectLimit, tap};
 use super::migrate::{Books as LedgerBooks, End, Migration, book_earlier};
 use super::pipeline::Shared;
+use super::preflight::audit_table;
 use super::setup::{self, Ends};
 use crate::config::Settings;
 use crate::flow::{ByteBudget, RateLimit, Stop};
@@ -106,6 +108,10 @@ fn judge(result: Result<End, Failure>, books: &Books, allow_empty: bool) -> (Exi
 
 async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned: &mut Learned) -> Result<End, Failure> {
     let ends = setup::ends(settings)?;
+    let keys = match &settings.run.keys_from {
+        Some(path) => Some(KeyList::open(path, stop).await?),
+        None => None,
+    };
     let Some(begun) = begin(settings, &ends, stop, &events, learned).await? else { return Ok(End::Stopped) };
     for warning in &begun.checked.warnings {
         let _ = events.send(Event::Notice(warning.to_string())).await;
@@ -113,7 +119,7 @@ async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned:
     learned.learn(&begun, &ends.specs);
     let (run, resumed) = (begun.claim.run.to_string(), begun.claim.resumed);
     let _ = events.send(Event::RunStarted { run, mappings: learned.names.clone().into(), resumed }).await;
-    let mut migration = migration(settings, ends, begun, stop, events, learned);
+    let mut migration = migration(settings, (ends, keys), begun, stop, events, learned);
     if resumed {
         book_earlier(&mut migration).await?;
     }
@@ -143,7 +149,7 @@ impl Learned {
 /// Puts together what the phases work with.
 fn migration<'a>(
     settings: &'a Settings,
-    ends: Ends,
+    (ends, keys): (Ends, Option<KeyList>),
     begun: Begun,
     stop: &Stop,
     events: EventSender,
@@ -172,6 +178,7 @@ fn migration<'a>(
         target: ends.target,
         tables,
         writers,
+        keys,
         expected: learned.keys.before.and_then(|keys| u64::try_from(keys).ok()),
         ledger: dry.is_none().then_some(LedgerBooks { run: claim.run, lease: claim.lease, link, shards }),
         dry,
@@ -180,9 +187,4 @@ fn migration<'a>(
 
 fn some(value: u64) -> Option<u64> {
     (value > 0).then_some(value)
-}
-
-fn audit_table(spec: &MappingSpec) -> Option<TableName> {
-    let (schema, table) = spec.audit.as_deref()?.split_once('.')?;
-    Some(TableName { schema: schema.to_owned(), table: table.to_owned() })
 }

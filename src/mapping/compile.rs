@@ -295,7 +295,9 @@ fn comparison(ignore_changes: bool, lineage: bool, candidates: &[Candidate]) -> 
         Comparison::WithoutLineage
     } else if fed_by(|source| matches!(source, Source::ExpiresAt)) {
         Comparison::WithinSecond
-    } else if fed_by(|source| matches!(source, Source::RunId | Source::Digest)) {
+    } else if !candidates.is_empty()
+        && candidates.iter().all(|candidate| matches!(candidate.source, Source::RunId | Source::Digest))
+    {
         Comparison::Ignored
     } else {
         Comparison::Exact

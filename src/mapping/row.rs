@@ -48,7 +48,9 @@ impl Mapping {
                 target.join_lineage(&found, &scratch.lineage, &mut scratch.own_fields, out)
             } else if found == Found::Absent {
                 continue;
-            } else if let Some(piece) = target.spliced(&found, &record.value).filter(|_| splice.is_none()) {
+            } else if let Some(piece) =
+                target.spliced(&found, &record.value).filter(|_| splice.is_none() && index >= self.key_columns)
+            {
                 let begun = target.encoder.begin_json(piece.len(), out);
                 splice = Some(Splice { at: out.len() as u32, start: piece.start as u32, len: piece.len() as u32 });
                 begun.map(|()| None)

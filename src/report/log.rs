@@ -58,7 +58,8 @@ pub fn init_log(log: &Log, gate: &LogGate) -> Result<(), Failure> {
         None => (BoxMakeWriter::new(gate.clone()), io::stderr().is_terminal()),
     };
     let others = if log.level.as_str() == "error" { "error" } else { "warn" };
-    let filter = EnvFilter::new(format!("{others},fred=error,redis2pg={}", log.level.as_str()));
+    let filter =
+        EnvFilter::new(format!("{others},fred=error,sqlx::postgres::notice=error,redis2pg={}", log.level.as_str()));
     let json = match log.format {
         LogFormat::Auto => !terminal,
         LogFormat::Text => false,

@@ -28,6 +28,8 @@ pub(super) struct Piece {
     pub(super) merge: bool,
     /// A foreign key failed: look for the rows without a parent.
     pub(super) orphans: bool,
+    /// Its rows were part of a piece that the server kept not storing: one more attempt is enough to see it again.
+    pub(super) unstored: bool,
     /// These are rejected keys, tried again: what is rejected now stays so.
     pub(super) retry: bool,
     /// Keys of a retry that have neither a row nor a reject any more.
@@ -46,6 +48,7 @@ impl Piece {
             pages: self.pages.clone(),
             merge: self.merge,
             orphans: self.orphans,
+            unstored: self.unstored,
             retry: self.retry,
             notes: self.notes.clone(),
             ..Self::default()

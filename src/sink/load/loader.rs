@@ -110,7 +110,8 @@ impl Loader {
                 }
                 Missed::Moved => {
                     moves += 1;
-                    if moves == MOVES && !piece.rows.is_empty() {
+                    if (moves == MOVES || piece.unstored) && !piece.rows.is_empty() {
+                        piece.unstored = true;
                         return Ok(Tried::Again(isolate(piece, None, not_stored)));
                     }
                     continue;
@@ -201,7 +202,7 @@ impl Loader {
                 .await;
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.writers.stop.wait_cut() => return Err(failure("loading, cut while trying again", error)),
+                () = self.writers.stop.wait_cut() => return Err(cut("loading", &error)),
             }
             let answer = async {
                 let mut connection = self.writers.target.try_connect().await?;
@@ -324,6 +325,16 @@ fn describe(error: &Error) -> String {
         Some(database) => database.message().to_owned(),
         None => error.to_string(),
     }
+}
+
+/// A second signal ends the wait for a server; it is the signal that ended the run, not the server.
+fn cut(what: &str, error: &Error) -> Failure {
+    Failure::new(
+        Exit::Stopped,
+        Side::Postgres,
+        format!("stopped while {what} was to be tried again after: {}", describe(error)),
+        "Go on with --resume.",
+    )
 }
 
 fn fenced() -> Failure {
