@@ -158,6 +158,7 @@ fn migration<'a>(
     let Begun { source, link, claim, checked, shards } = begun;
     let mut options = setup::load_options(settings);
     options.unlogged_stage = !checked.server.may_make_temporary;
+    options.resumed = claim.resumed;
     let tables: Arc<[_]> = checked.tables.into();
     let sample_rows = usize::try_from(settings.run.sample_rows).unwrap_or(0);
     let dry = settings.run.dry_run.then(|| DryRun::new(tables.clone(), events.clone(), sample_rows));

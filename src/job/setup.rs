@@ -126,6 +126,7 @@ pub(super) fn load_options(settings: &Settings) -> LoadOptions {
         idle_timeout: idle_timeout(settings.flow.lease.0),
         compression: compression(settings),
         retry_deadline: settings.target.retry_deadline.0,
+        resumed: false,
         unlogged_stage: false,
     }
 }

@@ -173,9 +173,11 @@ impl Attempt<'_> {
         let rejects: Vec<(&Reject, bool)> = (piece.rejects.iter().chain(&piece.found).map(|reject| (reject, false)))
             .chain(lost.iter().map(|lost| (&lost.reject, lost.pending)))
             .collect();
-        if !piece.retry && !rejects.is_empty() {
-            // A key that this run has rejected already is one reject, seen again.
-            let keys: Vec<&RedisKey> = rejects.iter().map(|(reject, _)| &reject.key).collect();
+        if !piece.retry && (self.options.resumed || !rejects.is_empty()) {
+            // A key that this run has rejected already is one reject, seen again. In a resumed run it may have been
+            // mended since: then it has a row now, and is no reject any more.
+            let mended = piece.rows.iter().map(|row| &row.key).filter(|_| self.options.resumed);
+            let keys: Vec<&RedisKey> = rejects.iter().map(|(reject, _)| &reject.key).chain(mended).collect();
             for (reason, count) in ledger::resolve(connection, self.shard, &self.table.mapping, &keys).await? {
                 tally.take_back(&reason, count);
                 tally.duplicates += count;

@@ -28,6 +28,8 @@ pub struct LoadOptions {
     pub compression: Option<String>,
     /// For how long a batch is tried again after errors that may pass.
     pub retry_deadline: Duration,
+    /// Whether an earlier attempt at the run may have rejected keys that are loaded now.
+    pub resumed: bool,
     /// The role may not make temporary tables: staging tables are made in the ledger's schema.
     pub unlogged_stage: bool,
 }
