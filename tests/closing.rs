@@ -109,7 +109,12 @@ fn an_audit_log_that_refuses_its_rows_leaves_no_run_open() {
     let case = Case::new();
     case.redis().set_many(&documents(0..5));
     case.run(&[]).exits(0);
-    case.sql("REVOKE INSERT ON document_hub.audit_logs FROM redis2pg");
+    // A right that is missing is found before the run; what a trigger says is not.
+    case.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '42501'; END $$; \
+         CREATE TRIGGER refuse BEFORE INSERT ON document_hub.audit_logs FOR EACH ROW EXECUTE FUNCTION refuse()",
+    );
     case.redis().set_many(&documents(5..10));
     let run = case.run(&[]).exits(2);
     assert!(run.stderr.contains("writing the audit log"), "{run}");
