@@ -48,8 +48,9 @@ fn analysis(id: &str, document: &str) -> (String, String) {
 fn a_row_stays_with_the_key_that_has_it_and_is_updated_from_it() {
     let listed = Listed::default();
     let case = listed.serve();
-    listed.set(&[document(LOWER, 1), document(UPPER, 2)]);
-    case.run(&[]).exits(3);
+    // The first one alone: two keys go through two lanes, and either may come first.
+    listed.set(&[document(LOWER, 1)]);
+    case.run(&[]).exits(0);
     listed.set(&[document(UPPER, 3), document(LOWER, 4)]);
     let outcome = case.run(&[]).exits(3);
     assert_eq!(
