@@ -38,7 +38,7 @@ impl KeyList {
                 Exit::Stopped,
                 Side::Settings,
                 format!("stopped while reading run.keys_from from {}", path.display()),
-                "",
+                "Nothing was written.",
             )),
         }
     }

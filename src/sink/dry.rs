@@ -1,6 +1,6 @@
 //! The dry run's end: judges what would be loaded and writes nothing, not even the ledger.
 //!
-//! A parent is there if its row is in the target or its key would be loaded; the caller says which keys those are.
+//! It also remembers, within bounds, what became of the keys that other rows refer to.
 
 use super::batch::{Batch, deduplicate};
 use super::table::LoadTable;
@@ -85,7 +85,7 @@ impl DryRun {
         Self { tables, events, sample_rows, shown: Shown::default() }
     }
 
-    /// Judges a batch; `orphan` says why a row's parent is missing, if it is.
+    /// Judges a batch, from which rows without a parent are out already.
     ///
     /// # Errors
     /// None of its own; a batch of a mapping that does not exist is a mistake in the tool.

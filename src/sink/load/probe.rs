@@ -88,8 +88,8 @@ struct Statements {
     copy: String,
     /// How many columns the probe's table has.
     columns: i16,
-    /// The ordinals of the rows that are there, for each run that wrote them. `$1`: the table's name in the ledger; `$2`: the fingerprint
-    /// of what makes the rows.
+    /// The ordinals of the rows that are there, for each run that wrote them. `$1`: the table's name in the ledger;
+    /// `$2`: the fingerprint of what makes the rows.
     find: String,
 }
 
