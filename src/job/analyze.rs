@@ -4,10 +4,9 @@
 use super::link::Link;
 use crate::config::Settings;
 use crate::model::{Failure, TableName};
-use crate::postgres::{failure, ident, query, table_ident};
+use crate::postgres::{failure, ident, milliseconds, query, table_ident};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Error, Row};
-use std::time::Duration;
 
 /// A tenth of PostgreSQL's own: a first look, on 3,000 rows a table. With whole samples and all columns it took 1.3 s after
 /// 440,000 rows, a seventh of the whole run. An ANALYZE that names columns leaves the table due for autovacuum's own,
@@ -26,7 +25,6 @@ pub(super) async fn analyze(link: &mut Link, table: &TableName, settings: &Setti
         // A view or a foreign table, whose statistics are not ours to make, or nothing to make them of.
         Some(_) | None => return Ok(true),
     };
-    let milliseconds = |duration: Duration| duration.as_millis().min(i32::MAX as u128);
     // One message, which is a transaction by itself, so that a pooler keeps it together: it must not wait for ever for a
     // lock that somebody holds on the table.
     let statements = format!(

@@ -166,7 +166,7 @@ async fn find_tables(
 
 /// Whether the application's audit log, where it is there, takes rows: else a run would find out after all the work.
 async fn find_audit(connection: &mut PgConnection, spec: &MappingSpec) -> Result<Option<Finding>, Error> {
-    let Some(audit) = audit_table(spec) else { return Ok(None) };
+    let Ok(Some(audit)) = spec.audit_table() else { return Ok(None) };
     let may: Option<bool> =
         query("SELECT has_table_privilege(c.oid, 'INSERT') FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1)")
             .bind(table_ident(&audit))
@@ -330,10 +330,4 @@ fn compare(mapping: &Mapping, index: usize) -> Compare {
         Comparison::WithinSecond => Compare::Value,
         Comparison::Ignored => Compare::Never,
     }
-}
-
-/// The table that a mapping names for the audit log.
-pub(super) fn audit_table(spec: &MappingSpec) -> Option<TableName> {
-    let (schema, table) = spec.audit.as_deref()?.split_once('.')?;
-    Some(TableName { schema: schema.to_owned(), table: table.to_owned() })
 }

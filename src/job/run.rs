@@ -6,7 +6,6 @@ use super::key_list::KeyList;
 use super::limit::{RejectLimit, tap};
 use super::migrate::{Books as LedgerBooks, End, Migration, book_earlier};
 use super::pipeline::Shared;
-use super::preflight::audit_table;
 use super::setup::{self, Ends};
 use crate::config::Settings;
 use crate::flow::{ByteBudget, RateLimit, Stop};
@@ -138,7 +137,7 @@ impl Learned {
         let mappings = || begun.checked.plan.mappings();
         self.names = mappings().map(|(_, mapping)| mapping.name().to_owned()).collect();
         self.tables = (mappings().zip(specs))
-            .map(|((id, mapping), spec)| (id, mapping.table().clone(), audit_table(spec)))
+            .map(|((id, mapping), spec)| (id, mapping.table().clone(), spec.audit_table().ok().flatten()))
             .collect();
         self.rows = (self.tables.iter().zip(&begun.checked.rows))
             .map(|((_, table, _), rows)| (table.to_string(), TableCount { before: Some(*rows), after: None }))

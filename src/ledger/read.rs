@@ -96,14 +96,8 @@ pub struct RejectFilter {
 pub struct RejectEntry {
     /// Its number in the ledger.
     pub id: i64,
-    /// The run.
-    pub run: String,
-    /// The phase.
-    pub phase: i32,
     /// The mapping.
     pub mapping: String,
-    /// The target table.
-    pub table: String,
     /// The key.
     pub key: RedisKey,
     /// The key's type in Redis.
@@ -126,7 +120,7 @@ pub struct RejectEntry {
     pub value_hash: Option<String>,
 }
 
-const REJECT: &str = "SELECT id, run_id::text AS run, phase, mapping, table_name, key, redis_type, reason, detail, path, \
+const REJECT: &str = "SELECT id, mapping, key, redis_type, reason, detail, path, \
     column_name, sqlstate, value, value_size, value_hash FROM redis2pg.rejects";
 
 /// Rejects in order of writing.
@@ -156,10 +150,7 @@ pub async fn list_rejects(connection: &mut PgConnection, filter: &RejectFilter) 
 fn reject_entry(row: &PgRow) -> Result<RejectEntry, Error> {
     Ok(RejectEntry {
         id: row.try_get("id")?,
-        run: row.try_get("run")?,
-        phase: row.try_get("phase")?,
         mapping: row.try_get("mapping")?,
-        table: row.try_get("table_name")?,
         key: RedisKey::new(row.try_get::<Vec<u8>, _>("key")?),
         redis_type: row.try_get("redis_type")?,
         reason: row.try_get("reason")?,

@@ -1,6 +1,6 @@
 //! Shards: how far the scan of one Redis primary got in one phase, and the lease that fences a worker which lost it.
 
-use crate::postgres::{literal, query};
+use crate::postgres::{literal, milliseconds, query};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Error, Postgres, Row, Transaction};
 use std::time::Duration;
@@ -98,7 +98,7 @@ pub(super) async fn begin_held(
     let settings = format!(
         "SET LOCAL application_name = {}; SET LOCAL idle_in_transaction_session_timeout = {}",
         literal(&holder_name(lease)),
-        idle_timeout(lease_time).as_millis().min(i32::MAX as u128),
+        milliseconds(idle_timeout(lease_time)),
     );
     sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut *transaction).await?;
     Ok(transaction)

@@ -75,6 +75,7 @@ impl Check {
         let subject = format!("mapping {}", spec.name);
         let pattern = self.read(&subject, Pattern::parse(&spec.pattern));
         let name = self.read(&subject, spec.table_name());
+        self.read(&format!("{subject}: audit"), spec.audit_table());
         let (pattern, name) = (pattern?, name?);
         let Some(table) = tables.get(&name) else {
             self.target(name.to_string(), "the table is missing", "Create it, or have its migration run.");

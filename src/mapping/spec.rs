@@ -53,12 +53,24 @@ impl MappingSpec {
     /// # Errors
     /// Where `table` is not `schema.table`: an unqualified name would mean another table under another search_path.
     pub fn table_name(&self) -> Result<TableName, String> {
-        match self.table.split_once('.') {
-            Some((schema, table)) if !schema.is_empty() && !table.is_empty() => {
-                Ok(TableName { schema: schema.to_owned(), table: table.to_owned() })
-            }
-            _ => Err(format!("`{}` is not of the form schema.table", self.table)),
+        qualified(&self.table)
+    }
+
+    /// The audit log's table, where one is named.
+    ///
+    /// # Errors
+    /// As [`Self::table_name`].
+    pub fn audit_table(&self) -> Result<Option<TableName>, String> {
+        self.audit.as_deref().map(qualified).transpose()
+    }
+}
+
+fn qualified(name: &str) -> Result<TableName, String> {
+    match name.split_once('.') {
+        Some((schema, table)) if !schema.is_empty() && !table.is_empty() => {
+            Ok(TableName { schema: schema.to_owned(), table: table.to_owned() })
         }
+        _ => Err(format!("`{name}` is not of the form schema.table")),
     }
 }
 

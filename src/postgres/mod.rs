@@ -13,5 +13,5 @@ mod verdict;
 pub use catalog::{ForeignKey, Privileges, TableFacts, estimate_rows, read_table, table_is_empty};
 pub use connect::{Target, TargetOptions};
 pub use copy::{CopyBuffer, copy_rows, copy_tuples};
-pub use sql::{ident, literal, query, table_ident};
+pub use sql::{ident, literal, milliseconds, query, table_ident};
 pub use verdict::{Verdict, error_line, failure, verdict};

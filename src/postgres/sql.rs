@@ -3,6 +3,7 @@
 use crate::model::TableName;
 use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::{AssertSqlSafe, query::Query};
+use std::time::Duration;
 
 /// A quoted identifier.
 pub fn ident(name: &str) -> String {
@@ -28,6 +29,11 @@ pub fn literal(text: &str) -> String {
 /// Not a named prepared statement: a pooler in transaction mode may run the next one elsewhere.
 pub fn query<'q>(text: impl Into<String>) -> Query<'q, Postgres, PgArguments> {
     sqlx::query(AssertSqlSafe(text.into())).persistent(false)
+}
+
+/// A duration as PostgreSQL's timeouts take it: in milliseconds, as many as it knows.
+pub fn milliseconds(duration: Duration) -> u128 {
+    duration.as_millis().min(i32::MAX as u128)
 }
 
 #[cfg(test)]

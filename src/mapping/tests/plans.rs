@@ -66,3 +66,11 @@ fn overlaps_circles_and_unreadable_settings_are_found() {
     assert!(changed(|specs| specs[2].name = "documents".into()).contains("the name is taken"));
     assert!(parse_mappings("[[mapping]]\nname = \"a\"\nnonsense = 1").is_err());
 }
+
+#[test]
+fn an_audit_log_without_a_schema_is_a_finding() {
+    let mut specs = preset();
+    specs[0].audit = Some("audit_logs".into());
+    let findings = findings(&specs, &hub());
+    assert!(findings.contains("audit") && findings.contains("schema.table"), "{findings}");
+}

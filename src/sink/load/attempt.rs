@@ -3,12 +3,11 @@
 use super::loader::LoadOptions;
 use crate::ledger::{self, Journal, ShardId};
 use crate::model::{RedisKey, Reject, Row, Shape, Tally};
-use crate::postgres::{CopyBuffer, copy_rows, error_line, literal};
+use crate::postgres::{CopyBuffer, copy_rows, error_line, literal, milliseconds};
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Error};
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 use uuid::Uuid;
 
 /// Rows that are tried together, with the outcomes that travel with them.
@@ -226,7 +225,6 @@ impl Settled {
 /// Joins go by index look-up, row by row in the order of the key: a hash join would read the whole target for every
 /// batch, and more so the longer the run lasts.
 fn settings(options: &LoadOptions, shard: ShardId) -> String {
-    let milliseconds = |duration: Duration| duration.as_millis().min(i32::MAX as u128);
     let compression = options
         .compression
         .as_ref()
