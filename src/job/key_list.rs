@@ -65,7 +65,8 @@ fn copy(path: &Path) -> io::Result<File> {
     Ok(copy)
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Failure {
+/// Why the list cannot be read, for a person.
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Failure {
     let message = format!("run.keys_from: {} cannot be read: {error}", path.display());
     Failure::usage(Side::Settings, message, "Name a file with one key a line.")
 }

@@ -1,5 +1,6 @@
 //! Settings become the things that a run works with: the ends, the mappings, the plan.
 
+use super::key_list::unreadable;
 use crate::config::{Compression, Settings, Staging};
 use crate::ledger::idle_timeout;
 use crate::mapping::{MappingSpec, presets};
@@ -7,6 +8,8 @@ use crate::model::{Failure, Finding, Side};
 use crate::postgres::{Target, TargetOptions};
 use crate::sink::LoadOptions;
 use crate::source::redis::SourceSettings;
+use std::fs::File;
+use std::io;
 use std::time::Duration;
 
 /// How long a connection to PostgreSQL may take.
@@ -71,16 +74,13 @@ fn together(mut failures: Vec<(&str, Failure)>) -> Failure {
 /// alone: it can be read once only, and is copied then.
 fn key_file(settings: &Settings) -> Result<(), Failure> {
     let Some(path) = &settings.run.keys_from else { return Ok(()) };
-    let said = |why: String| {
-        let message = format!("run.keys_from: {} cannot be read: {why}", path.display());
-        Failure::usage(Side::Settings, message, "Name a file with one key a line.")
-    };
-    let facts = std::fs::metadata(path).map_err(|error| said(error.to_string()))?;
+    let said = |error| unreadable(path, &error);
+    let facts = std::fs::metadata(path).map_err(said)?;
     if facts.is_dir() {
-        return Err(said("it is a directory".to_owned()));
+        return Err(said(io::ErrorKind::IsADirectory.into()));
     }
     if facts.is_file() {
-        std::fs::File::open(path).map_err(|error| said(error.to_string()))?;
+        File::open(path).map_err(said)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::flow::{PagePart, Permit};
 use crate::model::{MappingId, RedisKey, Reject, Row, Tally};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// What one transaction settles.
@@ -58,6 +58,22 @@ pub(super) fn deduplicate(rows: Vec<Row>) -> Deduplicated {
         }
     }
     result
+}
+
+/// Keeps the last reject of each key: a key that is rejected again is one reject, and a duplicate.
+pub(super) fn each_once(mut rejects: Vec<Reject>, tally: &mut Tally) -> Vec<Reject> {
+    let mut seen = HashSet::new();
+    rejects.reverse();
+    rejects.retain(|reject| {
+        let first = seen.insert(reject.key.clone());
+        if !first {
+            tally.take_back(&reject.reason, 1);
+            tally.duplicates += 1;
+        }
+        first
+    });
+    rejects.reverse();
+    rejects
 }
 
 /// The places of rows, sorted by identity; equal ones stay in the order in which they were read.

@@ -2,7 +2,7 @@
 //!
 //! It also remembers, within bounds, what became of the keys that other rows refer to.
 
-use super::batch::{Batch, deduplicate};
+use super::batch::{Batch, deduplicate, each_once};
 use super::table::LoadTable;
 use crate::model::{Event, EventSender, Failure, MappingId, Reason, RedisKey, Reject, Row};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -96,6 +96,7 @@ impl DryRun {
             .ok_or_else(|| Failure::internal("a batch names a mapping that there is not"))?;
         let bytes = batch.rows.iter().map(|row| row.encoded_len() as u64).sum();
         let mut tally = batch.tally;
+        let rejects = each_once(batch.rejects, &mut tally);
         let kept = deduplicate(batch.rows);
         tally.duplicates += kept.duplicates;
         tally.would_load += i64::try_from(kept.rows.len()).unwrap_or(i64::MAX);
@@ -103,7 +104,7 @@ impl DryRun {
         for reject in &collisions {
             tally.reject(&reject.reason);
         }
-        self.keep(table, &kept.rows, batch.rejects.into_iter().chain(collisions));
+        self.keep(table, &kept.rows, rejects.into_iter().chain(collisions));
         for page in batch.pages {
             page.settle();
         }

@@ -5,11 +5,10 @@ use super::writers::Writers;
 use crate::ledger::{self, ShardId};
 use crate::model::{Event, Exit, Failure, Reject, Row, Side, Tally};
 use crate::postgres::{CopyBuffer, Verdict, failure, verdict};
-use crate::sink::batch::{Batch, Deduplicated, deduplicate};
+use crate::sink::batch::{Batch, Deduplicated, deduplicate, each_once};
 use crate::sink::table::LoadTable;
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -256,22 +255,6 @@ fn first_pieces(batch: Batch, pages: &[crate::flow::PagePart]) -> Vec<Piece> {
     }
     pieces.reverse();
     pieces
-}
-
-/// Keeps the last reject of each key: a key that is rejected again is one reject, and a duplicate.
-fn each_once(mut rejects: Vec<Reject>, tally: &mut Tally) -> Vec<Reject> {
-    let mut seen = HashSet::new();
-    rejects.reverse();
-    rejects.retain(|reject| {
-        let first = seen.insert(reject.key.clone());
-        if !first {
-            tally.take_back(&reject.reason, 1);
-            tally.duplicates += 1;
-        }
-        first
-    });
-    rejects.reverse();
-    rejects
 }
 
 /// Sets the row at fault aside, or halves the piece to come nearer to it. `reject` says why the row is refused.
