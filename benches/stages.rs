@@ -49,7 +49,7 @@ fn table(spec: &MappingSpec) -> (TableName, Table) {
     let name = spec.table_name().expect("the preset names its tables in full");
     let columns = spec.columns.iter().map(|column| Column {
         name: column.name.clone(),
-        column_type: column_type(&spec.table, &column.name),
+        column_type: column_type(&spec.into, &column.name),
         not_null: false,
         has_default: false,
         generated: false,

@@ -13,8 +13,8 @@ const DOCUMENT: &str = r#"{"filename":"a.pdf","file_path":"a.pdf","file_size":1}
 const CONFIG: &str = r#"
 [[mapping]]
 name = "items"
-pattern = "item:{id..}"
-table = "public.items"
+match = "item:{id..}"
+into = "public.items"
 key = ["id"]
 [[mapping.column]]
 name = "id"

@@ -18,11 +18,11 @@ memory = \"300MiB\"
 
 [[mapping]]
 name = \"documents\"
-pattern = \"document:{id}\"
+match = \"document:{id}\"
 
 [[mapping]]
 name = \"sessions\"
-pattern = \"session:{id}\"
+match = \"session:{id}\"
 ";
 
 fn preset(name: &str) -> Option<&'static str> {
@@ -81,12 +81,12 @@ fn well_known_variables_are_the_last_resort() {
 
 #[test]
 fn a_mapping_of_the_file_takes_the_place_of_the_presets() {
-    let file = "[run]\npreset = \"contract-reviewer\"\n[[mapping]]\nname = \"sessions\"\npattern = \"s:{id}\"\n\
+    let file = "[run]\npreset = \"contract-reviewer\"\n[[mapping]]\nname = \"sessions\"\nmatch = \"s:{id}\"\n\
                 [[mapping]]\nname = \"other\"";
     let settings = load(Some(file), &[], &[("phases.skip", "sessions, other")]).unwrap();
     let names: Vec<_> = settings.mappings.iter().filter_map(MappingTable::name).collect();
     assert_eq!(names, ["documents", "sessions", "other"]);
-    assert_eq!(settings.mappings[1].table["pattern"].as_str(), Some("s:{id}"));
+    assert_eq!(settings.mappings[1].table["match"].as_str(), Some("s:{id}"));
     assert!(settings.mappings[1].origin.to_string().ends_with("test.toml:3"), "{}", settings.mappings[1].origin);
     assert_eq!(settings.phases.skip, ["sessions", "other"]);
     let text = findings(None, &[], &[("phases.skip", "sesions"), ("run.preset", "contract-reviewer")]);

@@ -102,14 +102,14 @@ fn a_dry_run_needs_no_right_to_write() {
 const PARENTS: &str = r#"
 [[mapping]]
 name = "parents"
-pattern = "parent:{id..}"
-table = "public.parents"
+match = "parent:{id..}"
+into = "public.parents"
 key = ["id"]
 column = [{ name = "id", from = ["{id}"] }, { name = "size", from = ["$.size"], required = true }]
 [[mapping]]
 name = "children"
-pattern = "child:{id..}"
-table = "public.children"
+match = "child:{id..}"
+into = "public.children"
 key = ["id"]
 parents = [{ mapping = "parents", column = "parent" }]
 column = [{ name = "id", from = ["{id}"] }, { name = "parent", from = ["$.parent"], required = true }]

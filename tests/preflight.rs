@@ -110,8 +110,8 @@ fn an_unreachable_redis_is_told_in_plain_words() {
 const FAMILY: &str = r#"
 [[mapping]]
 name = "parents"
-pattern = "parent:{id}"
-table = "public.parents"
+match = "parent:{id}"
+into = "public.parents"
 key = ["id"]
 [[mapping.column]]
 name = "id"
@@ -121,8 +121,8 @@ name = "code"
 from = ["$.code"]
 [[mapping]]
 name = "children"
-pattern = "child:{id}"
-table = "public.children"
+match = "child:{id}"
+into = "public.children"
 key = ["id"]
 parents = [{ mapping = "parents", column = "parent" }]
 [[mapping.column]]

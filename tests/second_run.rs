@@ -157,8 +157,8 @@ fn a_time_of_expiry_as_text_is_compared_as_it_stands() {
     let config = r#"
 [[mapping]]
 name = "kv"
-pattern = "kv:{id..}"
-table = "public.kv"
+match = "kv:{id..}"
+into = "public.kv"
 key = ["id"]
 lineage = { column = "more", document_id = "{id}" }
 column = [{ name = "id", from = ["{id}"] }, { name = "until", from = ["redis.expires_at"] }, { name = "more", from = [] }]
@@ -182,8 +182,8 @@ fn a_long_document_as_key_is_a_key() {
     let config = r#"
 [[mapping]]
 name = "kv"
-pattern = "kv:{id..}"
-table = "public.kv"
+match = "kv:{id..}"
+into = "public.kv"
 key = ["k"]
 lineage = { column = "more", document_id = "{id}" }
 column = [{ name = "k", from = ["$.k"] }, { name = "v", from = ["{id}"] }, { name = "more", from = [] }]

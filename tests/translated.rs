@@ -24,8 +24,8 @@ ALTER TABLE items OWNER TO redis2pg;
 const CONFIG: &str = r#"
 [[mapping]]
 name = "items"
-pattern = "item:{id..}"
-table = "public.items"
+match = "item:{id..}"
+into = "public.items"
 key = ["id"]
 [[mapping.column]]
 name = "id"

@@ -26,20 +26,20 @@ GRANT ALL ON docs, raws, times, numbers TO redis2pg";
 const CONFIG: &str = r#"
 [[mapping]]
 name = "docs"
-pattern = "doc:{id..}"
-table = "public.docs"
+match = "doc:{id..}"
+into = "public.docs"
 key = ["id"]
 column = [{ name = "id", from = ["{id}"] }, { name = "doc", from = ["$"] }]
 [[mapping]]
 name = "raws"
-pattern = "raw:{id..}"
-table = "public.raws"
+match = "raw:{id..}"
+into = "public.raws"
 key = ["id"]
 column = [{ name = "id", from = ["{id}"] }, { name = "doc", from = ["$"] }]
 [[mapping]]
 name = "times"
-pattern = "time:{id..}"
-table = "public.times"
+match = "time:{id..}"
+into = "public.times"
 key = ["id"]
 column = [
   { name = "id", from = ["{id}"] },
@@ -50,8 +50,8 @@ column = [
 ]
 [[mapping]]
 name = "numbers"
-pattern = "number:{id..}"
-table = "public.numbers"
+match = "number:{id..}"
+into = "public.numbers"
 key = ["id"]
 column = [
   { name = "id", from = ["{id}"] },

@@ -26,7 +26,7 @@ pub(super) async fn find_one_key(
 ) -> Result<(), Failure> {
     let off = &settings.phases.skip;
     let patterns: Vec<Pattern> = (specs.iter().filter(|spec| !off.contains(&spec.name)))
-        .filter_map(|spec| Pattern::parse(&spec.pattern).ok())
+        .filter_map(|spec| Pattern::parse(&spec.matches).ok())
         .collect();
     let takes = |key: &[u8]| patterns.iter().any(|pattern| pattern.matches(key));
     if search(source.scan(None), takes, stop, events, QUIET).await? || stop.requested() {

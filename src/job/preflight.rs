@@ -187,7 +187,7 @@ fn table_names(specs: &[MappingSpec]) -> Result<Vec<TableName>, Failure> {
         .filter_map(|spec| {
             spec.table_name()
                 .map_err(|why| {
-                    let subject = format!("mapping {}: table", spec.name);
+                    let subject = format!("mapping {}: into", spec.name);
                     findings.push(Finding::critical(Side::Settings, subject, why, "Write schema.table."));
                 })
                 .ok()

@@ -166,7 +166,7 @@ pub(super) fn mappings(settings: &Settings) -> Result<Vec<MappingSpec>, Failure>
             Err(error) => {
                 let subject = format!("mapping {:?} ({})", mapping.name().unwrap_or("without a name"), mapping.origin);
                 let message = error.message().to_owned();
-                findings.push(Finding::critical(Side::Settings, subject, message, "See docs/configuration.md."));
+                findings.push(Finding::critical(Side::Settings, subject, message, "See docs/mapping.md."));
             }
         }
     }

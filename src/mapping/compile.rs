@@ -73,7 +73,7 @@ impl Check {
 
     fn mapping(&mut self, spec: &MappingSpec, tables: &HashMap<TableName, Table>, stamp: &RunStamp) -> Option<Mapping> {
         let subject = format!("mapping {}", spec.name);
-        let pattern = self.read(&subject, Pattern::parse(&spec.pattern));
+        let pattern = self.read(&subject, Pattern::parse(&spec.matches));
         let name = self.read(&subject, spec.table_name());
         self.read(&format!("{subject}: audit"), spec.audit_table());
         let (pattern, name) = (pattern?, name?);
@@ -131,7 +131,7 @@ impl Check {
         table: &Table,
         pattern: &Pattern,
     ) -> Option<(Column, Target)> {
-        let subject = format!("{}.{}", spec.table, wanted.name);
+        let subject = format!("{}.{}", spec.into, wanted.name);
         let Some(column) = table.column(&wanted.name) else {
             self.missing_column(spec, wanted, subject);
             return None;
@@ -217,7 +217,7 @@ impl Check {
         for key in &spec.key {
             if !spec.columns.iter().any(|column| column.name == *key) {
                 self.critical(
-                    format!("{}.{key}", spec.table),
+                    format!("{}.{key}", spec.into),
                     "the key column is not mapped",
                     "Say where it comes from.",
                 );
@@ -225,21 +225,21 @@ impl Check {
         }
         for (index, column) in spec.columns.iter().enumerate() {
             if spec.columns.iter().take(index).any(|earlier| earlier.name == column.name) {
-                self.critical(format!("{}.{}", spec.table, column.name), "the column is mapped twice", "");
+                self.critical(format!("{}.{}", spec.into, column.name), "the column is mapped twice", "");
             }
         }
         for column in &table.columns {
             let mapped = columns.iter().any(|mapped| mapped.name == column.name)
                 || spec.columns.iter().any(|mapped| mapped.name == column.name);
             if column.not_null && !column.has_default && !column.generated && !mapped {
-                let subject = format!("{}.{}", spec.table, column.name);
+                let subject = format!("{}.{}", spec.into, column.name);
                 self.target(subject, "NOT NULL without a default, and no column of the mapping feeds it", "Map it.");
             }
         }
         if let Some(lineage) = &spec.lineage
             && !spec.columns.iter().any(|column| column.name == lineage.column)
         {
-            let subject = format!("{}.{}", spec.table, lineage.column);
+            let subject = format!("{}.{}", spec.into, lineage.column);
             self.critical(subject, "the lineage's column is not among the columns", "Add it, with `from = []`.");
         }
     }

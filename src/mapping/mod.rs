@@ -21,8 +21,8 @@ pub use pattern::Pattern;
 pub use plan::{Comparison, Mapping, ParentRef, Plan, RunStamp};
 pub use scratch::Scratch;
 pub use spec::{
-    CandidateSpec, CollectCandidate, ColumnSpec, Expect, Format, FullCandidate, Function, LineageSpec, MappingSpec,
-    OnConflict, ParentSpec, parse_mappings,
+    CandidateSpec, CollectCandidate, ColumnSpec, Expect, FullCandidate, Function, LineageSpec, MappingSpec, OnConflict,
+    ParentSpec, parse_mappings,
 };
 
 /// The presets that ship with the tool: name and TOML text.

@@ -15,14 +15,12 @@ pub struct MappingSpec {
     pub name: String,
     /// The keys it takes: literal text with captures. `{id..}` takes all the rest, `{id}` one segment (no colon);
     /// `{{` and `}}` are literal braces.
-    pub pattern: String,
+    #[serde(rename = "match")]
+    pub matches: String,
     /// The target table as `schema.table`.
-    pub table: String,
+    pub into: String,
     /// The columns that identify a row: a primary key or a unique constraint.
     pub key: Vec<String>,
-    /// How the value is read.
-    #[serde(default)]
-    pub format: Format,
     /// Whether a value that is a JSON string with JSON in it is unwrapped once (counted as altered).
     #[serde(default)]
     pub unwrap_json_string: bool,
@@ -51,9 +49,9 @@ impl MappingSpec {
     /// The target table's name.
     ///
     /// # Errors
-    /// Where `table` is not `schema.table`: an unqualified name would mean another table under another search_path.
+    /// Where `into` is not `schema.table`: an unqualified name would mean another table under another search_path.
     pub fn table_name(&self) -> Result<TableName, String> {
-        qualified(&self.table)
+        qualified(&self.into)
     }
 
     /// The audit log's table, where one is named.
@@ -72,15 +70,6 @@ fn qualified(name: &str) -> Result<TableName, String> {
         }
         _ => Err(format!("`{name}` is not of the form schema.table")),
     }
-}
-
-/// How a value's bytes are read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// A JSON object in UTF-8.
-    #[default]
-    Json,
 }
 
 /// What happens to a row that is in the table already.

@@ -55,11 +55,11 @@ fn overlaps_circles_and_unreadable_settings_are_found() {
         change(&mut specs);
         findings(&specs, &hub())
     };
-    assert!(changed(|specs| specs[1].pattern = "document:{id}:x".into()).contains("taken by `documents`"));
+    assert!(changed(|specs| specs[1].matches = "document:{id}:x".into()).contains("taken by `documents`"));
     assert!(changed(|specs| specs[0].after = vec!["sessions".into()]).contains("lead back to itself"));
     assert!(changed(|specs| specs[0].after = vec!["nobody".into()]).contains("no mapping"));
-    assert!(changed(|specs| specs[0].pattern = "document:{x..}".into()).contains("no capture `id`"));
-    assert!(changed(|specs| specs[0].table = "documents".into()).contains("schema.table"));
+    assert!(changed(|specs| specs[0].matches = "document:{x..}".into()).contains("no capture `id`"));
+    assert!(changed(|specs| specs[0].into = "documents".into()).contains("schema.table"));
     assert!(changed(|specs| specs[0].columns[1].assume_timezone = Some("Mars".into())).contains("assume_timezone"));
     assert!(changed(|specs| specs[1].columns[3].null_as = Some("{".into())).contains("not JSON"));
     assert!(changed(|specs| specs[1].columns[2].default = Some("x".repeat(51))).contains("does not fit"));

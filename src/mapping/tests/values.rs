@@ -42,8 +42,8 @@ fn v15_a_whole_value_can_be_any_json() {
     let text = r#"
         [[mapping]]
         name = "other"
-        pattern = "kv:{id..}"
-        table = "public.kv"
+        match = "kv:{id..}"
+        into = "public.kv"
         key = ["id"]
         unwrap_json_string = true
         column = [{ name = "id", from = ["{id}"] }, { name = "data", from = ["$"] }]
