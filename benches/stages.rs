@@ -5,7 +5,7 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use redis2pg::decode::decode;
 use redis2pg::mapping::{MappingSpec, Plan, RunStamp, Scratch, parse_mappings, presets};
-use redis2pg::model::{Column, ColumnType, Digest, Record, RedisKey, Table, TableName};
+use redis2pg::model::{Column, ColumnType, Digest, Record, RedisKey, RedisType, Table, TableName};
 use std::collections::HashMap;
 use std::hint::black_box;
 
@@ -58,7 +58,12 @@ fn table(spec: &MappingSpec) -> (TableName, Table) {
 }
 
 fn record(key: &str, value: String) -> Record {
-    Record { key: RedisKey::new(format!("{key}:{ID}").into_bytes()), value: Bytes::from(value), expires_at: Some(0) }
+    Record {
+        key: RedisKey::new(format!("{key}:{ID}").into_bytes()),
+        redis_type: RedisType::String,
+        value: Bytes::from(value),
+        expires_at: Some(0),
+    }
 }
 
 fn stages(criterion: &mut Criterion) {

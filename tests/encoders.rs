@@ -11,7 +11,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use redis2pg::encode::{Encoder, Policy, Value, has_encoder};
-use redis2pg::model::{Column, ColumnType, Digest, RedisKey, Row, Shape, TableName};
+use redis2pg::model::{Column, ColumnType, Digest, RedisKey, RedisType, Row, Shape, TableName};
 use redis2pg::postgres::{CopyBuffer, copy_rows, read_table};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row as _};
 use std::cell::RefCell;
@@ -34,6 +34,7 @@ fn column(name: &str, column_type: ColumnType) -> Column {
 
 fn row(fields: Vec<u8>) -> Row {
     Row {
+        redis_type: RedisType::String,
         key: RedisKey::new("k"),
         value: Bytes::new(),
         digest: Digest::default(),

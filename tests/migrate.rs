@@ -310,7 +310,7 @@ fn keys_that_cannot_be_read_cost_no_other_key_its_place() {
     redis.set("document:blank", "  ");
     let run = case.run(&[]).exits(3);
     let reasons = run.reasons("documents");
-    let wanted = [("empty_value", 2), ("key_not_utf8", 1), ("redis_type", 1)];
+    let wanted = [("empty_value", 2), ("key_not_utf8", 1), ("redis_type (list)", 1)];
     assert_eq!(reasons, wanted.map(|(reason, count)| (reason.to_owned(), count)).into());
     assert_eq!(run.total("inserted"), 50);
     let binary = run.rejects.iter().find(|reject| reject["reason"] == "key_not_utf8").unwrap();

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on has failed, in its helpers too")]
 
-use redis2pg::model::{Event, Fetched, RedisKey};
+use redis2pg::model::{Event, Fetched, RedisKey, Wanted};
 use redis2pg::sandbox::{RedisOptions, RedisServer, RedisTls};
 use redis2pg::source::redis::{RedisSource, SourceSettings};
 use redis2pg::source::{Checkpoint, Scan, Source};
@@ -142,7 +142,7 @@ async fn values_come_in_order_with_their_kinds_and_expiries() {
     );
     let source = server.connect().await;
     let asked = keys(&["a", "h", "missing", "c", "empty", "l", "a", "z"]);
-    let page = source.fetch(&asked, true, 1 << 20).await.unwrap();
+    let page = source.fetch(&asked, Wanted::strings(true), 1 << 20).await.unwrap();
     assert_eq!(page.records.len(), 8);
     let text = |index: usize| match &page.records[index] {
         Fetched::Record(record) => {
@@ -159,7 +159,7 @@ async fn values_come_in_order_with_their_kinds_and_expiries() {
     assert!(matches!(&page.records[5], Fetched::WrongType { redis_type, .. } if redis_type == "list"));
     assert_eq!(text(6).0, "1");
     assert!(text(7).1.is_some());
-    let without = source.fetch(&asked[3..4], false, 1 << 20).await.unwrap();
+    let without = source.fetch(&asked[3..4], Wanted::strings(false), 1 << 20).await.unwrap();
     assert!(matches!(&without.records[0], Fetched::Record(record) if record.expires_at.is_none()));
 }
 
@@ -172,11 +172,15 @@ async fn large_values_are_read_in_bounded_replies() {
     let source = server.connect().await;
     let names: Vec<RedisKey> = (0..20).map(|i| RedisKey::new(format!("k{i:02}"))).collect();
     for _ in 0..3 {
-        let some = source.fetch_some(&names, false, 1_000_000).await.unwrap();
+        let some = source.fetch_some(&names, Wanted::strings(false), 1_000_000).await.unwrap();
         assert_eq!(some.records.len(), 3);
     }
-    assert_eq!(source.fetch_some(&names, false, 1000).await.unwrap().records.len(), 1, "one larger than the cap");
-    let all = source.fetch(&names, true, 1_000_000).await.unwrap();
+    assert_eq!(
+        source.fetch_some(&names, Wanted::strings(false), 1000).await.unwrap().records.len(),
+        1,
+        "one larger than the cap"
+    );
+    let all = source.fetch(&names, Wanted::strings(true), 1_000_000).await.unwrap();
     assert_eq!((all.records.len(), all.bytes), (20, 20 * 300_003));
     assert!(all.records.iter().all(|fetched| matches!(fetched, Fetched::Record(r) if r.value == large.as_bytes())));
 }
@@ -323,7 +327,7 @@ async fn a_server_that_stays_away_ends_the_work_in_bounded_time() {
     server.process.kill().unwrap();
     server.process.wait().unwrap();
     let start = Instant::now();
-    let lost = source.fetch(&keys(&["document:1"]), false, 1 << 20).await.unwrap_err();
+    let lost = source.fetch(&keys(&["document:1"]), Wanted::strings(false), 1 << 20).await.unwrap_err();
     assert!(start.elapsed() < Duration::from_secs(10));
     assert!(lost.exit.code() == 5 && lost.hint.contains("--resume"), "{lost}");
     let mut scan = source.scan(None);
@@ -372,7 +376,7 @@ async fn without_pexpiretime_the_servers_clock_and_pttl_tell_the_expiry() {
     server.send(b"SET c 3 PXAT 4102444800123\r\nSET a 1\r\nACL SETUSER old on >pw ~* +@all -pexpiretime\r\n");
     let url = format!("redis://old:pw@127.0.0.1:{}", server.port);
     let source = RedisSource::connect(&SourceSettings::new(url), None).await.unwrap();
-    let page = source.fetch(&keys(&["c", "a", "gone"]), true, 1 << 20).await.unwrap();
+    let page = source.fetch(&keys(&["c", "a", "gone"]), Wanted::strings(true), 1 << 20).await.unwrap();
     let [Fetched::Record(c), Fetched::Record(a), Fetched::Gone(_)] = page.records.as_slice() else {
         panic!("{page:?}");
     };

@@ -4,7 +4,7 @@
 
 mod support;
 
-use redis2pg::model::RedisKey;
+use redis2pg::model::{RedisKey, Wanted};
 use redis2pg::source::redis::{RedisSource, SourceSettings};
 use redis2pg::source::{Scan, ScanPage, Source};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -149,7 +149,7 @@ async fn a_reply_of_another_length_is_a_hard_error() {
     })
     .await;
     let keys = ["a", "b", "c"].map(RedisKey::new);
-    let failure = source.fetch(&keys, false, 1 << 20).await.unwrap_err();
+    let failure = source.fetch(&keys, Wanted::strings(false), 1 << 20).await.unwrap_err();
     assert_eq!(failure.exit.code(), 5);
     assert!(failure.message.contains("2 values for 3 keys"), "{failure}");
 }
@@ -167,7 +167,7 @@ async fn a_string_written_between_mget_and_type_is_read_again() {
         _ => None,
     })
     .await;
-    let page = source.fetch(&[RedisKey::new("late")], false, 1 << 20).await.unwrap();
+    let page = source.fetch(&[RedisKey::new("late")], Wanted::strings(false), 1 << 20).await.unwrap();
     assert!(
         matches!(&page.records[0], redis2pg::model::Fetched::Record(record) if record.value == "here"),
         "{:?}",

@@ -69,7 +69,7 @@ pub(super) fn load(
     book(summary, key, "too_long");
     let key = format!("{}broken-hash", PREFIXES.document);
     summary.bytes += redis.hash(&key, "filename", "f.pdf", options.document_ttl)?;
-    book(summary, key, "redis_type");
+    book(summary, key, "redis_type (hash)");
     Ok(())
 }
 

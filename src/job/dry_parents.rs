@@ -6,7 +6,7 @@
 
 use super::pipeline::transform;
 use crate::mapping::{Plan, Scratch};
-use crate::model::{ColumnType, Failure, Fetched, MappingId, RedisKey, Reject, Row};
+use crate::model::{ColumnType, Failure, Fetched, MappingId, RedisKey, Reject, Row, Wanted};
 use crate::postgres::{Target, failure, ident, query, table_ident};
 use crate::sink::{Batch, DryRun, LoadTable, ParentCheck};
 use crate::source::Source;
@@ -103,7 +103,8 @@ impl<S: Source> DryParents<S> {
         keys: &[RedisKey],
         unloadable: &mut BTreeMap<RedisKey, String>,
     ) -> Result<(), Failure> {
-        let records = self.source.fetch(keys, false, REPLY).await?.records;
+        let wanted = Wanted { expiry: false, ..self.plan.mapping(parent).wanted() };
+        let records = self.source.fetch(keys, wanted, REPLY).await?.records;
         for fetched in &records {
             if let Fetched::Gone(key) = fetched {
                 unloadable.insert(key.clone(), NOWHERE.to_owned());

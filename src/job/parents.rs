@@ -56,7 +56,7 @@ async fn retry_page<S: Source>(
     pending: Vec<Pending>,
 ) -> Result<(), Failure> {
     let keys: Vec<RedisKey> = pending.into_iter().map(|pending| pending.key).collect();
-    let records = shared.source.fetch(&keys, mapping.wants_ttl(), REPLY).await?.records;
+    let records = shared.source.fetch(&keys, mapping.wanted(), REPLY).await?.records;
     let wanted = parents_of(mapping, &records);
     let mut unread = BTreeMap::new();
     for (parent, keys) in by_mapping(&wanted) {
@@ -76,7 +76,7 @@ async fn retry_page<S: Source>(
         .collect();
     let gone = records.iter().filter_map(|fetched| match fetched {
         Fetched::Gone(key) => Some(key.clone()),
-        Fetched::Record(_) | Fetched::WrongType { .. } => None,
+        Fetched::Record(_) | Fetched::WrongType { .. } | Fetched::Unreadable { .. } => None,
     });
     let gone = gone.collect();
     let mut made = transform(mapping, records, &mut Scratch::default());
@@ -127,13 +127,13 @@ async fn load_parents<S: Source>(
     unread: &mut BTreeMap<RedisKey, String>,
 ) -> Result<(), Failure> {
     let mapping = shared.plan.mapping(id);
-    let mut records = shared.source.fetch(keys, mapping.wants_ttl(), REPLY).await?.records;
+    let mut records = shared.source.fetch(keys, mapping.wanted(), REPLY).await?.records;
     records.retain(|fetched| match fetched {
         Fetched::Gone(key) => {
             unread.insert(key.clone(), "is not in Redis".to_owned());
             false
         }
-        Fetched::Record(_) | Fetched::WrongType { .. } => true,
+        Fetched::Record(_) | Fetched::WrongType { .. } | Fetched::Unreadable { .. } => true,
     });
     if records.is_empty() {
         return Ok(());
@@ -141,7 +141,7 @@ async fn load_parents<S: Source>(
     let reasons = async |connection: &mut _| ledger::reasons_of(connection, shard, mapping.name(), keys).await;
     let rejected = link.call("reading which parents were rejected", reasons).await?;
     let rejected: BTreeSet<RedisKey> = rejected.into_iter().map(|(key, _)| key).collect();
-    let (again, new): (Vec<_>, Vec<_>) = records.into_iter().partition(|fetched| rejected.contains(key_of(fetched)));
+    let (again, new): (Vec<_>, Vec<_>) = records.into_iter().partition(|fetched| rejected.contains(fetched.key()));
     let count = new.len() as u64;
     let _ = shared.events.send(Event::Listed { matched: vec![(id, count)], unmatched: 0, scanned: 0 }).await;
     for (records, retry) in [(new, false), (again, true)] {
@@ -153,11 +153,4 @@ async fn load_parents<S: Source>(
         loader.load(Batch { mapping: id, rows, rejects, tally, retry, ..Batch::default() }).await?;
     }
     Ok(())
-}
-
-fn key_of(fetched: &Fetched) -> &RedisKey {
-    match fetched {
-        Fetched::Record(record) => &record.key,
-        Fetched::Gone(key) | Fetched::WrongType { key, .. } => key,
-    }
 }

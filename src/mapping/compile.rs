@@ -8,7 +8,9 @@ use super::source::{Candidate, Source};
 use super::{ColumnSpec, MappingSpec};
 use crate::decode::{push_json_string, scan};
 use crate::encode::{Encoder, Policy, Value, parse_offset};
-use crate::model::{Column, ColumnType, Finding, MappingId, Severity, Side, Table, TableName, sha256_hex};
+use crate::model::{
+    Column, ColumnType, Finding, MappingId, RedisTypes, Severity, Side, Table, TableName, Wanted, sha256_hex,
+};
 use std::collections::HashMap;
 
 /// A row's shape has one bit for each column.
@@ -97,6 +99,7 @@ impl Check {
         let expiry = |candidate: &Candidate| matches!(candidate.source, Source::ExpiresAt);
         let wants_ttl = spec.lineage.is_some() && !stamp.rehearsal
             || targets.iter().any(|target| target.candidates.iter().any(expiry));
+        let types = self.types(&subject, spec);
         let lineage = targets.iter().position(|target| target.lineage).map_or(Lineage::Ledger, Lineage::Column);
         let spec_hash = specs_hash(std::slice::from_ref(spec));
         let fingerprint = sha256_hex(format!("{} {spec_hash} {columns:?}", env!("CARGO_PKG_VERSION")).as_bytes());
@@ -113,7 +116,7 @@ impl Check {
             lineage_id,
             needs_object,
             unwrap_json_string: spec.unwrap_json_string,
-            wants_ttl,
+            wanted: Wanted { types, expiry: wants_ttl },
             rehearsal: stamp.rehearsal,
             on_conflict: spec.on_conflict,
             parents: Vec::new(),
@@ -168,6 +171,13 @@ impl Check {
             lineage,
         };
         Some((column.clone(), target))
+    }
+
+    fn types(&mut self, subject: &str, spec: &MappingSpec) -> RedisTypes {
+        if spec.types.is_empty() {
+            self.critical(subject, "`type` names no type", "Leave it out for strings, or name those that it takes.");
+        }
+        spec.types.iter().copied().collect()
     }
 
     fn missing_column(&mut self, spec: &MappingSpec, wanted: &ColumnSpec, subject: String) {

@@ -2,6 +2,7 @@
 //!
 //! Owns the mapping language. Pure: no I/O, no async. Uses `decode`, `encode` and `model`.
 
+mod collection;
 mod compile;
 mod functions;
 mod graph;

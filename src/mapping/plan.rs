@@ -5,7 +5,7 @@ use super::pattern::Pattern;
 use super::source::{Candidate, Source};
 use super::{Expect, OnConflict};
 use crate::encode::Encoder;
-use crate::model::{Column, Finding, MappingId, TableName};
+use crate::model::{Column, Finding, MappingId, TableName, Wanted};
 use std::sync::Arc;
 
 /// What the lineage says about the run.
@@ -68,7 +68,7 @@ pub struct Mapping {
     pub(super) lineage_id: Option<Source>,
     pub(super) needs_object: bool,
     pub(super) unwrap_json_string: bool,
-    pub(super) wants_ttl: bool,
+    pub(super) wanted: Wanted,
     pub(super) rehearsal: bool,
     pub(super) on_conflict: OnConflict,
     pub(super) parents: Vec<ParentRef>,
@@ -141,9 +141,9 @@ impl Mapping {
         self.lineage
     }
 
-    /// Whether the time of expiry must be read for its records.
-    pub fn wants_ttl(&self) -> bool {
-        self.wants_ttl
+    /// What must be read of its keys.
+    pub fn wanted(&self) -> Wanted {
+        self.wanted
     }
 
     /// What happens to a row that is there already.

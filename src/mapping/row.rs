@@ -58,10 +58,10 @@ impl Mapping {
             }
         }
         let parent_keys = if self.rehearsal { self.parent_keys(&context) } else { Vec::new() };
-        let (key, value) = (record.key.clone(), record.value.clone());
+        let (key, value, redis_type) = (record.key.clone(), record.value.clone(), record.redis_type);
         let fields = keep(&mut scratch.block, out);
         let altered = prepared.altered;
-        Ok(Row { key, value, digest, shape: Shape(shape), fields, splice, key_len, parent_keys, altered })
+        Ok(Row { key, redis_type, value, digest, shape: Shape(shape), fields, splice, key_len, parent_keys, altered })
     }
 
     /// The key of the row that a record refers to: the parent's pattern, built back from the reference as it is
@@ -87,9 +87,7 @@ impl Mapping {
     }
 
     fn read_key<'r>(&self, record: &'r Record) -> Result<(&'r str, super::pattern::Captures), Reject> {
-        let reject = |reason: &'static str, detail: &str| {
-            Err(Reject::new(record.key.clone(), reason, detail, Some(record.value.clone())))
-        };
+        let reject = |reason: &'static str, detail: &str| Err(Reject::of(record, reason, detail));
         let Some(captures) = self.pattern.captures(record.key.as_bytes()) else {
             return reject("key_pattern", "the key is not of the mapping's pattern");
         };
@@ -165,7 +163,7 @@ impl Mapping {
 
     #[cold]
     fn refused(&self, record: &Record, index: usize, error: EncodeError, place: Option<&str>) -> Reject {
-        let mut reject = Reject::new(record.key.clone(), error.reason, error.detail, Some(record.value.clone()));
+        let mut reject = Reject::of(record, error.reason, error.detail);
         reject.column = self.columns.get(index).map(|column| column.name.clone());
         // Without a known place, the one path that the column is read from.
         let only = match self.targets.get(index).map(|target| target.candidates.as_slice()) {

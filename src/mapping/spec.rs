@@ -4,8 +4,8 @@
 //! `encode::EpochUnit` and serde only.
 
 use crate::encode::EpochUnit;
-use crate::model::TableName;
-use serde::{Deserialize, Serialize};
+use crate::model::{RedisType, TableName};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// One `[[mapping]]`: which keys, which table, and where each column's value comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct MappingSpec {
     pub into: String,
     /// The columns that identify a row: a primary key or a unique constraint.
     pub key: Vec<String>,
+    /// The Redis types that it takes: one or several; strings where it says none. A key of another type is rejected.
+    #[serde(default = "strings", rename = "type", deserialize_with = "one_or_many")]
+    pub types: Vec<RedisType>,
     /// Whether a value that is a JSON string with JSON in it is unwrapped once (counted as altered).
     #[serde(default)]
     pub unwrap_json_string: bool,
@@ -233,6 +236,24 @@ struct MappingList {
 /// Where the text is not TOML, or a mapping has an unknown or missing setting.
 pub fn parse_mappings(text: &str) -> Result<Vec<MappingSpec>, toml::de::Error> {
     toml::from_str::<MappingList>(text).map(|list| list.mapping)
+}
+
+fn strings() -> Vec<RedisType> {
+    vec![RedisType::String]
+}
+
+/// A list, or one alone.
+fn one_or_many<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany<T> {
+        One(T),
+        Many(Vec<T>),
+    }
+    OneOrMany::deserialize(deserializer).map(|given| match given {
+        OneOrMany::One(one) => vec![one],
+        OneOrMany::Many(many) => many,
+    })
 }
 
 fn is_false(flag: &bool) -> bool {

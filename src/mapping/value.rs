@@ -1,5 +1,6 @@
 //! From a record's bytes to what its columns are read from: the one place that decides what a value is.
 
+use super::collection::as_json;
 use super::plan::Mapping;
 use super::source::inner;
 use super::target::unwrapped;
@@ -21,14 +22,21 @@ impl Mapping {
     /// A reject with its reason and path, where the value is not what the mapping reads.
     pub(super) fn prepare<'r>(&self, record: &'r Record, fields: &mut Vec<Field>) -> Result<Prepared<'r>, Reject> {
         let refused = |error: DecodeError| undecoded(record, error);
-        let decoded = decode(&record.value, fields).map_err(refused)?;
         let mut altered = Vec::new();
-        if decoded.bom {
-            altered.push("bom");
-        }
-        let (mut text, mut scanned) = (Cow::Borrowed(decoded.text), decoded.scanned);
+        let (mut text, mut scanned) = if record.redis_type.is_whole() {
+            let decoded = decode(&record.value, fields).map_err(refused)?;
+            if decoded.bom {
+                altered.push("bom");
+            }
+            (Cow::Borrowed(decoded.text), decoded.scanned)
+        } else {
+            let mut text = String::with_capacity(record.value.len() + record.value.len() / 4);
+            as_json(record.redis_type, &record.value, &mut text).map_err(refused)?;
+            let scanned = scan(&text, fields).map_err(|fault| refused(fault.explain(&text)))?;
+            (Cow::Owned(text), scanned)
+        };
         if self.unwrap_json_string && scanned.kind == Kind::String {
-            let inside = unescape(inner(scanned.span.of(decoded.text))).into_owned();
+            let inside = unescape(inner(scanned.span.of(&text))).into_owned();
             match scan(&inside, fields) {
                 Ok(found) => {
                     altered.push("unwrap_json_string");
@@ -52,7 +60,7 @@ impl Mapping {
 
 #[cold]
 fn undecoded(record: &Record, error: DecodeError) -> Reject {
-    let mut reject = Reject::new(record.key.clone(), error.reason, error.detail, Some(record.value.clone()));
+    let mut reject = Reject::of(record, error.reason, error.detail);
     reject.path = error.path;
     reject
 }

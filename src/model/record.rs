@@ -1,6 +1,6 @@
 //! What was read for one key.
 
-use super::RedisKey;
+use super::{RedisKey, RedisType, RedisTypes};
 use bytes::Bytes;
 
 /// The position of a mapping in the compiled plan of a run.
@@ -15,7 +15,10 @@ pub type UnixMillis = i64;
 pub struct Record {
     /// The key.
     pub key: RedisKey,
-    /// The value's bytes, exactly as read. A slice of the reply: it keeps the whole reply alive.
+    /// Its type.
+    pub redis_type: RedisType,
+    /// The value's bytes, exactly as read. A slice of the reply: it keeps the whole reply alive. A collection is packed:
+    /// see [`super::Items`].
     pub value: Bytes,
     /// When Redis will expire the key; `None` where it has no TTL, or where no mapping asked for it.
     pub expires_at: Option<UnixMillis>,
@@ -24,7 +27,7 @@ pub struct Record {
 /// What reading one key gave.
 #[derive(Clone, Debug)]
 pub enum Fetched {
-    /// The key holds a string.
+    /// The key with its value.
     Record(Record),
     /// The key was listed by SCAN and is not there any more.
     Gone(RedisKey),
@@ -35,4 +38,41 @@ pub enum Fetched {
         /// The type's name in Redis, such as `hash`.
         redis_type: String,
     },
+    /// The key holds a wanted type, and yet its value cannot be had.
+    Unreadable {
+        /// The key.
+        key: RedisKey,
+        /// Its type.
+        redis_type: RedisType,
+        /// The reject's reason.
+        reason: &'static str,
+        /// What a person is told.
+        detail: String,
+    },
+}
+
+impl Fetched {
+    /// The key.
+    pub fn key(&self) -> &RedisKey {
+        match self {
+            Self::Record(record) => &record.key,
+            Self::Gone(key) | Self::WrongType { key, .. } | Self::Unreadable { key, .. } => key,
+        }
+    }
+}
+
+/// What a mapping wants of its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The types that it takes; a key of another one is not read.
+    pub types: RedisTypes,
+    /// Whether it wants the time of expiry.
+    pub expiry: bool,
+}
+
+impl Wanted {
+    /// Strings, with or without their time of expiry.
+    pub const fn strings(expiry: bool) -> Self {
+        Self { types: RedisTypes::STRING, expiry }
+    }
 }

@@ -1,6 +1,6 @@
 //! Why a key was not loaded: rejected (somebody must act) or skipped (nobody needs to).
 
-use super::RedisKey;
+use super::{Record, RedisKey, Row};
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -38,6 +38,18 @@ pub struct Withheld {
 }
 
 impl Reject {
+    /// A reject of a record that was read.
+    pub fn of(record: &Record, reason: impl Into<Reason>, detail: impl Into<String>) -> Self {
+        let redis_type = Cow::Borrowed(record.redis_type.name());
+        Self { redis_type, ..Self::new(record.key.clone(), reason, detail, Some(record.value.clone())) }
+    }
+
+    /// A reject of a row.
+    pub fn of_row(row: &Row, reason: impl Into<Reason>, detail: impl Into<String>) -> Self {
+        let redis_type = Cow::Borrowed(row.redis_type.name());
+        Self { redis_type, ..Self::new(row.key.clone(), reason, detail, Some(row.value.clone())) }
+    }
+
     /// A reject of a string key, without path, column or SQLSTATE.
     pub fn new(key: RedisKey, reason: impl Into<Reason>, detail: impl Into<String>, value: Option<Bytes>) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! A row ready for COPY: from mapping on, a row is its bytes.
 
-use super::{Digest, RedisKey};
+use super::{Digest, RedisKey, RedisType};
 use bytes::Bytes;
 
 /// Which of a mapping's columns a row has a value for: bit `i` stands for the mapping's column `i`.
@@ -39,6 +39,8 @@ pub struct Splice {
 pub struct Row {
     /// The Redis key that it came from.
     pub key: RedisKey,
+    /// The key's type.
+    pub redis_type: RedisType,
     /// The value as read, kept until the row is committed for the case that the server rejects it.
     pub value: Bytes,
     /// The digest of `value`.
@@ -109,7 +111,7 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::{Row, Shape, Splice};
-    use crate::model::{Digest, RedisKey};
+    use crate::model::{Digest, RedisKey, RedisType};
     use bytes::Bytes;
 
     #[test]
@@ -117,6 +119,7 @@ mod tests {
         // Columns 0 (one byte), 1 (absent), 2 (three bytes, two of them spliced), 3 (NULL) and 4 (one byte).
         let row = Row {
             key: RedisKey::new("k"),
+            redis_type: RedisType::String,
             value: Bytes::from_static(b"0xy3"),
             digest: Digest::default(),
             shape: Shape(0b11101),

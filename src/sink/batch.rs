@@ -98,12 +98,13 @@ fn start_of_identity(row: &Row) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::deduplicate;
-    use crate::model::{Digest, RedisKey, Row, Shape};
+    use crate::model::{Digest, RedisKey, RedisType, Row, Shape};
     use bytes::Bytes;
 
     fn row(key: &'static str, id: u8, value: &'static str) -> Row {
         Row {
             key: RedisKey::new(key),
+            redis_type: RedisType::String,
             value: Bytes::from_static(value.as_bytes()),
             digest: Digest::default(),
             shape: Shape(1),

@@ -4,7 +4,7 @@
 
 pub mod redis;
 
-use crate::model::{Failure, Fetched, RedisKey};
+use crate::model::{Failure, Fetched, RedisKey, Wanted};
 use std::future::Future;
 
 /// Where a scan goes on: the server and place that an earlier scan had reached.
@@ -64,14 +64,14 @@ pub trait Source: Clone + Send + Sync + 'static {
     fn scan(&self, from: Option<Checkpoint>) -> Self::Scan;
 
     /// Reads a run of `keys` from their front whose values fit in `max_bytes` (at least one key, however large): the
-    /// answer may be shorter than `keys`. `want_expiry` asks for the time of expiry too.
+    /// answer may be shorter than `keys`.
     ///
     /// # Errors
     /// A [`Failure`] of the Redis side, or a missing right.
     fn fetch_some(
         &self,
         keys: &[RedisKey],
-        want_expiry: bool,
+        wanted: Wanted,
         max_bytes: usize,
     ) -> impl Future<Output = Result<FetchedPage, Failure>> + Send;
 
@@ -88,13 +88,13 @@ pub trait Source: Clone + Send + Sync + 'static {
     fn fetch(
         &self,
         keys: &[RedisKey],
-        want_expiry: bool,
+        wanted: Wanted,
         max_reply_bytes: usize,
     ) -> impl Future<Output = Result<FetchedPage, Failure>> + Send {
         async move {
             let mut page = FetchedPage::default();
             while let Some(rest) = keys.get(page.records.len()..).filter(|rest| !rest.is_empty()) {
-                let some = self.fetch_some(rest, want_expiry, max_reply_bytes).await?;
+                let some = self.fetch_some(rest, wanted, max_reply_bytes).await?;
                 if some.records.is_empty() {
                     return Err(Failure::internal("a source returned nothing for a run of keys"));
                 }

@@ -22,7 +22,7 @@ const _: fn(&Case, Outcome, &mut Client) = |case, outcome, client| {
     let _ = case.redis();
     client.set_many(&[]);
     client.set("", "");
-    let _ = (client.answer(&[]), client.integer(&[]), Case::with_ends("", "").command());
+    let _ = (client.answer(&[]), client.integer(&[]), client.say(""), Case::with_ends("", "").command());
     let _ = Case::from_source("");
 };
 
@@ -299,6 +299,14 @@ impl Client {
     /// Sends a command that answers a number.
     pub(crate) fn integer(&mut self, words: &[&[u8]]) -> i64 {
         self.answer(words).trim_start_matches(':').parse().expect("a number")
+    }
+
+    /// Sends a command of words without spaces.
+    pub(crate) fn say(&mut self, command: &str) -> String {
+        let words: Vec<&[u8]> = command.split(' ').map(str::as_bytes).collect();
+        let answer = self.answer(&words);
+        assert!(!answer.starts_with('-'), "{command}: {answer}");
+        answer
     }
 
     /// Sets a string.

@@ -5,7 +5,7 @@
 mod app;
 pub(crate) mod scripted;
 
-pub(crate) use app::{Case, Outcome, Running};
+pub(crate) use app::{Case, Client, Outcome, Running};
 
 use redis2pg::sandbox::{PostgresOptions, PostgresServer, RedisOptions, RedisServer};
 use std::sync::OnceLock;
@@ -17,7 +17,7 @@ const _: fn() -> &'static PostgresServer = postgres;
 const _: fn() -> String = redis_database;
 const _: fn() -> (String, String) = database;
 const _: fn() -> Case = Case::new;
-const _: Option<(Outcome, Running)> = None;
+const _: Option<(Client, Outcome, Running)> = None;
 
 /// The Redis of this test binary. Tests that run side by side take a logical database each: see [`redis_database`].
 /// Statics are not dropped; the sandbox stops the server when the process ends.

@@ -62,7 +62,7 @@ async fn read<S: Source>(
     let expected = keys.len() as u64 * (*average * HELD_PER_BYTE + HELD_PER_KEY);
     let permit = shared.budget.claim(expected.min(most)).await;
     let max_bytes = usize::try_from(most / HELD_PER_BYTE).unwrap_or(usize::MAX);
-    let page = shared.source.fetch_some(keys, shared.plan.mapping(mapping).wants_ttl(), max_bytes).await?;
+    let page = shared.source.fetch_some(keys, shared.plan.mapping(mapping).wanted(), max_bytes).await?;
     let count = page.records.len() as u64;
     if count == 0 {
         return Err(Failure::internal("reading some keys gave none"));

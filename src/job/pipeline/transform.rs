@@ -74,10 +74,12 @@ pub(in crate::job) fn transform(mapping: &Mapping, records: Vec<Fetched>, scratc
                 continue;
             }
             Fetched::WrongType { key, redis_type } => {
-                let detail = format!("the key holds a {redis_type}; the mapping reads strings");
-                let mut reject = Reject::new(key, "redis_type", detail, None);
-                reject.redis_type = Cow::Owned(redis_type);
-                reject
+                let detail = format!("the key holds a {redis_type}; the mapping reads {}", mapping.wanted().types);
+                let reason = format!("redis_type ({redis_type})");
+                Reject { redis_type: Cow::Owned(redis_type), ..Reject::new(key, reason, detail, None) }
+            }
+            Fetched::Unreadable { key, redis_type, reason, detail } => {
+                Reject { redis_type: Cow::Borrowed(redis_type.name()), ..Reject::new(key, reason, detail, None) }
             }
         };
         made.tally.reject(&reject.reason);

@@ -7,7 +7,7 @@ mod plans;
 mod values;
 
 use super::{MappingSpec, Plan, RunStamp, Scratch, parse_mappings, presets};
-use crate::model::{Column, ColumnType, Record, RedisKey, Reject, Row, Table, TableName};
+use crate::model::{Column, ColumnType, Record, RedisKey, RedisType, Reject, Row, Table, TableName};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -82,7 +82,7 @@ fn plan() -> Plan {
 
 fn record(key: &str, value: impl AsRef<[u8]>) -> Record {
     let value = Bytes::copy_from_slice(value.as_ref());
-    Record { key: RedisKey::new(key.as_bytes().to_vec()), value, expires_at: None }
+    Record { key: RedisKey::new(key.as_bytes().to_vec()), redis_type: RedisType::String, value, expires_at: None }
 }
 
 fn map_with(plan: &Plan, record: &Record) -> Result<Row, Reject> {

@@ -18,7 +18,7 @@ fn the_plan_orders_and_classifies() {
     assert_eq!(comparison("expires_at"), Comparison::WithinSecond);
     assert_eq!(comparison("metadata"), Comparison::WithoutLineage);
     assert_eq!(comparison("data"), Comparison::Exact);
-    assert!(sessions.wants_ttl());
+    assert!(sessions.wanted().expiry);
 }
 
 fn findings(specs: &[MappingSpec], tables: &HashMap<TableName, Table>) -> String {

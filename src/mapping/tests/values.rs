@@ -2,7 +2,7 @@
 
 use super::{column, document, encoded, map_with, mapped, plan, read_back, record, refused, stamp, table};
 use crate::mapping::{Plan, parse_mappings};
-use crate::model::{ColumnType, Record, RedisKey};
+use crate::model::{ColumnType, Record, RedisKey, RedisType};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -20,8 +20,12 @@ fn values_that_are_no_object_and_keys_that_are_no_text() {
     }
     assert_eq!(refused("document:", "{}").reason, "key_empty_id");
     assert_eq!(refused("document:a\0", document("")).reason, "text_nul");
-    let binary =
-        Record { key: RedisKey::new(&b"document:\xff\x00"[..]), value: Bytes::from(document("")), expires_at: None };
+    let binary = Record {
+        key: RedisKey::new(&b"document:\xff\x00"[..]),
+        redis_type: RedisType::String,
+        value: Bytes::from(document("")),
+        expires_at: None,
+    };
     assert_eq!(map_with(&plan(), &binary).unwrap_err().reason, "key_not_utf8");
 }
 

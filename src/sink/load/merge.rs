@@ -119,7 +119,7 @@ impl Staged<'_> {
     }
 
     fn reject(&self, ordinal: i32, reason: &'static str, detail: String) -> Option<Reject> {
-        self.row(ordinal).map(|row| Reject::new(row.key.clone(), reason, detail, Some(row.value.clone())))
+        self.row(ordinal).map(|row| Reject::of_row(row, reason, detail))
     }
 
     /// Finds rows whose parent is missing.

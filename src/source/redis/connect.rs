@@ -6,13 +6,13 @@ use super::sizes::Sizes;
 use super::{Inner, RedisSource, bytes_of, notify, send, tls};
 use crate::model::{EventSender, Failure};
 use fred::clients::Client;
-use fred::error::Error;
+use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface};
 use fred::types::config::{
     Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, ServerConfig, TcpConfig, UnresponsiveConfig,
 };
 use fred::types::{Resp3Frame, Value};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub(super) struct Abilities {
     pub(super) expire_time: bool,
     /// Whether a read-only script may ask for the times of expiry of a whole page (Redis 7).
     pub(super) read_script: bool,
+    /// Whether a read-only script may ask for type, size and time of expiry of a whole page (Redis 7).
+    pub(super) facts_script: bool,
     /// Whether reading leaves idle times alone (Redis 7.2).
     pub(super) no_touch: bool,
 }
@@ -58,9 +60,18 @@ impl RedisSource {
             reconnected: Mutex::new(reconnected),
             reconnections: AtomicU64::new(0),
             sizes: Sizes::default(),
+            settings: settings.clone(),
+            reader: tokio::sync::Mutex::new(None),
+            unwatched: AtomicBool::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
+}
+
+/// One more connection to the same server.
+pub(super) async fn another(settings: &SourceSettings, target: &Target) -> Result<Client, Error> {
+    // The first connection was made with these settings: what fails now is the server or the network.
+    open(settings, target).await.map_err(|failure| Error::new(ErrorKind::IO, failure.message))
 }
 
 async fn open(settings: &SourceSettings, target: &Target) -> Result<Client, Failure> {
@@ -146,6 +157,8 @@ async fn learn(
     // EVAL_RO and PEXPIRETIME came with the same version; scripts may be forbidden all the same.
     let probe = vec![super::fetch::EXPIRY_SCRIPT.into(), "1".into(), PROBE_KEY.into()];
     abilities.read_script = abilities.expire_time && ask.works("EVAL_RO", probe).await?;
+    let probe = vec![super::collections::facts::FACTS_SCRIPT.into(), "1".into(), PROBE_KEY.into()];
+    abilities.facts_script = abilities.read_script && ask.works("EVAL_RO", probe).await?;
     abilities.no_touch = ask.works("CLIENT", vec!["NO-TOUCH".into(), "ON".into()]).await?;
     if !abilities.no_touch
         && let Some(policy) = ask.eviction().await?

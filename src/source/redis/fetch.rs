@@ -4,11 +4,11 @@
 
 use super::errors::unexpected;
 use super::{RedisSource, bytes_of, number_of};
-use crate::model::{Failure, Fetched, Record, RedisKey, UnixMillis};
+use crate::model::{Failure, Fetched, Record, RedisKey, RedisType, UnixMillis};
 use crate::source::FetchedPage;
 use bytes::Bytes;
 use fred::error::Error;
-use fred::interfaces::{ClientLike, FredResult, KeysInterface};
+use fred::interfaces::{ClientLike, FredResult, KeysInterface, MemoryInterface};
 use fred::types::{Resp3Frame, Value};
 
 /// Keys whose sizes are asked for at once.
@@ -19,8 +19,9 @@ const MISSING: i64 = -2;
 
 /// Which command is sent for each key of a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum PerKey {
+pub(super) enum PerKey {
     Strlen,
+    Memory,
     Type,
     ExpireTime,
     Ttl,
@@ -35,11 +36,11 @@ type Expiries = Option<Vec<i64>>;
 
 /// Bytes of the key and the value in one entry.
 pub(in crate::source) fn size_of(fetched: &Fetched) -> u64 {
-    let size = match fetched {
-        Fetched::Record(record) => record.key.as_bytes().len() + record.value.len(),
-        Fetched::Gone(key) | Fetched::WrongType { key, .. } => key.as_bytes().len(),
+    let value = match fetched {
+        Fetched::Record(record) => record.value.len(),
+        _ => 0,
     };
-    size as u64
+    (fetched.key().as_bytes().len() + value) as u64
 }
 
 impl RedisSource {
@@ -49,7 +50,6 @@ impl RedisSource {
         want_expiry: bool,
         max_bytes: usize,
     ) -> Result<FetchedPage, Failure> {
-        self.refresh().await;
         let fitting = match self.inner.sizes.at_once(max_bytes) {
             Some(fitting) => fitting,
             None if keys.len() > 1 => self.fitting(keys, max_bytes).await?,
@@ -116,7 +116,7 @@ impl RedisSource {
     }
 
     /// When each key expires, in Unix milliseconds by the server's clock, or [`FOREVER`] or [`MISSING`].
-    async fn expiries(&self, keys: &[RedisKey]) -> Result<Vec<i64>, Error> {
+    pub(super) async fn expiries(&self, keys: &[RedisKey]) -> Result<Vec<i64>, Error> {
         if self.inner.abilities.read_script {
             return self.expiries_by_script(keys).await;
         }
@@ -220,12 +220,13 @@ impl RedisSource {
 
     /// One command for each key, written at once. A pipeline alone writes each command by itself; a command beside it
     /// makes the client flush once (a million commands: 2 instead of 8 CPU seconds).
-    async fn each(&self, keys: &[RedisKey], command: PerKey) -> Result<Vec<FredResult<Value>>, Error> {
+    pub(super) async fn each(&self, keys: &[RedisKey], command: PerKey) -> Result<Vec<FredResult<Value>>, Error> {
         let pipeline = self.inner.client.pipeline();
         for key in keys.iter().map(RedisKey::bytes) {
             // These only queue; the answers come from `try_all`.
             let () = match command {
                 PerKey::Strlen => pipeline.strlen(key).await?,
+                PerKey::Memory => pipeline.memory_usage(key, None).await?,
                 PerKey::Type => pipeline.r#type(key).await?,
                 PerKey::ExpireTime => pipeline.pexpire_time(key).await?,
                 PerKey::Ttl => pipeline.pttl(key).await?,
@@ -265,9 +266,12 @@ fn entry(key: &RedisKey, value: Option<Bytes>, expiry: Option<i64>) -> Fetched {
     match (value, expiry) {
         // Nil, or expired between the two answers.
         (None, _) | (_, Some(MISSING)) => Fetched::Gone(key.clone()),
-        (Some(value), expiry) => {
-            Fetched::Record(Record { key: key.clone(), value, expires_at: expiry.filter(|at| *at != FOREVER) })
-        }
+        (Some(value), expiry) => Fetched::Record(Record {
+            key: key.clone(),
+            redis_type: RedisType::String,
+            value,
+            expires_at: expiry.filter(|at| *at != FOREVER),
+        }),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Owns everything that knows fred. Keys and values are bytes throughout: replies are read raw, never as text.
 
+mod collections;
 mod connect;
 mod errors;
 mod fetch;
@@ -14,7 +15,7 @@ mod tls;
 pub use scan::Scanner;
 pub use settings::SourceSettings;
 
-use crate::model::{Event, EventSender, Failure, RedisKey};
+use crate::model::{Event, EventSender, Failure, RedisKey, RedisType, Wanted};
 use crate::source::{Checkpoint, FetchedPage, Source};
 use connect::Abilities;
 use errors::Retry;
@@ -24,7 +25,7 @@ use fred::types::config::Server;
 use fred::types::{ClusterHash, CustomCommand, Resp3Frame, Value};
 use settings::Target;
 use sizes::Sizes;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
@@ -47,6 +48,12 @@ struct Inner {
     reconnected: Mutex<Receiver<Server>>,
     reconnections: AtomicU64,
     sizes: Sizes,
+    /// How to connect once more.
+    settings: SourceSettings,
+    /// The connection for large values, made when it is first needed.
+    reader: tokio::sync::Mutex<Option<fred::clients::Client>>,
+    /// Whether the user may not WATCH.
+    unwatched: AtomicBool,
 }
 
 impl RedisSource {
@@ -74,6 +81,9 @@ impl RedisSource {
     pub async fn close(&self) {
         // An error means that it is closed already.
         let _ = self.inner.client.quit().await;
+        if let Some(reader) = self.inner.reader.lock().await.take() {
+            let _ = reader.quit().await;
+        }
     }
 
     /// One attempt at one command; error replies are errors.
@@ -143,8 +153,12 @@ impl Source for RedisSource {
         self.missing(keys).await
     }
 
-    async fn fetch_some(&self, keys: &[RedisKey], want_expiry: bool, max_bytes: usize) -> Result<FetchedPage, Failure> {
-        self.read_some(keys, want_expiry, max_bytes).await
+    async fn fetch_some(&self, keys: &[RedisKey], wanted: Wanted, max_bytes: usize) -> Result<FetchedPage, Failure> {
+        self.refresh().await;
+        match wanted.types.only() {
+            Some(RedisType::String) => self.read_some(keys, wanted.expiry, max_bytes).await,
+            _ => self.read_typed(keys, wanted, max_bytes).await,
+        }
     }
 }
 

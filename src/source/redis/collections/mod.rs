@@ -1,0 +1,182 @@
+//! Values of types other than strings: what is known of a page of keys first, then their items, bounded in bytes.
+//!
+//! Small collections are read whole, a command each, written at once. Large ones are read in slices, watched so that
+//! the slices are of one moment.
+
+pub(super) mod facts;
+mod pack;
+mod slice;
+mod small;
+mod watched;
+
+use super::{RedisSource, bytes_of};
+use crate::model::{Failure, Fetched, Record, RedisKey, RedisType, UnixMillis, Wanted};
+use crate::source::FetchedPage;
+use bytes::Bytes;
+use facts::Facts;
+use fred::types::Value;
+
+/// A collection that takes more memory than this is read in slices.
+const LARGE: u64 = 1 << 20;
+/// The largest value that is read into memory as a whole: the largest that a row can hold is not much larger.
+const WHOLE_LIMIT: usize = 64 << 20;
+/// What TYPE answers for a key that is not there.
+const NONE: &str = "none";
+
+/// What came of one key.
+enum Read {
+    Value(Bytes),
+    Gone,
+    /// It has another type than it had a moment ago.
+    Changed,
+    /// The server has no command for it, or does not let us use it.
+    Refused,
+    /// The reject's reason, and what a person is told.
+    Unreadable(&'static str, String),
+}
+
+impl RedisSource {
+    /// Reads a run of keys of any of the wanted types from their front.
+    pub(super) async fn read_typed(
+        &self,
+        keys: &[RedisKey],
+        wanted: Wanted,
+        max_bytes: usize,
+    ) -> Result<FetchedPage, Failure> {
+        let facts = self.facts(keys, wanted.expiry).await?;
+        let fitting = fitting(&facts, wanted, max_bytes);
+        let (keys, facts) = (keys.get(..fitting).unwrap_or(keys), facts.get(..fitting).unwrap_or(&facts));
+        let mut records: Vec<Option<Fetched>> =
+            keys.iter().zip(facts).map(|(key, facts)| unread(key, facts, wanted)).collect();
+        self.read_small(keys, facts, &mut records).await?;
+        for ((key, facts), record) in keys.iter().zip(facts).zip(&mut records) {
+            if record.is_none() {
+                *record = Some(self.read_alone(key, facts.clone(), wanted).await?);
+            }
+        }
+        let records: Vec<Fetched> = records.into_iter().flatten().collect();
+        Ok(FetchedPage { bytes: records.iter().map(super::fetch::size_of).sum(), records })
+    }
+
+    /// Reads what is small, with one command each; what turned out otherwise stays `None`.
+    async fn read_small(
+        &self,
+        keys: &[RedisKey],
+        facts: &[Facts],
+        records: &mut [Option<Fetched>],
+    ) -> Result<(), Failure> {
+        let places: Vec<(usize, RedisType)> = (facts.iter().zip(records.iter()).enumerate())
+            .filter(|(_, (facts, record))| record.is_none() && facts.memory.is_some_and(|memory| memory <= LARGE))
+            .filter_map(|(place, (facts, _))| Some((place, RedisType::named(&facts.type_name)?)))
+            .filter(|(_, redis_type)| *redis_type != RedisType::Json)
+            .collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let wanted: Vec<(RedisKey, RedisType)> =
+            places.iter().filter_map(|(place, redis_type)| Some((keys.get(*place)?.clone(), *redis_type))).collect();
+        let mut retry = self.retry("HGETALL");
+        let values = loop {
+            match small::read(&self.inner.client, &wanted).await {
+                Ok(values) => break values,
+                Err(error) => retry.after(error).await?,
+            }
+        };
+        for ((place, redis_type), value) in places.into_iter().zip(values) {
+            if let (Some(value), Some(record), Some(key), Some(facts)) =
+                (value, records.get_mut(place), keys.get(place), facts.get(place))
+            {
+                *record = Some(fetched(key, redis_type, value, facts.expiry));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one key by itself: a large one, one of RedisJSON, or one that has just changed.
+    async fn read_alone(&self, key: &RedisKey, mut facts: Facts, wanted: Wanted) -> Result<Fetched, Failure> {
+        /// A key that changes its type so often in a row is not read.
+        const CHANGES: u32 = 5;
+        for _ in 0..CHANGES {
+            if let Some(unread) = unread(key, &facts, wanted) {
+                return Ok(unread);
+            }
+            let Some(redis_type) = RedisType::named(&facts.type_name) else { break };
+            let read = match redis_type {
+                RedisType::String => self.read_string(key).await?,
+                RedisType::Json => self.read_json(key).await?,
+                _ => self.read_watched(key, redis_type, WHOLE_LIMIT).await?,
+            };
+            match read {
+                Read::Value(value) => return Ok(fetched(key, redis_type, value, facts.expiry)),
+                Read::Gone => return Ok(Fetched::Gone(key.clone())),
+                Read::Unreadable(reason, detail) => {
+                    return Ok(Fetched::Unreadable { key: key.clone(), redis_type, reason, detail });
+                }
+                Read::Refused => break,
+                Read::Changed => {
+                    let again = self.facts(std::slice::from_ref(key), wanted.expiry).await?;
+                    facts = again.into_iter().next().unwrap_or(facts);
+                }
+            }
+        }
+        Ok(Fetched::WrongType { key: key.clone(), redis_type: facts.type_name })
+    }
+
+    async fn read_string(&self, key: &RedisKey) -> Result<Read, Failure> {
+        self.read_whole("GET", vec![Value::Bytes(key.bytes())]).await
+    }
+
+    /// The document as the module prints it. A server that does not let us read it has none that we could read.
+    async fn read_json(&self, key: &RedisKey) -> Result<Read, Failure> {
+        self.read_whole("JSON.GET", vec![Value::Bytes(key.bytes())]).await
+    }
+
+    async fn read_whole(&self, command: &'static str, args: Vec<Value>) -> Result<Read, Failure> {
+        let mut retry = self.retry(command);
+        loop {
+            match self.once(command, args.clone()).await {
+                Ok(reply) => return Ok(bytes_of(reply).map_or(Read::Gone, Read::Value)),
+                Err(error) if is_wrong_type(&error) => return Ok(Read::Changed),
+                Err(error) if command == "JSON.GET" && super::errors::is_unavailable(&error) => {
+                    return Ok(Read::Refused);
+                }
+                Err(error) => retry.after(error).await?,
+            }
+        }
+    }
+}
+
+/// How many keys from the front are read at once; at least one.
+fn fitting(facts: &[Facts], wanted: Wanted, max_bytes: usize) -> usize {
+    /// Where the server does not say how large they are, a key at a time is no page, and more is a risk.
+    const UNKNOWN: u64 = 64 * 1024;
+    let mut bytes = 0;
+    for (index, facts) in facts.iter().enumerate() {
+        if RedisType::named(&facts.type_name).is_some_and(|found| wanted.types.has(found)) {
+            bytes += facts.memory.unwrap_or(UNKNOWN);
+        }
+        if index > 0 && bytes > max_bytes as u64 {
+            return index;
+        }
+    }
+    facts.len()
+}
+
+/// What is known of a key without reading it: it has gone, or is of a type that is not wanted.
+fn unread(key: &RedisKey, facts: &Facts, wanted: Wanted) -> Option<Fetched> {
+    if facts.type_name == NONE {
+        return Some(Fetched::Gone(key.clone()));
+    }
+    let readable = RedisType::named(&facts.type_name).is_some_and(|found| wanted.types.has(found));
+    (!readable).then(|| Fetched::WrongType { key: key.clone(), redis_type: facts.type_name.clone() })
+}
+
+fn fetched(key: &RedisKey, redis_type: RedisType, value: Bytes, expiry: Option<UnixMillis>) -> Fetched {
+    let expires_at = expiry.filter(|at| *at >= 0);
+    Fetched::Record(Record { key: key.clone(), redis_type, value, expires_at })
+}
+
+/// Whether the command is for another type than the key has.
+fn is_wrong_type(error: &fred::error::Error) -> bool {
+    error.details().starts_with("WRONGTYPE")
+}

@@ -1,0 +1,137 @@
+//! A large collection, read in slices that are of one moment: a watch says whether it changed in between.
+//!
+//! On a connection of its own, since a watch belongs to a connection; one that was made anew in between has lost it
+//! without a word, and is found by its id. WATCH and MULTI are asked for once; a user who may not run them reads
+//! without, and is told.
+
+use super::pack::pack;
+use super::slice::{self, Place};
+use super::{Read, is_wrong_type};
+use crate::model::{Failure, RedisKey, RedisType};
+use crate::source::redis::errors::{is_unavailable, unexpected};
+use crate::source::redis::{RedisSource, connect, number_of, send};
+use bytes::Bytes;
+use fred::clients::Client;
+use fred::error::Error;
+use fred::types::{Resp3Frame, Value};
+use std::sync::atomic::Ordering;
+
+/// Bytes that a slice is to have, about.
+const SLICE: usize = 1 << 20;
+/// Items of the first slice, before it is known how large they are.
+const FIRST: usize = 64;
+/// So often a collection that changes while it is read is read again.
+const ATTEMPTS: u32 = 5;
+
+/// What one attempt came to.
+enum Attempt {
+    Done(Read),
+    ChangedWhileRead,
+    /// The user may not watch.
+    WatchRefused,
+}
+
+impl RedisSource {
+    /// Reads a collection in slices, up to `limit` bytes.
+    pub(super) async fn read_watched(
+        &self,
+        key: &RedisKey,
+        redis_type: RedisType,
+        limit: usize,
+    ) -> Result<Read, Failure> {
+        let mut retry = self.retry("WATCH");
+        let mut changes = 0;
+        loop {
+            let watch = !self.inner.unwatched.load(Ordering::Relaxed);
+            match self.attempt(key, redis_type, limit, watch).await {
+                Ok(Attempt::Done(read)) => return Ok(read),
+                Ok(Attempt::ChangedWhileRead) if changes == ATTEMPTS => {
+                    let detail = format!("it was changed while it was read, {} times in a row", ATTEMPTS + 1);
+                    return Ok(Read::Unreadable("changed_while_read", detail));
+                }
+                Ok(Attempt::ChangedWhileRead) => changes += 1,
+                Ok(Attempt::WatchRefused) => self.go_unwatched(),
+                Err(error) => retry.after(error).await?,
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        key: &RedisKey,
+        redis_type: RedisType,
+        limit: usize,
+        watch: bool,
+    ) -> Result<Attempt, Error> {
+        // Nobody else may use the connection meanwhile: the watch is the connection's.
+        let mut reader = self.inner.reader.lock().await;
+        let client = match &mut *reader {
+            Some(client) => client,
+            none => none.insert(connect::another(&self.inner.settings, &self.inner.target).await?),
+        };
+        let before = if watch { connection_id(client).await } else { None };
+        if watch {
+            match send(client, "WATCH", vec![Value::Bytes(key.bytes())]).await {
+                Ok(_) => {}
+                Err(error) if is_unavailable(&error) => return Ok(Attempt::WatchRefused),
+                Err(error) => return Err(error),
+            }
+        }
+        let read = match whole(client, key, redis_type, limit).await {
+            Ok(read) => read,
+            Err(error) if is_wrong_type(&error) => Read::Changed,
+            Err(error) => return Err(error),
+        };
+        if !watch {
+            return Ok(Attempt::Done(read));
+        }
+        let same = unchanged(client).await? && connection_id(client).await == before;
+        Ok(if same { Attempt::Done(read) } else { Attempt::ChangedWhileRead })
+    }
+}
+
+impl RedisSource {
+    /// From here on large values are read without a watch.
+    fn go_unwatched(&self) {
+        if !self.inner.unwatched.swap(true, Ordering::Relaxed) {
+            let text = "Redis does not let this user WATCH: a large hash, list, set, sorted set or stream that changes \
+                        while it is read may be read in part as it was and in part as it is";
+            self.notice(text.to_owned());
+        }
+    }
+}
+
+/// Ends the watch; whether nothing was changed since it began.
+async fn unchanged(client: &Client) -> Result<bool, Error> {
+    send(client, "MULTI", Vec::new()).await?;
+    send(client, "PING", Vec::new()).await?;
+    match send(client, "EXEC", Vec::new()).await? {
+        Resp3Frame::Null => Ok(false),
+        Resp3Frame::Array { .. } => Ok(true),
+        _ => Err(unexpected("EXEC", "something else than answers")),
+    }
+}
+
+async fn connection_id(client: &Client) -> Option<i64> {
+    send(client, "CLIENT", vec!["ID".into()]).await.ok().as_ref().and_then(number_of)
+}
+
+async fn whole(client: &Client, key: &RedisKey, redis_type: RedisType, limit: usize) -> Result<Read, Error> {
+    let (mut items, mut bytes, mut count): (Vec<Bytes>, usize, usize) = (Vec::new(), 0, FIRST);
+    let mut place = Some(Place::Start);
+    while let Some(from) = place {
+        let slice = slice::read(client, key, redis_type, &from, count).await?;
+        let size: usize = slice.items.iter().map(|item| item.len() + 4).sum();
+        bytes += size;
+        if bytes > limit {
+            return Ok(Read::Unreadable("value_too_large", format!("its items have more than {limit} bytes")));
+        }
+        let each = (size / count.max(1)).max(1);
+        count = (SLICE / each).clamp(1, 10_000);
+        // Items are slices of their reply: short ones would keep it all.
+        items.extend(slice.items.iter().map(|item| Bytes::copy_from_slice(item)));
+        place = slice.next;
+    }
+    let there = !items.is_empty() || redis_type == RedisType::Stream;
+    Ok(if there { Read::Value(pack(redis_type, items)) } else { Read::Gone })
+}

@@ -1,0 +1,152 @@
+//! Hashes, lists, sets, sorted sets and streams become rows, small ones and large ones.
+
+mod support;
+
+use support::{Case, Client};
+
+const TABLES: &str = "SET ROLE redis2pg; CREATE TABLE users (id text PRIMARY KEY, name text, age integer, whole jsonb);
+    CREATE TABLE bags (id text PRIMARY KEY, items jsonb NOT NULL);";
+
+const MAPPINGS: &str = r#"
+[[mapping]]
+name = "users"
+match = "user:{id}"
+type = ["hash", "string"]
+into = "public.users"
+key = ["id"]
+[[mapping.column]]
+name = "id"
+from = ["{id}"]
+[[mapping.column]]
+name = "name"
+from = ["$.name"]
+required = true
+[[mapping.column]]
+name = "age"
+from = ["$.age"]
+[[mapping.column]]
+name = "whole"
+from = ["$"]
+
+[[mapping]]
+name = "bags"
+match = "bag:{id}"
+type = ["list", "set", "zset", "stream"]
+into = "public.bags"
+key = ["id"]
+[[mapping.column]]
+name = "id"
+from = ["{id}"]
+[[mapping.column]]
+name = "items"
+from = ["$"]
+"#;
+
+fn case() -> (Case, Client) {
+    let case = Case::new();
+    case.sql(TABLES);
+    let redis = case.redis();
+    (case, redis)
+}
+
+#[test]
+fn every_type_becomes_json_and_a_type_that_is_not_wanted_is_rejected_by_name() {
+    let (case, mut redis) = case();
+    redis.say("HSET user:1 name Ann age 41 quote\"d Zoë");
+    redis.set("user:2", r#"{"name":"Bob","age":7}"#);
+    redis.say("RPUSH user:3 x");
+    redis.say("HSET user:4 age none");
+    redis.say("RPUSH bag:list b a b");
+    redis.say("SADD bag:set y x");
+    redis.say("ZADD bag:zset 2.5 second -1 first");
+    redis.say("XADD bag:stream 5-1 kind click at top");
+    redis.say("XADD bag:stream 18446744073709551615-1 kind end");
+    redis.say("PFADD bag:hll x");
+    redis.set("other", "1");
+    let outcome = case.run_config(MAPPINGS, &[]);
+    let outcome = outcome.exits(3);
+    assert_eq!(
+        case.sql("SELECT id, name, age FROM users ORDER BY id"),
+        "1|Ann|41\n2|Bob|7",
+        "a hash and a string with the same fields are the same"
+    );
+    assert_eq!(
+        case.sql(r#"SELECT whole = '{"name":"Ann","age":"41","quote\"d":"Zoë"}' FROM users WHERE id = '1'"#),
+        "t"
+    );
+    let items = |id: &str| case.json(&format!("SELECT items FROM bags WHERE id = '{id}'"));
+    assert_eq!(items("list"), serde_json::json!(["b", "a", "b"]));
+    assert_eq!(items("set"), serde_json::json!(["x", "y"]));
+    assert_eq!(
+        items("zset"),
+        serde_json::json!([{"member": "first", "score": -1}, {"member": "second", "score": 2.5}])
+    );
+    assert_eq!(
+        items("stream"),
+        serde_json::json!([
+            {"id": "5-1", "fields": {"kind": "click", "at": "top"}},
+            {"id": "18446744073709551615-1", "fields": {"kind": "end"}}
+        ])
+    );
+    let rejected = |mapping: &str| outcome.reasons(mapping).into_iter().collect::<Vec<_>>();
+    assert_eq!(rejected("users"), [("field_missing".to_owned(), 1), ("redis_type (list)".to_owned(), 1)]);
+    assert_eq!(rejected("bags"), [("redis_type (string)".to_owned(), 1)]);
+    assert_eq!(outcome.reject("user:4")["redis_type"], "hash");
+    let again = case.run_config(MAPPINGS, &[]);
+    let again = again.exits(3);
+    assert_eq!((again.total("unchanged"), again.total("updated")), (6, 0));
+    redis.say("HSET user:1 age 42");
+    let changed = case.run_config(MAPPINGS, &[]);
+    assert_eq!((changed.total("unchanged"), changed.total("updated")), (5, 1));
+}
+
+#[test]
+fn binary_items_cost_no_other_key_its_place() {
+    let (case, mut redis) = case();
+    redis.integer(&[&b"HSET"[..], b"user:bad", b"name", b"\xff"]);
+    redis.integer(&[&b"HSET"[..], b"user:nul", b"name", b"a\0b"]);
+    redis.integer(&[&b"HSET"[..], b"user:good", b"name", b"x"]);
+    redis.integer(&[&b"ZADD"[..], b"bag:inf", b"inf", b"m"]);
+    let outcome = case.run_config(MAPPINGS, &[]);
+    let outcome = outcome.exits(3);
+    assert_eq!(case.sql("SELECT id FROM users"), "good");
+    assert_eq!(outcome.reject("user:bad")["path"], "$[\"name\"]");
+    assert_eq!(outcome.reject("user:nul")["reason"], "json_nul");
+    assert_eq!(outcome.reject("bag:inf")["reason"], "json_nonfinite");
+}
+
+#[test]
+fn large_collections_are_read_in_slices_and_are_whole() {
+    let (case, mut redis) = case();
+    for chunk in 0..30 {
+        let words: Vec<String> = (0..1000).map(|number| format!("{:x<60}{chunk}-{number}", "item")).collect();
+        for command in [["RPUSH", "bag:list"], ["SADD", "bag:set"]] {
+            let mut parts: Vec<&[u8]> = command.iter().map(|word| word.as_bytes()).collect();
+            parts.extend(words.iter().map(|word| word.as_bytes()));
+            redis.integer(&parts);
+        }
+        let fields: Vec<String> = words.iter().flat_map(|word| [word.clone(), "v".to_owned()]).collect();
+        let mut hash: Vec<&[u8]> = vec![b"HSET", b"user:big", b"name", b"big"];
+        hash.extend(fields.iter().map(|word| word.as_bytes()));
+        redis.integer(&hash);
+        let mut scores: Vec<&[u8]> = vec![b"ZADD", b"bag:zset"];
+        let numbered: Vec<String> =
+            words.iter().enumerate().flat_map(|(n, word)| [(chunk * 1000 + n).to_string(), word.clone()]).collect();
+        scores.extend(numbered.iter().map(|word| word.as_bytes()));
+        redis.integer(&scores);
+        for word in &words {
+            let _ = redis.answer(&[&b"XADD"[..], b"bag:stream", b"*", b"word", word.as_bytes()]);
+        }
+    }
+    let outcome = case.run_config(MAPPINGS, &[]);
+    let _ = outcome.exits(0);
+    assert_eq!(
+        case.sql("SELECT id, jsonb_array_length(items) FROM bags ORDER BY id"),
+        "list|30000\nset|30000\nstream|30000\nzset|30000"
+    );
+    assert_eq!(case.number("SELECT count(*) FROM users, jsonb_object_keys(whole)"), 30_001);
+    assert_eq!(
+        case.sql("SELECT (items -> 0 ->> 'score') || ' ' || (items -> -1 ->> 'score') FROM bags WHERE id = 'zset'"),
+        "0 29999"
+    );
+}
