@@ -282,6 +282,8 @@ fn refused(row: &Row, error: &Error) -> Reject {
         "23505" => "unique",
         "23514" => "check",
         "23P01" => "exclusion",
+        // A missing right has this code too, and is no row's fault: see `verdict`.
+        "42501" => "row_security",
         _ => "refused",
     };
     let constraint = database.constraint().map(|name| format!(" (constraint {name})")).unwrap_or_default();
@@ -296,7 +298,8 @@ fn refused(row: &Row, error: &Error) -> Reject {
 }
 
 fn not_stored(row: &Row) -> Reject {
-    let detail = "the server took the row and did not store it; a trigger or a rule may drop it";
+    let detail = "the server took the row and did not store it; a trigger or a rule may drop it, or row-level security \
+                  hides a row with its key";
     Reject::new(row.key.clone(), "not_stored", detail, Some(row.value.clone()))
 }
 
