@@ -1,0 +1,82 @@
+//! The tables as they are: what is missing, and what is wrong with them.
+
+use crate::mapping::MappingSpec;
+use crate::model::{Finding, Side, TableName};
+use crate::postgres::{TableFacts, query, read_table, table_ident};
+use sqlx::postgres::PgConnection;
+use sqlx::{Error, Row};
+use std::collections::HashMap;
+
+/// Reads the tables that there are. What is wrong with them, or that they are not there, is a finding each.
+pub(super) async fn find_tables(
+    connection: &mut PgConnection,
+    specs: &[MappingSpec],
+    names: &[TableName],
+    dry: bool,
+) -> Result<(HashMap<TableName, TableFacts>, Vec<Finding>), Error> {
+    let mut facts = HashMap::new();
+    let mut findings = Vec::new();
+    for (spec, name) in specs.iter().zip(names) {
+        match read_table(connection, name, &spec.key).await? {
+            Some(found) => {
+                findings.extend(judge(spec, &found, dry));
+                facts.insert(name.clone(), found);
+            }
+            None => findings.push(Finding::critical(
+                Side::Postgres,
+                name.to_string(),
+                "there is no such table",
+                "Create it, or leave target.create_schema on with a preset that brings its tables.",
+            )),
+        }
+    }
+    if !dry {
+        for spec in specs {
+            findings.extend(find_audit(connection, spec).await?);
+        }
+    }
+    Ok((facts, findings))
+}
+
+/// Whether the application's audit log, where it is there, takes rows: else a run would find out after all the work.
+async fn find_audit(connection: &mut PgConnection, spec: &MappingSpec) -> Result<Option<Finding>, Error> {
+    let Ok(Some(audit)) = spec.audit_table() else { return Ok(None) };
+    let may: Option<bool> =
+        query("SELECT has_table_privilege(c.oid, 'INSERT') FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1)")
+            .bind(table_ident(&audit))
+            .fetch_optional(connection)
+            .await?
+            .map(|row| row.try_get(0))
+            .transpose()?;
+    Ok((may == Some(false)).then(|| {
+        let hint = format!("GRANT INSERT ON {audit} TO the role, or take `audit` out of the mapping.");
+        Finding::critical(Side::Postgres, audit.to_string(), "the role may not INSERT into the audit log", hint)
+    }))
+}
+
+fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
+    let name = facts.table.name.to_string();
+    let mut findings = Vec::new();
+    let rights = facts.privileges;
+    let needed = [("SELECT", rights.select), ("INSERT", rights.insert), ("UPDATE", rights.update)];
+    let missing: Vec<&str> = needed.iter().filter(|(_, has)| !has).map(|(right, _)| *right).collect();
+    if !missing.is_empty() && !dry {
+        let rights = missing.join(", ");
+        findings.push(Finding::critical(
+            Side::Postgres,
+            name.clone(),
+            format!("the role lacks {rights}"),
+            format!("GRANT {rights} ON {name} TO the role in target.url / --to."),
+        ));
+    }
+    if !facts.key_is_unique {
+        let key = spec.key.join(", ");
+        findings.push(Finding::critical(
+            Side::Postgres,
+            name.clone(),
+            format!("no unique index is on exactly ({key}): a second run would store every row twice"),
+            format!("Create one that is neither partial nor deferrable: ALTER TABLE {name} ADD PRIMARY KEY ({key})."),
+        ));
+    }
+    findings
+}
