@@ -7,16 +7,16 @@ mod tables;
 pub(super) use server::{Server, look};
 
 use super::link::Trouble;
-use super::setup;
+use super::{audit, setup};
 use crate::config::Settings;
 use crate::mapping::{MappingSpec, Plan, RunStamp};
 use crate::model::{Exit, Failure, Finding, Severity, Side, Table, TableName};
-use crate::postgres::{estimate_rows, failure, query, table_ident, table_is_empty};
+use crate::postgres::{TableFacts, estimate_rows, failure, query, table_ident, table_is_empty};
 use crate::sink::LoadTable;
 use load_table::load_table;
 use server::judge_server;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, Row};
+use sqlx::{AssertSqlSafe, Connection, Error, Row};
 use std::collections::{HashMap, HashSet};
 use tables::find_tables;
 
@@ -35,7 +35,8 @@ pub(super) struct Checked {
 pub(super) enum Check {
     /// A dry run: rights to write are not needed, and nothing is left behind.
     Dry,
-    /// Everything that a run needs is looked at, and nothing is left behind.
+    /// Everything that a run needs is looked at, and nothing is left behind: what it would write into the audit log is
+    /// written and taken back.
     Rehearsal,
     /// The preset's tables are made where they are missing.
     Real,
@@ -58,7 +59,7 @@ pub(super) async fn check(
     let mut transaction = connection.begin().await?;
     let names = table_names(specs)?;
     make_missing(&mut transaction, settings, &names).await?;
-    let (facts, mut findings) = find_tables(&mut transaction, specs, &names, dry).await?;
+    let (facts, mut findings) = find(&mut transaction, settings, (specs, &names), run, check).await?;
     if !dry {
         findings.extend(judge_server(&server));
     }
@@ -81,8 +82,24 @@ pub(super) async fn check(
     }
     let end = if check == Check::Real { transaction.commit().await } else { transaction.rollback().await };
     end?;
-    let warnings = plan.warnings().to_vec();
+    let warnings = findings.into_iter().chain(plan.warnings().iter().cloned()).collect();
     Ok(Checked { plan, tables: loads, rows, warnings, server })
+}
+
+/// What is wrong with the tables and the audit logs.
+async fn find(
+    connection: &mut PgConnection,
+    settings: &Settings,
+    (specs, names): (&[MappingSpec], &[TableName]),
+    run: &str,
+    check: Check,
+) -> Result<(HashMap<TableName, TableFacts>, Vec<Finding>), Error> {
+    let (facts, mut findings) = find_tables(connection, specs, names, check == Check::Dry).await?;
+    findings.extend(audit::find_missing(connection, specs).await?);
+    if check == Check::Rehearsal {
+        findings.extend(audit::rehearse(connection, specs, run, settings.target.lock_timeout.0).await?);
+    }
+    Ok((facts, findings))
 }
 
 fn table_names(specs: &[MappingSpec]) -> Result<Vec<TableName>, Failure> {

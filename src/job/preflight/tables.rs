@@ -2,9 +2,9 @@
 
 use crate::mapping::MappingSpec;
 use crate::model::{Finding, Side, TableName};
-use crate::postgres::{TableFacts, query, read_table, table_ident};
+use crate::postgres::{TableFacts, read_table};
+use sqlx::Error;
 use sqlx::postgres::PgConnection;
-use sqlx::{Error, Row};
 use std::collections::HashMap;
 
 /// Reads the tables that there are. What is wrong with them, or that they are not there, is a finding each.
@@ -30,28 +30,7 @@ pub(super) async fn find_tables(
             )),
         }
     }
-    if !dry {
-        for spec in specs {
-            findings.extend(find_audit(connection, spec).await?);
-        }
-    }
     Ok((facts, findings))
-}
-
-/// Whether the application's audit log, where it is there, takes rows: else a run would find out after all the work.
-async fn find_audit(connection: &mut PgConnection, spec: &MappingSpec) -> Result<Option<Finding>, Error> {
-    let Ok(Some(audit)) = spec.audit_table() else { return Ok(None) };
-    let may: Option<bool> =
-        query("SELECT has_table_privilege(c.oid, 'INSERT') FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1)")
-            .bind(table_ident(&audit))
-            .fetch_optional(connection)
-            .await?
-            .map(|row| row.try_get(0))
-            .transpose()?;
-    Ok((may == Some(false)).then(|| {
-        let hint = format!("GRANT INSERT ON {audit} TO the role, or take `audit` out of the mapping.");
-        Finding::critical(Side::Postgres, audit.to_string(), "the role may not INSERT into the audit log", hint)
-    }))
 }
 
 fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
