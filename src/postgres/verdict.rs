@@ -103,7 +103,11 @@ pub fn failure(doing: &str, error: Error) -> Failure {
         "42501" => (Exit::Usage, "Grant the role in target.url / --to what is missing, or connect as another role."),
         "25006" => (Exit::Postgres, "The server is read-only (a standby?). Point target.url / --to at the primary."),
         "53100" => (Exit::Postgres, "The disk is full. Make room, then go on with --resume."),
-        "53300" => (Exit::Postgres, "No connection is free. Lower flow.writers or raise max_connections."),
+        "53300" => (
+            Exit::Postgres,
+            "No connection is free. Lower flow.writers, or raise the limit: max_connections of the server, or CONNECTION \
+             LIMIT of the role or of the database.",
+        ),
         code if code.starts_with("42") => (Exit::Usage, "The table is not what the mapping expects; see the message."),
         code if code.starts_with("08") || code.starts_with("57P") => {
             (Exit::Postgres, "Check that the server is up and reachable, then go on with --resume.")

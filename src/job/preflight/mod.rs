@@ -1,5 +1,6 @@
 //! What must be true before the first row: read from both ends, said all at once.
 
+mod connections;
 mod load_table;
 mod server;
 mod tables;
@@ -86,7 +87,7 @@ pub(super) async fn check(
     Ok(Checked { plan, tables: loads, rows, warnings, server })
 }
 
-/// What is wrong with the tables and the audit logs.
+/// What is wrong with the tables, the audit logs and the limits on connections.
 async fn find(
     connection: &mut PgConnection,
     settings: &Settings,
@@ -95,6 +96,7 @@ async fn find(
     check: Check,
 ) -> Result<(HashMap<TableName, TableFacts>, Vec<Finding>), Error> {
     let (facts, mut findings) = find_tables(connection, specs, names, check == Check::Dry).await?;
+    findings.extend(connections::judge(connection, settings.flow.writers).await?);
     findings.extend(audit::find_missing(connection, specs).await?);
     if check == Check::Rehearsal {
         findings.extend(audit::rehearse(connection, specs, run, settings.target.lock_timeout.0).await?);
