@@ -82,3 +82,24 @@ fn a_missing_right_behind_a_table_is_no_rows_fault() {
     assert!(run.stderr.contains("permission denied for table hidden"), "{run}");
     assert!(run.rejects.is_empty(), "{run}");
 }
+
+#[test]
+fn rights_on_single_columns_are_told_from_none() {
+    let case = notes("REVOKE ALL ON notes FROM redis2pg");
+    case.redis().set("note:1", &note("open"));
+    let words =
+        ["on single columns only", "whole rows", "the role lacks", "GRANT SELECT, INSERT, UPDATE ON public.notes"];
+    for (grant, told) in [
+        ("GRANT SELECT (id, owner), INSERT (id, owner), UPDATE (owner)", [true, true, false, true]),
+        ("GRANT INSERT (id, owner), UPDATE (owner)", [true, true, true, true]),
+        ("REVOKE ALL", [false, false, true, true]),
+    ] {
+        case.sql("REVOKE ALL ON notes FROM redis2pg");
+        case.sql(&format!("{grant} ON notes {} redis2pg", if grant.starts_with("GRANT") { "TO" } else { "FROM" }));
+        let run = case.run_config(NOTES, &[]);
+        assert_eq!(run.code, 2, "{run}");
+        assert_eq!(words.map(|word| run.stderr.contains(word)), told, "{grant}: {}", run.stderr);
+    }
+    case.sql("GRANT SELECT, INSERT, UPDATE ON notes TO redis2pg");
+    case.run_config(NOTES, &[]).exits(0);
+}

@@ -10,7 +10,7 @@ mod copy;
 mod sql;
 mod verdict;
 
-pub use catalog::{ForeignKey, Privileges, TableFacts, estimate_rows, read_table, table_is_empty};
+pub use catalog::{ForeignKey, Privilege, Privileges, TableFacts, estimate_rows, read_table, table_is_empty};
 pub use connect::{Target, TargetOptions};
 pub use copy::{CopyBuffer, copy_rows, copy_tuples};
 pub use sql::{ident, literal, milliseconds, query, table_ident};

@@ -2,7 +2,7 @@
 
 use crate::mapping::MappingSpec;
 use crate::model::{Finding, Side, TableName};
-use crate::postgres::{TableFacts, read_table};
+use crate::postgres::{Privilege, Privileges, TableFacts, read_table};
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
 use std::collections::HashMap;
@@ -36,17 +36,8 @@ pub(super) async fn find_tables(
 fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
     let name = facts.table.name.to_string();
     let mut findings = Vec::new();
-    let rights = facts.privileges;
-    let needed = [("SELECT", rights.select), ("INSERT", rights.insert), ("UPDATE", rights.update)];
-    let missing: Vec<&str> = needed.iter().filter(|(_, has)| !has).map(|(right, _)| *right).collect();
-    if !missing.is_empty() && !dry {
-        let rights = missing.join(", ");
-        findings.push(Finding::critical(
-            Side::Postgres,
-            name.clone(),
-            format!("the role lacks {rights}"),
-            format!("GRANT {rights} ON {name} TO the role in target.url / --to."),
-        ));
+    if !dry {
+        findings.extend(judge_rights(&name, facts.privileges));
     }
     if !facts.key_is_unique {
         let key = spec.key.join(", ");
@@ -58,4 +49,24 @@ fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// Rights on single columns do not do: the right to read is used on whole rows, and the others go with it.
+fn judge_rights(table: &str, rights: Privileges) -> Option<Finding> {
+    let needed = [("SELECT", rights.select), ("INSERT", rights.insert), ("UPDATE", rights.update)];
+    let having = |wanted: &[Privilege]| {
+        let names: Vec<&str> = needed.iter().filter(|(_, has)| wanted.contains(has)).map(|(name, _)| *name).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    let short = having(&[Privilege::None, Privilege::Columns])?;
+    let missing = having(&[Privilege::None]).map(|rights| format!("the role lacks {rights}"));
+    let partly = having(&[Privilege::Columns]).map(|rights| {
+        format!(
+            "the role has {rights} on single columns only, which does not do: who wrote a row last, and how it was before \
+             it is overwritten, is read from whole rows, so the rights are asked for on the table"
+        )
+    });
+    let message: Vec<String> = missing.into_iter().chain(partly).collect();
+    let hint = format!("GRANT {short} ON {table} TO the role in target.url / --to.");
+    Some(Finding::critical(Side::Postgres, table, message.join("; "), hint))
 }
