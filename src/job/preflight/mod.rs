@@ -10,6 +10,7 @@ pub(super) use server::{Server, look};
 use super::link::Trouble;
 use super::{audit, setup};
 use crate::config::Settings;
+use crate::ledger;
 use crate::mapping::{MappingSpec, Plan, RunStamp};
 use crate::model::{Exit, Failure, Finding, Severity, Side, Table, TableName};
 use crate::postgres::{TableFacts, estimate_rows, failure, query, table_ident, table_is_empty};
@@ -58,6 +59,7 @@ pub(super) async fn check(
 ) -> Result<Checked, Trouble> {
     let dry = check == Check::Dry;
     let mut transaction = connection.begin().await?;
+    ledger::end_where_idle(&mut transaction, ledger::idle_timeout(settings.flow.lease.0)).await?;
     let names = table_names(specs)?;
     make_missing(&mut transaction, settings, &names).await?;
     let (facts, mut findings) = find(&mut transaction, settings, (specs, &names), run, check).await?;

@@ -4,7 +4,7 @@ use super::attempt::{Attempt, Missed, Piece, Settled};
 use super::writers::Writers;
 use crate::ledger::{self, ShardId};
 use crate::model::{Event, Exit, Failure, Reject, Row, Side, Tally};
-use crate::postgres::{CopyBuffer, Verdict, failure, verdict};
+use crate::postgres::{CopyBuffer, Verdict, answered, failure, silence, verdict};
 use crate::sink::batch::{Batch, Deduplicated, deduplicate, each_once};
 use crate::sink::table::LoadTable;
 use sqlx::Error;
@@ -159,28 +159,13 @@ impl Loader {
         self.settled = false;
         let attempt = Attempt { table, shard: self.shard, options: &self.writers.options, piece };
         let running = attempt.run(connection, &mut self.buffer);
-        if self.writers.options.statement_timeout.is_zero() {
-            let result = running.await;
-            self.settled = result.is_ok();
-            return result;
-        }
-        // A server that vanished without a word answers nothing, its own timeouts included. The connection is given up
-        // then, never used again half-way; whether it came to the COMMIT is looked up.
-        match tokio::time::timeout(
-            self.writers.options.statement_timeout * 2 + self.writers.options.idle_timeout,
-            running,
-        )
-        .await
-        {
-            Ok(result) => {
-                self.settled = result.is_ok();
-                result
-            }
-            Err(_) => Err(Missed::CommitUnknown(Error::Io(std::io::Error::new(
-                std::io::ErrorKind::TimedOut,
-                "the server does not answer any more",
-            )))),
-        }
+        let LoadOptions { statement_timeout, idle_timeout, .. } = self.writers.options;
+        // Whether a server that fell silent came to the COMMIT is looked up.
+        let result = answered(silence(statement_timeout, idle_timeout), running)
+            .await
+            .unwrap_or_else(|error| Err(Missed::CommitUnknown(error)));
+        self.settled = result.is_ok();
+        result
     }
 
     /// After an error that may pass: waits, connects anew, and looks whether the piece was committed all the same.
