@@ -1,16 +1,13 @@
 //! The run's own connection to its target: made again when it is lost, for as long as a batch would be tried again.
 
 use crate::config::Settings;
-use crate::flow::Stop;
+use crate::flow::{Backoff, Stop};
 use crate::ledger::idle_timeout;
 use crate::model::{Event, EventSender, Exit, Failure};
 use crate::postgres::{Target, Verdict, answered, failure, silence, verdict};
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
 use std::time::{Duration, Instant};
-
-/// The longest pause between two attempts.
-const PAUSE: Duration = Duration::from_secs(5);
 
 /// A connection that outlasts a restart of the server.
 pub(super) struct Link {
@@ -87,8 +84,7 @@ impl Link {
         what: &str,
         mut work: impl AsyncFnMut(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, Failure> {
-        let mut first = None;
-        let mut pause = Duration::from_millis(100);
+        let mut backoff = Backoff::until(self.waits.retry);
         loop {
             let error = match self.attempt(&mut work).await {
                 Ok(done) => return Ok(done),
@@ -98,23 +94,20 @@ impl Link {
             if verdict(&error) != Verdict::Transient {
                 return Err(failure(what, error));
             }
-            let since = *first.get_or_insert_with(Instant::now);
-            if self.stop.cut() {
+            let pause = backoff.pause(Instant::now()).filter(|_| !self.stop.cut());
+            let Some(pause) = pause else {
                 self.waits.retry = Duration::ZERO;
                 let mut failure = failure(what, error);
-                failure.exit = Exit::Stopped;
+                if self.stop.cut() {
+                    failure.exit = Exit::Stopped;
+                }
                 return Err(failure);
-            }
-            if since.elapsed() >= self.waits.retry {
-                self.waits.retry = Duration::ZERO;
-                return Err(failure(what, error));
-            }
+            };
             self.tell(format!("PostgreSQL: {what}: {error}; trying again in {pause:.1?}")).await;
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.stop.wait_cut() => {}
             }
-            pause = (pause * 2).min(PAUSE);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::attempt::{Attempt, Missed, Piece, Settled};
 use super::writers::Writers;
+use crate::flow::Backoff;
 use crate::ledger::{self, ShardId};
 use crate::model::{Event, Exit, Failure, Reject, Row, Side, Tally};
 use crate::postgres::{CopyBuffer, Verdict, answered, failure, silence, verdict};
@@ -95,7 +96,7 @@ impl Loader {
 
     /// Tries a piece until it is committed, or until it has to be cut up.
     async fn settle(&mut self, table: &LoadTable, mut piece: Piece) -> Result<Tried, Failure> {
-        let mut patience = Patience::new(self.writers.options.retry_deadline);
+        let mut backoff = Backoff::until(self.writers.options.retry_deadline);
         let mut moves = 0;
         loop {
             let straight = table.goes_straight() && !piece.merge;
@@ -145,7 +146,7 @@ impl Loader {
                     }
                 },
             };
-            if let Some(tally) = self.lost_commit(&mut patience, unknown, piece.id).await? {
+            if let Some(tally) = self.lost_commit(&mut backoff, unknown, piece.id).await? {
                 return Ok(Tried::Done(Settled { tally, pending: 0 }));
             }
         }
@@ -171,14 +172,14 @@ impl Loader {
     /// After an error that may pass: waits, connects anew, and looks whether the piece was committed all the same.
     async fn lost_commit(
         &mut self,
-        patience: &mut Patience,
+        backoff: &mut Backoff,
         error: Error,
         piece: Uuid,
     ) -> Result<Option<Tally>, Failure> {
         let mut error = error;
         loop {
             self.connection = None;
-            let Some(pause) = patience.pause() else {
+            let Some(pause) = backoff.pause(Instant::now()) else {
                 return Err(failure("loading, after trying again until target.retry_deadline", error));
             };
             let _ = self
@@ -317,27 +318,4 @@ fn fenced() -> Failure {
         "another process took this run over; nothing more is written here",
         "Look at `redis2pg runs list`. If this process was suspended for long, that is why.",
     )
-}
-
-/// Growing pauses until a deadline, counted from the first failure.
-struct Patience {
-    deadline: Duration,
-    first: Option<Instant>,
-    next: Duration,
-}
-
-impl Patience {
-    fn new(deadline: Duration) -> Self {
-        Self { deadline, first: None, next: Duration::from_millis(100) }
-    }
-
-    fn pause(&mut self) -> Option<Duration> {
-        let first = *self.first.get_or_insert_with(Instant::now);
-        if first.elapsed() >= self.deadline {
-            return None;
-        }
-        let pause = self.next;
-        self.next = (self.next * 2).min(Duration::from_secs(5));
-        Some(pause)
-    }
 }
