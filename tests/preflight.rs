@@ -55,6 +55,33 @@ fn a_role_without_a_place_for_staging_tables_is_refused_before_the_run() {
 }
 
 #[test]
+fn a_limit_on_connections_below_what_a_run_opens_is_told() {
+    let case = one_document();
+    case.run(&[]).exits(0);
+    let role = loader(&case, "few_connections");
+    case.sql(&format!("GRANT TEMPORARY ON DATABASE {} TO few_connections", case.database));
+    let warnings = |alter: &str, writers: &str| {
+        case.sql(alter);
+        let run = role.run(&["--writers", writers]).exits(0);
+        let notices = run.report["notices"].as_array().unwrap().iter();
+        let told =
+            notices.filter_map(|notice| notice.as_str()).filter(|notice| notice.contains("connections at a time"));
+        told.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let told = warnings("ALTER ROLE few_connections CONNECTION LIMIT 4", "3");
+    assert_eq!(told.len(), 1, "{told:?}");
+    let words = ["role few_connections", "allows 4 ", "opens 5 ", "Lower flow.writers to 2", "CONNECTION LIMIT 5"];
+    words.iter().for_each(|word| assert!(told[0].contains(word), "{word:?} is not in {told:?}"));
+    assert_eq!(warnings("ALTER ROLE few_connections CONNECTION LIMIT 5", "3"), [""; 0]);
+    let database = &case.database;
+    let told = warnings(&format!("ALTER DATABASE {database} CONNECTION LIMIT 4"), "4");
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[1].contains(&format!("database {database}: allows 4 ")), "{told:?}");
+    let none = format!("ALTER DATABASE {database} CONNECTION LIMIT -1; ALTER ROLE few_connections CONNECTION LIMIT -1");
+    assert_eq!(warnings(&none, "9"), [""; 0]);
+}
+
+#[test]
 fn a_file_of_keys_that_cannot_be_read_is_refused_before_the_run() {
     let case = one_document();
     let dir = tempfile::tempdir().unwrap();

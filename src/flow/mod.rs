@@ -2,12 +2,14 @@
 //!
 //! Uses `model` only. Knows neither Redis nor PostgreSQL.
 
+mod backoff;
 pub mod budget;
 pub mod rate;
 pub mod spill;
 pub mod stop;
 mod watermark;
 
+pub use backoff::Backoff;
 pub use budget::{ByteBudget, Permit};
 pub use rate::RateLimit;
 pub use spill::{KeyReader, KeySpill};

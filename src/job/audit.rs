@@ -1,9 +1,12 @@
-//! The application's own audit log: a row for each table that a run touched.
+//! The application's own audit log: a row for each table that a run touched, and the rehearsal of that before the run.
 
-use crate::model::{TableName, Tally};
-use crate::postgres::{query, table_ident};
+use crate::mapping::MappingSpec;
+use crate::model::{Finding, Side, TableName, Tally};
+use crate::postgres::{Verdict, milliseconds, query, table_ident, verdict};
 use sqlx::postgres::PgConnection;
-use sqlx::{Error, Row};
+use sqlx::{AssertSqlSafe, Connection, Error, Row};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// What a run did to one table.
 pub(super) struct Entry<'a> {
@@ -21,16 +24,7 @@ pub(super) struct Entry<'a> {
 pub(super) async fn write(connection: &mut PgConnection, entries: &[Entry<'_>]) -> Result<(), Error> {
     for entry in entries {
         let audit = table_ident(entry.audit);
-        // Some installations have a uuid for `resource_id`.
-        let id_type = query(
-            "SELECT format_type(a.atttypid, NULL) FROM pg_catalog.pg_attribute a \
-             WHERE a.attrelid = to_regclass($1) AND a.attname = 'resource_id'",
-        )
-        .bind(&audit)
-        .fetch_optional(&mut *connection)
-        .await?;
-        let Some(id_type) = id_type else { continue };
-        let id_type: String = id_type.try_get(0)?;
+        let Some(id_type) = id_type(connection, &audit).await? else { continue };
         query(format!(
             "INSERT INTO {audit} (action, resource_type, resource_id, details) \
              VALUES ('redis2pg.migrate', $1, $2::text::{id_type}, \
@@ -43,4 +37,99 @@ pub(super) async fn write(connection: &mut PgConnection, entries: &[Entry<'_>]) 
         .await?;
     }
     Ok(())
+}
+
+/// The type of `resource_id`, which some installations have as a uuid; `None`: there is no such table. Where the column
+/// is missing, the server says so once a row is written.
+async fn id_type(connection: &mut PgConnection, audit: &str) -> Result<Option<String>, Error> {
+    let found = query(
+        "SELECT coalesce((SELECT format_type(a.atttypid, NULL) FROM pg_catalog.pg_attribute a \
+                          WHERE a.attrelid = c.oid AND a.attname = 'resource_id'), 'text') \
+         FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1)",
+    )
+    .bind(audit)
+    .fetch_optional(connection)
+    .await?;
+    found.map(|row| row.try_get(0)).transpose()
+}
+
+/// The audit logs that the mappings name and that are not there: a run writes nothing there, and should say so.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn find_missing(connection: &mut PgConnection, specs: &[MappingSpec]) -> Result<Vec<Finding>, Error> {
+    let named: BTreeSet<TableName> = specs.iter().filter_map(|spec| spec.audit_table().ok().flatten()).collect();
+    let mut findings = Vec::new();
+    for audit in named {
+        // Not by to_regclass, which wants a right on the schema: a dry run may lack it.
+        let there: bool = query(
+            "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = $1 AND c.relname = $2)",
+        )
+        .bind(&audit.schema)
+        .bind(&audit.table)
+        .fetch_one(&mut *connection)
+        .await?
+        .try_get(0)?;
+        if !there {
+            let message = "there is no such audit log: nothing is written there";
+            let hint = "Create it, or take `audit` out of the mapping.";
+            findings.push(Finding::warning(Side::Postgres, audit.to_string(), message, hint));
+        }
+    }
+    Ok(findings)
+}
+
+/// Writes the rows that the end of a run would write, and takes them back: what refuses them then is found before the
+/// work and not after it. What the rows draw from a sequence stays drawn.
+///
+/// # Errors
+/// The server's, where it says nothing of the audit log.
+pub(super) async fn rehearse(
+    connection: &mut PgConnection,
+    specs: &[MappingSpec],
+    run: &str,
+    lock_timeout: Duration,
+) -> Result<Vec<Finding>, Error> {
+    let mut findings = Vec::new();
+    for spec in specs {
+        let (Ok(Some(audit)), Ok(table)) = (spec.audit_table(), spec.table_name()) else { continue };
+        let tally = Tally::default();
+        let entry = Entry { audit: &audit, table: &table, run, tally: &tally };
+        let mut savepoint = connection.begin().await?;
+        let written = write_at_once(&mut savepoint, entry, lock_timeout).await;
+        savepoint.rollback().await?;
+        if let Err(error) = written {
+            let finding = refusal(&audit, error)?;
+            // The same for several mappings: said once.
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// Writes a row and asks for what the server would check at COMMIT only.
+async fn write_at_once(connection: &mut PgConnection, entry: Entry<'_>, lock_timeout: Duration) -> Result<(), Error> {
+    let settings = format!("SET LOCAL lock_timeout = {}", milliseconds(lock_timeout));
+    sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut *connection).await?;
+    write(connection, &[entry]).await?;
+    sqlx::raw_sql(AssertSqlSafe("SET CONSTRAINTS ALL IMMEDIATE")).execute(connection).await.map(|_| ())
+}
+
+/// What the server said against a row of the audit log; an error that is of the server itself stays one.
+fn refusal(audit: &TableName, error: Error) -> Result<Finding, Error> {
+    let Some(database) = error.as_database_error() else { return Err(error) };
+    let code = database.code().unwrap_or_default();
+    // 53: out of resources, 58: its disk fails.
+    if verdict(&error) == Verdict::Transient || code.starts_with("53") || code.starts_with("58") {
+        return Err(error);
+    }
+    let message = format!("the audit log takes no row of a run: {} (SQLSTATE {code})", database.message());
+    let hint = format!(
+        "Give a column that a run does not fill a default, GRANT INSERT ON {audit} TO the role, or take `audit` out of \
+         the mapping."
+    );
+    Ok(Finding::critical(Side::Postgres, audit.to_string(), message, hint))
 }

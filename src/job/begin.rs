@@ -2,7 +2,7 @@
 //! it. The first contact fails at once; after it a server that goes away is waited for.
 
 use super::first_key::find_one_key;
-use super::link::{Link, Trouble};
+use super::link::{Link, Trouble, Waits};
 use super::migrate::wait_for_lease;
 use super::preflight::{self, Check, Checked, Server};
 use super::run::Learned;
@@ -12,6 +12,7 @@ use crate::flow::Stop;
 use crate::ledger::{self, NewRun, Shard, Start};
 use crate::mapping::{MappingSpec, specs_hash};
 use crate::model::{Event, EventSender, Failure, Side};
+use crate::postgres::{answered, failure};
 use crate::source::redis::RedisSource;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnection;
@@ -47,12 +48,14 @@ pub(super) async fn begin(
     learned: &mut Learned,
 ) -> Result<Option<Begun>, Failure> {
     let mut connection = ends.target.connect().await?;
-    let server = preflight::look(&mut connection).await?;
+    let waits = Waits::new(settings);
+    let server = answered(waits.silence, preflight::look(&mut connection))
+        .await
+        .map_err(|error| failure("looking at the server", error))??;
     learned.postgres_version = Some(server.version.clone());
     let source = RedisSource::connect(&ends.source, Some(events.clone())).await?;
     learned.redis_version = source.version().map(str::to_owned);
-    let deadline = settings.target.retry_deadline.0;
-    let mut link = Link::new(ends.target.clone(), connection, deadline, stop.clone(), events.clone());
+    let mut link = Link::new(ends.target.clone(), connection, waits, stop.clone(), events.clone());
     learned.keys.before = source.dbsize().await.ok().and_then(|keys| i64::try_from(keys).ok());
     if !settings.run.allow_empty && settings.run.keys_from.is_none() {
         find_one_key(&source, settings, &ends.specs, stop, events).await?;

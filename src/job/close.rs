@@ -2,7 +2,7 @@
 //! a server that is restarting just now is waited for; what is done twice for it counts once.
 
 use super::analyze::analyze;
-use super::link::Link;
+use super::link::{Link, Waits};
 use super::run::{Finished, Learned};
 use super::{audit, setup};
 use crate::config::{Settings, scrub};
@@ -53,7 +53,7 @@ pub(super) async fn close(settings: &Settings, stop: &Stop, mut learned: Learned
         }
     };
     if let (Some(link), Some(run)) = (&mut link, learned.run) {
-        match close_ledger(link, &learned, finished, run).await {
+        match close_ledger(link, settings, &learned, finished, run).await {
             Ok(()) => {
                 refresh_statistics(link, settings, &learned, finished).await;
                 count_rows(link, &mut learned).await;
@@ -97,8 +97,11 @@ fn said(failure: &Failure) -> String {
 fn link(settings: &Settings, stop: &Stop, finished: &Finished) -> Result<Link, Failure> {
     // A server that the run failed by has been waited for already.
     let failed = finished.failure.as_ref().is_some_and(|failure| failure.exit == Exit::Postgres);
-    let deadline = if failed { Duration::ZERO } else { settings.target.retry_deadline.0 };
-    Ok(Link::anew(setup::target(settings)?, deadline, stop.clone()))
+    let mut waits = Waits::new(settings);
+    if failed {
+        waits.retry = Duration::ZERO;
+    }
+    Ok(Link::anew(setup::target(settings)?, waits, stop.clone()))
 }
 
 /// Names what a dry run shows.
@@ -112,6 +115,7 @@ fn show(learned: &mut Learned, finished: &mut Finished) {
 /// Writes the end into the ledger and the application's audit log, in one transaction.
 async fn close_ledger(
     link: &mut Link,
+    settings: &Settings,
     learned: &Learned,
     finished: &mut Finished,
     run: (Uuid, Uuid),
@@ -122,7 +126,8 @@ async fn close_ledger(
         error: finished.failure.as_ref().map(said),
         tally: serde_json::to_string(&finished.books.total()).unwrap_or_else(|_| "{}".to_owned()),
     };
-    let written = write_end(link, run, &end, &entries(learned, finished, &run.0.to_string())).await?;
+    let lease_time = settings.flow.lease.0;
+    let written = write_end(link, (run, lease_time), &end, &entries(learned, finished, &run.0.to_string())).await?;
     let lost = match written {
         Ok(finish) => finish == Finish::Lost,
         // The audit log is the application's; that it cannot be written must not leave the run open.
@@ -130,7 +135,7 @@ async fn close_ledger(
             end.exit_code = finished.exit.or_worse(refused.exit).code();
             end.error.get_or_insert_with(|| said(&refused));
             finished.note(refused);
-            write_end(link, run, &end, &[]).await?.is_ok_and(|finish| finish == Finish::Lost)
+            write_end(link, (run, lease_time), &end, &[]).await?.is_ok_and(|finish| finish == Finish::Lost)
         }
     };
     if lost {
@@ -153,12 +158,12 @@ fn entries<'a>(learned: &'a Learned, finished: &'a Finished, run: &'a str) -> Ve
 /// Gives what became of it, or why the audit log cannot be written; nothing is written then.
 async fn write_end(
     link: &mut Link,
-    run: (Uuid, Uuid),
+    (run, lease_time): ((Uuid, Uuid), Duration),
     end: &RunEnd,
     entries: &[audit::Entry<'_>],
 ) -> Result<Result<Finish, Failure>, Failure> {
     let write = async |connection: &mut PgConnection| -> Result<_, Error> {
-        let mut transaction = connection.begin().await?;
+        let mut transaction = ledger::begin_held(connection, run.1, lease_time).await?;
         let finish = ledger::finish(&mut transaction, run, end).await?;
         if finish == Finish::Written
             && let Err(error) = audit::write(&mut transaction, entries).await

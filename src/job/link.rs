@@ -1,23 +1,39 @@
 //! The run's own connection to its target: made again when it is lost, for as long as a batch would be tried again.
 
-use crate::flow::Stop;
+use crate::config::Settings;
+use crate::flow::{Backoff, Stop};
+use crate::ledger::idle_timeout;
 use crate::model::{Event, EventSender, Exit, Failure};
-use crate::postgres::{Target, Verdict, failure, verdict};
+use crate::postgres::{Target, Verdict, answered, failure, silence, verdict};
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
 use std::time::{Duration, Instant};
-
-/// The longest pause between two attempts.
-const PAUSE: Duration = Duration::from_secs(5);
 
 /// A connection that outlasts a restart of the server.
 pub(super) struct Link {
     target: Target,
     connection: Option<PgConnection>,
-    deadline: Duration,
+    waits: Waits,
     /// Ends the waiting once it is cut.
     stop: Stop,
     events: Option<EventSender>,
+}
+
+/// How long a link waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    /// What fails is tried again until so long after its first failure.
+    pub(super) retry: Duration,
+    /// A connection is given up where the server takes longer for one attempt; `None`: never.
+    pub(super) silence: Option<Duration>,
+}
+
+impl Waits {
+    /// As a batch is waited for.
+    pub(super) fn new(settings: &Settings) -> Self {
+        let silence = silence(settings.target.statement_timeout.0, idle_timeout(settings.flow.lease.0));
+        Self { retry: settings.target.retry_deadline.0, silence }
+    }
 }
 
 /// Why a piece of work did not do.
@@ -48,20 +64,14 @@ impl Trouble {
 }
 
 impl Link {
-    /// Goes on with an open connection; what fails is tried again until `deadline` has passed.
-    pub(super) fn new(
-        target: Target,
-        connection: PgConnection,
-        deadline: Duration,
-        stop: Stop,
-        events: EventSender,
-    ) -> Self {
-        Self { target, connection: Some(connection), deadline, stop, events: Some(events) }
+    /// Goes on with an open connection.
+    pub(super) fn new(target: Target, connection: PgConnection, waits: Waits, stop: Stop, events: EventSender) -> Self {
+        Self { target, connection: Some(connection), waits, stop, events: Some(events) }
     }
 
     /// Connects when it is first used. For when the events are over: only the log hears of what is tried again.
-    pub(super) fn anew(target: Target, deadline: Duration, stop: Stop) -> Self {
-        Self { target, connection: None, deadline, stop, events: None }
+    pub(super) fn anew(target: Target, waits: Waits, stop: Stop) -> Self {
+        Self { target, connection: None, waits, stop, events: None }
     }
 
     /// Does something that may be done twice: an attempt whose answer was lost is repeated.
@@ -74,8 +84,7 @@ impl Link {
         what: &str,
         mut work: impl AsyncFnMut(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, Failure> {
-        let mut first = None;
-        let mut pause = Duration::from_millis(100);
+        let mut backoff = Backoff::until(self.waits.retry);
         loop {
             let error = match self.attempt(&mut work).await {
                 Ok(done) => return Ok(done),
@@ -85,23 +94,20 @@ impl Link {
             if verdict(&error) != Verdict::Transient {
                 return Err(failure(what, error));
             }
-            let since = *first.get_or_insert_with(Instant::now);
-            if self.stop.cut() {
-                self.deadline = Duration::ZERO;
+            let pause = backoff.pause(Instant::now()).filter(|_| !self.stop.cut());
+            let Some(pause) = pause else {
+                self.waits.retry = Duration::ZERO;
                 let mut failure = failure(what, error);
-                failure.exit = Exit::Stopped;
+                if self.stop.cut() {
+                    failure.exit = Exit::Stopped;
+                }
                 return Err(failure);
-            }
-            if since.elapsed() >= self.deadline {
-                self.deadline = Duration::ZERO;
-                return Err(failure(what, error));
-            }
+            };
             self.tell(format!("PostgreSQL: {what}: {error}; trying again in {pause:.1?}")).await;
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.stop.wait_cut() => {}
             }
-            pause = (pause * 2).min(PAUSE);
         }
     }
 
@@ -114,7 +120,7 @@ impl Link {
         mut work: impl AsyncFnMut(&mut PgConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut connection = self.take().await?;
-        let done = work(&mut connection).await?;
+        let done = answered(self.waits.silence, work(&mut connection)).await??;
         self.connection = Some(connection);
         Ok(done)
     }
@@ -124,7 +130,7 @@ impl Link {
         work: &mut impl AsyncFnMut(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, Trouble> {
         let mut connection = self.take().await?;
-        let done = work(&mut connection).await.map_err(Into::into)?;
+        let done = answered(self.waits.silence, work(&mut connection)).await?.map_err(Into::into)?;
         self.connection = Some(connection);
         Ok(done)
     }

@@ -215,7 +215,7 @@ impl<S: Source> Migration<'_, S> {
         if !ledger.link.call("renewing the lease", renew).await? {
             return Err(taken_over());
         }
-        let open = async |connection: &mut _| ledger::open(connection, shard, scans).await;
+        let open = async |connection: &mut _| ledger::open(connection, shard, time, scans).await;
         if ledger.link.call("opening the shard", open).await? { Ok(Some(shard)) } else { Err(taken_over()) }
     }
 

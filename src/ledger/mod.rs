@@ -18,4 +18,6 @@ pub use read::{RejectEntry, RejectFilter, RunEntry, list_rejects, list_runs, sho
 pub use rejects::{Pending, pending_page, reasons_of, record as record_rejects, resolve};
 pub use runs::{NewRun, Start, Started, is_busy, renew, start};
 pub use schema::{exists, migrate};
-pub use shards::{Checkpoint, Shard, ShardId, fence, holder_name, idle_timeout, load_all_if, open, save};
+pub use shards::{
+    Checkpoint, Shard, ShardId, begin_held, end_where_idle, fence, holder_name, idle_timeout, load_all_if, open, save,
+};

@@ -68,7 +68,7 @@ pub struct Started {
 /// # Errors
 /// The server's.
 pub async fn start(connection: &mut PgConnection, new: &NewRun, resume: bool) -> Result<Start, Error> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = begin_held(connection, new.lease, new.lease_time).await?;
     query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
     // Whoever holds the lease's row may be suspended in its transaction; its server ends that some time.
     query("SET LOCAL lock_timeout = '120s'").execute(&mut *transaction).await?;

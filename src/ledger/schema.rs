@@ -1,9 +1,11 @@
 //! The ledger's own tables, made and upgraded by migrations.
 
+use super::shards::{end_where_idle, idle_timeout};
 use crate::postgres::query;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error, Row, SqlSafeStr};
+use std::time::Duration;
 
 /// Every migration, oldest first. One that was released is never edited.
 fn migrations() -> Vec<Migration> {
@@ -26,6 +28,7 @@ pub(super) const LOCK: i64 = 0x7265_6469_7332_7067;
 /// The server's, a missing right to create the schema among them.
 pub async fn migrate(connection: &mut PgConnection) -> Result<(), MigrateError> {
     let mut transaction = connection.begin().await?;
+    end_where_idle(&mut transaction, idle_timeout(Duration::ZERO)).await?;
     query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
     let migrations = migrations();
     if !is_current(&mut transaction, migrations.len()).await? {

@@ -53,8 +53,13 @@ pub struct Shard {
 ///
 /// # Errors
 /// The server's.
-pub async fn open(connection: &mut PgConnection, id: ShardId, scans: bool) -> Result<bool, Error> {
-    let mut transaction = connection.begin().await?;
+pub async fn open(
+    connection: &mut PgConnection,
+    id: ShardId,
+    lease_time: Duration,
+    scans: bool,
+) -> Result<bool, Error> {
+    let mut transaction = begin_held(connection, id.lease, lease_time).await?;
     query(
         "INSERT INTO redis2pg.shards (run_id, phase, shard, lease, scans) \
          SELECT r.id, $2, $3, r.lease, $5 FROM redis2pg.runs r \
@@ -89,19 +94,32 @@ pub fn idle_timeout(lease_time: Duration) -> Duration {
 ///
 /// # Errors
 /// The server's.
-pub(super) async fn begin_held(
+pub async fn begin_held(
     connection: &mut PgConnection,
     lease: Uuid,
     lease_time: Duration,
 ) -> Result<Transaction<'_, Postgres>, Error> {
     let mut transaction = connection.begin().await?;
     let settings = format!(
-        "SET LOCAL application_name = {}; SET LOCAL idle_in_transaction_session_timeout = {}",
+        "SET LOCAL application_name = {}; {}",
         literal(&holder_name(lease)),
-        milliseconds(idle_timeout(lease_time)),
+        idle_setting(idle_timeout(lease_time)),
     );
     sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut *transaction).await?;
     Ok(transaction)
+}
+
+/// Has the server end the transaction where it stands idle for so long: a client that vanished without a word must not
+/// keep its locks from the attempt that follows.
+///
+/// # Errors
+/// The server's.
+pub async fn end_where_idle(connection: &mut PgConnection, timeout: Duration) -> Result<(), Error> {
+    sqlx::raw_sql(AssertSqlSafe(idle_setting(timeout))).execute(connection).await.map(|_| ())
+}
+
+fn idle_setting(timeout: Duration) -> String {
+    format!("SET LOCAL idle_in_transaction_session_timeout = {}", milliseconds(timeout))
 }
 
 /// Takes part in the shard's lease until the transaction ends. `false`: somebody else has it now.

@@ -37,7 +37,8 @@ pub struct MappingSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<String>,
     /// The application's audit log as `schema.table`, with columns `action`, `resource_type`, `resource_id` and
-    /// `details` (jsonb): a run writes one row into it for this mapping's table. One that is not there is left alone.
+    /// `details` (jsonb): a run writes one row into it for this mapping's table. One that is not there is left
+    /// alone, and a warning says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<String>,
     /// Where a row says where it came from; without it the ledger does.

@@ -36,11 +36,22 @@ pub struct ForeignKey {
 #[derive(Clone, Copy, Debug)]
 pub struct Privileges {
     /// SELECT
-    pub select: bool,
+    pub select: Privilege,
     /// INSERT
-    pub insert: bool,
+    pub insert: Privilege,
     /// UPDATE
-    pub update: bool,
+    pub update: Privilege,
+}
+
+/// How far a right goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Privilege {
+    /// Not at all.
+    None,
+    /// To some columns, perhaps to all there are.
+    Columns,
+    /// To the table.
+    Table,
 }
 
 /// Reads a table; `None` where there is none of that name.
@@ -53,8 +64,10 @@ pub async fn read_table(
     key: &[String],
 ) -> Result<Option<TableFacts>, Error> {
     let Some(head) = query(
-        "SELECT c.oid::bigint AS oid, has_table_privilege(c.oid, 'SELECT') AS may_select, \
-         has_table_privilege(c.oid, 'INSERT') AS may_insert, has_table_privilege(c.oid, 'UPDATE') AS may_update, \
+        "SELECT c.oid::bigint AS oid, \
+         has_table_privilege(c.oid, 'SELECT') AS may_select, has_any_column_privilege(c.oid, 'SELECT') AS some_select, \
+         has_table_privilege(c.oid, 'INSERT') AS may_insert, has_any_column_privilege(c.oid, 'INSERT') AS some_insert, \
+         has_table_privilege(c.oid, 'UPDATE') AS may_update, has_any_column_privilege(c.oid, 'UPDATE') AS some_update, \
          pg_catalog.row_security_active(c.oid) AS row_security \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'f', 'v')",
@@ -72,12 +85,22 @@ pub async fn read_table(
         key_is_unique: read_key(connection, oid, key).await?,
         row_security: head.try_get("row_security")?,
         privileges: Privileges {
-            select: head.try_get("may_select")?,
-            insert: head.try_get("may_insert")?,
-            update: head.try_get("may_update")?,
+            select: privilege(&head, "select")?,
+            insert: privilege(&head, "insert")?,
+            update: privilege(&head, "update")?,
         },
         foreign_keys: read_foreign_keys(connection, oid).await?,
     }))
+}
+
+fn privilege(head: &PgRow, right: &str) -> Result<Privilege, Error> {
+    let (table, columns): (bool, bool) =
+        (head.try_get(format!("may_{right}").as_str())?, head.try_get(format!("some_{right}").as_str())?);
+    Ok(match (table, columns) {
+        (true, _) => Privilege::Table,
+        (false, true) => Privilege::Columns,
+        (false, false) => Privilege::None,
+    })
 }
 
 /// Whether the table has no row that we can see.

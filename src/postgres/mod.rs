@@ -4,13 +4,15 @@
 //! in transaction mode: no session settings, no named prepared statements, no session locks. (ANALYZE is a message of
 //! its own, which is a transaction too.)
 
+mod answer;
 mod catalog;
 mod connect;
 mod copy;
 mod sql;
 mod verdict;
 
-pub use catalog::{ForeignKey, Privileges, TableFacts, estimate_rows, read_table, table_is_empty};
+pub use answer::{answered, silence};
+pub use catalog::{ForeignKey, Privilege, Privileges, TableFacts, estimate_rows, read_table, table_is_empty};
 pub use connect::{Target, TargetOptions};
 pub use copy::{CopyBuffer, copy_rows, copy_tuples};
 pub use sql::{ident, literal, milliseconds, query, table_ident};

@@ -1,4 +1,5 @@
-//! What a server error means for a load: whose fault it is and what to do. Sorted by SQLSTATE alone.
+//! What a server error means for a load: whose fault it is and what to do. Sorted by SQLSTATE; one code is told apart by
+//! the server's function that raised it.
 //!
 //! Codes: PostgreSQL documentation, appendix "PostgreSQL Error Codes".
 
@@ -27,6 +28,7 @@ pub fn verdict(error: &Error) -> Verdict {
     match error {
         // A pooler has one code for all that befalls it, and always as FATAL: its server went away.
         Error::Database(database) if is_pooler(database.as_ref()) => Verdict::Transient,
+        Error::Database(database) if is_policy(database.as_ref()) => Verdict::Row,
         Error::Database(database) => database.code().map_or(Verdict::Systemic, |code| by_sqlstate(&code)),
         Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::PoolTimedOut | Error::WorkerCrashed => {
             Verdict::Transient
@@ -38,6 +40,13 @@ pub fn verdict(error: &Error) -> Verdict {
 fn is_pooler(error: &dyn DatabaseError) -> bool {
     let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
     error.code().as_deref() == Some("08P01") && matches!(severity, Some(PgSeverity::Fatal))
+}
+
+/// Whether a policy of row-level security refused a row. It shares its code with a missing right (`aclcheck_error`), which
+/// no other row would mend; the name of the server's function is not translated.
+fn is_policy(error: &dyn DatabaseError) -> bool {
+    let routine = error.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::routine);
+    error.code().as_deref() == Some("42501") && routine == Some("ExecWithCheckOptions")
 }
 
 fn by_sqlstate(code: &str) -> Verdict {
@@ -94,7 +103,11 @@ pub fn failure(doing: &str, error: Error) -> Failure {
         "42501" => (Exit::Usage, "Grant the role in target.url / --to what is missing, or connect as another role."),
         "25006" => (Exit::Postgres, "The server is read-only (a standby?). Point target.url / --to at the primary."),
         "53100" => (Exit::Postgres, "The disk is full. Make room, then go on with --resume."),
-        "53300" => (Exit::Postgres, "No connection is free. Lower flow.writers or raise max_connections."),
+        "53300" => (
+            Exit::Postgres,
+            "No connection is free. Lower flow.writers, or raise the limit: max_connections of the server, or CONNECTION \
+             LIMIT of the role or of the database.",
+        ),
         code if code.starts_with("42") => (Exit::Usage, "The table is not what the mapping expects; see the message."),
         code if code.starts_with("08") || code.starts_with("57P") => {
             (Exit::Postgres, "Check that the server is up and reachable, then go on with --resume.")

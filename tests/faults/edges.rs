@@ -43,6 +43,30 @@ fn a_run_whose_end_was_not_answered_ends_once() {
     cut_at(END);
 }
 
+/// Goes red where a step before or after the load waits for ever, and where the server keeps the locks of a client that is
+/// gone: it hears of nothing either.
+fn fall_silent_at(which: Which) {
+    let (name, url) = database();
+    let proxy = Proxy::start(postgres().port(), Cut::Silence, which);
+    let url = proxy.url(postgres().port(), &url);
+    let ended = Job::run(&cache(), &url, &["--statement-timeout", "1s"]).expect(3);
+    assert_eq!(proxy.cuts(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("does not answer any more; trying again"), "{}", ended.stderr);
+    ended.report().assert_balanced();
+    assert_closed_once(postgres(), &name);
+    assert_undisturbed(postgres(), &name);
+}
+
+#[test]
+fn a_server_that_falls_silent_while_a_run_begins_is_given_up() {
+    fall_silent_at(CLAIM);
+}
+
+#[test]
+fn a_server_that_falls_silent_while_a_run_closes_is_given_up() {
+    fall_silent_at(END);
+}
+
 #[test]
 fn postgres_started_again_while_a_run_closes_fails_no_run() {
     let mut server = PostgresServer::start(PostgresOptions::quick()).unwrap();

@@ -15,6 +15,8 @@ pub(crate) enum Cut {
     Answer,
     /// COMMIT never reaches the server.
     Request,
+    /// From COMMIT on nothing gets through in either direction, and neither end hears of it.
+    Silence,
     /// The client is cut off at once, and the server gets COMMIT when the client has long begun to try again.
     Late,
 }
@@ -91,17 +93,26 @@ fn carry(client: TcpStream, server: TcpStream, shared: &Shared) {
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let mute = Arc::new(AtomicBool::new(false));
     let (mut from, mut to, silent) = (server.try_clone().unwrap(), client.try_clone().unwrap(), mute.clone());
+    let swallows = shared.cut == Cut::Silence;
     let down = thread::spawn(move || {
         let mut buffer = [0; 16 * 1024];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
+            if swallows && silent.load(Ordering::SeqCst) {
+                continue;
+            }
             if silent.load(Ordering::SeqCst) || to.write_all(&buffer[..count]).is_err() {
                 break;
             }
         }
-        let _ = to.shutdown(Shutdown::Both);
+        if !(swallows && silent.load(Ordering::SeqCst)) {
+            let _ = to.shutdown(Shutdown::Both);
+        }
     });
     let _ = up(&client, &server, shared, &mute);
-    let _ = server.shutdown(Shutdown::Write);
+    // After a silence the server hears of nothing: it ends the connection by itself, or the test ends.
+    if !(swallows && mute.load(Ordering::SeqCst)) {
+        let _ = server.shutdown(Shutdown::Write);
+    }
     let _ = down.join();
 }
 
@@ -144,6 +155,11 @@ impl Shared {
             // The other direction waits for the answer, drops it, and cuts the client off.
             Cut::Answer => server.write_all(commit),
             Cut::Request => client.shutdown(Shutdown::Both),
+            Cut::Silence => {
+                // Until the client gives the connection up.
+                let mut client = client;
+                io::copy(&mut client, &mut io::sink()).map(|_| ())
+            }
             Cut::Late => {
                 client.shutdown(Shutdown::Both)?;
                 thread::sleep(Duration::from_millis(600));

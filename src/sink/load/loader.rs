@@ -2,9 +2,10 @@
 
 use super::attempt::{Attempt, Missed, Piece, Settled};
 use super::writers::Writers;
+use crate::flow::Backoff;
 use crate::ledger::{self, ShardId};
 use crate::model::{Event, Exit, Failure, Reject, Row, Side, Tally};
-use crate::postgres::{CopyBuffer, Verdict, failure, verdict};
+use crate::postgres::{CopyBuffer, Verdict, answered, failure, silence, verdict};
 use crate::sink::batch::{Batch, Deduplicated, deduplicate, each_once};
 use crate::sink::table::LoadTable;
 use sqlx::Error;
@@ -95,7 +96,7 @@ impl Loader {
 
     /// Tries a piece until it is committed, or until it has to be cut up.
     async fn settle(&mut self, table: &LoadTable, mut piece: Piece) -> Result<Tried, Failure> {
-        let mut patience = Patience::new(self.writers.options.retry_deadline);
+        let mut backoff = Backoff::until(self.writers.options.retry_deadline);
         let mut moves = 0;
         loop {
             let straight = table.goes_straight() && !piece.merge;
@@ -145,7 +146,7 @@ impl Loader {
                     }
                 },
             };
-            if let Some(tally) = self.lost_commit(&mut patience, unknown, piece.id).await? {
+            if let Some(tally) = self.lost_commit(&mut backoff, unknown, piece.id).await? {
                 return Ok(Tried::Done(Settled { tally, pending: 0 }));
             }
         }
@@ -159,41 +160,26 @@ impl Loader {
         self.settled = false;
         let attempt = Attempt { table, shard: self.shard, options: &self.writers.options, piece };
         let running = attempt.run(connection, &mut self.buffer);
-        if self.writers.options.statement_timeout.is_zero() {
-            let result = running.await;
-            self.settled = result.is_ok();
-            return result;
-        }
-        // A server that vanished without a word answers nothing, its own timeouts included. The connection is given up
-        // then, never used again half-way; whether it came to the COMMIT is looked up.
-        match tokio::time::timeout(
-            self.writers.options.statement_timeout * 2 + self.writers.options.idle_timeout,
-            running,
-        )
-        .await
-        {
-            Ok(result) => {
-                self.settled = result.is_ok();
-                result
-            }
-            Err(_) => Err(Missed::CommitUnknown(Error::Io(std::io::Error::new(
-                std::io::ErrorKind::TimedOut,
-                "the server does not answer any more",
-            )))),
-        }
+        let LoadOptions { statement_timeout, idle_timeout, .. } = self.writers.options;
+        // Whether a server that fell silent came to the COMMIT is looked up.
+        let result = answered(silence(statement_timeout, idle_timeout), running)
+            .await
+            .unwrap_or_else(|error| Err(Missed::CommitUnknown(error)));
+        self.settled = result.is_ok();
+        result
     }
 
     /// After an error that may pass: waits, connects anew, and looks whether the piece was committed all the same.
     async fn lost_commit(
         &mut self,
-        patience: &mut Patience,
+        backoff: &mut Backoff,
         error: Error,
         piece: Uuid,
     ) -> Result<Option<Tally>, Failure> {
         let mut error = error;
         loop {
             self.connection = None;
-            let Some(pause) = patience.pause() else {
+            let Some(pause) = backoff.pause(Instant::now()) else {
                 return Err(failure("loading, after trying again until target.retry_deadline", error));
             };
             let _ = self
@@ -282,6 +268,8 @@ fn refused(row: &Row, error: &Error) -> Reject {
         "23505" => "unique",
         "23514" => "check",
         "23P01" => "exclusion",
+        // A missing right has this code too, and is no row's fault: see `verdict`.
+        "42501" => "row_security",
         _ => "refused",
     };
     let constraint = database.constraint().map(|name| format!(" (constraint {name})")).unwrap_or_default();
@@ -296,7 +284,8 @@ fn refused(row: &Row, error: &Error) -> Reject {
 }
 
 fn not_stored(row: &Row) -> Reject {
-    let detail = "the server took the row and did not store it; a trigger or a rule may drop it";
+    let detail = "the server took the row and did not store it; a trigger or a rule may drop it, or row-level security \
+                  hides a row with its key";
     Reject::new(row.key.clone(), "not_stored", detail, Some(row.value.clone()))
 }
 
@@ -329,27 +318,4 @@ fn fenced() -> Failure {
         "another process took this run over; nothing more is written here",
         "Look at `redis2pg runs list`. If this process was suspended for long, that is why.",
     )
-}
-
-/// Growing pauses until a deadline, counted from the first failure.
-struct Patience {
-    deadline: Duration,
-    first: Option<Instant>,
-    next: Duration,
-}
-
-impl Patience {
-    fn new(deadline: Duration) -> Self {
-        Self { deadline, first: None, next: Duration::from_millis(100) }
-    }
-
-    fn pause(&mut self) -> Option<Duration> {
-        let first = *self.first.get_or_insert_with(Instant::now);
-        if first.elapsed() >= self.deadline {
-            return None;
-        }
-        let pause = self.next;
-        self.next = (self.next * 2).min(Duration::from_secs(5));
-        Some(pause)
-    }
 }

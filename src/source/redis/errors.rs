@@ -1,15 +1,12 @@
 //! What an error of the Redis side means: try again, or stop, and what to tell a person.
 
 use super::settings::Target;
+use crate::flow::Backoff;
 use crate::model::{Failure, Side};
 use fred::error::{Error, ErrorKind};
 use fred::types::Resp3Frame;
-use std::time::Duration;
+use std::time::Instant;
 
-/// The first delay before a command is tried again; it doubles up to [`MAX_DELAY`].
-const MIN_DELAY: Duration = Duration::from_millis(100);
-/// The longest delay before a command is tried again.
-const MAX_DELAY: Duration = Duration::from_secs(5);
 /// Beginnings of error replies of a server that will be ready in a moment.
 const NOT_READY: [&str; 6] =
     ["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ERR max number of clients reached"];
@@ -133,18 +130,17 @@ fn plain(text: &str) -> &str {
     quoted("message: \"").or_else(|| quoted("error: \"")).unwrap_or(text)
 }
 
-/// Attempts at one piece of work: bounded in number, with growing delays.
+/// Attempts at one piece of work: bounded in number, with growing pauses.
 pub(super) struct Retry<'a> {
     target: &'a Target,
     command: &'static str,
-    attempts: u32,
-    most: u32,
+    backoff: Backoff,
 }
 
 impl<'a> Retry<'a> {
     /// At most `most` further attempts at `command`.
     pub(super) fn new(target: &'a Target, command: &'static str, most: u32) -> Self {
-        Self { target, command, attempts: 0, most }
+        Self { target, command, backoff: Backoff::at_most(most) }
     }
 
     /// Waits before the next attempt, or says why there is none.
@@ -152,19 +148,18 @@ impl<'a> Retry<'a> {
         if !is_transient(&error) {
             return Err(refused(&error, self.command, self.target));
         }
-        if self.attempts >= self.most {
+        let Some(pause) = self.backoff.pause(Instant::now()) else {
             let (place, command) = (self.target.place(), self.command);
             let text = self.target.scrub(error.details());
-            let tries = self.attempts + 1;
+            let tries = self.backoff.pauses() + 1;
             return Err(Failure::redis(
                 format!("Redis at {place} was lost and did not come back in {tries} attempts at {command}: {text}"),
                 "What was loaded is safe. Once Redis is back, start again with --resume to go on.",
             ));
-        }
-        let delay = MIN_DELAY.saturating_mul(1 << self.attempts.min(10)).min(MAX_DELAY);
-        self.attempts += 1;
-        tracing::debug!(command = self.command, attempt = self.attempts, "Redis is not ready; trying again");
-        tokio::time::sleep(delay).await;
+        };
+        let attempt = self.backoff.pauses();
+        tracing::debug!(command = self.command, attempt, "Redis is not ready; trying again");
+        tokio::time::sleep(pause).await;
         Ok(())
     }
 }

@@ -1,0 +1,76 @@
+//! What the load is told of a table: how its columns compare, which parents it checks, and how its rows get in.
+
+use crate::mapping::{Comparison, Lineage, Mapping, OnConflict, Plan};
+use crate::model::{ColumnType, MappingId, TableName};
+use crate::postgres::{ForeignKey, TableFacts};
+use crate::sink::{Compare, Conflict, LoadColumn, LoadTable, ParentCheck, ProbeGauge};
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+
+/// `empty`: nothing is in the table, and its rows may be copied straight into it.
+pub(super) fn load_table(
+    plan: &Plan,
+    (id, mapping): (MappingId, &Mapping),
+    facts: &HashMap<TableName, TableFacts>,
+    empty: bool,
+) -> LoadTable {
+    let mine = facts.get(mapping.table());
+    let lineage = match mapping.lineage() {
+        Lineage::Column(index) => Some(index),
+        Lineage::Ledger => None,
+    };
+    let columns: Vec<LoadColumn> = (mapping.columns().iter().enumerate())
+        .map(|(index, column)| LoadColumn { name: column.name.clone(), compare: compare(mapping, index) })
+        .collect();
+    let parents = (mapping.parents().iter())
+        .filter_map(|parent| {
+            let table = plan.mapping(parent.mapping).table().clone();
+            let key = plan.mapping(parent.mapping).columns().first()?.name.clone();
+            let column = columns.get(parent.column)?;
+            let foreign_key = mine.is_some_and(|facts| {
+                let refers = |found: &ForeignKey| found.parent == table && found.parent_column == key;
+                facts.foreign_keys.iter().any(|found| found.column == column.name && refers(found))
+            });
+            Some(ParentCheck { mapping: parent.mapping, column: parent.column, table, key, foreign_key })
+        })
+        .collect::<Vec<_>>();
+    // COPY cannot look for parents, cannot go through row-level security, and has no staging table for lineage.
+    let checked = parents.iter().all(|parent| parent.foreign_key);
+    let straight = empty && checked && lineage.is_some() && !mine.is_some_and(|facts| facts.row_security);
+    // Whether a row is as it would be made is known from key, value and time of expiry, unless this holds.
+    let volatile =
+        |index| mapping.comparison(index) == Comparison::WithinSecond && compare(mapping, index) != Compare::Expiry;
+    let knowable = checked && !(0..columns.len()).any(volatile);
+    LoadTable {
+        id,
+        mapping: mapping.name().to_owned(),
+        name: mapping.table().clone(),
+        columns,
+        key_columns: mapping.key_columns(),
+        lineage,
+        conflict: match mapping.on_conflict() {
+            OnConflict::UpdateOwn => Conflict::UpdateOwn,
+            OnConflict::Update => Conflict::Update,
+            OnConflict::Skip => Conflict::Skip,
+            OnConflict::Error => Conflict::Error,
+        },
+        parents,
+        fingerprint: mapping.fingerprint().to_owned(),
+        probe: knowable.then(ProbeGauge::default),
+        straight: AtomicBool::new(straight),
+    }
+}
+
+fn compare(mapping: &Mapping, index: usize) -> Compare {
+    let is = |wanted: &ColumnType| mapping.columns().get(index).is_some_and(|column| column.column_type == *wanted);
+    match mapping.comparison(index) {
+        Comparison::Exact if is(&ColumnType::Json) => Compare::Text,
+        Comparison::Exact => Compare::Value,
+        Comparison::WithoutLineage => Compare::Lineage,
+        Comparison::WithinSecond if is(&ColumnType::Timestamptz) => Compare::Expiry,
+        // As text or as a number a time of expiry is compared as it stands.
+        Comparison::WithinSecond if is(&ColumnType::Json) => Compare::Text,
+        Comparison::WithinSecond => Compare::Value,
+        Comparison::Ignored => Compare::Never,
+    }
+}

@@ -1,0 +1,72 @@
+//! The tables as they are: what is missing, and what is wrong with them.
+
+use crate::mapping::MappingSpec;
+use crate::model::{Finding, Side, TableName};
+use crate::postgres::{Privilege, Privileges, TableFacts, read_table};
+use sqlx::Error;
+use sqlx::postgres::PgConnection;
+use std::collections::HashMap;
+
+/// Reads the tables that there are. What is wrong with them, or that they are not there, is a finding each.
+pub(super) async fn find_tables(
+    connection: &mut PgConnection,
+    specs: &[MappingSpec],
+    names: &[TableName],
+    dry: bool,
+) -> Result<(HashMap<TableName, TableFacts>, Vec<Finding>), Error> {
+    let mut facts = HashMap::new();
+    let mut findings = Vec::new();
+    for (spec, name) in specs.iter().zip(names) {
+        match read_table(connection, name, &spec.key).await? {
+            Some(found) => {
+                findings.extend(judge(spec, &found, dry));
+                facts.insert(name.clone(), found);
+            }
+            None => findings.push(Finding::critical(
+                Side::Postgres,
+                name.to_string(),
+                "there is no such table",
+                "Create it, or leave target.create_schema on with a preset that brings its tables.",
+            )),
+        }
+    }
+    Ok((facts, findings))
+}
+
+fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
+    let name = facts.table.name.to_string();
+    let mut findings = Vec::new();
+    if !dry {
+        findings.extend(judge_rights(&name, facts.privileges));
+    }
+    if !facts.key_is_unique {
+        let key = spec.key.join(", ");
+        findings.push(Finding::critical(
+            Side::Postgres,
+            name.clone(),
+            format!("no unique index is on exactly ({key}): a second run would store every row twice"),
+            format!("Create one that is neither partial nor deferrable: ALTER TABLE {name} ADD PRIMARY KEY ({key})."),
+        ));
+    }
+    findings
+}
+
+/// Rights on single columns do not do: the right to read is used on whole rows, and the others go with it.
+fn judge_rights(table: &str, rights: Privileges) -> Option<Finding> {
+    let needed = [("SELECT", rights.select), ("INSERT", rights.insert), ("UPDATE", rights.update)];
+    let having = |wanted: &[Privilege]| {
+        let names: Vec<&str> = needed.iter().filter(|(_, has)| wanted.contains(has)).map(|(name, _)| *name).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    let short = having(&[Privilege::None, Privilege::Columns])?;
+    let missing = having(&[Privilege::None]).map(|rights| format!("the role lacks {rights}"));
+    let partly = having(&[Privilege::Columns]).map(|rights| {
+        format!(
+            "the role has {rights} on single columns only, which does not do: who wrote a row last, and how it was before \
+             it is overwritten, is read from whole rows, so the rights are asked for on the table"
+        )
+    });
+    let message: Vec<String> = missing.into_iter().chain(partly).collect();
+    let hint = format!("GRANT {short} ON {table} TO the role in target.url / --to.");
+    Some(Finding::critical(Side::Postgres, table, message.join("; "), hint))
+}
