@@ -3,6 +3,7 @@
 //! Owns the strict check of JSON, field access over the original text, and the names of other encodings. Pure: no I/O,
 //! no async. Uses nothing of the crate. Values are never taken through a float: the text stays as it was read.
 
+mod elements;
 mod error;
 mod json;
 mod magic;

@@ -1,50 +1,93 @@
-//! JSON paths: `$.a.b` and `$["a b"]` in mappings, looked up over the original text; and the path of a place in a text.
+//! JSON paths: `$.a.b[0]` and `$["a b"]` in mappings, looked up over the original text; and the path of a place in a text.
 
+use super::elements::element;
 use super::json::{Field, Kind, scan};
 use super::text::unescape;
 
-/// A path into an object: its keys from the top. Empty for `$`.
+/// A path into a value: its keys and indexes from the top. Empty for `$`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JsonPath(Vec<String>);
+pub struct JsonPath(Vec<PathStep>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum PathStep {
+    Key(String),
+    /// From 0, or from the end where negative.
+    Index(i64),
+}
 
 impl JsonPath {
-    /// Reads a path such as `$`, `$.a`, `$.a.b` or `$["a.b"].c`.
+    /// Reads a path such as `$`, `$.a`, `$.a.b`, `$["a.b"].c`, `$.a[0]` or `$[-1].a` (the last element).
     ///
     /// # Errors
     /// Where the text is not of that form.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a path such as `$.name` or `$[\"a name\"]`");
+        let wrong = || format!("`{text}` is not a path such as `$.name`, `$[\"a name\"]` or `$.list[0]`");
         let mut rest = text.strip_prefix('$').ok_or_else(wrong)?;
-        let mut keys = Vec::new();
+        let mut steps = Vec::new();
         while !rest.is_empty() {
-            let (key, tail) = if let Some(tail) = rest.strip_prefix("[\"") {
-                tail.split_once("\"]").ok_or_else(wrong)?
-            } else {
-                let tail = rest.strip_prefix('.').ok_or_else(wrong)?;
-                tail.split_at(tail.find(['.', '[']).unwrap_or(tail.len()))
-            };
-            if key.is_empty() {
-                return Err(wrong());
-            }
-            keys.push(key.to_owned());
+            let (step, tail) = PathStep::parse(rest).ok_or_else(wrong)?;
+            steps.push(step);
             rest = tail;
         }
-        Ok(Self(keys))
+        Ok(Self(steps))
+    }
+
+    /// The key that it begins with; `None` for `$`, and where it begins with an index.
+    pub fn first_key(&self) -> Option<&str> {
+        match self.0.first()? {
+            PathStep::Key(key) => Some(key),
+            PathStep::Index(_) => None,
+        }
+    }
+
+    /// Whether it begins with an index.
+    pub fn begins_with_index(&self) -> bool {
+        matches!(self.0.first(), Some(PathStep::Index(_)))
     }
 
     /// Looks the path up in a text whose top level was scanned into `fields`.
     pub fn find<'a>(&self, text: &'a str, fields: &[Field], escaped_keys: bool) -> Option<&'a str> {
-        let (first, rest) = self.0.split_first()?;
-        let mut value = lookup(text, fields, escaped_keys, first)?;
-        for key in rest {
-            if Kind::of(value) != Kind::Object {
-                return None;
-            }
-            let mut inner = Vec::new();
-            let scanned = scan(value, &mut inner).ok()?;
-            value = lookup(value, &inner, scanned.escaped_keys, key)?;
+        let Some((first, rest)) = self.0.split_first() else { return Some(text.trim_ascii()) };
+        let mut value = match first {
+            PathStep::Key(key) => lookup(text, fields, escaped_keys, key)?,
+            PathStep::Index(index) => element(text.trim_ascii(), *index)?,
+        };
+        for step in rest {
+            value = step.find(value)?;
         }
         Some(value)
+    }
+}
+
+impl PathStep {
+    /// Reads the step at the start of `text`; gives what follows it.
+    fn parse(text: &str) -> Option<(Self, &str)> {
+        let (step, tail) = if let Some(tail) = text.strip_prefix("[\"") {
+            let (key, tail) = tail.split_once("\"]")?;
+            (Self::Key(key.to_owned()), tail)
+        } else if let Some(tail) = text.strip_prefix('[') {
+            let (index, tail) = tail.split_once(']')?;
+            let digits = index.strip_prefix('-').filter(|digits| *digits != "0").unwrap_or(index);
+            let number = digits.bytes().all(|byte| byte.is_ascii_digit());
+            (Self::Index(index.parse().ok().filter(|_| number)?), tail)
+        } else {
+            let tail = text.strip_prefix('.')?;
+            let (key, tail) = tail.split_at(tail.find(['.', '[']).unwrap_or(tail.len()));
+            (Self::Key(key.to_owned()), tail)
+        };
+        (step != Self::Key(String::new())).then_some((step, tail))
+    }
+
+    fn find<'a>(&self, value: &'a str) -> Option<&'a str> {
+        match self {
+            Self::Index(index) => element(value, *index),
+            Self::Key(_) if Kind::of(value) != Kind::Object => None,
+            Self::Key(key) => {
+                let mut inner = Vec::new();
+                let scanned = scan(value, &mut inner).ok()?;
+                lookup(value, &inner, scanned.escaped_keys, key)
+            }
+        }
     }
 }
 
@@ -137,7 +180,7 @@ fn push_key(out: &mut String, key: &str) {
 }
 
 /// The byte behind the closing quote of the string at `at`.
-fn string_end(bytes: &[u8], at: usize) -> usize {
+pub(super) fn string_end(bytes: &[u8], at: usize) -> usize {
     let mut end = at + 1;
     while let Some(byte) = bytes.get(end) {
         match byte {
@@ -147,4 +190,69 @@ fn string_end(bytes: &[u8], at: usize) -> usize {
         }
     }
     bytes.len() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::JsonPath;
+    use crate::decode::decode;
+
+    fn find(path: &str, text: &str) -> Option<String> {
+        let mut fields = Vec::new();
+        let decoded = decode(text.as_bytes(), &mut fields).unwrap();
+        let path = JsonPath::parse(path).unwrap();
+        path.find(decoded.text, &fields, decoded.scanned.escaped_keys).map(str::to_owned)
+    }
+
+    #[test]
+    fn keys_and_indexes_lead_into_objects_and_arrays() {
+        let text = r#" {"a":{"b":[{"c":1.10},[2,3]],"x y":"\u00e9"},"l":[], "\u0062":[7], "n":null} "#;
+        for (path, found) in [
+            ("$.a.b[0].c", Some("1.10")),
+            ("$.a.b[-1][0]", Some("2")),
+            ("$.a.b[1][-1]", Some("3")),
+            ("$[\"a\"][\"x y\"]", Some(r#""\u00e9""#)),
+            ("$[\"a\"].b[1]", Some("[2,3]")),
+            ("$.b[0]", Some("7")),
+            ("$.n", Some("null")),
+            ("$", Some(text.trim())),
+            ("$.l[0]", None),
+            ("$.l[-1]", None),
+            ("$.a.b[2]", None),
+            ("$.a[0]", None),
+            ("$.a.b.c", None),
+            ("$.n.x", None),
+            ("$.n[0]", None),
+            ("$[0]", None),
+            ("$.missing[0]", None),
+        ] {
+            assert_eq!(find(path, text).as_deref(), found, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_array_at_the_top_is_entered_by_index_only() {
+        let text = "\n[{\"x\":\"😀\"}, [\"\\ud83d\\ude00\"]]\n";
+        assert_eq!(find("$[0].x", text).as_deref(), Some("\"😀\""));
+        assert_eq!(find("$[-1][0]", text).as_deref(), Some(r#""\ud83d\ude00""#));
+        assert_eq!((find("$.x", text), find("$[2]", text), find("$[0]", "5")), (None, None, None));
+    }
+
+    #[test]
+    fn a_path_says_what_it_begins_with() {
+        let path = |text: &str| JsonPath::parse(text).unwrap();
+        assert_eq!((path("$.a[0]").first_key(), path("$[\"a b\"]").first_key()), (Some("a"), Some("a b")));
+        assert_eq!((path("$[0].a").first_key(), path("$").first_key()), (None, None));
+        assert!(path("$[0].a").begins_with_index() && !path("$.a[0]").begins_with_index());
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused() {
+        for text in
+            ["", "a", "$a", "$.", "$..a", "$.a.", "$[", "$[]", "$[a]", "$[+1]", "$[-0]", "$[- 1]", "$[1", "$[\"\"]"]
+        {
+            assert!(JsonPath::parse(text).is_err(), "{text}");
+        }
+        assert!(JsonPath::parse("$[99999999999999999999]").is_err());
+    }
 }

@@ -5,6 +5,7 @@ use super::lineage::Lineage;
 use super::pattern::Pattern;
 use super::plan::{Comparison, Mapping, ParentRef, Plan, RunStamp, Target};
 use super::source::{Candidate, Source};
+use super::top::Top;
 use super::{ColumnSpec, MappingSpec};
 use crate::decode::{push_json_string, scan};
 use crate::encode::{Encoder, Policy, Value, parse_offset};
@@ -94,8 +95,8 @@ impl Check {
         }
         let lineage_id =
             spec.lineage.as_ref().and_then(|l| self.read(&subject, Source::parse(&l.document_id, &pattern)));
-        let needs_object = targets.iter().flat_map(|target| &target.candidates).any(Candidate::needs_object)
-            || matches!(lineage_id, Some(Source::Path(_)));
+        let entered = targets.iter().flat_map(|target| &target.candidates).map(Candidate::top);
+        let top = entered.chain(lineage_id.as_ref().map(Source::top)).fold(Top::default(), Top::and);
         let expiry = |candidate: &Candidate| matches!(candidate.source, Source::ExpiresAt);
         let wants_ttl = spec.lineage.is_some() && !stamp.rehearsal
             || targets.iter().any(|target| target.candidates.iter().any(expiry));
@@ -114,7 +115,7 @@ impl Check {
             key_columns: spec.key.len(),
             lineage,
             lineage_id,
-            needs_object,
+            top,
             unwrap_json_string: spec.unwrap_json_string,
             wanted: Wanted { types, expiry: wants_ttl },
             rehearsal: stamp.rehearsal,

@@ -14,6 +14,7 @@ mod scratch;
 mod source;
 mod spec;
 mod target;
+mod top;
 mod value;
 
 pub use compile::specs_hash;

@@ -3,6 +3,7 @@
 use super::lineage::Lineage;
 use super::pattern::Pattern;
 use super::source::{Candidate, Source};
+use super::top::Top;
 use super::{Expect, OnConflict};
 use crate::encode::Encoder;
 use crate::model::{Column, Finding, MappingId, TableName, Wanted};
@@ -66,7 +67,7 @@ pub struct Mapping {
     pub(super) key_columns: usize,
     pub(super) lineage: Lineage,
     pub(super) lineage_id: Option<Source>,
-    pub(super) needs_object: bool,
+    pub(super) top: Top,
     pub(super) unwrap_json_string: bool,
     pub(super) wanted: Wanted,
     pub(super) rehearsal: bool,

@@ -3,6 +3,7 @@
 use super::Function;
 use super::pattern::{Captures, Pattern};
 use super::spec::{CandidateSpec, FullCandidate};
+use super::top::Top;
 use crate::decode::{Field, JsonPath, Kind, unescape};
 use crate::encode::{EncodeError, Value};
 use crate::model::{Digest, Record};
@@ -131,9 +132,9 @@ impl Candidate {
         })
     }
 
-    /// Whether the record's value must be a JSON object for this candidate.
-    pub(super) fn needs_object(&self) -> bool {
-        self.when.is_some() || matches!(self.source, Source::Path(_) | Source::Collect(_))
+    /// What the record's value must be at the top for this candidate.
+    pub(super) fn top(&self) -> Top {
+        self.source.top().and(self.when.as_ref().map(Top::of).unwrap_or_default())
     }
 
     /// The candidate's value on a record, its functions applied.
@@ -181,6 +182,15 @@ impl Source {
                 "`{text}` is no source: `$.path`, `redis.key`, `redis.expires_at`, `redis.digest`, `run.id`, or a \
                  template such as `{{id}}`"
             )),
+        }
+    }
+
+    /// What the record's value must be at the top for this source.
+    pub(super) fn top(&self) -> Top {
+        match self {
+            Self::Path(path) => Top::of(path),
+            Self::Collect(_) => Top::OBJECT,
+            _ => Top::default(),
         }
     }
 

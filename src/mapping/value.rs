@@ -45,12 +45,7 @@ impl Mapping {
                 Err(fault) => return Err(refused(unwrapped(fault.explain(&inside)))),
             }
         }
-        if self.needs_object && scanned.kind != Kind::Object {
-            return Err(refused(DecodeError::new(
-                format!("json_not_object ({})", scanned.kind.name()),
-                format!("the mapping reads fields of an object, and the value is JSON ({})", scanned.kind.name()),
-            )));
-        }
+        self.top.check(scanned.kind).map_err(refused)?;
         if duplicate_key(&text, fields) {
             altered.push("json_duplicate_key");
         }

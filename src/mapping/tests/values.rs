@@ -62,3 +62,28 @@ fn v15_a_whole_value_can_be_any_json() {
     let row = map_with(&plan, &record("kv:1", r#""{\"a\":1}""#)).unwrap();
     assert_eq!((read_back(&plan, &row)["data"].clone(), row.altered), (json!({"a": 1}), vec!["unwrap_json_string"]));
 }
+
+#[test]
+fn a_value_may_be_an_array_that_paths_enter_by_index() {
+    let text = r#"
+        [[mapping]]
+        name = "list"
+        match = "kv:{id..}"
+        into = "public.kv"
+        key = ["id"]
+        column = [
+          { name = "id", from = ["{id}"] },
+          { name = "first", from = ["$[0].x"] },
+          { name = "last", from = ["$[-1].list[1]"] },
+        ]
+    "#;
+    let columns = ["id", "first", "last"].map(|name| column(name, ColumnType::Text, false, false));
+    let tables = [table("public.kv", columns.into())].into();
+    let plan = Plan::compile(&parse_mappings(text).unwrap(), &tables, stamp()).unwrap();
+    let row = read_back(&plan, &map_with(&plan, &record("kv:1", r#" [{"x":"a"},{"list":[1,2.50]}] "#)).unwrap());
+    assert_eq!((&row["first"], &row["last"]), (&json!("a"), &json!("2.50")));
+    let row = read_back(&plan, &map_with(&plan, &record("kv:1", "[]")).unwrap());
+    assert_eq!(row.keys().collect::<Vec<_>>(), ["id"]);
+    let found = map_with(&plan, &record("kv:1", r#"{"x":1}"#)).unwrap_err();
+    assert_eq!(found.reason, "json_not_array (object)");
+}
