@@ -10,7 +10,7 @@ use super::pipeline::{self, BatchLimits, Listing, Pass, Scope, Shared, Writer};
 use crate::config::Settings;
 use crate::flow::{KeySpill, Position, Watermark};
 use crate::ledger::{self, Checkpoint, Shard, ShardId};
-use crate::model::{Event, Exit, Failure, MappingId, Side};
+use crate::model::{Event, Failure, MappingId};
 use crate::postgres::Target;
 use crate::sink::{DryRun, LoadTable, Writers};
 use crate::source::{self, Source};
@@ -160,7 +160,7 @@ impl<S: Source> Migration<'_, S> {
             let _ = keeper.await;
         }
         if lost.load(Ordering::Acquire) {
-            return Err(taken_over());
+            return Err(ledger::taken_over());
         }
         let end = result?;
         let _ = self.shared.events.send(Event::PhaseEnded { phase }).await;
@@ -213,10 +213,10 @@ impl<S: Source> Migration<'_, S> {
         let (run, lease, time) = (ledger.run, ledger.lease, self.settings.flow.lease.0);
         let renew = async |connection: &mut _| ledger::renew(connection, run, lease, time).await;
         if !ledger.link.call("renewing the lease", renew).await? {
-            return Err(taken_over());
+            return Err(ledger::taken_over());
         }
         let open = async |connection: &mut _| ledger::open(connection, shard, time, scans).await;
-        if ledger.link.call("opening the shard", open).await? { Ok(Some(shard)) } else { Err(taken_over()) }
+        if ledger.link.call("opening the shard", open).await? { Ok(Some(shard)) } else { Err(ledger::taken_over()) }
     }
 
     fn listing(
@@ -335,14 +335,5 @@ pub(super) async fn wait_for_lease(left: Duration, stop: &crate::flow::Stop) -> 
 /// Saves the checkpoint, which only the holder of the lease may.
 async fn save(link: &mut Link, shard: ShardId, lease_time: Duration, at: &Checkpoint) -> Result<(), Failure> {
     let save = async |connection: &mut _| ledger::save(connection, shard, lease_time, at).await;
-    if link.call("saving the checkpoint", save).await? { Ok(()) } else { Err(taken_over()) }
-}
-
-fn taken_over() -> Failure {
-    Failure::new(
-        Exit::Stopped,
-        Side::Postgres,
-        "another process took this run over; nothing more is written here",
-        "Look at `redis2pg runs list`. If this process was suspended for long, that is why.",
-    )
+    if link.call("saving the checkpoint", save).await? { Ok(()) } else { Err(ledger::taken_over()) }
 }

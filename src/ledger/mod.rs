@@ -20,4 +20,5 @@ pub use runs::{NewRun, Start, Started, is_busy, renew, start};
 pub use schema::{exists, migrate};
 pub use shards::{
     Checkpoint, Shard, ShardId, begin_held, end_where_idle, fence, holder_name, idle_timeout, load_all_if, open, save,
+    taken_over,
 };

@@ -1,5 +1,6 @@
 //! Shards: how far the scan of one Redis primary got in one phase, and the lease that fences a worker which lost it.
 
+use crate::model::{Exit, Failure, Side};
 use crate::postgres::{literal, milliseconds, query};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Error, Postgres, Row, Transaction};
@@ -82,6 +83,16 @@ pub async fn open(
 /// The `application_name` of a transaction that takes part in a lease, by which a successor finds and ends it.
 pub fn holder_name(lease: Uuid) -> String {
     format!("redis2pg {lease}")
+}
+
+/// Why one who lost the lease to another process cannot go on.
+pub fn taken_over() -> Failure {
+    Failure::new(
+        Exit::Stopped,
+        Side::Postgres,
+        "another process took this run over; nothing more is written here",
+        "Look at `redis2pg runs list`. If this process was suspended for long, that is why.",
+    )
 }
 
 /// How long a transaction that takes part in a lease may stand idle before the server ends it: its process hangs, and

@@ -1,59 +1,14 @@
 //! One attempt at a piece of a batch: one short transaction, which happens wholly or not at all.
 
 use super::loader::LoadOptions;
+use super::piece::Piece;
 use crate::ledger::{self, Journal, ShardId};
 use crate::model::{RedisKey, Reject, Row, Shape, Tally};
 use crate::postgres::{CopyBuffer, copy_rows, error_line, literal, milliseconds};
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Error};
-use std::collections::{BTreeMap, HashMap};
-use uuid::Uuid;
-
-/// Rows that are tried together, with the outcomes that travel with them.
-#[derive(Debug, Default)]
-pub(super) struct Piece {
-    /// The journal's id: a new one for each piece, the same for every attempt at it.
-    pub(super) id: Uuid,
-    pub(super) epoch: u32,
-    pub(super) rows: Vec<Row>,
-    /// Outcomes that were known before the load, and the rejects behind them.
-    pub(super) tally: Tally,
-    pub(super) rejects: Vec<Reject>,
-    /// Rejects that the load itself found in this piece.
-    pub(super) found: Vec<Reject>,
-    pub(super) pages: Vec<i64>,
-    /// Straight COPY did not do: merge.
-    pub(super) merge: bool,
-    /// A foreign key failed: look for the rows without a parent.
-    pub(super) orphans: bool,
-    /// Its rows were part of a piece that the server kept not storing: one more attempt is enough to see it again.
-    pub(super) unstored: bool,
-    /// These are rejected keys, tried again: what is rejected now stays so.
-    pub(super) retry: bool,
-    /// Keys of a retry that have neither a row nor a reject any more.
-    pub(super) gone: Vec<RedisKey>,
-    /// What is known about the missing parent of a key.
-    pub(super) notes: HashMap<RedisKey, String>,
-}
-
-impl Piece {
-    /// A piece of other rows of the same pages, to be tried the same way.
-    pub(super) fn beside(&self, rows: Vec<Row>) -> Self {
-        Self {
-            id: Uuid::new_v4(),
-            epoch: self.epoch,
-            rows,
-            pages: self.pages.clone(),
-            merge: self.merge,
-            orphans: self.orphans,
-            unstored: self.unstored,
-            retry: self.retry,
-            notes: self.notes.clone(),
-            ..Self::default()
-        }
-    }
-}
+use std::collections::BTreeMap;
 
 /// A reject found by the server's answers; `pending`: the run tries it again at the end of the phase.
 #[derive(Debug)]

@@ -1,12 +1,14 @@
 //! A writer: takes batches in order and decides what an error means.
 
-use super::attempt::{Attempt, Missed, Piece, Settled};
+use super::attempt::{Attempt, Missed, Settled};
+use super::piece::{Piece, first_pieces, isolate};
+use super::refusal::{not_stored, refused};
 use super::writers::Writers;
 use crate::flow::Backoff;
 use crate::ledger::{self, ShardId};
-use crate::model::{Event, Exit, Failure, Reject, Row, Side, Tally};
+use crate::model::{Event, Exit, Failure, Side, Tally};
 use crate::postgres::{CopyBuffer, Verdict, answered, failure, silence, verdict};
-use crate::sink::batch::{Batch, Deduplicated, deduplicate, each_once};
+use crate::sink::batch::Batch;
 use crate::sink::table::LoadTable;
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
@@ -105,7 +107,7 @@ impl Loader {
                 Err(missed) => missed,
             };
             let unknown = match missed {
-                Missed::Fenced => return Err(fenced()),
+                Missed::Fenced => return Err(ledger::taken_over()),
                 Missed::Moved if straight => {
                     piece.merge = true;
                     continue;
@@ -212,83 +214,6 @@ enum Tried {
     Again(Vec<Piece>),
 }
 
-/// What is tried first, last of all. Keys that map to one row come in pieces of their own, each after the one before:
-/// the table then says whose the row is, as it does for keys of different batches.
-fn first_pieces(batch: Batch, pages: &[crate::flow::PagePart]) -> Vec<Piece> {
-    let Deduplicated { rows, duplicates, mut rivals } = deduplicate(batch.rows);
-    let mut tally = batch.tally;
-    tally.duplicates += duplicates;
-    let rejects = each_once(batch.rejects, &mut tally);
-    let mut pieces = vec![Piece {
-        id: Uuid::new_v4(),
-        epoch: batch.epoch,
-        rows,
-        tally,
-        rejects,
-        pages: pages.iter().map(|page| page.number().cast_signed()).collect(),
-        retry: batch.retry,
-        gone: batch.gone,
-        notes: batch.notes,
-        ..Piece::default()
-    }];
-    while !rivals.is_empty() {
-        let next = deduplicate(rivals);
-        let mut piece = pieces.first().map_or_else(Piece::default, |first| first.beside(next.rows));
-        piece.merge = true;
-        piece.tally.duplicates = next.duplicates;
-        pieces.push(piece);
-        rivals = next.rivals;
-    }
-    pieces.reverse();
-    pieces
-}
-
-/// Sets the row at fault aside, or halves the piece to come nearer to it. `reject` says why the row is refused.
-fn isolate(mut piece: Piece, row: Option<usize>, reject: impl Fn(&Row) -> Reject) -> Vec<Piece> {
-    piece.merge = true;
-    let culprit = row.or((piece.rows.len() == 1).then_some(0)).filter(|row| *row < piece.rows.len());
-    if let Some(culprit) = culprit {
-        let row = piece.rows.remove(culprit);
-        piece.found.push(reject(&row));
-        return vec![piece];
-    }
-    let half = piece.rows.split_off(piece.rows.len() / 2);
-    let second = piece.beside(half);
-    vec![piece, second]
-}
-
-fn refused(row: &Row, error: &Error) -> Reject {
-    let Some(database) = error.as_database_error() else { return not_stored(row) };
-    let code = database.code().unwrap_or_default().into_owned();
-    let reason = match code.as_str() {
-        "22001" => "too_long",
-        "22003" => "out_of_range",
-        "23502" => "not_null",
-        "23503" => "foreign_key",
-        "23505" => "unique",
-        "23514" => "check",
-        "23P01" => "exclusion",
-        // A missing right has this code too, and is no row's fault: see `verdict`.
-        "42501" => "row_security",
-        _ => "refused",
-    };
-    let constraint = database.constraint().map(|name| format!(" (constraint {name})")).unwrap_or_default();
-    let detail = format!("PostgreSQL: {}{constraint}", database.message());
-    let mut reject = Reject::new(row.key.clone(), reason, detail, Some(row.value.clone()));
-    reject.sqlstate = Some(code);
-    reject.column = database
-        .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
-        .and_then(|error| error.column())
-        .map(str::to_owned);
-    reject
-}
-
-fn not_stored(row: &Row) -> Reject {
-    let detail = "the server took the row and did not store it; a trigger or a rule may drop it, or row-level security \
-                  hides a row with its key";
-    Reject::new(row.key.clone(), "not_stored", detail, Some(row.value.clone()))
-}
-
 /// Whether the unique violation is of our own journal: an earlier attempt was committed after all.
 fn is_journal(error: &Error) -> bool {
     error.as_database_error().and_then(|error| error.constraint()) == Some("batches_pkey")
@@ -308,14 +233,5 @@ fn cut(what: &str, error: &Error) -> Failure {
         Side::Postgres,
         format!("stopped while {what} was to be tried again after: {}", describe(error)),
         "Go on with --resume.",
-    )
-}
-
-fn fenced() -> Failure {
-    Failure::new(
-        Exit::Stopped,
-        Side::Postgres,
-        "another process took this run over; nothing more is written here",
-        "Look at `redis2pg runs list`. If this process was suspended for long, that is why.",
     )
 }

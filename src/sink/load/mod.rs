@@ -3,12 +3,14 @@
 //! One attempt is one short transaction (`attempt`): straight COPY into a table that was empty, else COPY into a
 //! staging table and a merge (`merge`, with its SQL in `statements`), after a look at which rows are there already as
 //! they would be written (`probe`). `Loader` decides what an error means: try again,
-//! find the row at fault, or stop.
+//! find the row at fault (`piece` cuts them up, `refusal` says why one is rejected), or stop.
 
 mod attempt;
 mod loader;
 mod merge;
+mod piece;
 mod probe;
+mod refusal;
 mod statements;
 mod writers;
 

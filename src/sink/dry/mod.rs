@@ -2,11 +2,13 @@
 //!
 //! It also remembers, within bounds, what became of the keys that other rows refer to.
 
+mod parents;
+
 use super::batch::{Batch, deduplicate, each_once};
 use super::table::LoadTable;
 use crate::model::{Event, EventSender, Failure, MappingId, Reason, RedisKey, Reject, Row};
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use parents::Parents;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A row that would be loaded, for people.
@@ -43,18 +45,6 @@ struct Kept {
     parents: Parents,
 }
 
-/// What became of the keys that children refer to, within bounds: what is not known must be asked for.
-#[derive(Debug, Default)]
-struct Parents {
-    /// Rejected keys with their reasons.
-    reasons: HashMap<(MappingId, RedisKey), Reason>,
-    /// Bytes of the keys in `reasons`; above the bound no reject is remembered any more.
-    reason_bytes: usize,
-    /// Hashes of keys that would be loaded: 64 bits, so that one in 10¹³ questions is answered wrongly.
-    loadable: HashSet<u64>,
-    hasher: RandomState,
-}
-
 impl Shown {
     /// Takes the rows that would be loaded.
     pub fn take_samples(&self) -> BTreeMap<MappingId, Vec<Sample>> {
@@ -73,12 +63,6 @@ impl Shown {
 
 /// So many rejects a dry run keeps to show; all are counted.
 const REJECTS_SHOWN: usize = 1000;
-/// Loadable parents that are remembered: 9 MiB of them.
-const LOADABLE: usize = 900_000;
-/// Bytes of rejected keys, with what holding one costs, that are remembered for their children.
-const REASONS_BYTES: usize = 8 << 20;
-const REASON_FRAME: usize = 128;
-
 impl DryRun {
     /// Keeps up to `sample_rows` rows a mapping.
     pub fn new(tables: Arc<[LoadTable]>, events: EventSender, sample_rows: usize) -> Self {
@@ -114,18 +98,13 @@ impl DryRun {
 
     /// The rejected ones among keys of a mapping, with their reasons; `None` where not all rejects could be remembered.
     pub fn rejected(&self, mapping: MappingId, keys: &[RedisKey]) -> Option<Vec<(RedisKey, Reason)>> {
-        let kept = self.shown.kept();
-        let rejected = |key: &RedisKey| {
-            let reason = kept.parents.reasons.get(&(mapping, key.clone()))?;
-            Some((key.clone(), reason.clone()))
-        };
-        (kept.parents.reason_bytes <= REASONS_BYTES).then(|| keys.iter().filter_map(rejected).collect())
+        self.shown.kept().parents.rejected(mapping, keys)
     }
 
     /// Takes out the keys of a mapping that are known to be loadable.
     pub fn retain_unknown<T>(&self, mapping: MappingId, keys: &mut Vec<(T, RedisKey)>) {
         let kept = self.shown.kept();
-        keys.retain(|(_, key)| !kept.parents.loadable.contains(&kept.parents.hash(mapping, key)));
+        keys.retain(|(_, key)| !kept.parents.is_loadable(mapping, key));
     }
 
     /// What is kept to show.
@@ -156,30 +135,6 @@ impl DryRun {
                 reject.value = reject.value.map(|value| bytes::Bytes::copy_from_slice(&value));
                 kept.rejects.push((table.id, reject));
             }
-        }
-    }
-}
-
-impl Parents {
-    fn hash(&self, mapping: MappingId, key: &RedisKey) -> u64 {
-        self.hasher.hash_one((mapping, key))
-    }
-
-    fn would_load(&mut self, mapping: MappingId, rows: &[Row]) {
-        for row in rows.iter().take(LOADABLE.saturating_sub(self.loadable.len())) {
-            let hash = self.hash(mapping, &row.key);
-            self.loadable.insert(hash);
-        }
-    }
-
-    fn reject(&mut self, mapping: MappingId, reject: &Reject) {
-        if self.reason_bytes > REASONS_BYTES {
-            return;
-        }
-        self.reason_bytes += reject.key.as_bytes().len() + REASON_FRAME;
-        self.reasons.insert((mapping, reject.key.clone()), reject.reason.clone());
-        if self.reason_bytes > REASONS_BYTES {
-            self.reasons = HashMap::new();
         }
     }
 }

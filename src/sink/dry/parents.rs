@@ -1,0 +1,98 @@
+//! What a dry run remembers of the rows that others refer to.
+
+use crate::model::{MappingId, Reason, RedisKey, Reject, Row};
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+
+/// Loadable parents that are remembered: 9 MiB of them.
+const LOADABLE: usize = 900_000;
+/// Bytes of rejected keys, with what holding one costs, that are remembered for their children.
+const REASONS_BYTES: usize = 8 << 20;
+const REASON_FRAME: usize = 128;
+
+/// What became of the keys that children refer to, within bounds: what is not known must be asked for.
+#[derive(Debug, Default)]
+pub(super) struct Parents {
+    /// Rejected keys with their reasons.
+    reasons: HashMap<(MappingId, RedisKey), Reason>,
+    /// Bytes of the keys in `reasons`; above the bound no reject is remembered any more.
+    reason_bytes: usize,
+    /// Hashes of keys that would be loaded: 64 bits, so that one in 10¹³ questions is answered wrongly.
+    loadable: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Parents {
+    /// Remembers rows that would be loaded, as far as there is room.
+    pub(super) fn would_load(&mut self, mapping: MappingId, rows: &[Row]) {
+        for row in rows.iter().take(LOADABLE.saturating_sub(self.loadable.len())) {
+            let hash = self.hash(mapping, &row.key);
+            self.loadable.insert(hash);
+        }
+    }
+
+    /// Remembers a reject, unless there are too many of them.
+    pub(super) fn reject(&mut self, mapping: MappingId, reject: &Reject) {
+        if !self.knows_all_rejects() {
+            return;
+        }
+        self.reason_bytes += reject.key.as_bytes().len() + REASON_FRAME;
+        self.reasons.insert((mapping, reject.key.clone()), reject.reason.clone());
+        if !self.knows_all_rejects() {
+            self.reasons = HashMap::new();
+        }
+    }
+
+    /// The rejected ones among keys, with their reasons; `None` where not all rejects could be remembered.
+    pub(super) fn rejected(&self, mapping: MappingId, keys: &[RedisKey]) -> Option<Vec<(RedisKey, Reason)>> {
+        let rejected = |key: &RedisKey| Some((key.clone(), self.reasons.get(&(mapping, key.clone()))?.clone()));
+        self.knows_all_rejects().then(|| keys.iter().filter_map(rejected).collect())
+    }
+
+    /// Whether a key is known to be loadable.
+    pub(super) fn is_loadable(&self, mapping: MappingId, key: &RedisKey) -> bool {
+        self.loadable.contains(&self.hash(mapping, key))
+    }
+
+    fn knows_all_rejects(&self) -> bool {
+        self.reason_bytes <= REASONS_BYTES
+    }
+
+    fn hash(&self, mapping: MappingId, key: &RedisKey) -> u64 {
+        self.hasher.hash_one((mapping, key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Parents, REASON_FRAME, REASONS_BYTES};
+    use crate::model::{MappingId, RedisKey, Reject};
+
+    fn reject(key: &str) -> Reject {
+        Reject::new(RedisKey::new(key.to_owned()), "json_syntax", "", None)
+    }
+
+    #[test]
+    fn a_reject_is_known_by_mapping_and_key() {
+        let mut parents = Parents::default();
+        parents.reject(MappingId(1), &reject("a"));
+        let keys = ["a", "b"].map(RedisKey::new);
+        let rejected = parents.rejected(MappingId(1), &keys).unwrap();
+        assert_eq!(rejected, [(RedisKey::new("a"), "json_syntax".into())]);
+        assert_eq!(parents.rejected(MappingId(2), &keys), Some(Vec::new()));
+    }
+
+    #[test]
+    fn beyond_the_bound_nothing_is_claimed() {
+        let mut parents = Parents::default();
+        let key = "k".repeat(REASONS_BYTES / 4 - REASON_FRAME);
+        for _ in 0..4 {
+            parents.reject(MappingId(0), &reject(&key));
+            assert!(parents.rejected(MappingId(0), &[]).is_some());
+        }
+        parents.reject(MappingId(0), &reject("one more"));
+        assert_eq!(parents.rejected(MappingId(0), &[]), None);
+        parents.reject(MappingId(0), &reject("small"));
+        assert_eq!(parents.rejected(MappingId(0), &[]), None, "it stays so");
+    }
+}

@@ -1,0 +1,97 @@
+//! Pieces of a batch: what is tried in one transaction, and how it is cut up when a row of it is at fault.
+
+use crate::flow::PagePart;
+use crate::model::{RedisKey, Reject, Row, Tally};
+use crate::sink::batch::{Batch, Deduplicated, deduplicate, each_once};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// Rows that are tried together, with the outcomes that travel with them.
+#[derive(Debug, Default)]
+pub(super) struct Piece {
+    /// The journal's id: a new one for each piece, the same for every attempt at it.
+    pub(super) id: Uuid,
+    pub(super) epoch: u32,
+    pub(super) rows: Vec<Row>,
+    /// Outcomes that were known before the load, and the rejects behind them.
+    pub(super) tally: Tally,
+    pub(super) rejects: Vec<Reject>,
+    /// Rejects that the load itself found in this piece.
+    pub(super) found: Vec<Reject>,
+    pub(super) pages: Vec<i64>,
+    /// Straight COPY did not do: merge.
+    pub(super) merge: bool,
+    /// A foreign key failed: look for the rows without a parent.
+    pub(super) orphans: bool,
+    /// Its rows were part of a piece that the server kept not storing: one more attempt is enough to see it again.
+    pub(super) unstored: bool,
+    /// These are rejected keys, tried again: what is rejected now stays so.
+    pub(super) retry: bool,
+    /// Keys of a retry that have neither a row nor a reject any more.
+    pub(super) gone: Vec<RedisKey>,
+    /// What is known about the missing parent of a key.
+    pub(super) notes: HashMap<RedisKey, String>,
+}
+
+impl Piece {
+    /// A piece of other rows of the same pages, to be tried the same way.
+    pub(super) fn beside(&self, rows: Vec<Row>) -> Self {
+        Self {
+            id: Uuid::new_v4(),
+            epoch: self.epoch,
+            rows,
+            pages: self.pages.clone(),
+            merge: self.merge,
+            orphans: self.orphans,
+            unstored: self.unstored,
+            retry: self.retry,
+            notes: self.notes.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+/// What is tried first, last of all. Keys that map to one row come in pieces of their own, each after the one before:
+/// the table then says whose the row is, as it does for keys of different batches.
+pub(super) fn first_pieces(batch: Batch, pages: &[PagePart]) -> Vec<Piece> {
+    let Deduplicated { rows, duplicates, mut rivals } = deduplicate(batch.rows);
+    let mut tally = batch.tally;
+    tally.duplicates += duplicates;
+    let rejects = each_once(batch.rejects, &mut tally);
+    let mut pieces = vec![Piece {
+        id: Uuid::new_v4(),
+        epoch: batch.epoch,
+        rows,
+        tally,
+        rejects,
+        pages: pages.iter().map(|page| page.number().cast_signed()).collect(),
+        retry: batch.retry,
+        gone: batch.gone,
+        notes: batch.notes,
+        ..Piece::default()
+    }];
+    while !rivals.is_empty() {
+        let next = deduplicate(rivals);
+        let mut piece = pieces.first().map_or_else(Piece::default, |first| first.beside(next.rows));
+        piece.merge = true;
+        piece.tally.duplicates = next.duplicates;
+        pieces.push(piece);
+        rivals = next.rivals;
+    }
+    pieces.reverse();
+    pieces
+}
+
+/// Sets the row at fault aside, or halves the piece to come nearer to it. `reject` says why the row is refused.
+pub(super) fn isolate(mut piece: Piece, row: Option<usize>, reject: impl Fn(&Row) -> Reject) -> Vec<Piece> {
+    piece.merge = true;
+    let culprit = row.or((piece.rows.len() == 1).then_some(0)).filter(|row| *row < piece.rows.len());
+    if let Some(culprit) = culprit {
+        let row = piece.rows.remove(culprit);
+        piece.found.push(reject(&row));
+        return vec![piece];
+    }
+    let half = piece.rows.split_off(piece.rows.len() / 2);
+    let second = piece.beside(half);
+    vec![piece, second]
+}
