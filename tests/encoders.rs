@@ -42,6 +42,7 @@ fn row(fields: Vec<u8>) -> Row {
         fields: fields.into(),
         splice: None,
         key_len: 8,
+        group: None,
         parent_keys: Vec::new(),
         altered: Vec::new(),
     }

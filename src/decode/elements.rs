@@ -17,7 +17,8 @@ pub(super) fn element(array: &str, index: i64) -> Option<&str> {
     }
 }
 
-fn elements(array: &str) -> Option<Elements<'_>> {
+/// The elements of an array; `None` where the value is none.
+pub fn elements(array: &str) -> Option<impl Iterator<Item = &str>> {
     (Kind::of(array) == Kind::Array).then_some(Elements { array, at: 1 })
 }
 

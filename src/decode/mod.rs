@@ -11,6 +11,7 @@ mod number;
 mod path;
 mod text;
 
+pub use elements::elements;
 pub use error::{DecodeError, Fault};
 pub use json::{Field, Kind, MAX_DEPTH, MAX_JSONB_BYTES, MAX_TEXT_BYTES, Scanned, Span, scan};
 pub use path::{JsonPath, lookup};

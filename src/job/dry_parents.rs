@@ -4,8 +4,8 @@
 //! from its key alone. Where that is not so (a part of the keys only, a phase that is switched off, more rejects than are
 //! remembered), the parent is read and mapped once more.
 
-use super::pipeline::transform;
-use crate::mapping::{Plan, Scratch};
+use super::pipeline::Transformer;
+use crate::mapping::Plan;
 use crate::model::{ColumnType, Failure, Fetched, MappingId, RedisKey, Reject, Row, Wanted};
 use crate::postgres::{Target, failure, ident, query, table_ident};
 use crate::sink::{Batch, DryRun, LoadTable, ParentCheck};
@@ -32,7 +32,7 @@ pub(super) struct DryParents<S> {
     dry: DryRun,
     /// The mappings of which this run judges every key before their children.
     judged: Arc<[MappingId]>,
-    scratch: Scratch,
+    transformer: Transformer,
 }
 
 impl<S: Source> DryParents<S> {
@@ -44,7 +44,7 @@ impl<S: Source> DryParents<S> {
         dry: DryRun,
         judged: Arc<[MappingId]>,
     ) -> Self {
-        Self { source, plan, tables, target, connection: None, dry, judged, scratch: Scratch::default() }
+        Self { source, plan, tables, target, connection: None, dry, judged, transformer: Transformer::default() }
     }
 
     /// Rejects the rows of a batch whose parent is nowhere.
@@ -103,14 +103,14 @@ impl<S: Source> DryParents<S> {
         keys: &[RedisKey],
         unloadable: &mut BTreeMap<RedisKey, String>,
     ) -> Result<(), Failure> {
-        let wanted = Wanted { expiry: false, ..self.plan.mapping(parent).wanted() };
+        let wanted = Wanted { expiry: false, slices: false, ..self.plan.mapping(parent).wanted() };
         let records = self.source.fetch(keys, wanted, REPLY).await?.records;
         for fetched in &records {
             if let Fetched::Gone(key) = fetched {
                 unloadable.insert(key.clone(), NOWHERE.to_owned());
             }
         }
-        let rejects = transform(self.plan.mapping(parent), records, &mut self.scratch).rejects;
+        let rejects = self.transformer.transform(self.plan.mapping(parent), records).rejects;
         unloadable.extend(rejects.into_iter().map(|reject| (reject.key.detached(), would_be(&reject.reason))));
         Ok(())
     }
@@ -199,8 +199,14 @@ fn reject(batch: &mut Batch, lost: &HashMap<usize, (RedisKey, String)>) {
         at += 1;
         if let Some((parent, why)) = parent {
             let detail = format!("its parent {parent} {why}");
-            tally.reject("missing_parent");
-            rejects.push(Reject::new(row.key.clone(), "missing_parent", detail, Some(row.value.clone())));
+            let reject = Reject::of_row(row, "missing_parent", detail);
+            match &row.group {
+                Some(group) => group.reject(reject),
+                None => {
+                    tally.reject(&reject.reason);
+                    rejects.push(reject);
+                }
+            }
         }
         parent.is_none()
     });

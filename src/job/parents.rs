@@ -1,10 +1,10 @@
 //! Parents that are missing: looked for once more before a child is given up, since the cache is alive while it moves.
 
 use super::link::Link;
-use super::pipeline::{Shared, transform};
+use super::pipeline::{Made, Shared, Transformer};
 use crate::ledger::{self, Pending, ShardId};
-use crate::mapping::{Mapping, Scratch};
-use crate::model::{Event, Failure, Fetched, MappingId, RedisKey};
+use crate::mapping::Mapping;
+use crate::model::{Event, Failure, Fetched, MappingId, RedisKey, Wanted};
 use crate::sink::{Batch, Loader};
 use crate::source::Source;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,7 +56,9 @@ async fn retry_page<S: Source>(
     pending: Vec<Pending>,
 ) -> Result<(), Failure> {
     let keys: Vec<RedisKey> = pending.into_iter().map(|pending| pending.key).collect();
-    let records = shared.source.fetch(&keys, mapping.wanted(), REPLY).await?.records;
+    // Each key at once: its parents are looked for before any of its rows is loaded.
+    let whole = Wanted { slices: false, ..mapping.wanted() };
+    let records = shared.source.fetch(&keys, whole, REPLY).await?.records;
     let wanted = parents_of(mapping, &records);
     let mut unread = BTreeMap::new();
     for (parent, keys) in by_mapping(&wanted) {
@@ -76,10 +78,10 @@ async fn retry_page<S: Source>(
         .collect();
     let gone = records.iter().filter_map(|fetched| match fetched {
         Fetched::Gone(key) => Some(key.clone()),
-        Fetched::Record(_) | Fetched::WrongType { .. } | Fetched::Unreadable { .. } => None,
+        _ => None,
     });
     let gone = gone.collect();
-    let mut made = transform(mapping, records, &mut Scratch::default());
+    let mut made = Transformer::default().transform(mapping, records);
     // Counted with the first try.
     made.tally.altered.clear();
     let batch = Batch {
@@ -87,6 +89,7 @@ async fn retry_page<S: Source>(
         rows: made.rows,
         rejects: made.rejects,
         tally: made.tally,
+        closed: made.closed,
         retry: true,
         gone,
         notes,
@@ -101,9 +104,8 @@ fn parents_of(mapping: &Mapping, records: &[Fetched]) -> Vec<(RedisKey, MappingI
     for fetched in records {
         let Fetched::Record(record) = fetched else { continue };
         for parent in mapping.parents() {
-            if let Some(key) = mapping.parent_key(parent, record) {
-                parents.push((record.key.clone(), parent.mapping, key));
-            }
+            let keys = mapping.parent_keys(parent, record);
+            parents.extend(keys.into_iter().map(|key| (record.key.clone(), parent.mapping, key)));
         }
     }
     parents
@@ -127,13 +129,13 @@ async fn load_parents<S: Source>(
     unread: &mut BTreeMap<RedisKey, String>,
 ) -> Result<(), Failure> {
     let mapping = shared.plan.mapping(id);
-    let mut records = shared.source.fetch(keys, mapping.wanted(), REPLY).await?.records;
+    let mut records = shared.source.fetch(keys, Wanted { slices: false, ..mapping.wanted() }, REPLY).await?.records;
     records.retain(|fetched| match fetched {
         Fetched::Gone(key) => {
             unread.insert(key.clone(), "is not in Redis".to_owned());
             false
         }
-        Fetched::Record(_) | Fetched::WrongType { .. } | Fetched::Unreadable { .. } => true,
+        _ => true,
     });
     if records.is_empty() {
         return Ok(());
@@ -148,9 +150,9 @@ async fn load_parents<S: Source>(
         if records.is_empty() {
             continue;
         }
-        let made = transform(mapping, records, &mut Scratch::default());
-        let (rows, rejects, tally) = (made.rows, made.rejects, made.tally);
-        loader.load(Batch { mapping: id, rows, rejects, tally, retry, ..Batch::default() }).await?;
+        let made = Transformer::default().transform(mapping, records);
+        let Made { rows, rejects, tally, closed } = made;
+        loader.load(Batch { mapping: id, rows, rejects, tally, closed, retry, ..Batch::default() }).await?;
     }
     Ok(())
 }

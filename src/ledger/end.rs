@@ -49,6 +49,11 @@ pub async fn finish(connection: &mut PgConnection, (run, lease): (Uuid, Uuid), e
     .execute(&mut *connection)
     .await?;
     if done.rows_affected() == 1 {
+        // Left by readings that a kill cut off.
+        query("DELETE FROM redis2pg.seen WHERE run_id = $1::text::uuid")
+            .bind(run.to_string())
+            .execute(connection)
+            .await?;
         return Ok(Finish::Written);
     }
     let ours = query("SELECT 1 FROM redis2pg.runs WHERE id = $1::text::uuid AND lease = $2::text::uuid")

@@ -43,7 +43,7 @@ fn array<T>(
     Ok(())
 }
 
-fn object<'a>(
+pub(super) fn object<'a>(
     pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     path: &str,
     out: &mut String,
@@ -78,7 +78,7 @@ fn stream(mut items: Items<'_>, out: &mut String) -> Result<(), DecodeError> {
     })
 }
 
-fn string(item: &[u8], path: &str, out: &mut String) -> Result<(), DecodeError> {
+pub(super) fn string(item: &[u8], path: &str, out: &mut String) -> Result<(), DecodeError> {
     match std::str::from_utf8(item) {
         Ok(text) => {
             push_json_string(out, text);
@@ -94,7 +94,7 @@ fn string(item: &[u8], path: &str, out: &mut String) -> Result<(), DecodeError> 
 }
 
 /// Redis prints scores as C's `%.17g` does; but for the infinities that is JSON.
-fn number(score: &[u8], path: &str, out: &mut String) -> Result<(), DecodeError> {
+pub(super) fn number(score: &[u8], path: &str, out: &mut String) -> Result<(), DecodeError> {
     match std::str::from_utf8(score) {
         Ok(text) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
             out.push_str(text);

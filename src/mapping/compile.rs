@@ -1,5 +1,6 @@
 //! From what a person wrote to a plan: every mistake is found at once, before the first key is read.
 
+use super::explode::Explode;
 use super::graph::phases;
 use super::lineage::Lineage;
 use super::pattern::Pattern;
@@ -101,6 +102,10 @@ impl Check {
         let wants_ttl = spec.lineage.is_some() && !stamp.rehearsal
             || targets.iter().any(|target| target.candidates.iter().any(expiry));
         let types = self.types(&subject, spec);
+        let explode = Explode::read(spec, types, targets.get(..spec.key.len()).unwrap_or(&targets))
+            .map_err(|(message, hint)| self.critical(&subject, message, hint))
+            .ok()
+            .flatten();
         let lineage = targets.iter().position(|target| target.lineage).map_or(Lineage::Ledger, Lineage::Column);
         let spec_hash = specs_hash(std::slice::from_ref(spec));
         let fingerprint = sha256_hex(format!("{} {spec_hash} {columns:?}", env!("CARGO_PKG_VERSION")).as_bytes());
@@ -114,10 +119,11 @@ impl Check {
             targets,
             key_columns: spec.key.len(),
             lineage,
+            wanted: Wanted { types, expiry: wants_ttl, slices: explode.is_some() },
+            explode,
             lineage_id,
             top,
             unwrap_json_string: spec.unwrap_json_string,
-            wanted: Wanted { types, expiry: wants_ttl },
             rehearsal: stamp.rehearsal,
             on_conflict: spec.on_conflict,
             parents: Vec::new(),

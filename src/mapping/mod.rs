@@ -4,6 +4,7 @@
 
 mod collection;
 mod compile;
+mod explode;
 mod functions;
 mod graph;
 mod lineage;
@@ -24,8 +25,8 @@ pub use pattern::Pattern;
 pub use plan::{Comparison, Mapping, ParentRef, Plan, RunStamp};
 pub use scratch::Scratch;
 pub use spec::{
-    CandidateSpec, CollectCandidate, ColumnSpec, Expect, FullCandidate, Function, LineageSpec, MappingSpec, OnConflict,
-    ParentSpec, parse_mappings,
+    CandidateSpec, CollectCandidate, ColumnSpec, Expect, ExplodeSpec, FullCandidate, Function, LineageSpec,
+    MappingSpec, OnConflict, ParentSpec, parse_mappings,
 };
 
 /// The presets that ship with the tool: name and TOML text.

@@ -1,5 +1,6 @@
 //! The compiled plan of a run: its mappings, which keys they take, and in which phases they are loaded.
 
+use super::explode::Explode;
 use super::lineage::Lineage;
 use super::pattern::Pattern;
 use super::source::{Candidate, Source};
@@ -66,6 +67,7 @@ pub struct Mapping {
     pub(super) targets: Vec<Target>,
     pub(super) key_columns: usize,
     pub(super) lineage: Lineage,
+    pub(super) explode: Option<Explode>,
     pub(super) lineage_id: Option<Source>,
     pub(super) top: Top,
     pub(super) unwrap_json_string: bool,

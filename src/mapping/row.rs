@@ -4,9 +4,10 @@ use super::lineage::push_members;
 use super::plan::{Mapping, ParentRef, Target};
 use super::scratch::{Scratch, keep};
 use super::source::{Context, Found};
+use super::value::Prepared;
 use crate::decode::{Kind, push_json_string};
 use crate::encode::EncodeError;
-use crate::model::{Digest, Record, RedisKey, Reject, Row, Shape, Splice, UnixMillis};
+use crate::model::{Digest, Record, RedisKey, RedisType, Reject, Row, Shape, Splice, UnixMillis};
 use std::borrow::Cow;
 
 impl Mapping {
@@ -15,9 +16,23 @@ impl Mapping {
     /// # Errors
     /// A reject with its reason, path and column, where the key or the value cannot become a row.
     pub fn map(&self, record: &Record, now: UnixMillis, scratch: &mut Scratch) -> Result<Row, Reject> {
+        let prepared = self.prepare(record, &mut scratch.fields)?;
+        self.row(record, prepared, None, now, scratch)
+    }
+
+    /// The row of a value whose fields are in the scratch; `index` is its place where it is an element.
+    #[inline]
+    pub(super) fn row(
+        &self,
+        record: &Record,
+        mut prepared: Prepared<'_>,
+        index: Option<u64>,
+        now: UnixMillis,
+        scratch: &mut Scratch,
+    ) -> Result<Row, Reject> {
         let (key, captures) = self.read_key(record)?;
-        let mut prepared = self.prepare(record, &mut scratch.fields)?;
         let context = Context {
+            index,
             record,
             key,
             captures,
@@ -27,7 +42,11 @@ impl Mapping {
             run_id: &self.run_id,
         };
         // Hashing costs as much as checking the text.
-        let digest = if self.rehearsal { Digest::default() } else { Digest::of(&record.value) };
+        let digest = match index {
+            _ if self.rehearsal => Digest::default(),
+            Some(index) => element_digest(record, index),
+            None => Digest::of(&record.value),
+        };
         let out = &mut scratch.out;
         out.clear();
         let (mut shape, mut key_len, mut splice) = (0_u64, 0, None);
@@ -57,36 +76,56 @@ impl Mapping {
                 key_len = out.len() as u32;
             }
         }
-        let parent_keys = if self.rehearsal { self.parent_keys(&context) } else { Vec::new() };
+        let parent_keys = if self.rehearsal { self.all_referred(&context) } else { Vec::new() };
         let (key, value, redis_type) = (record.key.clone(), record.value.clone(), record.redis_type);
         let fields = keep(&mut scratch.block, out);
         let altered = prepared.altered;
-        Ok(Row { key, redis_type, value, digest, shape: Shape(shape), fields, splice, key_len, parent_keys, altered })
+        Ok(Row {
+            key,
+            redis_type,
+            value,
+            digest,
+            shape: Shape(shape),
+            fields,
+            splice,
+            key_len,
+            group: None,
+            parent_keys,
+            altered,
+        })
     }
 
-    /// The key of the row that a record refers to: the parent's pattern, built back from the reference as it is
-    /// written. `None` where the record has no reference, or the pattern cannot be inverted.
-    pub fn parent_key(&self, parent: &ParentRef, record: &Record) -> Option<RedisKey> {
-        let place = self.parents.iter().position(|known| known == parent)?;
+    /// The keys of the rows that a record refers to: the parent's pattern, built back from the reference as it is
+    /// written. None where the record has no reference, or the pattern cannot be inverted.
+    pub fn parent_keys(&self, parent: &ParentRef, record: &Record) -> Vec<RedisKey> {
+        let Some(place) = self.parents.iter().position(|known| known == parent) else { return Vec::new() };
+        if self.explodes() {
+            return self.parents_of_elements(place, record);
+        }
+        self.parent_key(place, record).into_iter().collect()
+    }
+
+    fn parent_key(&self, place: usize, record: &Record) -> Option<RedisKey> {
         let (key, captures) = self.read_key(record).ok()?;
         let mut fields = Vec::new();
         let prepared = self.prepare(record, &mut fields).ok()?;
         let (text, escaped_keys) = (prepared.text.as_ref(), prepared.escaped_keys);
-        let context = Context { record, key, captures, text, fields: &fields, escaped_keys, run_id: &self.run_id };
+        let run_id = &*self.run_id;
+        let context = Context { record, index: None, key, captures, text, fields: &fields, escaped_keys, run_id };
         self.referred(place, &context)
     }
 
-    fn parent_keys(&self, context: &Context<'_>) -> Vec<Option<RedisKey>> {
+    fn all_referred(&self, context: &Context<'_>) -> Vec<Option<RedisKey>> {
         (0..self.parents.len()).map(|place| self.referred(place, context)).collect()
     }
 
-    fn referred(&self, place: usize, context: &Context<'_>) -> Option<RedisKey> {
+    pub(super) fn referred(&self, place: usize, context: &Context<'_>) -> Option<RedisKey> {
         let target = self.targets.get(self.parents.get(place)?.column)?;
         let reference = target.candidates.iter().find_map(|candidate| candidate.raw_text(context))?;
         self.parent_patterns.get(place)?.build(&reference)
     }
 
-    fn read_key<'r>(&self, record: &'r Record) -> Result<(&'r str, super::pattern::Captures), Reject> {
+    pub(super) fn read_key<'r>(&self, record: &'r Record) -> Result<(&'r str, super::pattern::Captures), Reject> {
         let reject = |reason: &'static str, detail: &str| Err(Reject::of(record, reason, detail));
         let Some(captures) = self.pattern.captures(record.key.as_bytes()) else {
             return reject("key_pattern", "the key is not of the mapping's pattern");
@@ -172,5 +211,17 @@ impl Mapping {
         };
         reject.path = place.or(only).filter(|place| place.starts_with('$')).map(str::to_owned);
         reject
+    }
+}
+
+/// What a row of an element is made of: its bytes, and its place where the place says something.
+fn element_digest(record: &Record, index: u64) -> Digest {
+    match record.redis_type {
+        RedisType::String | RedisType::Json | RedisType::List => {
+            let mut bytes = record.value.to_vec();
+            bytes.extend_from_slice(&index.to_be_bytes());
+            Digest::of(&bytes)
+        }
+        _ => Digest::of(&record.value),
     }
 }

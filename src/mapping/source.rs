@@ -29,6 +29,7 @@ pub(super) enum Source {
     Collect(Vec<String>),
     Key,
     ExpiresAt,
+    ElementIndex,
     Digest,
     RunId,
     Template(Vec<Piece>),
@@ -43,6 +44,8 @@ pub(super) enum Piece {
 /// A record that was decoded: its JSON text and the fields of its top level.
 pub(super) struct Context<'r> {
     pub(super) record: &'r Record,
+    /// Its place, where it is an element of a key that is taken apart.
+    pub(super) index: Option<u64>,
     pub(super) key: &'r str,
     pub(super) captures: Captures,
     pub(super) text: &'r str,
@@ -174,12 +177,13 @@ impl Source {
             "$" => Ok(Self::Whole),
             "redis.key" => Ok(Self::Key),
             "redis.expires_at" => Ok(Self::ExpiresAt),
+            "element.index" => Ok(Self::ElementIndex),
             "redis.digest" => Ok(Self::Digest),
             "run.id" => Ok(Self::RunId),
             text if text.starts_with('$') => JsonPath::parse(text).map(Self::Path),
             text if text.contains('{') => template(text, pattern).map(Self::Template),
             text => Err(format!(
-                "`{text}` is no source: `$.path`, `redis.key`, `redis.expires_at`, `redis.digest`, `run.id`, or a \
+                "`{text}` is no source: `$.path`, `redis.key`, `redis.expires_at`, `redis.digest`, `element.index`, `run.id`, or a \
                  template such as `{{id}}`"
             )),
         }
@@ -194,6 +198,11 @@ impl Source {
         }
     }
 
+    /// Whether it says the same of every element of a key.
+    pub(super) fn is_of_key(&self) -> bool {
+        matches!(self, Self::Key | Self::ExpiresAt | Self::RunId | Self::Template(_))
+    }
+
     pub(super) fn evaluate<'r>(&self, context: &Context<'r>) -> Found<'r> {
         match self {
             Self::Whole => Found::Raw(Cow::Borrowed(context.text.trim_ascii())),
@@ -205,6 +214,9 @@ impl Source {
             Self::Collect(names) => collect(names, context),
             Self::Key => Found::Text(Cow::Borrowed(context.key)),
             Self::ExpiresAt => context.record.expires_at.map_or(Found::Null, Found::Millis),
+            Self::ElementIndex => {
+                context.index.map_or(Found::Absent, |index| Found::Text(Cow::Owned(index.to_string())))
+            }
             Self::Digest => Found::Text(Cow::Owned(Digest::of(&context.record.value).to_string())),
             Self::RunId => Found::Text(Cow::Borrowed(context.run_id)),
             Self::Template(pieces) => Found::Text(match pieces.as_slice() {

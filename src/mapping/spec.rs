@@ -24,6 +24,9 @@ pub struct MappingSpec {
     /// The Redis types that it takes: one or several; strings where it says none. A key of another type is rejected.
     #[serde(default = "strings", rename = "type", deserialize_with = "one_or_many")]
     pub types: Vec<RedisType>,
+    /// Whether a key becomes a row for each of its elements: of a collection, or of a JSON array, which may be at a path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explode: Option<ExplodeSpec>,
     /// Whether a value that is a JSON string with JSON in it is unwrapped once (counted as altered).
     #[serde(default)]
     pub unwrap_json_string: bool,
@@ -74,6 +77,16 @@ fn qualified(name: &str) -> Result<TableName, String> {
         }
         _ => Err(format!("`{name}` is not of the form schema.table")),
     }
+}
+
+/// What a key's rows are made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ExplodeSpec {
+    /// The value's elements; `false` makes one row of a key.
+    Value(bool),
+    /// The elements of the array at a path.
+    At(String),
 }
 
 /// What happens to a row that is in the table already.

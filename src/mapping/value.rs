@@ -21,7 +21,7 @@ impl Mapping {
     /// # Errors
     /// A reject with its reason and path, where the value is not what the mapping reads.
     pub(super) fn prepare<'r>(&self, record: &'r Record, fields: &mut Vec<Field>) -> Result<Prepared<'r>, Reject> {
-        let refused = |error: DecodeError| undecoded(record, error);
+        let refused = |error: DecodeError| self.undecoded(record, error);
         let mut altered = Vec::new();
         let (mut text, mut scanned) = if record.redis_type.is_whole() {
             let decoded = decode(&record.value, fields).map_err(refused)?;
@@ -45,19 +45,21 @@ impl Mapping {
                 Err(fault) => return Err(refused(unwrapped(fault.explain(&inside)))),
             }
         }
-        self.top.check(scanned.kind).map_err(refused)?;
+        if self.explode.is_none() {
+            self.top.check(scanned.kind).map_err(refused)?;
+        }
         if duplicate_key(&text, fields) {
             altered.push("json_duplicate_key");
         }
         Ok(Prepared { text, escaped_keys: scanned.escaped_keys, altered })
     }
-}
 
-#[cold]
-fn undecoded(record: &Record, error: DecodeError) -> Reject {
-    let mut reject = Reject::of(record, error.reason, error.detail);
-    reject.path = error.path;
-    reject
+    #[cold]
+    pub(super) fn undecoded(&self, record: &Record, error: DecodeError) -> Reject {
+        let mut reject = Reject::of(record, error.reason, error.detail);
+        reject.path = error.path;
+        reject
+    }
 }
 
 /// Whether a key of the top level is there twice. The last one wins, in the columns as in jsonb.

@@ -52,6 +52,11 @@ impl<'a> Items<'a> {
         Self(packed)
     }
 
+    /// The items that are left, packed.
+    pub fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
     /// The items in twos; an odd one at the end is left out.
     pub fn pairs(mut self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         std::iter::from_fn(move || self.next().zip(self.next()))

@@ -20,8 +20,21 @@ pub struct Record {
     /// The value's bytes, exactly as read. A slice of the reply: it keeps the whole reply alive. A collection is packed:
     /// see [`super::Items`].
     pub value: Bytes,
+    /// Which part of a large collection the value is; `None` where it is all of it.
+    pub slice: Option<Slice>,
     /// When Redis will expire the key; `None` where it has no TTL, or where no mapping asked for it.
     pub expires_at: Option<UnixMillis>,
+}
+
+/// A part of a collection that is read in slices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// The place of its first element in a list.
+    pub from: u64,
+    /// Whether a reading of the key begins with it: what came of an earlier one is void.
+    pub first: bool,
+    /// Whether the reading ends with it.
+    pub last: bool,
 }
 
 /// What reading one key gave.
@@ -29,6 +42,15 @@ pub struct Record {
 pub enum Fetched {
     /// The key with its value.
     Record(Record),
+    /// The key holds a large collection, which is to be read in slices.
+    Large {
+        /// The key.
+        key: RedisKey,
+        /// Its type.
+        redis_type: RedisType,
+        /// When Redis will expire it.
+        expires_at: Option<UnixMillis>,
+    },
     /// The key was listed by SCAN and is not there any more.
     Gone(RedisKey),
     /// The key holds another type than the mapping reads; `redis_type` is what TYPE answered.
@@ -56,7 +78,9 @@ impl Fetched {
     pub fn key(&self) -> &RedisKey {
         match self {
             Self::Record(record) => &record.key,
-            Self::Gone(key) | Self::WrongType { key, .. } | Self::Unreadable { key, .. } => key,
+            Self::Gone(key) | Self::Large { key, .. } | Self::WrongType { key, .. } | Self::Unreadable { key, .. } => {
+                key
+            }
         }
     }
 }
@@ -68,11 +92,13 @@ pub struct Wanted {
     pub types: RedisTypes,
     /// Whether it wants the time of expiry.
     pub expiry: bool,
+    /// Whether it takes large collections in slices.
+    pub slices: bool,
 }
 
 impl Wanted {
     /// Strings, with or without their time of expiry.
     pub const fn strings(expiry: bool) -> Self {
-        Self { types: RedisTypes::STRING, expiry }
+        Self { types: RedisTypes::STRING, expiry, slices: false }
     }
 }

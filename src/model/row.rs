@@ -1,7 +1,8 @@
 //! A row ready for COPY: from mapping on, a row is its bytes.
 
-use super::{Digest, RedisKey, RedisType};
+use super::{Digest, Group, RedisKey, RedisType};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// Which of a mapping's columns a row has a value for: bit `i` stands for the mapping's column `i`.
 ///
@@ -54,6 +55,8 @@ pub struct Row {
     pub splice: Option<Splice>,
     /// How many bytes at the start of `fields` are the key columns.
     pub key_len: u32,
+    /// The reading of the key that it is one of several rows of; `None` where the key is one row.
+    pub group: Option<Arc<Group>>,
     /// In a rehearsal: the keys of its parents, in the mapping's order; `None` where it refers to none.
     pub parent_keys: Vec<Option<RedisKey>>,
     /// The repairs that were made on the way, by name.
@@ -126,6 +129,7 @@ mod tests {
             fields: Bytes::from_static(b"\0\0\0\x01a\0\0\0\x03b\xff\xff\xff\xff\0\0\0\x01c"),
             splice: Some(Splice { at: 10, start: 1, len: 2 }),
             key_len: 5,
+            group: None,
             parent_keys: Vec::new(),
             altered: Vec::new(),
         };

@@ -36,6 +36,9 @@ pub struct Tally {
     pub altered: Counts,
     /// Dry run: what would have been loaded.
     pub would_load: i64,
+    /// Of mappings that make several rows of a key: what became of the rows, by outcome. Beside the keys.
+    #[serde(skip_serializing_if = "Counts::is_empty")]
+    pub rows: Counts,
 }
 
 impl Tally {
@@ -94,6 +97,7 @@ impl Tally {
             (&mut self.rejected, &other.rejected),
             (&mut self.skipped, &other.skipped),
             (&mut self.altered, &other.altered),
+            (&mut self.rows, &other.rows),
         ] {
             for (reason, count) in theirs {
                 bump(mine, reason, *count);

@@ -19,6 +19,19 @@ pub struct TableFacts {
     pub privileges: Privileges,
     /// The foreign keys of one column that are checked at once.
     pub foreign_keys: Vec<ForeignKey>,
+    /// The foreign keys of other tables, or of itself, that refer to it.
+    pub incoming_keys: Vec<IncomingKey>,
+}
+
+/// A foreign key that refers to the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncomingKey {
+    /// The table that has it.
+    pub table: TableName,
+    /// Its columns, each with the column that it refers to.
+    pub columns: Vec<(String, String)>,
+    /// Whether the role may read that table.
+    pub readable: bool,
 }
 
 /// A foreign key of one column.
@@ -41,6 +54,8 @@ pub struct Privileges {
     pub insert: Privilege,
     /// UPDATE
     pub update: Privilege,
+    /// DELETE, which is of tables only.
+    pub delete: Privilege,
 }
 
 /// How far a right goes.
@@ -68,6 +83,7 @@ pub async fn read_table(
          has_table_privilege(c.oid, 'SELECT') AS may_select, has_any_column_privilege(c.oid, 'SELECT') AS some_select, \
          has_table_privilege(c.oid, 'INSERT') AS may_insert, has_any_column_privilege(c.oid, 'INSERT') AS some_insert, \
          has_table_privilege(c.oid, 'UPDATE') AS may_update, has_any_column_privilege(c.oid, 'UPDATE') AS some_update, \
+         has_table_privilege(c.oid, 'DELETE') AS may_delete, false AS some_delete, \
          pg_catalog.row_security_active(c.oid) AS row_security \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'f', 'v')",
@@ -88,8 +104,10 @@ pub async fn read_table(
             select: privilege(&head, "select")?,
             insert: privilege(&head, "insert")?,
             update: privilege(&head, "update")?,
+            delete: privilege(&head, "delete")?,
         },
         foreign_keys: read_foreign_keys(connection, oid).await?,
+        incoming_keys: read_incoming_keys(connection, oid).await?,
     }))
 }
 
@@ -243,6 +261,33 @@ async fn read_foreign_keys(connection: &mut PgConnection, oid: i64) -> Result<Ve
             column: row.try_get("name")?,
             parent: TableName { schema: row.try_get("schema")?, table: row.try_get("parent")? },
             parent_column: row.try_get("parent_column")?,
+        })
+    })
+    .collect()
+}
+
+async fn read_incoming_keys(connection: &mut PgConnection, oid: i64) -> Result<Vec<IncomingKey>, Error> {
+    query(
+        "SELECT n.nspname::text AS schema, c.relname::text AS name, \
+         has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AS readable, \
+         ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY u (num, place) \
+               JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num ORDER BY place) AS own, \
+         ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY u (num, place) \
+               JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num ORDER BY place) AS referred \
+         FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE k.confrelid = $1::oid AND k.contype = 'f' AND k.conparentid = 0",
+    )
+    .bind(oid)
+    .fetch_all(connection)
+    .await?
+    .iter()
+    .map(|row| {
+        let (own, referred): (Vec<String>, Vec<String>) = (row.try_get("own")?, row.try_get("referred")?);
+        Ok(IncomingKey {
+            table: TableName { schema: row.try_get("schema")?, table: row.try_get("name")? },
+            columns: own.into_iter().zip(referred).collect(),
+            readable: row.try_get("readable")?,
         })
     })
     .collect()

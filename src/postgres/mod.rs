@@ -12,7 +12,9 @@ mod sql;
 mod verdict;
 
 pub use answer::{answered, silence};
-pub use catalog::{ForeignKey, Privilege, Privileges, TableFacts, estimate_rows, read_table, table_is_empty};
+pub use catalog::{
+    ForeignKey, IncomingKey, Privilege, Privileges, TableFacts, estimate_rows, read_table, table_is_empty,
+};
 pub use connect::{Target, TargetOptions};
 pub use copy::{CopyBuffer, copy_rows, copy_tuples};
 pub use sql::{ident, literal, milliseconds, query, table_ident};

@@ -1,7 +1,7 @@
 //! A batch: rows of one mapping that are settled together, with everything else that their pages brought.
 
 use crate::flow::{PagePart, Permit};
-use crate::model::{MappingId, RedisKey, Reject, Row, Tally};
+use crate::model::{Group, MappingId, RedisKey, Reject, Row, RowOutcome, Tally};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ pub struct Batch {
     pub tally: Tally,
     /// The rejects behind `tally.rejected`.
     pub rejects: Vec<Reject>,
+    /// Keys of several rows whose last rows are among these, or in an earlier batch of the same writer.
+    pub closed: Vec<Arc<Group>>,
     /// The pages that it settles, or helps to settle.
     pub pages: Vec<PagePart>,
     /// The memory of what it was made from, given back when the batch is done.
@@ -49,8 +51,18 @@ pub(super) fn deduplicate(rows: Vec<Row>) -> Deduplicated {
     let mut rows: Vec<Option<Row>> = rows.into_iter().map(Some).collect();
     for row in order.into_iter().filter_map(|at| rows.get_mut(at).and_then(Option::take)) {
         match result.rows.last_mut() {
+            Some(kept) if kept.identity() == row.identity() && of_one_reading(kept, &row) => {
+                // A cursor may give an element twice; two elements of a key for one row are another matter.
+                if let Some(group) = row.group.as_ref().filter(|_| kept.value != row.value) {
+                    let detail = "another element of the same key maps to the same row";
+                    group.reject(Reject::of_row(&row, "key_collision", detail));
+                }
+            }
             Some(kept) if kept.identity() == row.identity() && kept.key == row.key => {
-                result.duplicates += 1;
+                match &kept.group {
+                    Some(older) => older.settle_rows(RowOutcome::Duplicate, 1),
+                    None => result.duplicates += 1,
+                }
                 *kept = row;
             }
             Some(kept) if kept.identity() == row.identity() => result.rivals.push(row),
@@ -58,6 +70,11 @@ pub(super) fn deduplicate(rows: Vec<Row>) -> Deduplicated {
         }
     }
     result
+}
+
+/// Whether both are elements of one key, read at once.
+fn of_one_reading(one: &Row, other: &Row) -> bool {
+    one.group.as_ref().zip(other.group.as_ref()).is_some_and(|(one, other)| Arc::ptr_eq(one, other))
 }
 
 /// Keeps the last reject of each key: a key that is rejected again is one reject, and a duplicate.
@@ -111,6 +128,7 @@ mod tests {
             fields: Bytes::copy_from_slice(&[0, 0, 0, 1, id]),
             splice: None,
             key_len: 5,
+            group: None,
             parent_keys: Vec::new(),
             altered: Vec::new(),
         }

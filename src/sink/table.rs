@@ -57,6 +57,17 @@ pub struct ParentCheck {
     pub foreign_key: bool,
 }
 
+/// A table with a foreign key to the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Referrer {
+    /// The table.
+    pub table: TableName,
+    /// Its columns, each with the column of the target that it refers to.
+    pub columns: Vec<(String, String)>,
+    /// Whether the role may read it.
+    pub readable: bool,
+}
+
 /// One mapping's target.
 #[derive(Debug)]
 pub struct LoadTable {
@@ -81,6 +92,10 @@ pub struct LoadTable {
     /// Whether it pays to ask first which rows are there already; `None`: it cannot be known from key and value alone,
     /// since a parent may have gone unnoticed, or a column holds something else that changes.
     pub probe: Option<ProbeGauge>,
+    /// Whether a key is several of its rows.
+    pub explodes: bool,
+    /// Tables whose rows may refer to its rows; only where a key is several rows.
+    pub referrers: Vec<Referrer>,
     /// Whether batches still go straight into the table: it was empty at the start and nothing has collided yet.
     pub straight: AtomicBool,
 }

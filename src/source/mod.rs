@@ -4,7 +4,7 @@
 
 pub mod redis;
 
-use crate::model::{Failure, Fetched, RedisKey, Wanted};
+use crate::model::{Failure, Fetched, RedisKey, RedisType, UnixMillis, Wanted};
 use std::future::Future;
 
 /// Where a scan goes on: the server and place that an earlier scan had reached.
@@ -55,10 +55,23 @@ pub trait Scan: Send + 'static {
     fn server_run_id(&self) -> Option<&str>;
 }
 
+/// A reading of one large collection, a slice at a time.
+pub trait Slices: Send {
+    /// The next slice: a record with its [`crate::model::Slice`], or what became of the key instead; `None` at the end. A
+    /// collection that changed while it was read begins anew, with a first slice.
+    ///
+    /// # Errors
+    /// As [`Source::fetch_some`].
+    fn next(&mut self) -> impl Future<Output = Result<Option<Fetched>, Failure>> + Send;
+}
+
 /// A keyspace that can be scanned and read. Cheap to clone.
 pub trait Source: Clone + Send + Sync + 'static {
     /// Its scan.
     type Scan: Scan;
+
+    /// Its reader of large collections.
+    type Slices: Slices;
 
     /// Starts a scan, or goes on with one.
     fn scan(&self, from: Option<Checkpoint>) -> Self::Scan;
@@ -74,6 +87,9 @@ pub trait Source: Clone + Send + Sync + 'static {
         wanted: Wanted,
         max_bytes: usize,
     ) -> impl Future<Output = Result<FetchedPage, Failure>> + Send;
+
+    /// Reads the slices of a collection that [`Fetched::Large`] named.
+    fn slices(&self, key: RedisKey, redis_type: RedisType, expires_at: Option<UnixMillis>) -> Self::Slices;
 
     /// The keys among these that are not there. Their values are not looked at.
     ///

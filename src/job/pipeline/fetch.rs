@@ -3,8 +3,9 @@
 use super::Shared;
 use super::list::Listed;
 use crate::flow::{PagePart, Permit};
-use crate::model::{Event, Failure, Fetched, MappingId, RedisKey};
-use crate::source::Source;
+use crate::model::{Event, Failure, Fetched, Items, MappingId, RedisKey};
+use crate::source::{Slices, Source};
+use std::ops::ControlFlow;
 use tokio::sync::mpsc;
 
 /// Records of one mapping, with the memory that they hold.
@@ -21,6 +22,8 @@ pub(super) struct Chunk {
 pub(super) const HELD_PER_BYTE: u64 = 3;
 /// Bytes of the frames around a key, a value and a row.
 pub(super) const HELD_PER_KEY: u64 = 300;
+/// What a slice of a large collection is taken to hold before one was read.
+const SLICE_MEMORY: u64 = 2 << 20;
 
 pub(super) async fn run<S: Source>(
     shared: Shared<S>,
@@ -38,9 +41,16 @@ pub(super) async fn run<S: Source>(
                 }
                 let (records, permit) = read(&shared, *mapping, rest, &mut average).await?;
                 rest = rest.get(records.len()..).unwrap_or_default();
-                let chunk = Chunk { mapping: *mapping, epoch, records, permit, part: part.split() };
-                if out.send(chunk).await.is_err() {
+                let (large, records): (Vec<_>, Vec<_>) =
+                    records.into_iter().partition(|fetched| matches!(fetched, Fetched::Large { .. }));
+                let lane = Lane { shared: &shared, mapping: *mapping, epoch, part: &part, out: &out };
+                if lane.send(records, permit).await.is_err() {
                     return Ok(());
+                }
+                for fetched in large {
+                    if lane.slices(fetched).await?.is_break() {
+                        return Ok(());
+                    }
                 }
             }
         }
@@ -48,6 +58,54 @@ pub(super) async fn run<S: Source>(
         part.settle();
     }
     Ok(())
+}
+
+/// Where what is read goes.
+struct Lane<'a, S> {
+    shared: &'a Shared<S>,
+    mapping: MappingId,
+    epoch: u32,
+    part: &'a PagePart,
+    out: &'a mpsc::Sender<Chunk>,
+}
+
+/// Whoever takes what is read has gone.
+struct Gone;
+
+impl<S: Source> Lane<'_, S> {
+    async fn send(&self, records: Vec<Fetched>, permit: Permit) -> Result<(), Gone> {
+        let chunk = Chunk { mapping: self.mapping, epoch: self.epoch, records, permit, part: self.part.split() };
+        self.out.send(chunk).await.map_err(|_| Gone)
+    }
+
+    /// Reads a large collection in slices, each with memory of its own. Breaks where nobody takes them any more.
+    async fn slices(&self, fetched: Fetched) -> Result<ControlFlow<()>, Failure> {
+        let Fetched::Large { key, redis_type, expires_at } = fetched else { return Ok(ControlFlow::Continue(())) };
+        let mut slices = self.shared.source.slices(key, redis_type, expires_at);
+        let mut expected = SLICE_MEMORY;
+        loop {
+            if self.shared.stop.cut() {
+                return Ok(ControlFlow::Break(()));
+            }
+            let most = (self.shared.budget.total() / 4).max(1);
+            let permit = self.shared.budget.claim(expected.min(most)).await;
+            let Some(slice) = slices.next().await? else { return Ok(ControlFlow::Continue(())) };
+            let (keys, bytes) = match &slice {
+                Fetched::Record(record) => {
+                    let items = Items::of(&record.value).count() as u64;
+                    let bytes = record.value.len() as u64;
+                    expected = bytes * HELD_PER_BYTE + items * HELD_PER_KEY;
+                    (u64::from(record.slice.is_some_and(|slice| slice.first)), bytes)
+                }
+                _ => (1, 0),
+            };
+            self.shared.rate.take(keys, bytes).await;
+            let _ = self.shared.events.send(Event::Read { bytes }).await;
+            if self.send(vec![slice], permit).await.is_err() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+    }
 }
 
 async fn read<S: Source>(

@@ -83,11 +83,17 @@ impl Gather {
             open.batch.rejects.extend(made.rejects);
             open.hold(&part, &permit);
         }
-        for (writer, rows) in by_writer(made.rows, writers).into_iter().enumerate().filter(|(_, rows)| !rows.is_empty())
-        {
+        let mut closed = made.closed;
+        for (writer, rows) in by_writer(made.rows, writers).into_iter().enumerate() {
+            let ended: Vec<_> =
+                closed.extract_if(.., |group| worker(group.key.as_bytes(), writers) == writer).collect();
+            if rows.is_empty() && ended.is_empty() {
+                continue;
+            }
             let open = self.open(mapping, epoch, writer).await?;
             open.bytes += rows.iter().map(Row::memory).sum::<usize>();
             open.batch.rows.extend(rows);
+            open.batch.closed.extend(ended);
             if writer > 0 || !settled {
                 open.hold(&part, &permit);
             }
@@ -163,15 +169,21 @@ impl Open {
     fn is_full(&self, limits: &BatchLimits) -> bool {
         self.batch.rows.len() >= self.rows_limit
             || self.batch.rejects.len() >= self.rows_limit
+            || self.batch.closed.len() >= self.rows_limit
             || self.bytes >= limits.bytes
     }
 }
 
-/// Shares rows out by the hash of their identity.
+/// What says which writer a row goes to.
+fn home(row: &Row) -> &[u8] {
+    if row.group.is_some() { row.key.as_bytes() } else { row.identity() }
+}
+
+/// Shares rows out by the hash of their identity; those of one key that is taken apart go together, by the key's.
 fn by_writer(rows: Vec<Row>, writers: usize) -> Vec<Vec<Row>> {
     let mut shares: Vec<Vec<Row>> = (0..writers).map(|_| Vec::with_capacity(rows.len() / writers + 1)).collect();
     for row in rows {
-        if let Some(share) = shares.get_mut(worker(row.identity(), writers)) {
+        if let Some(share) = shares.get_mut(worker(home(&row), writers)) {
             share.push(row);
         }
     }

@@ -25,7 +25,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 pub(super) use list::{Listing, Scope};
-pub(super) use transform::transform;
+pub(super) use transform::{Made, Transformer};
 pub(super) use write::Writer;
 
 /// What every stage of a run shares.

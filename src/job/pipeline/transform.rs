@@ -4,7 +4,7 @@ use super::Shared;
 use super::fetch::{Chunk, HELD_PER_BYTE, HELD_PER_KEY};
 use crate::flow::{PagePart, Permit};
 use crate::mapping::{Mapping, Scratch};
-use crate::model::{Failure, Fetched, MappingId, Reject, Row, SkipReason, Tally, UnixMillis};
+use crate::model::{Failure, Fetched, Group, MappingId, Record, Reject, Row, SkipReason, Tally, UnixMillis};
 use crate::source::Source;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub(in crate::job) struct Made {
     pub(in crate::job) rows: Vec<Row>,
     pub(in crate::job) rejects: Vec<Reject>,
     pub(in crate::job) tally: Tally,
+    /// Keys of several rows, all of which are among these or came before.
+    pub(in crate::job) closed: Vec<Arc<Group>>,
 }
 
 pub(super) async fn run<S: Source>(
@@ -33,9 +35,9 @@ pub(super) async fn run<S: Source>(
     mut chunks: mpsc::Receiver<Chunk>,
     out: mpsc::Sender<Mapped>,
 ) -> Result<(), Failure> {
-    let mut scratch = Scratch::default();
+    let mut transformer = Transformer::default();
     while let Some(chunk) = chunks.recv().await {
-        let made = transform(shared.plan.mapping(chunk.mapping), chunk.records, &mut scratch);
+        let made = transformer.transform(shared.plan.mapping(chunk.mapping), chunk.records);
         let mut permit = chunk.permit;
         let held = held(&made);
         // What is really held, now that it is known: more is owed to the budget, less is given back.
@@ -53,39 +55,83 @@ pub(super) async fn run<S: Source>(
     Ok(())
 }
 
-/// Maps what was read for some keys of one mapping.
-pub(in crate::job) fn transform(mapping: &Mapping, records: Vec<Fetched>, scratch: &mut Scratch) -> Made {
-    let now = now();
-    let mut made = Made { rows: Vec::with_capacity(records.len()), ..Made::default() };
-    for fetched in records {
-        let reject = match fetched {
-            Fetched::Record(record) => match mapping.map(&record, now, scratch) {
-                Ok(row) => {
-                    for repair in &row.altered {
-                        made.tally.alter(repair);
-                    }
-                    made.rows.push(row);
-                    continue;
-                }
-                Err(reject) => reject,
-            },
+/// Maps what was read, in the order in which it was read.
+#[derive(Default)]
+pub(in crate::job) struct Transformer {
+    scratch: Scratch,
+    /// The key whose slices are coming.
+    open: Option<Arc<Group>>,
+}
+
+impl Transformer {
+    /// Maps what was read for some keys of one mapping.
+    pub(in crate::job) fn transform(&mut self, mapping: &Mapping, records: Vec<Fetched>) -> Made {
+        let now = now();
+        let mut made = Made { rows: Vec::with_capacity(records.len()), ..Made::default() };
+        for fetched in records {
+            if let Err(reject) = self.one(mapping, fetched, now, &mut made) {
+                made.tally.reject(&reject.reason);
+                made.rejects.push(reject);
+            }
+        }
+        made
+    }
+
+    fn one(&mut self, mapping: &Mapping, fetched: Fetched, now: UnixMillis, made: &mut Made) -> Result<(), Reject> {
+        match fetched {
+            Fetched::Record(record) if mapping.explodes() => self.explode(mapping, &record, now, made),
+            Fetched::Record(record) => {
+                let row = mapping.map(&record, now, &mut self.scratch)?;
+                made.take(row);
+                Ok(())
+            }
             Fetched::Gone(_) => {
                 made.tally.skip(SkipReason::Gone.code(), 1);
-                continue;
+                Ok(())
             }
             Fetched::WrongType { key, redis_type } => {
                 let detail = format!("the key holds a {redis_type}; the mapping reads {}", mapping.wanted().types);
                 let reason = format!("redis_type ({redis_type})");
-                Reject { redis_type: Cow::Owned(redis_type), ..Reject::new(key, reason, detail, None) }
+                Err(Reject { redis_type: Cow::Owned(redis_type), ..Reject::new(key, reason, detail, None) })
             }
             Fetched::Unreadable { key, redis_type, reason, detail } => {
-                Reject { redis_type: Cow::Borrowed(redis_type.name()), ..Reject::new(key, reason, detail, None) }
+                Err(Reject { redis_type: Cow::Borrowed(redis_type.name()), ..Reject::new(key, reason, detail, None) })
             }
-        };
-        made.tally.reject(&reject.reason);
-        made.rejects.push(reject);
+            // Reading takes them apart; only a mapping that takes slices is given one.
+            Fetched::Large { key, redis_type, .. } => {
+                let detail = "too large to be read at once";
+                let reject = Reject::new(key, "value_too_large", detail, None);
+                Err(Reject { redis_type: Cow::Borrowed(redis_type.name()), ..reject })
+            }
+        }
     }
-    made
+
+    /// Takes a key apart, or a slice of one.
+    fn explode(&mut self, mapping: &Mapping, record: &Record, now: UnixMillis, made: &mut Made) -> Result<(), Reject> {
+        let (first, last) = record.slice.map_or((true, true), |slice| (slice.first, slice.last));
+        let group = match self.open.take().filter(|_| !first) {
+            Some(group) => group,
+            None => Arc::new(Group::new(record.key.clone(), !(first && last))),
+        };
+        for row in mapping.explode(record, now, &mut self.scratch, &group)? {
+            made.take(row);
+        }
+        if last {
+            made.closed.push(group);
+        } else {
+            self.open = Some(group);
+        }
+        Ok(())
+    }
+}
+
+impl Made {
+    fn take(&mut self, row: Row) {
+        for repair in &row.altered {
+            self.tally.alter(repair);
+        }
+        self.rows.push(row);
+    }
 }
 
 fn held(made: &Made) -> u64 {

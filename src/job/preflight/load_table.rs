@@ -2,8 +2,8 @@
 
 use crate::mapping::{Comparison, Lineage, Mapping, OnConflict, Plan};
 use crate::model::{ColumnType, MappingId, TableName};
-use crate::postgres::{ForeignKey, TableFacts};
-use crate::sink::{Compare, Conflict, LoadColumn, LoadTable, ParentCheck, ProbeGauge};
+use crate::postgres::{ForeignKey, IncomingKey, TableFacts};
+use crate::sink::{Compare, Conflict, LoadColumn, LoadTable, ParentCheck, ProbeGauge, Referrer};
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 
@@ -56,9 +56,21 @@ pub(super) fn load_table(
         },
         parents,
         fingerprint: mapping.fingerprint().to_owned(),
+        explodes: mapping.explodes(),
+        referrers: mine.map(referrers).unwrap_or_default(),
         probe: knowable.then(ProbeGauge::default),
         straight: AtomicBool::new(straight),
     }
+}
+
+/// Each foreign key to the table: a row that one of its rows refers to is not deleted.
+fn referrers(facts: &TableFacts) -> Vec<Referrer> {
+    let referrer = |found: &IncomingKey| Referrer {
+        table: found.table.clone(),
+        columns: found.columns.clone(),
+        readable: found.readable,
+    };
+    facts.incoming_keys.iter().map(referrer).collect()
 }
 
 fn compare(mapping: &Mapping, index: usize) -> Compare {

@@ -1,6 +1,6 @@
 //! The tables as they are: what is missing, and what is wrong with them.
 
-use crate::mapping::MappingSpec;
+use crate::mapping::{ExplodeSpec, MappingSpec};
 use crate::model::{Finding, Side, TableName};
 use crate::postgres::{Privilege, Privileges, TableFacts, read_table};
 use sqlx::Error;
@@ -37,7 +37,20 @@ fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
     let name = facts.table.name.to_string();
     let mut findings = Vec::new();
     if !dry {
-        findings.extend(judge_rights(&name, facts.privileges));
+        findings.extend(judge_rights(&name, facts.privileges, explodes(spec)));
+    }
+    if explodes(spec) {
+        findings.extend(facts.incoming_keys.iter().filter(|key| !key.readable).map(|key| {
+            Finding::warning(
+                Side::Postgres,
+                name.clone(),
+                format!(
+                    "{} refers to it and cannot be read: rows whose elements are gone from Redis are kept",
+                    key.table
+                ),
+                format!("GRANT SELECT ON {} TO the role to have those deleted that nothing refers to.", key.table),
+            )
+        }));
     }
     if !facts.key_is_unique {
         let key = spec.key.join(", ");
@@ -51,9 +64,17 @@ fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
     findings
 }
 
+/// Whether rows are deleted when their elements are gone.
+fn explodes(spec: &MappingSpec) -> bool {
+    !matches!(spec.explode, None | Some(ExplodeSpec::Value(false)))
+}
+
 /// Rights on single columns do not do: the right to read is used on whole rows, and the others go with it.
-fn judge_rights(table: &str, rights: Privileges) -> Option<Finding> {
-    let needed = [("SELECT", rights.select), ("INSERT", rights.insert), ("UPDATE", rights.update)];
+fn judge_rights(table: &str, rights: Privileges, deletes: bool) -> Option<Finding> {
+    let mut needed = vec![("SELECT", rights.select), ("INSERT", rights.insert), ("UPDATE", rights.update)];
+    if deletes {
+        needed.push(("DELETE", rights.delete));
+    }
     let having = |wanted: &[Privilege]| {
         let names: Vec<&str> = needed.iter().filter(|(_, has)| wanted.contains(has)).map(|(name, _)| *name).collect();
         (!names.is_empty()).then(|| names.join(", "))

@@ -82,7 +82,13 @@ fn plan() -> Plan {
 
 fn record(key: &str, value: impl AsRef<[u8]>) -> Record {
     let value = Bytes::copy_from_slice(value.as_ref());
-    Record { key: RedisKey::new(key.as_bytes().to_vec()), redis_type: RedisType::String, value, expires_at: None }
+    Record {
+        key: RedisKey::new(key.as_bytes().to_vec()),
+        redis_type: RedisType::String,
+        value,
+        slice: None,
+        expires_at: None,
+    }
 }
 
 fn map_with(plan: &Plan, record: &Record) -> Result<Row, Reject> {

@@ -6,7 +6,7 @@ mod parents;
 
 use super::batch::{Batch, deduplicate, each_once};
 use super::table::LoadTable;
-use crate::model::{Event, EventSender, Failure, MappingId, Reason, RedisKey, Reject, Row};
+use crate::model::{Event, EventSender, Failure, Group, MappingId, Reason, RedisKey, Reject, Row, RowOutcome};
 use parents::Parents;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -83,12 +83,28 @@ impl DryRun {
         let rejects = each_once(batch.rejects, &mut tally);
         let kept = deduplicate(batch.rows);
         tally.duplicates += kept.duplicates;
-        tally.would_load += i64::try_from(kept.rows.len()).unwrap_or(i64::MAX);
-        let collisions: Vec<Reject> = kept.rivals.into_iter().map(collision).collect();
-        for reject in &collisions {
-            tally.reject(&reject.reason);
+        let mut found: Vec<Reject> = Vec::new();
+        for row in &kept.rows {
+            match &row.group {
+                Some(group) => group.settle_rows(RowOutcome::WouldLoad, 1),
+                None => tally.would_load += 1,
+            }
         }
-        self.keep(table, &kept.rows, rejects.into_iter().chain(collisions));
+        for (reject, group) in kept.rivals.into_iter().map(collision) {
+            match group {
+                Some(group) => group.reject(reject),
+                None => {
+                    tally.reject(&reject.reason);
+                    found.push(reject);
+                }
+            }
+        }
+        for group in batch.closed {
+            let end = group.with(None).end();
+            tally.add(&end.tally);
+            found.extend(end.reject.map(|(reject, _)| reject));
+        }
+        self.keep(table, &kept.rows, rejects.into_iter().chain(found));
         for page in batch.pages {
             page.settle();
         }
@@ -140,7 +156,7 @@ impl DryRun {
 }
 
 /// Which of the keys would have the row is for the load to say; here the first one read has it.
-fn collision(row: Row) -> Reject {
+fn collision(row: Row) -> (Reject, Option<Arc<Group>>) {
     let detail = "maps to the same row as another key that was read before it";
-    Reject::new(row.key, "key_collision", detail, Some(row.value))
+    (Reject::of_row(&row, "key_collision", detail), row.group)
 }

@@ -1,9 +1,11 @@
 //! One attempt at a piece of a batch: one short transaction, which happens wholly or not at all.
 
+use super::book::{Book, Groups};
 use super::loader::LoadOptions;
 use super::piece::Piece;
-use crate::ledger::{self, Journal, ShardId};
-use crate::model::{RedisKey, Reject, Row, Shape, Tally};
+use super::settled::Settled;
+use crate::ledger::{self, ShardId};
+use crate::model::{Reject, Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, copy_rows, error_line, literal, milliseconds};
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
@@ -25,7 +27,7 @@ pub(super) enum Missed {
     /// The ledger could not be written: no row's fault.
     Ledger(Error),
     /// The answer to COMMIT did not come.
-    CommitUnknown(Error),
+    CommitUnknown { error: Error, groups: Groups },
     /// Rows changed under us, or the server took rows and did not store them.
     Moved,
     /// The shard's lease is somebody else's.
@@ -54,21 +56,22 @@ impl Attempt<'_> {
         if !ledger::fence(&mut transaction, self.shard).await.map_err(Missed::Ledger)? {
             return Err(Missed::Fenced);
         }
-        let mut tally = self.piece.tally.clone();
-        let mut lost = Vec::new();
+        self.learn_rows(&mut transaction).await.map_err(Missed::Ledger)?;
+        let mut book = Book::new(&self.piece.rows, self.piece.tally.clone());
         for (number, (shape, rows)) in by_shape(&self.piece.rows).into_iter().enumerate() {
             if self.piece.merge || !self.table.goes_straight() {
-                let rows = self.probe(&mut transaction, buffer, (shape, number), rows, &mut tally).await?;
+                let rows = self.probe(&mut transaction, buffer, (shape, number), rows, &mut book).await?;
                 if rows.is_empty() {
                     continue;
                 }
-                self.merge(&mut transaction, buffer, (shape, number), &rows, &mut tally, &mut lost).await?;
+                self.merge(&mut transaction, buffer, (shape, number), &rows, &mut book).await?;
             } else {
                 self.copy_straight(&mut transaction, buffer, shape, &rows).await?;
-                tally.inserted += count(rows.len());
+                book.rows(&rows, RowOutcome::Inserted);
             }
         }
-        let settled = self.write_ledger(&mut transaction, tally, lost).await.map_err(Missed::Ledger)?;
+        self.settle_gone(&mut transaction, buffer, &mut book).await?;
+        let settled = self.write_ledger(&mut transaction, book).await.map_err(Missed::Ledger)?;
         settled.commit(transaction).await
     }
 
@@ -99,76 +102,6 @@ impl Attempt<'_> {
             let row = error_line(&error).and_then(|line| rows.get(line.checked_sub(1)?).copied());
             Missed::Server { error, row }
         })
-    }
-
-    /// Writes rejects and journal, in the rows' transaction.
-    async fn write_ledger(
-        &self,
-        connection: &mut PgConnection,
-        mut tally: Tally,
-        lost: Vec<Lost>,
-    ) -> Result<Settled, Error> {
-        let piece = self.piece;
-        for reject in piece.found.iter().chain(lost.iter().map(|lost| &lost.reject)) {
-            tally.reject(&reject.reason);
-        }
-        let mut taken_back = 0;
-        if piece.retry {
-            let keys: Vec<&RedisKey> = (piece.rows.iter().map(|row| &row.key))
-                .chain(piece.rejects.iter().chain(&piece.found).map(|reject| &reject.key))
-                .chain(&piece.gone)
-                .collect();
-            for (reason, count) in ledger::resolve(connection, self.shard, &self.table.mapping, &keys).await? {
-                tally.take_back(&reason, count);
-                taken_back += count;
-            }
-        }
-        let pending = lost.iter().filter(|lost| lost.pending).count();
-        let rejects: Vec<(&Reject, bool)> = (piece.rejects.iter().chain(&piece.found).map(|reject| (reject, false)))
-            .chain(lost.iter().map(|lost| (&lost.reject, lost.pending)))
-            .collect();
-        if !piece.retry && (self.options.resumed || !rejects.is_empty()) {
-            // A key that this run has rejected already is one reject, seen again. In a resumed run it may have been
-            // mended since: then it has a row now, and is no reject any more.
-            let mended = piece.rows.iter().map(|row| &row.key).filter(|_| self.options.resumed);
-            let keys: Vec<&RedisKey> = rejects.iter().map(|(reject, _)| &reject.key).chain(mended).collect();
-            for (reason, count) in ledger::resolve(connection, self.shard, &self.table.mapping, &keys).await? {
-                tally.take_back(&reason, count);
-                tally.duplicates += count;
-            }
-        }
-        let place = (self.table.mapping.as_str(), &self.table.name);
-        ledger::record_rejects(connection, self.shard, place, &rejects, self.options.value_cap).await?;
-        let journal = Journal {
-            id: piece.id,
-            epoch: piece.epoch,
-            mapping: &self.table.mapping,
-            table: &self.table.name,
-            fingerprint: &self.table.fingerprint,
-            pages: &piece.pages,
-            tally: &tally,
-        };
-        ledger::write_journal(connection, self.shard, &journal).await?;
-        Ok(Settled { tally, pending: count(pending) - taken_back })
-    }
-}
-
-/// What became of a piece's sightings.
-#[derive(Debug)]
-pub(super) struct Settled {
-    pub(super) tally: Tally,
-    /// How many of its rejects are tried again by the run itself; a second try takes them back.
-    pub(super) pending: i64,
-}
-
-impl Settled {
-    async fn commit(self, transaction: sqlx::Transaction<'_, sqlx::Postgres>) -> Result<Self, Missed> {
-        match transaction.commit().await {
-            Ok(()) => Ok(self),
-            // The server itself refused, such as for a deferred foreign key: nothing happened.
-            Err(error @ Error::Database(_)) => Err(error.into()),
-            Err(error) => Err(Missed::CommitUnknown(error)),
-        }
     }
 }
 
@@ -204,9 +137,4 @@ fn by_shape(rows: &[Row]) -> BTreeMap<Shape, Vec<usize>> {
         groups.entry(row.shape).or_default().push(index);
     }
     groups
-}
-
-/// A number of rows, for the books.
-pub(super) fn count(rows: usize) -> i64 {
-    i64::try_from(rows).unwrap_or(i64::MAX)
 }

@@ -1,8 +1,10 @@
 //! A writer: takes batches in order and decides what an error means.
 
-use super::attempt::{Attempt, Missed, Settled};
+use super::attempt::{Attempt, Missed};
+use super::book::Groups;
 use super::piece::{Piece, first_pieces, isolate};
 use super::refusal::{not_stored, refused};
+use super::settled::Settled;
 use super::writers::Writers;
 use crate::flow::Backoff;
 use crate::ledger::{self, ShardId};
@@ -82,7 +84,9 @@ impl Loader {
         while let Some(piece) = pieces.pop() {
             let bytes = piece.rows.iter().map(|row| row.encoded_len() as u64).sum();
             match self.settle(table, piece).await? {
-                Tried::Done(Settled { tally, pending }) => {
+                Tried::Done(settled) => {
+                    settled.settle_groups();
+                    let Settled { tally, pending, .. } = settled;
                     // The receiver lives as long as the run; were it gone, there would be nobody to tell.
                     let _ = self.writers.events.send(Event::Settled { mapping: table.id, tally, bytes, pending }).await;
                 }
@@ -100,6 +104,7 @@ impl Loader {
     async fn settle(&mut self, table: &LoadTable, mut piece: Piece) -> Result<Tried, Failure> {
         let mut backoff = Backoff::until(self.writers.options.retry_deadline);
         let mut moves = 0;
+        let mut in_doubt = Groups::new();
         loop {
             let straight = table.goes_straight() && !piece.merge;
             let missed = match self.attempt(table, &piece).await {
@@ -120,7 +125,10 @@ impl Loader {
                     }
                     continue;
                 }
-                Missed::CommitUnknown(error) => error,
+                Missed::CommitUnknown { error, groups } => {
+                    in_doubt = groups;
+                    error
+                }
                 Missed::Ledger(error) if is_journal(&error) || verdict(&error) == Verdict::Transient => error,
                 Missed::Ledger(error) => return Err(failure("writing the ledger", error)),
                 Missed::Server { error, row } => match verdict(&error) {
@@ -149,7 +157,7 @@ impl Loader {
                 },
             };
             if let Some(tally) = self.lost_commit(&mut backoff, unknown, piece.id).await? {
-                return Ok(Tried::Done(Settled { tally, pending: 0 }));
+                return Ok(Tried::Done(Settled::found(tally, in_doubt)));
             }
         }
     }
@@ -166,7 +174,7 @@ impl Loader {
         // Whether a server that fell silent came to the COMMIT is looked up.
         let result = answered(silence(statement_timeout, idle_timeout), running)
             .await
-            .unwrap_or_else(|error| Err(Missed::CommitUnknown(error)));
+            .unwrap_or_else(|error| Err(Missed::CommitUnknown { error, groups: Groups::new() }));
         self.settled = result.is_ok();
         result
     }

@@ -3,9 +3,10 @@
 //! Rows that are there are judged without a lock first, so that an unchanged row is not even touched; what is to be
 //! updated is then locked, judged again, kept as a before-image and updated. What is left is inserted.
 
-use super::attempt::{Attempt, Lost, Missed, count};
+use super::attempt::{Attempt, Missed};
+use super::book::Book;
 use super::statements::{ORDINAL, Statements, row_key};
-use crate::model::{Reject, Row, Shape, Tally};
+use crate::model::{Reject, Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, query};
 use crate::sink::table::Conflict;
 use sqlx::postgres::PgConnection;
@@ -40,8 +41,7 @@ impl Attempt<'_> {
         buffer: &mut CopyBuffer,
         (shape, number): (Shape, usize),
         rows: &[usize],
-        tally: &mut Tally,
-        lost: &mut Vec<Lost>,
+        book: &mut Book<'_>,
     ) -> Result<(), Missed> {
         let unlogged = self.options.unlogged_stage.then(|| self.piece.id.simple().to_string());
         let sql = Statements::build(self.table, shape, number, unlogged.as_deref());
@@ -49,7 +49,7 @@ impl Attempt<'_> {
         self.copy(connection, buffer, &sql.copy, rows, true).await?;
 
         let staged = Staged { attempt: self, sql: &sql, rows };
-        let orphans = staged.orphans(connection, lost).await?;
+        let orphans = staged.orphans(connection, book).await?;
         let mut existing = staged.judge(connection, None).await?;
         existing.retain(|ordinal, _| !orphans.contains(ordinal));
 
@@ -57,10 +57,10 @@ impl Attempt<'_> {
         for (ordinal, found) in &existing {
             match self.decide(found, staged.row(*ordinal)) {
                 Decision::Update { .. } => updates.push(*ordinal),
-                decision => staged.book(*ordinal, decision, tally, lost),
+                decision => staged.book(*ordinal, decision, book),
             }
         }
-        staged.update(connection, &updates, tally, lost).await?;
+        staged.update(connection, &updates, book).await?;
 
         let new: Vec<i32> = (0..)
             .take(rows.len())
@@ -72,7 +72,7 @@ impl Attempt<'_> {
             if inserted != new.len() as u64 {
                 return Err(Missed::Moved);
             }
-            tally.inserted += count(new.len());
+            staged.rows_of(&new).for_each(|place| book.row(place, RowOutcome::Inserted));
             staged.write_lineage(connection, &new).await.map_err(Missed::Ledger)?;
         }
         if let Some(drop) = &sql.drop {
@@ -118,12 +118,23 @@ impl Staged<'_> {
         self.attempt.piece.rows.get(*index)
     }
 
+    /// The places in the piece of some ordinals.
+    fn rows_of<'b>(&'b self, ordinals: &'b [i32]) -> impl Iterator<Item = usize> + 'b {
+        ordinals.iter().filter_map(|ordinal| self.rows.get(usize::try_from(*ordinal).ok()?).copied())
+    }
+
+    fn lose(&self, ordinal: i32, reject: Option<Reject>, pending: bool, book: &mut Book<'_>) {
+        if let (Some(place), Some(reject)) = (self.rows_of(&[ordinal]).next(), reject) {
+            book.lose(place, reject, pending);
+        }
+    }
+
     fn reject(&self, ordinal: i32, reason: &'static str, detail: String) -> Option<Reject> {
         self.row(ordinal).map(|row| Reject::of_row(row, reason, detail))
     }
 
     /// Finds rows whose parent is missing.
-    async fn orphans(&self, connection: &mut PgConnection, lost: &mut Vec<Lost>) -> Result<BTreeSet<i32>, Error> {
+    async fn orphans(&self, connection: &mut PgConnection, book: &mut Book<'_>) -> Result<BTreeSet<i32>, Error> {
         let mut orphans = BTreeSet::new();
         for (index, statement) in &self.sql.orphans {
             let Some(parent) = self.attempt.table.parents.get(*index) else { continue };
@@ -138,10 +149,8 @@ impl Staged<'_> {
                 let note = self.row(ordinal).and_then(|row| self.attempt.piece.notes.get(&row.key)).cloned();
                 let detail = note.unwrap_or_else(|| format!("there is no row for it in {}", parent.table));
                 let column = self.attempt.table.columns.get(parent.column).map(|column| column.name.clone());
-                if let Some(mut reject) = self.reject(ordinal, "missing_parent", detail) {
-                    reject.column = column;
-                    lost.push(Lost { reject, pending: !self.attempt.piece.retry });
-                }
+                let reject = self.reject(ordinal, "missing_parent", detail).map(|reject| Reject { column, ..reject });
+                self.lose(ordinal, reject, !self.attempt.piece.retry, book);
             }
         }
         Ok(orphans)
@@ -168,13 +177,7 @@ impl Staged<'_> {
     }
 
     /// Locks, judges again, keeps images and updates.
-    async fn update(
-        &self,
-        connection: &mut PgConnection,
-        ordinals: &[i32],
-        tally: &mut Tally,
-        lost: &mut Vec<Lost>,
-    ) -> Result<(), Missed> {
+    async fn update(&self, connection: &mut PgConnection, ordinals: &[i32], book: &mut Book<'_>) -> Result<(), Missed> {
         let Some(update) = self.sql.update.as_ref().filter(|_| !ordinals.is_empty()) else { return Ok(()) };
         query(&self.sql.lock).bind(ordinals).execute(&mut *connection).await?;
         // A new statement sees what was committed while we waited for the locks.
@@ -191,7 +194,7 @@ impl Staged<'_> {
                         images.push(*ordinal);
                     }
                 }
-                decision => self.book(*ordinal, decision, tally, lost),
+                decision => self.book(*ordinal, decision, book),
             }
         }
         if !images.is_empty() {
@@ -207,15 +210,16 @@ impl Staged<'_> {
         if updated != updates.len() as u64 {
             return Err(Missed::Moved);
         }
-        tally.updated += count(updates.len());
+        self.rows_of(&updates).for_each(|place| book.row(place, RowOutcome::Updated));
         self.write_lineage(connection, &updates).await.map_err(Missed::Ledger)
     }
 
-    fn book(&self, ordinal: i32, decision: Decision, tally: &mut Tally, lost: &mut Vec<Lost>) {
+    fn book(&self, ordinal: i32, decision: Decision, book: &mut Book<'_>) {
+        let mut row = |outcome| self.rows_of(&[ordinal]).for_each(|place| book.row(place, outcome));
         let reject = match decision {
-            Decision::Duplicate => return tally.duplicates += 1,
-            Decision::Unchanged => return tally.unchanged += 1,
-            Decision::Newer => return tally.skip("exists_newer", 1),
+            Decision::Duplicate => return row(RowOutcome::Duplicate),
+            Decision::Unchanged => return row(RowOutcome::Unchanged),
+            Decision::Newer => return row(RowOutcome::Newer),
             Decision::Update { .. } => return,
             Decision::Exists => {
                 self.reject(ordinal, "exists", "a row with this key is there and differs (on_conflict = error)".into())
@@ -224,7 +228,7 @@ impl Staged<'_> {
                 self.reject(ordinal, "key_collision", format!("maps to the same row as {other}"))
             }
         };
-        lost.extend(reject.map(|reject| Lost { reject, pending: false }));
+        self.lose(ordinal, reject, false, book);
     }
 
     /// Lineage of rows whose table has no room for it.

@@ -6,11 +6,14 @@
 //! find the row at fault (`piece` cuts them up, `refusal` says why one is rejected), or stop.
 
 mod attempt;
+mod book;
+mod gone;
 mod loader;
 mod merge;
 mod piece;
 mod probe;
 mod refusal;
+mod settled;
 mod statements;
 mod writers;
 

@@ -1,9 +1,10 @@
 //! Pieces of a batch: what is tried in one transaction, and how it is cut up when a row of it is at fault.
 
 use crate::flow::PagePart;
-use crate::model::{RedisKey, Reject, Row, Tally};
+use crate::model::{Group, RedisKey, Reject, Row, Tally};
 use crate::sink::batch::{Batch, Deduplicated, deduplicate, each_once};
 use std::collections::HashMap;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Rows that are tried together, with the outcomes that travel with them.
@@ -17,7 +18,11 @@ pub(super) struct Piece {
     pub(super) tally: Tally,
     pub(super) rejects: Vec<Reject>,
     /// Rejects that the load itself found in this piece.
-    pub(super) found: Vec<Reject>,
+    pub(super) found: Vec<(Reject, Option<Arc<Group>>)>,
+    /// Keys of several rows whose last rows are among these, or came before.
+    pub(super) closed: Vec<Arc<Group>>,
+    /// The rows of one key may be in this piece and in others.
+    pub(super) split: bool,
     pub(super) pages: Vec<i64>,
     /// Straight COPY did not do: merge.
     pub(super) merge: bool,
@@ -44,6 +49,7 @@ impl Piece {
             merge: self.merge,
             orphans: self.orphans,
             unstored: self.unstored,
+            split: true,
             retry: self.retry,
             notes: self.notes.clone(),
             ..Self::default()
@@ -67,6 +73,7 @@ pub(super) fn first_pieces(batch: Batch, pages: &[PagePart]) -> Vec<Piece> {
         pages: pages.iter().map(|page| page.number().cast_signed()).collect(),
         retry: batch.retry,
         gone: batch.gone,
+        split: !rivals.is_empty(),
         notes: batch.notes,
         ..Piece::default()
     }];
@@ -78,6 +85,10 @@ pub(super) fn first_pieces(batch: Batch, pages: &[PagePart]) -> Vec<Piece> {
         pieces.push(piece);
         rivals = next.rivals;
     }
+    // The rows of these keys may be in any of the pieces.
+    if let Some(last) = pieces.last_mut() {
+        last.closed = batch.closed;
+    }
     pieces.reverse();
     pieces
 }
@@ -88,10 +99,13 @@ pub(super) fn isolate(mut piece: Piece, row: Option<usize>, reject: impl Fn(&Row
     let culprit = row.or((piece.rows.len() == 1).then_some(0)).filter(|row| *row < piece.rows.len());
     if let Some(culprit) = culprit {
         let row = piece.rows.remove(culprit);
-        piece.found.push(reject(&row));
+        piece.found.push((reject(&row), row.group.clone()));
+        piece.split = true;
         return vec![piece];
     }
     let half = piece.rows.split_off(piece.rows.len() / 2);
-    let second = piece.beside(half);
+    let mut second = piece.beside(half);
+    second.closed = std::mem::take(&mut piece.closed);
+    piece.split = true;
     vec![piece, second]
 }

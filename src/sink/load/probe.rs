@@ -6,8 +6,9 @@
 //! but the time of expiry, which changes without the value.
 
 use super::attempt::{Attempt, Missed};
+use super::book::Book;
 use super::statements::{ORDINAL, difference, key_join, lineage_text, row_key};
-use crate::model::{Row, Shape, Tally};
+use crate::model::{Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, copy_tuples, ident, query};
 use crate::sink::table::{Compare, LoadTable};
 use sqlx::Row as _;
@@ -47,7 +48,7 @@ impl Attempt<'_> {
         buffer: &mut CopyBuffer,
         (shape, number): (Shape, usize),
         rows: Vec<usize>,
-        tally: &mut Tally,
+        book: &mut Book<'_>,
     ) -> Result<Vec<usize>, Missed> {
         let table = self.table;
         let Some(gauge) = table.probe.as_ref().filter(|_| rows.len() >= WORTH && !self.options.unlogged_stage) else {
@@ -71,10 +72,13 @@ impl Attempt<'_> {
         let this_run = self.shard.run.to_string();
         for row in &found {
             let (owner, ordinals): (String, Vec<i32>) = (row.try_get("owner")?, row.try_get("ordinals")?);
-            let book = if owner == this_run { &mut tally.duplicates } else { &mut tally.unchanged };
-            for ordinal in ordinals {
-                let place = usize::try_from(ordinal).ok().and_then(|ordinal| there.get_mut(ordinal));
-                *book += place.map_or(0, |place| i64::from(!std::mem::replace(place, true)));
+            let outcome = if owner == this_run { RowOutcome::Duplicate } else { RowOutcome::Unchanged };
+            for ordinal in ordinals.into_iter().filter_map(|ordinal| usize::try_from(ordinal).ok()) {
+                if let (Some(there), Some(place)) = (there.get_mut(ordinal), rows.get(ordinal))
+                    && !std::mem::replace(there, true)
+                {
+                    book.row(*place, outcome);
+                }
             }
         }
         let count = there.iter().filter(|there| **there).count();
@@ -134,9 +138,10 @@ fn same_source(table: &LoadTable) -> String {
         Some(lineage) => format!(
             "{lineage} ->> 'redis_key' = s.redis2pg_key AND {lineage} -> 'redis2pg' ->> 'digest' = s.redis2pg_digest"
         ),
+        // By the row: the index on the Redis key, of which there may be a million rows, must not be thought better.
         None => format!(
             "EXISTS (SELECT 1 FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.row_key = {} \
-             AND l.redis_key = convert_to(s.redis2pg_key, 'UTF8') AND l.digest = s.redis2pg_digest)",
+             AND l.redis_key IS NOT DISTINCT FROM convert_to(s.redis2pg_key, 'UTF8') AND l.digest = s.redis2pg_digest)",
             row_key(table, "t")
         ),
     }

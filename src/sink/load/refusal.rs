@@ -22,7 +22,7 @@ pub(super) fn refused(row: &Row, error: &Error) -> Reject {
     };
     let constraint = database.constraint().map(|name| format!(" (constraint {name})")).unwrap_or_default();
     let detail = format!("PostgreSQL: {}{constraint}", database.message());
-    let mut reject = Reject::new(row.key.clone(), reason, detail, Some(row.value.clone()));
+    let mut reject = Reject::of_row(row, reason, detail);
     reject.sqlstate = Some(code);
     reject.column = database.try_downcast_ref::<PgDatabaseError>().and_then(|error| error.column()).map(str::to_owned);
     reject
@@ -32,5 +32,5 @@ pub(super) fn refused(row: &Row, error: &Error) -> Reject {
 pub(super) fn not_stored(row: &Row) -> Reject {
     let detail = "the server took the row and did not store it; a trigger or a rule may drop it, or row-level security \
                   hides a row with its key";
-    Reject::new(row.key.clone(), "not_stored", detail, Some(row.value.clone()))
+    Reject::of_row(row, "not_stored", detail)
 }

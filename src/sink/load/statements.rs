@@ -120,11 +120,18 @@ fn judge(table: &LoadTable, shape: Shape, stage: &str, join: &str) -> String {
         ),
     };
     format!(
-        "SELECT s.{ORDINAL} AS ord, ({differs}) AS differs, {redis_key} AS redis_key, \
-         (SELECT b.run_id::text FROM redis2pg.batches b WHERE (b.xid & 4294967295) = t.xmin::text::bigint \
-          AND b.xmin = t.xmin AND b.table_name = $1 ORDER BY b.xid DESC LIMIT 1) AS owner \
+        "SELECT s.{ORDINAL} AS ord, ({differs}) AS differs, {redis_key} AS redis_key, {} AS owner \
          FROM {stage} s JOIN {} t ON {join} WHERE $2::int4[] IS NULL OR s.{ORDINAL} = ANY ($2)",
+        owner("$1"),
         table.ident()
+    )
+}
+
+/// The run that wrote the target's row `t`, as text, if nobody changed it since; `name` is the table's in the ledger.
+pub(super) fn owner(name: &str) -> String {
+    format!(
+        "(SELECT b.run_id::text FROM redis2pg.batches b WHERE (b.xid & 4294967295) = t.xmin::text::bigint \
+         AND b.xmin = t.xmin AND b.table_name = {name} ORDER BY b.xid DESC LIMIT 1)"
     )
 }
 

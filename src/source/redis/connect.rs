@@ -61,7 +61,7 @@ impl RedisSource {
             reconnections: AtomicU64::new(0),
             sizes: Sizes::default(),
             settings: settings.clone(),
-            reader: tokio::sync::Mutex::new(None),
+            reader: Arc::default(),
             unwatched: AtomicBool::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })

@@ -270,6 +270,7 @@ fn entry(key: &RedisKey, value: Option<Bytes>, expiry: Option<i64>) -> Fetched {
             key: key.clone(),
             redis_type: RedisType::String,
             value,
+            slice: None,
             expires_at: expiry.filter(|at| *at != FOREVER),
         }),
     }

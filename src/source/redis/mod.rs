@@ -15,8 +15,9 @@ mod tls;
 pub use scan::Scanner;
 pub use settings::SourceSettings;
 
-use crate::model::{Event, EventSender, Failure, RedisKey, RedisType, Wanted};
+use crate::model::{Event, EventSender, Failure, RedisKey, RedisType, UnixMillis, Wanted};
 use crate::source::{Checkpoint, FetchedPage, Source};
+use collections::SliceReader;
 use connect::Abilities;
 use errors::Retry;
 use fred::error::Error;
@@ -51,7 +52,7 @@ struct Inner {
     /// How to connect once more.
     settings: SourceSettings,
     /// The connection for large values, made when it is first needed.
-    reader: tokio::sync::Mutex<Option<fred::clients::Client>>,
+    reader: Arc<tokio::sync::Mutex<Option<fred::clients::Client>>>,
     /// Whether the user may not WATCH.
     unwatched: AtomicBool,
 }
@@ -144,9 +145,14 @@ impl RedisSource {
 
 impl Source for RedisSource {
     type Scan = Scanner;
+    type Slices = SliceReader;
 
     fn scan(&self, from: Option<Checkpoint>) -> Scanner {
         Scanner::start(self.clone(), from)
+    }
+
+    fn slices(&self, key: RedisKey, redis_type: RedisType, expires_at: Option<UnixMillis>) -> SliceReader {
+        SliceReader::new(self.clone(), key, redis_type, expires_at)
     }
 
     async fn absent(&self, keys: &[RedisKey]) -> Result<Vec<RedisKey>, Failure> {

@@ -6,8 +6,11 @@
 pub(super) mod facts;
 mod pack;
 mod slice;
+mod slices;
 mod small;
 mod watched;
+
+pub(in crate::source) use slices::SliceReader;
 
 use super::{RedisSource, bytes_of};
 use crate::model::{Failure, Fetched, Record, RedisKey, RedisType, UnixMillis, Wanted};
@@ -51,7 +54,13 @@ impl RedisSource {
         self.read_small(keys, facts, &mut records).await?;
         for ((key, facts), record) in keys.iter().zip(facts).zip(&mut records) {
             if record.is_none() {
-                *record = Some(self.read_alone(key, facts.clone(), wanted).await?);
+                *record = Some(match large(facts).filter(|_| wanted.slices) {
+                    Some(redis_type) => {
+                        let expires_at = facts.expiry.filter(|at| *at >= 0);
+                        Fetched::Large { key: key.clone(), redis_type, expires_at }
+                    }
+                    None => self.read_alone(key, facts.clone(), wanted).await?,
+                });
             }
         }
         let records: Vec<Fetched> = records.into_iter().flatten().collect();
@@ -153,13 +162,20 @@ fn fitting(facts: &[Facts], wanted: Wanted, max_bytes: usize) -> usize {
     let mut bytes = 0;
     for (index, facts) in facts.iter().enumerate() {
         if RedisType::named(&facts.type_name).is_some_and(|found| wanted.types.has(found)) {
-            bytes += facts.memory.unwrap_or(UNKNOWN);
+            let held = facts.memory.unwrap_or(UNKNOWN);
+            bytes += if wanted.slices && large(facts).is_some() { 0 } else { held };
         }
         if index > 0 && bytes > max_bytes as u64 {
             return index;
         }
     }
     facts.len()
+}
+
+/// The type of a collection that is not to be read at once.
+fn large(facts: &Facts) -> Option<RedisType> {
+    let large = facts.memory.is_none_or(|memory| memory > LARGE);
+    RedisType::named(&facts.type_name).filter(|redis_type| large && !redis_type.is_whole())
 }
 
 /// What is known of a key without reading it: it has gone, or is of a type that is not wanted.
@@ -173,7 +189,7 @@ fn unread(key: &RedisKey, facts: &Facts, wanted: Wanted) -> Option<Fetched> {
 
 fn fetched(key: &RedisKey, redis_type: RedisType, value: Bytes, expiry: Option<UnixMillis>) -> Fetched {
     let expires_at = expiry.filter(|at| *at >= 0);
-    Fetched::Record(Record { key: key.clone(), redis_type, value, expires_at })
+    Fetched::Record(Record { key: key.clone(), redis_type, value, slice: None, expires_at })
 }
 
 /// Whether the command is for another type than the key has.

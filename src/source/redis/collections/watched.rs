@@ -15,13 +15,14 @@ use fred::clients::Client;
 use fred::error::Error;
 use fred::types::{Resp3Frame, Value};
 use std::sync::atomic::Ordering;
+use tokio::sync::OwnedMutexGuard;
 
 /// Bytes that a slice is to have, about.
 const SLICE: usize = 1 << 20;
 /// Items of the first slice, before it is known how large they are.
 const FIRST: usize = 64;
 /// So often a collection that changes while it is read is read again.
-const ATTEMPTS: u32 = 5;
+pub(super) const ATTEMPTS: u32 = 5;
 
 /// What one attempt came to.
 enum Attempt {
@@ -63,36 +64,19 @@ impl RedisSource {
         limit: usize,
         watch: bool,
     ) -> Result<Attempt, Error> {
-        // Nobody else may use the connection meanwhile: the watch is the connection's.
-        let mut reader = self.inner.reader.lock().await;
-        let client = match &mut *reader {
-            Some(client) => client,
-            none => none.insert(connect::another(&self.inner.settings, &self.inner.target).await?),
-        };
-        let before = if watch { connection_id(client).await } else { None };
-        if watch {
-            match send(client, "WATCH", vec![Value::Bytes(key.bytes())]).await {
-                Ok(_) => {}
-                Err(error) if is_unavailable(&error) => return Ok(Attempt::WatchRefused),
-                Err(error) => return Err(error),
-            }
-        }
-        let read = match whole(client, key, redis_type, limit).await {
+        let Some(mut watch) = Watch::begin(self, key, watch).await? else { return Ok(Attempt::WatchRefused) };
+        let read = match whole(watch.client()?, key, redis_type, limit).await {
             Ok(read) => read,
             Err(error) if is_wrong_type(&error) => Read::Changed,
             Err(error) => return Err(error),
         };
-        if !watch {
-            return Ok(Attempt::Done(read));
-        }
-        let same = unchanged(client).await? && connection_id(client).await == before;
-        Ok(if same { Attempt::Done(read) } else { Attempt::ChangedWhileRead })
+        Ok(if watch.unchanged().await? { Attempt::Done(read) } else { Attempt::ChangedWhileRead })
     }
 }
 
 impl RedisSource {
     /// From here on large values are read without a watch.
-    fn go_unwatched(&self) {
+    pub(super) fn go_unwatched(&self) {
         if !self.inner.unwatched.swap(true, Ordering::Relaxed) {
             let text = "Redis does not let this user WATCH: a large hash, list, set, sorted set or stream that changes \
                         while it is read may be read in part as it was and in part as it is";
@@ -101,7 +85,49 @@ impl RedisSource {
     }
 }
 
-/// Ends the watch; whether nothing was changed since it began.
+/// The connection for large values, and a watch on it. Nobody else may use the connection meanwhile: the watch is the
+/// connection's.
+pub(super) struct Watch {
+    reader: OwnedMutexGuard<Option<Client>>,
+    /// The connection's id when the watch began; `None` without a watch.
+    connection: Option<Option<i64>>,
+}
+
+impl Watch {
+    /// Takes the connection, and watches the key if it is to; `None` where the user may not.
+    pub(super) async fn begin(source: &RedisSource, key: &RedisKey, watch: bool) -> Result<Option<Self>, Error> {
+        let mut reader = source.inner.reader.clone().lock_owned().await;
+        let client = match &mut *reader {
+            Some(client) => client,
+            none => none.insert(connect::another(&source.inner.settings, &source.inner.target).await?),
+        };
+        let mut connection = None;
+        if watch {
+            connection = Some(connection_id(client).await);
+            // A reading that broke off may have left a watch.
+            let _ = send(client, "UNWATCH", Vec::new()).await;
+            match send(client, "WATCH", vec![Value::Bytes(key.bytes())]).await {
+                Ok(_) => {}
+                Err(error) if is_unavailable(&error) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(Self { reader, connection }))
+    }
+
+    /// The connection.
+    pub(super) fn client(&mut self) -> Result<&Client, Error> {
+        self.reader.as_ref().ok_or_else(|| unexpected("WATCH", "a connection that is gone"))
+    }
+
+    /// Ends the watch; whether nothing was changed since it began.
+    pub(super) async fn unchanged(&mut self) -> Result<bool, Error> {
+        let Some(before) = self.connection else { return Ok(true) };
+        let client = self.client()?;
+        Ok(unchanged(client).await? && connection_id(client).await == before)
+    }
+}
+
 async fn unchanged(client: &Client) -> Result<bool, Error> {
     send(client, "MULTI", Vec::new()).await?;
     send(client, "PING", Vec::new()).await?;

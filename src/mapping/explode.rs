@@ -1,0 +1,246 @@
+//! One key to many rows: a row for each element of its value.
+//!
+//! An element is seen as JSON, like any value: of a hash `{"field", "value"}`, of a list `{"index", "value"}`, of a set
+//! `{"member"}`, of a sorted set `{"member", "score"}`, of a stream `{"id", "time", "sequence", "fields"}`; an element of
+//! a JSON array is itself.
+
+use super::collection::{number, object, string};
+use super::plan::{Mapping, Target};
+use super::scratch::Scratch;
+use super::source::{Context, Source};
+use super::value::Prepared;
+use super::{ExplodeSpec, MappingSpec};
+use crate::decode::{DecodeError, JsonPath, Kind, elements, scan};
+use crate::model::{Group, Items, Record, RedisKey, RedisType, RedisTypes, Reject, Row, UnixMillis};
+use bytes::Bytes;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// What a mapping takes apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Explode {
+    /// The value itself: a collection, or a JSON array.
+    Value,
+    /// The array at a path of a JSON value.
+    At(JsonPath),
+}
+
+impl Explode {
+    /// Reads the setting; `targets` are those of the key columns.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to do.
+    pub(super) fn read(
+        spec: &MappingSpec,
+        types: RedisTypes,
+        targets: &[Target],
+    ) -> Result<Option<Self>, (String, &'static str)> {
+        let explode = match &spec.explode {
+            None | Some(ExplodeSpec::Value(false)) => return Ok(None),
+            Some(ExplodeSpec::Value(true)) => Self::Value,
+            Some(ExplodeSpec::At(path)) if types.iter().all(RedisType::is_whole) => {
+                Self::At(JsonPath::parse(path).map_err(|error| (format!("`explode`: {error}"), ""))?)
+            }
+            Some(ExplodeSpec::At(_)) => {
+                let hint = "Write `explode = true`, or take only strings.";
+                return Err(("`explode` names a path, and the type has items of its own".into(), hint));
+            }
+        };
+        if spec.lineage.is_some() {
+            let hint = "Leave `lineage` out: the ledger keeps it, and finds by it the rows whose elements are gone.";
+            return Err(("`explode` and `lineage` do not go together".into(), hint));
+        }
+        let of_key = |source: &Source| source.is_of_key();
+        if targets.iter().all(|target| target.candidates.iter().all(|candidate| of_key(&candidate.source))) {
+            let hint = "Add a column to `key` that comes from the element, such as its field, member, index or id.";
+            return Err(("all elements of a key would be one row: `key` holds nothing of the element".into(), hint));
+        }
+        Ok(Some(explode))
+    }
+}
+
+/// An element: its place, its bytes in the value, and how it is seen.
+struct Element<'a> {
+    index: u64,
+    bytes: Bytes,
+    view: Cow<'a, str>,
+}
+
+impl Mapping {
+    /// Whether its keys become several rows each.
+    pub fn explodes(&self) -> bool {
+        self.explode.is_some()
+    }
+
+    /// Maps the elements of a record, or of a slice of one, to rows of `group`; elements that cannot become a row are
+    /// booked there. `now` is the moment that the lineage states.
+    ///
+    /// # Errors
+    /// A reject of the whole key, where it cannot be taken apart.
+    pub fn explode(
+        &self,
+        record: &Record,
+        now: UnixMillis,
+        scratch: &mut Scratch,
+        group: &Arc<Group>,
+    ) -> Result<Vec<Row>, Reject> {
+        self.read_key(record)?;
+        let mut rows = Vec::new();
+        self.each_element(record, &mut |element| {
+            let made = element
+                .map_err(|error| self.undecoded(record, error))
+                .and_then(|element| self.element(record, element, now, scratch));
+            match made {
+                Ok(mut row) => {
+                    row.group = Some(group.clone());
+                    rows.push(row);
+                }
+                Err(reject) => group.reject(reject),
+            }
+        })?;
+        Ok(rows)
+    }
+
+    /// The keys of the rows that a record's elements refer to, where they can be built back.
+    pub(super) fn parents_of_elements(&self, place: usize, record: &Record) -> Vec<RedisKey> {
+        let mut keys = Vec::new();
+        let Ok((key, captures)) = self.read_key(record) else { return keys };
+        let mut fields = Vec::new();
+        let _ = self.each_element(record, &mut |element| {
+            let Ok(element) = element else { return };
+            let Ok(scanned) = scan(&element.view, &mut fields) else { return };
+            let (text, index) = (element.view.as_ref(), Some(element.index));
+            let (escaped_keys, run_id) = (scanned.escaped_keys, &*self.run_id);
+            let context = Context { record, index, key, captures, text, fields: &fields, escaped_keys, run_id };
+            keys.extend(self.referred(place, &context));
+        });
+        keys
+    }
+
+    fn each_element(
+        &self,
+        record: &Record,
+        take: &mut impl FnMut(Result<Element<'_>, DecodeError>),
+    ) -> Result<(), Reject> {
+        if record.redis_type.is_whole() {
+            return self.array(record, take);
+        }
+        items(record, take);
+        Ok(())
+    }
+
+    /// The elements of the array in a JSON value.
+    fn array(&self, record: &Record, take: &mut impl FnMut(Result<Element<'_>, DecodeError>)) -> Result<(), Reject> {
+        let mut fields = Vec::new();
+        let prepared = self.prepare(record, &mut fields)?;
+        let text = prepared.text.as_ref();
+        let array = match &self.explode {
+            Some(Explode::At(path)) => path.find(text, &fields, prepared.escaped_keys),
+            _ => Some(text.trim_ascii()),
+        };
+        // Nothing there, or null, is no element.
+        let Some(array) = array.filter(|array| Kind::of(array) != Kind::Null) else { return Ok(()) };
+        let Some(all) = elements(array) else {
+            let kind = Kind::of(array).name();
+            let detail = format!("an array is wanted to make rows of, and the value is JSON ({kind})");
+            return Err(self.undecoded(record, DecodeError::new(format!("json_not_array ({kind})"), detail)));
+        };
+        for (index, element) in (0..).zip(all) {
+            let bytes = part(&record.value, element.as_bytes());
+            take(Ok(Element { index, bytes, view: Cow::Borrowed(element) }));
+        }
+        Ok(())
+    }
+
+    fn element(
+        &self,
+        record: &Record,
+        element: Element<'_>,
+        now: UnixMillis,
+        scratch: &mut Scratch,
+    ) -> Result<Row, Reject> {
+        // Its own digest and, where it is rejected, its own bytes.
+        let record = Record { value: element.bytes, ..record.clone() };
+        let scanned = scan(&element.view, &mut scratch.fields)
+            .map_err(|fault| self.undecoded(&record, fault.explain(&element.view)))?;
+        self.top.check(scanned.kind).map_err(|error| self.undecoded(&record, error))?;
+        let prepared = Prepared { text: element.view, escaped_keys: scanned.escaped_keys, altered: Vec::new() };
+        self.row(&record, prepared, Some(element.index), now, scratch)
+    }
+}
+
+/// A piece of the value as its own bytes: shared where it lies in the value, else a copy.
+fn part(value: &Bytes, piece: &[u8]) -> Bytes {
+    let range = value.as_ptr_range();
+    let inside = range.contains(&piece.as_ptr()) && piece.as_ptr_range().end <= range.end;
+    if inside { value.slice_ref(piece) } else { Bytes::copy_from_slice(piece) }
+}
+
+/// The items of a collection, each as JSON.
+fn items(record: &Record, take: &mut impl FnMut(Result<Element<'_>, DecodeError>)) {
+    let mut items = Items::of(&record.value);
+    let first = record.slice.map_or(0, |slice| slice.from);
+    for index in first.. {
+        let before = items.rest();
+        let mut view = String::new();
+        let Some(written) = item(record.redis_type, &mut items, index, &mut view) else { break };
+        let bytes = part(&record.value, before.get(..before.len() - items.rest().len()).unwrap_or(before));
+        take(written.map(|()| Element { index, bytes, view: Cow::Owned(view) }));
+    }
+}
+
+/// Writes the next item; `None` after the last.
+fn item(redis_type: RedisType, items: &mut Items<'_>, index: u64, out: &mut String) -> Option<Result<(), DecodeError>> {
+    let first = items.next()?;
+    Some(match redis_type {
+        RedisType::Hash => named(out, &[("field", first), ("value", items.next()?)]),
+        RedisType::Zset => scored(out, first, items.next()?),
+        RedisType::Set => named(out, &[("member", first)]),
+        RedisType::Stream => {
+            let count: usize = std::str::from_utf8(items.next()?).ok()?.parse().ok()?;
+            let fields: Vec<(&[u8], &[u8])> = (0..count).map_while(|_| items.next().zip(items.next())).collect();
+            entry(out, first, fields)
+        }
+        _ => {
+            out.push_str(&format!("{{\"index\":{index},\"value\":"));
+            string(first, "$.value", out).map(|()| out.push('}'))
+        }
+    })
+}
+
+fn named(out: &mut String, members: &[(&str, &[u8])]) -> Result<(), DecodeError> {
+    for (place, (name, value)) in members.iter().enumerate() {
+        out.push(if place == 0 { '{' } else { ',' });
+        out.push('"');
+        out.push_str(name);
+        out.push_str("\":");
+        string(value, &format!("$.{name}"), out)?;
+    }
+    out.push('}');
+    Ok(())
+}
+
+/// JSON has no infinity: as a text it can still go into a column that has.
+fn scored(out: &mut String, member: &[u8], score: &[u8]) -> Result<(), DecodeError> {
+    out.push_str("{\"member\":");
+    string(member, "$.member", out)?;
+    out.push_str(",\"score\":");
+    number(score, "$.score", out).or_else(|_| string(score, "$.score", out))?;
+    out.push('}');
+    Ok(())
+}
+
+/// The id's parts are milliseconds since 1970 and a number within them, both up to 2⁶⁴ − 1.
+fn entry(out: &mut String, id: &[u8], fields: Vec<(&[u8], &[u8])>) -> Result<(), DecodeError> {
+    out.push_str("{\"id\":");
+    string(id, "$.id", out)?;
+    let text = String::from_utf8_lossy(id);
+    let (time, sequence) = text.split_once('-').unwrap_or((&text, "0"));
+    if !time.is_empty() && [time, sequence].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit())) {
+        out.push_str(&format!(",\"time\":{time},\"sequence\":{sequence}"));
+    }
+    out.push_str(",\"fields\":");
+    object(fields.into_iter(), "$.fields", out)?;
+    out.push('}');
+    Ok(())
+}

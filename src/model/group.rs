@@ -1,0 +1,227 @@
+//! A key that becomes several rows: what became of the key is known once all of them are settled.
+
+use super::{RedisKey, Reject, Tally};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use uuid::Uuid;
+
+/// What became of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RowOutcome {
+    /// It is new.
+    Inserted,
+    /// It was there and differed.
+    Updated,
+    /// It was there and is equal.
+    Unchanged,
+    /// This run had written it already, and it is equal.
+    Duplicate,
+    /// Somebody else wrote or changed it: it is left alone.
+    Newer,
+    /// Its element is gone from the key, and so it was deleted.
+    Deleted,
+    /// Its element is gone from the key, and it stays: somebody else changed it, or rows of others refer to it.
+    Kept,
+    /// Dry run: it would be loaded.
+    WouldLoad,
+}
+
+impl RowOutcome {
+    /// The name that reports count by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Inserted => "inserted",
+            Self::Updated => "updated",
+            Self::Unchanged => "unchanged",
+            Self::Duplicate => "duplicates",
+            Self::Newer => "exists_newer",
+            Self::Deleted => "deleted",
+            Self::Kept => "kept",
+            Self::WouldLoad => "would_load",
+        }
+    }
+}
+
+/// What became of some of a key's rows.
+#[derive(Clone, Debug, Default)]
+pub struct GroupCounts {
+    rows: BTreeMap<RowOutcome, i64>,
+    /// The first element that was rejected, and how many more were.
+    rejected: Option<(Reject, u64)>,
+    /// Whether any element is tried again by the run itself.
+    pending: bool,
+}
+
+/// What became of a key.
+#[derive(Clone, Debug)]
+pub struct GroupEnd {
+    /// The outcome of its sighting and of its rows.
+    pub tally: Tally,
+    /// Its reject, and whether it is tried again.
+    pub reject: Option<(Reject, bool)>,
+}
+
+/// One reading of a key whose elements became rows. Its rows share it.
+#[derive(Debug)]
+pub struct Group {
+    /// The key.
+    pub key: RedisKey,
+    /// Tells this reading from others of the same key.
+    pub id: Uuid,
+    /// Whether it comes in several parts.
+    pub sliced: bool,
+    /// Whether there were rows of the key before this reading; not known yet where it is not set.
+    pub had_rows: OnceLock<bool>,
+    settled: Mutex<GroupCounts>,
+}
+
+impl Group {
+    /// A key of which nothing is settled yet.
+    pub fn new(key: RedisKey, sliced: bool) -> Self {
+        Self { key, id: Uuid::new_v4(), sliced, had_rows: OnceLock::new(), settled: Mutex::default() }
+    }
+
+    /// Books what is settled: committed, or rejected before it came to a row.
+    pub fn settle(&self, counts: &GroupCounts) {
+        self.counts().add(counts);
+    }
+
+    /// Books rows that are settled.
+    pub fn settle_rows(&self, outcome: RowOutcome, count: i64) {
+        self.counts().rows(outcome, count);
+    }
+
+    /// Books an element that was rejected before it came to a row.
+    pub fn reject(&self, reject: Reject) {
+        self.counts().reject(reject, false);
+    }
+
+    /// Whether any element was rejected so far.
+    pub fn has_rejects(&self) -> bool {
+        self.counts().rejected.is_some()
+    }
+
+    /// What is settled so far, together with `more`.
+    pub fn with(&self, more: Option<&GroupCounts>) -> GroupCounts {
+        let mut counts = self.counts().clone();
+        if let Some(more) = more {
+            counts.add(more);
+        }
+        counts
+    }
+
+    fn counts(&self) -> MutexGuard<'_, GroupCounts> {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl GroupCounts {
+    /// Books rows.
+    pub fn rows(&mut self, outcome: RowOutcome, count: i64) {
+        if count != 0 {
+            *self.rows.entry(outcome).or_default() += count;
+        }
+    }
+
+    /// Books a rejected element.
+    pub fn reject(&mut self, reject: Reject, pending: bool) {
+        self.pending |= pending;
+        match &mut self.rejected {
+            Some((_, more)) => *more += 1,
+            none => *none = Some((reject, 0)),
+        }
+    }
+
+    /// Whether any element was rejected.
+    pub fn has_rejects(&self) -> bool {
+        self.rejected.is_some()
+    }
+
+    /// Rows that are in the table now, each counted once for each of the key's elements.
+    pub fn stored(&self) -> i64 {
+        let gone = [RowOutcome::Deleted, RowOutcome::Kept];
+        self.rows.iter().filter(|(outcome, _)| !gone.contains(outcome)).map(|(_, count)| count).sum()
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (outcome, count) in &other.rows {
+            self.rows(*outcome, *count);
+        }
+        self.pending |= other.pending;
+        match (&mut self.rejected, &other.rejected) {
+            (Some((_, more)), Some((_, further))) => *more += 1 + further,
+            (none @ None, Some(first)) => *none = Some(first.clone()),
+            (_, None) => {}
+        }
+    }
+
+    /// The key's outcome: rejected if any element was, else the strongest of its rows'.
+    pub fn end(self) -> GroupEnd {
+        let mut tally = Tally::default();
+        let has = |outcome| self.rows.get(&outcome).is_some_and(|count| *count > 0);
+        let reject = self.rejected.map(|(mut reject, more)| {
+            if more > 0 {
+                reject.detail.push_str(&format!("; {more} more of its elements were rejected"));
+            }
+            (reject, self.pending)
+        });
+        match &reject {
+            Some((reject, _)) => tally.reject(&reject.reason),
+            None if has(RowOutcome::WouldLoad) => tally.would_load = 1,
+            None if has(RowOutcome::Updated) || has(RowOutcome::Deleted) => tally.updated = 1,
+            // New elements of a key that was loaded before change it.
+            None if has(RowOutcome::Inserted) && has(RowOutcome::Unchanged) => tally.updated = 1,
+            None if has(RowOutcome::Inserted) => tally.inserted = 1,
+            None if has(RowOutcome::Newer) => tally.skip("exists_newer", 1),
+            None if has(RowOutcome::Duplicate) => tally.duplicates = 1,
+            // No element, or all of them as they were.
+            None => tally.unchanged = 1,
+        }
+        tally.rows = self.rows.into_iter().map(|(outcome, count)| (outcome.name().to_owned(), count)).collect();
+        GroupEnd { tally, reject }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Group, GroupCounts, RowOutcome};
+    use crate::model::{RedisKey, Reject};
+
+    fn reject(reason: &'static str) -> Reject {
+        Reject::new(RedisKey::new("k"), reason, "why", None)
+    }
+
+    fn counts(rows: &[(RowOutcome, i64)]) -> GroupCounts {
+        let mut counts = GroupCounts::default();
+        rows.iter().for_each(|(outcome, count)| counts.rows(*outcome, *count));
+        counts
+    }
+
+    #[test]
+    fn a_key_has_one_outcome_whatever_became_of_its_rows() {
+        let end = |rows: &[(RowOutcome, i64)]| counts(rows).end().tally;
+        assert_eq!(end(&[]).unchanged, 1);
+        assert_eq!(end(&[(RowOutcome::Inserted, 3)]).inserted, 1);
+        assert_eq!(end(&[(RowOutcome::Inserted, 3), (RowOutcome::Unchanged, 1)]).updated, 1);
+        assert_eq!(end(&[(RowOutcome::Deleted, 1), (RowOutcome::Unchanged, 1)]).updated, 1);
+        assert_eq!(end(&[(RowOutcome::Newer, 1), (RowOutcome::Unchanged, 1)]).skipped["exists_newer"], 1);
+        assert_eq!(end(&[(RowOutcome::Duplicate, 2)]).duplicates, 1);
+        for rows in [&[(RowOutcome::Inserted, 3), (RowOutcome::Kept, 2)][..], &[]] {
+            assert_eq!(end(rows).settled(), 1);
+        }
+        assert_eq!(end(&[(RowOutcome::Inserted, 3)]).rows["inserted"], 3);
+    }
+
+    #[test]
+    fn one_rejected_element_rejects_the_key_and_the_others_are_counted() {
+        let group = Group::new(RedisKey::new("k"), false);
+        group.reject(reject("json_syntax"));
+        let mut more = counts(&[(RowOutcome::Inserted, 2)]);
+        more.reject(reject("too_long"), true);
+        let end = group.with(Some(&more)).end();
+        assert_eq!((end.tally.rejects(), end.tally.settled(), end.tally.rows["inserted"]), (1, 1, 2));
+        let Some((reject, pending)) = end.reject else { panic!("a reject") };
+        assert_eq!((reject.reason.as_ref(), pending), ("json_syntax", true));
+        assert!(reject.detail.contains("1 more"), "{}", reject.detail);
+    }
+}

@@ -1,0 +1,74 @@
+//! What an attempt finds of each row: booked for its key, or, where a key is several rows, for the reading of the key.
+
+use super::attempt::Lost;
+use crate::model::{Group, GroupCounts, Reject, Row, RowOutcome, Tally};
+use std::sync::Arc;
+
+/// What became of some rows of each key that is several.
+pub(super) type Groups = Vec<(Arc<Group>, GroupCounts)>;
+
+/// The findings of one attempt. They hold once it is committed.
+#[derive(Debug)]
+pub(super) struct Book<'a> {
+    rows: &'a [Row],
+    pub(super) tally: Tally,
+    pub(super) lost: Vec<Lost>,
+    pub(super) groups: Groups,
+}
+
+impl<'a> Book<'a> {
+    /// Begins with outcomes that were known before.
+    pub(super) fn new(rows: &'a [Row], tally: Tally) -> Self {
+        Self { rows, tally, lost: Vec::new(), groups: Groups::new() }
+    }
+
+    /// Books rows by their places in the piece.
+    pub(super) fn rows(&mut self, places: &[usize], outcome: RowOutcome) {
+        for place in places {
+            self.row(*place, outcome);
+        }
+    }
+
+    /// Books the row at a place of the piece.
+    pub(super) fn row(&mut self, place: usize, outcome: RowOutcome) {
+        if let Some(group) = self.rows.get(place).and_then(|row| row.group.clone()) {
+            return self.group(&group).rows(outcome, 1);
+        }
+        let tally = &mut self.tally;
+        match outcome {
+            RowOutcome::Inserted => tally.inserted += 1,
+            RowOutcome::Updated => tally.updated += 1,
+            RowOutcome::Unchanged => tally.unchanged += 1,
+            RowOutcome::Duplicate => tally.duplicates += 1,
+            RowOutcome::Newer => tally.skip(outcome.name(), 1),
+            RowOutcome::WouldLoad => tally.would_load += 1,
+            // Only of keys that are several rows.
+            RowOutcome::Deleted | RowOutcome::Kept => {}
+        }
+    }
+
+    /// Books a row that is rejected; `pending`: the run tries it again at the end of the phase.
+    pub(super) fn lose(&mut self, place: usize, reject: Reject, pending: bool) {
+        match self.rows.get(place).and_then(|row| row.group.clone()) {
+            Some(group) => self.group(&group).reject(reject, pending),
+            None => self.lost.push(Lost { reject, pending }),
+        }
+    }
+
+    /// What was found of a key that is several rows.
+    pub(super) fn group(&mut self, group: &Arc<Group>) -> &mut GroupCounts {
+        let place = match self.groups.iter().rposition(|(known, _)| Arc::ptr_eq(known, group)) {
+            Some(place) => place,
+            None => {
+                self.groups.push((group.clone(), GroupCounts::default()));
+                self.groups.len() - 1
+            }
+        };
+        &mut self.groups[place].1
+    }
+
+    /// What was found of it, if anything.
+    pub(super) fn found(&self, group: &Arc<Group>) -> Option<&GroupCounts> {
+        self.groups.iter().find(|(known, _)| Arc::ptr_eq(known, group)).map(|(_, counts)| counts)
+    }
+}

@@ -1,0 +1,318 @@
+//! Rows of a key that is several rows, whose elements are gone from the key since an earlier run: they are deleted, in
+//! the transaction that ends the key's reading.
+//!
+//! The ledger says which rows came of a key. Those that this reading did not make again are gone, if nobody changed them
+//! since and no row of others refers to them; each is kept as a before-image. A reading that comes in several
+//! transactions, slices or pieces, notes the rows of each in the ledger until it ends.
+
+use super::attempt::{Attempt, Missed};
+use super::book::Book;
+use super::statements::{key_join, owner, row_key};
+use crate::model::{Group, RowOutcome};
+use crate::postgres::{CopyBuffer, copy_tuples, ident, query, table_ident};
+use crate::sink::table::LoadTable;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Error, Row as _};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// A row whose element is gone.
+struct Gone {
+    /// Which of the closed readings it is of.
+    reading: usize,
+    row_key: String,
+    /// The run that wrote it, if nobody changed it since.
+    owner: Option<String>,
+    referred_to: bool,
+}
+
+impl Attempt<'_> {
+    /// Notes the rows of readings that go on, and deletes what is gone of those that end here.
+    pub(super) async fn settle_gone(
+        &self,
+        connection: &mut PgConnection,
+        buffer: &mut CopyBuffer,
+        book: &mut Book<'_>,
+    ) -> Result<(), Missed> {
+        if !self.table.explodes {
+            return Ok(());
+        }
+        let ending = self.ending(connection, book).await.map_err(Missed::Ledger)?;
+        let tracked = self.tracked(&ending);
+        let readings: Vec<Arc<Group>> = ending.iter().chain(&tracked).cloned().collect();
+        if readings.is_empty() {
+            return Ok(());
+        }
+        let present = self.present(connection, buffer, &readings).await?;
+        if !ending.is_empty() {
+            let gone = self.gone(connection, &present, &ending).await.map_err(Missed::Ledger)?;
+            self.delete(connection, &ending, gone, book).await?;
+        }
+        self.note(connection, &present, (&readings, ending.len())).await.map_err(Missed::Ledger)
+    }
+
+    /// The readings that end here and may have left rows behind: the last one of each key, without rejected elements,
+    /// where the ledger has more rows of the key than it made.
+    async fn ending(&self, connection: &mut PgConnection, book: &Book<'_>) -> Result<Vec<Arc<Group>>, Error> {
+        let mut ending: Vec<Arc<Group>> = Vec::new();
+        for group in self.piece.closed.iter().rev() {
+            if !ending.iter().any(|later| later.key == group.key) {
+                ending.push(group.clone());
+            }
+        }
+        ending.retain(|group| !group.has_rejects() && !book.found(group).is_some_and(|found| found.has_rejects()));
+        let keys: Vec<&[u8]> = ending.iter().map(|group| group.key.as_bytes()).collect();
+        let counts = query(
+            "SELECT k.key, (SELECT count(*) FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = k.key) AS rows \
+             FROM unnest($2::bytea[]) WITH ORDINALITY k (key, place) ORDER BY place",
+        )
+        .bind(self.table.name.to_string())
+        .bind(keys)
+        .fetch_all(connection)
+        .await?;
+        let more = counts.iter().zip(&ending).map(|(row, group)| {
+            let made = group.with(book.found(group)).stored();
+            // What a cursor gave twice is counted twice: the rows themselves say more.
+            Ok(row.try_get::<i64, _>("rows")? > made || self.is_tracked(group))
+        });
+        let more: Vec<bool> = more.collect::<Result<_, Error>>()?;
+        Ok(ending.into_iter().zip(more).filter(|(_, more)| *more).map(|(group, _)| group).collect())
+    }
+
+    /// The readings with rows here that go on in another transaction.
+    fn tracked(&self, ending: &[Arc<Group>]) -> Vec<Arc<Group>> {
+        let mut tracked: Vec<Arc<Group>> = Vec::new();
+        for group in self.piece.rows.iter().filter_map(|row| row.group.as_ref()) {
+            let known = |others: &[Arc<Group>]| others.iter().rev().any(|other| Arc::ptr_eq(other, group));
+            let closed = || self.piece.closed.iter().any(|other| Arc::ptr_eq(other, group));
+            if self.is_tracked(group) && !known(&tracked) && !known(ending) && !closed() {
+                tracked.push(group.clone());
+            }
+        }
+        tracked
+    }
+
+    /// Whether the rows of a reading are noted until it ends: it takes several transactions, and may leave rows behind.
+    fn is_tracked(&self, group: &Group) -> bool {
+        (self.piece.split || group.sliced) && group.had_rows.get().copied().unwrap_or(true)
+    }
+
+    /// Learns, before the first row of a reading that takes several transactions is written, whether there are any of
+    /// its key: if not, none can be left behind.
+    pub(super) async fn learn_rows(&self, connection: &mut PgConnection) -> Result<(), Error> {
+        let mut new: Vec<&Arc<Group>> = Vec::new();
+        for group in self.piece.rows.iter().filter_map(|row| row.group.as_ref()) {
+            let unknown = (self.piece.split || group.sliced) && group.had_rows.get().is_none();
+            if unknown && !new.iter().rev().any(|known| Arc::ptr_eq(known, group)) {
+                new.push(group);
+            }
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<&[u8]> = new.iter().map(|group| group.key.as_bytes()).collect();
+        let rows = query(
+            "SELECT EXISTS (SELECT FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = k.key) \
+             FROM unnest($2::bytea[]) WITH ORDINALITY k (key, place) ORDER BY place",
+        )
+        .bind(self.table.name.to_string())
+        .bind(keys)
+        .fetch_all(connection)
+        .await?;
+        for (row, group) in rows.iter().zip(new) {
+            // Set already only by an earlier attempt at the same piece, which saw the same.
+            let _ = group.had_rows.set(row.try_get(0)?);
+        }
+        Ok(())
+    }
+
+    /// A table of the rows of these readings in this piece; gives its name.
+    async fn present(
+        &self,
+        connection: &mut PgConnection,
+        buffer: &mut CopyBuffer,
+        readings: &[Arc<Group>],
+    ) -> Result<String, Missed> {
+        let (create, name) = if self.options.unlogged_stage {
+            let name = format!("redis2pg.present_{}", self.piece.id.simple());
+            (format!("CREATE UNLOGGED TABLE {name}"), name)
+        } else {
+            ("CREATE TEMPORARY TABLE redis2pg_present ON COMMIT DROP".into(), "pg_temp.redis2pg_present".into())
+        };
+        let keys = self.table.key_idents().collect::<Vec<_>>().join(", ");
+        let create =
+            format!("{create} AS SELECT 0::int4 AS redis2pg_reading, {keys} FROM {} WITH NO DATA", self.table.ident());
+        query(create).execute(&mut *connection).await?;
+        let copy = format!("COPY {name} (redis2pg_reading, {keys}) FROM STDIN (FORMAT binary)");
+        let reading_of = |group: &Arc<Group>| readings.iter().position(|known| Arc::ptr_eq(known, group));
+        let rows = self.piece.rows.iter().filter_map(|row| Some((row, reading_of(row.group.as_ref()?)? as i32)));
+        let columns = (1 + self.table.key_columns) as i16;
+        copy_tuples(connection, buffer, &copy, rows, |chunk, (row, reading)| {
+            chunk.extend_from_slice(&columns.to_be_bytes());
+            chunk.extend_from_slice(&4_i32.to_be_bytes());
+            chunk.extend_from_slice(&reading.to_be_bytes());
+            chunk.extend_from_slice(row.identity());
+        })
+        .await
+        .map_err(|error| Missed::Server { error, row: None })?;
+        Ok(name)
+    }
+
+    /// The rows of the ending readings' keys that none of their elements made again.
+    async fn gone(
+        &self,
+        connection: &mut PgConnection,
+        present: &str,
+        ending: &[Arc<Group>],
+    ) -> Result<Vec<Gone>, Error> {
+        let table = self.table;
+        let sql = format!(
+            "WITH gone AS MATERIALIZED (SELECT r.place - 1 AS reading, l.row_key \
+             FROM unnest($2::bytea[], $3::text[]) WITH ORDINALITY r (key, id, place) \
+             JOIN redis2pg.loaded l ON l.table_name = $1 AND l.redis_key = r.key \
+             WHERE NOT EXISTS (SELECT FROM {present} p WHERE p.redis2pg_reading = r.place - 1 AND {} = l.row_key) \
+             AND NOT EXISTS (SELECT FROM redis2pg.seen n WHERE n.reading = r.id::uuid AND n.row_key = l.row_key)) \
+             SELECT g.reading, g.row_key::text AS row_key, {} AS owner, {} AS referred_to FROM gone g \
+             CROSS JOIN LATERAL jsonb_populate_record(NULL::{}, g.row_key) s JOIN {} t ON {} FOR UPDATE OF t",
+            row_key(table, "p"),
+            owner("$1"),
+            referred_to(table),
+            table.ident(),
+            table.ident(),
+            key_join(table),
+        );
+        // These joins have no index to go by.
+        sqlx::raw_sql(AssertSqlSafe("SET LOCAL enable_hashjoin = on")).execute(&mut *connection).await?;
+        let rows = query(sql)
+            .bind(table.name.to_string())
+            .bind(ending.iter().map(|group| group.key.as_bytes()).collect::<Vec<_>>())
+            .bind(ending.iter().map(|group| group.id.to_string()).collect::<Vec<_>>())
+            .fetch_all(&mut *connection)
+            .await?;
+        sqlx::raw_sql(AssertSqlSafe("SET LOCAL enable_hashjoin = off")).execute(connection).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Gone {
+                    reading: usize::try_from(row.try_get::<i64, _>("reading")?).unwrap_or(usize::MAX),
+                    row_key: row.try_get("row_key")?,
+                    owner: row.try_get("owner")?,
+                    referred_to: row.try_get("referred_to")?,
+                })
+            })
+            .collect()
+    }
+
+    async fn delete(
+        &self,
+        connection: &mut PgConnection,
+        ending: &[Arc<Group>],
+        gone: Vec<Gone>,
+        book: &mut Book<'_>,
+    ) -> Result<(), Missed> {
+        let run = self.shard.run.to_string();
+        let ours = |row: &&Gone| row.owner.is_some() && !row.referred_to;
+        let delete: Vec<&str> = gone.iter().filter(ours).map(|row| row.row_key.as_str()).collect();
+        let written_before = |row: &&Gone| row.owner.as_deref() != Some(&run);
+        let images: Vec<&str> =
+            gone.iter().filter(ours).filter(written_before).map(|row| row.row_key.as_str()).collect();
+        let deleted = self.delete_rows(connection, &delete, &images).await?;
+        for row in &gone {
+            let Some(group) = ending.get(row.reading) else { continue };
+            let outcome = if deleted.contains(&row.row_key) { RowOutcome::Deleted } else { RowOutcome::Kept };
+            book.group(group).rows(outcome, 1);
+        }
+        Ok(())
+    }
+
+    /// Deletes rows; gives those that are gone now. A trigger may keep one.
+    async fn delete_rows(
+        &self,
+        connection: &mut PgConnection,
+        delete: &[&str],
+        images: &[&str],
+    ) -> Result<HashSet<String>, Missed> {
+        if delete.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let (table, name) = (self.table, self.table.name.to_string());
+        let rows = format!(
+            "unnest($1::text[]) r (row_key) CROSS JOIN LATERAL jsonb_populate_record(NULL::{}, r.row_key::jsonb) s",
+            table.ident()
+        );
+        query(format!(
+            "INSERT INTO redis2pg.before_images (run_id, table_name, row_key, image, row_xmin) \
+             SELECT $2::text::uuid, $3, r.row_key::jsonb, to_jsonb(t), t.xmin::text::bigint FROM {rows} \
+             JOIN {} t ON {} ON CONFLICT DO NOTHING",
+            table.ident(),
+            key_join(table)
+        ))
+        .bind(images)
+        .bind(self.shard.run.to_string())
+        .bind(&name)
+        .execute(&mut *connection)
+        .await
+        .map_err(Missed::Ledger)?;
+        let statement =
+            format!("DELETE FROM {} t USING {rows} WHERE {} RETURNING r.row_key", table.ident(), key_join(table));
+        let gone = query(statement).bind(delete).fetch_all(&mut *connection).await?;
+        let gone: Vec<String> = gone.iter().map(|row| row.try_get(0)).collect::<Result<_, Error>>()?;
+        query("DELETE FROM redis2pg.loaded WHERE table_name = $2 AND row_key = ANY ($1::text[]::jsonb[])")
+            .bind(&gone)
+            .bind(&name)
+            .execute(connection)
+            .await
+            .map_err(Missed::Ledger)?;
+        Ok(gone.into_iter().collect())
+    }
+
+    /// Notes the rows of the readings that go on, behind the first `ended`; forgets those of the ended ones.
+    async fn note(
+        &self,
+        connection: &mut PgConnection,
+        present: &str,
+        (readings, ended): (&[Arc<Group>], usize),
+    ) -> Result<(), Error> {
+        let ids: Vec<String> = readings.iter().map(|group| group.id.to_string()).collect();
+        if readings.len() > ended {
+            query(format!(
+                "INSERT INTO redis2pg.seen (run_id, reading, row_key) \
+                 SELECT $1::text::uuid, ($2::text[])[p.redis2pg_reading + 1]::uuid, {} FROM {present} p \
+                 WHERE p.redis2pg_reading >= $3 ON CONFLICT DO NOTHING",
+                row_key(self.table, "p")
+            ))
+            .bind(self.shard.run.to_string())
+            .bind(&ids)
+            .bind(ended as i32)
+            .execute(&mut *connection)
+            .await?;
+        }
+        if ended > 0 {
+            query("DELETE FROM redis2pg.seen WHERE reading = ANY ($1::text[]::uuid[])")
+                .bind(ids.get(..ended).unwrap_or(&ids))
+                .execute(&mut *connection)
+                .await?;
+        }
+        if self.options.unlogged_stage {
+            query(format!("DROP TABLE {present}")).execute(connection).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a row of another table refers to the target's row `t`: deleting it would fail, or delete or change that one.
+fn referred_to(table: &LoadTable) -> String {
+    // What we may not read may refer to any row.
+    if table.referrers.iter().any(|referrer| !referrer.readable) {
+        return "true".to_owned();
+    }
+    let checks: Vec<String> = table
+        .referrers
+        .iter()
+        .map(|referrer| {
+            let pairs: Vec<String> =
+                referrer.columns.iter().map(|(own, of)| format!("c.{} = t.{}", ident(own), ident(of))).collect();
+            format!("EXISTS (SELECT FROM {} c WHERE {})", table_ident(&referrer.table), pairs.join(" AND "))
+        })
+        .collect();
+    if checks.is_empty() { "false".to_owned() } else { checks.join(" OR ") }
+}

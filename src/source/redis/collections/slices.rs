@@ -1,0 +1,139 @@
+//! A large collection a slice at a time, for what takes it apart: so it never is in memory as a whole.
+
+use super::is_wrong_type;
+use super::slice::{self, Place};
+use super::watched::{ATTEMPTS, Watch};
+use crate::model::{Failure, Fetched, Packer, Record, RedisKey, RedisType, Slice, UnixMillis};
+use crate::source::Slices;
+use crate::source::redis::RedisSource;
+use fred::error::Error;
+use std::sync::atomic::Ordering;
+
+/// Bytes that a slice is to have, about, and items at most: each becomes a row.
+const SLICE: usize = 512 * 1024;
+const ITEMS: usize = 2_000;
+/// Items of the first slice, before it is known how large they are.
+const FIRST: usize = 64;
+
+/// Reads the slices of one key.
+pub struct SliceReader {
+    source: RedisSource,
+    key: RedisKey,
+    redis_type: RedisType,
+    expires_at: Option<UnixMillis>,
+    reading: Option<Reading>,
+    /// How often it changed while it was read.
+    changes: u32,
+    finished: bool,
+}
+
+/// One reading, from the beginning.
+struct Reading {
+    watch: Watch,
+    place: Place,
+    /// Elements so far.
+    elements: u64,
+    count: usize,
+    first: bool,
+}
+
+/// What the next step of a reading came to.
+enum Step {
+    Read(Record),
+    Gone,
+    Changed,
+    WatchRefused,
+}
+
+impl SliceReader {
+    pub(in crate::source) fn new(
+        source: RedisSource,
+        key: RedisKey,
+        redis_type: RedisType,
+        expires_at: Option<UnixMillis>,
+    ) -> Self {
+        Self { source, key, redis_type, expires_at, reading: None, changes: 0, finished: false }
+    }
+
+    async fn step(&mut self) -> Result<Step, Error> {
+        let reading = match &mut self.reading {
+            Some(reading) => reading,
+            none => {
+                let watch = !self.source.inner.unwatched.load(Ordering::Relaxed);
+                match Watch::begin(&self.source, &self.key, watch).await? {
+                    Some(watch) => {
+                        none.insert(Reading { watch, place: Place::Start, elements: 0, count: FIRST, first: true })
+                    }
+                    None => return Ok(Step::WatchRefused),
+                }
+            }
+        };
+        let read =
+            slice::read(reading.watch.client()?, &self.key, self.redis_type, &reading.place, reading.count).await;
+        let slice = match read {
+            Ok(slice) => slice,
+            Err(error) if is_wrong_type(&error) => return Ok(Step::Changed),
+            Err(error) => return Err(error),
+        };
+        let last = slice.next.is_none();
+        if last && !reading.watch.unchanged().await? {
+            return Ok(Step::Changed);
+        }
+        if last && reading.first && slice.items.is_empty() && self.redis_type != RedisType::Stream {
+            return Ok(Step::Gone);
+        }
+        let packed = slice.items.iter().map(|item| item.as_ref()).collect::<Packer>().finish();
+        let place = Slice { from: reading.elements, first: reading.first, last };
+        reading.first = false;
+        reading.elements += slice.items.len() as u64;
+        let each = (packed.len() / slice.items.len().max(1)).max(1);
+        reading.count = (SLICE / each).clamp(1, ITEMS);
+        if let Some(next) = slice.next {
+            reading.place = next;
+        }
+        let (key, redis_type, expires_at) = (self.key.clone(), self.redis_type, self.expires_at);
+        Ok(Step::Read(Record { key, redis_type, value: packed, slice: Some(place), expires_at }))
+    }
+
+    fn end(&mut self, with: Fetched) -> Result<Option<Fetched>, Failure> {
+        self.finished = true;
+        self.reading = None;
+        Ok(Some(with))
+    }
+}
+
+impl Slices for SliceReader {
+    async fn next(&mut self) -> Result<Option<Fetched>, Failure> {
+        if self.finished {
+            return Ok(None);
+        }
+        let source = self.source.clone();
+        let mut retry = source.retry("HSCAN");
+        loop {
+            match self.step().await {
+                Ok(Step::Read(record)) => {
+                    if record.slice.is_some_and(|slice| slice.last) {
+                        return self.end(Fetched::Record(record));
+                    }
+                    return Ok(Some(Fetched::Record(record)));
+                }
+                Ok(Step::Gone) => return self.end(Fetched::Gone(self.key.clone())),
+                Ok(Step::Changed) if self.changes == ATTEMPTS => {
+                    let detail = format!("it was changed while it was read, {} times in a row", ATTEMPTS + 1);
+                    let (key, redis_type) = (self.key.clone(), self.redis_type);
+                    return self.end(Fetched::Unreadable { key, redis_type, reason: "changed_while_read", detail });
+                }
+                Ok(Step::Changed) => {
+                    self.changes += 1;
+                    self.reading = None;
+                }
+                Ok(Step::WatchRefused) => self.source.go_unwatched(),
+                Err(error) => {
+                    // The watch is lost with the connection: from the beginning.
+                    self.reading = None;
+                    retry.after(error).await?;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! One key, many rows: elements become rows, and rows whose elements are gone are deleted.
+
+mod support;
+
+use support::{Case, Client};
+
+const TABLES: &str = "SET ROLE redis2pg;
+    CREATE TABLE fields (id text, field text, value integer, PRIMARY KEY (id, field));
+    CREATE TABLE scores (board text, member text, score double precision, PRIMARY KEY (board, member));
+    CREATE TABLE events (stream text, id text, at timestamptz, kind text, PRIMARY KEY (stream, id));
+    CREATE TABLE lines (doc text, place integer, sku text, amount numeric, PRIMARY KEY (doc, place));
+    CREATE TABLE tags (id text, tag text, PRIMARY KEY (id, tag));";
+
+const MAPPINGS: &str = r#"
+[[mapping]]
+name = "fields"
+match = "hash:{id}"
+type = "hash"
+explode = true
+into = "public.fields"
+key = ["id", "field"]
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "field", from = ["$.field"] },
+  { name = "value", from = ["$.value"] },
+]
+
+[[mapping]]
+name = "scores"
+match = "board:{id}"
+type = "zset"
+explode = true
+into = "public.scores"
+key = ["board", "member"]
+column = [
+  { name = "board", from = ["{id}"] },
+  { name = "member", from = ["$.member"] },
+  { name = "score", from = ["$.score"] },
+]
+
+[[mapping]]
+name = "events"
+match = "events:{id}"
+type = "stream"
+explode = true
+into = "public.events"
+key = ["stream", "id"]
+column = [
+  { name = "stream", from = ["{id}"] },
+  { name = "id", from = ["$.id"] },
+  { name = "at", from = ["$.time"], epoch_unit = "ms" },
+  { name = "kind", from = ["$.fields.kind"] },
+]
+
+[[mapping]]
+name = "tags"
+match = "tags:{id}"
+type = ["set", "list"]
+explode = true
+into = "public.tags"
+key = ["id", "tag"]
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "tag", from = ["$.member", "$.value"] },
+]
+"#;
+
+fn case() -> (Case, Client) {
+    let case = Case::new();
+    case.sql(TABLES);
+    let redis = case.redis();
+    (case, redis)
+}
+
+#[test]
+fn every_type_is_taken_apart_and_the_unit_of_the_books_stays_the_key() {
+    let (case, mut redis) = case();
+    redis.say("HSET hash:1 a 1 b 2 c 3");
+    redis.say("ZADD board:x 1.5 ann -2 bob");
+    redis.say("XADD events:s 1704164645123-0 kind click");
+    redis.say("XADD events:s 1704164645123-1 kind scroll other 1");
+    redis.say("SADD tags:1 red blue");
+    redis.say("RPUSH tags:2 green");
+    let outcome = case.run_config(MAPPINGS, &["--dry-run"]).exits(0);
+    assert_eq!((outcome.total("would_load"), outcome.report["tally"]["rows"]["would_load"].as_i64()), (5, Some(10)));
+    let outcome = case.run_config(MAPPINGS, &[]).exits(0);
+    assert_eq!((outcome.total("matched"), outcome.total("inserted")), (5, 5));
+    assert_eq!(outcome.report["tally"]["rows"]["inserted"], 10);
+    assert_eq!(case.sql("SELECT * FROM fields ORDER BY 1, 2"), "1|a|1\n1|b|2\n1|c|3");
+    assert_eq!(case.sql("SELECT * FROM scores ORDER BY 2"), "x|ann|1.5\nx|bob|-2");
+    assert_eq!(
+        case.sql("SELECT id, at AT TIME ZONE 'UTC', kind FROM events ORDER BY 1"),
+        "1704164645123-0|2024-01-02 03:04:05.123|click\n1704164645123-1|2024-01-02 03:04:05.123|scroll"
+    );
+    assert_eq!(case.sql("SELECT * FROM tags ORDER BY 1, 2"), "1|blue\n1|red\n2|green");
+    let before = case.xmins("fields");
+    let again = case.run_config(MAPPINGS, &[]).exits(0);
+    assert_eq!((again.total("unchanged"), again.total("matched")), (5, 5));
+    assert_eq!(case.xmins("fields"), before, "nothing was written");
+}
+
+#[test]
+fn rows_whose_elements_are_gone_are_deleted_and_kept_as_before_images() {
+    let (case, mut redis) = case();
+    redis.say("HSET hash:1 a 1 b 2 c 3 d 4");
+    redis.say("HSET hash:2 a 1");
+    let _ = case.run_config(MAPPINGS, &[]).exits(0);
+    case.sql("CREATE TABLE notes (id text, field text, FOREIGN KEY (id, field) REFERENCES fields ON DELETE CASCADE)");
+    case.sql("INSERT INTO notes VALUES ('1', 'd'); GRANT SELECT ON notes TO redis2pg");
+    case.sql("UPDATE fields SET value = 99 WHERE field = 'c'");
+    redis.say("HDEL hash:1 b c d");
+    redis.say("HSET hash:1 e 5");
+    let outcome = case.run_config(MAPPINGS, &[]).exits(0);
+    assert_eq!((outcome.total("updated"), outcome.total("unchanged")), (1, 1));
+    let rows = &outcome.report["mappings"]["fields"]["rows"];
+    let counts = ["deleted", "kept", "inserted", "unchanged"].map(|name| rows[name].as_i64());
+    assert_eq!(counts, [Some(1), Some(2), Some(1), Some(2)], "{outcome}");
+    assert_eq!(case.sql("SELECT field, value FROM fields WHERE id = '1' ORDER BY 1"), "a|1\nc|99\nd|4\ne|5");
+    assert_eq!(case.sql("SELECT image ->> 'field', image ->> 'value' FROM redis2pg.before_images"), "b|2");
+    assert_eq!(case.number("SELECT count(*) FROM notes"), 1, "a row of somebody else is not taken along");
+}
+
+#[test]
+fn one_bad_element_rejects_the_key_once_and_costs_the_others_nothing() {
+    let (case, mut redis) = case();
+    redis.say("HSET hash:1 a 1 b two c three");
+    redis.say("HSET hash:2 a 1");
+    let outcome = case.run_config(MAPPINGS, &[]).exits(3);
+    assert_eq!((outcome.total("inserted"), outcome.rejects.len()), (1, 1));
+    let reject = outcome.reject("hash:1");
+    assert!(reject["detail"].as_str().unwrap_or_default().contains("1 more"), "{reject}");
+    assert_eq!((reject["column"].as_str(), reject["redis_type"].as_str()), (Some("value"), Some("hash")));
+    assert_eq!(case.sql("SELECT id, field FROM fields ORDER BY 1"), "1|a\n2|a");
+    // While an element is rejected nothing is taken for gone.
+    redis.say("HDEL hash:1 a");
+    let _ = case.run_config(MAPPINGS, &[]).exits(3);
+    assert_eq!(case.number("SELECT count(*) FROM fields"), 2);
+    redis.say("HSET hash:1 b 2 c 3");
+    let outcome = case.run_config(MAPPINGS, &[]).exits(0);
+    assert_eq!((outcome.total("updated"), outcome.total("unchanged")), (1, 1), "{outcome}");
+    assert_eq!(case.sql("SELECT id, field FROM fields ORDER BY 1, 2"), "1|b\n1|c\n2|a");
+}
+
+#[test]
+fn what_only_the_server_refuses_is_found_among_the_elements() {
+    let (case, mut redis) = case();
+    case.sql("ALTER TABLE fields ADD CHECK (value < 500)");
+    for key in 0..20 {
+        let fields: Vec<String> = (0..50).map(|field| format!("f{field} {}", field + key)).collect();
+        redis.say(&format!("HSET hash:{key} {}", fields.join(" ")));
+    }
+    redis.say("HSET hash:7 f13 500 f14 501");
+    let outcome = case.run_config(MAPPINGS, &[]).exits(3);
+    assert_eq!((outcome.total("inserted"), outcome.total("matched")), (19, 20));
+    assert_eq!(outcome.reject("hash:7")["reason"], "check");
+    assert_eq!(case.number("SELECT count(*) FROM fields"), 998);
+    assert_eq!(outcome.report["tally"]["rows"]["inserted"], 998);
+}
+
+#[test]
+fn elements_of_json_arrays_at_a_path() {
+    let (case, mut redis) = case();
+    redis.set("order:1", r#"{"lines":[{"sku":"a","amount":1.10},{"sku":"b","amount":2}]}"#);
+    redis.set("order:2", r#"{"lines":[]}"#);
+    redis.set("order:3", r#"{"lines":{"sku":"a"}}"#);
+    redis.set("order:4", r#"{"other":1}"#);
+    let mapping = r#"
+[[mapping]]
+name = "lines"
+match = "order:{id}"
+explode = "$.lines"
+into = "public.lines"
+key = ["doc", "place"]
+column = [
+  { name = "doc", from = ["{id}"] },
+  { name = "place", from = ["element.index"] },
+  { name = "sku", from = ["$.sku"], required = true },
+]
+"#;
+    let outcome = case.run_config(mapping, &[]).exits(3);
+    assert_eq!(case.sql("SELECT doc, place, sku FROM lines ORDER BY 1, 2"), "1|0|a\n1|1|b");
+    assert_eq!(outcome.reject("order:3")["reason"], "json_not_array (object)");
+    assert_eq!((outcome.total("inserted"), outcome.total("unchanged")), (1, 2));
+    redis.set("order:1", r#"{"lines":[{"sku":"b"}]}"#);
+    let outcome = case.run_config(mapping, &[]).exits(3);
+    assert_eq!(case.sql("SELECT doc, place, sku FROM lines"), "1|0|b");
+    assert_eq!(outcome.report["mappings"]["lines"]["rows"]["deleted"], 1);
+}
+
+#[test]
+fn a_large_hash_goes_through_in_slices_and_loses_what_is_gone() {
+    let (case, mut redis) = case();
+    let fill = |redis: &mut Client, from: u32, to: u32| {
+        for start in (from..to).step_by(1000) {
+            let fields: Vec<String> = (start..start + 1000).map(|field| format!("field-{field} {field}")).collect();
+            redis.say(&format!("HSET hash:big {}", fields.join(" ")));
+        }
+    };
+    fill(&mut redis, 0, 60_000);
+    let outcome = case.run_config(MAPPINGS, &["--memory", "8MiB"]).exits(0);
+    assert_eq!((outcome.total("inserted"), outcome.report["tally"]["rows"]["inserted"].as_i64()), (1, Some(60_000)));
+    assert_eq!(case.number("SELECT count(*) FROM fields"), 60_000);
+    for start in (0..30_000).step_by(1000) {
+        let fields: Vec<String> = (start..start + 1000).map(|field| format!("field-{field}")).collect();
+        redis.say(&format!("HDEL hash:big {}", fields.join(" ")));
+    }
+    let outcome = case.run_config(MAPPINGS, &[]).exits(0);
+    assert_eq!(case.number("SELECT count(*) FROM fields"), 30_000);
+    assert_eq!(outcome.report["tally"]["rows"]["deleted"], 30_000);
+    assert_eq!(case.number("SELECT count(*) FROM redis2pg.loaded"), 30_000);
+    assert_eq!(case.number("SELECT count(*) FROM redis2pg.seen"), 0);
+}
+
+#[test]
+fn settings_that_cannot_be_are_refused() {
+    let (case, _) = case();
+    for (from, to, said) in [
+        ("key = [\"id\", \"field\"]", "key = [\"id\"]", "all elements of a key would be one row"),
+        ("explode = true\ninto = \"public.fields\"", "explode = \"$.a\"\ninto = \"public.fields\"", "names a path"),
+    ] {
+        let config = MAPPINGS.replace(from, to);
+        assert_ne!(config, MAPPINGS);
+        let outcome = case.run_config(&config, &["--allow-empty"]);
+        assert!(outcome.code == 2 && outcome.stderr.contains(said), "{outcome}");
+    }
+}
