@@ -1,6 +1,7 @@
 //! JSON paths: `$.a.b` and `$["a b"]` in mappings, looked up over the original text; and the path of a place in a text.
 
-use super::json::{Field, Kind, scan};
+use super::json::scan;
+use super::scanned::{Field, Kind};
 use super::text::unescape;
 
 /// A path into an object: its keys from the top. Empty for `$`.
