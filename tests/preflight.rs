@@ -93,6 +93,22 @@ fn a_file_of_keys_that_cannot_be_read_is_refused_before_the_run() {
 }
 
 #[test]
+fn a_pipe_of_keys_that_cannot_be_copied_names_the_disk() {
+    let case = one_document();
+    let dir = tempfile::tempdir().unwrap();
+    let (pipe, nowhere) = (dir.path().join("keys"), dir.path().join("nowhere"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut command = case.command();
+    command.args(["run", "--from", &case.source, "--to", &case.target, "--preset", "contract-reviewer", "--keys-from"]);
+    let output = command.arg(&pipe).env("TMPDIR", &nowhere).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    for word in ["run.keys_from", pipe.to_str().unwrap(), nowhere.to_str().unwrap(), "set TMPDIR", "disk"] {
+        assert!(stderr.contains(word), "{word:?} is not in: {stderr}");
+    }
+}
+
+#[test]
 fn a_cluster_or_sentinel_is_refused_before_postgres_is_asked() {
     for scheme in ["redis-cluster", "redis-sentinel"] {
         // Nothing listens at the target: whoever asks it first gets another message.

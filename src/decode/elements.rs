@@ -1,6 +1,6 @@
 //! The elements of an array, walked over the original text. Owns nothing but the walk; the text was checked by `scan`.
 
-use super::json::Kind;
+use super::scanned::Kind;
 use super::path::string_end;
 
 /// The element of an array at `index`, counted from 0, or from the end where negative (`-1` is the last one). `None`

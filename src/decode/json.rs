@@ -1,9 +1,10 @@
 //! One pass over JSON text that checks all that PostgreSQL's jsonb would refuse and notes the fields of the top level.
 //!
-//! Owns the scanner. It is iterative (nesting cannot overflow the stack) and copies nothing: a field is two spans.
+//! Owns the scanner. It is iterative (nesting cannot overflow the stack) and copies nothing.
 
 use super::error::{Fault, FaultKind};
 use super::number;
+use super::scanned::{Field, Kind, Scanned, Span};
 
 /// How deep objects and arrays may nest. PostgreSQL's parser gives up at some thousands, by its stack.
 pub const MAX_DEPTH: usize = 1_000;
@@ -11,92 +12,6 @@ pub const MAX_DEPTH: usize = 1_000;
 pub const MAX_JSONB_BYTES: usize = 268_435_454;
 /// The longest text that is looked at: PostgreSQL's limit for a field is a little below 1 GiB.
 pub const MAX_TEXT_BYTES: usize = 1_000_000_000;
-
-/// A piece of the text, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// The first byte.
-    pub start: u32,
-    /// The byte after the last one.
-    pub end: u32,
-}
-
-impl Span {
-    fn new(start: usize, end: usize) -> Self {
-        // `scan` refuses texts beyond MAX_TEXT_BYTES, which fits.
-        Self { start: start as u32, end: end as u32 }
-    }
-
-    /// The piece of `text`.
-    pub fn of(self, text: &str) -> &str {
-        text.get(self.start as usize..self.end as usize).unwrap_or_default()
-    }
-}
-
-/// The kinds of JSON values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `{…}`
-    Object,
-    /// `[…]`
-    Array,
-    /// `"…"`
-    String,
-    /// A number.
-    Number,
-    /// `true` or `false`
-    Bool,
-    /// `null`
-    Null,
-}
-
-impl Kind {
-    /// The kind's name in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Object => "object",
-            Self::Array => "array",
-            Self::String => "string",
-            Self::Number => "number",
-            Self::Bool => "boolean",
-            Self::Null => "null",
-        }
-    }
-
-    /// The kind of a well-formed value, by its first byte.
-    pub fn of(text: &str) -> Self {
-        match text.as_bytes().first() {
-            Some(b'{') => Self::Object,
-            Some(b'[') => Self::Array,
-            Some(b'"') => Self::String,
-            Some(b't' | b'f') => Self::Bool,
-            Some(b'n') => Self::Null,
-            _ => Self::Number,
-        }
-    }
-}
-
-/// A field of the top level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// The key between its quotes, still escaped.
-    pub key: Span,
-    /// The value, quotes included.
-    pub value: Span,
-    /// Whether the key has escapes.
-    pub key_escaped: bool,
-}
-
-/// A scanned text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scanned {
-    /// The kind of its value.
-    pub kind: Kind,
-    /// The value without the white space around it.
-    pub span: Span,
-    /// Whether any key of the top level has escapes.
-    pub escaped_keys: bool,
-}
 
 /// Checks a text and finds the fields of its top level, where it is an object. `fields` is cleared first.
 ///

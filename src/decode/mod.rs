@@ -9,12 +9,14 @@ mod json;
 mod magic;
 mod number;
 mod path;
+mod scanned;
 mod text;
 
 pub use elements::elements;
 pub use error::{DecodeError, Fault};
-pub use json::{Field, Kind, MAX_DEPTH, MAX_JSONB_BYTES, MAX_TEXT_BYTES, Scanned, Span, scan};
+pub use json::{MAX_DEPTH, MAX_JSONB_BYTES, MAX_TEXT_BYTES, scan};
 pub use path::{JsonPath, lookup};
+pub use scanned::{Field, Kind, Scanned, Span};
 pub use text::{push_json_string, unescape};
 
 use error::FaultKind;

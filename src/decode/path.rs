@@ -1,7 +1,8 @@
 //! JSON paths: `$.a.b[0]` and `$["a b"]` in mappings, looked up over the original text; and the path of a place in a text.
 
 use super::elements::element;
-use super::json::{Field, Kind, scan};
+use super::json::scan;
+use super::scanned::{Field, Kind};
 use super::text::unescape;
 
 /// A path into a value: its keys and indexes from the top. Empty for `$`.

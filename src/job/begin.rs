@@ -3,7 +3,6 @@
 
 use super::first_key::find_one_key;
 use super::link::{Link, Trouble, Waits};
-use super::migrate::wait_for_lease;
 use super::preflight::{self, Check, Checked, Server};
 use super::run::Learned;
 use super::setup::Ends;
@@ -16,6 +15,7 @@ use crate::postgres::{answered, failure};
 use crate::source::redis::RedisSource;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnection;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// A run that may go.
@@ -170,4 +170,12 @@ fn busy(run: Uuid) -> Failure {
         format!("run {run} is at work on these mappings; one at a time"),
         "Wait for it, or stop it. After a crash its lease ends by itself within flow.lease; --resume waits for that.",
     )
+}
+
+/// Waits for the lease of a process that died, where it is asked to resume; such a lease ends by itself.
+async fn wait_for_lease(left: Duration, stop: &Stop) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(left + Duration::from_millis(200)) => true,
+        () = stop.wait_drain() => false,
+    }
 }

@@ -12,7 +12,7 @@ mod key_list;
 pub mod ledger;
 mod limit;
 mod link;
-pub mod migrate;
+mod migrate;
 mod parents;
 mod pipeline;
 mod preflight;

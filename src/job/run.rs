@@ -180,7 +180,13 @@ fn migration<'a>(
         writers,
         keys,
         expected: learned.keys.before.and_then(|keys| u64::try_from(keys).ok()),
-        ledger: dry.is_none().then_some(LedgerBooks { run: claim.run, lease: claim.lease, link, shards }),
+        ledger: dry.is_none().then_some(LedgerBooks {
+            run: claim.run,
+            lease: claim.lease,
+            lease_time: settings.flow.lease.0,
+            link,
+            shards,
+        }),
         dry,
     }
 }

@@ -1,0 +1,109 @@
+//! What a pass is fed with and where it goes: the keys that it lists, those that it sets aside, its batches and its ends.
+
+use super::Migration;
+use crate::config::Settings;
+use crate::flow::{KeySpill, Position, Watermark};
+use crate::job::dry_parents::DryParents;
+use crate::job::pipeline::{BatchLimits, Listing, Pass, Scope, Writer};
+use crate::ledger::{Checkpoint, ShardId};
+use crate::model::{Failure, MappingId};
+use crate::sink::DryRun;
+use crate::source::{self, Source};
+use std::sync::Arc;
+
+impl<S: Source> Migration<'_, S> {
+    /// The pass of a phase: over keys that were set aside for it, over the keys of a list, or over a scan that goes on
+    /// where it was before.
+    pub(super) fn pass(
+        &self,
+        (now, later): (&[MappingId], &[MappingId]),
+        shard: Option<ShardId>,
+        aside: Option<KeySpill>,
+        before: Option<Checkpoint>,
+    ) -> Result<Pass<S>, Failure> {
+        let fresh = before.is_none();
+        let (listing, watermark) = self.listing(aside, before)?;
+        // A list that somebody wrote, or the rest of an earlier scan, does not hold all keys of the later phases.
+        let whole = matches!(listing, Listing::Scan(_) | Listing::SetAside(_));
+        let scope = self.scope(now, later, whole && fresh)?;
+        Ok(Pass { listing, scope, limits: self.limits(), writers: self.ends(shard), watermark })
+    }
+
+    fn listing(
+        &self,
+        aside: Option<KeySpill>,
+        before: Option<Checkpoint>,
+    ) -> Result<(Listing<S::Scan>, Watermark), Failure> {
+        if let Some(reader) = aside.and_then(KeySpill::finish) {
+            return Ok((Listing::SetAside(reader), Watermark::default()));
+        }
+        if let Some(keys) = &self.keys {
+            return Ok((Listing::File(keys.lines()?), Watermark::default()));
+        }
+        let Some(before) = before else {
+            return Ok((Listing::Scan(self.shared.source.scan(None)), Watermark::default()));
+        };
+        let position = Position { page: before.watermark, cursor: before.cursor.clone(), unmatched: before.unmatched };
+        let watermark = Watermark::at(before.epoch, position);
+        let from = source::Checkpoint {
+            server_run_id: before.server_run_id,
+            cursor: before.cursor,
+            epoch: before.epoch,
+            number: before.watermark,
+        };
+        Ok((Listing::Scan(self.shared.source.scan(Some(from))), watermark))
+    }
+
+    fn scope(&self, now: &[MappingId], later: &[MappingId], may_set_aside: bool) -> Result<Scope, Failure> {
+        let limit = self.settings.run.limit;
+        let on: Vec<MappingId> = self.phases().into_iter().flat_map(|(_, ids)| ids).collect();
+        let off = self.shared.plan.mappings().map(|(id, _)| id).filter(|id| !on.contains(id)).collect();
+        let spill = if may_set_aside && limit.is_none() && !later.is_empty() {
+            Some(KeySpill::new(self.settings.flow.spill_limit.0)?)
+        } else {
+            None
+        };
+        Ok(Scope { now: now.to_vec(), later: later.to_vec(), off, limit, spill })
+    }
+
+    fn limits(&self) -> BatchLimits {
+        let flow = &self.settings.flow;
+        BatchLimits {
+            rows: usize::try_from(flow.batch_rows).unwrap_or(usize::MAX),
+            bytes: usize::try_from(flow.batch_bytes.0).unwrap_or(usize::MAX),
+            age: flow.batch_age.0,
+        }
+    }
+
+    /// The mappings of which this run sees every key.
+    fn judged(&self) -> Arc<[MappingId]> {
+        if is_partial(self.settings) {
+            return Arc::default();
+        }
+        self.phases().into_iter().flat_map(|(_, mappings)| mappings).collect()
+    }
+
+    fn ends(&self, shard: Option<ShardId>) -> Vec<Writer<S>> {
+        let count = self.settings.flow.writers.max(1);
+        (0..count)
+            .map(|_| match (shard, &self.dry) {
+                (Some(shard), _) => Writer::Load(Box::new(self.writers.writer(shard))),
+                (None, dry) => {
+                    let dry =
+                        dry.clone().unwrap_or_else(|| DryRun::new(self.tables.clone(), self.shared.events.clone(), 0));
+                    let (source, plan) = (self.shared.source.clone(), self.shared.plan.clone());
+                    let (tables, target, judged) = (self.tables.clone(), self.target.clone(), self.judged());
+                    let parents = DryParents::new(source, plan, tables, target, dry.clone(), judged);
+                    Writer::Dry(dry, Box::new(parents))
+                }
+            })
+            .collect()
+    }
+}
+
+/// Whether a run looks at a part of the keys only. Such a run says nothing about the rest: it leaves no checkpoint, so
+/// that a resume without the limit begins at the beginning.
+pub(super) fn is_partial(settings: &Settings) -> bool {
+    let run = &settings.run;
+    run.limit.is_some() || run.keys.is_some() || run.keys_from.is_some()
+}
