@@ -2,17 +2,23 @@
 //!
 //! Owns the mapping language. Pure: no I/O, no async. Uses `decode`, `encode` and `model`.
 
+mod candidate;
+mod column;
 mod compile;
+mod found;
 mod functions;
 mod graph;
 mod lineage;
 mod pattern;
 mod plan;
+mod rest;
 mod row;
 mod scratch;
 mod source;
 mod spec;
+mod spec_source;
 mod target;
+mod template;
 mod top;
 
 pub use compile::specs_hash;
@@ -21,10 +27,8 @@ pub use lineage::{LINEAGE_KEYS, Lineage, SOURCE_METADATA};
 pub use pattern::Pattern;
 pub use plan::{Comparison, Mapping, ParentRef, Plan, RunStamp};
 pub use scratch::Scratch;
-pub use spec::{
-    CandidateSpec, CollectCandidate, ColumnSpec, Expect, FullCandidate, Function, LineageSpec, MappingSpec, OnConflict,
-    ParentSpec, parse_mappings,
-};
+pub use spec::{ColumnSpec, Expect, LineageSpec, MappingSpec, OnConflict, ParentSpec, parse_mappings};
+pub use spec_source::{CandidateSpec, ConstantSpec, FunctionSpec, LookupSpec, SourceTable};
 
 /// The presets that ship with the tool: name and TOML text.
 pub fn presets() -> &'static [(&'static str, &'static str)] {
