@@ -1,7 +1,7 @@
 //! The elements of an array, walked over the original text. Owns nothing but the walk; the text was checked by `scan`.
 
-use super::scanned::Kind;
 use super::path::string_end;
+use super::scanned::Kind;
 
 /// The element of an array at `index`, counted from 0, or from the end where negative (`-1` is the last one). `None`
 /// where the value is no array, or has no such element.

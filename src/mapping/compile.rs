@@ -1,15 +1,17 @@
 //! From what a person wrote to a plan: every mistake is found at once, before the first key is read.
 
+use super::candidate::Candidate;
 use super::explode::Explode;
 use super::graph::phases;
 use super::lineage::Lineage;
 use super::pattern::Pattern;
 use super::plan::{Comparison, Mapping, ParentRef, Plan, RunStamp, Target};
-use super::source::{Candidate, Source};
+use super::rest;
+use super::source::Source;
 use super::top::Top;
 use super::{ColumnSpec, MappingSpec};
-use crate::decode::{push_json_string, scan};
-use crate::encode::{Encoder, Policy, Value, parse_offset};
+use crate::decode::push_json_string;
+use crate::encode::{Encoder, Policy, parse_offset};
 use crate::model::{
     Column, ColumnType, Finding, MappingId, RedisTypes, Severity, Side, Table, TableName, Wanted, sha256_hex,
 };
@@ -57,12 +59,13 @@ impl Plan {
     }
 }
 
-struct Check {
+/// The findings so far.
+pub(super) struct Check {
     findings: Vec<Finding>,
 }
 
 impl Check {
-    fn critical(&mut self, subject: impl Into<String>, message: impl Into<String>, hint: &str) {
+    pub(super) fn critical(&mut self, subject: impl Into<String>, message: impl Into<String>, hint: &str) {
         self.findings.push(Finding::critical(Side::Settings, subject, message, hint));
     }
 
@@ -71,7 +74,7 @@ impl Check {
     }
 
     /// A value that could not be read becomes a finding.
-    fn read<T>(&mut self, subject: &str, read: Result<T, String>) -> Option<T> {
+    pub(super) fn read<T>(&mut self, subject: &str, read: Result<T, String>) -> Option<T> {
         read.map_err(|message| self.critical(subject, message, "")).ok()
     }
 
@@ -88,8 +91,9 @@ impl Check {
         if spec.key.is_empty() {
             self.critical(&subject, "`key` names no column", "Name the columns that identify a row.");
         }
-        let (columns, targets): (Vec<Column>, Vec<Target>) =
+        let (columns, mut targets): (Vec<Column>, Vec<Target>) =
             ordered(spec).filter_map(|column| self.column(spec, column, table, &pattern)).unzip();
+        rest::settle(&mut targets);
         self.coverage(spec, table, &columns);
         if columns.len() > MAX_COLUMNS {
             self.critical(&subject, format!("{} columns", columns.len()), "A mapping writes at most 64 columns.");
@@ -164,8 +168,9 @@ impl Check {
             return None;
         }
         self.constants(&subject, wanted, &encoder);
-        let parsed: Vec<_> = wanted.from.iter().map(|from| Candidate::parse(from, pattern, &wanted.with)).collect();
-        let candidates: Vec<Candidate> = parsed.into_iter().filter_map(|read| self.read(&subject, read)).collect();
+        self.contradictions(&subject, wanted, &encoder, lineage);
+        let candidates = self.candidates(&subject, wanted, pattern);
+        self.constant_candidates(&subject, &candidates, &encoder);
         let target = Target {
             comparison: comparison(wanted.ignore_changes, lineage, &candidates),
             encoder,
@@ -209,25 +214,6 @@ impl Check {
         }
         let (empty_as_null, null_tokens) = (wanted.empty_as_null, wanted.null_tokens.clone());
         Some(Policy { empty_as_null, null_tokens, assume_offset, epoch_unit: wanted.epoch_unit })
-    }
-
-    /// `default` and `null_as` must fit their column before any record needs them.
-    fn constants(&mut self, subject: &str, wanted: &ColumnSpec, encoder: &Encoder) {
-        for (setting, constant) in [("default", &wanted.default), ("null_as", &wanted.null_as)] {
-            let Some(constant) = constant else { continue };
-            if encoder.takes_json() && scan(constant, &mut Vec::new()).is_err() {
-                self.critical(
-                    subject,
-                    format!("`{setting}` is not JSON"),
-                    "A text needs quotes of its own: '\"text\"'.",
-                );
-                continue;
-            }
-            let value = if encoder.takes_json() { Value::Json(constant) } else { Value::Text(constant) };
-            if let Err(error) = encoder.encode(value, &mut Vec::new()) {
-                self.critical(subject, format!("`{setting}` does not fit the column: {error}"), "");
-            }
-        }
     }
 
     fn coverage(&mut self, spec: &MappingSpec, table: &Table, columns: &[Column]) {

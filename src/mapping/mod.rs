@@ -2,19 +2,25 @@
 //!
 //! Owns the mapping language. Pure: no I/O, no async. Uses `decode`, `encode` and `model`.
 
+mod candidate;
 mod collection;
+mod column;
 mod compile;
 mod explode;
+mod found;
 mod functions;
 mod graph;
 mod lineage;
 mod pattern;
 mod plan;
+mod rest;
 mod row;
 mod scratch;
 mod source;
 mod spec;
+mod spec_source;
 mod target;
+mod template;
 mod top;
 mod value;
 
@@ -24,10 +30,8 @@ pub use lineage::{LINEAGE_KEYS, Lineage, SOURCE_METADATA};
 pub use pattern::Pattern;
 pub use plan::{Comparison, Mapping, ParentRef, Plan, RunStamp};
 pub use scratch::Scratch;
-pub use spec::{
-    CandidateSpec, CollectCandidate, ColumnSpec, Expect, ExplodeSpec, FullCandidate, Function, LineageSpec,
-    MappingSpec, OnConflict, ParentSpec, parse_mappings,
-};
+pub use spec::{ColumnSpec, Expect, ExplodeSpec, LineageSpec, MappingSpec, OnConflict, ParentSpec, parse_mappings};
+pub use spec_source::{CandidateSpec, ConstantSpec, FunctionSpec, LookupSpec, SourceTable};
 
 /// The presets that ship with the tool: name and TOML text.
 pub fn presets() -> &'static [(&'static str, &'static str)] {

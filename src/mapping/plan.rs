@@ -1,9 +1,10 @@
 //! The compiled plan of a run: its mappings, which keys they take, and in which phases they are loaded.
 
+use super::candidate::Candidate;
 use super::explode::Explode;
 use super::lineage::Lineage;
 use super::pattern::Pattern;
-use super::source::{Candidate, Source};
+use super::source::Source;
 use super::top::Top;
 use super::{Expect, OnConflict};
 use crate::encode::Encoder;

@@ -187,8 +187,8 @@ impl Mapping {
     }
 
     /// The reference that the lineage names, as JSON text.
-    fn document_id<'r>(&self, context: &Context<'r>) -> Cow<'r, str> {
-        match self.lineage_id.as_ref().map(|source| source.evaluate(context)) {
+    fn document_id<'r>(&'r self, context: &Context<'r>) -> Cow<'r, str> {
+        match self.lineage_id.as_ref().and_then(|source| source.evaluate(context).ok()) {
             Some(Found::Raw(raw)) if !matches!(Kind::of(&raw), Kind::Number | Kind::Bool) => raw,
             Some(Found::Raw(text) | Found::Text(text)) => {
                 let mut json = String::with_capacity(text.len() + 2);

@@ -1,44 +1,32 @@
-//! Sources and candidates: where a value comes from, read from the configuration and evaluated on one record.
+//! Sources: where a value comes from, read from the configuration and evaluated on one record.
 
-use super::Function;
+pub(super) use super::found::{Found, inner};
 use super::pattern::{Captures, Pattern};
-use super::spec::{CandidateSpec, FullCandidate};
+use super::rest::Rest;
+use super::template::Template;
 use super::top::Top;
-use crate::decode::{Field, JsonPath, Kind, unescape};
-use crate::encode::{EncodeError, Value};
+use crate::decode::{Field, JsonPath, lookup, push_json_string};
+use crate::encode::EncodeError;
 use crate::model::{Digest, Record};
 use std::borrow::Cow;
 
-/// One place that a value can come from, compiled.
-#[derive(Clone, Debug)]
-pub(super) struct Candidate {
-    pub(super) source: Source,
-    /// The candidate's functions, then the column's.
-    pub(super) with: Vec<Function>,
-    /// Whether the candidate derives its value, so that a null in its source is not the column's null.
-    pub(super) derived: bool,
-    pub(super) when: Option<JsonPath>,
-    /// How it is called when it is missed.
-    pub(super) label: String,
-}
-
+/// A source, compiled.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     Whole,
     Path(JsonPath),
     Collect(Vec<String>),
+    Rest(Rest),
     Key,
     ExpiresAt,
     ElementIndex,
     Digest,
     RunId,
-    Template(Vec<Piece>),
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Piece {
-    Literal(String),
-    Capture(usize),
+    Template(Template),
+    /// A constant text.
+    Text(String),
+    /// A constant, as JSON text.
+    Json(String),
 }
 
 /// A record that was decoded: its JSON text and the fields of its top level.
@@ -54,137 +42,44 @@ pub(super) struct Context<'r> {
     pub(super) run_id: &'r str,
 }
 
-/// What a source gave.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Found<'r> {
-    Absent,
-    Null,
-    /// JSON text of any kind.
-    Raw(Cow<'r, str>),
-    Text(Cow<'r, str>),
-    Millis(i64),
-}
-
-impl<'r> Found<'r> {
-    /// The value for an encoder; `json` where the column takes JSON text as it is. `spare` holds an unescaped text.
-    pub(super) fn value<'v>(&'v self, json: bool, spare: &'v mut String) -> Value<'v> {
-        match self {
-            Self::Absent | Self::Null => Value::Null,
-            Self::Text(text) => Value::Text(text),
-            Self::Millis(millis) => Value::Millis(*millis),
-            Self::Raw(raw) if json => Value::Json(raw),
-            Self::Raw(raw) => match Kind::of(raw) {
-                Kind::Object | Kind::Array => Value::Json(raw),
-                Kind::Number => Value::Number(raw),
-                Kind::Bool => Value::Bool(raw.starts_with('t')),
-                Kind::Null => Value::Null,
-                Kind::String => match unescape(inner(raw)) {
-                    Cow::Borrowed(text) => Value::Text(text),
-                    Cow::Owned(text) => {
-                        *spare = text;
-                        Value::Text(spare)
-                    }
-                },
-            },
-        }
-    }
-
-    /// The value as text; nothing for null.
-    fn into_text(self) -> Result<Option<Cow<'r, str>>, EncodeError> {
-        Ok(match self {
-            Self::Absent | Self::Null => None,
-            Self::Text(text) => Some(text),
-            Self::Millis(millis) => Some(Cow::Owned(millis.to_string())),
-            Self::Raw(raw) => match (Kind::of(&raw), raw) {
-                (Kind::Null, _) => None,
-                (Kind::String, Cow::Borrowed(raw)) => Some(unescape(inner(raw))),
-                (Kind::String, Cow::Owned(raw)) => Some(Cow::Owned(unescape(inner(&raw)).into_owned())),
-                (Kind::Number | Kind::Bool, raw) => Some(raw),
-                (kind @ (Kind::Object | Kind::Array), _) => {
-                    let detail = format!("text is wanted and the value is JSON ({})", kind.name());
-                    return Err(EncodeError::new("type_mismatch", detail));
-                }
-            },
-        })
-    }
-}
-
-/// A JSON string without its quotes.
-pub(super) fn inner(raw: &str) -> &str {
-    raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default()
-}
-
-impl Candidate {
-    /// Reads a candidate; `pattern` names the captures, `column_with` follows the candidate's own functions.
-    pub(super) fn parse(spec: &CandidateSpec, pattern: &Pattern, column_with: &[Function]) -> Result<Self, String> {
-        let (text, own, when) = match spec {
-            CandidateSpec::Source(text) => (text, &[][..], None),
-            CandidateSpec::Full(FullCandidate { source, with, when }) => (source, with.as_slice(), when.as_deref()),
-            CandidateSpec::Collect(collect) => {
-                let label = collect.collect.iter().map(|name| format!("$.{name}")).collect::<Vec<_>>().join(", ");
-                let source = Source::Collect(collect.collect.clone());
-                return Ok(Self { source, with: column_with.to_vec(), derived: false, when: None, label });
-            }
-        };
-        Ok(Self {
-            source: Source::parse(text, pattern)?,
-            with: own.iter().chain(column_with).copied().collect(),
-            derived: !own.is_empty() || when.is_some(),
-            when: when.map(JsonPath::parse).transpose()?,
-            label: text.clone(),
-        })
-    }
-
-    /// What the record's value must be at the top for this candidate.
-    pub(super) fn top(&self) -> Top {
-        self.source.top().and(self.when.as_ref().map(Top::of).unwrap_or_default())
-    }
-
-    /// The candidate's value on a record, its functions applied.
-    pub(super) fn evaluate<'r>(&self, context: &Context<'r>) -> Result<Found<'r>, EncodeError> {
-        if let Some(when) = &self.when
-            && context.path(when).is_none_or(|raw| Kind::of(raw) == Kind::Null)
-        {
-            return Ok(Found::Absent);
-        }
-        let found = self.source.evaluate(context);
-        if self.with.is_empty() || matches!(found, Found::Absent | Found::Null) {
-            return Ok(found);
-        }
-        let mut text = found.into_text()?;
-        for function in &self.with {
-            text = text.and_then(|text| function.apply(text));
-        }
-        Ok(text.map_or(Found::Absent, Found::Text))
-    }
-
-    /// The candidate's text before any function, where it is text: what a reference says.
-    pub(super) fn raw_text<'r>(&self, context: &Context<'r>) -> Option<Cow<'r, str>> {
-        self.source.evaluate(context).into_text().ok().flatten()
-    }
-}
-
 impl<'r> Context<'r> {
-    fn path(&self, path: &JsonPath) -> Option<&'r str> {
+    pub(super) fn path(&self, path: &JsonPath) -> Option<&'r str> {
         path.find(self.text, self.fields, self.escaped_keys)
+    }
+
+    pub(super) fn found(&self, path: &JsonPath) -> Found<'r> {
+        match self.path(path) {
+            None => Found::Absent,
+            Some("null") => Found::Null,
+            Some(raw) => Found::Raw(Cow::Borrowed(raw)),
+        }
     }
 }
 
 impl Source {
-    /// Reads a source: a path, a name such as `redis.key`, or a template of captures.
+    /// Reads a source: a path, a name such as `redis.key`, or a template of captures and paths.
+    ///
+    /// # Errors
+    /// Where the text is none of these.
     pub(super) fn parse(text: &str, pattern: &Pattern) -> Result<Self, String> {
         match text {
             "$" => Ok(Self::Whole),
+            "rest" => Ok(Self::Rest(Rest::default())),
             "redis.key" => Ok(Self::Key),
             "redis.expires_at" => Ok(Self::ExpiresAt),
             "element.index" => Ok(Self::ElementIndex),
             "redis.digest" => Ok(Self::Digest),
             "run.id" => Ok(Self::RunId),
-            text if text.starts_with('$') => JsonPath::parse(text).map(Self::Path),
-            text if text.contains('{') => template(text, pattern).map(Self::Template),
+            text if text.starts_with('$') => {
+                if text.contains(['{', '}']) && !text.contains("[\"") {
+                    return Err(format!("`{text}`: in a template, a path stands in braces: `{{$.name}}`"));
+                }
+                JsonPath::parse(text).map(Self::Path)
+            }
+            text if text.contains(['{', '}']) => Template::parse(text, pattern).map(Self::Template),
             text => Err(format!(
-                "`{text}` is no source: `$.path`, `redis.key`, `redis.expires_at`, `redis.digest`, `element.index`, `run.id`, or a \
-                 template such as `{{id}}`"
+                "`{text}` is no source: `$.path`, `rest`, `redis.key`, `redis.expires_at`, `redis.digest`, `element.index`, `run.id`, a \
+                 template such as `{{id}}`, or a constant such as {{ value = \"{text}\" }}"
             )),
         }
     }
@@ -193,25 +88,42 @@ impl Source {
     pub(super) fn top(&self) -> Top {
         match self {
             Self::Path(path) => Top::of(path),
-            Self::Collect(_) => Top::OBJECT,
+            Self::Collect(_) | Self::Rest(_) => Top::OBJECT,
+            Self::Template(template) => template.top(),
             _ => Top::default(),
         }
     }
 
     /// Whether it says the same of every element of a key.
     pub(super) fn is_of_key(&self) -> bool {
-        matches!(self, Self::Key | Self::ExpiresAt | Self::RunId | Self::Template(_))
+        match self {
+            Self::Key | Self::ExpiresAt | Self::RunId | Self::Text(_) | Self::Json(_) => true,
+            Self::Template(template) => template.paths().next().is_none(),
+            _ => false,
+        }
     }
 
-    pub(super) fn evaluate<'r>(&self, context: &Context<'r>) -> Found<'r> {
+    /// The fields of the record's top level that it takes, as far as that is known beforehand.
+    pub(super) fn fields(&self) -> Vec<&str> {
         match self {
+            Self::Path(path) => path.first_key().into_iter().collect(),
+            Self::Collect(names) => names.iter().map(String::as_str).collect(),
+            Self::Template(template) => template.paths().filter_map(JsonPath::first_key).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The value on a record.
+    ///
+    /// # Errors
+    /// `type_mismatch` where a template meets an object or array.
+    #[inline]
+    pub(super) fn evaluate<'r>(&'r self, context: &Context<'r>) -> Result<Found<'r>, EncodeError> {
+        Ok(match self {
+            Self::Path(path) => context.found(path),
             Self::Whole => Found::Raw(Cow::Borrowed(context.text.trim_ascii())),
-            Self::Path(path) => match context.path(path) {
-                None => Found::Absent,
-                Some("null") => Found::Null,
-                Some(raw) => Found::Raw(Cow::Borrowed(raw)),
-            },
             Self::Collect(names) => collect(names, context),
+            Self::Rest(rest) => rest.evaluate(context),
             Self::Key => Found::Text(Cow::Borrowed(context.key)),
             Self::ExpiresAt => context.record.expires_at.map_or(Found::Null, Found::Millis),
             Self::ElementIndex => {
@@ -219,46 +131,29 @@ impl Source {
             }
             Self::Digest => Found::Text(Cow::Owned(Digest::of(&context.record.value).to_string())),
             Self::RunId => Found::Text(Cow::Borrowed(context.run_id)),
-            Self::Template(pieces) => Found::Text(match pieces.as_slice() {
-                [Piece::Capture(index)] => Cow::Borrowed(context.captures.text(context.key, *index)),
-                pieces => pieces
-                    .iter()
-                    .map(|piece| match piece {
-                        Piece::Literal(literal) => literal.as_str(),
-                        Piece::Capture(index) => context.captures.text(context.key, *index),
-                    })
-                    .collect::<String>()
-                    .into(),
-            }),
-        }
+            Self::Template(template) => return template.evaluate(context),
+            Self::Text(text) => Found::Text(Cow::Borrowed(text)),
+            Self::Json(text) => Found::Raw(Cow::Borrowed(text)),
+        })
     }
-}
 
-fn template(text: &str, pattern: &Pattern) -> Result<Vec<Piece>, String> {
-    let mut pieces = Vec::new();
-    let mut rest = text;
-    while let Some((literal, tail)) = rest.split_once('{') {
-        let (name, tail) = tail.split_once('}').ok_or_else(|| format!("`{text}`: a `{{` is not closed"))?;
-        if !literal.is_empty() {
-            pieces.push(Piece::Literal(literal.to_owned()));
+    /// The value of a constant; `None` where it takes a record.
+    pub(super) fn constant(&self) -> Option<Found<'_>> {
+        match self {
+            Self::Text(text) => Some(Found::Text(Cow::Borrowed(text))),
+            Self::Json(text) => Some(Found::Raw(Cow::Borrowed(text))),
+            _ => None,
         }
-        let index = pattern.names().position(|known| known == name);
-        pieces.push(Piece::Capture(index.ok_or_else(|| format!("`{text}`: the pattern has no capture `{name}`"))?));
-        rest = tail;
     }
-    if !rest.is_empty() {
-        pieces.push(Piece::Literal(rest.to_owned()));
-    }
-    Ok(pieces)
 }
 
 /// The fields of these names that the record has, as one object; absent where it has none.
 fn collect<'r>(names: &[String], context: &Context<'r>) -> Found<'r> {
     let mut object = String::new();
     for name in names {
-        if let Some(raw) = crate::decode::lookup(context.text, context.fields, context.escaped_keys, name) {
+        if let Some(raw) = lookup(context.text, context.fields, context.escaped_keys, name) {
             object.push(if object.is_empty() { '{' } else { ',' });
-            crate::decode::push_json_string(&mut object, name);
+            push_json_string(&mut object, name);
             object.push(':');
             object.push_str(raw);
         }

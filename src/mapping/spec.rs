@@ -3,6 +3,7 @@
 //! Owns the vocabulary of the mapping language; `compile` gives it meaning. Uses `model::TableName`,
 //! `encode::EpochUnit` and serde only.
 
+use super::{CandidateSpec, FunctionSpec};
 use crate::encode::EpochUnit;
 use crate::model::{RedisType, TableName};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -135,7 +136,7 @@ pub struct ColumnSpec {
     pub from: Vec<CandidateSpec>,
     /// Functions applied to whichever candidate gave a value, after its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub with: Vec<Function>,
+    pub with: Vec<FunctionSpec>,
     /// The value where no candidate gave one (as text; JSON text for json columns).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
@@ -170,62 +171,6 @@ pub struct ColumnSpec {
     /// The unit of timestamps that are numbers; without it they are rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch_unit: Option<EpochUnit>,
-}
-
-/// One place that a value can come from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum CandidateSpec {
-    /// A source alone: `"$.path"`, `"$"` (the whole value), `"redis.key"`, `"redis.expires_at"`, `"redis.digest"`,
-    /// `"run.id"`, or a template of captures such as `"migrated_{id}"`.
-    Source(String),
-    /// A source with functions of its own, or under a condition.
-    Full(FullCandidate),
-    /// Several fields of the record's top level, collected into one object as they are.
-    Collect(CollectCandidate),
-}
-
-/// A source with functions of its own, or under a condition.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FullCandidate {
-    /// The source, as in the short form.
-    pub source: String,
-    /// Functions applied to this candidate's value; one that gives nothing passes on to the next candidate.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub with: Vec<Function>,
-    /// A path that must be present and not null for the candidate to count.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub when: Option<String>,
-}
-
-/// Fields of the record's top level, collected into an object.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CollectCandidate {
-    /// The fields' names; those that the record has are taken.
-    pub collect: Vec<String>,
-}
-
-/// A named function over text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Function {
-    /// The last part of a path (`/` or `\`); nothing where it is empty.
-    Basename,
-    /// The lower-case extension with its dot; nothing without one.
-    Extension,
-    /// The MIME type that a path's extension, or an extension such as `.pdf`, stands for; nothing where unknown.
-    MimeType,
-    /// A UUID stays itself, any other text becomes a stable UUIDv5; nothing for an empty text.
-    #[serde(rename = "uuid_or_uuid5")]
-    UuidOrUuid5,
-    /// Lower case.
-    Lower,
-    /// Upper case.
-    Upper,
-    /// Without white space at both ends.
-    Trim,
 }
 
 /// The JSON type that a column's value must have.

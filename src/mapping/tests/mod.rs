@@ -4,6 +4,7 @@ mod children;
 mod documents;
 mod metadata;
 mod plans;
+mod sources;
 mod values;
 
 use super::{MappingSpec, Plan, RunStamp, Scratch, parse_mappings, presets};

@@ -1,0 +1,78 @@
+//! The settings of one column: what feeds it, and whether they agree with each other and with the table.
+
+use super::ColumnSpec;
+use super::candidate::Candidate;
+use super::compile::Check;
+use super::found::Found;
+use super::functions::Function;
+use super::pattern::Pattern;
+use crate::decode::scan;
+use crate::encode::{Encoder, Value};
+
+impl Check {
+    /// The candidates of a column.
+    pub(super) fn candidates(&mut self, subject: &str, wanted: &ColumnSpec, pattern: &Pattern) -> Vec<Candidate> {
+        let with: Vec<_> = wanted.with.iter().filter_map(|spec| self.read(subject, Function::parse(spec))).collect();
+        let parsed: Vec<_> = wanted.from.iter().map(|from| Candidate::parse(from, pattern, &with)).collect();
+        parsed.into_iter().filter_map(|read| self.read(subject, read)).collect()
+    }
+
+    /// Settings that contradict each other, or the column.
+    pub(super) fn contradictions(&mut self, subject: &str, wanted: &ColumnSpec, encoder: &Encoder, lineage: bool) {
+        if wanted.required && wanted.default.is_some() {
+            let message = "`required` and `default` contradict each other: with a default, nothing is ever missing";
+            self.critical(subject, message, "Take one of them out.");
+        }
+        if wanted.expect.is_some() && !encoder.takes_json() {
+            self.critical(subject, "`expect` names a JSON type, and the column takes no JSON", "Take it out.");
+        }
+        if wanted.from.is_empty() && wanted.default.is_none() && !lineage {
+            self.critical(subject, "nothing feeds the column", "Say where it comes from: `from = [\"$.name\"]`.");
+        }
+        if wanted.from.is_empty() && !wanted.with.is_empty() {
+            self.critical(subject, "`with` has no candidate to work on", "Take it out.");
+        }
+    }
+
+    /// Constants must fit their column before any record needs them.
+    pub(super) fn constants(&mut self, subject: &str, wanted: &ColumnSpec, encoder: &Encoder) {
+        for (setting, constant) in [("default", &wanted.default), ("null_as", &wanted.null_as)] {
+            let Some(constant) = constant else { continue };
+            if encoder.takes_json() && scan(constant, &mut Vec::new()).is_err() {
+                self.critical(
+                    subject,
+                    format!("`{setting}` is not JSON"),
+                    "A text needs quotes of its own: '\"text\"'.",
+                );
+                continue;
+            }
+            let value = if encoder.takes_json() { Value::Json(constant) } else { Value::Text(constant) };
+            self.fits(subject, &format!("`{setting}`"), encoder, value);
+        }
+    }
+
+    /// What candidates give that take nothing from a record must fit the column.
+    pub(super) fn constant_candidates(&mut self, subject: &str, candidates: &[Candidate], encoder: &Encoder) {
+        for candidate in candidates {
+            match candidate.constant() {
+                None => {}
+                Some(Err(error)) => self.critical(subject, format!("{}: {error}", candidate.label), ""),
+                Some(Ok(Found::Absent | Found::Null)) => {
+                    let message = format!("the functions make nothing of {}", candidate.label);
+                    self.critical(subject, message, "Take the candidate out.");
+                }
+                Some(Ok(found)) => {
+                    let mut spare = String::new();
+                    let value = found.value(encoder.takes_json(), &mut spare);
+                    self.fits(subject, &candidate.label, encoder, value);
+                }
+            }
+        }
+    }
+
+    fn fits(&mut self, subject: &str, what: &str, encoder: &Encoder, value: Value<'_>) {
+        if let Err(error) = encoder.encode(value, &mut Vec::new()) {
+            self.critical(subject, format!("{what} does not fit the column: {error}"), "");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Functions that decode and hash texts.
+
+use crate::encode::EncodeError;
+use base64::Engine;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::{DecodePaddingMode, general_purpose::PAD};
+use md5::{Digest, Md5};
+use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
+use std::fmt::Write;
+
+const CONFIG: GeneralPurposeConfig = PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::STANDARD, CONFIG);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::URL_SAFE, CONFIG);
+
+/// The MD5 of a text, as PostgreSQL's `md5(text)` says it in a database in UTF-8.
+pub(super) fn md5_hex(bytes: &[u8]) -> String {
+    Md5::digest(bytes).iter().fold(String::with_capacity(32), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// The text that base64 stands for, in either alphabet, with or without padding and line breaks.
+pub(super) fn base64_decode(text: &str) -> Result<String, EncodeError> {
+    let compact: String = text.split_ascii_whitespace().collect();
+    let engine = if compact.contains(['-', '_']) { URL_SAFE } else { STANDARD };
+    let bytes = engine.decode(compact).map_err(|error| EncodeError::new("base64", format!("not base64: {error}")))?;
+    String::from_utf8(bytes).map_err(|error| not_utf8("base64", error.utf8_error().valid_up_to()))
+}
+
+/// The text without its percent signs; a `+` stays, and so does a percent sign without two hexadecimal digits.
+pub(super) fn url_decode(text: Cow<'_, str>) -> Result<Cow<'_, str>, EncodeError> {
+    if !text.contains('%') {
+        return Ok(text);
+    }
+    let decoded = percent_decode_str(&text).decode_utf8();
+    decoded.map(|text| Cow::Owned(text.into_owned())).map_err(|error| not_utf8("URL encoding", error.valid_up_to()))
+}
+
+fn not_utf8(coding: &str, at: usize) -> EncodeError {
+    EncodeError::new("invalid_utf8", format!("what the {coding} stands for is no text: not UTF-8 at byte {at}"))
+}
