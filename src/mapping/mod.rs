@@ -13,6 +13,7 @@ mod scratch;
 mod source;
 mod spec;
 mod target;
+mod value;
 
 pub use compile::specs_hash;
 pub use functions::ID_NAMESPACE;
