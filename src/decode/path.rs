@@ -137,7 +137,7 @@ fn push_key(out: &mut String, key: &str) {
 }
 
 /// The byte behind the closing quote of the string at `at`.
-fn string_end(bytes: &[u8], at: usize) -> usize {
+pub(super) fn string_end(bytes: &[u8], at: usize) -> usize {
     let mut end = at + 1;
     while let Some(byte) = bytes.get(end) {
         match byte {

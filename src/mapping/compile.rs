@@ -1,12 +1,13 @@
 //! From what a person wrote to a plan: every mistake is found at once, before the first key is read.
 
+use super::decoding::{Mistake, decoder, unreadable, whole_fits};
 use super::graph::phases;
 use super::lineage::Lineage;
 use super::pattern::Pattern;
 use super::plan::{Comparison, Mapping, ParentRef, Plan, RunStamp, Target};
 use super::source::{Candidate, Source};
 use super::{ColumnSpec, MappingSpec};
-use crate::decode::{push_json_string, scan};
+use crate::decode::{Decoder, push_json_string, scan};
 use crate::encode::{Encoder, Policy, Value, parse_offset};
 use crate::model::{Column, ColumnType, Finding, MappingId, Severity, Side, Table, TableName, sha256_hex};
 use std::collections::HashMap;
@@ -76,6 +77,7 @@ impl Check {
         let pattern = self.read(&subject, Pattern::parse(&spec.matches));
         let name = self.read(&subject, spec.table_name());
         self.read(&format!("{subject}: audit"), spec.audit_table());
+        let decoder = self.decoder(spec);
         let (pattern, name) = (pattern?, name?);
         let Some(table) = tables.get(&name) else {
             self.target(name.to_string(), "the table is missing", "Create it, or have its migration run.");
@@ -87,6 +89,12 @@ impl Check {
         let (columns, targets): (Vec<Column>, Vec<Target>) =
             ordered(spec).filter_map(|column| self.column(spec, column, table, &pattern)).unzip();
         self.coverage(spec, table, &columns);
+        let decoder = decoder?;
+        for (column, target) in columns.iter().zip(&targets) {
+            if let Err(mistake) = whole_fits(column, target, decoder.chain.form) {
+                self.mistake(format!("{}.{}", spec.into, column.name), mistake);
+            }
+        }
         if columns.len() > MAX_COLUMNS {
             self.critical(&subject, format!("{} columns", columns.len()), "A mapping writes at most 64 columns.");
         }
@@ -112,6 +120,7 @@ impl Check {
             lineage,
             lineage_id,
             needs_object,
+            decoder,
             unwrap_json_string: spec.unwrap_json_string,
             wants_ttl,
             rehearsal: stamp.rehearsal,
@@ -122,6 +131,26 @@ impl Check {
             run_id: stamp.run_id.as_str().into(),
             run_json: run_json.into(),
         })
+    }
+
+    /// How the mapping's values are decoded; what its sources cannot read of them is found with it.
+    fn decoder(&mut self, spec: &MappingSpec) -> Option<Decoder> {
+        match decoder(spec) {
+            Ok(decoder) => {
+                for (subject, mistake) in unreadable(spec, decoder.chain.form) {
+                    self.mistake(subject, mistake);
+                }
+                Some(decoder)
+            }
+            Err(mistakes) => {
+                mistakes.into_iter().for_each(|mistake| self.mistake(format!("mapping {}", spec.name), mistake));
+                None
+            }
+        }
+    }
+
+    fn mistake(&mut self, subject: String, (message, hint): Mistake) {
+        self.critical(subject, message, hint);
     }
 
     fn column(

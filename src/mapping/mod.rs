@@ -1,8 +1,10 @@
 //! From record to row: key patterns, candidates, functions and lineage, compiled once for a run.
 //!
-//! Owns the mapping language. Pure: no I/O, no async. Uses `decode`, `encode` and `model`.
+//! Owns the mapping language. Pure: no I/O, no async. Uses `decode`, `encode`, `model`
+//! and the sizes of `config`.
 
 mod compile;
+mod decoding;
 mod functions;
 mod graph;
 mod lineage;
@@ -23,7 +25,7 @@ pub use plan::{Comparison, Mapping, ParentRef, Plan, RunStamp};
 pub use scratch::Scratch;
 pub use spec::{
     CandidateSpec, CollectCandidate, ColumnSpec, Expect, FullCandidate, Function, LineageSpec, MappingSpec, OnConflict,
-    ParentSpec, parse_mappings,
+    ParentSpec, SizeSpec, parse_mappings,
 };
 
 /// The presets that ship with the tool: name and TOML text.

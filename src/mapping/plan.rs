@@ -4,6 +4,7 @@ use super::lineage::Lineage;
 use super::pattern::Pattern;
 use super::source::{Candidate, Source};
 use super::{Expect, OnConflict};
+use crate::decode::Decoder;
 use crate::encode::Encoder;
 use crate::model::{Column, Finding, MappingId, TableName};
 use std::sync::Arc;
@@ -67,6 +68,7 @@ pub struct Mapping {
     pub(super) lineage: Lineage,
     pub(super) lineage_id: Option<Source>,
     pub(super) needs_object: bool,
+    pub(super) decoder: Decoder,
     pub(super) unwrap_json_string: bool,
     pub(super) wants_ttl: bool,
     pub(super) rehearsal: bool,

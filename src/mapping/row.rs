@@ -1,10 +1,11 @@
 //! One record to one row: the hot path. Owns the order of things; what a value is comes from `source` and `encode`.
 
 use super::lineage::push_members;
+use super::pattern::Captures;
 use super::plan::{Mapping, ParentRef, Target};
 use super::scratch::{Scratch, keep};
 use super::source::{Context, Found};
-use crate::decode::{Kind, push_json_string};
+use crate::decode::{Content, Field, Kind, push_json_string};
 use crate::encode::EncodeError;
 use crate::model::{Digest, Record, RedisKey, Reject, Row, Shape, Splice, UnixMillis};
 use std::borrow::Cow;
@@ -17,15 +18,7 @@ impl Mapping {
     pub fn map(&self, record: &Record, now: UnixMillis, scratch: &mut Scratch) -> Result<Row, Reject> {
         let (key, captures) = self.read_key(record)?;
         let mut prepared = self.prepare(record, &mut scratch.fields)?;
-        let context = Context {
-            record,
-            key,
-            captures,
-            text: &prepared.text,
-            fields: &scratch.fields,
-            escaped_keys: prepared.escaped_keys,
-            run_id: &self.run_id,
-        };
+        let context = self.context(record, (key, captures), &prepared.content, &scratch.fields);
         // Hashing costs as much as checking the text.
         let digest = if self.rehearsal { Digest::default() } else { Digest::of(&record.value) };
         let out = &mut scratch.out;
@@ -71,9 +64,23 @@ impl Mapping {
         let (key, captures) = self.read_key(record).ok()?;
         let mut fields = Vec::new();
         let prepared = self.prepare(record, &mut fields).ok()?;
-        let (text, escaped_keys) = (prepared.text.as_ref(), prepared.escaped_keys);
-        let context = Context { record, key, captures, text, fields: &fields, escaped_keys, run_id: &self.run_id };
+        let context = self.context(record, (key, captures), &prepared.content, &fields);
         self.referred(place, &context)
+    }
+
+    fn context<'r>(
+        &'r self,
+        record: &'r Record,
+        (key, captures): (&'r str, Captures),
+        content: &'r Content<'_>,
+        fields: &'r [Field],
+    ) -> Context<'r> {
+        let (text, bytes, escaped_keys) = match content {
+            Content::Json(text, scanned) => (text.as_ref(), None, scanned.escaped_keys),
+            Content::Text(text) => (text.as_ref(), None, false),
+            Content::Bytes(bytes) => ("", Some(bytes.as_ref()), false),
+        };
+        Context { record, key, captures, text, bytes, fields, escaped_keys, run_id: &self.run_id }
     }
 
     fn parent_keys(&self, context: &Context<'_>) -> Vec<Option<RedisKey>> {
@@ -86,7 +93,7 @@ impl Mapping {
         self.parent_patterns.get(place)?.build(&reference)
     }
 
-    fn read_key<'r>(&self, record: &'r Record) -> Result<(&'r str, super::pattern::Captures), Reject> {
+    fn read_key<'r>(&self, record: &'r Record) -> Result<(&'r str, Captures), Reject> {
         let reject = |reason: &'static str, detail: &str| {
             Err(Reject::new(record.key.clone(), reason, detail, Some(record.value.clone())))
         };
@@ -143,7 +150,7 @@ impl Mapping {
             return Err(self.refused(record, index, EncodeError::new("field_missing", detail), None));
         }
         if let Found::Raw(raw) = &mut found {
-            let checked = target.unwrap(raw, altered).and_then(|()| target.check(raw));
+            let checked = target.unwrap(raw, &self.decoder, altered).and_then(|()| target.check(raw));
             checked.map_err(|error| self.refused(record, index, error, place))?;
         }
         Ok(found)
@@ -159,7 +166,8 @@ impl Mapping {
                 Cow::Owned(json)
             }
             Some(Found::Millis(millis)) => Cow::Owned(millis.to_string()),
-            Some(Found::Absent | Found::Null) | None => Cow::Borrowed("null"),
+            // A mapping whose values are bytes names none of them here.
+            Some(Found::Absent | Found::Null | Found::Bytes(_)) | None => Cow::Borrowed("null"),
         }
     }
 

@@ -4,7 +4,7 @@ use super::Function;
 use super::pattern::{Captures, Pattern};
 use super::spec::{CandidateSpec, FullCandidate};
 use crate::decode::{Field, JsonPath, Kind, unescape};
-use crate::encode::{EncodeError, Value};
+use crate::encode::{EncodeError, Value, utf8};
 use crate::model::{Digest, Record};
 use std::borrow::Cow;
 
@@ -24,6 +24,7 @@ pub(super) struct Candidate {
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     Whole,
+    Value,
     Path(JsonPath),
     Collect(Vec<String>),
     Key,
@@ -39,12 +40,14 @@ pub(super) enum Piece {
     Capture(usize),
 }
 
-/// A record that was decoded: its JSON text and the fields of its top level.
+/// A record that was decoded: its text, and the fields of its top level where that is a JSON object.
 pub(super) struct Context<'r> {
     pub(super) record: &'r Record,
     pub(super) key: &'r str,
     pub(super) captures: Captures,
     pub(super) text: &'r str,
+    /// The value of a mapping that reads bytes; its text is empty.
+    pub(super) bytes: Option<&'r [u8]>,
     pub(super) fields: &'r [Field],
     pub(super) escaped_keys: bool,
     pub(super) run_id: &'r str,
@@ -58,6 +61,7 @@ pub(super) enum Found<'r> {
     /// JSON text of any kind.
     Raw(Cow<'r, str>),
     Text(Cow<'r, str>),
+    Bytes(&'r [u8]),
     Millis(i64),
 }
 
@@ -67,6 +71,7 @@ impl<'r> Found<'r> {
         match self {
             Self::Absent | Self::Null => Value::Null,
             Self::Text(text) => Value::Text(text),
+            Self::Bytes(bytes) => Value::Bytes(bytes),
             Self::Millis(millis) => Value::Millis(*millis),
             Self::Raw(raw) if json => Value::Json(raw),
             Self::Raw(raw) => match Kind::of(raw) {
@@ -90,6 +95,7 @@ impl<'r> Found<'r> {
         Ok(match self {
             Self::Absent | Self::Null => None,
             Self::Text(text) => Some(text),
+            Self::Bytes(bytes) => Some(Cow::Borrowed(utf8(bytes)?)),
             Self::Millis(millis) => Some(Cow::Owned(millis.to_string())),
             Self::Raw(raw) => match (Kind::of(&raw), raw) {
                 (Kind::Null, _) => None,
@@ -171,6 +177,7 @@ impl Source {
     pub(super) fn parse(text: &str, pattern: &Pattern) -> Result<Self, String> {
         match text {
             "$" => Ok(Self::Whole),
+            "value" => Ok(Self::Value),
             "redis.key" => Ok(Self::Key),
             "redis.expires_at" => Ok(Self::ExpiresAt),
             "redis.digest" => Ok(Self::Digest),
@@ -178,7 +185,7 @@ impl Source {
             text if text.starts_with('$') => JsonPath::parse(text).map(Self::Path),
             text if text.contains('{') => template(text, pattern).map(Self::Template),
             text => Err(format!(
-                "`{text}` is no source: `$.path`, `redis.key`, `redis.expires_at`, `redis.digest`, `run.id`, or a \
+                "`{text}` is no source: `$.path`, `value`, `redis.key`, `redis.expires_at`, `redis.digest`, `run.id`, or a \
                  template such as `{{id}}`"
             )),
         }
@@ -187,6 +194,10 @@ impl Source {
     pub(super) fn evaluate<'r>(&self, context: &Context<'r>) -> Found<'r> {
         match self {
             Self::Whole => Found::Raw(Cow::Borrowed(context.text.trim_ascii())),
+            Self::Value => match context.bytes {
+                Some(bytes) => Found::Bytes(bytes),
+                None => Found::Text(Cow::Borrowed(context.text)),
+            },
             Self::Path(path) => match context.path(path) {
                 None => Found::Absent,
                 Some("null") => Found::Null,

@@ -1,8 +1,9 @@
 //! What a person writes: a `[[mapping]]` of the configuration file, as data, not yet checked against any table.
 //!
 //! Owns the vocabulary of the mapping language; `compile` gives it meaning. Uses `model::TableName`,
-//! `encode::EpochUnit` and serde only.
+//! `encode::EpochUnit`, `decode`'s policies and serde only.
 
+use crate::decode::{Charset, DuplicateKeys, NonfinitePolicy, NulPolicy, SurrogatePolicy};
 use crate::encode::EpochUnit;
 use crate::model::TableName;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,27 @@ pub struct MappingSpec {
     pub into: String,
     /// The columns that identify a row: a primary key or a unique constraint.
     pub key: Vec<String>,
+    /// The steps that a value's bytes go through, and what they are then: such as `["zstd?", "json"]`.
+    #[serde(default = "json_alone", skip_serializing_if = "is_json_alone")]
+    pub decode: Vec<String>,
+    /// The most bytes that a step may inflate a value to: a number, or a text such as `16MiB`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_inflated: Option<SizeSpec>,
+    /// What happens to U+0000 in a text (counted as altered); without it the record is rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nul: Option<NulPolicy>,
+    /// What happens to half of a surrogate pair in JSON (counted as altered); without it the record is rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub surrogates: Option<SurrogatePolicy>,
+    /// What happens to `NaN` and `Infinity` in JSON (counted as altered); without it the record is rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonfinite: Option<NonfinitePolicy>,
+    /// The encoding of texts that are not UTF-8 (counted as altered); without it the record is rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalid_utf8: Option<Charset>,
+    /// What happens to a JSON object that has a key twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicate_keys: Option<DuplicateKeys>,
     /// Whether a value that is a JSON string with JSON in it is unwrapped once (counted as altered).
     #[serde(default)]
     pub unwrap_json_string: bool,
@@ -70,6 +92,16 @@ fn qualified(name: &str) -> Result<TableName, String> {
         }
         _ => Err(format!("`{name}` is not of the form schema.table")),
     }
+}
+
+/// A number of bytes, bare or with a unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SizeSpec {
+    /// Bytes.
+    Bytes(u64),
+    /// A text such as `64MiB`.
+    Text(String),
 }
 
 /// What happens to a row that is in the table already.
@@ -159,8 +191,8 @@ pub struct ColumnSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum CandidateSpec {
-    /// A source alone: `"$.path"`, `"$"` (the whole value), `"redis.key"`, `"redis.expires_at"`, `"redis.digest"`,
-    /// `"run.id"`, or a template of captures such as `"migrated_{id}"`.
+    /// A source alone: `"$.path"`, `"$"` (the whole value), `"value"` (the same as text or bytes), `"redis.key"`,
+    /// `"redis.expires_at"`, `"redis.digest"`, `"run.id"`, or a template of captures such as `"migrated_{id}"`.
     Source(String),
     /// A source with functions of its own, or under a condition.
     Full(FullCandidate),
@@ -237,4 +269,12 @@ pub fn parse_mappings(text: &str) -> Result<Vec<MappingSpec>, toml::de::Error> {
 
 fn is_false(flag: &bool) -> bool {
     !*flag
+}
+
+fn json_alone() -> Vec<String> {
+    vec!["json".to_owned()]
+}
+
+fn is_json_alone(chain: &[String]) -> bool {
+    matches!(chain, [only] if only == "json")
 }

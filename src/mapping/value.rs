@@ -3,14 +3,13 @@
 use super::plan::Mapping;
 use super::source::inner;
 use super::target::unwrapped;
-use crate::decode::{DecodeError, Field, Kind, decode, scan, unescape};
+use crate::decode::{Content, DecodeError, Field, Kind, Scanned, unescape};
 use crate::model::{Record, Reject};
 use std::borrow::Cow;
 
-/// A record's JSON text, checked.
+/// A record's value, decoded.
 pub(super) struct Prepared<'r> {
-    pub(super) text: Cow<'r, str>,
-    pub(super) escaped_keys: bool,
+    pub(super) content: Content<'r>,
     pub(super) altered: Vec<&'static str>,
 }
 
@@ -20,33 +19,42 @@ impl Mapping {
     /// # Errors
     /// A reject with its reason and path, where the value is not what the mapping reads.
     pub(super) fn prepare<'r>(&self, record: &'r Record, fields: &mut Vec<Field>) -> Result<Prepared<'r>, Reject> {
-        let refused = |error: DecodeError| undecoded(record, error);
-        let decoded = decode(&record.value, fields).map_err(refused)?;
         let mut altered = Vec::new();
-        if decoded.bom {
-            altered.push("bom");
-        }
-        let (mut text, mut scanned) = (Cow::Borrowed(decoded.text), decoded.scanned);
+        let decoded = self.decoder.decode(&record.value, fields, &mut altered);
+        let content = match decoded.map_err(|error| undecoded(record, error))? {
+            Content::Json(text, scanned) => self
+                .json(text, scanned, fields, &mut altered)
+                .map(|(text, scanned)| Content::Json(text, scanned))
+                .map_err(|error| undecoded(record, error))?,
+            other => other,
+        };
+        Ok(Prepared { content, altered })
+    }
+
+    /// What the mapping asks of a value that is JSON.
+    fn json<'r>(
+        &self,
+        mut text: Cow<'r, str>,
+        mut scanned: Scanned,
+        fields: &mut Vec<Field>,
+        altered: &mut Vec<&'static str>,
+    ) -> Result<(Cow<'r, str>, Scanned), DecodeError> {
         if self.unwrap_json_string && scanned.kind == Kind::String {
-            let inside = unescape(inner(scanned.span.of(decoded.text))).into_owned();
-            match scan(&inside, fields) {
-                Ok(found) => {
-                    altered.push("unwrap_json_string");
-                    (text, scanned) = (Cow::Owned(inside), found);
-                }
-                Err(fault) => return Err(refused(unwrapped(fault.explain(&inside)))),
-            }
+            let inside = unescape(inner(scanned.span.of(&text))).into_owned();
+            let (unwrapped, found) = self.decoder.check(inside, fields, altered).map_err(unwrapped)?;
+            altered.push("unwrap_json_string");
+            (text, scanned) = (Cow::Owned(unwrapped), found);
         }
         if self.needs_object && scanned.kind != Kind::Object {
-            return Err(refused(DecodeError::new(
+            return Err(DecodeError::new(
                 format!("json_not_object ({})", scanned.kind.name()),
                 format!("the mapping reads fields of an object, and the value is JSON ({})", scanned.kind.name()),
-            )));
+            ));
         }
         if duplicate_key(&text, fields) {
             altered.push("json_duplicate_key");
         }
-        Ok(Prepared { text, escaped_keys: scanned.escaped_keys, altered })
+        Ok((text, scanned))
     }
 }
 
