@@ -4,6 +4,7 @@ use super::chain::{Chain, Form};
 use super::duplicates::refuse_duplicates;
 use super::error::FaultKind;
 use super::repair::repair;
+use super::transcode::{from_msgpack, from_php};
 use super::{
     DecodeError, DuplicateKeys, Fault, Field, NulPolicy, Policies, Scanned, foreign, refusal, scan, strict, without_bom,
 };
@@ -20,6 +21,8 @@ pub enum Content<'a> {
     /// Bytes.
     Bytes(Cow<'a, [u8]>),
 }
+
+type Transcode = fn(&[u8], &Policies, &mut Vec<&'static str>) -> Result<String, DecodeError>;
 
 /// How the values of one mapping are decoded.
 #[derive(Clone, Debug)]
@@ -40,7 +43,8 @@ impl Decoder {
     /// Decodes a value. The fields of JSON's top level go to `fields`, the names of repairs to `altered`.
     ///
     /// # Errors
-    /// Those of the steps; for JSON those of [`super::decode`] and `json_duplicate_key`, as far as no policy covers
+    /// Those of the steps; for MessagePack and PHP `msgpack_syntax`, `msgpack_key`, `php_syntax`,
+    /// `duplicate_key_after_conversion`, `encoding_bytes_in_json` and `timestamp_range`; for JSON those of [`super::decode`] and `json_duplicate_key`, as far as no policy covers
     /// them; for text `invalid_utf8` and `encoding_unsupported (…)`.
     pub fn decode<'a>(
         &self,
@@ -54,7 +58,29 @@ impl Decoder {
             Form::Json => self.json(bytes, fields, altered),
             Form::Text => self.text(bytes, altered).map(Content::Text),
             Form::Bytes => Ok(Content::Bytes(bytes)),
+            Form::Msgpack => self.transcoded(&bytes, from_msgpack, fields, altered),
+            Form::Php => self.transcoded(&bytes, from_php, fields, altered),
         }
+    }
+
+    /// Another form of data becomes JSON text, and is judged like any other.
+    fn transcoded<'a>(
+        &self,
+        bytes: &[u8],
+        transcode: Transcode,
+        fields: &mut Vec<Field>,
+        altered: &mut Vec<&'static str>,
+    ) -> Result<Content<'a>, DecodeError> {
+        if bytes.is_empty() {
+            return Err(DecodeError::new("empty_value", "the value is empty"));
+        }
+        let text =
+            transcode(bytes, &self.policies, altered).map_err(|error| match error.reason.ends_with("_syntax") {
+                true => foreign(bytes).filter(|found| !found.reason.contains("php")).unwrap_or(error),
+                false => error,
+            })?;
+        let (text, scanned) = self.check(text, fields, altered)?;
+        Ok(Content::Json(Cow::Owned(text), scanned))
     }
 
     fn json<'a>(

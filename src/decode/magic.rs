@@ -28,6 +28,7 @@ pub(super) fn recognise(value: &[u8]) -> Option<(&'static str, Option<&'static s
         [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] if !is_text(value) => Some(("zlib", Some("zlib?"))),
         [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', ..] => Some(("bzip2", None)),
         _ if text_pickle(value) => Some(("pickle", None)),
+        [b'O' | b'C' | b'E', ..] if php(value) => Some(("php", None)),
         _ if php(value) => Some(("php", Some("php"))),
         _ => None,
     }

@@ -16,13 +16,14 @@ mod path;
 mod policy;
 mod repair;
 mod text;
+mod transcode;
 
 pub use chain::{Chain, ChainError, Form};
 pub use content::{Content, Decoder};
 pub use error::{DecodeError, Fault};
 pub use json::{Field, Kind, MAX_DEPTH, MAX_JSONB_BYTES, MAX_TEXT_BYTES, Scanned, Span, scan};
 pub use path::{JsonPath, lookup};
-pub use policy::{Charset, DuplicateKeys, NonfinitePolicy, NulPolicy, Policies, SurrogatePolicy};
+pub use policy::{BytesPolicy, Charset, DuplicateKeys, NonfinitePolicy, NulPolicy, Policies, SurrogatePolicy};
 pub use text::{push_json_string, unescape};
 
 use error::FaultKind;

@@ -51,6 +51,14 @@ pub enum DuplicateKeys {
     Reject,
 }
 
+/// What happens to bytes that are no text, in a form that becomes JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BytesPolicy {
+    /// They become a string in base64, with padding.
+    Base64,
+}
+
 /// The policies of a mapping.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policies {
@@ -64,4 +72,6 @@ pub struct Policies {
     pub invalid_utf8: Option<Charset>,
     /// For keys that are there twice.
     pub duplicate_keys: DuplicateKeys,
+    /// For bytes where JSON has only text.
+    pub bytes: Option<BytesPolicy>,
 }

@@ -135,18 +135,15 @@ impl Check {
 
     /// How the mapping's values are decoded; what its sources cannot read of them is found with it.
     fn decoder(&mut self, spec: &MappingSpec) -> Option<Decoder> {
-        match decoder(spec) {
-            Ok(decoder) => {
-                for (subject, mistake) in unreadable(spec, decoder.chain.form) {
-                    self.mistake(subject, mistake);
-                }
-                Some(decoder)
-            }
-            Err(mistakes) => {
-                mistakes.into_iter().for_each(|mistake| self.mistake(format!("mapping {}", spec.name), mistake));
-                None
-            }
+        for (subject, mistake) in unreadable(spec) {
+            self.mistake(subject, mistake);
         }
+        let mistakes = match decoder(spec) {
+            Ok(decoder) => return Some(decoder),
+            Err(mistakes) => mistakes,
+        };
+        mistakes.into_iter().for_each(|mistake| self.mistake(format!("mapping {}", spec.name), mistake));
+        None
     }
 
     fn mistake(&mut self, subject: String, (message, hint): Mistake) {

@@ -26,6 +26,7 @@ pub(super) fn decoder(spec: &MappingSpec) -> Result<Decoder, Vec<Mistake>> {
         nonfinite: spec.nonfinite,
         invalid_utf8: spec.invalid_utf8,
         duplicate_keys: spec.duplicate_keys.unwrap_or_default(),
+        bytes: spec.bytes,
     };
     match Chain::parse(&spec.decode) {
         Ok(chain) => {
@@ -61,6 +62,7 @@ fn contradictions(spec: &MappingSpec, chain: &Chain) -> Vec<Mistake> {
         ("nonfinite", spec.nonfinite.is_some() && !json, ONLY_JSON),
         ("duplicate_keys", spec.duplicate_keys.is_some() && !json, ONLY_JSON),
         ("unwrap_json_string", spec.unwrap_json_string && !json, ONLY_JSON),
+        ("bytes", spec.bytes.is_some() && !(json && chain.form.holds_bytes()), "Only msgpack and php: take it out."),
         ("max_inflated", spec.max_inflated.is_some() && !chain.inflates(), "No step inflates anything: take it out."),
     ];
     let wrong = settings.into_iter().filter(|(_, wrong, _)| *wrong);
@@ -72,11 +74,10 @@ fn contradictions(spec: &MappingSpec, chain: &Chain) -> Vec<Mistake> {
 const ONLY_JSON: &str = "Only JSON has what it is about: take it out, or end `decode` in json.";
 
 /// The sources of a mapping that its chain gives nothing to, by column.
-pub(super) fn unreadable(spec: &MappingSpec, form: Form) -> Vec<(String, Mistake)> {
+pub(super) fn unreadable(spec: &MappingSpec) -> Vec<(String, Mistake)> {
     const HINT: &str = "Read the whole as \"value\", or end `decode` in json.";
-    if form.is_json() {
-        return Vec::new();
-    }
+    let form = spec.decode.last().and_then(|last| Form::named(last));
+    let Some(form) = form.filter(|form| !form.is_json()) else { return Vec::new() };
     let said = |path: &str| (format!("`{path}` reads JSON, and `decode` ends in {}", form.name()), HINT);
     let of_column = |column: &ColumnSpec| {
         let paths: Vec<Mistake> = column.from.iter().filter_map(path_of).map(|path| said(&path)).collect();

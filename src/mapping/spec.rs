@@ -3,7 +3,7 @@
 //! Owns the vocabulary of the mapping language; `compile` gives it meaning. Uses `model::TableName`,
 //! `encode::EpochUnit`, `decode`'s policies and serde only.
 
-use crate::decode::{Charset, DuplicateKeys, NonfinitePolicy, NulPolicy, SurrogatePolicy};
+use crate::decode::{BytesPolicy, Charset, DuplicateKeys, NonfinitePolicy, NulPolicy, SurrogatePolicy};
 use crate::encode::EpochUnit;
 use crate::model::TableName;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,10 @@ pub struct MappingSpec {
     /// What happens to a JSON object that has a key twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplicate_keys: Option<DuplicateKeys>,
+    /// What happens to bytes that are no text in MessagePack and PHP (counted as altered); without it the record is
+    /// rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<BytesPolicy>,
     /// Whether a value that is a JSON string with JSON in it is unwrapped once (counted as altered).
     #[serde(default)]
     pub unwrap_json_string: bool,

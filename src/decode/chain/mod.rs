@@ -26,12 +26,33 @@ pub enum Form {
     Text,
     /// Bytes of any kind.
     Bytes,
+    /// MessagePack, which becomes JSON text.
+    Msgpack,
+    /// What PHP's `serialize` writes of scalars and arrays, which becomes JSON text.
+    Php,
 }
 
 impl Form {
+    /// The form that a chain's last word stands for.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "json" => Self::Json,
+            "text" => Self::Text,
+            "bytes" | "raw" => Self::Bytes,
+            "msgpack" => Self::Msgpack,
+            "php" => Self::Php,
+            _ => return None,
+        })
+    }
+
     /// Whether the value becomes JSON text, of which paths can be read.
     pub fn is_json(self) -> bool {
-        matches!(self, Self::Json)
+        matches!(self, Self::Json | Self::Msgpack | Self::Php)
+    }
+
+    /// Whether it can hold bytes that are not text.
+    pub fn holds_bytes(self) -> bool {
+        matches!(self, Self::Bytes | Self::Msgpack | Self::Php)
     }
 
     /// Its name in a chain.
@@ -40,6 +61,8 @@ impl Form {
             Self::Json => "json",
             Self::Text => "text",
             Self::Bytes => "bytes",
+            Self::Msgpack => "msgpack",
+            Self::Php => "php",
         }
     }
 }

@@ -14,7 +14,7 @@ pub struct ChainError {
 
 const STEPS: &str = "Steps: gzip, zlib, zstd, lz4, snappy (each also with `?`: where its magic bytes are), deflate, \
                      lz4_block, snappy_block, lzf, base64, base64url, hex, strip:PREFIX, strip?:PREFIX. The last one \
-                     says what the bytes are: json, text, bytes.";
+                     says what the bytes are: json, text, bytes, msgpack, php.";
 
 impl Chain {
     /// Reads a chain such as `["zstd?", "json"]`.
@@ -28,11 +28,11 @@ impl Chain {
         let Some((last, steps)) = names.split_last() else {
             return Err(vec![error("`decode` is empty".to_owned(), STEPS)]);
         };
-        match form(last) {
+        match Form::named(last) {
             Some(form) => chain.form = form,
             None => wrong.push(no_form(last)),
         }
-        for name in steps.iter().chain(form(last).is_none().then_some(last)) {
+        for name in steps.iter().chain(Form::named(last).is_none().then_some(last)) {
             match step(name) {
                 Ok(step) => chain.steps.push(step),
                 Err(error) => wrong.push(error),
@@ -49,20 +49,11 @@ fn error(message: String, hint: &'static str) -> ChainError {
 #[cold]
 fn no_form(last: &str) -> ChainError {
     let message = format!("`decode` ends in `{last}`, which does not say what the bytes are then");
-    error(message, "End it in what the value is: json, text, bytes.")
-}
-
-fn form(name: &str) -> Option<Form> {
-    Some(match name {
-        "json" => Form::Json,
-        "text" => Form::Text,
-        "bytes" | "raw" => Form::Bytes,
-        _ => return None,
-    })
+    error(message, "End it in what the value is: json, text, bytes, msgpack, php.")
 }
 
 fn step(name: &str) -> Result<Step, ChainError> {
-    if form(name).is_some() {
+    if Form::named(name).is_some() {
         let message = format!("`decode` has `{name}` before its end");
         return Err(error(message, "What the bytes are is the last word of the chain: take the rest out."));
     }

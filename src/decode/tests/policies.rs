@@ -32,8 +32,14 @@ fn nul(policy: NulPolicy) -> Policies {
 }
 
 const SURROGATES: Policies = Policies { surrogates: Some(SurrogatePolicy::Replace), ..NONE };
-const NONE: Policies =
-    Policies { nul: None, surrogates: None, nonfinite: None, invalid_utf8: None, duplicate_keys: DuplicateKeys::Last };
+const NONE: Policies = Policies {
+    nul: None,
+    surrogates: None,
+    nonfinite: None,
+    invalid_utf8: None,
+    duplicate_keys: DuplicateKeys::Last,
+    bytes: None,
+};
 
 fn nonfinite(policy: NonfinitePolicy) -> Policies {
     Policies { nonfinite: Some(policy), ..NONE }

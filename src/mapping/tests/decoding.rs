@@ -122,11 +122,18 @@ fn what_contradicts_the_chain_is_found_at_once() {
     }
     assert!(!said.contains("kv.raw"), "{said}");
     let many = "decode = [\"bytes\"]\nnul = \"strip\"\nsurrogates = \"replace\"\nnonfinite = \"null\"\n\
-                invalid_utf8 = \"latin1\"\nduplicate_keys = \"reject\"\nmax_inflated = 5\nunwrap_json_string = true";
+                invalid_utf8 = \"latin1\"\nduplicate_keys = \"reject\"\nbytes = \"base64\"\nmax_inflated = 5\nunwrap_json_string = true";
     let said = found(many, whole);
-    for setting in
-        ["nul", "surrogates", "nonfinite", "invalid_utf8", "duplicate_keys", "max_inflated", "unwrap_json_string"]
-    {
+    for setting in [
+        "nul",
+        "surrogates",
+        "nonfinite",
+        "invalid_utf8",
+        "duplicate_keys",
+        "bytes",
+        "max_inflated",
+        "unwrap_json_string",
+    ] {
         assert!(said.contains(&format!("`{setting}` does not go")), "{setting} in {said}");
     }
     assert!(found(r#"decode = ["gzip?"]"#, whole).contains("End it in what the value is"));
