@@ -37,10 +37,17 @@ impl Fault {
     pub fn explain(self, text: &str) -> DecodeError {
         explain(text.as_bytes(), self, 0)
     }
+
+    /// Whether it is one of the tokens that stand for numbers which JSON does not have.
+    pub(super) fn is_nonfinite(self, text: &str) -> bool {
+        self.kind == FaultKind::Syntax(A_VALUE)
+            && nonfinite(text.as_bytes().get(self.at..).unwrap_or_default()).is_some()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FaultKind {
+    Empty,
     Syntax(&'static str),
     Trailing,
     End,
@@ -57,13 +64,15 @@ pub(super) enum FaultKind {
 pub(super) fn explain(body: &[u8], fault: Fault, skipped: usize) -> DecodeError {
     let offset = fault.at + skipped;
     let (reason, detail) = words(body, fault, offset);
-    let with_path = !matches!(fault.kind, FaultKind::Trailing | FaultKind::Utf8 | FaultKind::TooLarge);
+    let with_path =
+        !matches!(fault.kind, FaultKind::Empty | FaultKind::Trailing | FaultKind::Utf8 | FaultKind::TooLarge);
     let path = with_path.then(|| path_at(body, fault.at));
     DecodeError { reason: Cow::Borrowed(reason), detail, path, offset: Some(offset) }
 }
 
 fn words(body: &[u8], fault: Fault, offset: usize) -> (&'static str, String) {
     match fault.kind {
+        FaultKind::Empty => ("empty_value", "the value is empty or white space only".to_owned()),
         FaultKind::Syntax(expected) => syntax(body, fault.at, offset, expected),
         FaultKind::Trailing => ("json_syntax", format!("something follows the JSON value at byte {offset}")),
         FaultKind::End => ("json_syntax", format!("the text ends in the middle of a value at byte {offset}")),
@@ -82,14 +91,18 @@ fn words(body: &[u8], fault: Fault, offset: usize) -> (&'static str, String) {
 
 fn syntax(body: &[u8], at: usize, offset: usize, expected: &str) -> (&'static str, String) {
     let rest = body.get(at..).unwrap_or_default();
-    if expected == "a value" {
-        for token in ["NaN", "Infinity", "-Infinity"] {
-            if rest.starts_with(token.as_bytes()) {
-                return ("json_nonfinite", format!("{token} at byte {offset} is not JSON"));
-            }
-        }
+    if let Some(token) = nonfinite(rest).filter(|_| expected == A_VALUE) {
+        return ("json_nonfinite", format!("{token} at byte {offset} is not JSON"));
     }
     let python = [&b"'"[..], b"True", b"False", b"None", b"u'", b"b'"].iter().any(|sign| rest.starts_with(sign));
     let hint = if python { "; it looks like a Python literal" } else { "" };
     ("json_syntax", format!("expected {expected} at byte {offset}{hint}"))
+}
+
+/// What the scanner says it expected where a value should begin.
+pub(super) const A_VALUE: &str = "a value";
+
+/// The token at the start of a text that stands for a number which JSON does not have.
+pub(super) fn nonfinite(rest: &[u8]) -> Option<&'static str> {
+    ["NaN", "Infinity", "-Infinity"].into_iter().find(|token| rest.starts_with(token.as_bytes()))
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns the scanner. It is iterative (nesting cannot overflow the stack) and copies nothing.
 
-use super::error::{Fault, FaultKind};
+use super::error::{A_VALUE, Fault, FaultKind};
 use super::number;
 use super::scanned::{Field, Kind, Scanned, Span};
 
@@ -150,7 +150,7 @@ impl Scanner<'_> {
             Some(b't') => self.word(b"true").map(|()| false),
             Some(b'f') => self.word(b"false").map(|()| false),
             Some(b'n') => self.word(b"null").map(|()| false),
-            _ => Err(self.expected("a value")),
+            _ => Err(self.expected(A_VALUE)),
         }
     }
 
@@ -159,7 +159,7 @@ impl Scanner<'_> {
             self.at += word.len();
             return Ok(());
         }
-        Err(self.expected("a value"))
+        Err(self.expected(A_VALUE))
     }
 
     /// Scans a key and its colon, up to its value.
@@ -278,8 +278,8 @@ impl Scanner<'_> {
         match self.peek() {
             Some(b'0') => self.at += 1,
             Some(b'1'..=b'9') => self.digits()?,
-            _ if self.at > start => return Err(Fault { kind: FaultKind::Syntax("a value"), at: start }),
-            _ => return Err(self.expected("a value")),
+            _ if self.at > start => return Err(Fault { kind: FaultKind::Syntax(A_VALUE), at: start }),
+            _ => return Err(self.expected(A_VALUE)),
         }
         if self.peek() == Some(b'.') {
             self.at += 1;

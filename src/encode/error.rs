@@ -30,6 +30,7 @@ pub(super) fn mismatch(value: Value<'_>, wanted: &str) -> EncodeError {
         Value::Number(text) => format!("the number {}", quote(text)),
         Value::Bool(flag) => format!("the boolean {flag}"),
         Value::Json(text) => format!("JSON ({})", crate::decode::Kind::of(text).name()),
+        Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
         Value::Millis(_) => "a moment".to_owned(),
     };
     EncodeError::new("type_mismatch", format!("{found} does not go into a column of type {wanted}"))

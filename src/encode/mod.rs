@@ -32,6 +32,8 @@ pub enum Value<'a> {
     Bool(bool),
     /// Well-formed JSON text that goes in as it is: an object or array, or any value for a json column.
     Json(&'a str),
+    /// Bytes of any kind.
+    Bytes(&'a [u8]),
     /// A moment, in milliseconds since 1970-01-01T00:00:00Z.
     Millis(i64),
 }
@@ -148,6 +150,7 @@ impl Encoder {
                 json.push('"');
                 self.encode_json(&[&json], out)
             }
+            Value::Bytes(_) => Err(mismatch(value, "json")),
             Value::Null => self.null(out),
         }
     }
@@ -189,6 +192,7 @@ fn text(
     let mut moment = String::new();
     let text = match value {
         Value::Text(text) | Value::Number(text) => text,
+        Value::Bytes(bytes) => utf8(bytes)?,
         Value::Bool(true) => "true",
         Value::Bool(false) => "false",
         Value::Millis(millis) => {
@@ -209,8 +213,21 @@ fn bytes(value: Value<'_>, out: &mut Vec<u8>) -> Result<Note, EncodeError> {
             check_size(text.len(), MAX_TEXT_BYTES)?;
             Ok(field(out, text.as_bytes()))
         }
+        Value::Bytes(bytes) => {
+            check_size(bytes.len(), MAX_TEXT_BYTES)?;
+            Ok(field(out, bytes))
+        }
         _ => Err(mismatch(value, "bytea")),
     }
+}
+
+/// Bytes as the text that they are.
+///
+/// # Errors
+/// `invalid_utf8`.
+pub fn utf8(bytes: &[u8]) -> Result<&str, EncodeError> {
+    std::str::from_utf8(bytes)
+        .map_err(|error| EncodeError::new("invalid_utf8", format!("not UTF-8 at byte {}", error.valid_up_to())))
 }
 
 fn check_size(length: usize, limit: usize) -> Result<(), EncodeError> {

@@ -42,7 +42,9 @@ pub(super) fn parse(value: Value<'_>, policy: &Policy) -> Result<i64, EncodeErro
             .and_then(|micros| micros.checked_sub(EPOCH_2000))
             .ok_or_else(|| EncodeError::new("timestamp_range", format!("{millis} ms is out of range"))),
         Value::Json(text) => Err(format_error(text)),
-        Value::Null | Value::Bool(_) => Err(super::error::mismatch(value, "timestamp with time zone")),
+        Value::Null | Value::Bool(_) | Value::Bytes(_) => {
+            Err(super::error::mismatch(value, "timestamp with time zone"))
+        }
     }
 }
 

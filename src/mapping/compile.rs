@@ -1,6 +1,7 @@
 //! From what a person wrote to a plan: every mistake is found at once, before the first key is read.
 
 use super::candidate::Candidate;
+use super::decoding::{Mistake, decoder, unreadable, whole_fits};
 use super::explode::Explode;
 use super::graph::phases;
 use super::lineage::Lineage;
@@ -10,7 +11,7 @@ use super::rest;
 use super::source::Source;
 use super::top::Top;
 use super::{ColumnSpec, MappingSpec};
-use crate::decode::push_json_string;
+use crate::decode::{Decoder, push_json_string};
 use crate::encode::{Encoder, Policy, parse_offset};
 use crate::model::{
     Column, ColumnType, Finding, MappingId, RedisTypes, Severity, Side, Table, TableName, Wanted, sha256_hex,
@@ -83,6 +84,7 @@ impl Check {
         let pattern = self.read(&subject, Pattern::parse(&spec.matches));
         let name = self.read(&subject, spec.table_name());
         self.read(&format!("{subject}: audit"), spec.audit_table());
+        let decoder = self.decoder(spec);
         let (pattern, name) = (pattern?, name?);
         let Some(table) = tables.get(&name) else {
             self.target(name.to_string(), "the table is missing", "Create it, or have its migration run.");
@@ -95,6 +97,12 @@ impl Check {
             ordered(spec).filter_map(|column| self.column(spec, column, table, &pattern)).unzip();
         rest::settle(&mut targets);
         self.coverage(spec, table, &columns);
+        let decoder = decoder?;
+        for (column, target) in columns.iter().zip(&targets) {
+            if let Err(mistake) = whole_fits(column, target, decoder.chain.form) {
+                self.mistake(format!("{}.{}", spec.into, column.name), mistake);
+            }
+        }
         if columns.len() > MAX_COLUMNS {
             self.critical(&subject, format!("{} columns", columns.len()), "A mapping writes at most 64 columns.");
         }
@@ -127,6 +135,7 @@ impl Check {
             explode,
             lineage_id,
             top,
+            decoder,
             unwrap_json_string: spec.unwrap_json_string,
             rehearsal: stamp.rehearsal,
             on_conflict: spec.on_conflict,
@@ -136,6 +145,23 @@ impl Check {
             run_id: stamp.run_id.as_str().into(),
             run_json: run_json.into(),
         })
+    }
+
+    /// How the mapping's values are decoded; what its sources cannot read of them is found with it.
+    fn decoder(&mut self, spec: &MappingSpec) -> Option<Decoder> {
+        for (subject, mistake) in unreadable(spec) {
+            self.mistake(subject, mistake);
+        }
+        let mistakes = match decoder(spec) {
+            Ok(decoder) => return Some(decoder),
+            Err(mistakes) => mistakes,
+        };
+        mistakes.into_iter().for_each(|mistake| self.mistake(format!("mapping {}", spec.name), mistake));
+        None
+    }
+
+    fn mistake(&mut self, subject: String, (message, hint): Mistake) {
+        self.critical(subject, message, hint);
     }
 
     fn column(
@@ -188,6 +214,9 @@ impl Check {
     fn types(&mut self, subject: &str, spec: &MappingSpec) -> RedisTypes {
         if spec.types.is_empty() {
             self.critical(subject, "`type` names no type", "Leave it out for strings, or name those that it takes.");
+        }
+        if !spec.types.iter().any(|redis_type| redis_type.is_whole()) && spec.decode != ["json"] {
+            self.critical(subject, "`decode` is for strings, and the mapping takes none", "Take it out.");
         }
         spec.types.iter().copied().collect()
     }

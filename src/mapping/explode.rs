@@ -7,10 +7,10 @@
 use super::collection::{number, object, string};
 use super::plan::{Mapping, Target};
 use super::scratch::Scratch;
-use super::source::{Context, Source};
+use super::source::Source;
 use super::value::Prepared;
 use super::{ExplodeSpec, MappingSpec};
-use crate::decode::{DecodeError, JsonPath, Kind, elements, scan};
+use crate::decode::{Content, DecodeError, JsonPath, Kind, elements, scan};
 use crate::model::{Group, Items, Record, RedisKey, RedisType, RedisTypes, Reject, Row, UnixMillis};
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -46,6 +46,10 @@ impl Explode {
                 return Err(("`explode` names a path, and the type has items of its own".into(), hint));
             }
         };
+        if spec.decode.last().is_some_and(|last| last == "text" || last == "bytes" || last == "raw") {
+            let hint = "End `decode` in json.";
+            return Err(("`explode` needs JSON, and `decode` ends in something else".into(), hint));
+        }
         if spec.lineage.is_some() {
             let hint = "Leave `lineage` out: the ledger keeps it, and finds by it the rows whose elements are gone.";
             return Err(("`explode` and `lineage` do not go together".into(), hint));
@@ -109,9 +113,8 @@ impl Mapping {
         let _ = self.each_element(record, &mut |element| {
             let Ok(element) = element else { return };
             let Ok(scanned) = scan(&element.view, &mut fields) else { return };
-            let (text, index) = (element.view.as_ref(), Some(element.index));
-            let (escaped_keys, run_id) = (scanned.escaped_keys, &*self.run_id);
-            let context = Context { record, index, key, captures, text, fields: &fields, escaped_keys, run_id };
+            let content = Content::Json(element.view, scanned);
+            let context = self.context(record, Some(element.index), (key, captures), &content, &fields);
             keys.extend(self.referred(place, &context));
         });
         keys
@@ -133,9 +136,9 @@ impl Mapping {
     fn array(&self, record: &Record, take: &mut impl FnMut(Result<Element<'_>, DecodeError>)) -> Result<(), Reject> {
         let mut fields = Vec::new();
         let prepared = self.prepare(record, &mut fields)?;
-        let text = prepared.text.as_ref();
+        let Content::Json(text, scanned) = &prepared.content else { return Ok(()) };
         let array = match &self.explode {
-            Some(Explode::At(path)) => path.find(text, &fields, prepared.escaped_keys),
+            Some(Explode::At(path)) => path.find(text, &fields, scanned.escaped_keys),
             _ => Some(text.trim_ascii()),
         };
         // Nothing there, or null, is no element.
@@ -164,7 +167,7 @@ impl Mapping {
         let scanned = scan(&element.view, &mut scratch.fields)
             .map_err(|fault| self.undecoded(&record, fault.explain(&element.view)))?;
         self.top.check(scanned.kind).map_err(|error| self.undecoded(&record, error))?;
-        let prepared = Prepared { text: element.view, escaped_keys: scanned.escaped_keys, altered: Vec::new() };
+        let prepared = Prepared { content: Content::Json(element.view, scanned), altered: Vec::new() };
         self.row(&record, prepared, Some(element.index), now, scratch)
     }
 }

@@ -1,7 +1,7 @@
 //! What a source gave for a column, on its way through functions to an encoder.
 
 use crate::decode::{Kind, unescape};
-use crate::encode::{EncodeError, Value};
+use crate::encode::{EncodeError, Value, utf8};
 use std::borrow::Cow;
 
 /// What a source gave.
@@ -12,6 +12,7 @@ pub(super) enum Found<'r> {
     /// JSON text of any kind.
     Raw(Cow<'r, str>),
     Text(Cow<'r, str>),
+    Bytes(&'r [u8]),
     Millis(i64),
 }
 
@@ -21,6 +22,7 @@ impl<'r> Found<'r> {
         match self {
             Self::Absent | Self::Null => Value::Null,
             Self::Text(text) => Value::Text(text),
+            Self::Bytes(bytes) => Value::Bytes(bytes),
             Self::Millis(millis) => Value::Millis(*millis),
             Self::Raw(raw) if json => Value::Json(raw),
             Self::Raw(raw) => match Kind::of(raw) {
@@ -47,6 +49,7 @@ impl<'r> Found<'r> {
         Ok(match self {
             Self::Absent | Self::Null => None,
             Self::Text(text) => Some(text),
+            Self::Bytes(bytes) => Some(Cow::Borrowed(utf8(bytes)?)),
             Self::Millis(millis) => Some(Cow::Owned(millis.to_string())),
             Self::Raw(raw) => match (Kind::of(&raw), raw) {
                 (Kind::Null, _) => None,

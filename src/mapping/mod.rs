@@ -1,11 +1,13 @@
 //! From record to row: key patterns, candidates, functions and lineage, compiled once for a run.
 //!
-//! Owns the mapping language. Pure: no I/O, no async. Uses `decode`, `encode` and `model`.
+//! Owns the mapping language. Pure: no I/O, no async. Uses `decode`, `encode`, `model`
+//! and the sizes of `config`.
 
 mod candidate;
 mod collection;
 mod column;
 mod compile;
+mod decoding;
 mod explode;
 mod found;
 mod functions;
@@ -30,7 +32,9 @@ pub use lineage::{LINEAGE_KEYS, Lineage, SOURCE_METADATA};
 pub use pattern::Pattern;
 pub use plan::{Comparison, Mapping, ParentRef, Plan, RunStamp};
 pub use scratch::Scratch;
-pub use spec::{ColumnSpec, Expect, ExplodeSpec, LineageSpec, MappingSpec, OnConflict, ParentSpec, parse_mappings};
+pub use spec::{
+    ColumnSpec, Expect, ExplodeSpec, LineageSpec, MappingSpec, OnConflict, ParentSpec, SizeSpec, parse_mappings,
+};
 pub use spec_source::{CandidateSpec, ConstantSpec, FunctionSpec, LookupSpec, SourceTable};
 
 /// The presets that ship with the tool: name and TOML text.

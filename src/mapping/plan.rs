@@ -7,6 +7,7 @@ use super::pattern::Pattern;
 use super::source::Source;
 use super::top::Top;
 use super::{Expect, OnConflict};
+use crate::decode::Decoder;
 use crate::encode::Encoder;
 use crate::model::{Column, Finding, MappingId, TableName, Wanted};
 use std::sync::Arc;
@@ -71,6 +72,7 @@ pub struct Mapping {
     pub(super) explode: Option<Explode>,
     pub(super) lineage_id: Option<Source>,
     pub(super) top: Top,
+    pub(super) decoder: Decoder,
     pub(super) unwrap_json_string: bool,
     pub(super) wanted: Wanted,
     pub(super) rehearsal: bool,

@@ -1,11 +1,12 @@
 //! One record to one row: the hot path. Owns the order of things; what a value is comes from `source` and `encode`.
 
 use super::lineage::push_members;
+use super::pattern::Captures;
 use super::plan::{Mapping, ParentRef, Target};
 use super::scratch::{Scratch, keep};
 use super::source::{Context, Found};
 use super::value::Prepared;
-use crate::decode::{Kind, push_json_string};
+use crate::decode::{Content, Field, Kind, push_json_string};
 use crate::encode::EncodeError;
 use crate::model::{Digest, Record, RedisKey, RedisType, Reject, Row, Shape, Splice, UnixMillis};
 use std::borrow::Cow;
@@ -31,16 +32,7 @@ impl Mapping {
         scratch: &mut Scratch,
     ) -> Result<Row, Reject> {
         let (key, captures) = self.read_key(record)?;
-        let context = Context {
-            index,
-            record,
-            key,
-            captures,
-            text: &prepared.text,
-            fields: &scratch.fields,
-            escaped_keys: prepared.escaped_keys,
-            run_id: &self.run_id,
-        };
+        let context = self.context(record, index, (key, captures), &prepared.content, &scratch.fields);
         // Hashing costs as much as checking the text.
         let digest = match index {
             _ if self.rehearsal => Digest::default(),
@@ -109,10 +101,24 @@ impl Mapping {
         let (key, captures) = self.read_key(record).ok()?;
         let mut fields = Vec::new();
         let prepared = self.prepare(record, &mut fields).ok()?;
-        let (text, escaped_keys) = (prepared.text.as_ref(), prepared.escaped_keys);
-        let run_id = &*self.run_id;
-        let context = Context { record, index: None, key, captures, text, fields: &fields, escaped_keys, run_id };
+        let context = self.context(record, None, (key, captures), &prepared.content, &fields);
         self.referred(place, &context)
+    }
+
+    pub(super) fn context<'r>(
+        &'r self,
+        record: &'r Record,
+        index: Option<u64>,
+        (key, captures): (&'r str, Captures),
+        content: &'r Content<'_>,
+        fields: &'r [Field],
+    ) -> Context<'r> {
+        let (text, bytes, escaped_keys) = match content {
+            Content::Json(text, scanned) => (text.as_ref(), None, scanned.escaped_keys),
+            Content::Text(text) => (text.as_ref(), None, false),
+            Content::Bytes(bytes) => ("", Some(bytes.as_ref()), false),
+        };
+        Context { record, index, key, captures, text, bytes, fields, escaped_keys, run_id: &self.run_id }
     }
 
     fn all_referred(&self, context: &Context<'_>) -> Vec<Option<RedisKey>> {
@@ -125,7 +131,7 @@ impl Mapping {
         self.parent_patterns.get(place)?.build(&reference)
     }
 
-    pub(super) fn read_key<'r>(&self, record: &'r Record) -> Result<(&'r str, super::pattern::Captures), Reject> {
+    pub(super) fn read_key<'r>(&self, record: &'r Record) -> Result<(&'r str, Captures), Reject> {
         let reject = |reason: &'static str, detail: &str| Err(Reject::of(record, reason, detail));
         let Some(captures) = self.pattern.captures(record.key.as_bytes()) else {
             return reject("key_pattern", "the key is not of the mapping's pattern");
@@ -180,7 +186,7 @@ impl Mapping {
             return Err(self.refused(record, index, EncodeError::new("field_missing", detail), None));
         }
         if let Found::Raw(raw) = &mut found {
-            let checked = target.unwrap(raw, altered).and_then(|()| target.check(raw));
+            let checked = target.unwrap(raw, &self.decoder, altered).and_then(|()| target.check(raw));
             checked.map_err(|error| self.refused(record, index, error, place))?;
         }
         Ok(found)
@@ -196,7 +202,8 @@ impl Mapping {
                 Cow::Owned(json)
             }
             Some(Found::Millis(millis)) => Cow::Owned(millis.to_string()),
-            Some(Found::Absent | Found::Null) | None => Cow::Borrowed("null"),
+            // A mapping whose values are bytes names none of them here.
+            Some(Found::Absent | Found::Null | Found::Bytes(_)) | None => Cow::Borrowed("null"),
         }
     }
 

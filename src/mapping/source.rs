@@ -14,6 +14,7 @@ use std::borrow::Cow;
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     Whole,
+    Value,
     Path(JsonPath),
     Collect(Vec<String>),
     Rest(Rest),
@@ -29,7 +30,7 @@ pub(super) enum Source {
     Json(String),
 }
 
-/// A record that was decoded: its JSON text and the fields of its top level.
+/// A record that was decoded: its text, and the fields of its top level where that is a JSON object.
 pub(super) struct Context<'r> {
     pub(super) record: &'r Record,
     /// Its place, where it is an element of a key that is taken apart.
@@ -37,6 +38,8 @@ pub(super) struct Context<'r> {
     pub(super) key: &'r str,
     pub(super) captures: Captures,
     pub(super) text: &'r str,
+    /// The value of a mapping that reads bytes; its text is empty.
+    pub(super) bytes: Option<&'r [u8]>,
     pub(super) fields: &'r [Field],
     pub(super) escaped_keys: bool,
     pub(super) run_id: &'r str,
@@ -65,6 +68,7 @@ impl Source {
         match text {
             "$" => Ok(Self::Whole),
             "rest" => Ok(Self::Rest(Rest::default())),
+            "value" => Ok(Self::Value),
             "redis.key" => Ok(Self::Key),
             "redis.expires_at" => Ok(Self::ExpiresAt),
             "element.index" => Ok(Self::ElementIndex),
@@ -78,7 +82,7 @@ impl Source {
             }
             text if text.contains(['{', '}']) => Template::parse(text, pattern).map(Self::Template),
             text => Err(format!(
-                "`{text}` is no source: `$.path`, `rest`, `redis.key`, `redis.expires_at`, `redis.digest`, `element.index`, `run.id`, a \
+                "`{text}` is no source: `$.path`, `value`, `rest`, `redis.key`, `redis.expires_at`, `redis.digest`, `element.index`, `run.id`, a \
                  template such as `{{id}}`, or a constant such as {{ value = \"{text}\" }}"
             )),
         }
@@ -122,6 +126,10 @@ impl Source {
         Ok(match self {
             Self::Path(path) => context.found(path),
             Self::Whole => Found::Raw(Cow::Borrowed(context.text.trim_ascii())),
+            Self::Value => match context.bytes {
+                Some(bytes) => Found::Bytes(bytes),
+                None => Found::Text(Cow::Borrowed(context.text)),
+            },
             Self::Collect(names) => collect(names, context),
             Self::Rest(rest) => rest.evaluate(context),
             Self::Key => Found::Text(Cow::Borrowed(context.key)),

@@ -1,9 +1,10 @@
 //! What a person writes: a `[[mapping]]` of the configuration file, as data, not yet checked against any table.
 //!
 //! Owns the vocabulary of the mapping language; `compile` gives it meaning. Uses `model::TableName`,
-//! `encode::EpochUnit` and serde only.
+//! `encode::EpochUnit`, `decode`'s policies and serde only.
 
 use super::{CandidateSpec, FunctionSpec};
+use crate::decode::{BytesPolicy, Charset, DuplicateKeys, NonfinitePolicy, NulPolicy, SurrogatePolicy};
 use crate::encode::EpochUnit;
 use crate::model::{RedisType, TableName};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -28,6 +29,31 @@ pub struct MappingSpec {
     /// Whether a key becomes a row for each of its elements: of a collection, or of a JSON array, which may be at a path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explode: Option<ExplodeSpec>,
+    /// The steps that a value's bytes go through, and what they are then: such as `["zstd?", "json"]`.
+    #[serde(default = "json_alone", skip_serializing_if = "is_json_alone")]
+    pub decode: Vec<String>,
+    /// The most bytes that a step may inflate a value to: a number, or a text such as `16MiB`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_inflated: Option<SizeSpec>,
+    /// What happens to U+0000 in a text (counted as altered); without it the record is rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nul: Option<NulPolicy>,
+    /// What happens to half of a surrogate pair in JSON (counted as altered); without it the record is rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub surrogates: Option<SurrogatePolicy>,
+    /// What happens to `NaN` and `Infinity` in JSON (counted as altered); without it the record is rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonfinite: Option<NonfinitePolicy>,
+    /// The encoding of texts that are not UTF-8 (counted as altered); without it the record is rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalid_utf8: Option<Charset>,
+    /// What happens to a JSON object that has a key twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicate_keys: Option<DuplicateKeys>,
+    /// What happens to bytes that are no text in MessagePack and PHP (counted as altered); without it the record is
+    /// rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<BytesPolicy>,
     /// Whether a value that is a JSON string with JSON in it is unwrapped once (counted as altered).
     #[serde(default)]
     pub unwrap_json_string: bool,
@@ -88,6 +114,16 @@ pub enum ExplodeSpec {
     Value(bool),
     /// The elements of the array at a path.
     At(String),
+}
+
+/// A number of bytes, bare or with a unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SizeSpec {
+    /// Bytes.
+    Bytes(u64),
+    /// A text such as `64MiB`.
+    Text(String),
 }
 
 /// What happens to a row that is in the table already.
@@ -217,4 +253,12 @@ fn one_or_many<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) 
 
 fn is_false(flag: &bool) -> bool {
     !*flag
+}
+
+fn json_alone() -> Vec<String> {
+    vec!["json".to_owned()]
+}
+
+fn is_json_alone(chain: &[String]) -> bool {
+    matches!(chain, [only] if only == "json")
 }

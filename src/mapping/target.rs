@@ -4,7 +4,7 @@ use super::Expect;
 use super::lineage::{Own, own_members};
 use super::plan::Target;
 use super::source::{Found, inner};
-use crate::decode::{DecodeError, Field, Kind, scan, unescape};
+use crate::decode::{DecodeError, Decoder, Field, Kind, unescape};
 use crate::encode::{EncodeError, Value};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -26,19 +26,24 @@ impl Target {
     }
 
     /// Unwraps a JSON string that holds JSON, once.
-    pub(super) fn unwrap(&self, raw: &mut Cow<'_, str>, altered: &mut Vec<&'static str>) -> Result<(), EncodeError> {
+    pub(super) fn unwrap(
+        &self,
+        raw: &mut Cow<'_, str>,
+        decoder: &Decoder,
+        altered: &mut Vec<&'static str>,
+    ) -> Result<(), EncodeError> {
         if !self.unwrap_json_string || Kind::of(raw) != Kind::String {
             return Ok(());
         }
         let inside = unescape(inner(raw)).into_owned();
-        match scan(&inside, &mut Vec::new()) {
-            Ok(scanned) => {
+        match decoder.check(inside, &mut Vec::new(), altered) {
+            Ok((text, scanned)) => {
                 altered.push("unwrap_json_string");
-                *raw = Cow::Owned(scanned.span.of(&inside).to_owned());
+                *raw = Cow::Owned(scanned.span.of(&text).to_owned());
                 Ok(())
             }
-            Err(fault) => {
-                let error = unwrapped(fault.explain(&inside));
+            Err(error) => {
+                let error = unwrapped(error);
                 Err(EncodeError { reason: error.reason, detail: error.detail })
             }
         }

@@ -4,14 +4,13 @@ use super::collection::as_json;
 use super::plan::Mapping;
 use super::source::inner;
 use super::target::unwrapped;
-use crate::decode::{DecodeError, Field, Kind, decode, scan, unescape};
+use crate::decode::{Content, DecodeError, Field, Kind, Scanned, unescape};
 use crate::model::{Record, Reject};
 use std::borrow::Cow;
 
-/// A record's JSON text, checked.
+/// A record's value, decoded.
 pub(super) struct Prepared<'r> {
-    pub(super) text: Cow<'r, str>,
-    pub(super) escaped_keys: bool,
+    pub(super) content: Content<'r>,
     pub(super) altered: Vec<&'static str>,
 }
 
@@ -21,37 +20,56 @@ impl Mapping {
     /// # Errors
     /// A reject with its reason and path, where the value is not what the mapping reads.
     pub(super) fn prepare<'r>(&self, record: &'r Record, fields: &mut Vec<Field>) -> Result<Prepared<'r>, Reject> {
-        let refused = |error: DecodeError| self.undecoded(record, error);
         let mut altered = Vec::new();
-        let (mut text, mut scanned) = if record.redis_type.is_whole() {
-            let decoded = decode(&record.value, fields).map_err(refused)?;
-            if decoded.bom {
-                altered.push("bom");
-            }
-            (Cow::Borrowed(decoded.text), decoded.scanned)
+        let decoded = if record.redis_type.is_whole() {
+            self.decoder.decode(&record.value, fields, &mut altered)
         } else {
-            let mut text = String::with_capacity(record.value.len() + record.value.len() / 4);
-            as_json(record.redis_type, &record.value, &mut text).map_err(refused)?;
-            let scanned = scan(&text, fields).map_err(|fault| refused(fault.explain(&text)))?;
-            (Cow::Owned(text), scanned)
+            self.collection(record, fields, &mut altered)
         };
+        let content = match decoded.map_err(|error| self.undecoded(record, error))? {
+            Content::Json(text, scanned) => self
+                .json(text, scanned, fields, &mut altered)
+                .map(|(text, scanned)| Content::Json(text, scanned))
+                .map_err(|error| self.undecoded(record, error))?,
+            other => other,
+        };
+        Ok(Prepared { content, altered })
+    }
+
+    /// A collection, as JSON.
+    fn collection(
+        &self,
+        record: &Record,
+        fields: &mut Vec<Field>,
+        altered: &mut Vec<&'static str>,
+    ) -> Result<Content<'static>, DecodeError> {
+        let mut text = String::with_capacity(record.value.len() + record.value.len() / 4);
+        as_json(record.redis_type, &record.value, &mut text)?;
+        let (text, scanned) = self.decoder.check(text, fields, altered)?;
+        Ok(Content::Json(Cow::Owned(text), scanned))
+    }
+
+    /// What the mapping asks of a value that is JSON.
+    fn json<'r>(
+        &self,
+        mut text: Cow<'r, str>,
+        mut scanned: Scanned,
+        fields: &mut Vec<Field>,
+        altered: &mut Vec<&'static str>,
+    ) -> Result<(Cow<'r, str>, Scanned), DecodeError> {
         if self.unwrap_json_string && scanned.kind == Kind::String {
             let inside = unescape(inner(scanned.span.of(&text))).into_owned();
-            match scan(&inside, fields) {
-                Ok(found) => {
-                    altered.push("unwrap_json_string");
-                    (text, scanned) = (Cow::Owned(inside), found);
-                }
-                Err(fault) => return Err(refused(unwrapped(fault.explain(&inside)))),
-            }
+            let (unwrapped, found) = self.decoder.check(inside, fields, altered).map_err(unwrapped)?;
+            altered.push("unwrap_json_string");
+            (text, scanned) = (Cow::Owned(unwrapped), found);
         }
         if self.explode.is_none() {
-            self.top.check(scanned.kind).map_err(refused)?;
+            self.top.check(scanned.kind)?;
         }
         if duplicate_key(&text, fields) {
             altered.push("json_duplicate_key");
         }
-        Ok(Prepared { text, escaped_keys: scanned.escaped_keys, altered })
+        Ok((text, scanned))
     }
 
     #[cold]

@@ -1,6 +1,7 @@
 //! The preset and the mapping language, against tables as the catalog would describe them.
 
 mod children;
+mod decoding;
 mod documents;
 mod metadata;
 mod plans;

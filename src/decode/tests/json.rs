@@ -1,4 +1,4 @@
-use super::{DecodeError, Decoded, Field, Kind, MAX_DEPTH, decode, lookup, push_json_string, unescape};
+use crate::decode::{DecodeError, Decoded, Field, Kind, MAX_DEPTH, decode, lookup, push_json_string, unescape};
 use proptest::prelude::*;
 
 fn error(value: &[u8]) -> DecodeError {

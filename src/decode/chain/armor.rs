@@ -1,0 +1,57 @@
+//! Steps that take nothing but clothes off: prefixes, base64 and hexadecimal.
+
+use super::super::DecodeError;
+use base64::Engine;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use std::borrow::Cow;
+
+/// The alphabet of URLs is written without padding as often as with it.
+const URL: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+pub(super) fn strip<'a>(bytes: Cow<'a, [u8]>, prefix: &[u8]) -> Result<Cow<'a, [u8]>, DecodeError> {
+    let rest = match &bytes {
+        Cow::Borrowed(bytes) => bytes.strip_prefix(prefix).map(Cow::Borrowed),
+        Cow::Owned(bytes) => bytes.strip_prefix(prefix).map(|rest| Cow::Owned(rest.to_vec())),
+    };
+    rest.ok_or_else(|| {
+        let shown = String::from_utf8_lossy(prefix).into_owned();
+        DecodeError::new("prefix_missing", format!("the value does not begin with {shown:?}"))
+    })
+}
+
+/// Standard base64 with its padding.
+pub(super) fn base64(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    decoded(&STANDARD, bytes)
+}
+
+/// The alphabet of URLs, with or without padding.
+pub(super) fn base64url(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    decoded(&URL, bytes)
+}
+
+/// Lines are joined first: encoders for mail break them.
+fn decoded(engine: &GeneralPurpose, bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let bytes = bytes.trim_ascii();
+    let joined = match memchr::memchr2(b'\n', b'\r', bytes) {
+        None => Cow::Borrowed(bytes),
+        Some(_) => bytes.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect(),
+    };
+    engine.decode(&joined).map_err(|error| DecodeError::new("base64", format!("not base64: {error}")))
+}
+
+pub(super) fn hex(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let bytes = bytes.trim_ascii();
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    let (pairs, []) = bytes.as_chunks::<2>() else {
+        return Err(DecodeError::new("hex", format!("{} hexadecimal digits: one is missing", bytes.len())));
+    };
+    let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
+    pairs.iter().map(byte).collect::<Option<_>>().ok_or_else(|| {
+        let at = bytes.iter().position(|byte| digit(*byte).is_none()).unwrap_or_default();
+        DecodeError::new("hex", format!("not a hexadecimal digit at byte {at}"))
+    })
+}

@@ -1,0 +1,128 @@
+//! What a mapping says about its values, checked: its chain, its policies, and whether its sources fit them.
+
+use super::candidate::Candidate;
+use super::plan::Target;
+use super::source::Source;
+use super::spec::{ColumnSpec, MappingSpec, SizeSpec};
+use super::{CandidateSpec, SourceTable};
+use crate::config::ByteSize;
+use crate::decode::{Chain, Decoder, Form, Policies};
+use crate::model::{Column, ColumnType};
+
+/// A mistake: what it concerns in the mapping, what is wrong, and what to do about it.
+pub(super) type Mistake = (String, &'static str);
+
+/// Reads how the values of a mapping are decoded.
+///
+/// # Errors
+/// Everything that is wrong with the chain, and every setting that contradicts it.
+pub(super) fn decoder(spec: &MappingSpec) -> Result<Decoder, Vec<Mistake>> {
+    let mut mistakes = Vec::new();
+    let max_inflated = max_inflated(spec).unwrap_or_else(|message| {
+        mistakes.push((message, "Write a number of bytes above 0, or a text such as \"64MiB\"."));
+        Decoder::MAX_INFLATED
+    });
+    let policies = Policies {
+        nul: spec.nul,
+        surrogates: spec.surrogates,
+        nonfinite: spec.nonfinite,
+        invalid_utf8: spec.invalid_utf8,
+        duplicate_keys: spec.duplicate_keys.unwrap_or_default(),
+        bytes: spec.bytes,
+    };
+    match Chain::parse(&spec.decode) {
+        Ok(chain) => {
+            mistakes.extend(contradictions(spec, &chain));
+            if mistakes.is_empty() {
+                return Ok(Decoder { chain, policies, max_inflated });
+            }
+        }
+        Err(errors) => mistakes.extend(errors.into_iter().map(|error| (error.message, error.hint))),
+    }
+    Err(mistakes)
+}
+
+fn max_inflated(spec: &MappingSpec) -> Result<usize, String> {
+    let size = match &spec.max_inflated {
+        None => return Ok(Decoder::MAX_INFLATED),
+        Some(SizeSpec::Bytes(bytes)) => ByteSize(*bytes),
+        Some(SizeSpec::Text(text)) => ByteSize::parse(text).map_err(|error| format!("`max_inflated`: {error}"))?,
+    };
+    usize::try_from(size.0)
+        .ok()
+        .filter(|bytes| (1..=isize::MAX as usize / 2).contains(bytes))
+        .ok_or_else(|| format!("`max_inflated` is {size}"))
+}
+
+/// Settings that could never act on what the chain ends in.
+fn contradictions(spec: &MappingSpec, chain: &Chain) -> Vec<Mistake> {
+    let (json, text) = (chain.form.is_json(), chain.form != Form::Bytes);
+    let settings = [
+        ("nul", spec.nul.is_some() && !text, "Text and JSON can hold U+0000, bytes hold anything: take it out."),
+        ("invalid_utf8", spec.invalid_utf8.is_some() && !text, "Bytes have no encoding: take it out."),
+        ("surrogates", spec.surrogates.is_some() && !json, ONLY_JSON),
+        ("nonfinite", spec.nonfinite.is_some() && !json, ONLY_JSON),
+        ("duplicate_keys", spec.duplicate_keys.is_some() && !json, ONLY_JSON),
+        ("unwrap_json_string", spec.unwrap_json_string && !json, ONLY_JSON),
+        ("bytes", spec.bytes.is_some() && !(json && chain.form.holds_bytes()), "Only msgpack and php: take it out."),
+        ("max_inflated", spec.max_inflated.is_some() && !chain.inflates(), "No step inflates anything: take it out."),
+    ];
+    let wrong = settings.into_iter().filter(|(_, wrong, _)| *wrong);
+    wrong
+        .map(|(setting, _, hint)| (format!("`{setting}` does not go with `decode`: {:?}", spec.decode), hint))
+        .collect()
+}
+
+const ONLY_JSON: &str = "Only JSON has what it is about: take it out, or end `decode` in json.";
+
+/// The sources of a mapping that its chain gives nothing to, by column.
+pub(super) fn unreadable(spec: &MappingSpec) -> Vec<(String, Mistake)> {
+    const HINT: &str = "Read the whole as \"value\", or end `decode` in json.";
+    let form = spec.decode.last().and_then(|last| Form::named(last));
+    let Some(form) = form.filter(|form| !form.is_json()) else { return Vec::new() };
+    let said = |path: &str| (format!("`{path}` reads JSON, and `decode` ends in {}", form.name()), HINT);
+    let of_column = |column: &ColumnSpec| {
+        let paths: Vec<Mistake> = column.from.iter().filter_map(path_of).map(|path| said(&path)).collect();
+        let subject = format!("{}.{}", spec.into, column.name);
+        paths.into_iter().map(move |mistake| (subject.clone(), mistake))
+    };
+    let unread = |source: &str| source.starts_with('$') || form == Form::Bytes && source == "value";
+    let lineage = spec.lineage.as_ref().filter(|lineage| unread(&lineage.document_id));
+    let lineage = lineage.map(|lineage| (format!("mapping {}: lineage", spec.name), said(&lineage.document_id)));
+    spec.columns.iter().flat_map(of_column).chain(lineage).collect()
+}
+
+/// The path that a candidate reads.
+fn path_of(candidate: &CandidateSpec) -> Option<String> {
+    let reads = |text: &str| text.starts_with('$') || text.contains("{$") || text == "rest";
+    match candidate {
+        CandidateSpec::Source(source) => reads(source).then(|| source.clone()),
+        CandidateSpec::Table(table) => {
+            let SourceTable { source, collect, when, .. } = table.as_ref();
+            let collected = collect.as_ref().map(|names| format!("collect {names:?}"));
+            source.clone().filter(|source| reads(source)).or(collected).or_else(|| when.clone())
+        }
+    }
+}
+
+/// Whether a column can take the whole value as its mapping reads it.
+pub(super) fn whole_fits(column: &Column, target: &Target, form: Form) -> Result<(), Mistake> {
+    let whole = |candidate: &&Candidate| matches!(candidate.source, Source::Value);
+    let as_it_is = target.candidates.iter().filter(whole).any(|candidate| candidate.with.is_empty());
+    if !as_it_is {
+        return Ok(());
+    }
+    let (json, bytes) = (target.encoder.takes_json(), form == Form::Bytes);
+    let takes_bytes = matches!(column.column_type, ColumnType::Bytea | ColumnType::Text | ColumnType::Varchar(_));
+    match (json, bytes) {
+        (true, false) if form.is_json() => {
+            let message = "`value` is text, and would be stored as a JSON string of JSON".to_owned();
+            Err((message, "Write \"$\" for the whole value as JSON."))
+        }
+        (_, true) if !takes_bytes => {
+            let message = "`value` is bytes, and the column takes none".to_owned();
+            Err((message, "End `decode` in text or json, or make the column bytea."))
+        }
+        _ => Ok(()),
+    }
+}
