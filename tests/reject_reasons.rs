@@ -7,10 +7,15 @@ use std::fs;
 use std::path::Path;
 
 /// Where a reason is given: the first text behind one of these is its code.
-const GIVEN: [&str; 9] = [
+const GIVEN: [&str; 14] = [
     "DecodeError::new(",
     "EncodeError::new(",
     "Reject::new(",
+    "Reject::of(",
+    "Reject::of_row(",
+    "let reason = format!(",
+    "Read::Unreadable(",
+    "Unreadable { key, redis_type, reason: ",
     "writer.error(",
     "self.error(",
     "self.refused(",
@@ -81,6 +86,7 @@ fn every_reason_is_documented() {
         "field_missing",
         "too_long",
         "redis_type",
+        "changed_while_read",
         "msgpack_key",
         "not_stored",
         "key_null",

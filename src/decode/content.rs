@@ -36,16 +36,17 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Bytes that a value may inflate to unless the mapping says otherwise: far more than values of a cache have, and
-    /// little enough for a worker to hold it beside everything else.
+    /// Bytes that a value may inflate to unless the mapping says otherwise: as many as the default budget for all that
+    /// is in flight, and far more than the values of most caches have.
     pub const MAX_INFLATED: usize = 64 << 20;
 
     /// Decodes a value. The fields of JSON's top level go to `fields`, the names of repairs to `altered`.
     ///
     /// # Errors
     /// Those of the steps; for MessagePack and PHP `msgpack_syntax`, `msgpack_key`, `php_syntax`,
-    /// `duplicate_key_after_conversion`, `encoding_bytes_in_json` and `timestamp_range`; for JSON those of [`super::decode`] and `json_duplicate_key`, as far as no policy covers
-    /// them; for text `invalid_utf8` and `encoding_unsupported (…)`.
+    /// `duplicate_key_after_conversion`, `encoding_bytes_in_json` and `timestamp_range`; for these and JSON those of
+    /// [`super::decode`] and `json_duplicate_key`, as far as no policy covers them; for text `invalid_utf8` and
+    /// `encoding_unsupported (…)`.
     pub fn decode<'a>(
         &self,
         value: &'a [u8],
@@ -74,11 +75,10 @@ impl Decoder {
         if bytes.is_empty() {
             return Err(DecodeError::new("empty_value", "the value is empty"));
         }
-        let text =
-            transcode(bytes, &self.policies, altered).map_err(|error| match error.reason.ends_with("_syntax") {
-                true => foreign(bytes).filter(|found| !found.reason.contains("php")).unwrap_or(error),
-                false => error,
-            })?;
+        let text = transcode(bytes, &self.policies, altered).map_err(|error| {
+            let other = foreign(bytes).filter(|found| !found.reason.contains(self.chain.form.name()));
+            other.filter(|_| error.reason.ends_with("_syntax")).unwrap_or(error)
+        })?;
         let (text, scanned) = self.check(text, fields, altered)?;
         Ok(Content::Json(Cow::Owned(text), scanned))
     }

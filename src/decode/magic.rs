@@ -35,14 +35,16 @@ pub(super) fn recognise(value: &[u8]) -> Option<(&'static str, Option<&'static s
 }
 
 /// Pickle's protocols 0 and 1: an opcode of a first value, with what must follow it, and the full stop at the end.
+/// A sentence can begin and end so too: what follows is looked at as well.
 fn text_pickle(value: &[u8]) -> bool {
+    const MODULES: [&[u8]; 4] = [b"copy_reg\n", b"copyreg\n", b"__builtin__\n", b"__main__\n"];
     let Some(body) = value.trim_ascii_end().strip_suffix(b".") else { return false };
+    let numeric = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'L');
     match body {
-        [b'(', b'd' | b'l' | b'i' | b'c', b'p' | b'o' | b'\n', ..] => true,
-        [b'}' | b']' | b')', b'q', ..] => true,
-        [b'S', b'\'' | b'"', ..] | [b'V', ..] => memchr::memmem::find(body, b"\np").is_some(),
-        [b'I' | b'L' | b'F', rest @ ..] => rest.ends_with(b"\n"),
-        [b'c', rest @ ..] => rest.starts_with(b"copy_reg\n") || rest.starts_with(b"__builtin__\n"),
+        [b'(', b'd' | b'l', b'p', b'0'..=b'9', ..] | [b'}' | b']' | b')', b'q', ..] => true,
+        [b'S', b'\'' | b'"', ..] | [b'V', ..] => memchr::memmem::find(body, b"\np").is_some() && body.ends_with(b"\n"),
+        [b'I' | b'L' | b'F', number @ .., b'\n'] => !number.is_empty() && number.iter().all(numeric),
+        [b'c', rest @ ..] | [b'(', b'i', rest @ ..] => MODULES.iter().any(|module| rest.starts_with(module)),
         _ => false,
     }
 }

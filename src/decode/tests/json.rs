@@ -157,10 +157,27 @@ fn v20_to_v25_other_encodings_are_named() {
         (b"\x1f\x8b\x08\x00", "gzip"),
         (b"\x28\xb5\x2f\xfd\x00", "zstd"),
         (b"\x78\x9c\xab\x56", "zlib"),
+        (b"\x04\x22\x4d\x18\x64", "lz4"),
+        (b"\xff\x06\x00\x00sNaPpY", "snappy"),
+        (b"BZh91AY&SY\xaa", "bzip2"),
+        (b"\xfd7zXZ\x00\x00", "xz"),
+        (b"\xac\xed\x00\x05sr", "java"),
+        (b"\x00\x01\x00\x00\x00\xff\xff\xff\xff\x01", "dotnet_binary"),
+        (b"{\x00\"\x00", "utf-16"),
+        (b"I5\n.", "pickle"),
+        (b"S'abc'\np0\n.", "pickle"),
+        (b"}q\x00.", "pickle"),
+        (b"ccopy_reg\n_reconstructor\n.", "pickle"),
+        (b"(i__main__\nUser\np0\n.", "pickle"),
+        (b"b:1;", "php"),
     ] {
         assert_eq!(reason(value), format!("encoding_unsupported ({name})"));
     }
-    assert_eq!(reason(b"x^2 + y^2"), "json_syntax");
+    for text in ["x^2 + y^2", "(do it.", "I am here\n.", "Very well.", "cat\ndog.", "BZh and so on", "i: 5;", "a:b:c"] {
+        assert_eq!(reason(text.as_bytes()), "json_syntax", "{text}");
+    }
+    assert!(error(b"\x1f\x8b\x08\x00").detail.contains("`gzip?` in the mapping's `decode`"));
+    assert!(!error(b"O:8:\"stdClass\":0:{}").detail.contains("`decode`"));
     assert_eq!(decode(b"5", &mut Vec::new()).unwrap().scanned.kind, Kind::Number);
 }
 

@@ -95,6 +95,7 @@ fn v19_what_json_has_no_place_for_is_refused_by_name() {
         (b"\xdb\xff\xff\xff\xffa", "msgpack_syntax"),
         (b"\xdd\xff\xff\xff\xff\xc0", "msgpack_syntax"),
         (b"\x1f\x8b\x08\x00", "encoding_unsupported (gzip)"),
+        (b"a:0:{}", "encoding_unsupported (php)"),
     ] {
         assert_eq!(reason("msgpack", bytes), wanted, "{bytes:x?}");
     }

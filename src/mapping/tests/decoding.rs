@@ -157,3 +157,15 @@ fn the_default_chain_is_no_part_of_what_a_resume_compares() {
     assert_eq!(crate::mapping::specs_hash(&implied), crate::mapping::specs_hash(&stated.unwrap()));
     assert!(!serde_json::to_string(&implied).unwrap().contains("decode"));
 }
+
+#[test]
+fn the_examples_of_the_documentation_are_read() {
+    let docs = include_str!("../../../docs/mapping.md");
+    let blocks: Vec<&str> = docs.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let whole = |block: &&&str| block.contains("[[mapping]]");
+    let specs: Vec<_> = blocks.iter().filter(whole).flat_map(|block| parse_mappings(block).unwrap()).collect();
+    assert!(specs.iter().any(|spec| spec.decode.len() > 1), "the examples of chains are among them");
+    for spec in specs {
+        assert!(crate::mapping::decoding::decoder(&spec).is_ok(), "{}: {:?}", spec.name, spec.decode);
+    }
+}
