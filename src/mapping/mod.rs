@@ -8,6 +8,7 @@ mod compile;
 mod found;
 mod functions;
 mod graph;
+mod jq;
 mod lineage;
 mod pattern;
 mod plan;
