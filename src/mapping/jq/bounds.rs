@@ -1,6 +1,8 @@
-//! What keeps a filter from running for ever: every definition counts a step when it is called, and so does every
-//! value of `range`. A filter can loop in no other way. jaq itself has no bounds.
+//! What keeps a filter from running for ever and from filling the stack: a step is counted for every call of a
+//! definition, every round of `reduce` and `foreach`, every value of `range`, and every array and object that is built.
+//! A filter can loop in no other way. jaq itself has no bounds.
 
+use super::depth;
 use jaq_core::box_iter::box_once;
 use jaq_core::native::{Fun, v};
 use jaq_core::{Cv, DataT, Error, Exn, Lut, Native};
@@ -11,6 +13,9 @@ use std::cell::Cell;
 const MAX_STEPS: u32 = if cfg!(test) { 100_000 } else { 10_000_000 };
 /// How long a text may become that is repeated by `*`, in bytes.
 const MAX_REPEATED: usize = 64 * 1024 * 1024;
+
+/// What is said of a value with too many levels.
+pub(super) const NESTED: &str = "the filter nests arrays or objects too deeply";
 
 /// The filter that counts a step; its name cannot be written in jq.
 pub(super) const STEP: &str = "!step";
@@ -48,14 +53,24 @@ impl<'a> jaq_core::data::HasLut<'a, Bounded> for Run<'a> {
 pub(super) struct Bounds {
     steps: Cell<u32>,
     exceeded: Cell<Option<&'static str>>,
-    /// Where the stack stood when the run began, and how much of it the calls may take.
-    stack: (usize, usize),
+    /// Where the stack stood when the run began.
+    stack: usize,
+    room: Room,
+}
+
+/// What the thread of a run has room for: jaq goes down into calls and values by calling itself.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    /// How much of the stack the calls may take, in bytes.
+    pub(super) calls: usize,
+    /// How deep values may be nested.
+    pub(super) levels: usize,
 }
 
 impl Bounds {
-    /// The bounds of a run that begins here on the stack, and may take so many bytes of it.
-    pub(super) fn here(bytes: usize) -> Self {
-        Self { steps: Cell::new(0), exceeded: Cell::new(None), stack: (stack(), bytes) }
+    /// The bounds of a run that begins here on the stack.
+    pub(super) fn here(room: Room) -> Self {
+        Self { steps: Cell::new(0), exceeded: Cell::new(None), stack: stack(), room }
     }
 
     /// Which bound the run went beyond.
@@ -63,20 +78,27 @@ impl Bounds {
         self.exceeded.get()
     }
 
-    /// Counts a step, and gives back what it was taken with.
-    fn step<T>(&self, with: T) -> Result<T, Exn<'static, Val>> {
+    /// Whether a value that the filter gives has too many levels. It is refused then like one that was met on the way.
+    pub(super) fn too_deep(&self, value: &Val) -> bool {
+        depth::deeper(value, self.room.levels)
+    }
+
+    /// Counts a step.
+    fn step(&self, value: &Val) -> Result<(), Exn<'static, Val>> {
         let steps = self.steps.get() + 1;
         if steps > MAX_STEPS {
             self.exceeded.set(Some("the filter takes more than 10 million steps"));
         } else {
             self.steps.set(steps);
-            if self.stack.0.abs_diff(stack()) > self.stack.1 {
+            if self.stack.abs_diff(stack()) > self.room.calls {
                 self.exceeded.set(Some("the filter calls itself too deeply"));
+            } else if depth::seems_deeper(value, self.room.levels) {
+                self.exceeded.set(Some(NESTED));
             }
         }
         match self.exceeded.get() {
             Some(bound) => Err(Error::str(bound).into()),
-            None => Ok(with),
+            None => Ok(()),
         }
     }
 }
@@ -89,10 +111,10 @@ fn stack() -> usize {
 
 /// The filters that count steps and bound repetition.
 pub(super) fn funs() -> [Fun<Bounded>; 2] {
-    let step = Native::new(|cv: Cv<'_, Bounded>| box_once(cv.0.data().bounds.step(cv.1)))
-        .with_paths(|cv| box_once(cv.0.data().bounds.step(cv.1)))
-        .with_update(|cv, update| match cv.0.data().bounds.step(cv.1) {
-            Ok(value) => update(value),
+    let step = Native::new(|cv: Cv<'_, Bounded>| box_once(cv.0.data().bounds.step(&cv.1).map(|()| cv.1)))
+        .with_paths(|cv| box_once(cv.0.data().bounds.step(&cv.1.0).map(|()| cv.1)))
+        .with_update(|cv, update| match cv.0.data().bounds.step(&cv.1) {
+            Ok(()) => update(cv.1),
             Err(error) => box_once(Err(error)),
         });
     let times = Native::new(|mut cv: Cv<'_, Bounded>| {

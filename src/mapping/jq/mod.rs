@@ -12,7 +12,7 @@ mod terms;
 use super::found::Found;
 use crate::decode::{Kind, scan};
 use crate::encode::EncodeError;
-use bounds::{Bounded, Bounds, Run};
+use bounds::{Bounded, Bounds, NESTED, Room, Run};
 use jaq_core::{Ctx, ValX, Vars};
 use jaq_json::Val;
 use std::borrow::Cow;
@@ -22,10 +22,12 @@ use std::thread;
 
 /// How many levels of a value take little of a worker's stack.
 const SHALLOW: usize = 64;
-/// How much of the stack a filter's calls may take, in bytes. Workers have 2 MiB.
-const STACK: usize = 512 * 1024;
-/// The same for a value that is nested deeper. The thread that it gets has twice as much, for the calls of jaq itself.
-const DEEP_STACK: usize = 32 * 1024 * 1024;
+/// What a worker has room for, with 2 MiB of stack.
+const WORKER: Room = Room { calls: 512 * 1024, levels: 256 };
+/// What a thread with more stack has room for, which a value gets that is nested deeper.
+const DEEP: Room = Room { calls: 32 * 1024 * 1024, levels: 4_000 };
+/// Its stack, in bytes.
+const DEEP_STACK: usize = 64 * 1024 * 1024;
 
 /// A compiled filter.
 pub(super) struct Program {
@@ -56,14 +58,14 @@ impl Program {
         if depth::nested_deeper(text, SHALLOW) {
             return self.evaluate_deep(text);
         }
-        self.guarded(text, Bounds::here(STACK))
+        self.guarded(text, Bounds::here(WORKER))
     }
 
     /// Runs the filter where there is more stack: jaq goes down into a value by calling itself.
     fn evaluate_deep(&self, text: &str) -> Result<Found<'static>, EncodeError> {
         thread::scope(|scope| {
-            let thread = thread::Builder::new().stack_size(2 * DEEP_STACK);
-            let run = thread.spawn_scoped(scope, || self.guarded(text, Bounds::here(DEEP_STACK)));
+            let thread = thread::Builder::new().stack_size(DEEP_STACK);
+            let run = thread.spawn_scoped(scope, || self.guarded(text, Bounds::here(DEEP)));
             let run = run.map_err(|error| failed(&format!("no thread for a deeply nested value: {error}")))?;
             run.join().unwrap_or_else(|_| Err(failed("the filter broke down")))
         })
@@ -89,6 +91,7 @@ impl Program {
         match (first.map(value).transpose()?, second.map(value).transpose()?) {
             (None, _) => Ok(Found::Absent),
             (Some(_), Some(_)) => Err(EncodeError::new("jq_outputs", "the filter gives more than one value")),
+            (Some(value), None) if bounds.too_deep(&value) => Err(failed(NESTED)),
             (Some(value), None) => found(&value, text.len()),
         }
     }

@@ -1,4 +1,4 @@
-//! Rewriting a filter's terms: every definition counts its calls, and `*` is bounded.
+//! Rewriting a filter's terms: what can loop or build counts its steps, and `*` is bounded.
 
 use super::bounds::{STEP, TIMES};
 use jaq_core::load::lex::StrPart;
@@ -12,9 +12,18 @@ const FACTOR: &str = "$!factor";
 /// Makes a definition, and those in it, count a step for each call.
 pub(super) fn bound_def<'s>(def: &mut Def<&'s str, Term<&'s str>>) {
     bound(&mut def.body);
-    let body = Box::new(std::mem::take(&mut def.body));
-    // The step comes first, so that a call at the end of the body stays one: those do not fill the stack.
-    def.body = Term::BinOp(Box::new(call(STEP, Vec::new())), BinaryOp::Pipe(None), body);
+    step_before(&mut def.body);
+}
+
+/// The step comes first, so that a call at the end of a body stays one: those do not fill the stack.
+fn step_before(term: &mut Term<&str>) {
+    let body = Box::new(std::mem::take(term));
+    *term = Term::BinOp(Box::new(call(STEP, Vec::new())), BinaryOp::Pipe(None), body);
+}
+
+fn step_after(term: &mut Term<&str>) {
+    let built = Box::new(std::mem::take(term));
+    *term = Term::BinOp(built, BinaryOp::Pipe(None), Box::new(call(STEP, Vec::new())));
 }
 
 /// A call of a filter.
@@ -47,6 +56,8 @@ pub(super) fn bound(term: &mut Term<&str>) {
             bound(over);
             bound_pattern(pattern);
             terms.iter_mut().for_each(bound);
+            // After the value to begin with, what is done in each round.
+            terms.iter_mut().skip(1).take(1).for_each(step_before);
         }
         Term::TryCatch(term, catch) => {
             bound(term);
@@ -73,6 +84,9 @@ pub(super) fn bound(term: &mut Term<&str>) {
         }
     }
     bound_product(term);
+    if matches!(term, Term::Arr(Some(_))) || matches!(term, Term::Obj(fields) if !fields.is_empty()) {
+        step_after(term);
+    }
 }
 
 fn bound_pattern(pattern: &mut Pattern<&str>) {

@@ -124,6 +124,13 @@ fn filters_without_end_are_stopped() {
         "def f: 1 + f; try f catch 5",
         "path(def f: f; f)",
         "(def f: f; f) |= 1",
+        "until(false; [.])",
+        "until(false; {a: 1, b: .})",
+        "reduce range(1000000) as $i (null; [$i, .])",
+        "reduce range(1000000) as $i ({}; .a = .)",
+        "last(foreach range(1000000) as $i (null; [[.]]))",
+        "last(recurse([.]))",
+        "def f($x): f([$x]); f(1)",
         "\"x\" * 1000000000000",
         ". as $n | \"xy\" | . *= 1e300",
     ] {
@@ -147,8 +154,10 @@ fn deep_and_long_values_are_taken() {
     let deep = format!("{}1{}", "[".repeat(1000), "]".repeat(1000));
     assert_eq!(gives(".", &deep), deep);
     assert_eq!(gives("[..] | length", &deep), "1001");
+    assert_eq!(gives("reduce range(200) as $i (0; [.]) | [..] | length", "1"), "201");
+    assert_eq!(gives("def depth: if isarray then 1 + (.[0] | depth) else 0 end; depth", &deep), "1000");
     assert!(run("[.]", &deep).unwrap_err().starts_with("json_depth"));
-    let long = format!("[{}0]", "1,".repeat(200_000));
-    assert_eq!(gives("map(. + 0) | add", &long), "200000");
+    let long = format!("[{}0]", "1,".repeat(50_000));
+    assert_eq!(gives("map(. + 0) | add", &long), "50000");
     assert!(run("\"x\" * 20000000", "1").unwrap_err().starts_with("value_too_large"));
 }
