@@ -61,7 +61,12 @@ impl Candidate {
         Ok(Self { source, with, derived, when, label })
     }
 
-    /// What is always an object takes no function over text.
+    /// Whether it gives an object in any case, as it is.
+    pub(super) fn gives_object(&self) -> bool {
+        self.with.is_empty() && matches!(self.source, Source::Collect(_) | Source::Rest(_))
+    }
+
+    /// What is always an object or array takes no function over text.
     fn check_functions(&self) -> Result<(), String> {
         let object = match &self.source {
             Source::Collect(_) | Source::Rest(_) => true,
@@ -102,7 +107,7 @@ impl Candidate {
     fn apply<'r>(&'r self, mut found: Found<'r>) -> Result<Found<'r>, EncodeError> {
         for function in &self.with {
             found = function.apply(found)?;
-            if found == Found::Absent {
+            if matches!(found, Found::Absent) {
                 break;
             }
         }

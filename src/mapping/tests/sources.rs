@@ -178,6 +178,8 @@ fn contradictions_and_misspellings_are_found() {
         ("t", "from = [{ value = '*', with = ['base64_decode'] }]", "not base64"),
         ("doc", "from = [{ json = '{' }]", "`json`: the text ends"),
         ("doc", "from = [{ value = nan }]", "no JSON number"),
+        ("t", "from = ['rest']", "rest gives an object, which the column does not take"),
+        ("n", "from = [{ collect = ['a'] }]", "$.a gives an object, which the column does not take"),
         ("t", "from = [{ jq = 'mapp(.a)' }]", "there is no filter `mapp/1`"),
         ("t", "from = [{ jq = '.a |' }]", "term is expected at the end"),
         ("t", "from = [{ jq = 'env.HOME' }]", "a filter sees its value only"),
@@ -187,6 +189,13 @@ fn contradictions_and_misspellings_are_found() {
         let found = findings(name, settings);
         assert!(found.contains(expected), "{settings}: {found}");
     }
+}
+
+#[test]
+fn the_rest_is_no_id() {
+    let settings = "lineage = { column = 'doc', document_id = 'rest' }";
+    let found = compiled(settings, &one("doc", "from = []")).expect_err("a finding is expected");
+    assert!(found.contains("which is no id"), "{found}");
 }
 
 #[test]
