@@ -61,6 +61,7 @@ fn end(bytes: &[u8], mut at: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::element;
+    use proptest::prelude::*;
 
     #[test]
     fn elements_are_counted_from_either_end() {
@@ -72,6 +73,21 @@ mod tests {
         }
         for index in [5, -6, i64::MAX, i64::MIN] {
             assert_eq!(element(array, index), None, "{index}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_serde_prints_is_found_by_index(rows in prop::collection::vec(prop::collection::vec(".{0,6}", 0..4), 0..5)) {
+            let pretty = serde_json::to_string_pretty(&rows).unwrap();
+            for (index, row) in rows.iter().enumerate() {
+                let index = i64::try_from(index).unwrap();
+                for index in [index, index - i64::try_from(rows.len()).unwrap()] {
+                    let found: Vec<String> = serde_json::from_str(element(&pretty, index).unwrap()).unwrap();
+                    prop_assert_eq!(&found, row);
+                }
+            }
+            prop_assert_eq!(element(&pretty, i64::try_from(rows.len()).unwrap()), None);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::found::Found;
 use super::functions::Function;
+use super::jq::Program;
 use super::pattern::Pattern;
 use super::rest::Rest;
 use super::source::{Context, Source};
@@ -10,6 +11,7 @@ use super::{CandidateSpec, ConstantSpec, SourceTable};
 use crate::decode::{JsonPath, Kind, scan};
 use crate::encode::EncodeError;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// One place that a value can come from, compiled.
 #[derive(Clone, Debug)]
@@ -54,11 +56,17 @@ impl Candidate {
         let mut with = table.with.iter().map(Function::parse).collect::<Result<Vec<_>, _>>()?;
         with.extend(column_with.iter().cloned());
         let when = table.when.as_deref().map(JsonPath::parse).transpose()?;
-        let derived = !table.with.is_empty() || when.is_some();
+        // A filter gives null for a field that is not there.
+        let derived = !table.with.is_empty() || when.is_some() || table.jq.is_some();
         Ok(Self { source, with, derived, when, label })
     }
 
-    /// What is always an object takes no function over text.
+    /// Whether it gives an object in any case, as it is.
+    pub(super) fn gives_object(&self) -> bool {
+        self.with.is_empty() && matches!(self.source, Source::Collect(_) | Source::Rest(_))
+    }
+
+    /// What is always an object or array takes no function over text.
     fn check_functions(&self) -> Result<(), String> {
         let object = match &self.source {
             Source::Collect(_) | Source::Rest(_) => true,
@@ -99,7 +107,7 @@ impl Candidate {
     fn apply<'r>(&'r self, mut found: Found<'r>) -> Result<Found<'r>, EncodeError> {
         for function in &self.with {
             found = function.apply(found)?;
-            if found == Found::Absent {
+            if matches!(found, Found::Absent) {
                 break;
             }
         }
@@ -119,9 +127,9 @@ impl Candidate {
 
 /// The one source that a table names, and how it is called.
 fn source(table: &SourceTable, pattern: &Pattern) -> Result<(Source, String), String> {
-    const KINDS: &str = "one of `source`, `value`, `json` and `collect`";
-    let SourceTable { source, value, json, collect, .. } = table;
-    let given = [source.is_some(), value.is_some(), json.is_some(), collect.is_some()];
+    const KINDS: &str = "one of `source`, `value`, `json`, `jq` and `collect`";
+    let SourceTable { source, value, json, jq, collect, .. } = table;
+    let given = [source.is_some(), value.is_some(), json.is_some(), jq.is_some(), collect.is_some()];
     if given.into_iter().filter(|given| *given).count() > 1 {
         return Err(format!("a source is {KINDS}; write more than one as more than one candidate"));
     }
@@ -134,6 +142,9 @@ fn source(table: &SourceTable, pattern: &Pattern) -> Result<(Source, String), St
     if let Some(text) = json {
         let scanned = scan(text, &mut Vec::new()).map_err(|fault| format!("`json`: {}", fault.explain(text).detail))?;
         return Ok((Source::Json(scanned.span.of(text).to_owned()), "the constant JSON".to_owned()));
+    }
+    if let Some(filter) = jq {
+        return Ok((Source::Jq(Arc::new(Program::parse(filter)?)), format!("jq `{filter}`")));
     }
     let Some(names) = collect else { return Err(format!("the source is missing: {KINDS}")) };
     if names.is_empty() {

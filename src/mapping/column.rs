@@ -55,6 +55,13 @@ impl Check {
     pub(super) fn constant_candidates(&mut self, subject: &str, candidates: &[Candidate], encoder: &Encoder) {
         for candidate in candidates {
             match candidate.constant() {
+                None if candidate.gives_object() => {
+                    let refused = encoder.encode(Value::Json("{}"), &mut Vec::new()).err();
+                    if refused.is_some_and(|error| error.reason == "type_mismatch") {
+                        let message = format!("{} gives an object, which the column does not take", candidate.label);
+                        self.critical(subject, message, "Map it to a json or jsonb column.");
+                    }
+                }
                 None => {}
                 Some(Err(error)) => self.critical(subject, format!("{}: {error}", candidate.label), ""),
                 Some(Ok(Found::Absent | Found::Null)) => {

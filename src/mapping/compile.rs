@@ -108,6 +108,13 @@ impl Check {
         }
         let lineage_id =
             spec.lineage.as_ref().and_then(|l| self.read(&subject, Source::parse(&l.document_id, &pattern)));
+        if matches!(lineage_id, Some(Source::Rest(_))) {
+            self.critical(
+                &subject,
+                "`lineage.document_id` names the rest, which is no id",
+                "Name a capture or a path.",
+            );
+        }
         let entered = targets.iter().flat_map(|target| &target.candidates).map(Candidate::top);
         let top = entered.chain(lineage_id.as_ref().map(Source::top)).fold(Top::default(), Top::and);
         let expiry = |candidate: &Candidate| matches!(candidate.source, Source::ExpiresAt);

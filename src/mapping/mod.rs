@@ -12,6 +12,7 @@ mod explode;
 mod found;
 mod functions;
 mod graph;
+mod jq;
 mod lineage;
 mod pattern;
 mod plan;

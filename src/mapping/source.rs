@@ -1,6 +1,7 @@
 //! Sources: where a value comes from, read from the configuration and evaluated on one record.
 
 pub(super) use super::found::{Found, inner};
+use super::jq::Program;
 use super::pattern::{Captures, Pattern};
 use super::rest::Rest;
 use super::template::Template;
@@ -9,6 +10,7 @@ use crate::decode::{Field, JsonPath, lookup, push_json_string};
 use crate::encode::EncodeError;
 use crate::model::{Digest, Record};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// A source, compiled.
 #[derive(Clone, Debug)]
@@ -24,6 +26,7 @@ pub(super) enum Source {
     Digest,
     RunId,
     Template(Template),
+    Jq(Arc<Program>),
     /// A constant text.
     Text(String),
     /// A constant, as JSON text.
@@ -120,7 +123,7 @@ impl Source {
     /// The value on a record.
     ///
     /// # Errors
-    /// `type_mismatch` where a template meets an object or array.
+    /// `type_mismatch` where a template meets an object or array, and what a filter says.
     #[inline]
     pub(super) fn evaluate<'r>(&'r self, context: &Context<'r>) -> Result<Found<'r>, EncodeError> {
         Ok(match self {
@@ -140,6 +143,7 @@ impl Source {
             Self::Digest => Found::Text(Cow::Owned(Digest::of(&context.record.value).to_string())),
             Self::RunId => Found::Text(Cow::Borrowed(context.run_id)),
             Self::Template(template) => return template.evaluate(context),
+            Self::Jq(program) => return program.evaluate(context.text),
             Self::Text(text) => Found::Text(Cow::Borrowed(text)),
             Self::Json(text) => Found::Raw(Cow::Borrowed(text)),
         })

@@ -18,7 +18,7 @@ pub enum CandidateSpec {
     Table(Box<SourceTable>),
 }
 
-/// A source as a table. Exactly one of `source`, `value`, `json` and `collect` is there.
+/// A source as a table. Exactly one of `source`, `value`, `json`, `jq` and `collect` is there.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceTable {
@@ -31,6 +31,9 @@ pub struct SourceTable {
     /// A constant, as JSON text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json: Option<String>,
+    /// A jq filter over the whole value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jq: Option<String>,
     /// Fields of the record's top level, collected into one object as they are; those that the record has are taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collect: Option<Vec<String>>,

@@ -37,3 +37,32 @@ pub(super) fn pad_start(text: Cow<'_, str>, width: usize, fill: char) -> Cow<'_,
     padded.push_str(&text);
     Cow::Owned(padded)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{split, substring};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn substrings_are_what_the_characters_say(text in ".{0,8}", start in -10_i64..10, length in prop::option::of(1_usize..10)) {
+            let chars: Vec<char> = text.chars().collect();
+            let count = i64::try_from(chars.len()).unwrap();
+            let begin = if start < 0 { (count + start).max(0) } else { start };
+            let rest = chars.iter().skip(usize::try_from(begin).unwrap());
+            let expected: String = rest.take(length.unwrap_or(usize::MAX)).collect();
+            prop_assert_eq!(substring(&text, start, length).unwrap_or_default(), expected);
+        }
+
+        #[test]
+        fn parts_are_found_from_both_ends(parts in prop::collection::vec("[a-zé😀]{0,3}", 1..6)) {
+            let text = parts.join("::");
+            for (index, part) in (0_i64..).zip(&parts) {
+                let count = i64::try_from(parts.len()).unwrap();
+                prop_assert_eq!(split(&text, "::", index), Some(part.as_str()));
+                prop_assert_eq!(split(&text, "::", index - count), Some(part.as_str()));
+            }
+            prop_assert_eq!(split(&text, "::", i64::MIN), None);
+        }
+    }
+}

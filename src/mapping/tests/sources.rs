@@ -133,6 +133,21 @@ fn functions_run_in_order_and_pass_on_where_they_give_nothing() {
 }
 
 #[test]
+fn filters_see_the_whole_value_and_pass_on_where_they_give_nothing() {
+    let from = r#"[{ jq = ".items | map(.n) | add", when = "$.items" }, { value = 0 }]"#;
+    assert_eq!(value("n", from, r#"{"items":[{"n":2},{"n":3}]}"#), Some(json!(5)));
+    assert_eq!(value("n", from, r#"{"items":[]}"#), Some(json!(0)), "null is nothing");
+    assert_eq!(value("n", from, "{}"), Some(json!(0)));
+    assert_eq!(value("doc", "[{ jq = '.[1:]' }]", "[1,2.50,3]"), Some(json!([2.5, 3])));
+    assert_eq!(value("t", "[{ jq = '.a', with = ['upper'] }]", r#"{"a":"x"}"#), Some(json!("X")));
+    assert_eq!(value("t", "[{ jq = 'empty' }]", "5"), None);
+    let found = reject("t", "from = [{ jq = '.[]' }]", "[1,2]");
+    assert_eq!((found.reason.as_ref(), found.column.as_deref()), ("jq_outputs", Some("t")));
+    assert_eq!(reject("t", "from = [{ jq = '.a' }]", "5").reason, "jq");
+    assert_eq!(reject("t", "from = [{ jq = '.' }]", "{}").reason, "type_mismatch");
+}
+
+#[test]
 fn contradictions_and_misspellings_are_found() {
     let findings = |name: &str, settings: &str| compiled("", &one(name, settings)).expect_err("a finding is expected");
     for (name, settings, expected) in [
@@ -163,12 +178,24 @@ fn contradictions_and_misspellings_are_found() {
         ("t", "from = [{ value = '*', with = ['base64_decode'] }]", "not base64"),
         ("doc", "from = [{ json = '{' }]", "`json`: the text ends"),
         ("doc", "from = [{ value = nan }]", "no JSON number"),
+        ("t", "from = ['rest']", "rest gives an object, which the column does not take"),
+        ("n", "from = [{ collect = ['a'] }]", "$.a gives an object, which the column does not take"),
+        ("t", "from = [{ jq = 'mapp(.a)' }]", "there is no filter `mapp/1`"),
+        ("t", "from = [{ jq = '.a |' }]", "term is expected at the end"),
+        ("t", "from = [{ jq = 'env.HOME' }]", "a filter sees its value only"),
         ("t", "from = [{ sauce = '$.t' }]", "unknown field `sauce`"),
         ("t", "from = [5]", "a text or a table"),
     ] {
         let found = findings(name, settings);
         assert!(found.contains(expected), "{settings}: {found}");
     }
+}
+
+#[test]
+fn the_rest_is_no_id() {
+    let settings = "lineage = { column = 'doc', document_id = 'rest' }";
+    let found = compiled(settings, &one("doc", "from = []")).expect_err("a finding is expected");
+    assert!(found.contains("which is no id"), "{found}");
 }
 
 #[test]
