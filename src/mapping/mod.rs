@@ -3,8 +3,10 @@
 //! Owns the mapping language. Pure: no I/O, no async. Uses `decode`, `encode` and `model`.
 
 mod compile;
+mod conflict;
 mod functions;
 mod graph;
+mod key_patterns;
 mod lineage;
 mod pattern;
 mod plan;
@@ -15,9 +17,11 @@ mod spec;
 mod target;
 
 pub use compile::specs_hash;
+pub use conflict::check_keys;
 pub use functions::ID_NAMESPACE;
+pub use key_patterns::KeyPatterns;
 pub use lineage::{LINEAGE_KEYS, Lineage, SOURCE_METADATA};
-pub use pattern::Pattern;
+pub use pattern::{KeySet, Miss, Pattern, escape_literal};
 pub use plan::{Comparison, Mapping, ParentRef, Plan, RunStamp};
 pub use scratch::Scratch;
 pub use spec::{

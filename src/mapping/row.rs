@@ -72,9 +72,13 @@ impl Mapping {
         Ok(Row { key, value, digest, shape: Shape(shape), fields, splice, key_len, parent_keys, altered })
     }
 
-    /// The key of the row that a record refers to: the parent's pattern, built back from the reference as it is
-    /// written. `None` where the record has no reference, or the pattern cannot be inverted.
-    pub fn parent_key(&self, parent: &ParentRef, record: &Record) -> Option<RedisKey> {
+    /// The keys that the row may have that a record refers to: each of the parent's patterns, built back from the
+    /// reference as it is written. None where the record has no reference, or no pattern can be inverted.
+    pub fn parent_keys_of(&self, parent: &ParentRef, record: &Record) -> Vec<RedisKey> {
+        self.find_parent(parent, record).unwrap_or_default()
+    }
+
+    fn find_parent(&self, parent: &ParentRef, record: &Record) -> Option<Vec<RedisKey>> {
         let place = self.parents.iter().position(|known| known == parent)?;
         let (key, captures) = self.read_key(record).ok()?;
         let mut fields = Vec::new();
@@ -84,14 +88,14 @@ impl Mapping {
         self.referred(place, &context)
     }
 
-    fn parent_keys(&self, context: &Context<'_>) -> Vec<Option<RedisKey>> {
-        (0..self.parents.len()).map(|place| self.referred(place, context)).collect()
+    fn parent_keys(&self, context: &Context<'_>) -> Vec<Vec<RedisKey>> {
+        (0..self.parents.len()).map(|place| self.referred(place, context).unwrap_or_default()).collect()
     }
 
-    fn referred(&self, place: usize, context: &Context<'_>) -> Option<RedisKey> {
+    fn referred(&self, place: usize, context: &Context<'_>) -> Option<Vec<RedisKey>> {
         let target = self.targets.get(self.parents.get(place)?.column)?;
         let reference = target.candidates.iter().find_map(|candidate| candidate.raw_text(context))?;
-        self.parent_patterns.get(place)?.build(&reference)
+        Some(self.parent_patterns.get(place)?.build(&reference))
     }
 
     fn read_key<'r>(&self, record: &'r Record) -> Result<(&'r str, super::pattern::Captures), Reject> {

@@ -4,6 +4,7 @@
 use super::partition::worker;
 use super::{PassEnd, Shared, contains};
 use crate::flow::{KeyReader, KeySpill, PagePart, Watermark};
+use crate::mapping::Plan;
 use crate::model::{Event, Failure, MappingId, RedisKey, Side, SkipReason, Tally};
 use crate::source::{Scan, Source};
 use std::collections::HashMap;
@@ -110,19 +111,13 @@ async fn next_page<S: Source>(
     listing: &mut Listing<S::Scan>,
     number: &mut u64,
 ) -> Result<Option<Page>, Failure> {
-    let classified = |keys: Vec<RedisKey>| {
-        keys.into_iter().map(|key| (shared.plan.classify(key.as_bytes()), key)).collect::<Vec<_>>()
-    };
     let keys = match listing {
         Listing::Scan(scan) => {
-            return Ok(scan.next().await?.map(|page| Page {
-                epoch: page.epoch,
-                number: page.number,
-                keys: classified(page.keys),
-                next_cursor: page.resume_cursor,
-            }));
+            let Some(page) = scan.next().await? else { return Ok(None) };
+            let keys = classify(&shared.plan, page.keys)?;
+            return Ok(Some(Page { epoch: page.epoch, number: page.number, keys, next_cursor: page.resume_cursor }));
         }
-        Listing::File(lines) => read_keys(lines)?.map(classified),
+        Listing::File(lines) => read_keys(lines)?.map(|keys| classify(&shared.plan, keys)).transpose()?,
         Listing::SetAside(keys) => {
             keys.next_page(PAGE)?.map(|page| page.into_iter().map(|(id, key)| (Some(id), key)).collect())
         }
@@ -131,6 +126,27 @@ async fn next_page<S: Source>(
         *number += 1;
         Page { epoch: 0, number: *number - 1, keys, next_cursor: "0".to_owned() }
     }))
+}
+
+/// Gives each key to its mapping.
+///
+/// # Errors
+/// Two mappings take a key, which could not be known before.
+fn classify(plan: &Plan, keys: Vec<RedisKey>) -> Result<Vec<(Option<MappingId>, RedisKey)>, Failure> {
+    let classify = |key: RedisKey| {
+        let mapping = plan.classify(key.as_bytes());
+        match mapping.and_then(|mapping| plan.dispute(key.as_bytes(), mapping)) {
+            Some(why) => Err(disputed(&key, &why)),
+            None => Ok((mapping, key)),
+        }
+    };
+    keys.into_iter().map(classify).collect()
+}
+
+#[cold]
+fn disputed(key: &RedisKey, why: &str) -> Failure {
+    let hint = "Nothing was loaded for this key. Make the patterns exclude each other, or name it in `exclude` of one.";
+    Failure::usage(Side::Settings, format!("the key {key} {why}"), hint)
 }
 
 fn read_keys(lines: &mut Box<dyn BufRead + Send>) -> Result<Option<Vec<RedisKey>>, Failure> {
