@@ -1,5 +1,7 @@
 //! Which keys a mapping takes, against a real Redis: literal text, captures, shapes, several patterns, exceptions.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
 mod support;
 
 use redis2pg::mapping::Pattern;
@@ -214,4 +216,108 @@ fn a_parent_may_have_a_key_of_any_of_its_patterns() {
     let detail = run.reject("order:2")["detail"].to_string();
     assert!(detail.contains("user:3 is not in Redis") && detail.contains("account:3 is not in Redis"), "{detail}");
     assert_eq!(run.reject("order:3")["reason"], "missing_parent");
+}
+
+/// Keys that are taken, of another shape, excluded, of a mapping that is off, and of nobody.
+fn strays() -> (Case, String) {
+    let case = case(&["documents", "users", "off"]);
+    fill(
+        &case,
+        &[
+            b"document:1",
+            b"document:1:meta",
+            b"document:x",
+            b"user:1",
+            b"user:1:lock",
+            b"off:1",
+            b"cache:1",
+            b"cache:2",
+            b"queue/1",
+            b"plain",
+            b"cache:3",
+            b"document:\xff",
+        ],
+    );
+    let config = mapping("documents", "match = \"document:{id:int}\"")
+        + &mapping("users", "match = \"user:{id..}\"\nexclude = [\"user:{id}:lock\"]")
+        + &mapping("off", "match = \"off:{id}\"");
+    (case, config)
+}
+
+/// The families in the report, `name count` each.
+fn families(run: &Outcome) -> Vec<String> {
+    let families = run.report["unmatched"]["families"].as_array().unwrap();
+    families.iter().map(|family| format!("{} {}", family["family"].as_str().unwrap(), family["keys"])).collect()
+}
+
+#[test]
+fn the_report_tells_what_the_keys_are_that_no_mapping_took() {
+    let (case, config) = strays();
+    let expected = ["cache:* 3", "document:* 3", "off:* 1", "plain 1", "queue/* 1", "user:* 1"];
+    // Each phase scans for itself where nothing is set aside: all is counted once all the same.
+    for args in [&["--skip", "off"][..], &["--skip", "off", "--spill-limit", "0"], &["--skip", "off", "--dry-run"]] {
+        let run = case.run_config(&config, args).exits(0);
+        assert_eq!((run.total("scanned"), run.total("matched"), run.total("unmatched")), (12, 2, 10), "{run}");
+        assert_eq!(families(&run), expected);
+        let unmatched = &run.report["unmatched"];
+        assert_eq!((unmatched["other_keys"].as_u64(), unmatched["set_apart"].as_u64()), (Some(0), Some(2)));
+        let refused = &run.report["shape_refused"];
+        assert_eq!((refused["documents"]["keys"].as_u64(), refused["users"]["keys"].as_u64()), (Some(3), Some(0)));
+        let mut examples: Vec<&str> =
+            refused["documents"]["examples"].as_array().unwrap().iter().filter_map(|e| e.as_str()).collect();
+        examples.sort_unstable();
+        assert_eq!(examples, ["document:1:meta", r"document:\xff", "document:x"]);
+        let summary = std::fs::read_to_string(run.path().join("summary.txt")).unwrap();
+        for text in [&run.stdout, &summary] {
+            for line in ["unmatched 3: cache:*", "set apart 2: by", "of another shape than documents wants 3: such as "]
+            {
+                assert!(text.contains(line), "{line} is not in: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn unmatched_keys_can_be_an_error_once_all_others_are_loaded() {
+    let (case, config) = strays();
+    for args in [&["--unmatched", "error", "--skip", "off"][..], &["--unmatched=error", "--skip", "off", "--dry-run"]] {
+        let run = case.run_config(&config, args).exits(2);
+        assert_eq!(run.report["state"], "failed");
+        for word in ["8 keys match no mapping", "cache:* (3), document:* (3), plain (1), queue/* (1)", "hint: "] {
+            assert!(run.stderr.contains(word), "{word:?} is not in: {}", run.stderr);
+        }
+        assert!(
+            !run.stderr.contains("user:*") && !run.stderr.contains("off:*"),
+            "these were set apart: {}",
+            run.stderr
+        );
+    }
+    assert_eq!((rows(&case, "documents").as_str(), rows(&case, "users").as_str()), ("1|document:1", "1|user:1"));
+    let all = config
+        + &mapping(
+            "rest",
+            "match = \"rest:{id}\"\nexclude = [\"cache:{id}\", \"queue/{id}\", \"plain\", \"document:{id..}\"]",
+        );
+    case.sql("CREATE TABLE rest (id text PRIMARY KEY, key text); GRANT ALL ON rest TO redis2pg");
+    let run = case.run_config(&all, &["--unmatched", "error"]).exits(0);
+    assert_eq!((run.total("unmatched"), run.report["unmatched"]["set_apart"].as_u64()), (9, Some(9)), "{run}");
+}
+
+#[test]
+fn a_run_that_goes_on_remembers_the_unmatched_keys_of_before() {
+    let case = case(&["documents"]);
+    let mut all: Vec<(String, String)> = (0..3000).map(|n| (format!("document:{n}"), "{}".to_owned())).collect();
+    all.iter_mut().step_by(150).for_each(|(_, value)| value.push('x'));
+    all.extend((0..300).map(|n| (format!("document:x{n}"), String::new())));
+    case.redis().set_many(&all);
+    let config = mapping("documents", "match = \"document:{id:int}\"");
+    let small = ["--scan-count", "10", "--batch-rows", "20"];
+    let first = case.run_config(&config, &[&small[..], &["--max-rejects", "5"]].concat());
+    assert_eq!(first.code, 7, "{first}");
+    let kept = case.number("SELECT (unmatched_keys->'keys')::int FROM redis2pg.shards WHERE watermark > 0");
+    assert!((1..300).contains(&kept), "{kept}");
+    let again = case.run_config(&config, &[&small[..], &["--resume"]].concat()).exits(3);
+    assert_eq!((again.report["resumed"].as_bool(), again.total("unmatched")), (Some(true), 300));
+    assert_eq!(families(&again), ["document:* 300"]);
+    assert_eq!(again.report["shape_refused"]["documents"]["keys"], 300);
 }

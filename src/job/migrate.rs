@@ -10,7 +10,7 @@ use super::pipeline::{self, BatchLimits, Listing, Pass, Scope, Shared, Writer};
 use crate::config::Settings;
 use crate::flow::{KeySpill, Position, Watermark};
 use crate::ledger::{self, Checkpoint, Shard, ShardId};
-use crate::model::{Event, Exit, Failure, MappingId, Side};
+use crate::model::{Event, Exit, Failure, MappingId, Side, Unmatched};
 use crate::postgres::Target;
 use crate::sink::{DryRun, LoadTable, Writers};
 use crate::source::{self, Source};
@@ -63,13 +63,13 @@ impl<S: Source> Migration<'_, S> {
     pub(super) async fn run(&mut self) -> Result<End, Failure> {
         let phases = self.phases();
         let mut set_aside: Option<KeySpill> = None;
-        let mut unmatched = 0;
+        let mut unmatched = Unmatched::default();
         for (index, (phase, mappings)) in phases.iter().enumerate() {
             let phase = *phase;
             let before = self.earlier(phase);
             if let Some(done) = before.as_ref().filter(|shard| shard.checkpoint.complete) {
                 if done.scans {
-                    unmatched = done.checkpoint.unmatched;
+                    unmatched = done.checkpoint.unmatched.clone();
                 }
                 continue;
             }
@@ -91,8 +91,8 @@ impl<S: Source> Migration<'_, S> {
     }
 
     /// Keys that no mapping took, by the last pass that looked at all keys.
-    async fn book_unmatched(&self, unmatched: u64) {
-        let _ = self.shared.events.send(Event::Listed { matched: Vec::new(), unmatched, scanned: 0 }).await;
+    async fn book_unmatched(&self, unmatched: Unmatched) {
+        let _ = self.shared.events.send(Event::Unmatched(Box::new(unmatched))).await;
     }
 
     /// The phases that are on. Their numbers are the plan's, whatever is switched off: a resume goes by them.
@@ -294,7 +294,7 @@ impl<S: Source> Migration<'_, S> {
 struct PhaseEnd {
     complete: bool,
     set_aside: Option<KeySpill>,
-    unmatched: u64,
+    unmatched: Unmatched,
 }
 
 /// Whether a run looks at a part of the keys only. Such a run says nothing about the rest: it leaves no checkpoint, so
@@ -316,7 +316,7 @@ pub(super) async fn book_earlier<S: Source>(migration: &mut Migration<'_, S>) ->
         let Some(tally) = totals.get(mapping.name()) else { continue };
         let settled = u64::try_from(tally.settled()).unwrap_or(0);
         let events = &migration.shared.events;
-        let _ = events.send(Event::Listed { matched: vec![(id, settled)], unmatched: 0, scanned: 0 }).await;
+        let _ = events.send(Event::Listed { matched: vec![(id, settled)], scanned: 0 }).await;
         // Marked as pending: what was rejected before does not count against a limit of this attempt.
         let pending = tally.rejects();
         let _ = events.send(Event::Settled { mapping: id, tally: tally.clone(), bytes: 0, pending }).await;

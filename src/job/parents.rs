@@ -151,7 +151,7 @@ async fn load_parents<S: Source>(
     let rejected: BTreeSet<RedisKey> = rejected.into_iter().map(|(key, _)| key).collect();
     let (again, new): (Vec<_>, Vec<_>) = records.into_iter().partition(|fetched| rejected.contains(key_of(fetched)));
     let count = new.len() as u64;
-    let _ = shared.events.send(Event::Listed { matched: vec![(id, count)], unmatched: 0, scanned: 0 }).await;
+    let _ = shared.events.send(Event::Listed { matched: vec![(id, count)], scanned: 0 }).await;
     for (records, retry) in [(new, false), (again, true)] {
         if records.is_empty() {
             continue;

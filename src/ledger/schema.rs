@@ -7,13 +7,14 @@ use sqlx::{Connection, Error, Row, SqlSafeStr};
 
 /// Every migration, oldest first. One that was released is never edited.
 fn migrations() -> Vec<Migration> {
-    vec![Migration::new(
-        1,
-        "ledger".into(),
-        MigrationType::Simple,
-        include_str!("../../migrations/ledger/0001_ledger.sql").into_sql_str(),
-        false,
-    )]
+    let texts = [
+        ("ledger", include_str!("../../migrations/ledger/0001_ledger.sql")),
+        ("unmatched keys", include_str!("../../migrations/ledger/0002_unmatched_keys.sql")),
+    ];
+    let migration = |(version, (name, text)): (i64, (&'static str, &'static str))| {
+        Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
+    };
+    (1..).zip(texts).map(migration).collect()
 }
 
 /// Held while the ledger is migrated and while a run claims its lease; any constant will do.

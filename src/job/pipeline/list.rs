@@ -2,7 +2,7 @@
 //! all phases where they fit.
 
 use super::partition::worker;
-use super::{PassEnd, Shared, contains};
+use super::{PassEnd, Shared, contains, unmatched};
 use crate::flow::{KeyReader, KeySpill, PagePart, Watermark};
 use crate::mapping::Plan;
 use crate::model::{Event, Failure, MappingId, RedisKey, Side, SkipReason, Tally};
@@ -83,11 +83,12 @@ pub(super) async fn run<S: Source>(
         let place = (page.epoch, page.number);
         let (scanned, next_cursor) = (page.keys.len() as u64, page.next_cursor.clone());
         let Sorted { keys, unmatched, excluded } = sort(page, &mut scope, &mut taken);
+        let unmatched = unmatched::count(&shared.plan, &scope.off, &unmatched);
         let part = watermark.page(place, next_cursor, unmatched);
         let matched = (keys.iter().map(|(mapping, keys)| (*mapping, keys.len() as u64)))
             .chain(excluded.iter().map(|(mapping, count)| (*mapping, *count)))
             .collect();
-        let _ = shared.events.send(Event::Listed { matched, unmatched: 0, scanned }).await;
+        let _ = shared.events.send(Event::Listed { matched, scanned }).await;
         for (mapping, count) in excluded {
             let mut tally = Tally::default();
             tally.skip(SkipReason::Excluded.code(), i64::try_from(count).unwrap_or(i64::MAX));
@@ -172,20 +173,23 @@ fn read_keys(lines: &mut Box<dyn BufRead + Send>) -> Result<Option<Vec<RedisKey>
 /// What a page holds for this pass.
 struct Sorted {
     keys: ByMapping,
-    /// Keys that no mapping takes.
-    unmatched: u64,
+    /// Keys that no mapping takes, each with whether one would that is switched off.
+    unmatched: Vec<(RedisKey, bool)>,
     /// Keys beyond the limit.
     excluded: HashMap<MappingId, u64>,
 }
 
 fn sort(page: Page, scope: &mut Scope, taken: &mut HashMap<MappingId, u64>) -> Sorted {
-    let mut unmatched = 0;
+    let mut unmatched = Vec::new();
     let mut excluded = HashMap::new();
     let mut by_mapping = ByMapping::new();
     for (mapping, key) in page.keys {
-        let Some(mapping) = mapping.filter(|id| !contains(&scope.off, *id)) else {
-            unmatched += 1;
-            continue;
+        let mapping = match mapping {
+            Some(mapping) if !contains(&scope.off, mapping) => mapping,
+            off => {
+                unmatched.push((key, off.is_some()));
+                continue;
+            }
         };
         if contains(&scope.now, mapping) {
             let count = taken.entry(mapping).or_default();
