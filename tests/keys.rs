@@ -152,6 +152,22 @@ fn k02_mappings_that_would_take_the_same_key_are_refused_with_one() {
 }
 
 #[test]
+fn config_check_finds_what_is_wrong_with_keys_without_a_server() {
+    let check = |config: &str| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, config.as_bytes()).unwrap();
+        let args = ["config", "check", "--config", file.path().to_str().unwrap()];
+        let output = Case::with_ends("", "").command().args(args).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = check(&(mapping("a", "match = \"d:{id..}\"") + &mapping("b", "match = \"d:{id:int}\"")));
+    assert!(code == Some(2) && said.contains("taken by `a` as well, such as `d:0`"), "{said}");
+    let (code, said) = check(&mapping("a", "match = \"d:{id\""));
+    assert!(code == Some(2) && said.contains("not closed"), "{said}");
+    assert_eq!(check(&mapping("a", "match = [\"d:{id}\"]\nexclude = [\"d:x\"]")).0, Some(0));
+}
+
+#[test]
 fn a_key_of_two_mappings_that_could_not_be_compared_ends_the_run_before_it_is_loaded() {
     let case = case(&["a", "b"]);
     let long = |c: &str| format!("d:m{}", c.repeat(20));

@@ -3,96 +3,10 @@
 //! A key is read in one way only, but where a capture ends is known only after what follows was read, so that there may
 //! be several states at a time.
 
+use super::language::{Delimiter, Language};
+use super::letters::Letters;
 use super::shape::{Regex, UUID};
 use super::{Capture, Part, Pattern, Reach};
-use regex_automata::Anchored;
-use regex_automata::dfa::{Automaton as _, dense};
-use regex_automata::util::primitives::StateID;
-use regex_automata::util::start;
-use std::sync::Arc;
-
-/// A set of texts, read byte by byte.
-#[derive(Clone, Debug)]
-pub(super) enum Language {
-    /// Every text.
-    Any,
-    /// Those of a regular expression.
-    Table(Arc<dense::DFA<Vec<u32>>>),
-    /// Those of a regular expression that is too large to say: taken for every text.
-    Unknown,
-}
-
-impl Language {
-    /// The state before the first byte.
-    pub(super) fn start(&self) -> u32 {
-        let Self::Table(table) = self else { return 0 };
-        let start = table.start_state(&start::Config::new().anchored(Anchored::Yes));
-        start.map_or(0, |state| state.as_u32())
-    }
-
-    /// The state after one more byte; `None` where no text goes on so.
-    pub(super) fn next(&self, state: u32, byte: u8) -> Option<u32> {
-        let Self::Table(table) = self else { return Some(0) };
-        let next = table.next_state(id(state), byte);
-        (!table.is_dead_state(next)).then(|| next.as_u32())
-    }
-
-    /// Whether the text may end here.
-    pub(super) fn accepts(&self, state: u32) -> bool {
-        let Self::Table(table) = self else { return true };
-        table.is_match_state(table.next_eoi_state(id(state)))
-    }
-}
-
-fn id(state: u32) -> StateID {
-    StateID::new(state as usize).unwrap_or_default()
-}
-
-/// A text that is looked for, byte by byte: how much of it the bytes so far end with.
-#[derive(Clone, Debug)]
-pub(super) struct Delimiter {
-    text: Vec<u8>,
-    /// By how much was read: how much of it is left where the next byte does not fit.
-    fallback: Vec<usize>,
-}
-
-impl Delimiter {
-    pub(super) fn new(text: &[u8]) -> Self {
-        let mut delimiter = Self { text: text.to_vec(), fallback: vec![0, 0] };
-        for (read, byte) in text.iter().enumerate().skip(1) {
-            let left = delimiter.fallback.get(read).copied().unwrap_or_default();
-            delimiter.fallback.push(delimiter.next(left, *byte));
-        }
-        delimiter
-    }
-
-    /// How much of it was read after one more byte. Not to be asked once it is whole.
-    pub(super) fn next(&self, mut read: usize, byte: u8) -> usize {
-        loop {
-            if self.text.get(read) == Some(&byte) {
-                return read + 1;
-            }
-            if read == 0 {
-                return 0;
-            }
-            read = self.fallback.get(read).copied().unwrap_or_default();
-        }
-    }
-
-    /// Whether all of it was read.
-    pub(super) fn is_whole(&self, read: usize) -> bool {
-        read == self.text.len()
-    }
-
-    /// Whether it is found before its own end, where it follows a text that ends with so much of it.
-    pub(super) fn comes_early(&self, mut read: usize) -> bool {
-        let (_, before_last) = self.text.split_last().unwrap_or((&0, &[]));
-        before_last.iter().any(|byte| {
-            read = self.next(read, *byte);
-            self.is_whole(read)
-        })
-    }
-}
 
 /// The slot of the capture that a byte belongs to.
 type Owner = Option<usize>;
@@ -247,14 +161,14 @@ impl Automaton {
     }
 
     /// Tells bytes apart that it does not treat alike, by giving them different numbers.
-    pub(super) fn tell_apart(&self, classes: &mut Classes) {
+    pub(super) fn tell_apart(&self, letters: &mut Letters) {
         for step in &self.steps {
             match step {
-                Step::Byte(byte) => classes.refine(|b| u32::from(b == *byte)),
-                Step::Uuid { .. } => classes.refine(|b| u32::from(b.is_ascii_hexdigit()) + 2 * u32::from(b == b'-')),
-                Step::Int { .. } => classes.refine(|b| u32::from(b.is_ascii_digit()) + 2 * u32::from(b == b'-')),
-                Step::Until { text, end, .. } => classes.tell_apart(text, Some(end)),
-                Step::Rest { text, without, .. } => classes.tell_apart(text, without.as_ref()),
+                Step::Byte(byte) => letters.refine(|b| u32::from(b == *byte)),
+                Step::Uuid { .. } => letters.refine(|b| u32::from(b.is_ascii_hexdigit()) + 2 * u32::from(b == b'-')),
+                Step::Int { .. } => letters.refine(|b| u32::from(b.is_ascii_digit()) + 2 * u32::from(b == b'-')),
+                Step::Until { text, end, .. } => letters.tell_apart(text, Some(end)),
+                Step::Rest { text, without, .. } => letters.tell_apart(text, without.as_ref()),
             }
         }
     }
@@ -279,43 +193,9 @@ fn push(steps: &mut Vec<Step>, capture: &Capture) -> usize {
     0
 }
 
-/// Bytes in classes that some automata treat alike.
-pub(super) struct Classes([u32; 256]);
-
-impl Classes {
-    pub(super) fn new() -> Self {
-        Self([0; 256])
-    }
-
-    /// Bytes of one class with different values are of different classes from now on.
-    fn refine(&mut self, value: impl Fn(u8) -> u32) {
-        let mut known = std::collections::HashMap::new();
-        for (byte, class) in (0..=u8::MAX).zip(&mut self.0) {
-            let count = known.len() as u32;
-            *class = *known.entry((*class, value(byte))).or_insert(count);
-        }
-    }
-
-    fn tell_apart(&mut self, text: &Language, delimiter: Option<&Delimiter>) {
-        if let Language::Table(table) = text {
-            self.refine(|byte| u32::from(table.byte_classes().get(byte)));
-        }
-        for byte in delimiter.map_or(&[][..], |delimiter| &delimiter.text) {
-            self.refine(|b| u32::from(b == *byte));
-        }
-    }
-
-    /// One byte of each class, one that reads well where there is one.
-    pub(super) fn examples(&self) -> Vec<u8> {
-        let readable = (b'a'..=b'z').chain(b'0'..=b'9').chain(b'A'..=b'Z').chain(b'!'..=b'~');
-        let mut seen = std::collections::HashSet::new();
-        readable.chain(0..=u8::MAX).filter(|byte| seen.insert(self.0[usize::from(*byte)])).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Automaton, Delimiter};
+    use super::Automaton;
     use crate::mapping::pattern::Pattern;
 
     fn takes(automaton: &Automaton, key: &[u8]) -> bool {
@@ -353,19 +233,5 @@ mod tests {
                 assert_eq!(takes(&full, key.as_bytes()), is_full, "{text} on {key}, without empty captures");
             }
         }
-    }
-
-    #[test]
-    fn a_delimiter_is_found_as_soon_as_it_is_there() {
-        let delimiter = Delimiter::new(b"aabaa");
-        let mut read = 0;
-        let places: Vec<usize> = (b"aaabaabaa".iter().enumerate())
-            .filter_map(|(at, byte)| {
-                read = delimiter.next(read, *byte);
-                delimiter.is_whole(read).then(|| std::mem::take(&mut read)).map(|_| at)
-            })
-            .collect();
-        assert_eq!(places, [5]);
-        assert!(Delimiter::new(b"aa").comes_early(1) && !Delimiter::new(b"ab").comes_early(1));
     }
 }

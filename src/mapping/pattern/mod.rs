@@ -1,13 +1,15 @@
 //! Which keys a mapping takes: literal text with captures, read on bytes.
 //!
 //! `parse` reads what a person wrote, `matching` reads keys by it, `build` makes a key of it, `glob` says it to Redis,
-//! `shape` knows what a capture may hold. `automaton` and `overlap` find a key that two patterns would both take.
-//! `key_set` puts several patterns and exclusions together.
+//! `shape` knows what a capture may hold. `overlap` finds a key that two patterns would both take, by the `automaton` of each,
+//! which reads by `language` and `letters`. `key_set` puts several patterns and exclusions together.
 
 mod automaton;
 mod build;
 mod glob;
 mod key_set;
+mod language;
+mod letters;
 mod matching;
 mod overlap;
 mod parse;

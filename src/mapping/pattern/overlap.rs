@@ -1,7 +1,8 @@
 //! Is there a key that two patterns would both take? Decided by walking through both automata at once.
 
 use super::Pattern;
-use super::automaton::{Automaton, Classes, State};
+use super::automaton::{Automaton, State};
+use super::letters::Letters;
 use crate::model::RedisKey;
 use std::collections::HashSet;
 
@@ -59,45 +60,23 @@ impl Common<'_> {
     }
 
     fn walk(&self, empty: bool) -> Overlap {
-        let (left, right) = (Automaton::new(self.left, empty), Automaton::new(self.right, empty));
-        // One whose texts are not known might exclude any key, and is asked once there is a key.
-        let known = self.excludes.iter().filter(|pattern| pattern.is_known());
-        let excludes: Vec<Automaton> = known.map(|pattern| Automaton::new(pattern, true)).collect();
-        let mut classes = Classes::new();
-        [&left, &right].into_iter().chain(&excludes).for_each(|automaton| automaton.tell_apart(&mut classes));
-        let bytes = classes.examples();
-        let first = Place {
-            left: left.start(),
-            right: right.start(),
-            excludes: excludes.iter().map(|exclude| vec![exclude.start()]).collect(),
-            differs: !self.differing,
-        };
+        let walk = Walk::new(self, empty);
+        let first = walk.first(!self.differing);
         let mut seen = HashSet::from([first.clone()]);
         // Each place with the one that it was reached from, and by which byte.
         let mut places = vec![(first, 0, 0)];
-        let mut unsure = false;
-        let mut at = 0;
+        let (mut unsure, mut at) = (false, 0);
         while let Some((place, _, _)) = places.get(at).cloned() {
-            let excluded = || excludes.iter().zip(&place.excludes).any(|(by, at)| at.iter().any(|s| by.accepts(*s)));
-            if place.differs && left.accepts(place.left) && right.accepts(place.right) && !excluded() {
+            if walk.is_end(&place) {
                 let key = key_to(&places, at);
                 if self.is_one(&key) {
                     return Overlap::Key(RedisKey::new(key));
                 }
                 unsure = true;
             }
-            for byte in &bytes {
-                let excludes: Vec<Vec<State>> =
-                    excludes.iter().zip(&place.excludes).map(|(by, states)| all_next(by, states, *byte)).collect();
-                for (l, left_owner) in next(&left, place.left, *byte) {
-                    for (r, right_owner) in next(&right, place.right, *byte) {
-                        let differs = place.differs || left_owner != right_owner;
-                        let next = Place { left: l, right: r, excludes: excludes.clone(), differs };
-                        if seen.insert(next.clone()) {
-                            places.push((next, at, *byte));
-                        }
-                    }
-                }
+            for byte in &walk.bytes {
+                let new = walk.next(&place, *byte).into_iter().filter(|next| seen.insert(next.clone()));
+                places.extend(new.map(|next| (next, at, *byte)));
             }
             at += 1;
             if places.len() > MOST_PLACES {
@@ -112,6 +91,55 @@ impl Common<'_> {
         let (Some(left), Some(right)) = (self.left.captures(key), self.right.captures(key)) else { return false };
         let differs = !self.differing || left.texts(key) != right.texts(key);
         differs && !self.excludes.iter().any(|exclude| exclude.matches(key))
+    }
+}
+
+/// What a walk goes by.
+struct Walk {
+    left: Automaton,
+    right: Automaton,
+    excludes: Vec<Automaton>,
+    /// One byte of each kind that any of them tells apart.
+    bytes: Vec<u8>,
+}
+
+impl Walk {
+    fn new(common: &Common<'_>, empty: bool) -> Self {
+        let (left, right) = (Automaton::new(common.left, empty), Automaton::new(common.right, empty));
+        // One whose texts are not known might exclude any key, and is asked once there is a key.
+        let known = common.excludes.iter().filter(|pattern| pattern.is_known());
+        let excludes: Vec<Automaton> = known.map(|pattern| Automaton::new(pattern, true)).collect();
+        let mut letters = Letters::new();
+        [&left, &right].into_iter().chain(&excludes).for_each(|automaton| automaton.tell_apart(&mut letters));
+        Self { left, right, excludes, bytes: letters.examples() }
+    }
+
+    fn first(&self, differs: bool) -> Place {
+        let excludes = self.excludes.iter().map(|exclude| vec![exclude.start()]).collect();
+        Place { left: self.left.start(), right: self.right.start(), excludes, differs }
+    }
+
+    /// Whether a key may end here.
+    fn is_end(&self, place: &Place) -> bool {
+        let mut excludes = self.excludes.iter().zip(&place.excludes);
+        place.differs
+            && self.left.accepts(place.left)
+            && self.right.accepts(place.right)
+            && !excludes.any(|(by, states)| states.iter().any(|state| by.accepts(*state)))
+    }
+
+    /// The places after one more byte.
+    fn next(&self, place: &Place, byte: u8) -> Vec<Place> {
+        let excludes = self.excludes.iter().zip(&place.excludes);
+        let excludes: Vec<Vec<State>> = excludes.map(|(by, states)| all_next(by, states, byte)).collect();
+        let mut places = Vec::new();
+        for (left, left_owner) in next(&self.left, place.left, byte) {
+            for (right, right_owner) in next(&self.right, place.right, byte) {
+                let differs = place.differs || left_owner != right_owner;
+                places.push(Place { left, right, excludes: excludes.clone(), differs });
+            }
+        }
+        places
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a capture may hold: UUIDs, whole numbers, and what a regular expression says. All on bytes.
 
-use super::automaton::{Delimiter, Language};
+use super::language::{Delimiter, Language};
+use super::letters::Letters;
 use regex_automata::dfa::{StartKind, dense};
 use regex_automata::nfa::thompson;
 use regex_automata::util::syntax;
@@ -47,6 +48,9 @@ impl Regex {
             return false;
         }
         let delimiter = Delimiter::new(delimiter);
+        let mut letters = Letters::new();
+        letters.tell_apart(&self.language, Some(&delimiter));
+        let bytes = letters.examples();
         let mut seen = HashSet::new();
         let mut open = vec![(self.language.start(), 0, false)];
         while let Some((text, read, held)) = open.pop() {
@@ -56,9 +60,9 @@ impl Regex {
             if self.language.accepts(text) && (held || delimiter.comes_early(read)) {
                 return true;
             }
-            for byte in 0..=u8::MAX {
-                let Some(text) = self.language.next(text, byte) else { continue };
-                let read = if held { 0 } else { delimiter.next(read, byte) };
+            for byte in &bytes {
+                let Some(text) = self.language.next(text, *byte) else { continue };
+                let read = if held { 0 } else { delimiter.next(read, *byte) };
                 let held = held || delimiter.is_whole(read);
                 open.push((text, if held { 0 } else { read }, held));
             }
