@@ -116,6 +116,19 @@ fn mappings_that_cannot_be_compared_are_compared_key_by_key() {
 }
 
 #[test]
+fn patterns_of_one_mapping_that_cannot_be_compared_are_compared_key_by_key() {
+    let mut specs = preset();
+    let wide = "{id:/[ab]*a[ab]{20}/}";
+    let text = format!("[[mapping]]\nname = \"d\"\nmatch = [\"u:{wide}\", \"u:a{wide}\"]\ninto = \"a.b\"\nkey = []");
+    specs[0].matches = parse_mappings(&text).unwrap().remove(0).matches;
+    let plan = Plan::compile(&specs, &hub(), stamp()).unwrap();
+    let (both, one) = (format!("u:aa{}", "b".repeat(20)), format!("u:a{}", "b".repeat(20)));
+    let dispute = plan.dispute(both.as_bytes(), MappingId(0)).unwrap();
+    assert!(dispute.contains("is read differently by `u:{id") && dispute.contains("mapping `documents`"), "{dispute}");
+    assert_eq!((plan.classify(one.as_bytes()), plan.dispute(one.as_bytes(), MappingId(0))), (Some(MappingId(0)), None));
+}
+
+#[test]
 fn keys_can_be_checked_without_tables() {
     let check = |specs: &[MappingSpec]| {
         let findings = check_keys(specs).err().unwrap_or_default();
