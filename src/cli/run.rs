@@ -31,7 +31,8 @@ Passwords: in REDIS2PG_SOURCE_PASSWORD and REDIS2PG_TARGET_PASSWORD, in a file (
 Exit codes:
   0  done
   1  an error in redis2pg itself
-  2  usage, settings, a missing right, table or column, another run at work, or no matching key at all
+  2  usage, settings, a missing right, table or column, another run at work, no matching key at all, or keys that no
+     mapping takes with --unmatched error
   3  done, with rejects: `redis2pg rejects list` says which and why
   4  validation found differences (there is no validation in this version)
   5  Redis failed

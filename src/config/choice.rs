@@ -69,6 +69,16 @@ choice! {
 }
 
 choice! {
+    /// What becomes of a run that met keys that no mapping takes.
+    UnmatchedKeys {
+        /// They are counted.
+        Ignore = "ignore",
+        /// The run ends with exit 2 once all others are loaded.
+        Error = "error",
+    }
+}
+
+choice! {
     /// The form of log lines.
     LogFormat {
         /// Text on a terminal, JSON elsewhere.

@@ -13,7 +13,7 @@ mod settings;
 mod units;
 mod value;
 
-pub use choice::{Compression, LogFormat, LogLevel, Progress, Staging};
+pub use choice::{Compression, LogFormat, LogLevel, Progress, Staging, UnmatchedKeys};
 pub use default_file::default_toml;
 pub use keys::Key;
 pub use layers::{FlagValues, MappingTable, Origin};

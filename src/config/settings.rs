@@ -1,6 +1,6 @@
 //! Every setting of this version: its type, default, names and reason, in one table. Uses `value`, `layers`.
 
-use super::choice::{Compression, LogFormat, LogLevel, Progress, Staging};
+use super::choice::{Compression, LogFormat, LogLevel, Progress, Staging, UnmatchedKeys};
 use super::keys::Key;
 use super::layers::{Layers, MappingTable, Origin};
 use super::secret::{Secret, SecretUrl};
@@ -236,6 +236,9 @@ sections! {
         report: Option<PathBuf> = "", "report", any;
         /// No matching key at all is a success, not exit 2.
         allow_empty: bool = "false", "allow-empty", any;
+        /// Keys that no mapping takes: ignore counts them; error ends the run with exit 2 once all others are loaded.
+        /// Those that `exclude` names, or a mapping that is switched off, do not count for it.
+        unmatched: UnmatchedKeys = "ignore", "unmatched", any;
         /// Answer yes to every question, for unattended runs.
         yes: bool = "false", "yes", any;
     }

@@ -3,6 +3,7 @@
 //! A page is settled once every batch that took something from it was committed. Batches hold parts of a page; a part
 //! that is dropped without being settled leaves its page open for ever, so that no error path can claim too much.
 
+use crate::model::Unmatched;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,14 +29,14 @@ pub struct Position {
     pub page: u64,
     /// The cursor that asks for that page; empty at the start.
     pub cursor: String,
-    /// Keys that no mapping took, in the pages below.
-    pub unmatched: u64,
+    /// The keys that no mapping took, in the pages below.
+    pub unmatched: Unmatched,
 }
 
 #[derive(Debug)]
 struct PageEnd {
     cursor: String,
-    unmatched: u64,
+    unmatched: Unmatched,
 }
 
 impl Watermark {
@@ -68,7 +69,7 @@ impl Watermark {
     }
 
     /// A page that was just read; `next_cursor` asks for the page after it.
-    pub fn page(&self, (epoch, number): (u32, u64), next_cursor: String, unmatched: u64) -> PagePart {
+    pub fn page(&self, (epoch, number): (u32, u64), next_cursor: String, unmatched: Unmatched) -> PagePart {
         PagePart {
             page: Arc::new(Page {
                 epoch,
@@ -93,7 +94,7 @@ impl Watermark {
         } {
             state.position.page += 1;
             state.position.cursor = end.cursor;
-            state.position.unmatched += end.unmatched;
+            state.position.unmatched.add(end.unmatched);
         }
     }
 
@@ -156,9 +157,16 @@ impl Drop for PagePart {
 #[cfg(test)]
 mod tests {
     use super::{PagePart, Position, Watermark};
+    use crate::model::Unmatched;
 
     fn page(watermark: &Watermark, number: u64) -> PagePart {
-        watermark.page((0, number), format!("c{}", number + 1), 2)
+        watermark.page((0, number), format!("c{}", number + 1), unmatched(2))
+    }
+
+    fn unmatched(keys: u64) -> Unmatched {
+        let mut unmatched = Unmatched::default();
+        unmatched.keys = keys;
+        unmatched
     }
 
     #[test]
@@ -168,9 +176,9 @@ mod tests {
         third.settle();
         assert_eq!(watermark.position().1, Position::default());
         first.settle();
-        assert_eq!(watermark.position().1, Position { page: 1, cursor: "c1".into(), unmatched: 2 });
+        assert_eq!(watermark.position().1, Position { page: 1, cursor: "c1".into(), unmatched: unmatched(2) });
         second.settle();
-        assert_eq!(watermark.position().1, Position { page: 3, cursor: "c3".into(), unmatched: 6 });
+        assert_eq!(watermark.position().1, Position { page: 3, cursor: "c3".into(), unmatched: unmatched(6) });
     }
 
     #[test]

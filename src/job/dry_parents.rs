@@ -52,21 +52,28 @@ impl<S: Source> DryParents<S> {
         let plan = self.plan.clone();
         let mapping = plan.mapping(batch.mapping);
         for (place, parent) in mapping.parents().iter().enumerate() {
-            let key = |row: &Row| row.parent_keys.get(place).cloned().flatten();
-            let mut asked: Vec<(usize, RedisKey)> =
-                batch.rows.iter().enumerate().filter_map(|(at, row)| Some((at, key(row)?))).collect();
-            if self.judged.contains(&parent.mapping) {
-                self.dry.retain_unknown(parent.mapping, &mut asked);
-            }
-            let unloadable = self.unloadable(parent.mapping, &asked).await?;
-            let mut lost: HashMap<usize, (RedisKey, String)> = asked
-                .into_iter()
-                .filter_map(|(at, key)| unloadable.get(&key).map(|why| (at, (key.clone(), why.clone()))))
+            let keys = |row: &Row| row.parent_keys.get(place).cloned().unwrap_or_default();
+            let asked: Vec<(usize, RedisKey)> = (batch.rows.iter().enumerate())
+                .flat_map(|(at, row)| keys(row).into_iter().map(move |key| (at, key)))
                 .collect();
+            let asked = if self.judged.contains(&parent.mapping) { self.unknown(parent.mapping, asked) } else { asked };
+            let unloadable = self.unloadable(parent.mapping, &asked).await?;
+            let mut lost = without_parent(asked, &unloadable);
             self.keep_with_row(&batch, parent.column, &mut lost).await?;
             reject(&mut batch, &lost);
         }
         Ok(batch)
+    }
+
+    /// What is left to ask: nothing for a row of which some parent's key is known to be loadable.
+    fn unknown(&self, parent: MappingId, asked: Vec<(usize, RedisKey)>) -> Vec<(usize, RedisKey)> {
+        let mut left = asked.clone();
+        self.dry.retain_unknown(parent, &mut left);
+        if left.len() < asked.len() {
+            let (before, after) = (keys_of_rows(&asked), keys_of_rows(&left));
+            left.retain(|(at, _)| before.get(at) == after.get(at));
+        }
+        left
     }
 
     /// The parents among these that would not become a row, and why.
@@ -151,6 +158,35 @@ impl<S: Source> DryParents<S> {
         }
         Ok(())
     }
+}
+
+/// How many keys there are for each row.
+fn keys_of_rows(asked: &[(usize, RedisKey)]) -> HashMap<usize, usize> {
+    let mut counts = HashMap::new();
+    for (at, _) in asked {
+        *counts.entry(*at).or_default() += 1;
+    }
+    counts
+}
+
+/// The rows of which no key that the parent may have would become a row, each with the first of those keys.
+fn without_parent(
+    asked: Vec<(usize, RedisKey)>,
+    unloadable: &BTreeMap<RedisKey, String>,
+) -> HashMap<usize, (RedisKey, String)> {
+    let (mut lost, mut kept) = (HashMap::new(), BTreeSet::new());
+    for (at, key) in asked {
+        match unloadable.get(&key) {
+            Some(why) => {
+                lost.entry(at).or_insert_with(|| (key, why.clone()));
+            }
+            None => {
+                kept.insert(at);
+            }
+        }
+    }
+    lost.retain(|at, _| !kept.contains(at));
+    lost
 }
 
 /// Which of these keys, as text, the parent's table has. None where there is no such table yet.

@@ -1,10 +1,11 @@
 //! Is there anything to move? A target is not touched for a keyspace that no mapping takes anything of: the database
 //! number, a prefix or `--keys` is wrong then, more often than not.
 
+use super::client_prefix::Prefixed;
 use crate::config::Settings;
 use crate::flow::Stop;
-use crate::mapping::{MappingSpec, Pattern};
-use crate::model::{Event, EventSender, Failure, Side};
+use crate::mapping::{KeySet, MappingSpec, Pattern};
+use crate::model::{Event, EventSender, Failure, RedisKey, Side};
 use crate::source::redis::RedisSource;
 use crate::source::{Scan, Source};
 use std::time::{Duration, Instant};
@@ -25,34 +26,42 @@ pub(super) async fn find_one_key(
     events: &EventSender,
 ) -> Result<(), Failure> {
     let off = &settings.phases.skip;
-    let patterns: Vec<Pattern> = (specs.iter().filter(|spec| !off.contains(&spec.name)))
-        .filter_map(|spec| Pattern::parse(&spec.matches).ok())
+    let sets: Vec<(&str, KeySet)> = (specs.iter().filter(|spec| !off.contains(&spec.name)))
+        .filter_map(|spec| Some((spec.name.as_str(), KeySet::parse(spec).ok()?)))
         .collect();
-    let takes = |key: &[u8]| patterns.iter().any(|pattern| pattern.matches(key));
+    let mut prefixed = None;
+    let takes = |key: &RedisKey| {
+        let taken = sets.iter().any(|(_, set)| set.matches(key.as_bytes()));
+        if !taken && prefixed.is_none() {
+            prefixed = Prefixed::find(key, &sets);
+        }
+        taken
+    };
     if search(source.scan(None), takes, stop, events, QUIET).await? || stop.requested() {
         return Ok(());
     }
-    let wanted: Vec<String> = patterns.iter().map(Pattern::glob).collect();
+    let wanted: Vec<String> = sets.iter().flat_map(|(_, set)| set.patterns().map(Pattern::glob)).collect();
     let only = settings.run.keys.as_ref().map(|keys| format!(" and --keys {keys}")).unwrap_or_default();
     let there = families(source).await?;
+    let hint = "Check the database number, a prefix before the keys, and --keys; --allow-empty makes this no error.";
     Err(Failure::usage(
         Side::Redis,
         format!("no key in {} matches {}{only}; {there}", source.display(), wanted.join(", ")),
-        "Check the database number, a prefix before the keys, and --keys; --allow-empty makes this no error.",
+        prefixed.map_or_else(|| hint.to_owned(), |prefixed| format!("{prefixed} {hint}")),
     ))
 }
 
 /// Whether some key is taken.
 async fn search(
     mut scan: impl Scan,
-    takes: impl Fn(&[u8]) -> bool,
+    mut takes: impl FnMut(&RedisKey) -> bool,
     stop: &Stop,
     events: &EventSender,
     mut quiet: Duration,
 ) -> Result<bool, Failure> {
     let (since, mut seen) = (Instant::now(), 0_usize);
     while let Some(page) = scan.next().await? {
-        if page.keys.iter().any(|key| takes(key.as_bytes())) {
+        if page.keys.iter().any(&mut takes) {
             return Ok(true);
         }
         if stop.requested() {
@@ -107,10 +116,14 @@ mod tests {
         Pages(vec!["a:1", "a:2", "a:3", "b:1"].into_iter())
     }
 
+    fn is_last(key: &RedisKey) -> bool {
+        key.as_bytes() == b"b:1"
+    }
+
     #[tokio::test]
     async fn a_search_that_takes_long_says_how_many_keys_it_saw() {
         let (events, mut told) = mpsc::channel(16);
-        let found = search(pages(), |key| key == b"b:1", &Stop::new(), &events, Duration::ZERO).await;
+        let found = search(pages(), is_last, &Stop::new(), &events, Duration::ZERO).await;
         assert!(matches!(found, Ok(true)));
         let Ok(Event::Notice(text)) = told.try_recv() else { panic!("nothing was said") };
         assert_eq!(text, "looking for a key that a mapping takes: 1 keys seen");
@@ -126,7 +139,7 @@ mod tests {
         let (events, _told) = mpsc::channel(16);
         let stop = Stop::new();
         stop.raise(Level::Drain);
-        let found = search(pages(), |key| key == b"b:1", &stop, &events, Duration::from_secs(60)).await;
+        let found = search(pages(), is_last, &stop, &events, Duration::from_secs(60)).await;
         assert!(matches!(found, Ok(false)));
     }
 }

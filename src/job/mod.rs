@@ -3,6 +3,7 @@
 mod analyze;
 mod audit;
 mod begin;
+mod client_prefix;
 mod close;
 pub mod demo;
 mod dry_parents;

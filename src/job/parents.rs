@@ -7,7 +7,7 @@ use crate::mapping::Mapping;
 use crate::model::{Event, Failure, Fetched, MappingId, RedisKey, Wanted};
 use crate::sink::{Batch, Loader};
 use crate::source::Source;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Children tried again at once.
 const PAGE: i64 = 500;
@@ -70,12 +70,7 @@ async fn retry_page<S: Source>(
         let reasons = link.call("reading why parents were rejected", reasons_of).await?;
         unread.extend(reasons.into_iter().map(|(key, reason)| (key, format!("was rejected ({reason})"))));
     }
-    let notes = wanted
-        .iter()
-        .filter_map(|(child, _, parent)| {
-            unread.get(parent).map(|why| (child.clone(), format!("its parent {parent} {why}")))
-        })
-        .collect();
+    let notes = notes(&wanted, &unread);
     let gone = records.iter().filter_map(|fetched| match fetched {
         Fetched::Gone(key) => Some(key.clone()),
         _ => None,
@@ -98,7 +93,21 @@ async fn retry_page<S: Source>(
     loader.load(batch).await
 }
 
-/// The parents that children name: child, the parent's mapping, the parent's key.
+/// What became of the parents that children name. A child has several where its parent may have several keys.
+fn notes(wanted: &[(RedisKey, MappingId, RedisKey)], unread: &BTreeMap<RedisKey, String>) -> HashMap<RedisKey, String> {
+    let mut notes = HashMap::<RedisKey, String>::new();
+    for (child, _, parent) in wanted {
+        let Some(why) = unread.get(parent) else { continue };
+        let note = notes.entry(child.clone()).or_default();
+        if !note.is_empty() {
+            note.push_str("; ");
+        }
+        note.push_str(&format!("its parent {parent} {why}"));
+    }
+    notes
+}
+
+/// The parents that children name: child, the parent's mapping, a key that the parent may have.
 fn parents_of(mapping: &Mapping, records: &[Fetched]) -> Vec<(RedisKey, MappingId, RedisKey)> {
     let mut parents = Vec::new();
     for fetched in records {
@@ -145,7 +154,7 @@ async fn load_parents<S: Source>(
     let rejected: BTreeSet<RedisKey> = rejected.into_iter().map(|(key, _)| key).collect();
     let (again, new): (Vec<_>, Vec<_>) = records.into_iter().partition(|fetched| rejected.contains(fetched.key()));
     let count = new.len() as u64;
-    let _ = shared.events.send(Event::Listed { matched: vec![(id, count)], unmatched: 0, scanned: 0 }).await;
+    let _ = shared.events.send(Event::Listed { matched: vec![(id, count)], scanned: 0 }).await;
     for (records, retry) in [(new, false), (again, true)] {
         if records.is_empty() {
             continue;

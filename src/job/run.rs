@@ -7,7 +7,7 @@ use super::limit::{RejectLimit, tap};
 use super::migrate::{Books as LedgerBooks, End, Migration, book_earlier};
 use super::pipeline::Shared;
 use super::setup::{self, Ends};
-use crate::config::Settings;
+use crate::config::{Settings, UnmatchedKeys};
 use crate::flow::{ByteBudget, RateLimit, Stop};
 use crate::mapping::MappingSpec;
 use crate::model::{Event, EventSender, Exit, Failure, MappingId, Reject, Side, TableName};
@@ -70,7 +70,7 @@ pub async fn run(settings: &Settings, renderer: Renderer, stop: Stop) -> Finishe
     let result = execute(settings, &stop, events, &mut learned).await;
     let _ = tap.await;
     let books = drive.await.unwrap_or_else(|_| Books::new(std::time::Instant::now()));
-    let (exit, state, failure) = judge(result, &books, settings.run.allow_empty);
+    let (exit, state, failure) = judge(result, &books, settings);
     let mut finished = Finished {
         exit,
         failure,
@@ -84,7 +84,7 @@ pub async fn run(settings: &Settings, renderer: Renderer, stop: Stop) -> Finishe
     finished
 }
 
-fn judge(result: Result<End, Failure>, books: &Books, allow_empty: bool) -> (Exit, &'static str, Option<Failure>) {
+fn judge(result: Result<End, Failure>, books: &Books, settings: &Settings) -> (Exit, &'static str, Option<Failure>) {
     match result {
         Err(failure) => {
             let state = if failure.exit == Exit::Stopped { "stopped" } else { "failed" };
@@ -95,14 +95,28 @@ fn judge(result: Result<End, Failure>, books: &Books, allow_empty: bool) -> (Exi
             let failure = Failure::internal("the books do not balance: some keys have no outcome");
             (Exit::Internal, "failed", Some(failure))
         }
-        Ok(End::Complete) if books.total().matched == 0 && !allow_empty => {
+        Ok(End::Complete) if books.total().matched == 0 && !settings.run.allow_empty => {
             let hint = "Check run.keys_from and --keys; --allow-empty makes this no error.";
             let failure = Failure::usage(Side::Settings, "no key that was listed matches a mapping", hint);
             (Exit::Usage, "failed", Some(failure))
         }
+        Ok(End::Complete) if settings.run.unmatched == UnmatchedKeys::Error && books.unmatched().unexplained() > 0 => {
+            (Exit::Usage, "failed", Some(unmatched(books)))
+        }
         Ok(End::Complete) if books.total().rejects() > 0 => (Exit::Rejects, "done", None),
         Ok(End::Complete) => (Exit::Done, "done", None),
     }
+}
+
+/// Some keys are nobody's, and that is an error here.
+fn unmatched(books: &Books) -> Failure {
+    let unmatched = books.unmatched();
+    let families = unmatched.families(10, |family| family.keys.saturating_sub(family.set_apart));
+    let named: Vec<String> = families.iter().map(|(family, keys)| format!("{family} ({keys})")).collect();
+    let message =
+        format!("{} keys match no mapping; the most common are {}", unmatched.unexplained(), named.join(", "));
+    let hint = "All other keys have their outcome. Map these, name them in `exclude` of a mapping, or set run.unmatched to ignore.";
+    Failure::usage(Side::Redis, message, hint)
 }
 
 async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned: &mut Learned) -> Result<End, Failure> {

@@ -3,7 +3,7 @@
 use super::key_list::unreadable;
 use crate::config::{Compression, Settings, Staging};
 use crate::ledger::idle_timeout;
-use crate::mapping::{MappingSpec, presets};
+use crate::mapping::{MappingSpec, check_keys, presets};
 use crate::model::{Failure, Finding, Side};
 use crate::postgres::{Target, TargetOptions};
 use crate::sink::LoadOptions;
@@ -186,5 +186,6 @@ pub(super) fn mappings(settings: &Settings) -> Result<Vec<MappingSpec>, Failure>
         let hint = "Use --preset contract-reviewer, or write [[mapping]] into the file of --config.";
         findings.push(Finding::critical(Side::Settings, "mapping", "there is nothing to migrate", hint));
     }
+    findings.extend(check_keys(&specs).err().unwrap_or_default());
     if findings.is_empty() { Ok(specs) } else { Err(Failure::findings(findings)) }
 }

@@ -11,7 +11,8 @@ use std::time::Duration;
 fn migrations() -> Vec<Migration> {
     let texts = [
         ("ledger", include_str!("../../migrations/ledger/0001_ledger.sql")),
-        ("several_rows", include_str!("../../migrations/ledger/0002_several_rows.sql")),
+        ("unmatched keys", include_str!("../../migrations/ledger/0002_unmatched_keys.sql")),
+        ("several_rows", include_str!("../../migrations/ledger/0003_several_rows.sql")),
     ];
     let migration = |(version, (name, text)): (i64, (&'static str, &'static str))| {
         Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)

@@ -1,8 +1,8 @@
 //! Shards: how far the scan of one Redis primary got in one phase, and the lease that fences a worker which lost it.
 
-use crate::model::{Exit, Failure, Side};
+use crate::model::{Exit, Failure, Side, Unmatched};
 use crate::postgres::{literal, milliseconds, query};
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection, Error, Postgres, Row, Transaction};
 use std::time::Duration;
 use uuid::Uuid;
@@ -31,8 +31,8 @@ pub struct Checkpoint {
     pub watermark: u64,
     /// The SCAN cursor that asks for that page.
     pub cursor: String,
-    /// Keys that no mapping took in the pages below the watermark.
-    pub unmatched: u64,
+    /// The keys that no mapping took in the pages below the watermark.
+    pub unmatched: Unmatched,
     /// Every page is settled.
     pub scanned: bool,
     /// The phase is done, its retries too.
@@ -169,8 +169,11 @@ pub async fn save(
     } else {
         "open"
     };
+    // Once a second: in brief. Plain counts always serialise.
+    let unmatched = serde_json::to_string(&at.unmatched.in_brief()).unwrap_or_else(|_| "{}".to_owned());
     let done = query(
         "UPDATE redis2pg.shards SET epoch = $5, server_run_id = $6, watermark = $7, cursor = $8, unmatched = $9, \
+         unmatched_keys = $11::text::jsonb, \
          state = CASE WHEN state = 'complete' OR (state = 'scanned' AND $10 = 'open') THEN state ELSE $10 END WHERE run_id = $1::text::uuid AND phase = $2 AND shard = $3 AND lease = $4::text::uuid",
     )
     .bind(id.run.to_string())
@@ -181,8 +184,9 @@ pub async fn save(
     .bind(at.server_run_id.as_deref())
     .bind(at.watermark.cast_signed())
     .bind(if at.cursor.is_empty() { "0" } else { &at.cursor })
-    .bind(at.unmatched.cast_signed())
+    .bind(at.unmatched.keys.cast_signed())
     .bind(state)
+    .bind(unmatched)
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;
@@ -199,7 +203,8 @@ pub async fn load_all_if(connection: &mut PgConnection, run: Uuid, resumed: bool
     }
     let mut transaction = connection.begin().await?;
     let rows = query(
-        "SELECT phase, scans, epoch, server_run_id, watermark, cursor, unmatched, state FROM redis2pg.shards \
+        "SELECT phase, scans, epoch, server_run_id, watermark, cursor, unmatched, unmatched_keys::text AS unmatched_keys, \
+         state FROM redis2pg.shards \
          WHERE run_id = $1::text::uuid ORDER BY phase, shard",
     )
     .bind(run.to_string())
@@ -217,11 +222,19 @@ pub async fn load_all_if(connection: &mut PgConnection, run: Uuid, resumed: bool
                     server_run_id: row.try_get("server_run_id")?,
                     watermark: row.try_get::<i64, _>("watermark")?.cast_unsigned(),
                     cursor: row.try_get("cursor")?,
-                    unmatched: row.try_get::<i64, _>("unmatched")?.cast_unsigned(),
+                    unmatched: unmatched(row)?,
                     scanned: state != "open",
                     complete: state == "complete",
                 },
             })
         })
         .collect()
+}
+
+/// What is known of a shard's unmatched keys. The column with their number is older than what tells more of them.
+fn unmatched(row: &PgRow) -> Result<Unmatched, Error> {
+    let known = serde_json::from_str(row.try_get("unmatched_keys")?);
+    let mut unmatched: Unmatched = known.map_err(|error| Error::Decode(Box::new(error)))?;
+    unmatched.keys = row.try_get::<i64, _>("unmatched")?.cast_unsigned();
+    Ok(unmatched)
 }

@@ -1,11 +1,12 @@
 //! From what a person wrote to a plan: every mistake is found at once, before the first key is read.
 
 use super::candidate::Candidate;
+use super::conflict::{Doubt, conflicts};
 use super::decoding::{Mistake, decoder, unreadable, whole_fits};
 use super::explode::Explode;
 use super::graph::phases;
 use super::lineage::Lineage;
-use super::pattern::Pattern;
+use super::pattern::{KeySet, Pattern};
 use super::plan::{Comparison, Mapping, ParentRef, Plan, RunStamp, Target};
 use super::rest;
 use super::source::Source;
@@ -45,8 +46,10 @@ impl Plan {
             check.critical("mapping", "there is no mapping", "Name a preset, or write a [[mapping]].");
         }
         let mut mappings: Vec<Mapping> = specs.iter().filter_map(|spec| check.mapping(spec, tables, &stamp)).collect();
+        let mut doubts = Vec::new();
         if mappings.len() == specs.len() {
-            check.names_and_overlaps(&mappings);
+            check.names(&mappings);
+            doubts = check.keys(&mappings);
             check.parents(specs, &mut mappings);
         }
         let phases = phases(specs).unwrap_or_else(|circle| {
@@ -56,7 +59,7 @@ impl Plan {
         if check.findings.iter().any(|finding| finding.severity == Severity::Critical) {
             return Err(check.findings);
         }
-        Ok(Self { mappings, phases, warnings: check.findings })
+        Ok(Self { mappings, phases, warnings: check.findings, doubts })
     }
 }
 
@@ -81,7 +84,7 @@ impl Check {
 
     fn mapping(&mut self, spec: &MappingSpec, tables: &HashMap<TableName, Table>, stamp: &RunStamp) -> Option<Mapping> {
         let subject = format!("mapping {}", spec.name);
-        let pattern = self.read(&subject, Pattern::parse(&spec.matches));
+        let pattern = self.read(&subject, KeySet::parse(spec));
         let name = self.read(&subject, spec.table_name());
         self.read(&format!("{subject}: audit"), spec.audit_table());
         let decoder = self.decoder(spec);
@@ -94,7 +97,7 @@ impl Check {
             self.critical(&subject, "`key` names no column", "Name the columns that identify a row.");
         }
         let (columns, mut targets): (Vec<Column>, Vec<Target>) =
-            ordered(spec).filter_map(|column| self.column(spec, column, table, &pattern)).unzip();
+            ordered(spec).filter_map(|column| self.column(spec, column, table, pattern.first())).unzip();
         rest::settle(&mut targets);
         self.coverage(spec, table, &columns);
         let decoder = decoder?;
@@ -107,7 +110,7 @@ impl Check {
             self.critical(&subject, format!("{} columns", columns.len()), "A mapping writes at most 64 columns.");
         }
         let lineage_id =
-            spec.lineage.as_ref().and_then(|l| self.read(&subject, Source::parse(&l.document_id, &pattern)));
+            spec.lineage.as_ref().and_then(|l| self.read(&subject, Source::parse(&l.document_id, pattern.first())));
         if matches!(lineage_id, Some(Source::Rest(_))) {
             self.critical(
                 &subject,
@@ -283,23 +286,24 @@ impl Check {
         }
     }
 
-    fn names_and_overlaps(&mut self, mappings: &[Mapping]) {
+    fn names(&mut self, mappings: &[Mapping]) {
         for (index, mapping) in mappings.iter().enumerate() {
-            for earlier in mappings.iter().take(index) {
-                let subject = format!("mapping {}", mapping.name);
-                if earlier.name == mapping.name {
-                    self.critical(&subject, "the name is taken", "");
-                }
-                if earlier.pattern.overlaps(&mapping.pattern) {
-                    let message = format!("some keys would be taken by `{}` as well", earlier.name);
-                    self.critical(&subject, message, "Make the patterns exclude each other.");
-                }
+            if mappings.iter().take(index).any(|earlier| earlier.name == mapping.name) {
+                self.critical(format!("mapping {}", mapping.name), "the name is taken", "");
             }
         }
     }
 
+    fn keys(&mut self, mappings: &[Mapping]) -> Vec<Doubt> {
+        let sets: Vec<(&str, &KeySet)> =
+            mappings.iter().map(|mapping| (mapping.name.as_str(), &mapping.pattern)).collect();
+        let (findings, doubts) = conflicts(&sets);
+        self.findings.extend(findings);
+        doubts
+    }
+
     fn parents(&mut self, specs: &[MappingSpec], mappings: &mut [Mapping]) {
-        let known: Vec<(String, Pattern)> = mappings.iter().map(|m| (m.name.clone(), m.pattern.clone())).collect();
+        let known: Vec<(String, KeySet)> = mappings.iter().map(|m| (m.name.clone(), m.pattern.clone())).collect();
         for (spec, mapping) in specs.iter().zip(mappings) {
             let subject = format!("mapping {}", spec.name);
             for after in spec.after.iter().filter(|after| !known.iter().any(|(name, _)| name == *after)) {

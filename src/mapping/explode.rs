@@ -115,7 +115,7 @@ impl Mapping {
             let Ok(scanned) = scan(&element.view, &mut fields) else { return };
             let content = Content::Json(element.view, scanned);
             let context = self.context(record, Some(element.index), (key, captures), &content, &fields);
-            keys.extend(self.referred(place, &context));
+            keys.extend(self.referred(place, &context).unwrap_or_default());
         });
         keys
     }

@@ -7,12 +7,14 @@ mod candidate;
 mod collection;
 mod column;
 mod compile;
+mod conflict;
 mod decoding;
 mod explode;
 mod found;
 mod functions;
 mod graph;
 mod jq;
+mod key_patterns;
 mod lineage;
 mod pattern;
 mod plan;
@@ -28,9 +30,11 @@ mod top;
 mod value;
 
 pub use compile::specs_hash;
+pub use conflict::check_keys;
 pub use functions::ID_NAMESPACE;
+pub use key_patterns::KeyPatterns;
 pub use lineage::{LINEAGE_KEYS, Lineage, SOURCE_METADATA};
-pub use pattern::Pattern;
+pub use pattern::{KeySet, Miss, Pattern, escape_literal};
 pub use plan::{Comparison, Mapping, ParentRef, Plan, RunStamp};
 pub use scratch::Scratch;
 pub use spec::{

@@ -1,9 +1,10 @@
 //! The compiled plan of a run: its mappings, which keys they take, and in which phases they are loaded.
 
 use super::candidate::Candidate;
+use super::conflict::Doubt;
 use super::explode::Explode;
 use super::lineage::Lineage;
-use super::pattern::Pattern;
+use super::pattern::{KeySet, Miss};
 use super::source::Source;
 use super::top::Top;
 use super::{Expect, OnConflict};
@@ -28,13 +29,19 @@ pub struct Plan {
     pub(super) mappings: Vec<Mapping>,
     pub(super) phases: Vec<Vec<MappingId>>,
     pub(super) warnings: Vec<Finding>,
+    pub(super) doubts: Vec<Doubt>,
 }
 
 impl Plan {
-    /// The mapping that takes a key. Patterns never overlap, so it is the only one.
+    /// The mapping that takes a key. It is the only one, unless [`Self::dispute`] says otherwise.
     #[inline]
     pub fn classify(&self, key: &[u8]) -> Option<MappingId> {
         self.mappings.iter().position(|mapping| mapping.pattern.matches(key)).map(|index| MappingId(index as u16))
+    }
+
+    /// The mappings that a key looks like one of, although none takes it, and why they do not.
+    pub fn misses(&self, key: &[u8]) -> impl Iterator<Item = (MappingId, Miss)> {
+        self.mappings().filter_map(move |(id, mapping)| Some((id, mapping.pattern.miss(key)?)))
     }
 
     /// The mapping of an id that this plan gave; the first one for any other id.
@@ -63,7 +70,7 @@ impl Plan {
 pub struct Mapping {
     pub(super) name: String,
     pub(super) table: TableName,
-    pub(super) pattern: Pattern,
+    pub(super) pattern: KeySet,
     pub(super) columns: Vec<Column>,
     /// One for each column, in the same order.
     pub(super) targets: Vec<Target>,
@@ -78,7 +85,7 @@ pub struct Mapping {
     pub(super) rehearsal: bool,
     pub(super) on_conflict: OnConflict,
     pub(super) parents: Vec<ParentRef>,
-    pub(super) parent_patterns: Vec<Pattern>,
+    pub(super) parent_patterns: Vec<KeySet>,
     pub(super) fingerprint: String,
     pub(super) run_id: Arc<str>,
     /// The run's id as JSON text.

@@ -87,17 +87,17 @@ impl Mapping {
         })
     }
 
-    /// The keys of the rows that a record refers to: the parent's pattern, built back from the reference as it is
-    /// written. None where the record has no reference, or the pattern cannot be inverted.
+    /// The keys that the rows may have that a record refers to: each of the parent's patterns, built back from the
+    /// reference as it is written. None where the record has no reference, or no pattern can be inverted.
     pub fn parent_keys(&self, parent: &ParentRef, record: &Record) -> Vec<RedisKey> {
         let Some(place) = self.parents.iter().position(|known| known == parent) else { return Vec::new() };
         if self.explodes() {
             return self.parents_of_elements(place, record);
         }
-        self.parent_key(place, record).into_iter().collect()
+        self.parents_of_value(place, record).unwrap_or_default()
     }
 
-    fn parent_key(&self, place: usize, record: &Record) -> Option<RedisKey> {
+    fn parents_of_value(&self, place: usize, record: &Record) -> Option<Vec<RedisKey>> {
         let (key, captures) = self.read_key(record).ok()?;
         let mut fields = Vec::new();
         let prepared = self.prepare(record, &mut fields).ok()?;
@@ -121,14 +121,14 @@ impl Mapping {
         Context { record, index, key, captures, text, bytes, fields, escaped_keys, run_id: &self.run_id }
     }
 
-    fn all_referred(&self, context: &Context<'_>) -> Vec<Option<RedisKey>> {
-        (0..self.parents.len()).map(|place| self.referred(place, context)).collect()
+    fn all_referred(&self, context: &Context<'_>) -> Vec<Vec<RedisKey>> {
+        (0..self.parents.len()).map(|place| self.referred(place, context).unwrap_or_default()).collect()
     }
 
-    pub(super) fn referred(&self, place: usize, context: &Context<'_>) -> Option<RedisKey> {
+    pub(super) fn referred(&self, place: usize, context: &Context<'_>) -> Option<Vec<RedisKey>> {
         let target = self.targets.get(self.parents.get(place)?.column)?;
         let reference = target.candidates.iter().find_map(|candidate| candidate.raw_text(context))?;
-        self.parent_patterns.get(place)?.build(&reference)
+        Some(self.parent_patterns.get(place)?.build(&reference))
     }
 
     pub(super) fn read_key<'r>(&self, record: &'r Record) -> Result<(&'r str, Captures), Reject> {

@@ -3,6 +3,7 @@
 //! Owns the vocabulary of the mapping language; `compile` gives it meaning. Uses `model::TableName`,
 //! `encode::EpochUnit`, `decode`'s policies and serde only.
 
+use super::key_patterns::KeyPatterns;
 use super::{CandidateSpec, FunctionSpec};
 use crate::decode::{BytesPolicy, Charset, DuplicateKeys, NonfinitePolicy, NulPolicy, SurrogatePolicy};
 use crate::encode::EpochUnit;
@@ -15,10 +16,15 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub struct MappingSpec {
     /// The mapping's name: in reports, and in `parents` and `after` of other mappings.
     pub name: String,
-    /// The keys it takes: literal text with captures. `{id..}` takes all the rest, `{id}` one segment (no colon);
-    /// `{{` and `}}` are literal braces.
+    /// The keys it takes: a pattern or several, as docs/mapping.md describes them. All have the same captures.
     #[serde(rename = "match")]
-    pub matches: String,
+    pub matches: KeyPatterns,
+    /// Patterns of keys that it leaves alone although `match` takes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// What separates the segments of its keys; a colon where it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separator: Option<String>,
     /// The target table as `schema.table`.
     pub into: String,
     /// The columns that identify a row: a primary key or a unique constraint.

@@ -1,6 +1,6 @@
 //! What happened, told once to the one place that counts and reports.
 
-use super::{MappingId, Tally};
+use super::{MappingId, Tally, Unmatched};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -29,11 +29,11 @@ pub enum Event {
     Listed {
         /// Sightings in this page that mappings of this phase took.
         matched: Vec<(MappingId, u64)>,
-        /// Sightings that no mapping of any phase took; booked in the last pass only, 0 before.
-        unmatched: u64,
         /// All keys looked at, for the progress bar.
         scanned: u64,
     },
+    /// Sightings that no mapping of any phase took, by the last pass that looked at all keys; told once a run.
+    Unmatched(Box<Unmatched>),
     /// Values were read.
     Read {
         /// Bytes of keys and values.

@@ -35,7 +35,8 @@ pub enum Exit {
     Done,
     /// 1: an error in the tool itself, books that do not balance among them.
     Internal,
-    /// 2: usage, configuration, a missing right, table or column, or no matching key at all.
+    /// 2: usage, configuration, a missing right, table or column, no matching key at all, or unmatched keys where they
+    /// are an error.
     Usage,
     /// 3: done, with rejects.
     Rejects,

@@ -2,9 +2,10 @@
 
 use super::{RedisKey, RedisType, RedisTypes};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 /// The position of a mapping in the compiled plan of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct MappingId(pub u16);
 
 /// Milliseconds since 1970-01-01T00:00:00Z, by the Redis server's clock.

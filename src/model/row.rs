@@ -57,8 +57,9 @@ pub struct Row {
     pub key_len: u32,
     /// The reading of the key that it is one of several rows of; `None` where the key is one row.
     pub group: Option<Arc<Group>>,
-    /// In a rehearsal: the keys of its parents, in the mapping's order; `None` where it refers to none.
-    pub parent_keys: Vec<Option<RedisKey>>,
+    /// In a rehearsal, for each of its parents in the mapping's order: the keys that it may have; none where the row
+    /// refers to none.
+    pub parent_keys: Vec<Vec<RedisKey>>,
     /// The repairs that were made on the way, by name.
     pub altered: Vec<&'static str>,
 }

@@ -138,7 +138,7 @@ mod tests {
         let names = ["documents".to_owned()];
         books.apply(&Event::RunStarted { run: "r1".into(), mappings: names.into(), resumed: false }, start);
         books.apply(&Event::PhaseStarted { phase: 1, mappings: vec![MappingId(0)], expected: Some(10) }, start);
-        books.apply(&Event::Listed { matched: vec![(MappingId(0), 5)], unmatched: 0, scanned: 5 }, start);
+        books.apply(&Event::Listed { matched: vec![(MappingId(0), 5)], scanned: 5 }, start);
         books.apply(&Event::InFlight { bytes: 3 << 20 }, start);
         let mut tally = Tally { inserted: 4, ..Tally::default() };
         tally.reject("json_syntax");

@@ -1,7 +1,7 @@
 //! The books: a tally for each mapping and in total, with timings, from the events of a run. No I/O, no clock of its
 //! own: each event comes with its time.
 
-use crate::model::{Event, MappingId, Tally};
+use crate::model::{Event, MappingId, Tally, Unmatched};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,7 +64,7 @@ pub struct Books {
     resumed: bool,
     names: Arc<[String]>,
     accounts: Vec<Account>,
-    unmatched: i64,
+    unmatched: Unmatched,
     phases: Vec<Phase>,
     scan: Stage,
     read: Stage,
@@ -85,7 +85,7 @@ impl Books {
             resumed: false,
             names: Arc::new([]),
             accounts: Vec::new(),
-            unmatched: 0,
+            unmatched: Unmatched::default(),
             phases: Vec::new(),
             scan: Stage::default(),
             read: Stage::default(),
@@ -119,7 +119,8 @@ impl Books {
                 started: now,
                 ended: None,
             }),
-            Event::Listed { matched, unmatched, scanned } => self.listed(matched, *unmatched, *scanned, now),
+            Event::Listed { matched, scanned } => self.listed(matched, *scanned, now),
+            Event::Unmatched(unmatched) => self.unmatched.add((**unmatched).clone()),
             Event::Read { bytes } => self.read.note(0, *bytes, now),
             Event::Settled { mapping, tally, bytes, .. } => {
                 self.load.note(u64::try_from(tally.settled()).unwrap_or(0), *bytes, now);
@@ -141,9 +142,8 @@ impl Books {
         }
     }
 
-    fn listed(&mut self, matched: &[(MappingId, u64)], unmatched: u64, scanned: u64, now: Instant) {
+    fn listed(&mut self, matched: &[(MappingId, u64)], scanned: u64, now: Instant) {
         self.scan.note(scanned, 0, now);
-        self.unmatched += signed(unmatched);
         if let Some(phase) = self.phases.last_mut() {
             phase.scanned += scanned;
         }
@@ -200,11 +200,17 @@ impl Books {
 
     /// The tally of the whole run.
     pub fn total(&self) -> Tally {
-        let mut total = Tally { scanned: self.unmatched, unmatched: self.unmatched, ..Tally::default() };
+        let unmatched = signed(self.unmatched.keys);
+        let mut total = Tally { scanned: unmatched, unmatched, ..Tally::default() };
         for account in &self.accounts {
             total.add(&account.tally);
         }
         total
+    }
+
+    /// The keys that no mapping took; none while the run goes on.
+    pub fn unmatched(&self) -> &Unmatched {
+        &self.unmatched
     }
 
     /// Whether every sighting of every mapping has exactly one outcome. False while a run goes on, or was stopped.
@@ -262,7 +268,7 @@ fn signed(count: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::Books;
-    use crate::model::{Event, MappingId, Tally};
+    use crate::model::{Event, MappingId, RedisKey, Tally, Unmatched};
     use std::time::{Duration, Instant};
 
     fn settled(mapping: u16, tally: Tally) -> Event {
@@ -276,7 +282,7 @@ mod tests {
         let names = ["documents".to_owned(), "sessions".to_owned()];
         books.apply(&Event::RunStarted { run: "r1".into(), mappings: names.into(), resumed: false }, start);
         books.apply(&Event::PhaseStarted { phase: 1, mappings: vec![MappingId(0)], expected: Some(9) }, start);
-        let listed = Event::Listed { matched: vec![(MappingId(0), 3)], unmatched: 0, scanned: 9 };
+        let listed = Event::Listed { matched: vec![(MappingId(0), 3)], scanned: 9 };
         books.apply(&listed, start);
         books.apply(&settled(0, Tally { inserted: 2, ..Tally::default() }), start);
         assert!(!books.balance(), "one of three has no outcome");
@@ -284,8 +290,11 @@ mod tests {
         rejected.reject("json_syntax");
         books.apply(&settled(0, rejected), start + Duration::from_secs(2));
         assert!(books.balance());
-        let listed = Event::Listed { matched: vec![(MappingId(1), 2)], unmatched: 4, scanned: 9 };
+        let listed = Event::Listed { matched: vec![(MappingId(1), 2)], scanned: 9 };
         books.apply(&listed, start + Duration::from_secs(3));
+        let keys = ["a", "b", "c", "d"].map(RedisKey::new);
+        let unmatched = Unmatched::count(keys.iter().map(|key| (key, false)));
+        books.apply(&Event::Unmatched(Box::new(unmatched)), start);
         assert!(!books.balance(), "sessions are open");
         books.apply(&settled(1, Tally { unchanged: 2, ..Tally::default() }), start + Duration::from_secs(4));
         assert!(books.balance());
@@ -302,10 +311,7 @@ mod tests {
     fn an_outcome_on_the_wrong_mapping_is_not_balanced_by_the_total() {
         let now = Instant::now();
         let mut books = Books::new(now);
-        books.apply(
-            &Event::Listed { matched: vec![(MappingId(0), 1), (MappingId(1), 1)], unmatched: 0, scanned: 2 },
-            now,
-        );
+        books.apply(&Event::Listed { matched: vec![(MappingId(0), 1), (MappingId(1), 1)], scanned: 2 }, now);
         books.apply(&settled(0, Tally { inserted: 2, ..Tally::default() }), now);
         assert!(books.total().balances());
         assert!(!books.balance());

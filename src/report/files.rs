@@ -1,7 +1,7 @@
 //! The files of a report: `report.json` and `summary.txt`. Mode 0600, complete or absent. Uses `books` and `table`.
 
 use super::books::{Books, rate};
-use super::table::summary;
+use super::table::{FAMILIES, summary};
 use crate::model::Exit;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -75,6 +75,8 @@ pub fn report_json(facts: &RunFacts, books: &Books) -> Value {
         "ended": facts.ended,
         "settings": facts.settings,
         "tally": books.total(),
+        "unmatched": unmatched(books),
+        "shape_refused": shape_refused(books),
         "balanced": books.balance(),
         "mappings": mappings,
         "counts": { "source": facts.source_keys, "target": facts.target_rows },
@@ -93,6 +95,26 @@ pub fn report_json(facts: &RunFacts, books: &Books) -> Value {
         "notices": notices,
         "notices_left_out": left_out,
     })
+}
+
+/// The keys that no mapping took, by family; `other_keys` are those of all other families.
+fn unmatched(books: &Books) -> Value {
+    let unmatched = books.unmatched();
+    let families = unmatched.families(FAMILIES, |family| family.keys);
+    let named: u64 = families.iter().map(|(_, keys)| keys).sum();
+    let families: Vec<Value> =
+        families.into_iter().map(|(family, keys)| json!({"family": family, "keys": keys})).collect();
+    json!({
+        "keys": unmatched.keys, "families": families, "other_keys": unmatched.keys.saturating_sub(named),
+        "set_apart": unmatched.set_apart,
+    })
+}
+
+/// The keys, by mapping, that its glob finds and its patterns do not take.
+fn shape_refused(books: &Books) -> Value {
+    let refused =
+        |id| books.unmatched().refused(id).map_or_else(|| json!({"keys": 0, "examples": []}), |refused| json!(refused));
+    books.mappings().map(|id| (books.name(id), refused(id))).collect::<Map<_, _>>().into()
 }
 
 fn phases(books: &Books) -> Vec<Value> {
@@ -161,7 +183,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::{RunFacts, TableCount, peak_memory, write_report};
-    use crate::model::{Event, Exit, MappingId, Tally};
+    use crate::model::{Event, Exit, MappingId, RedisKey, Tally, Unmatched};
     use crate::report::Books;
     use serde_json::{Value, json};
     use std::os::unix::fs::PermissionsExt;
@@ -190,7 +212,11 @@ mod tests {
         let mut books = Books::new(now);
         let names = ["documents".to_owned()];
         books.apply(&Event::RunStarted { run: "r1".into(), mappings: names.into(), resumed: true }, now);
-        books.apply(&Event::Listed { matched: vec![(MappingId(0), 2)], unmatched: 0, scanned: 2 }, now);
+        books.apply(&Event::Listed { matched: vec![(MappingId(0), 2)], scanned: 2 }, now);
+        let keys = ["b:1", "b:2", "a:1"].map(RedisKey::new);
+        let mut unmatched = Unmatched::count(keys.iter().map(|key| (key, false)));
+        unmatched.refuse(MappingId(0), &keys[2]);
+        books.apply(&Event::Unmatched(Box::new(unmatched)), now);
         let mut tally = Tally { inserted: 1, ..Tally::default() };
         tally.reject("json_syntax");
         books.apply(&Event::Settled { mapping: MappingId(0), tally, bytes: 9, pending: 0 }, now);
@@ -208,6 +234,10 @@ mod tests {
         }
         assert!(report["tally"]["skipped"].is_object() && report["tally"]["altered"].is_object());
         assert_eq!(report["mappings"]["documents"]["inserted"], 1);
+        let families = json!([{"family": "b:*", "keys": 2}, {"family": "a:*", "keys": 1}]);
+        let unmatched = json!({"keys": 3, "families": families, "other_keys": 0, "set_apart": 0});
+        assert_eq!((&report["unmatched"], report["tally"]["unmatched"].as_i64()), (&unmatched, Some(3)));
+        assert_eq!(report["shape_refused"], json!({"documents": {"keys": 1, "examples": ["a:1"]}}));
         assert_eq!(report["counts"]["target"]["app.documents"]["after"], 1);
         assert_eq!(report["counts"]["source"]["before"], 2);
         assert_eq!(report["timings"]["stages"]["scan"]["items"], 2);

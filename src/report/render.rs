@@ -200,7 +200,7 @@ mod tests {
             for event in [
                 Event::RunStarted { run: "r1".into(), mappings: names.into(), resumed: false },
                 Event::PhaseStarted { phase: 1, mappings: vec![MappingId(0)], expected: None },
-                Event::Listed { matched: vec![(MappingId(0), 1)], unmatched: 0, scanned: 1 },
+                Event::Listed { matched: vec![(MappingId(0), 1)], scanned: 1 },
                 Event::Notice("lost redis://u:hunter2@h\u{1b}[31m".into()),
                 Event::Settled { mapping: MappingId(0), tally, bytes: 1, pending: 0 },
             ] {

@@ -7,6 +7,9 @@ use comfy_table::{CellAlignment, Table, presets};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+/// Families of unmatched keys that are named.
+pub(super) const FAMILIES: usize = 10;
+
 /// A table without borders: readable on a narrow terminal, and by `awk`.
 pub fn plain_table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = bare(header.iter().map(|name| (*name).to_owned()).collect());
@@ -58,6 +61,7 @@ pub fn summary(books: &Books, state: &str, exit: Exit, dry_run: bool) -> String 
     let _ = writeln!(out, "Run {run}: {state}{}", if dry_run { " (dry run: nothing was written)" } else { "" });
     let _ = writeln!(out, "\n{}\n", tally_table(lines.chain(all)));
     let _ = writeln!(out, "scanned {}, of which {} matched no mapping", total.scanned, total.unmatched);
+    unmatched(&mut out, books);
     reasons(&mut out, "rejected", &total.rejected);
     reasons(&mut out, "skipped", &total.skipped);
     reasons(&mut out, "repaired", &total.altered);
@@ -69,6 +73,26 @@ pub fn summary(books: &Books, state: &str, exit: Exit, dry_run: bool) -> String 
         let _ = writeln!(out, "It stopped before the end. To go on: the same command with --resume");
     }
     out
+}
+
+/// The keys that no mapping took: the most common families, and what looks like a mapping's own.
+fn unmatched(out: &mut String, books: &Books) {
+    let unmatched = books.unmatched();
+    let families = unmatched.families(FAMILIES, |family| family.keys);
+    let named: u64 = families.iter().map(|(_, keys)| keys).sum();
+    for (family, keys) in families {
+        let _ = writeln!(out, "unmatched {keys}: {family}");
+    }
+    if unmatched.keys > named {
+        let _ = writeln!(out, "unmatched {}: other families", unmatched.keys - named);
+    }
+    if unmatched.set_apart > 0 {
+        let _ = writeln!(out, "set apart {}: by `exclude` or phases.skip", unmatched.set_apart);
+    }
+    for (name, refused) in books.mappings().filter_map(|id| Some((books.name(id), unmatched.refused(id)?))) {
+        let (keys, examples) = (refused.keys, refused.examples.join(", "));
+        let _ = writeln!(out, "of another shape than {name} wants {keys}: such as {examples}");
+    }
 }
 
 fn reasons(out: &mut String, what: &str, counts: &Counts) {
@@ -108,7 +132,7 @@ pub(super) fn mebibytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{clock, summary};
-    use crate::model::{Event, Exit, MappingId, Tally};
+    use crate::model::{Event, Exit, MappingId, RedisKey, Tally, Unmatched};
     use crate::report::Books;
     use std::time::{Duration, Instant};
 
@@ -117,7 +141,11 @@ mod tests {
         let mut books = Books::new(now);
         let names = ["documents".to_owned()];
         books.apply(&Event::RunStarted { run: "r1".into(), mappings: names.into(), resumed: false }, now);
-        books.apply(&Event::Listed { matched: vec![(MappingId(0), 2)], unmatched: 1, scanned: 3 }, now);
+        books.apply(&Event::Listed { matched: vec![(MappingId(0), 2)], scanned: 3 }, now);
+        let keys: Vec<RedisKey> = (0..12).map(|n| RedisKey::new(format!("f{n:02}:1"))).collect();
+        let mut unmatched = Unmatched::count(keys.iter().map(|key| (key, key == &keys[0])));
+        unmatched.refuse(MappingId(0), &RedisKey::new("f01:1"));
+        books.apply(&Event::Unmatched(Box::new(unmatched)), now);
         books.apply(&Event::Settled { mapping: MappingId(0), tally, bytes: 9, pending: 0 }, now);
         books
     }
@@ -127,7 +155,16 @@ mod tests {
         let mut tally = Tally { inserted: 1, ..Tally::default() };
         tally.reject("json_syntax");
         let text = summary(&books(tally), "done", Exit::Rejects, false);
-        for part in ["Run r1: done", "rejected 1: json_syntax", "rejects list --run r1", "scanned 3, of which 1"] {
+        for part in [
+            "Run r1: done",
+            "rejected 1: json_syntax",
+            "rejects list --run r1",
+            "scanned 14, of which 12",
+            "unmatched 1: f00:*\n",
+            "unmatched 2: other families",
+            "set apart 1: by `exclude`",
+            "of another shape than documents wants 1: such as f01:1\n",
+        ] {
             assert!(text.contains(part), "{part} is missing in:\n{text}");
         }
     }

@@ -13,7 +13,7 @@ use super::pipeline::{self, Pass, Shared};
 use crate::config::Settings;
 use crate::flow::KeySpill;
 use crate::ledger::{self, Checkpoint, ShardId};
-use crate::model::{Event, Failure, MappingId};
+use crate::model::{Event, Failure, MappingId, Unmatched};
 use crate::postgres::Target;
 use crate::sink::{DryRun, LoadTable, Writers};
 use crate::source::Source;
@@ -55,13 +55,13 @@ impl<S: Source> Migration<'_, S> {
     pub(super) async fn run(&mut self) -> Result<End, Failure> {
         let phases = self.phases();
         let mut set_aside: Option<KeySpill> = None;
-        let mut unmatched = 0;
+        let mut unmatched = Unmatched::default();
         for (index, (phase, mappings)) in phases.iter().enumerate() {
             let phase = *phase;
             let before = self.ledger.as_ref().and_then(|books| books.earlier(phase));
             if let Some(done) = before.as_ref().filter(|shard| shard.checkpoint.complete) {
                 if done.scans {
-                    unmatched = done.checkpoint.unmatched;
+                    unmatched = done.checkpoint.unmatched.clone();
                 }
                 continue;
             }
@@ -83,8 +83,8 @@ impl<S: Source> Migration<'_, S> {
     }
 
     /// Keys that no mapping took, by the last pass that looked at all keys.
-    async fn book_unmatched(&self, unmatched: u64) {
-        let _ = self.shared.events.send(Event::Listed { matched: Vec::new(), unmatched, scanned: 0 }).await;
+    async fn book_unmatched(&self, unmatched: Unmatched) {
+        let _ = self.shared.events.send(Event::Unmatched(Box::new(unmatched))).await;
     }
 
     /// The phases that are on. Their numbers are the plan's, whatever is switched off: a resume goes by them.
@@ -198,5 +198,5 @@ impl<S: Source> Migration<'_, S> {
 struct PhaseEnd {
     complete: bool,
     set_aside: Option<KeySpill>,
-    unmatched: u64,
+    unmatched: Unmatched,
 }

@@ -2,8 +2,9 @@
 //! all phases where they fit.
 
 use super::partition::worker;
-use super::{PassEnd, Shared, contains};
+use super::{PassEnd, Shared, contains, unmatched};
 use crate::flow::{KeyReader, KeySpill, PagePart, Watermark};
+use crate::mapping::Plan;
 use crate::model::{Event, Failure, MappingId, RedisKey, Side, SkipReason, Tally};
 use crate::source::{Scan, Source};
 use std::collections::HashMap;
@@ -82,11 +83,12 @@ pub(super) async fn run<S: Source>(
         let place = (page.epoch, page.number);
         let (scanned, next_cursor) = (page.keys.len() as u64, page.next_cursor.clone());
         let Sorted { keys, unmatched, excluded } = sort(page, &mut scope, &mut taken);
+        let unmatched = unmatched::count(&shared.plan, &scope.off, &unmatched);
         let part = watermark.page(place, next_cursor, unmatched);
         let matched = (keys.iter().map(|(mapping, keys)| (*mapping, keys.len() as u64)))
             .chain(excluded.iter().map(|(mapping, count)| (*mapping, *count)))
             .collect();
-        let _ = shared.events.send(Event::Listed { matched, unmatched: 0, scanned }).await;
+        let _ = shared.events.send(Event::Listed { matched, scanned }).await;
         for (mapping, count) in excluded {
             let mut tally = Tally::default();
             tally.skip(SkipReason::Excluded.code(), i64::try_from(count).unwrap_or(i64::MAX));
@@ -110,19 +112,13 @@ async fn next_page<S: Source>(
     listing: &mut Listing<S::Scan>,
     number: &mut u64,
 ) -> Result<Option<Page>, Failure> {
-    let classified = |keys: Vec<RedisKey>| {
-        keys.into_iter().map(|key| (shared.plan.classify(key.as_bytes()), key)).collect::<Vec<_>>()
-    };
     let keys = match listing {
         Listing::Scan(scan) => {
-            return Ok(scan.next().await?.map(|page| Page {
-                epoch: page.epoch,
-                number: page.number,
-                keys: classified(page.keys),
-                next_cursor: page.resume_cursor,
-            }));
+            let Some(page) = scan.next().await? else { return Ok(None) };
+            let keys = classify(&shared.plan, page.keys)?;
+            return Ok(Some(Page { epoch: page.epoch, number: page.number, keys, next_cursor: page.resume_cursor }));
         }
-        Listing::File(lines) => read_keys(lines)?.map(classified),
+        Listing::File(lines) => read_keys(lines)?.map(|keys| classify(&shared.plan, keys)).transpose()?,
         Listing::SetAside(keys) => {
             keys.next_page(PAGE)?.map(|page| page.into_iter().map(|(id, key)| (Some(id), key)).collect())
         }
@@ -131,6 +127,27 @@ async fn next_page<S: Source>(
         *number += 1;
         Page { epoch: 0, number: *number - 1, keys, next_cursor: "0".to_owned() }
     }))
+}
+
+/// Gives each key to its mapping.
+///
+/// # Errors
+/// Two mappings take a key, which could not be known before.
+fn classify(plan: &Plan, keys: Vec<RedisKey>) -> Result<Vec<(Option<MappingId>, RedisKey)>, Failure> {
+    let classify = |key: RedisKey| {
+        let mapping = plan.classify(key.as_bytes());
+        match mapping.and_then(|mapping| plan.dispute(key.as_bytes(), mapping)) {
+            Some(why) => Err(disputed(&key, &why)),
+            None => Ok((mapping, key)),
+        }
+    };
+    keys.into_iter().map(classify).collect()
+}
+
+#[cold]
+fn disputed(key: &RedisKey, why: &str) -> Failure {
+    let hint = "Nothing was loaded for this key. Make the patterns exclude each other, or name it in `exclude` of one.";
+    Failure::usage(Side::Settings, format!("the key {key} {why}"), hint)
 }
 
 fn read_keys(lines: &mut Box<dyn BufRead + Send>) -> Result<Option<Vec<RedisKey>>, Failure> {
@@ -156,20 +173,23 @@ fn read_keys(lines: &mut Box<dyn BufRead + Send>) -> Result<Option<Vec<RedisKey>
 /// What a page holds for this pass.
 struct Sorted {
     keys: ByMapping,
-    /// Keys that no mapping takes.
-    unmatched: u64,
+    /// Keys that no mapping takes, each with whether one would that is switched off.
+    unmatched: Vec<(RedisKey, bool)>,
     /// Keys beyond the limit.
     excluded: HashMap<MappingId, u64>,
 }
 
 fn sort(page: Page, scope: &mut Scope, taken: &mut HashMap<MappingId, u64>) -> Sorted {
-    let mut unmatched = 0;
+    let mut unmatched = Vec::new();
     let mut excluded = HashMap::new();
     let mut by_mapping = ByMapping::new();
     for (mapping, key) in page.keys {
-        let Some(mapping) = mapping.filter(|id| !contains(&scope.off, *id)) else {
-            unmatched += 1;
-            continue;
+        let mapping = match mapping {
+            Some(mapping) if !contains(&scope.off, mapping) => mapping,
+            off => {
+                unmatched.push((key, off.is_some()));
+                continue;
+            }
         };
         if contains(&scope.now, mapping) {
             let count = taken.entry(mapping).or_default();

@@ -13,6 +13,7 @@ mod list;
 mod outlet;
 mod partition;
 mod transform;
+mod unmatched;
 mod write;
 
 use crate::flow::{ByteBudget, KeySpill, RateLimit, Stop, Watermark};

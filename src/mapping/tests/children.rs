@@ -83,8 +83,10 @@ fn a_childs_reference_gives_its_parents_key() {
     let analyses = plan.mapping(MappingId(1));
     let parent = analyses.parents()[0];
     assert_eq!((parent.mapping, analyses.columns()[parent.column].name.as_str()), (MappingId(0), "document_id"));
-    let key =
-        |value: &str| analyses.parent_keys(&parent, &record("analysis:1", value)).pop().map(|key| key.to_string());
+    let key = |value: &str| {
+        let keys = analyses.parent_keys(&parent, &record("analysis:1", value));
+        keys.first().map(ToString::to_string)
+    };
     assert_eq!(key(r#"{"document_id":"urn:a"}"#).as_deref(), Some("document:urn:a"));
     assert_eq!(key(r#"{"document_id":"ABC\u00e9"}"#).as_deref(), Some("document:ABCé"));
     assert_eq!(key(r#"{"document_id":null}"#), None);

@@ -1,7 +1,7 @@
 //! The plan: its order, and the mistakes that it finds in mappings and tables.
 
 use super::{column, hub, plan, preset, stamp};
-use crate::mapping::{Comparison, MappingSpec, Plan, parse_mappings};
+use crate::mapping::{Comparison, MappingSpec, Plan, check_keys, parse_mappings};
 use crate::model::{ColumnType, MappingId, Table, TableName};
 use std::collections::HashMap;
 
@@ -55,7 +55,9 @@ fn overlaps_circles_and_unreadable_settings_are_found() {
         change(&mut specs);
         findings(&specs, &hub())
     };
-    assert!(changed(|specs| specs[1].matches = "document:{id}:x".into()).contains("taken by `documents`"));
+    let overlap = changed(|specs| specs[1].matches = "document:{id}:x".into());
+    assert!(overlap.contains("taken by `documents` as well, such as `document:a:x`"), "{overlap}");
+    assert!(changed(|specs| specs[0].matches = "document:{id".into()).contains("not closed"));
     assert!(changed(|specs| specs[0].after = vec!["sessions".into()]).contains("lead back to itself"));
     assert!(changed(|specs| specs[0].after = vec!["nobody".into()]).contains("no mapping"));
     assert!(changed(|specs| specs[0].matches = "document:{x..}".into()).contains("no capture `id`"));
@@ -73,4 +75,73 @@ fn an_audit_log_without_a_schema_is_a_finding() {
     specs[0].audit = Some("audit_logs".into());
     let findings = findings(&specs, &hub());
     assert!(findings.contains("audit") && findings.contains("schema.table"), "{findings}");
+}
+
+/// The preset with other keys for its first two mappings.
+fn with_keys(documents: &str, analyses: &str) -> Vec<MappingSpec> {
+    let mut specs = preset();
+    specs[0].matches = documents.into();
+    specs[1].matches = analyses.into();
+    specs
+}
+
+#[test]
+fn what_an_exclusion_takes_another_mapping_may_take() {
+    let mut specs = with_keys("document:{id..}", "document:{id}:analysis");
+    specs[0].exclude = vec!["document:{id}:analysis".into()];
+    let plan = Plan::compile(&specs, &hub(), stamp()).unwrap();
+    assert_eq!(plan.classify(b"document:1"), Some(MappingId(0)));
+    assert_eq!(plan.classify(b"document:1:analysis"), Some(MappingId(1)));
+    let misses: Vec<_> = plan.misses(b"analysis:1").collect();
+    assert_eq!(misses, []);
+    specs[0].exclude.clear();
+    assert!(findings(&specs, &hub()).contains("such as `document:a:analysis`"));
+}
+
+#[test]
+fn mappings_that_cannot_be_compared_are_compared_key_by_key() {
+    // Tables of a million states.
+    let wide = |from: char| format!("document:{{id:/[{from}-z]*m[{from}-z]{{20}}/}}");
+    let plan = Plan::compile(&with_keys(&wide('a'), &wide('k')), &hub(), stamp()).unwrap();
+    assert!(plan.warnings().iter().any(|warning| warning.message.contains("too large")), "{:?}", plan.warnings());
+    let both = format!("document:m{}", "x".repeat(20));
+    let one = format!("document:m{}", "a".repeat(20));
+    assert_eq!(
+        (plan.classify(both.as_bytes()), plan.classify(one.as_bytes())),
+        (Some(MappingId(0)), Some(MappingId(0)))
+    );
+    let dispute = plan.dispute(both.as_bytes(), MappingId(0)).unwrap();
+    assert!(dispute.contains("`documents`") && dispute.contains("`analyses`"), "{dispute}");
+    assert_eq!(plan.dispute(one.as_bytes(), MappingId(0)), None);
+}
+
+#[test]
+fn patterns_of_one_mapping_that_cannot_be_compared_are_compared_key_by_key() {
+    let mut specs = preset();
+    let wide = "{id:/[ab]*a[ab]{20}/}";
+    let text = format!("[[mapping]]\nname = \"d\"\nmatch = [\"u:{wide}\", \"u:a{wide}\"]\ninto = \"a.b\"\nkey = []");
+    specs[0].matches = parse_mappings(&text).unwrap().remove(0).matches;
+    let plan = Plan::compile(&specs, &hub(), stamp()).unwrap();
+    let (both, one) = (format!("u:aa{}", "b".repeat(20)), format!("u:a{}", "b".repeat(20)));
+    let dispute = plan.dispute(both.as_bytes(), MappingId(0)).unwrap();
+    assert!(dispute.contains("is read differently by `u:{id") && dispute.contains("mapping `documents`"), "{dispute}");
+    assert_eq!((plan.classify(one.as_bytes()), plan.dispute(one.as_bytes(), MappingId(0))), (Some(MappingId(0)), None));
+}
+
+#[test]
+fn keys_can_be_checked_without_tables() {
+    let check = |specs: &[MappingSpec]| {
+        let findings = check_keys(specs).err().unwrap_or_default();
+        findings.iter().map(|finding| format!("{finding}\n")).collect::<String>()
+    };
+    assert_eq!(check(&preset()), "");
+    let found = check(&with_keys("document:{id}", "{kind}:{id}"));
+    assert_eq!(found.matches("some keys would be taken by").count(), 2, "with sessions too: {found}");
+    assert!(check(&with_keys("a:{", "b:{")).matches("not closed").count() == 2);
+    let mut specs = preset();
+    specs[0] =
+        parse_mappings("[[mapping]]\nname = \"d\"\nmatch = [\"u:{id..}\", \"u:x:{id}\"]\ninto = \"a.b\"\nkey = []")
+            .unwrap()
+            .remove(0);
+    assert!(check(&specs).contains("`u:x:a` is read differently by `u:{id..}` and `u:x:{id}`"));
 }

@@ -2,7 +2,7 @@
 
 use super::errors::unexpected;
 use super::{RedisSource, number_of};
-use crate::model::{Failure, RedisKey};
+use crate::model::{Failure, Family};
 use std::collections::HashMap;
 
 /// Pages of the scan that a sample looks at.
@@ -30,7 +30,7 @@ impl RedisSource {
         for _ in 0..SAMPLE_PAGES {
             let page = self.page(&cursor, None).await?;
             for key in &page.keys {
-                *families.entry(family(key)).or_default() += 1;
+                *families.entry(Family::of(key.as_bytes()).to_string()).or_default() += 1;
             }
             cursor = page.cursor;
             if cursor == "0" {
@@ -41,28 +41,5 @@ impl RedisSource {
         families.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         families.truncate(count);
         Ok(families)
-    }
-}
-
-/// The first segment of a key as a pattern; keys without a separator stay as they are, cut to a readable length.
-fn family(key: &RedisKey) -> String {
-    let bytes = key.as_bytes();
-    match memchr::memchr2(b':', b'/', bytes).filter(|at| *at > 0) {
-        Some(at) => format!("{}*", RedisKey::new(key.bytes().slice(..=at))),
-        None => key.to_string().chars().take(40).collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::family;
-    use crate::model::RedisKey;
-
-    #[test]
-    fn families_are_first_segments() {
-        assert_eq!(family(&RedisKey::new("document:a:b")), "document:*");
-        assert_eq!(family(&RedisKey::new("a/b:c")), "a/*");
-        assert_eq!(family(&RedisKey::new("plain")), "plain");
-        assert_eq!(family(&RedisKey::new(&b"\xff:1"[..])), r"\xff:*");
     }
 }
