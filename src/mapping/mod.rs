@@ -12,6 +12,7 @@ mod jq;
 mod lineage;
 mod pattern;
 mod plan;
+mod reference;
 mod rest;
 mod row;
 mod scratch;

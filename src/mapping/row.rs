@@ -90,7 +90,7 @@ impl Mapping {
 
     fn referred(&self, place: usize, context: &Context<'_>) -> Option<RedisKey> {
         let target = self.targets.get(self.parents.get(place)?.column)?;
-        let reference = target.candidates.iter().find_map(|candidate| candidate.raw_text(context))?;
+        let reference = target.candidates.iter().find_map(|candidate| candidate.reference(context))?;
         self.parent_patterns.get(place)?.build(&reference)
     }
 
