@@ -187,3 +187,42 @@ column = [
         assert!(said.contains(part), "{part}: {said}");
     }
 }
+
+#[test]
+fn a_reference_with_a_prefix_finds_its_parent() {
+    let case = Case::new();
+    case.sql(
+        "CREATE TABLE parents (id uuid PRIMARY KEY); CREATE TABLE children (id text PRIMARY KEY, parent uuid NOT NULL \
+         REFERENCES parents); GRANT ALL ON parents, children TO redis2pg",
+    );
+    let config = r#"
+[[mapping]]
+name = "parents"
+match = "parent:{id}"
+into = "public.parents"
+key = ["id"]
+column = [{ name = "id", from = ["{id}"], with = ["uuid_or_uuid5"] }]
+[[mapping]]
+name = "children"
+match = "child:{id}"
+into = "public.children"
+key = ["id"]
+parents = [{ mapping = "parents", column = "parent" }]
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "parent", from = ["$.of"], with = ["split('#', 0)", "strip_prefix('parent:')", "uuid_or_uuid5"] },
+]
+"#;
+    let mut redis = case.redis();
+    redis.set("parent:7", "{}");
+    redis.set("child:1", r#"{"of":"parent:7#x"}"#);
+    redis.set("child:2", r#"{"of":"parent:8#x"}"#);
+    let run = case.run_config(config, &[]).exits(3);
+    assert_eq!((run.total("inserted"), run.rejects.len()), (2, 1), "{run}");
+    assert_eq!(case.sql("SELECT children.id FROM children JOIN parents ON parents.id = parent"), "1");
+    let reject = run.reject("child:2");
+    assert_eq!(
+        (&reject["reason"], &reject["detail"]),
+        (&"missing_parent".into(), &"its parent parent:8 is not in Redis".into())
+    );
+}

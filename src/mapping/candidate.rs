@@ -22,6 +22,8 @@ pub(super) struct Candidate {
     /// Whether the candidate derives its value, so that a null in its source is not the column's null.
     pub(super) derived: bool,
     pub(super) when: Option<JsonPath>,
+    /// How many of the functions lead to the id that a parent's key has, where the column refers to a parent.
+    pub(super) before_id: usize,
     /// How it is called when it is missed.
     pub(super) label: String,
 }
@@ -37,6 +39,7 @@ impl Candidate {
                 source: Source::parse(text, pattern)?,
                 with: column_with.to_vec(),
                 derived: false,
+                before_id: 0,
                 when: None,
                 label: text.clone(),
             },
@@ -58,7 +61,7 @@ impl Candidate {
         let when = table.when.as_deref().map(JsonPath::parse).transpose()?;
         // A filter gives null for a field that is not there.
         let derived = !table.with.is_empty() || when.is_some() || table.jq.is_some();
-        Ok(Self { source, with, derived, when, label })
+        Ok(Self { source, with, derived, when, before_id: 0, label })
     }
 
     /// Whether it gives an object in any case, as it is.
@@ -119,9 +122,11 @@ impl Candidate {
         self.source.constant().map(|constant| self.apply(constant))
     }
 
-    /// The candidate's text before any function, where it is text: what a reference says.
-    pub(super) fn raw_text<'r>(&'r self, context: &Context<'r>) -> Option<Cow<'r, str>> {
-        self.source.evaluate(context).ok()?.into_text().ok().flatten()
+    /// The id that a reference names, as the parent's key has it, where it is text.
+    pub(super) fn reference<'r>(&'r self, context: &Context<'r>) -> Option<Cow<'r, str>> {
+        let found = self.source.evaluate(context).ok()?;
+        let mut functions = self.with.iter().take(self.before_id);
+        functions.try_fold(found, |found, function| function.apply(found)).ok()?.into_text().ok().flatten()
     }
 }
 

@@ -8,6 +8,7 @@ use super::graph::phases;
 use super::lineage::Lineage;
 use super::pattern::{KeySet, Pattern};
 use super::plan::{Comparison, Mapping, ParentRef, Plan, RunStamp, Target};
+use super::reference::functions_before_id;
 use super::rest;
 use super::source::Source;
 use super::top::Top;
@@ -319,6 +320,9 @@ impl Check {
                     continue;
                 };
                 mapping.parents.push(ParentRef { mapping: MappingId(index as u16), column });
+                if let (Some(target), Some(parent_spec)) = (mapping.targets.get_mut(column), specs.get(index)) {
+                    refer(target, spec, &parent.column, parent_spec);
+                }
                 mapping.parent_patterns.extend(known.get(index).map(|(_, pattern)| pattern.clone()));
             }
         }
@@ -329,6 +333,16 @@ impl Check {
 fn ordered(spec: &MappingSpec) -> impl Iterator<Item = &ColumnSpec> {
     let keys = spec.key.iter().filter_map(|key| spec.columns.iter().find(|column| column.name == *key));
     keys.chain(spec.columns.iter().filter(|column| !spec.key.contains(&column.name)))
+}
+
+/// Tells the candidates of a referring column how to get at the id in the parent's key.
+fn refer(target: &mut Target, spec: &MappingSpec, column: &str, parent: &MappingSpec) {
+    let own = spec.columns.iter().find(|known| known.name == column);
+    let key = parent.columns.iter().find(|known| parent.key.first() == Some(&known.name));
+    let (Some(own), Some(key)) = (own, key) else { return };
+    for (candidate, from) in target.candidates.iter_mut().zip(&own.from) {
+        candidate.before_id = functions_before_id(own, from, key);
+    }
 }
 
 fn comparison(ignore_changes: bool, lineage: bool, candidates: &[Candidate]) -> Comparison {

@@ -127,7 +127,7 @@ impl Mapping {
 
     pub(super) fn referred(&self, place: usize, context: &Context<'_>) -> Option<Vec<RedisKey>> {
         let target = self.targets.get(self.parents.get(place)?.column)?;
-        let reference = target.candidates.iter().find_map(|candidate| candidate.raw_text(context))?;
+        let reference = target.candidates.iter().find_map(|candidate| candidate.reference(context))?;
         Some(self.parent_patterns.get(place)?.build(&reference))
     }
 

@@ -67,7 +67,8 @@ impl fmt::Display for ConstantSpec {
         match self {
             Self::Boolean(flag) => flag.fmt(f),
             Self::Integer(number) => number.fmt(f),
-            Self::Float(number) => number.fmt(f),
+            // With its point, as it was written.
+            Self::Float(number) => write!(f, "{number:?}"),
             Self::Text(text) => f.write_str(text),
         }
     }

@@ -33,14 +33,21 @@ pub(super) fn call<'s>(name: &'s str, arguments: Vec<Term<&'s str>>) -> Term<&'s
 
 /// Bounds a term and all that is in it.
 pub(super) fn bound(term: &mut Term<&str>) {
+    bound_parts(term);
+    bound_product(term);
     match term {
-        Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) | Term::Arr(None) => {}
-        Term::Str(_, parts) => parts.iter_mut().for_each(|part| {
-            if let StrPart::Term(term) = part {
-                bound(term);
-            }
-        }),
-        Term::Arr(Some(term)) | Term::Neg(term) | Term::Label(_, term) => bound(term),
+        Term::Arr(Some(_)) => step_after(term),
+        Term::Obj(fields) if !fields.is_empty() => step_after(term),
+        _ => {}
+    }
+}
+
+fn bound_parts(term: &mut Term<&str>) {
+    match term {
+        Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) => {}
+        Term::Str(_, parts) => parts.iter_mut().for_each(bound_string),
+        Term::Arr(term) => term.iter_mut().for_each(|term| bound(term)),
+        Term::Neg(term) | Term::Label(_, term) => bound(term),
         Term::Obj(fields) => fields.iter_mut().for_each(|(key, value)| {
             bound(key);
             value.iter_mut().for_each(bound);
@@ -64,10 +71,7 @@ pub(super) fn bound(term: &mut Term<&str>) {
             catch.iter_mut().for_each(|catch| bound(catch));
         }
         Term::IfThenElse(branches, otherwise) => {
-            branches.iter_mut().for_each(|(condition, then)| {
-                bound(condition);
-                bound(then);
-            });
+            branches.iter_mut().flat_map(|(condition, then)| [condition, then]).for_each(bound);
             otherwise.iter_mut().for_each(|otherwise| bound(otherwise));
         }
         Term::Def(defs, term) => {
@@ -77,15 +81,21 @@ pub(super) fn bound(term: &mut Term<&str>) {
         Term::Call(_, arguments) => arguments.iter_mut().for_each(bound),
         Term::Path(term, path) => {
             bound(term);
-            path.0.iter_mut().for_each(|(part, _)| match part {
-                Part::Index(index) => bound(index),
-                Part::Range(from, to) => from.iter_mut().chain(to).for_each(bound),
-            });
+            path.0.iter_mut().for_each(|(part, _)| bound_part(part));
         }
     }
-    bound_product(term);
-    if matches!(term, Term::Arr(Some(_))) || matches!(term, Term::Obj(fields) if !fields.is_empty()) {
-        step_after(term);
+}
+
+fn bound_string(part: &mut StrPart<&str, Term<&str>>) {
+    if let StrPart::Term(term) = part {
+        bound(term);
+    }
+}
+
+fn bound_part(part: &mut Part<Term<&str>>) {
+    match part {
+        Part::Index(index) => bound(index),
+        Part::Range(from, to) => from.iter_mut().chain(to).for_each(bound),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Analyses and sessions, and the parents that they name.
 
-use super::{ID, map_with, mapped, plan, read_back, record, refused};
-use crate::mapping::ID_NAMESPACE;
+use super::{ID, hub, map_with, mapped, plan, preset, read_back, record, refused, stamp};
+use crate::mapping::{FunctionSpec, ID_NAMESPACE, Plan};
 use crate::model::Digest;
 use crate::model::MappingId;
 use serde_json::{Value, json};
@@ -91,4 +91,22 @@ fn a_childs_reference_gives_its_parents_key() {
     assert_eq!(key(r#"{"document_id":"ABC\u00e9"}"#).as_deref(), Some("document:ABCé"));
     assert_eq!(key(r#"{"document_id":null}"#), None);
     assert_eq!(key("not json"), None);
+}
+
+#[test]
+fn a_reference_is_followed_through_the_functions_that_the_parents_key_does_not_have() {
+    let key = |with: &[&str], reference: &str| {
+        let mut specs = preset();
+        let column = specs[1].columns.iter_mut().find(|column| column.name == "document_id").unwrap();
+        column.with = with.iter().map(|call| FunctionSpec::Call((*call).into())).collect();
+        let plan = Plan::compile(&specs, &hub(), stamp()).unwrap();
+        let analyses = plan.mapping(MappingId(1));
+        let record = record("analysis:1", format!(r#"{{"document_id":"{reference}"}}"#));
+        analyses.parent_key(&analyses.parents()[0], &record).map(|key| key.to_string())
+    };
+    let strip = "strip_prefix('document:')";
+    assert_eq!(key(&[strip, "trim", "uuid_or_uuid5"], "document:7 ").as_deref(), Some("document:7"));
+    assert_eq!(key(&["uuid_or_uuid5"], "7").as_deref(), Some("document:7"));
+    assert_eq!(key(&["uuid_or_uuid5", "lower"], "A").as_deref(), Some("document:A"), "they do not end alike");
+    assert_eq!(key(&["split('/', 1)", "uuid_or_uuid5"], "7"), None);
 }

@@ -50,6 +50,8 @@ fn constants_keep_the_type_that_they_have() {
     assert_eq!(value("t", "[{ value = true }]", "5"), Some(json!("true")));
     assert_eq!(value("doc", "[{ value = '5' }]", "5"), Some(json!("5")));
     assert_eq!(value("doc", "[{ value = 1.5 }]", "5"), Some(json!(1.5)));
+    assert_eq!(value("u", "[{ value = 1.0 }]", "5"), Some(json!("1.0")));
+    assert_eq!(value("doc", "[{ value = -1e300 }]", "5"), Some(json!(-1e300)));
     assert_eq!(value("doc", "[{ value = false }]", "5"), Some(json!(false)));
     assert_eq!(value("doc", r#"[{ json = ' {"a":[1]} ' }]"#, "5"), Some(json!({"a": [1]})));
     assert_eq!(value("t", "[{ value = 'AB', with = ['lower', \"suffix('!')\"] }]", "5"), Some(json!("ab!")));
