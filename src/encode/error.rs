@@ -31,6 +31,7 @@ pub(super) fn mismatch(value: Value<'_>, wanted: &str) -> EncodeError {
         Value::Bool(flag) => format!("the boolean {flag}"),
         Value::Json(text) => format!("JSON ({})", crate::decode::Kind::of(text).name()),
         Value::Millis(_) => "a moment".to_owned(),
+        Value::Bytes(bytes) => format!("a value of {} bytes", bytes.len()),
     };
     EncodeError::new("type_mismatch", format!("{found} does not go into a column of type {wanted}"))
 }

@@ -16,7 +16,7 @@ pub(super) fn integer(value: Value<'_>) -> Result<(i128, bool), EncodeError> {
         Value::Text(text) => text.trim_matches(' '),
         Value::Number(text) => text,
         Value::Millis(millis) => return Ok((i128::from(millis), false)),
-        Value::Null | Value::Bool(_) | Value::Json(_) => return Err(mismatch(value, "integer")),
+        Value::Null | Value::Bool(_) | Value::Json(_) | Value::Bytes(_) => return Err(mismatch(value, "integer")),
     };
     // Nearly all are a few plain digits; eighteen of them always fit.
     if (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -101,7 +101,9 @@ pub(super) fn float<F: Float>(value: Value<'_>) -> Result<F, EncodeError> {
     let text = match value {
         Value::Text(text) => text.trim_matches(' '),
         Value::Number(text) => text,
-        Value::Null | Value::Bool(_) | Value::Json(_) | Value::Millis(_) => return Err(mismatch(value, F::NAME)),
+        Value::Null | Value::Bool(_) | Value::Json(_) | Value::Millis(_) | Value::Bytes(_) => {
+            return Err(mismatch(value, F::NAME));
+        }
     };
     let parsed = if is_number(text) { text.parse::<F>().ok() } else { None };
     match parsed {

@@ -8,6 +8,7 @@ mod graph;
 mod lineage;
 mod pattern;
 mod plan;
+mod policy;
 mod row;
 mod scratch;
 mod source;

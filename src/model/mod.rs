@@ -13,7 +13,7 @@ mod reject;
 mod row;
 mod tally;
 
-pub use column::{Column, ColumnType, Table, TableName};
+pub use column::{ArrayType, CastType, Column, ColumnType, NumericLimit, Table, TableName};
 pub use digest::{Digest, sha256_hex};
 pub use event::{Event, EventSender};
 pub use exit::{Exit, Failure, Side};

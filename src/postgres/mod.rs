@@ -5,6 +5,7 @@
 //! its own, which is a transaction too.)
 
 mod catalog;
+mod columns;
 mod connect;
 mod copy;
 mod sql;
@@ -14,4 +15,4 @@ pub use catalog::{ForeignKey, Privileges, TableFacts, estimate_rows, read_table,
 pub use connect::{Target, TargetOptions};
 pub use copy::{CopyBuffer, copy_rows, copy_tuples};
 pub use sql::{ident, literal, milliseconds, query, table_ident};
-pub use verdict::{Verdict, error_line, failure, verdict};
+pub use verdict::{Verdict, error_line, failure, refuses_value, verdict};

@@ -4,7 +4,7 @@
 //! updated is then locked, judged again, kept as a before-image and updated. What is left is inserted.
 
 use super::attempt::{Attempt, Lost, Missed, count};
-use super::statements::{ORDINAL, Statements, row_key};
+use super::statements::{ORDINAL, Side, Statements, row_key};
 use crate::model::{Reject, Row, Shape, Tally};
 use crate::postgres::{CopyBuffer, query};
 use crate::sink::table::Conflict;
@@ -49,6 +49,7 @@ impl Attempt<'_> {
         self.copy(connection, buffer, &sql.copy, rows, true).await?;
 
         let staged = Staged { attempt: self, sql: &sql, rows };
+        staged.cast(connection).await?;
         let orphans = staged.orphans(connection, lost).await?;
         let mut existing = staged.judge(connection, None).await?;
         existing.retain(|ordinal, _| !orphans.contains(ordinal));
@@ -120,6 +121,15 @@ impl Staged<'_> {
 
     fn reject(&self, ordinal: i32, reason: &'static str, detail: String) -> Option<Reject> {
         self.row(ordinal).map(|row| Reject::new(row.key.clone(), reason, detail, Some(row.value.clone())))
+    }
+
+    /// Has the server read the texts that it casts. Nothing but a value can fail here, but for what passes by itself.
+    async fn cast(&self, connection: &mut PgConnection) -> Result<(), Missed> {
+        for (column, statement) in &self.sql.casts {
+            let read = query(statement).execute(&mut *connection).await;
+            read.map_err(|error| Missed::Cast { error, column: *column })?;
+        }
+        Ok(())
     }
 
     /// Finds rows whose parent is missing.
@@ -249,7 +259,7 @@ impl Staged<'_> {
              FROM unnest($3::int4[], $4::bytea[], $5::text[]) u (ord, redis_key, digest) \
              JOIN {stage} s ON s.{ORDINAL} = u.ord ON CONFLICT (table_name, row_key) DO UPDATE \
              SET run_id = excluded.run_id, redis_key = excluded.redis_key, digest = excluded.digest, loaded_at = now()",
-            row_key(self.attempt.table, "s")
+            row_key(self.attempt.table, Side::Staged)
         ))
         .bind(self.attempt.table.name.to_string())
         .bind(self.attempt.shard.run.to_string())
