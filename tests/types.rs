@@ -200,6 +200,40 @@ fn a_key_can_be_of_a_type_that_is_read_from_text() {
 }
 
 #[test]
+fn keys_that_are_equal_in_different_spellings_are_one_row() {
+    for (sql_type, one, other) in
+        [("numeric", "1.0", "1.00"), ("int4range", r#""[1,3]""#, r#""[1,4)""#), ("char(4)", r#""a""#, r#""a  ""#)]
+    {
+        let case = Case::new();
+        case.sql(&format!("CREATE TABLE things (id {sql_type} PRIMARY KEY, v text); GRANT ALL ON things TO redis2pg"));
+        let config = config("").replace("{id}\"]", "$.id\"]");
+        let mut pairs: Vec<(String, String)> = (5..60)
+            .map(|n| (n, n.to_string()))
+            .map(|(n, id)| {
+                let id = if sql_type == "int4range" { format!("\"[{id},{id}]\"") } else { id };
+                (format!("thing:{n}"), format!(r#"{{"id":{id},"v":"x"}}"#))
+            })
+            .collect();
+        pairs.push(("thing:one".to_owned(), format!(r#"{{"id":{one},"v":"x"}}"#)));
+        pairs.push(("thing:other".to_owned(), format!(r#"{{"id":{other},"v":"x"}}"#)));
+        case.redis().set_many(&pairs);
+        let run = case.run_config(&config, &[]).exits(3);
+        let reasons = run.reasons("things");
+        assert_eq!((run.total("inserted"), reasons.get("key_collision")), (56, Some(&1)), "{sql_type}: {run}");
+    }
+}
+
+#[test]
+fn many_bad_texts_cost_no_good_one_its_place() {
+    let case = Case::new();
+    let values: Vec<String> =
+        (0..3000).map(|n| if n % 100 == 7 { format!(r#""({n},""#) } else { format!(r#""({n},0)""#) }).collect();
+    let (run, stored) = load(&case, "point", &values.iter().map(String::as_str).collect::<Vec<_>>(), "");
+    let run = run.exits(3);
+    assert_eq!((stored.len(), run.total("inserted"), run.reasons("things")["type_input"]), (2970, 2970, 30), "{run}");
+}
+
+#[test]
 fn types_with_an_encoder_of_their_own() {
     check("", "numeric(6,2)", &[("12.5", "12.50"), (r#""-0.01""#, "-0.01")], Some(("1.234", "too_precise")));
     check(

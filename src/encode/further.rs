@@ -64,6 +64,7 @@ impl Encoder {
         }
     }
 
+    /// A text of limited length, or one that compares in a way of its own.
     fn limited_text(&self, value: Value<'_>, out: &mut Vec<u8>) -> Result<Note, EncodeError> {
         let (sent, limit) = match &self.column_type {
             ColumnType::Bpchar(limit) => {

@@ -13,7 +13,7 @@ use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 pub fn parse_zone(name: &str) -> Option<TimeZone> {
     match parse_offset(name) {
         Some(seconds) => Offset::from_seconds(seconds).ok().map(TimeZone::fixed),
-        None => TimeZone::get(name).ok(),
+        None => TimeZone::get(name).ok().filter(|zone| !zone.is_unknown()),
     }
 }
 

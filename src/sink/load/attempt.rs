@@ -67,8 +67,6 @@ pub(super) struct Lost {
 pub(super) enum Missed {
     /// The server said no; `row`: the row that it blamed, by its place in the piece.
     Server { error: Error, row: Option<usize> },
-    /// Reading the staged texts of that column failed: the fault of a row, whatever the code.
-    Cast { error: Error, column: usize },
     /// The ledger could not be written: no row's fault.
     Ledger(Error),
     /// The answer to COMMIT did not come.

@@ -4,7 +4,7 @@ use super::attempt::{Attempt, Missed, Piece, Settled};
 use super::writers::Writers;
 use crate::ledger::{self, ShardId};
 use crate::model::{Event, Exit, Failure, Reject, Row, Side, Tally};
-use crate::postgres::{CopyBuffer, Verdict, failure, refuses_value, verdict};
+use crate::postgres::{CopyBuffer, Verdict, failure, verdict};
 use crate::sink::batch::{Batch, Deduplicated, deduplicate, each_once};
 use crate::sink::table::LoadTable;
 use sqlx::Error;
@@ -120,15 +120,6 @@ impl Loader {
                 Missed::CommitUnknown(error) => error,
                 Missed::Ledger(error) if is_journal(&error) || verdict(&error) == Verdict::Transient => error,
                 Missed::Ledger(error) => return Err(failure("writing the ledger", error)),
-                Missed::Cast { error, .. } if verdict(&error) == Verdict::Transient => error,
-                Missed::Cast { error, column } if !refuses_value(&error) || piece.rows.is_empty() => {
-                    let name = table.columns.get(column).map_or("", |column| column.name.as_str());
-                    return Err(failure(&format!("reading the texts of {}.{name}", table.name), error));
-                }
-                Missed::Cast { error, column } => {
-                    let name = table.columns.get(column).map(|column| column.name.as_str());
-                    return Ok(Tried::Again(isolate(piece, None, |row| unread(row, &error, name))));
-                }
                 Missed::Server { error, row } => match verdict(&error) {
                     Verdict::Transient => error,
                     Verdict::Systemic => return Err(failure(&format!("loading {}", table.name), error)),
@@ -280,7 +271,8 @@ fn isolate(mut piece: Piece, row: Option<usize>, reject: impl Fn(&Row) -> Reject
     vec![piece, second]
 }
 
-fn refused(row: &Row, error: &Error) -> Reject {
+/// A row that the server refused, in the server's words.
+pub(super) fn refused(row: &Row, error: &Error) -> Reject {
     let Some(database) = error.as_database_error() else { return not_stored(row) };
     let code = database.code().unwrap_or_default().into_owned();
     let reason = match code.as_str() {
@@ -301,14 +293,6 @@ fn refused(row: &Row, error: &Error) -> Reject {
         .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
         .and_then(|error| error.column())
         .map(str::to_owned);
-    reject
-}
-
-/// The type's own reader refused the text.
-fn unread(row: &Row, error: &Error, column: Option<&str>) -> Reject {
-    let mut reject = refused(row, error);
-    reject.reason = "type_input".into();
-    reject.column = column.map(str::to_owned);
     reject
 }
 

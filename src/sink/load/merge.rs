@@ -49,10 +49,10 @@ impl Attempt<'_> {
         self.copy(connection, buffer, &sql.copy, rows, true).await?;
 
         let staged = Staged { attempt: self, sql: &sql, rows };
-        staged.cast(connection).await?;
-        let orphans = staged.orphans(connection, lost).await?;
+        let mut out = staged.unreadable(connection, lost).await?;
+        out.extend(staged.orphans(connection, lost).await?);
         let mut existing = staged.judge(connection, None).await?;
-        existing.retain(|ordinal, _| !orphans.contains(ordinal));
+        existing.retain(|ordinal, _| !out.contains(ordinal));
 
         let mut updates = Vec::new();
         for (ordinal, found) in &existing {
@@ -65,7 +65,7 @@ impl Attempt<'_> {
 
         let new: Vec<i32> = (0..)
             .take(rows.len())
-            .filter(|ordinal| !existing.contains_key(ordinal) && !orphans.contains(ordinal))
+            .filter(|ordinal| !existing.contains_key(ordinal) && !out.contains(ordinal))
             .collect();
         if !new.is_empty() {
             let insert = if new.len() == rows.len() { query(&sql.insert_all) } else { query(&sql.insert).bind(&new) };
@@ -106,30 +106,21 @@ impl Attempt<'_> {
 }
 
 /// The staged rows of one shape.
-struct Staged<'a> {
-    attempt: &'a Attempt<'a>,
-    sql: &'a Statements,
+pub(super) struct Staged<'a> {
+    pub(super) attempt: &'a Attempt<'a>,
+    pub(super) sql: &'a Statements,
     /// Their places in the piece, by ordinal.
-    rows: &'a [usize],
+    pub(super) rows: &'a [usize],
 }
 
 impl Staged<'_> {
-    fn row(&self, ordinal: i32) -> Option<&Row> {
+    pub(super) fn row(&self, ordinal: i32) -> Option<&Row> {
         let index = self.rows.get(usize::try_from(ordinal).ok()?)?;
         self.attempt.piece.rows.get(*index)
     }
 
     fn reject(&self, ordinal: i32, reason: &'static str, detail: String) -> Option<Reject> {
         self.row(ordinal).map(|row| Reject::new(row.key.clone(), reason, detail, Some(row.value.clone())))
-    }
-
-    /// Has the server read the texts that it casts. Nothing but a value can fail here, but for what passes by itself.
-    async fn cast(&self, connection: &mut PgConnection) -> Result<(), Missed> {
-        for (column, statement) in &self.sql.casts {
-            let read = query(statement).execute(&mut *connection).await;
-            read.map_err(|error| Missed::Cast { error, column: *column })?;
-        }
-        Ok(())
     }
 
     /// Finds rows whose parent is missing.

@@ -1,11 +1,12 @@
 //! The load: a batch becomes rows of the target, once, whatever happens on the way.
 //!
 //! One attempt is one short transaction (`attempt`): straight COPY into a table that was empty, else COPY into a
-//! staging table and a merge (`merge`, with its SQL in `statements`), after a look at which rows are there already as
-//! they would be written (`probe`). `Loader` decides what an error means: try again,
-//! find the row at fault, or stop.
+//! staging table and a merge (`merge`, with its SQL in `statements`, and texts that the server casts read first in
+//! `casts`), after a look at which rows are there already as they would be written (`probe`). `Loader` decides what an
+//! error means: try again, find the row at fault, or stop.
 
 mod attempt;
+mod casts;
 mod loader;
 mod merge;
 mod probe;

@@ -20,9 +20,11 @@ pub(super) struct Statements {
     pub(super) create: String,
     /// COPY into it.
     pub(super) copy: String,
-    /// Reads the staged texts of each column that is cast: `(column index, statement)`. A value that its type does not
-    /// take fails here, where nothing else can.
+    /// Reads the staged texts of each column that is cast: `(column index, statement)`. `$1`, `$2`: the first ordinal and
+    /// the one after the last. A text that its type does not take fails here, where nothing else can.
     pub(super) casts: Vec<(usize, String)>,
+    /// Takes the ordinals `$1` out of the staging table.
+    pub(super) delete: String,
     /// For each staged row that is in the target: ordinal, whether it differs, the run that wrote it, its Redis key.
     /// `$1`: the table's name in the ledger; `$2`: ordinals to look at, or NULL for all.
     pub(super) judge: String,
@@ -69,6 +71,7 @@ impl Statements {
             ),
             copy: format!("COPY {stage} ({ORDINAL}, {columns}) FROM STDIN (FORMAT binary)"),
             casts: casts(table, shape, &stage),
+            delete: format!("DELETE FROM {stage} WHERE {ORDINAL} = ANY ($1)"),
             judge: judge(table, shape, &stage, &join),
             orphans: orphans(table, shape, &stage),
             lock: format!(
@@ -123,8 +126,10 @@ pub(super) fn key_join(table: &LoadTable) -> String {
 }
 
 fn casts(table: &LoadTable, shape: Shape, stage: &str) -> Vec<(usize, String)> {
+    let range = format!("s.{ORDINAL} >= $1 AND s.{ORDINAL} < $2");
+    let read = |column: &LoadColumn| format!("SELECT count({}) FROM {stage} s WHERE {range}", column.staged());
     let cast = table.present(shape).filter(|(_, column)| column.cast.is_some());
-    cast.map(|(index, column)| (index, format!("SELECT count({}) FROM {stage} s", column.staged()))).collect()
+    cast.map(|(index, column)| (index, read(column))).collect()
 }
 
 /// The lineage of the target's row `t`, where a column holds it.
