@@ -166,6 +166,16 @@ fn extensions() {
         &[(r#""a.b""#, "a.b"), (r#""c""#, "c")],
         Some((r#""a..b""#, "type_input")),
     );
+    let case = Case::new();
+    case.sql(
+        "CREATE SCHEMA ext; CREATE EXTENSION citext SCHEMA ext; GRANT USAGE ON SCHEMA ext TO redis2pg; \
+         CREATE TABLE things (id ext.citext PRIMARY KEY, v text); GRANT ALL ON things TO redis2pg; \
+         INSERT INTO things VALUES ('A', 'mine'), ('c', 'mine')",
+    );
+    case.redis().set_many(&["a", "b", "C"].map(|id| (format!("thing:{id}"), r#"{"v":"x"}"#.to_owned())));
+    let run = case.run_config(&config(""), &[]).exits(0);
+    let skipped = &run.report["tally"]["skipped"]["exists_newer"];
+    assert_eq!((run.total("inserted"), skipped), (1, &2.into()), "{run}");
     check("CREATE EXTENSION citext", "citext", &[(r#""Ab""#, "Ab"), (r#""b""#, "b")], None);
 }
 
@@ -294,6 +304,46 @@ fn repairs_are_counted_under_the_policys_name() {
             (&[stored.to_owned()][..], &1.into()),
             "{run}"
         );
+        let again = case.run_config(&config(&format!(", {policy}")), &[]).exits(0);
+        assert_eq!(again.total("unchanged"), 1, "{again}");
+    }
+}
+
+#[test]
+fn dates_and_times_in_the_spellings_that_a_column_names() {
+    for (sql_type, policy, value, stored) in [
+        ("date", r#"formats = ["%d/%m/%Y", "%b %d, %Y"]"#, r#""Feb 01, 2024""#, "2024-02-01"),
+        ("date", r#"epoch_unit = "s", round = true"#, "1704164645", "2024-01-02"),
+        ("date[]", r#"formats = ["%d.%m.%Y"]"#, r#"["02.01.2024","2024-01-03"]"#, "{2024-01-02,2024-01-03}"),
+        ("time(0)", r#"formats = ["%I:%M %p"]"#, r#""1:30 PM""#, "13:30:00"),
+        ("timestamptz", r#"assume_timezone = "Europe/Paris""#, r#""2024-07-02T05:04:05""#, "2024-07-02 03:04:05+00"),
+        (
+            "timestamptz",
+            r#"formats = ["mongo_extjson"]"#,
+            r#"{"$date":"2024-01-02T03:04:05Z"}"#,
+            "2024-01-02 03:04:05+00",
+        ),
+        (
+            "timestamptz",
+            r#"formats = ["jackson_array"], assume_timezone = "UTC""#,
+            "[2024,1,2,3,4,5,123000000]",
+            "2024-01-02 03:04:05.123+00",
+        ),
+        (
+            "timestamptz",
+            r#"formats = ["dotnet_date"]"#,
+            r#""\/Date(1704164645123+0100)\/""#,
+            "2024-01-02 03:04:05.123+00",
+        ),
+        ("timestamp", r#"store_timezone = "Asia/Kolkata""#, r#""2024-01-02T03:04:05Z""#, "2024-01-02 08:34:05"),
+        ("timestamp(3)", r#"epoch_unit = "auto""#, "1704164645123", "2024-01-02 03:04:05.123"),
+        ("timestamptz(0)", "round = true", r#""2024-01-02T03:04:05.5Z""#, "2024-01-02 03:04:06+00"),
+        ("interval", r#"epoch_unit = "ms""#, "90500", "00:01:30.5"),
+    ] {
+        let case = Case::new();
+        let (run, found) = load(&case, sql_type, &[value], &format!(", {policy}"));
+        let run = run.exits(0);
+        assert_eq!(found, [stored], "{sql_type} {policy}: {run}");
         let again = case.run_config(&config(&format!(", {policy}")), &[]).exits(0);
         assert_eq!(again.total("unchanged"), 1, "{again}");
     }

@@ -17,7 +17,7 @@ impl Encoder {
                 Ok((bytes, note)) => Ok(field(out, &bytes).or(note)),
                 Err(error) => self.nonfinite(value, error, out),
             },
-            ColumnType::Bpchar(_) | ColumnType::Citext | ColumnType::Name => self.limited_text(value, out),
+            ColumnType::Bpchar(_) | ColumnType::Citext(_) | ColumnType::Name => self.limited_text(value, out),
             ColumnType::Date => self.put(moment::date(value, policy)?, out, i32::to_be_bytes),
             ColumnType::Time(digits) => self.put(time::time(value, policy, *digits)?, out, i64::to_be_bytes),
             ColumnType::Timetz(digits) => self.put(time::timetz(value, policy, *digits)?, out, |(micros, west)| {
@@ -88,7 +88,7 @@ impl Encoder {
             ColumnType::Text
             | ColumnType::Varchar(_)
             | ColumnType::Bpchar(_)
-            | ColumnType::Citext
+            | ColumnType::Citext(_)
             | ColumnType::Name
             | ColumnType::Enum(_) => self.encode(Value::Text(utf8(bytes)?), out),
             _ => Err(mismatch(Value::Bytes(bytes), "other than bytea and text")),

@@ -175,7 +175,7 @@ fn plain(text: &str) -> Option<Interval> {
         Some(body) => (body, true),
         None => (text, false),
     };
-    let mut rest = body.trim_matches(' ');
+    let mut rest = body.strip_prefix('@').unwrap_or(body).trim_matches(' ');
     let mut interval = Interval::default();
     if rest.is_empty() {
         return None;

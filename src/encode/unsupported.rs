@@ -21,7 +21,7 @@ pub fn has_encoder(column_type: &ColumnType) -> bool {
         | ColumnType::Enum(_)
         | ColumnType::Numeric(_)
         | ColumnType::Bpchar(_)
-        | ColumnType::Citext
+        | ColumnType::Citext(_)
         | ColumnType::Name
         | ColumnType::Date
         | ColumnType::Time(_)

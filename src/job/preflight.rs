@@ -281,6 +281,7 @@ fn load_table(
             name: column.name.clone(),
             compare: compare(mapping, index),
             cast: column.column_type.cast().map(|cast| cast.sql.clone()),
+            equality: column.column_type.equality().to_owned(),
         })
         .collect();
     let parents = (mapping.parents().iter())

@@ -149,7 +149,7 @@ fn use_of(name: &str, column_type: &ColumnType) -> (bool, &'static str) {
             "It is for varchar(n), char(n) and name; other types have no length of their own.",
         ),
         _ => (
-            matches!(column_type, Text | Varchar(_) | Bpchar(_) | Citext | Name | Json | Jsonb | Cast(_)),
+            matches!(column_type, Text | Varchar(_) | Bpchar(_) | Citext(_) | Name | Json | Jsonb | Cast(_)),
             "It is for types of text, json and jsonb.",
         ),
     }

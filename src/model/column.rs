@@ -52,8 +52,8 @@ pub enum ColumnType {
     Numeric(Option<NumericLimit>),
     /// char(n): at most `n` characters, padded by the server
     Bpchar(u32),
-    /// citext
-    Citext,
+    /// citext, and its equality as SQL: it is an extension's
+    Citext(String),
     /// name: at most 63 bytes
     Name,
     /// date, days since 2000-01-01
@@ -110,8 +110,9 @@ pub struct CastType {
     /// Its name for SQL, qualified and quoted, without a modifier: assignment applies the column's own, and complains
     /// where an explicit cast would cut.
     pub sql: String,
-    /// Whether the type has an equality that compares all of the value.
-    pub has_equality: bool,
+    /// The operator of its default equality, which compares all of the value, as SQL: `=` for PostgreSQL's own, and
+    /// qualified for an extension's, which need not be on the search path.
+    pub equality: Option<String>,
     /// For arrays, what stands between the elements in text.
     pub delimiter: Option<char>,
 }
@@ -121,10 +122,19 @@ impl ColumnType {
     pub fn compares_as_text(&self) -> bool {
         match self {
             // '1 mon' = '30 days', and 'A' = 'a'.
-            Self::Json | Self::Interval(_) | Self::Citext => true,
+            Self::Json | Self::Interval(_) | Self::Citext(_) => true,
             Self::Array(array) => array.element.compares_as_text(),
-            Self::Cast(cast) => !cast.has_equality,
+            Self::Cast(cast) => cast.equality.as_deref() != Some("="),
             _ => false,
+        }
+    }
+
+    /// The operator by which keys of this type are the same, as SQL.
+    pub fn equality(&self) -> &str {
+        match self {
+            Self::Citext(operator) => operator,
+            Self::Cast(cast) => cast.equality.as_deref().unwrap_or("="),
+            _ => "=",
         }
     }
 

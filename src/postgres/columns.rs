@@ -23,8 +23,7 @@ const INTERNAL: [&str; 7] = [
 /// The server's.
 pub(super) async fn read_columns(connection: &mut PgConnection, table: i64) -> Result<Vec<Column>, Error> {
     // A domain's own NOT NULL and typmod count. The typmod of an array is that of its elements. Equality as the type's
-    // default operator classes have it: that of box, by the name of `=`, compares areas. That of an extension may not be
-    // on the search path.
+    // default operator classes have it: that of box, by the name of `=`, compares areas.
     query(
         "WITH RECURSIVE base AS ( \
            SELECT a.attnum, t.oid, t.typtype, t.typbasetype, \
@@ -51,9 +50,16 @@ pub(super) async fn read_columns(connection: &mut PgConnection, table: i64) -> R
                 t.typdelim::text AS delimiter, \
                 l.oid IS NOT NULL AND EXISTS (SELECT 1 FROM pg_catalog.pg_type e WHERE e.typarray = t.oid) AS is_nested, \
                 (SELECT p.proname::text FROM pg_catalog.pg_proc p WHERE p.oid = t.typinput) AS input, \
-                t.typtype IN ('r', 'm') OR EXISTS (SELECT 1 FROM pg_catalog.pg_opclass o \
-                  JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod WHERE m.amname IN ('btree', 'hash') AND o.opcdefault \
-                  AND o.opcintype = t.oid AND o.opcnamespace = 'pg_catalog'::regnamespace) AS has_equality, \
+                CASE WHEN t.typtype IN ('r', 'm') THEN '=' ELSE \
+                  (SELECT CASE n.nspname WHEN 'pg_catalog' THEN '=' \
+                            ELSE 'OPERATOR(' || quote_ident(n.nspname) || '.' || p.oprname || ')' END \
+                   FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod \
+                   JOIN pg_catalog.pg_amop e ON e.amopfamily = o.opcfamily AND e.amoplefttype = o.opcintype \
+                     AND e.amoprighttype = o.opcintype AND e.amopstrategy = CASE m.amname WHEN 'btree' THEN 3 ELSE 1 END \
+                   JOIN pg_catalog.pg_operator p ON p.oid = e.amopopr \
+                   JOIN pg_catalog.pg_namespace n ON n.oid = p.oprnamespace \
+                   WHERE m.amname IN ('btree', 'hash') AND o.opcdefault AND o.opcintype = t.oid \
+                   ORDER BY m.amname LIMIT 1) END AS equality, \
                 a.attnotnull OR b.domain_not_null AS not_null, \
                 a.atthasdef OR a.attidentity <> '' AS has_default, \
                 a.attgenerated <> '' OR a.attidentity = 'a' AS is_generated, \
@@ -100,7 +106,8 @@ fn scalar(row: &PgRow) -> Result<ColumnType, Error> {
         return Ok(ColumnType::Enum(row.try_get("labels")?));
     }
     if input == "citextin" {
-        return Ok(ColumnType::Citext);
+        let equality: Option<String> = row.try_get("equality")?;
+        return Ok(ColumnType::Citext(equality.unwrap_or_else(|| "=".to_owned())));
     }
     let builtin = if schema == "pg_catalog" { builtin(&name, row.try_get("typmod")?) } else { None };
     if let Some(known) = builtin {
@@ -111,7 +118,7 @@ fn scalar(row: &PgRow) -> Result<ColumnType, Error> {
         return Ok(ColumnType::Unsupported(format!("{schema}.{name}")));
     }
     let sql = format!("{}.{}", ident(&schema), ident(&name));
-    Ok(ColumnType::Cast(CastType { name, sql, has_equality: row.try_get("has_equality")?, delimiter: None }))
+    Ok(ColumnType::Cast(CastType { name, sql, equality: row.try_get("equality")?, delimiter: None }))
 }
 
 fn array(row: &PgRow, element: ColumnType, element_oid: u32) -> Result<ColumnType, Error> {
@@ -124,7 +131,9 @@ fn array(row: &PgRow, element: ColumnType, element_oid: u32) -> Result<ColumnTyp
             let delimiter: String = row.try_get("delimiter")?;
             // Elements that are arrays by way of a domain have no form as JSON: their text goes in as it is.
             let delimiter = delimiter.chars().next().filter(|_| !is_nested);
-            Ok(ColumnType::Cast(CastType { name, sql, has_equality: element.has_equality, delimiter }))
+            // Arrays have one equality, which looks up that of the elements by itself.
+            let equality = element.equality.map(|_| "=".to_owned());
+            Ok(ColumnType::Cast(CastType { name, sql, equality, delimiter }))
         }
         element => Ok(ColumnType::Array(Box::new(ArrayType { element, element_oid }))),
     }

@@ -42,6 +42,8 @@ pub struct LoadColumn {
     pub compare: Compare,
     /// The type to which its text is cast, as SQL; `None` where values are sent in the type's binary form.
     pub cast: Option<String>,
+    /// The operator by which two keys are the same, as SQL.
+    pub equality: String,
 }
 
 impl LoadColumn {

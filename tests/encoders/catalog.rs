@@ -12,7 +12,7 @@ fn array(element: ColumnType, element_oid: u32) -> ColumnType {
 
 fn cast(name: &str, has_equality: bool, delimiter: Option<char>) -> ColumnType {
     let sql = format!("\"pg_catalog\".\"{name}\"");
-    ColumnType::Cast(CastType { name: name.to_owned(), sql, has_equality, delimiter })
+    ColumnType::Cast(CastType { name: name.to_owned(), sql, equality: has_equality.then(|| "=".to_owned()), delimiter })
 }
 
 #[test]

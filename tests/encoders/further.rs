@@ -70,6 +70,7 @@ fn intervals_round_trip() {
         "-?[0-9]{1,3} years? -?[0-9]{1,2} mons? -?[0-9]{1,3} days? -?[0-9]{1,3}:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?",
         "[0-9]{1,3} (hours|minutes|seconds|weeks|months) ago",
         "[0-9]{1,3}:[0-5][0-9]:[0-5][0-9]",
+        "@ [0-9]{1,3} hours [0-9]{1,2} mins",
     ];
     round_trip(ColumnType::Interval(-1), "interval", Kind::Text, plain);
 }

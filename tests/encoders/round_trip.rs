@@ -87,7 +87,7 @@ fn read_back(column_type: &ColumnType, sql_type: &str) -> (&'static str, String)
         ColumnType::Json => ("c::text", "x".to_owned()),
         ColumnType::Bytea => ("c", "convert_to(x, 'UTF8')".to_owned()),
         // Equal ones may still differ, such as 1.0 and 1.00, or '1 mon' and '30 days'.
-        ColumnType::Numeric(_) | ColumnType::Interval(_) | ColumnType::Citext => {
+        ColumnType::Numeric(_) | ColumnType::Interval(_) | ColumnType::Citext(_) => {
             ("c::text", format!("x::{sql_type}::text"))
         }
         ColumnType::Array(_) => {

@@ -14,7 +14,7 @@ fn array(element: ColumnType) -> ColumnType {
 }
 
 fn cast(name: &str, delimiter: Option<char>) -> ColumnType {
-    ColumnType::Cast(CastType { name: name.into(), sql: format!("x.{name}"), has_equality: false, delimiter })
+    ColumnType::Cast(CastType { name: name.into(), sql: format!("x.{name}"), equality: None, delimiter })
 }
 
 fn text(column_type: ColumnType, value: Value<'_>) -> String {
@@ -160,9 +160,13 @@ fn types_without_a_binary_encoder_get_text() {
 #[test]
 fn bytes_go_into_bytea_and_where_they_are_utf8_into_text() {
     assert_eq!(bytes(ColumnType::Bytea, Value::Bytes(b"\xff\0")).unwrap(), b"\xff\0");
-    for column_type in
-        [ColumnType::Text, ColumnType::Varchar(9), ColumnType::Bpchar(9), ColumnType::Citext, ColumnType::Name]
-    {
+    for column_type in [
+        ColumnType::Text,
+        ColumnType::Varchar(9),
+        ColumnType::Bpchar(9),
+        ColumnType::Citext("=".into()),
+        ColumnType::Name,
+    ] {
         assert_eq!(bytes(column_type.clone(), Value::Bytes("ü".as_bytes())).unwrap(), "ü".as_bytes());
         assert_eq!(reason(column_type, Value::Bytes(b"a\xff")), "invalid_utf8");
     }

@@ -25,7 +25,10 @@ fn v01_a_nul_in_a_text_is_left_out_or_replaced_where_configured() {
     let strip = Policy { nul: Some(Nul::Strip), ..Policy::default() };
     let replace = Policy { nul: Some(Nul::Replace), ..Policy::default() };
     assert_eq!(made(ColumnType::Text, &strip, "a\0b\0"), Ok((b"ab".to_vec(), Some("nul"))));
-    assert_eq!(made(ColumnType::Citext, &replace, "a\0"), Ok(("a\u{fffd}".as_bytes().to_vec(), Some("nul"))));
+    assert_eq!(
+        made(ColumnType::Citext("=".into()), &replace, "a\0"),
+        Ok(("a\u{fffd}".as_bytes().to_vec(), Some("nul")))
+    );
     assert_eq!(made(ColumnType::Jsonb, &strip, "a\0b"), Ok((b"\x01\"ab\"".to_vec(), Some("nul"))));
     assert_eq!(made(ColumnType::Varchar(2), &strip, "a\0b"), Ok((b"ab".to_vec(), Some("nul"))));
     assert_eq!(made(ColumnType::Varchar(2), &replace, "a\0b"), Err("too_long".into()));

@@ -121,7 +121,8 @@ pub(super) fn row_key(table: &LoadTable, side: Side) -> String {
 /// The staged row `s` and the target's row `t` are the same row.
 pub(super) fn key_join(table: &LoadTable) -> String {
     let keys = table.columns.iter().take(table.key_columns);
-    let pairs: Vec<String> = keys.map(|key| format!("t.{} = {}", ident(&key.name), key.staged())).collect();
+    let pairs: Vec<String> =
+        keys.map(|key| format!("t.{} {} {}", ident(&key.name), key.equality, key.staged())).collect();
     pairs.join(" AND ")
 }
 
@@ -184,12 +185,14 @@ fn orphans(table: &LoadTable, shape: Shape, stage: &str) -> Vec<(usize, String)>
         .enumerate()
         .filter(|(_, parent)| shape.has(parent.column))
         .filter_map(|(index, parent)| {
-            let reference = table.columns.get(parent.column)?.staged();
+            let column = table.columns.get(parent.column)?;
+            let reference = column.staged();
             let statement = format!(
                 "SELECT s.{ORDINAL} AS ord FROM {stage} s WHERE {reference} IS NOT NULL AND NOT EXISTS \
-                 (SELECT 1 FROM {} p WHERE p.{} = {reference} OFFSET 0)",
+                 (SELECT 1 FROM {} p WHERE p.{} {} {reference} OFFSET 0)",
                 crate::postgres::table_ident(&parent.table),
-                ident(&parent.key)
+                ident(&parent.key),
+                column.equality
             );
             Some((index, statement))
         })
