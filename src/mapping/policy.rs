@@ -4,6 +4,7 @@
 use super::ColumnSpec;
 use crate::encode::{EpochUnit, Format, Policy, parse_offset, parse_zone};
 use crate::model::ColumnType;
+use jiff::tz::TimeZone;
 
 /// A policy that cannot be: what is wrong and what to do.
 #[derive(Debug)]
@@ -22,32 +23,13 @@ pub(super) fn compile_policy(wanted: &ColumnSpec, column_type: &ColumnType) -> R
         other => other,
     };
     let mut faults = unused(wanted, column_type, element);
-    let mut fault = |message: String, hint| faults.push(Fault { message, hint });
-    let mut formats = Vec::new();
-    for text in &wanted.formats {
-        match Format::parse(text) {
-            Ok(format) if fits(&format, element) => formats.push(format),
-            Ok(_) => fault(format!("`formats`: `{text}` gives no value for this type"), FORMATS_HINT),
-            Err(message) => fault(format!("`formats`: {message}"), FORMATS_HINT),
-        }
-    }
-    if wanted.epoch_unit.is_some() && formats.iter().any(|format| matches!(format, Format::Unix(_))) {
-        let hint = "Say the unit once: `epoch_unit`, or one of the `unix` formats.";
-        fault("`epoch_unit` and `formats` both say the unit of numbers".to_owned(), hint);
-    }
-    let mut zone = |setting: &str, name: &Option<String>| {
-        let zone = name.as_deref().map(|name| (name, parse_zone(name)));
-        if let Some((name, None)) = &zone {
-            fault(format!("`{setting}` is not understood: `{name}`"), ZONE_HINT);
-        }
-        zone.and_then(|(_, zone)| zone)
-    };
-    let assume_zone = zone("assume_timezone", &wanted.assume_timezone);
-    let store_zone = zone("store_timezone", &wanted.store_timezone);
+    let formats = read_formats(wanted, element, &mut faults);
     let assume_offset = wanted.assume_timezone.as_deref().and_then(parse_offset);
+    let assume_zone = read_zone("assume_timezone", wanted.assume_timezone.as_deref(), &mut faults);
+    let store_zone = read_zone("store_timezone", wanted.store_timezone.as_deref(), &mut faults);
     if assume_zone.is_some() && assume_offset.is_none() && matches!(element, ColumnType::Timetz(_)) {
-        let hint = "Write `UTC` or an offset such as `+05:30`.";
-        fault("`assume_timezone`: without a date, a zone has no offset".to_owned(), hint);
+        let message = "`assume_timezone`: without a date, a zone has no offset".to_owned();
+        faults.push(Fault { message, hint: "Write `UTC` or an offset such as `+05:30`." });
     }
     if !faults.is_empty() {
         return Err(faults);
@@ -70,8 +52,38 @@ pub(super) fn compile_policy(wanted: &ColumnSpec, column_type: &ColumnType) -> R
     })
 }
 
-const ZONE_HINT: &str = "Write `UTC`, an offset such as `+05:30`, or a name such as `Europe/Paris`.";
-const FORMATS_HINT: &str = "docs/mapping.md lists the formats that a column of this type reads.";
+fn read_zone(setting: &str, name: Option<&str>, faults: &mut Vec<Fault>) -> Option<TimeZone> {
+    let name = name?;
+    let zone = parse_zone(name);
+    if zone.is_none() {
+        let message = format!("`{setting}` is not understood: `{name}`");
+        faults.push(Fault {
+            message,
+            hint: "Write `UTC`, an offset such as `+05:30`, or a name such as `Europe/Paris`.",
+        });
+    }
+    zone
+}
+
+fn read_formats(wanted: &ColumnSpec, element: &ColumnType, faults: &mut Vec<Fault>) -> Vec<Format> {
+    let mut formats = Vec::new();
+    for text in &wanted.formats {
+        let message = match Format::parse(text) {
+            Ok(format) if fits(&format, element) => {
+                formats.push(format);
+                continue;
+            }
+            Ok(_) => format!("`formats`: `{text}` gives no value for this type"),
+            Err(message) => format!("`formats`: {message}"),
+        };
+        faults.push(Fault { message, hint: "docs/mapping.md lists the formats that a column of this type reads." });
+    }
+    if wanted.epoch_unit.is_some() && formats.iter().any(|format| matches!(format, Format::Unix(_))) {
+        let message = "`epoch_unit` and `formats` both say the unit of numbers".to_owned();
+        faults.push(Fault { message, hint: "Say the unit once: `epoch_unit`, or one of the `unix` formats." });
+    }
+    formats
+}
 
 fn fits(format: &Format, column_type: &ColumnType) -> bool {
     match column_type {

@@ -17,67 +17,63 @@ const INTERNAL: [&str; 7] = [
     "gtsvector",
 ];
 
+/// One row for each column of table `$1`, with its type, or that of its elements.
+///
+/// A domain's own NOT NULL and typmod count. The typmod of an array is that of its elements. Equality as the type's
+/// default operator classes have it: that of box, by the name of `=`, compares areas.
+const COLUMNS: &str = "WITH RECURSIVE base AS ( \
+       SELECT a.attnum, t.oid, t.typtype, t.typbasetype, \
+              CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS typmod, \
+              (t.typtype = 'd' AND t.typnotnull) AS domain_not_null \
+       FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+       WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped \
+       UNION ALL \
+       SELECT b.attnum, t.oid, t.typtype, t.typbasetype, \
+              CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE b.typmod END, \
+              b.domain_not_null OR (t.typtype = 'd' AND t.typnotnull) \
+       FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.typbasetype WHERE b.typtype = 'd'), \
+     leaf AS ( \
+       SELECT b.attnum, e.oid AS element, e.oid, e.typtype, e.typbasetype, \
+              CASE WHEN e.typtype = 'd' THEN e.typtypmod ELSE b.typmod END AS typmod \
+       FROM base b JOIN pg_catalog.pg_type e ON e.typarray = b.oid WHERE b.typtype <> 'd' \
+       UNION ALL \
+       SELECT l.attnum, l.element, t.oid, t.typtype, t.typbasetype, \
+              CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE l.typmod END \
+       FROM leaf l JOIN pg_catalog.pg_type t ON t.oid = l.typbasetype WHERE l.typtype = 'd') \
+     SELECT a.attname::text AS name, bn.nspname::text AS base_schema, bt.typname::text AS base_name, \
+            tn.nspname::text AS type_schema, t.typname::text AS type_name, t.typtype::text AS kind, \
+            t.typisdefined AS is_defined, coalesce(l.typmod, b.typmod) AS typmod, l.element::bigint AS element, \
+            t.typdelim::text AS delimiter, \
+            l.oid IS NOT NULL AND EXISTS (SELECT 1 FROM pg_catalog.pg_type e WHERE e.typarray = t.oid) AS is_nested, \
+            (SELECT p.proname::text FROM pg_catalog.pg_proc p WHERE p.oid = t.typinput) AS input, \
+            CASE WHEN t.typtype IN ('r', 'm') THEN '=' ELSE \
+              (SELECT CASE n.nspname WHEN 'pg_catalog' THEN '=' \
+                        ELSE 'OPERATOR(' || quote_ident(n.nspname) || '.' || p.oprname || ')' END \
+               FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod \
+               JOIN pg_catalog.pg_amop e ON e.amopfamily = o.opcfamily AND e.amoplefttype = o.opcintype \
+                 AND e.amoprighttype = o.opcintype AND e.amopstrategy = CASE m.amname WHEN 'btree' THEN 3 ELSE 1 END \
+               JOIN pg_catalog.pg_operator p ON p.oid = e.amopopr \
+               JOIN pg_catalog.pg_namespace n ON n.oid = p.oprnamespace \
+               WHERE m.amname IN ('btree', 'hash') AND o.opcdefault AND o.opcintype = t.oid \
+               ORDER BY m.amname LIMIT 1) END AS equality, \
+            a.attnotnull OR b.domain_not_null AS not_null, \
+            a.atthasdef OR a.attidentity <> '' AS has_default, \
+            a.attgenerated <> '' OR a.attidentity = 'a' AS is_generated, \
+            ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid \
+                  ORDER BY e.enumsortorder) AS labels \
+     FROM base b JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::oid AND a.attnum = b.attnum \
+     JOIN pg_catalog.pg_type bt ON bt.oid = b.oid JOIN pg_catalog.pg_namespace bn ON bn.oid = bt.typnamespace \
+     LEFT JOIN leaf l ON l.attnum = b.attnum AND l.typtype <> 'd' \
+     JOIN pg_catalog.pg_type t ON t.oid = coalesce(l.oid, b.oid) \
+     JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace \
+     WHERE b.typtype <> 'd' ORDER BY a.attnum";
+
 /// The columns, in the order of the catalog.
 ///
 /// # Errors
 /// The server's.
 pub(super) async fn read_columns(connection: &mut PgConnection, table: i64) -> Result<Vec<Column>, Error> {
-    // A domain's own NOT NULL and typmod count. The typmod of an array is that of its elements. Equality as the type's
-    // default operator classes have it: that of box, by the name of `=`, compares areas.
-    query(
-        "WITH RECURSIVE base AS ( \
-           SELECT a.attnum, t.oid, t.typtype, t.typbasetype, \
-                  CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS typmod, \
-                  (t.typtype = 'd' AND t.typnotnull) AS domain_not_null \
-           FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
-           WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped \
-           UNION ALL \
-           SELECT b.attnum, t.oid, t.typtype, t.typbasetype, \
-                  CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE b.typmod END, \
-                  b.domain_not_null OR (t.typtype = 'd' AND t.typnotnull) \
-           FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.typbasetype WHERE b.typtype = 'd'), \
-         leaf AS ( \
-           SELECT b.attnum, e.oid AS element, e.oid, e.typtype, e.typbasetype, \
-                  CASE WHEN e.typtype = 'd' THEN e.typtypmod ELSE b.typmod END AS typmod \
-           FROM base b JOIN pg_catalog.pg_type e ON e.typarray = b.oid WHERE b.typtype <> 'd' \
-           UNION ALL \
-           SELECT l.attnum, l.element, t.oid, t.typtype, t.typbasetype, \
-                  CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE l.typmod END \
-           FROM leaf l JOIN pg_catalog.pg_type t ON t.oid = l.typbasetype WHERE l.typtype = 'd') \
-         SELECT a.attname::text AS name, bn.nspname::text AS base_schema, bt.typname::text AS base_name, \
-                tn.nspname::text AS type_schema, t.typname::text AS type_name, t.typtype::text AS kind, \
-                t.typisdefined AS is_defined, coalesce(l.typmod, b.typmod) AS typmod, l.element::bigint AS element, \
-                t.typdelim::text AS delimiter, \
-                l.oid IS NOT NULL AND EXISTS (SELECT 1 FROM pg_catalog.pg_type e WHERE e.typarray = t.oid) AS is_nested, \
-                (SELECT p.proname::text FROM pg_catalog.pg_proc p WHERE p.oid = t.typinput) AS input, \
-                CASE WHEN t.typtype IN ('r', 'm') THEN '=' ELSE \
-                  (SELECT CASE n.nspname WHEN 'pg_catalog' THEN '=' \
-                            ELSE 'OPERATOR(' || quote_ident(n.nspname) || '.' || p.oprname || ')' END \
-                   FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod \
-                   JOIN pg_catalog.pg_amop e ON e.amopfamily = o.opcfamily AND e.amoplefttype = o.opcintype \
-                     AND e.amoprighttype = o.opcintype AND e.amopstrategy = CASE m.amname WHEN 'btree' THEN 3 ELSE 1 END \
-                   JOIN pg_catalog.pg_operator p ON p.oid = e.amopopr \
-                   JOIN pg_catalog.pg_namespace n ON n.oid = p.oprnamespace \
-                   WHERE m.amname IN ('btree', 'hash') AND o.opcdefault AND o.opcintype = t.oid \
-                   ORDER BY m.amname LIMIT 1) END AS equality, \
-                a.attnotnull OR b.domain_not_null AS not_null, \
-                a.atthasdef OR a.attidentity <> '' AS has_default, \
-                a.attgenerated <> '' OR a.attidentity = 'a' AS is_generated, \
-                ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid \
-                      ORDER BY e.enumsortorder) AS labels \
-         FROM base b JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::oid AND a.attnum = b.attnum \
-         JOIN pg_catalog.pg_type bt ON bt.oid = b.oid JOIN pg_catalog.pg_namespace bn ON bn.oid = bt.typnamespace \
-         LEFT JOIN leaf l ON l.attnum = b.attnum AND l.typtype <> 'd' \
-         JOIN pg_catalog.pg_type t ON t.oid = coalesce(l.oid, b.oid) \
-         JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace \
-         WHERE b.typtype <> 'd' ORDER BY a.attnum",
-    )
-    .bind(table)
-    .fetch_all(connection)
-    .await?
-    .iter()
-    .map(column)
-    .collect()
+    query(COLUMNS).bind(table).fetch_all(connection).await?.iter().map(column).collect()
 }
 
 fn column(row: &PgRow) -> Result<Column, Error> {
