@@ -11,7 +11,7 @@ pub(super) fn parse(value: Value<'_>) -> Result<bool, EncodeError> {
         Value::Bool(flag) => return Ok(flag),
         Value::Text(text) => text.trim_matches(' '),
         Value::Number(text) => text,
-        Value::Null | Value::Json(_) | Value::Bytes(_) | Value::Millis(_) => return Err(mismatch(value, "boolean")),
+        Value::Null | Value::Json(_) | Value::Millis(_) | Value::Bytes(_) => return Err(mismatch(value, "boolean")),
     };
     let among = |tokens: &[&str]| tokens.iter().any(|known| known.eq_ignore_ascii_case(token));
     match (among(&TRUE), among(&FALSE)) {

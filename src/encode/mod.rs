@@ -4,19 +4,38 @@
 //! `decode`'s JSON text. Each field is a big-endian `i32` length (−1 for NULL) and that many bytes. A pair of types
 //! without an encoder is refused before the first row: same-width bytes of another type are stored as garbage.
 
+mod array;
 mod boolean;
+mod calendar;
+mod cast;
 mod error;
+mod format;
+mod further;
+mod interval;
+mod moment;
+mod network;
 mod number;
+mod numeric;
+mod policy;
+mod text;
+mod time;
 mod timestamp;
 mod unsupported;
+mod zone;
 
+pub use calendar::push_rfc3339;
 pub use error::EncodeError;
-pub use timestamp::{EpochUnit, parse_offset, push_rfc3339};
+pub use format::Format;
+pub use policy::{FromExponent, Nonfinite, Nul, Policy, TooLong};
+pub use text::utf8;
+pub use timestamp::{EpochUnit, parse_offset};
 pub use unsupported::has_encoder;
+pub use zone::parse_zone;
 
 use crate::decode::{MAX_JSONB_BYTES, MAX_TEXT_BYTES, push_json_string};
 use crate::model::{Column, ColumnType};
 use error::{mismatch, quote};
+use text::{Limit, label, refuse_nul, repaired, text, without_nul};
 use uuid::Uuid;
 
 /// A value on its way into a column.
@@ -32,23 +51,10 @@ pub enum Value<'a> {
     Bool(bool),
     /// Well-formed JSON text that goes in as it is: an object or array, or any value for a json column.
     Json(&'a str),
-    /// Bytes of any kind.
-    Bytes(&'a [u8]),
     /// A moment, in milliseconds since 1970-01-01T00:00:00Z.
     Millis(i64),
-}
-
-/// What a column does with values that do not say clearly what they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Policy {
-    /// Whether an empty text means NULL.
-    pub empty_as_null: bool,
-    /// Texts that mean NULL.
-    pub null_tokens: Vec<String>,
-    /// The offset of timestamps without zone, in seconds east of UTC; without it they are refused.
-    pub assume_offset: Option<i32>,
-    /// The unit of timestamps that are numbers; without it they are refused.
-    pub epoch_unit: Option<EpochUnit>,
+    /// Bytes that need not be text. They go into bytea, and into text where they are UTF-8.
+    Bytes(&'a [u8]),
 }
 
 /// Encodes values for one column.
@@ -57,16 +63,32 @@ pub struct Encoder {
     column_type: ColumnType,
     not_null: bool,
     policy: Policy,
+    /// For an array, the encoder of its elements.
+    element: Option<Box<Encoder>>,
 }
 
-/// Something about an accepted value that reports count, by name.
+/// What was repaired in an accepted value, by the name that reports count it under. A value with several repairs has the
+/// first of them.
 pub type Note = Option<&'static str>;
 
 impl Encoder {
     /// The encoder for a column; `None` where its type has none or the column cannot be written.
     pub fn new(column: &Column, policy: Policy) -> Option<Self> {
         let usable = has_encoder(&column.column_type) && !column.generated;
-        usable.then(|| Self { column_type: column.column_type.clone(), not_null: column.not_null, policy })
+        usable.then(|| Self::of(&column.column_type, column.not_null, policy))
+    }
+
+    fn of(column_type: &ColumnType, not_null: bool, policy: Policy) -> Self {
+        let column_type = match column_type {
+            // What reads more than ISO 8601 is kept out of the way of what does not.
+            ColumnType::Timestamptz if policy.reads_moments_otherwise() => ColumnType::TimestamptzDigits(6),
+            other => other.clone(),
+        };
+        let element = match &column_type {
+            ColumnType::Array(array) => Some(Box::new(Self::of(&array.element, false, policy.clone()))),
+            _ => None,
+        };
+        Self { column_type, not_null, policy, element }
     }
 
     /// Whether the column is json or jsonb, which take any JSON text as it is.
@@ -79,29 +101,38 @@ impl Encoder {
     /// # Errors
     /// Where the value does not fit the column; the error says the reason's code and the value, shortened.
     pub fn encode(&self, value: Value<'_>, out: &mut Vec<u8>) -> Result<Note, EncodeError> {
-        if let Value::Text(text) = value
-            && ((self.policy.empty_as_null && text.is_empty()) || self.policy.null_tokens.iter().any(|t| t == text))
-        {
-            return self.null(out);
+        match value {
+            Value::Text(text) if self.policy.is_null(text) => return self.null(out),
+            Value::Bytes(bytes) => return self.bytes(bytes, out),
+            _ => {}
         }
         match (&self.column_type, value) {
             (_, Value::Null) => self.null(out),
             (ColumnType::Bool, value) => boolean::parse(value).map(|flag| field(out, &[u8::from(flag)])),
-            (ColumnType::Int2, value) => integer(value, out, |number| i16::try_from(number).map(i16::to_be_bytes)),
-            (ColumnType::Int4, value) => integer(value, out, |number| i32::try_from(number).map(i32::to_be_bytes)),
-            (ColumnType::Int8, value) => integer(value, out, |number| i64::try_from(number).map(i64::to_be_bytes)),
-            (ColumnType::Float4, value) => number::float::<f32>(value).map(|v| field(out, &v.to_be_bytes())),
-            (ColumnType::Float8, value) => number::float::<f64>(value).map(|v| field(out, &v.to_be_bytes())),
+            (ColumnType::Int2, value) => self.integer(value, out, |number| i16::try_from(number).map(i16::to_be_bytes)),
+            (ColumnType::Int4, value) => self.integer(value, out, |number| i32::try_from(number).map(i32::to_be_bytes)),
+            (ColumnType::Int8, value) => self.integer(value, out, |number| i64::try_from(number).map(i64::to_be_bytes)),
+            (ColumnType::Float4, value) => match number::float::<f32>(value) {
+                Ok(number) => Ok(field(out, &number.to_be_bytes())),
+                Err(error) => self.nonfinite(value, error, out),
+            },
+            (ColumnType::Float8, value) => match number::float::<f64>(value) {
+                Ok(number) => Ok(field(out, &number.to_be_bytes())),
+                Err(error) => self.nonfinite(value, error, out),
+            },
             (ColumnType::Uuid, value) => uuid(value).map(|id| field(out, id.as_bytes())),
             (ColumnType::Timestamptz, value) => {
                 timestamp::parse(value, &self.policy).map(|micros| field(out, &micros.to_be_bytes()))
             }
             (ColumnType::Json | ColumnType::Jsonb, value) => self.json(value, out),
-            (ColumnType::Text, value) => text(value, out, |_| Ok(())),
-            (ColumnType::Varchar(limit), value) => text(value, out, |text| fits(text, *limit as usize)),
+            (ColumnType::Text, value) => {
+                text(value, out, |_| Ok(())).or_else(|error| repaired(value, error, &self.policy, Limit::None, out))
+            }
+            (ColumnType::Varchar(limit), value) => text(value, out, |text| text::fits(text, *limit as usize))
+                .or_else(|error| repaired(value, error, &self.policy, Limit::Characters(*limit), out)),
             (ColumnType::Enum(labels), value) => text(value, out, |text| label(text, labels)),
-            (ColumnType::Bytea, value) => bytes(value, out),
-            (ColumnType::Unsupported(name), _) => Err(mismatch(value, name)),
+            (ColumnType::Bytea, value) => bytea(value, out),
+            (_, value) => self.further(value, out),
         }
     }
 
@@ -139,7 +170,10 @@ impl Encoder {
             Value::Json(text) | Value::Number(text) => self.encode_json(&[text], out),
             Value::Bool(flag) => self.encode_json(&[if flag { "true" } else { "false" }], out),
             Value::Text(text) => {
-                refuse_nul(text)?;
+                if let Err(error) = refuse_nul(text) {
+                    let Some(nul) = self.policy.nul else { return Err(error) };
+                    return self.json(Value::Text(&without_nul(text, nul)), out).map(|_| Some("nul"));
+                }
                 let mut json = String::with_capacity(text.len() + 2);
                 push_json_string(&mut json, text);
                 self.encode_json(&[&json], out)
@@ -150,9 +184,26 @@ impl Encoder {
                 json.push('"');
                 self.encode_json(&[&json], out)
             }
-            Value::Bytes(_) => Err(mismatch(value, "json")),
             Value::Null => self.null(out),
+            Value::Bytes(_) => Err(mismatch(value, "json")),
         }
+    }
+
+    fn integer<const N: usize, E>(
+        &self,
+        value: Value<'_>,
+        out: &mut Vec<u8>,
+        narrow: impl Fn(i128) -> Result<[u8; N], E>,
+    ) -> Result<Note, EncodeError> {
+        let (number, from_exponent) = number::integer(value)?;
+        let bytes = narrow(number)
+            .map_err(|_| EncodeError::new("number_range", format!("{number} does not fit an integer of {N} bytes")))?;
+        if from_exponent && self.policy.reject_exponent {
+            let detail = format!("{number} was written with an exponent: digits may be lost");
+            return Err(EncodeError::new("integer_from_exponent", detail));
+        }
+        field(out, &bytes);
+        Ok(from_exponent.then_some("integer_from_exponent"))
     }
 
     fn null(&self, out: &mut Vec<u8>) -> Result<Note, EncodeError> {
@@ -172,62 +223,14 @@ fn field(out: &mut Vec<u8>, bytes: &[u8]) -> Note {
     None
 }
 
-fn integer<const N: usize, E>(
-    value: Value<'_>,
-    out: &mut Vec<u8>,
-    narrow: impl Fn(i128) -> Result<[u8; N], E>,
-) -> Result<Note, EncodeError> {
-    let (number, from_exponent) = number::integer(value)?;
-    let bytes = narrow(number)
-        .map_err(|_| EncodeError::new("number_range", format!("{number} does not fit an integer of {N} bytes")))?;
-    field(out, &bytes);
-    Ok(from_exponent.then_some("integer_from_exponent"))
-}
-
-fn text(
-    value: Value<'_>,
-    out: &mut Vec<u8>,
-    check: impl Fn(&str) -> Result<(), EncodeError>,
-) -> Result<Note, EncodeError> {
-    let mut moment = String::new();
-    let text = match value {
-        Value::Text(text) | Value::Number(text) => text,
-        Value::Bytes(bytes) => utf8(bytes)?,
-        Value::Bool(true) => "true",
-        Value::Bool(false) => "false",
-        Value::Millis(millis) => {
-            push_rfc3339(&mut moment, millis);
-            &moment
-        }
-        Value::Json(_) | Value::Null => return Err(mismatch(value, "text")),
-    };
-    refuse_nul(text)?;
-    check_size(text.len(), MAX_TEXT_BYTES)?;
-    check(text)?;
-    Ok(field(out, text.as_bytes()))
-}
-
-fn bytes(value: Value<'_>, out: &mut Vec<u8>) -> Result<Note, EncodeError> {
+fn bytea(value: Value<'_>, out: &mut Vec<u8>) -> Result<Note, EncodeError> {
     match value {
         Value::Text(text) | Value::Json(text) => {
             check_size(text.len(), MAX_TEXT_BYTES)?;
             Ok(field(out, text.as_bytes()))
         }
-        Value::Bytes(bytes) => {
-            check_size(bytes.len(), MAX_TEXT_BYTES)?;
-            Ok(field(out, bytes))
-        }
         _ => Err(mismatch(value, "bytea")),
     }
-}
-
-/// Bytes as the text that they are.
-///
-/// # Errors
-/// `invalid_utf8`.
-pub fn utf8(bytes: &[u8]) -> Result<&str, EncodeError> {
-    std::str::from_utf8(bytes)
-        .map_err(|error| EncodeError::new("invalid_utf8", format!("not UTF-8 at byte {}", error.valid_up_to())))
 }
 
 fn check_size(length: usize, limit: usize) -> Result<(), EncodeError> {
@@ -235,33 +238,6 @@ fn check_size(length: usize, limit: usize) -> Result<(), EncodeError> {
         return Err(EncodeError::new("value_too_large", format!("{length} bytes, the column holds {limit}")));
     }
     Ok(())
-}
-
-fn refuse_nul(text: &str) -> Result<(), EncodeError> {
-    match memchr::memchr(0, text.as_bytes()) {
-        Some(at) => Err(EncodeError::new("text_nul", format!("PostgreSQL's text cannot hold byte 0, at byte {at}"))),
-        None => Ok(()),
-    }
-}
-
-/// PostgreSQL cuts trailing blanks beyond the limit in silence: here they are too long like anything else.
-fn fits(text: &str, limit: usize) -> Result<(), EncodeError> {
-    if text.len() <= limit {
-        return Ok(());
-    }
-    let characters = text.chars().count();
-    if characters > limit {
-        return Err(EncodeError::new("too_long", format!("too_long ({characters} > {limit}): {}", quote(text))));
-    }
-    Ok(())
-}
-
-fn label(text: &str, labels: &[String]) -> Result<(), EncodeError> {
-    if labels.iter().any(|label| label == text) {
-        return Ok(());
-    }
-    let known = labels.iter().take(20).map(String::as_str).collect::<Vec<_>>().join(", ");
-    Err(EncodeError::new("enum", format!("enum ({}): the labels are {known}", quote(text))))
 }
 
 fn uuid(value: Value<'_>) -> Result<Uuid, EncodeError> {

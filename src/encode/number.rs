@@ -101,7 +101,7 @@ pub(super) fn float<F: Float>(value: Value<'_>) -> Result<F, EncodeError> {
     let text = match value {
         Value::Text(text) => text.trim_matches(' '),
         Value::Number(text) => text,
-        Value::Null | Value::Bool(_) | Value::Json(_) | Value::Bytes(_) | Value::Millis(_) => {
+        Value::Null | Value::Bool(_) | Value::Json(_) | Value::Millis(_) | Value::Bytes(_) => {
             return Err(mismatch(value, F::NAME));
         }
     };

@@ -2,6 +2,10 @@ use super::{EncodeError, Encoder, EpochUnit, Note, Policy, Value, push_rfc3339};
 use crate::model::{Column, ColumnType};
 use proptest::prelude::*;
 
+mod further;
+mod moments;
+mod policies;
+
 fn column(column_type: ColumnType) -> Column {
     Column { name: "c".into(), column_type, not_null: false, has_default: false, generated: false }
 }
@@ -302,9 +306,25 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_any_encoder_panic(text in "[-+0-9:TZ ./eE,a-z]{0,30}", offset in -50_000..50_000_i32) {
+    fn no_text_makes_any_encoder_panic(text in "[-+0-9:TZP ./eE,a-zYMDHS]{0,30}", offset in -50_000..50_000_i32) {
         let policy = Policy { assume_offset: Some(offset), epoch_unit: Some(EpochUnit::Auto), ..Policy::default() };
-        for column_type in [ColumnType::Timestamptz, ColumnType::Int8, ColumnType::Float4, ColumnType::Bool, ColumnType::Uuid] {
+        for column_type in [
+            ColumnType::Timestamptz,
+            ColumnType::Int8,
+            ColumnType::Float4,
+            ColumnType::Bool,
+            ColumnType::Uuid,
+            ColumnType::Numeric(None),
+            ColumnType::Numeric(Some(crate::model::NumericLimit { precision: 5, scale: 2 })),
+            ColumnType::Date,
+            ColumnType::Time(6),
+            ColumnType::Timetz(2),
+            ColumnType::Timestamp(3),
+            ColumnType::Interval(-1),
+            ColumnType::Inet,
+            ColumnType::Cidr,
+            ColumnType::Macaddr8,
+        ] {
             let _ = full(column_type.clone(), policy.clone(), Value::Text(&text));
             let _ = full(column_type, policy.clone(), Value::Number(&text));
         }

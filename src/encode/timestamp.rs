@@ -3,9 +3,10 @@
 //! One rule for fractions: cut to microseconds toward the past, never rounded. Neither the host's nor the server's time
 //! zone plays a part. What two readers could read differently is refused.
 
+use super::calendar::{DAY, EPOCH_2000, days_from_civil, days_in};
 use super::error::{EncodeError, quote};
 use super::number::{decimal, is_number, scaled};
-use super::{Policy, Value};
+use super::{Policy, Value, zone};
 use serde::{Deserialize, Serialize};
 
 /// The unit of a timestamp that is a number.
@@ -24,8 +25,6 @@ pub enum EpochUnit {
     Auto,
 }
 
-/// Microseconds from 1970 to 2000.
-const EPOCH_2000: i64 = 946_684_800_000_000;
 /// 1990-01-01 and 2100-01-01, in microseconds since 1970: a number outside is in another unit, or no time at all.
 const PLAUSIBLE: std::ops::Range<i128> = 631_152_000_000_000..4_102_444_800_000_000;
 
@@ -33,10 +32,10 @@ pub(super) fn parse(value: Value<'_>, policy: &Policy) -> Result<i64, EncodeErro
     match value {
         Value::Text(text) => match text.trim_matches(' ') {
             "" => Err(EncodeError::new("timestamp_empty", "an empty text is no timestamp")),
-            text if is_number(text) => epoch(text, policy.epoch_unit),
-            text => iso(text, policy.assume_offset),
+            text if is_number(text) => since_2000(text, policy),
+            text => iso(text, policy),
         },
-        Value::Number(text) => epoch(text, policy.epoch_unit),
+        Value::Number(text) => since_2000(text, policy),
         Value::Millis(millis) => millis
             .checked_mul(1000)
             .and_then(|micros| micros.checked_sub(EPOCH_2000))
@@ -48,11 +47,16 @@ pub(super) fn parse(value: Value<'_>, policy: &Policy) -> Result<i64, EncodeErro
     }
 }
 
-fn format_error(text: &str) -> EncodeError {
+fn since_2000(text: &str, policy: &Policy) -> Result<i64, EncodeError> {
+    epoch(text, policy.epoch_unit).map(|micros| micros - EPOCH_2000)
+}
+
+pub(super) fn format_error(text: &str) -> EncodeError {
     EncodeError::new("timestamp_format", format!("{} is no ISO 8601 timestamp", quote(text)))
 }
 
-fn epoch(text: &str, unit: Option<EpochUnit>) -> Result<i64, EncodeError> {
+/// Microseconds since 1970 of a number in that unit, if that is plausible.
+pub(super) fn epoch(text: &str, unit: Option<EpochUnit>) -> Result<i64, EncodeError> {
     let Some(unit) = unit else {
         let detail = format!("{} is a number, and the column has no epoch_unit", quote(text));
         return Err(EncodeError::new("timestamp_format", detail));
@@ -76,11 +80,11 @@ fn epoch(text: &str, unit: Option<EpochUnit>) -> Result<i64, EncodeError> {
     if !PLAUSIBLE.contains(&micros) {
         return Err(implausible());
     }
-    i64::try_from(micros).map(|micros| micros - EPOCH_2000).map_err(|_| implausible())
+    i64::try_from(micros).map_err(|_| implausible())
 }
 
 /// `mantissa` × 10^`digits`, rounded toward the past.
-fn shifted(mantissa: i128, digits: i32) -> Option<i128> {
+pub(super) fn shifted(mantissa: i128, digits: i32) -> Option<i128> {
     if digits >= 0 {
         return scaled(mantissa, digits.unsigned_abs());
     }
@@ -90,7 +94,18 @@ fn shifted(mantissa: i128, digits: i32) -> Option<i128> {
     }
 }
 
-fn iso(text: &str, assume: Option<i32>) -> Result<i64, EncodeError> {
+#[inline]
+fn iso(text: &str, policy: &Policy) -> Result<i64, EncodeError> {
+    let (micros, offset) = read_iso(text)?;
+    match offset.or(policy.assume_offset) {
+        Some(offset) => Ok(micros - i64::from(offset) * 1_000_000 - EPOCH_2000),
+        None => zone::assumed(text, micros, policy).map(|micros| micros - EPOCH_2000),
+    }
+}
+
+/// Microseconds since 1970 as a clock on the wall shows them, and the offset where the text names one.
+#[inline]
+pub(super) fn read_iso(text: &str) -> Result<(i64, Option<i32>), EncodeError> {
     let range = || EncodeError::new("timestamp_range", format!("{} has no place in the calendar", quote(text)));
     let (days, rest) = match date(text.as_bytes()) {
         Date::Day(days, rest) => (days, rest),
@@ -108,23 +123,20 @@ fn iso(text: &str, assume: Option<i32>) -> Result<i64, EncodeError> {
         _ => return Err(format_error(text)),
     };
     let offset = match zone {
-        [] => assume.ok_or_else(|| {
-            let detail = format!("{} names no zone, and the column has no assume_timezone", quote(text));
-            EncodeError::new("timestamp_no_zone", detail)
-        })?,
+        [] => None,
         zone => match zone.strip_prefix(b" ").unwrap_or(zone) {
-            b"Z" | b"z" | b"UTC" => 0,
+            b"Z" | b"z" | b"UTC" => Some(0),
             zone => match offset(zone) {
-                Some(offset) => offset,
+                Some(offset) => Some(offset),
                 None if zone.len() > 1 && zone.iter().all(u8::is_ascii_alphabetic) => return Err(ambiguous(text)),
                 None => return Err(format_error(text)),
             },
         },
     };
-    Ok(days * 86_400_000_000 + micros - i64::from(offset) * 1_000_000 - EPOCH_2000)
+    Ok((days * DAY + micros, offset))
 }
 
-fn ambiguous(text: &str) -> EncodeError {
+pub(super) fn ambiguous(text: &str) -> EncodeError {
     EncodeError::new("timestamp_ambiguous", format!("{} can be read in more than one way", quote(text)))
 }
 
@@ -177,7 +189,7 @@ fn pair(tens: u8, ones: u8) -> Option<i64> {
 }
 
 /// Microseconds since midnight (`None` where out of range), and the zone that follows.
-fn clock(text: &[u8]) -> Option<(Option<i64>, &[u8])> {
+pub(super) fn clock(text: &[u8]) -> Option<(Option<i64>, &[u8])> {
     let [h1, h2, b':', m1, m2, rest @ ..] = text else { return None };
     let (hour, minute) = (pair(*h1, *h2)?, pair(*m1, *m2)?);
     let (second, rest) = match rest {
@@ -202,7 +214,7 @@ fn clock(text: &[u8]) -> Option<(Option<i64>, &[u8])> {
 }
 
 /// Seconds east of UTC of `+05`, `+0530` or `+05:30`; PostgreSQL goes to 15:59.
-fn offset(text: &[u8]) -> Option<i32> {
+pub(super) fn offset(text: &[u8]) -> Option<i32> {
     let (sign, digits) = match text {
         [b'+', rest @ ..] => (1, rest),
         [b'-', rest @ ..] => (-1, rest),
@@ -222,62 +234,4 @@ pub fn parse_offset(zone: &str) -> Option<i32> {
         "UTC" | "utc" | "Z" => Some(0),
         zone => offset(zone.as_bytes()),
     }
-}
-
-fn days_in(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days since 1970-01-01 in the Gregorian calendar, counted in eras of 400 years that begin in March.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
-
-/// Year, month and day of a number of days since 1970-01-01: the inverse of [`days_from_civil`].
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day_of_year - (153 * shifted + 2) / 5 + 1)
-}
-
-/// Appends a moment as `2024-01-02T03:04:05.678Z`.
-pub fn push_rfc3339(out: &mut String, millis: i64) {
-    let (year, month, day) = civil_from_days(millis.div_euclid(86_400_000));
-    let rest = millis.rem_euclid(86_400_000) as u32;
-    // A time to live can end far beyond the calendar: such a year is written in full.
-    let skip = if (0..10_000).contains(&year) {
-        0
-    } else {
-        out.push_str(&year.to_string());
-        4
-    };
-    let (year, seconds) = (year as u32, rest / 1000);
-    let mut text = *b"0000-00-00T00:00:00.000Z";
-    for (place, value) in [
-        (0, year / 100),
-        (2, year % 100),
-        (5, month as u32),
-        (8, day as u32),
-        (11, seconds / 3600),
-        (14, seconds / 60 % 60),
-        (17, seconds % 60),
-        (21, rest % 100),
-    ] {
-        text[place] = b'0' + (value / 10 % 10) as u8;
-        text[place + 1] = b'0' + (value % 10) as u8;
-    }
-    text[20] = b'0' + (rest / 100 % 10) as u8;
-    out.push_str(std::str::from_utf8(&text).unwrap_or_default().get(skip..).unwrap_or_default());
 }

@@ -18,7 +18,23 @@ pub fn has_encoder(column_type: &ColumnType) -> bool {
         | ColumnType::Jsonb
         | ColumnType::Timestamptz
         | ColumnType::Bytea
-        | ColumnType::Enum(_) => true,
+        | ColumnType::Enum(_)
+        | ColumnType::Numeric(_)
+        | ColumnType::Bpchar(_)
+        | ColumnType::Citext(_)
+        | ColumnType::Name
+        | ColumnType::Date
+        | ColumnType::Time(_)
+        | ColumnType::Timetz(_)
+        | ColumnType::Timestamp(_)
+        | ColumnType::TimestamptzDigits(_)
+        | ColumnType::Interval(_)
+        | ColumnType::Inet
+        | ColumnType::Cidr
+        | ColumnType::Macaddr
+        | ColumnType::Macaddr8
+        | ColumnType::Cast(_) => true,
+        ColumnType::Array(array) => has_encoder(&array.element),
         ColumnType::Unsupported(_) => false,
     }
 }

@@ -8,13 +8,14 @@ use super::graph::phases;
 use super::lineage::Lineage;
 use super::pattern::{KeySet, Pattern};
 use super::plan::{Comparison, Mapping, ParentRef, Plan, RunStamp, Target};
+use super::policy::compile_policy;
 use super::reference::functions_before_id;
 use super::rest;
 use super::source::Source;
 use super::top::Top;
 use super::{ColumnSpec, MappingSpec};
 use crate::decode::{Decoder, push_json_string};
-use crate::encode::{Encoder, Policy, parse_offset};
+use crate::encode::{Encoder, Policy};
 use crate::model::{
     Column, ColumnType, Finding, MappingId, RedisTypes, Severity, Side, Table, TableName, Wanted, sha256_hex,
 };
@@ -189,11 +190,11 @@ impl Check {
         };
         let is_key = spec.key.contains(&wanted.name);
         let lineage = spec.lineage.as_ref().is_some_and(|lineage| lineage.column == wanted.name);
-        let policy = self.policy(&subject, wanted)?;
+        let policy = self.policy(&subject, wanted, &column.column_type)?;
         let Some(encoder) = Encoder::new(column, policy) else {
             let (message, hint) = match &column.column_type {
                 ColumnType::Unsupported(name) => {
-                    (format!("there is no encoder for the type {name}"), "Leave the column out of the mapping.")
+                    (format!("nothing can be written to the type {name}"), "Leave the column out of the mapping.")
                 }
                 _ => ("the column is generated and cannot be written".into(), "Leave the column out of the mapping."),
             };
@@ -245,15 +246,12 @@ impl Check {
         self.findings.push(Finding::warning(Side::Postgres, subject, message, "Add the column to keep them."));
     }
 
-    fn policy(&mut self, subject: &str, wanted: &ColumnSpec) -> Option<Policy> {
-        let zone = wanted.assume_timezone.as_deref();
-        let assume_offset = zone.and_then(parse_offset);
-        if zone.is_some() && assume_offset.is_none() {
-            self.critical(subject, "`assume_timezone` is not understood", "Write `UTC` or an offset such as `+05:30`.");
-            return None;
-        }
-        let (empty_as_null, null_tokens) = (wanted.empty_as_null, wanted.null_tokens.clone());
-        Some(Policy { empty_as_null, null_tokens, assume_offset, epoch_unit: wanted.epoch_unit })
+    fn policy(&mut self, subject: &str, wanted: &ColumnSpec, column_type: &ColumnType) -> Option<Policy> {
+        compile_policy(wanted, column_type)
+            .map_err(|faults| {
+                faults.iter().for_each(|fault| self.critical(subject, fault.message.as_str(), fault.hint))
+            })
+            .ok()
     }
 
     fn coverage(&mut self, spec: &MappingSpec, table: &Table, columns: &[Column]) {

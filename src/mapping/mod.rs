@@ -18,6 +18,7 @@ mod key_patterns;
 mod lineage;
 mod pattern;
 mod plan;
+mod policy;
 mod reference;
 mod rest;
 mod row;

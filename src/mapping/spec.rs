@@ -1,12 +1,12 @@
 //! What a person writes: a `[[mapping]]` of the configuration file, as data, not yet checked against any table.
 //!
 //! Owns the vocabulary of the mapping language; `compile` gives it meaning. Uses `model::TableName`,
-//! `encode::EpochUnit`, `decode`'s policies and serde only.
+//! the names of `decode`'s and `encode`'s policies, and serde only.
 
 use super::key_patterns::KeyPatterns;
 use super::{CandidateSpec, FunctionSpec};
 use crate::decode::{BytesPolicy, Charset, DuplicateKeys, NonfinitePolicy, NulPolicy, SurrogatePolicy};
-use crate::encode::EpochUnit;
+use crate::encode::{EpochUnit, FromExponent, Nonfinite, Nul, TooLong};
 use crate::model::{RedisType, TableName};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -207,12 +207,39 @@ pub struct ColumnSpec {
     /// Texts that mean NULL, such as `None`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub null_tokens: Vec<String>,
-    /// The zone of timestamps that name none: `UTC` or a fixed offset such as `+05:30`.
+    /// The zone of timestamps that name none: `UTC`, an offset such as `+05:30`, or a name such as `Europe/Paris`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assume_timezone: Option<String>,
-    /// The unit of timestamps that are numbers; without it they are rejected.
+    /// The zone in which a column without zone keeps moments; UTC unless named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_timezone: Option<String>,
+    /// The unit of timestamps and intervals that are numbers; without it they are rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch_unit: Option<EpochUnit>,
+    /// Spellings of dates and times beside ISO 8601: strptime patterns, or names such as `jackson_array`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub formats: Vec<String>,
+    /// Whether 0001-01-01T00:00:00 means NULL.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub min_value_as_null: bool,
+    /// Whether digits that the column does not hold are rounded away; without it such a value is rejected.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub round: bool,
+    /// What becomes of an integer that is written with an exponent; without it, it is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integer_from_exponent: Option<FromExponent>,
+    /// What becomes of `NaN` and infinities; without it they are rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonfinite: Option<Nonfinite>,
+    /// What becomes of a text that is too long; without it, it is rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub too_long: Option<TooLong>,
+    /// What becomes of the character U+0000 in a text; without it the text is rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nul: Option<Nul>,
+    /// Whether `{}` is an empty array.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub empty_object_as_array: bool,
 }
 
 /// The JSON type that a column's value must have.

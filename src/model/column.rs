@@ -17,7 +17,7 @@ impl fmt::Display for TableName {
     }
 }
 
-/// A column type that has a binary encoder. Domains are resolved to what they stand on.
+/// A column type as an encoder needs to know it. Domains are resolved to what they stand on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ColumnType {
     /// boolean
@@ -48,8 +48,108 @@ pub enum ColumnType {
     Bytea,
     /// an enum with these labels
     Enum(Vec<String>),
-    /// any other type, by its name in the catalog: there is no encoder for it
+    /// numeric, and what `numeric(p, s)` holds
+    Numeric(Option<NumericLimit>),
+    /// char(n): at most `n` characters, padded by the server
+    Bpchar(u32),
+    /// citext, and its equality as SQL: it is an extension's
+    Citext(String),
+    /// name: at most 63 bytes
+    Name,
+    /// date, days since 2000-01-01
+    Date,
+    /// time with so many digits of a second (0 to 6), microseconds since midnight
+    Time(u8),
+    /// time with time zone and so many digits, microseconds since midnight and seconds west of UTC
+    Timetz(u8),
+    /// timestamp without time zone and so many digits, microseconds since 2000-01-01T00:00:00
+    Timestamp(u8),
+    /// timestamp with time zone and so many digits, where they are not simply six
+    TimestamptzDigits(u8),
+    /// interval, with its typmod (−1: none): the digits of its seconds and the least field that it keeps
+    Interval(i32),
+    /// inet
+    Inet,
+    /// cidr
+    Cidr,
+    /// macaddr
+    Macaddr,
+    /// macaddr8
+    Macaddr8,
+    /// an array of a type that has a binary encoder
+    Array(Box<ArrayType>),
+    /// any other type that reads text: sent as text and cast by the server
+    Cast(CastType),
+    /// a type that nothing can be written to, by its name in the catalog
     Unsupported(String),
+}
+
+/// What `numeric(p, s)` holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NumericLimit {
+    /// Significant digits, 1 to 1000.
+    pub precision: i32,
+    /// Digits after the point; negative (−1000 to −1): zeros before it.
+    pub scale: i32,
+}
+
+/// The type of an array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArrayType {
+    /// The type of its elements; a domain is resolved to what it stands on.
+    pub element: ColumnType,
+    /// The element type's OID in this database (of the domain, where it is one): the binary form names it.
+    pub element_oid: u32,
+}
+
+/// A type whose values go in as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CastType {
+    /// Its name in the catalog, without the schema.
+    pub name: String,
+    /// Its name for SQL, qualified and quoted, without a modifier: assignment applies the column's own, and complains
+    /// where an explicit cast would cut.
+    pub sql: String,
+    /// The operator of its default equality, which compares all of the value, as SQL: `=` for PostgreSQL's own, and
+    /// qualified for an extension's, which need not be on the search path.
+    pub equality: Option<String>,
+    /// For arrays, what stands between the elements in text.
+    pub delimiter: Option<char>,
+}
+
+impl ColumnType {
+    /// Whether values are compared as text: the type has no equality, or one that takes different values for equal.
+    pub fn compares_as_text(&self) -> bool {
+        match self {
+            // '1 mon' = '30 days', and 'A' = 'a'.
+            Self::Json | Self::Interval(_) | Self::Citext(_) => true,
+            Self::Array(array) => array.element.compares_as_text(),
+            Self::Cast(cast) => cast.equality.as_deref() != Some("="),
+            _ => false,
+        }
+    }
+
+    /// The operator by which keys of this type are the same, as SQL.
+    pub fn equality(&self) -> &str {
+        match self {
+            Self::Citext(operator) => operator,
+            Self::Cast(cast) => cast.equality.as_deref().unwrap_or("="),
+            _ => "=",
+        }
+    }
+
+    /// Whether the type is a point in time.
+    pub fn is_moment(&self) -> bool {
+        matches!(self, Self::Timestamptz | Self::TimestamptzDigits(_) | Self::Timestamp(_))
+    }
+
+    /// The type to which the server casts the staged text; `None` where the value is sent in binary form.
+    pub fn cast(&self) -> Option<&CastType> {
+        match self {
+            Self::Cast(cast) => Some(cast),
+            _ => None,
+        }
+    }
 }
 
 /// One column of a target table.

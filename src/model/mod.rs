@@ -18,7 +18,7 @@ mod row;
 mod tally;
 mod unmatched;
 
-pub use column::{Column, ColumnType, Table, TableName};
+pub use column::{ArrayType, CastType, Column, ColumnType, NumericLimit, Table, TableName};
 pub use digest::{Digest, sha256_hex};
 pub use event::{Event, EventSender};
 pub use exit::{Exit, Failure, Side};

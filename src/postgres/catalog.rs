@@ -1,8 +1,9 @@
 //! The target tables as the catalog describes them. Read before the first row: a binary field of the right width and
 //! the wrong type is stored as garbage without an error.
 
+use super::columns::read_columns;
 use super::sql::query;
-use crate::model::{Column, ColumnType, Table, TableName};
+use crate::model::{Table, TableName};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Error, Row};
 
@@ -146,84 +147,6 @@ pub async fn estimate_rows(connection: &mut PgConnection, table: &TableName) -> 
     .fetch_one(connection)
     .await?
     .try_get(0)
-}
-
-async fn read_columns(connection: &mut PgConnection, oid: i64) -> Result<Vec<Column>, Error> {
-    // A domain is followed down to its base type; its own NOT NULL and typmod count.
-    query(
-        "WITH RECURSIVE base AS ( \
-           SELECT a.attnum, t.oid, t.typname, t.typtype, t.typbasetype, n.nspname, \
-                  CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS typmod, \
-                  (t.typtype = 'd' AND t.typnotnull) AS domain_not_null \
-           FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
-           JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
-           WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped \
-           UNION ALL \
-           SELECT b.attnum, t.oid, t.typname, t.typtype, t.typbasetype, n.nspname, \
-                  CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE b.typmod END, \
-                  b.domain_not_null OR (t.typtype = 'd' AND t.typnotnull) \
-           FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.typbasetype \
-           JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE b.typtype = 'd') \
-         SELECT a.attname::text AS name, b.nspname::text AS type_schema, b.typname::text AS type_name, \
-                b.typtype::text AS kind, b.typmod, a.attnotnull OR b.domain_not_null AS not_null, \
-                a.atthasdef OR a.attidentity <> '' AS has_default, \
-                a.attgenerated <> '' OR a.attidentity = 'a' AS is_generated, \
-                ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = b.oid \
-                      ORDER BY e.enumsortorder) AS labels \
-         FROM base b JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::oid AND a.attnum = b.attnum \
-         WHERE b.typtype <> 'd' ORDER BY a.attnum",
-    )
-    .bind(oid)
-    .fetch_all(connection)
-    .await?
-    .iter()
-    .map(column)
-    .collect()
-}
-
-fn column(row: &PgRow) -> Result<Column, Error> {
-    let schema: String = row.try_get("type_schema")?;
-    let name: String = row.try_get("type_name")?;
-    let kind: String = row.try_get("kind")?;
-    let typmod: i32 = row.try_get("typmod")?;
-    let column_type = if kind == "e" {
-        ColumnType::Enum(row.try_get("labels")?)
-    } else if schema == "pg_catalog" {
-        builtin(&name, typmod)
-    } else {
-        ColumnType::Unsupported(format!("{schema}.{name}"))
-    };
-    Ok(Column {
-        name: row.try_get("name")?,
-        column_type,
-        not_null: row.try_get("not_null")?,
-        has_default: row.try_get("has_default")?,
-        generated: row.try_get("is_generated")?,
-    })
-}
-
-fn builtin(name: &str, typmod: i32) -> ColumnType {
-    match name {
-        "bool" => ColumnType::Bool,
-        "int2" => ColumnType::Int2,
-        "int4" => ColumnType::Int4,
-        "int8" => ColumnType::Int8,
-        "float4" => ColumnType::Float4,
-        "float8" => ColumnType::Float8,
-        "text" => ColumnType::Text,
-        // The typmod of varchar(n) is n + 4, the size of the length word.
-        "varchar" => match u32::try_from(typmod - 4) {
-            Ok(limit) => ColumnType::Varchar(limit),
-            Err(_) => ColumnType::Text,
-        },
-        "uuid" => ColumnType::Uuid,
-        "json" => ColumnType::Json,
-        "jsonb" => ColumnType::Jsonb,
-        // timestamptz(n) with n < 6 would round: the value read back would not be the value sent.
-        "timestamptz" if typmod < 0 || typmod == 6 => ColumnType::Timestamptz,
-        "bytea" => ColumnType::Bytea,
-        _ => ColumnType::Unsupported(if typmod < 0 { name.to_owned() } else { format!("{name} (typmod {typmod})") }),
-    }
 }
 
 async fn read_key(connection: &mut PgConnection, oid: i64, key: &[String]) -> Result<bool, Error> {

@@ -6,6 +6,7 @@
 
 mod answer;
 mod catalog;
+mod columns;
 mod connect;
 mod copy;
 mod sql;
@@ -18,4 +19,4 @@ pub use catalog::{
 pub use connect::{Target, TargetOptions};
 pub use copy::{CopyBuffer, copy_rows, copy_tuples};
 pub use sql::{ident, literal, milliseconds, query, table_ident};
-pub use verdict::{Verdict, error_line, failure, verdict};
+pub use verdict::{Verdict, error_line, failure, refuses_value, verdict};

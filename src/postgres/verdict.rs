@@ -37,6 +37,16 @@ pub fn verdict(error: &Error) -> Verdict {
     }
 }
 
+/// Whether an error, met while texts were read as a type and nothing else was done, is the fault of a text.
+///
+/// Types of extensions say so with any code, 42601 (syntax_error) and XX000 (internal_error) among them.
+pub fn refuses_value(error: &Error) -> bool {
+    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| {
+        let of_server = matches!(code.get(..2), Some("08" | "25" | "40" | "53" | "55" | "57" | "58" | "F0"));
+        !of_server && !matches!(code.as_ref(), "42501" | "XX001" | "XX002")
+    })
+}
+
 fn is_pooler(error: &dyn DatabaseError) -> bool {
     let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
     error.code().as_deref() == Some("08P01") && matches!(severity, Some(PgSeverity::Fatal))

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub enum Compare {
     /// By the type's own equality: by meaning for jsonb and numbers.
     Value,
-    /// As text: the type `json` has no equality.
+    /// As text: the type has no equality, as `json`, or one that takes different values for equal.
     Text,
     /// As jsonb without the keys of lineage.
     Lineage,
@@ -40,6 +40,21 @@ pub struct LoadColumn {
     pub name: String,
     /// How it is compared.
     pub compare: Compare,
+    /// The type to which its text is cast, as SQL; `None` where values are sent in the type's binary form.
+    pub cast: Option<String>,
+    /// The operator by which two keys are the same, as SQL.
+    pub equality: String,
+}
+
+impl LoadColumn {
+    /// The column of the staged row `s`, as an expression of the target's type.
+    pub fn staged(&self) -> String {
+        let column = format!("s.{}", ident(&self.name));
+        match &self.cast {
+            Some(cast) => format!("{column}::{cast}"),
+            None => column,
+        }
+    }
 }
 
 /// A reference that must lead to a row.
@@ -111,11 +126,19 @@ impl LoadTable {
         self.columns.iter().enumerate().filter(move |(index, _)| shape.has(*index))
     }
 
-    /// The quoted names of the columns that a shape has, each behind `prefix`, joined by commas.
-    pub fn column_list(&self, shape: Shape, prefix: &str) -> String {
-        let names: Vec<String> =
-            self.present(shape).map(|(_, column)| format!("{prefix}{}", ident(&column.name))).collect();
-        names.join(", ")
+    /// The quoted names of the columns that a shape has, joined by commas.
+    pub fn column_list(&self, shape: Shape) -> String {
+        self.list(shape, |column| ident(&column.name))
+    }
+
+    /// An expression for each column that a shape has, joined by commas.
+    pub fn list(&self, shape: Shape, expression: impl Fn(&LoadColumn) -> String) -> String {
+        self.present(shape).map(|(_, column)| expression(column)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether values of some column are cast from text.
+    pub fn casts(&self) -> bool {
+        self.columns.iter().any(|column| column.cast.is_some())
     }
 
     /// The quoted names of the key columns.

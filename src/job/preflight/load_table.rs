@@ -20,7 +20,12 @@ pub(super) fn load_table(
         Lineage::Ledger => None,
     };
     let columns: Vec<LoadColumn> = (mapping.columns().iter().enumerate())
-        .map(|(index, column)| LoadColumn { name: column.name.clone(), compare: compare(mapping, index) })
+        .map(|(index, column)| LoadColumn {
+            name: column.name.clone(),
+            compare: compare(mapping, index),
+            cast: column.column_type.cast().map(|cast| cast.sql.clone()),
+            equality: column.column_type.equality().to_owned(),
+        })
         .collect();
     let parents = (mapping.parents().iter())
         .filter_map(|parent| {
@@ -36,11 +41,15 @@ pub(super) fn load_table(
         .collect::<Vec<_>>();
     // COPY cannot look for parents, cannot go through row-level security, and has no staging table for lineage.
     let checked = parents.iter().all(|parent| parent.foreign_key);
-    let straight = empty && checked && lineage.is_some() && !mine.is_some_and(|facts| facts.row_security);
+    // Nor can it cast.
+    let cast = |columns: &[LoadColumn]| columns.iter().any(|column| column.cast.is_some());
+    let secured = mine.is_some_and(|facts| facts.row_security);
+    let straight = empty && checked && lineage.is_some() && !secured && !cast(&columns);
     // Whether a row is as it would be made is known from key, value and time of expiry, unless this holds.
     let volatile =
         |index| mapping.comparison(index) == Comparison::WithinSecond && compare(mapping, index) != Compare::Expiry;
-    let knowable = checked && !(0..columns.len()).any(volatile);
+    let keys = columns.get(..mapping.key_columns()).unwrap_or_default();
+    let knowable = checked && !(0..columns.len()).any(volatile) && !cast(keys);
     LoadTable {
         id,
         mapping: mapping.name().to_owned(),
@@ -74,15 +83,14 @@ fn referrers(facts: &TableFacts) -> Vec<Referrer> {
 }
 
 fn compare(mapping: &Mapping, index: usize) -> Compare {
-    let is = |wanted: &ColumnType| mapping.columns().get(index).is_some_and(|column| column.column_type == *wanted);
+    let is =
+        |what: fn(&ColumnType) -> bool| mapping.columns().get(index).is_some_and(|column| what(&column.column_type));
     match mapping.comparison(index) {
-        Comparison::Exact if is(&ColumnType::Json) => Compare::Text,
-        Comparison::Exact => Compare::Value,
         Comparison::WithoutLineage => Compare::Lineage,
-        Comparison::WithinSecond if is(&ColumnType::Timestamptz) => Compare::Expiry,
-        // As text or as a number a time of expiry is compared as it stands.
-        Comparison::WithinSecond if is(&ColumnType::Json) => Compare::Text,
-        Comparison::WithinSecond => Compare::Value,
         Comparison::Ignored => Compare::Never,
+        Comparison::WithinSecond if is(ColumnType::is_moment) => Compare::Expiry,
+        // As text or as a number a time of expiry is compared as it stands.
+        Comparison::WithinSecond | Comparison::Exact if is(ColumnType::compares_as_text) => Compare::Text,
+        Comparison::WithinSecond | Comparison::Exact => Compare::Value,
     }
 }

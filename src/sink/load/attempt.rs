@@ -53,6 +53,9 @@ impl Attempt<'_> {
     pub(super) async fn run(&self, connection: &mut PgConnection, buffer: &mut CopyBuffer) -> Result<Settled, Missed> {
         let mut transaction = connection.begin().await?;
         sqlx::raw_sql(AssertSqlSafe(settings(self.options, self.shard))).execute(&mut *transaction).await?;
+        if self.table.casts() {
+            sqlx::raw_sql(AssertSqlSafe(TEXT_SETTINGS)).execute(&mut *transaction).await?;
+        }
         if !ledger::fence(&mut transaction, self.shard).await.map_err(Missed::Ledger)? {
             return Err(Missed::Fenced);
         }
@@ -83,7 +86,7 @@ impl Attempt<'_> {
         rows: &[usize],
     ) -> Result<(), Missed> {
         let statement =
-            format!("COPY {} ({}) FROM STDIN (FORMAT binary)", self.table.ident(), self.table.column_list(shape, ""));
+            format!("COPY {} ({}) FROM STDIN (FORMAT binary)", self.table.ident(), self.table.column_list(shape));
         let stored = self.copy(connection, buffer, &statement, rows, false).await?;
         if stored == rows.len() as u64 { Ok(()) } else { Err(Missed::Moved) }
     }
@@ -104,6 +107,10 @@ impl Attempt<'_> {
         })
     }
 }
+
+/// Set where values are read from text and compared as text: neither may depend on the session, nor lose a digit.
+const TEXT_SETTINGS: &str = "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; \
+     SET LOCAL intervalstyle = 'postgres'; SET LOCAL extra_float_digits = 1; SET LOCAL xmloption = 'content'";
 
 /// Set for the transaction only: a pooler hands the connection to others afterwards.
 ///

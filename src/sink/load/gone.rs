@@ -7,7 +7,7 @@
 
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
-use super::statements::{key_join, owner, row_key};
+use super::statements::{Side, key_join, owner, row_key, stage_column};
 use crate::model::{Group, RowOutcome};
 use crate::postgres::{CopyBuffer, copy_tuples, ident, query, table_ident};
 use crate::sink::table::LoadTable;
@@ -140,8 +140,12 @@ impl Attempt<'_> {
             ("CREATE TEMPORARY TABLE redis2pg_present ON COMMIT DROP".into(), "pg_temp.redis2pg_present".into())
         };
         let keys = self.table.key_idents().collect::<Vec<_>>().join(", ");
-        let create =
-            format!("{create} AS SELECT 0::int4 AS redis2pg_reading, {keys} FROM {} WITH NO DATA", self.table.ident());
+        let columns: Vec<String> = self.table.columns.iter().take(self.table.key_columns).map(stage_column).collect();
+        let create = format!(
+            "{create} AS SELECT 0::int4 AS redis2pg_reading, {} FROM {} WITH NO DATA",
+            columns.join(", "),
+            self.table.ident()
+        );
         query(create).execute(&mut *connection).await?;
         let copy = format!("COPY {name} (redis2pg_reading, {keys}) FROM STDIN (FORMAT binary)");
         let reading_of = |group: &Arc<Group>| readings.iter().position(|known| Arc::ptr_eq(known, group));
@@ -170,11 +174,11 @@ impl Attempt<'_> {
             "WITH gone AS MATERIALIZED (SELECT r.place - 1 AS reading, l.row_key \
              FROM unnest($2::bytea[], $3::text[]) WITH ORDINALITY r (key, id, place) \
              JOIN redis2pg.loaded l ON l.table_name = $1 AND l.redis_key = r.key \
-             WHERE NOT EXISTS (SELECT FROM {present} p WHERE p.redis2pg_reading = r.place - 1 AND {} = l.row_key) \
+             WHERE NOT EXISTS (SELECT FROM {present} s WHERE s.redis2pg_reading = r.place - 1 AND {} = l.row_key) \
              AND NOT EXISTS (SELECT FROM redis2pg.seen n WHERE n.reading = r.id::uuid AND n.row_key = l.row_key)) \
              SELECT g.reading, g.row_key::text AS row_key, {} AS owner, {} AS referred_to FROM gone g \
              CROSS JOIN LATERAL jsonb_populate_record(NULL::{}, g.row_key) s JOIN {} t ON {} FOR UPDATE OF t",
-            row_key(table, "p"),
+            row_key(table, Side::Staged),
             owner("$1"),
             referred_to(table),
             table.ident(),
@@ -276,9 +280,9 @@ impl Attempt<'_> {
         if readings.len() > ended {
             query(format!(
                 "INSERT INTO redis2pg.seen (run_id, reading, row_key) \
-                 SELECT $1::text::uuid, ($2::text[])[p.redis2pg_reading + 1]::uuid, {} FROM {present} p \
-                 WHERE p.redis2pg_reading >= $3 ON CONFLICT DO NOTHING",
-                row_key(self.table, "p")
+                 SELECT $1::text::uuid, ($2::text[])[s.redis2pg_reading + 1]::uuid, {} FROM {present} s \
+                 WHERE s.redis2pg_reading >= $3 ON CONFLICT DO NOTHING",
+                row_key(self.table, Side::Staged)
             ))
             .bind(self.shard.run.to_string())
             .bind(&ids)

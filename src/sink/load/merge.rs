@@ -5,7 +5,7 @@
 
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
-use super::statements::{ORDINAL, Statements, row_key};
+use super::statements::{ORDINAL, Side, Statements, row_key};
 use crate::model::{Reject, Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, query};
 use crate::sink::table::Conflict;
@@ -49,9 +49,10 @@ impl Attempt<'_> {
         self.copy(connection, buffer, &sql.copy, rows, true).await?;
 
         let staged = Staged { attempt: self, sql: &sql, rows };
-        let orphans = staged.orphans(connection, book).await?;
+        let mut out = staged.unreadable(connection, book).await?;
+        out.extend(staged.orphans(connection, book).await?);
         let mut existing = staged.judge(connection, None).await?;
-        existing.retain(|ordinal, _| !orphans.contains(ordinal));
+        existing.retain(|ordinal, _| !out.contains(ordinal));
 
         let mut updates = Vec::new();
         for (ordinal, found) in &existing {
@@ -64,7 +65,7 @@ impl Attempt<'_> {
 
         let new: Vec<i32> = (0..)
             .take(rows.len())
-            .filter(|ordinal| !existing.contains_key(ordinal) && !orphans.contains(ordinal))
+            .filter(|ordinal| !existing.contains_key(ordinal) && !out.contains(ordinal))
             .collect();
         if !new.is_empty() {
             let insert = if new.len() == rows.len() { query(&sql.insert_all) } else { query(&sql.insert).bind(&new) };
@@ -105,15 +106,15 @@ impl Attempt<'_> {
 }
 
 /// The staged rows of one shape.
-struct Staged<'a> {
-    attempt: &'a Attempt<'a>,
-    sql: &'a Statements,
+pub(super) struct Staged<'a> {
+    pub(super) attempt: &'a Attempt<'a>,
+    pub(super) sql: &'a Statements,
     /// Their places in the piece, by ordinal.
-    rows: &'a [usize],
+    pub(super) rows: &'a [usize],
 }
 
 impl Staged<'_> {
-    fn row(&self, ordinal: i32) -> Option<&Row> {
+    pub(super) fn row(&self, ordinal: i32) -> Option<&Row> {
         let index = self.rows.get(usize::try_from(ordinal).ok()?)?;
         self.attempt.piece.rows.get(*index)
     }
@@ -123,7 +124,7 @@ impl Staged<'_> {
         ordinals.iter().filter_map(|ordinal| self.rows.get(usize::try_from(*ordinal).ok()?).copied())
     }
 
-    fn lose(&self, ordinal: i32, reject: Option<Reject>, pending: bool, book: &mut Book<'_>) {
+    pub(super) fn lose(&self, ordinal: i32, reject: Option<Reject>, pending: bool, book: &mut Book<'_>) {
         if let (Some(place), Some(reject)) = (self.rows_of(&[ordinal]).next(), reject) {
             book.lose(place, reject, pending);
         }
@@ -253,7 +254,7 @@ impl Staged<'_> {
              FROM unnest($3::int4[], $4::bytea[], $5::text[]) u (ord, redis_key, digest) \
              JOIN {stage} s ON s.{ORDINAL} = u.ord ON CONFLICT (table_name, row_key) DO UPDATE \
              SET run_id = excluded.run_id, redis_key = excluded.redis_key, digest = excluded.digest, loaded_at = now()",
-            row_key(self.attempt.table, "s")
+            row_key(self.attempt.table, Side::Staged)
         ))
         .bind(self.attempt.table.name.to_string())
         .bind(self.attempt.shard.run.to_string())

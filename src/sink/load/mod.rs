@@ -1,12 +1,14 @@
 //! The load: a batch becomes rows of the target, once, whatever happens on the way.
 //!
 //! One attempt is one short transaction (`attempt`): straight COPY into a table that was empty, else COPY into a
-//! staging table and a merge (`merge`, with its SQL in `statements`), after a look at which rows are there already as
-//! they would be written (`probe`). `Loader` decides what an error means: try again,
-//! find the row at fault (`piece` cuts them up, `refusal` says why one is rejected), or stop.
+//! staging table and a merge (`merge`, with its SQL in `statements`, and texts that the server casts read first in
+//! `casts`), after a look at which rows are there already as they would be written (`probe`). `Loader` decides what an
+//! error means: try again, find the row at fault (`piece` cuts them up, `refusal` says why one is rejected), or stop.
+//! What is found of each row is booked for its key (`book`); rows whose elements are gone go with them (`gone`).
 
 mod attempt;
 mod book;
+mod casts;
 mod gone;
 mod loader;
 mod merge;

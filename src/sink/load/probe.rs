@@ -7,7 +7,7 @@
 
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
-use super::statements::{ORDINAL, difference, key_join, lineage_text, row_key};
+use super::statements::{ORDINAL, Side, difference, key_join, lineage_text, row_key};
 use crate::model::{Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, copy_tuples, ident, query};
 use crate::sink::table::{Compare, LoadTable};
@@ -104,9 +104,10 @@ impl Statements {
         let mut columns: Vec<String> = table.key_idents().collect();
         columns.extend_from_slice(&expiries);
         let columns = columns.join(", ");
-        let same_expiry: String = expiries
-            .iter()
-            .filter_map(|name| difference(name, Compare::Expiry))
+        let same_expiry: String = table
+            .present(shape)
+            .filter(|(_, column)| column.compare == Compare::Expiry)
+            .filter_map(|(_, column)| difference(column))
             .map(|differs| format!(" AND NOT ({differs})"))
             .collect();
         Self {
@@ -142,7 +143,7 @@ fn same_source(table: &LoadTable) -> String {
         None => format!(
             "EXISTS (SELECT 1 FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.row_key = {} \
              AND l.redis_key IS NOT DISTINCT FROM convert_to(s.redis2pg_key, 'UTF8') AND l.digest = s.redis2pg_digest)",
-            row_key(table, "t")
+            row_key(table, Side::Target)
         ),
     }
 }

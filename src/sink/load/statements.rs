@@ -2,7 +2,7 @@
 
 use crate::model::Shape;
 use crate::postgres::{ident, literal};
-use crate::sink::table::{Compare, LoadTable};
+use crate::sink::table::{Compare, LoadColumn, LoadTable};
 
 /// The keys of a lineage object; left out when rows are compared.
 const LINEAGE_KEYS: [&str; 5] =
@@ -16,10 +16,15 @@ pub(super) const ORDINAL: &str = "redis2pg_ord";
 pub(super) struct Statements {
     /// The staging table's name.
     pub(super) stage: String,
-    /// Makes the staging table: the target's types without its constraints.
+    /// Makes the staging table: the target's types without its constraints, and text where the server casts.
     pub(super) create: String,
     /// COPY into it.
     pub(super) copy: String,
+    /// Reads the staged texts of each column that is cast: `(column index, statement)`. `$1`, `$2`: the first ordinal and
+    /// the one after the last. A text that its type does not take fails here, where nothing else can.
+    pub(super) casts: Vec<(usize, String)>,
+    /// Takes the ordinals `$1` out of the staging table.
+    pub(super) delete: String,
     /// For each staged row that is in the target: ordinal, whether it differs, the run that wrote it, its Redis key.
     /// `$1`: the table's name in the ledger; `$2`: ordinals to look at, or NULL for all.
     pub(super) judge: String,
@@ -54,14 +59,19 @@ impl Statements {
             }
         };
         let target = table.ident();
-        let columns = table.column_list(shape, "");
+        let columns = table.column_list(shape);
         let join = key_join(table);
         let insert =
-            format!("INSERT INTO {target} ({columns}) SELECT {} FROM {stage} s", table.column_list(shape, "s."));
+            format!("INSERT INTO {target} ({columns}) SELECT {} FROM {stage} s", table.list(shape, LoadColumn::staged));
         let on_conflict = format!("ON CONFLICT ({}) DO NOTHING", table.key_idents().collect::<Vec<_>>().join(", "));
         Self {
-            create: format!("{create} AS SELECT 0::int4 AS {ORDINAL}, {columns} FROM {target} WITH NO DATA"),
+            create: format!(
+                "{create} AS SELECT 0::int4 AS {ORDINAL}, {} FROM {target} WITH NO DATA",
+                table.list(shape, stage_column)
+            ),
             copy: format!("COPY {stage} ({ORDINAL}, {columns}) FROM STDIN (FORMAT binary)"),
+            casts: casts(table, shape, &stage),
+            delete: format!("DELETE FROM {stage} WHERE {ORDINAL} = ANY ($1)"),
             judge: judge(table, shape, &stage, &join),
             orphans: orphans(table, shape, &stage),
             lock: format!(
@@ -71,7 +81,7 @@ impl Statements {
                 "INSERT INTO redis2pg.before_images (run_id, table_name, row_key, image, row_xmin) \
                  SELECT $2::text::uuid, $3, {}, to_jsonb(t), t.xmin::text::bigint FROM {stage} s \
                  JOIN {target} t ON {join} WHERE s.{ORDINAL} = ANY ($1) ON CONFLICT DO NOTHING",
-                row_key(table, "t")
+                row_key(table, Side::Target)
             ),
             insert_all: format!("{insert} {on_conflict}"),
             insert: format!("{insert} WHERE s.{ORDINAL} = ANY ($1) {on_conflict}"),
@@ -82,21 +92,45 @@ impl Statements {
     }
 }
 
+/// A column of the staging table, made from the target.
+pub(super) fn stage_column(column: &LoadColumn) -> String {
+    let name = ident(&column.name);
+    if column.cast.is_some() { format!("''::text AS {name}") } else { name }
+}
+
+/// Which of two rows that are the same row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// The staged row `s`.
+    Staged,
+    /// The target's row `t`.
+    Target,
+}
+
 /// The row's key as the ledger writes it: a jsonb object of the key columns.
-pub(super) fn row_key(table: &LoadTable, alias: &str) -> String {
-    let parts: Vec<String> = table
-        .columns
-        .iter()
-        .take(table.key_columns)
-        .map(|column| format!("{}, {alias}.{}", literal(&column.name), ident(&column.name)))
-        .collect();
+pub(super) fn row_key(table: &LoadTable, side: Side) -> String {
+    let value = |column: &LoadColumn| match side {
+        Side::Staged => column.staged(),
+        Side::Target => format!("t.{}", ident(&column.name)),
+    };
+    let keys = table.columns.iter().take(table.key_columns);
+    let parts: Vec<String> = keys.map(|column| format!("{}, {}", literal(&column.name), value(column))).collect();
     format!("jsonb_build_object({})", parts.join(", "))
 }
 
 /// The staged row `s` and the target's row `t` are the same row.
 pub(super) fn key_join(table: &LoadTable) -> String {
-    let pairs: Vec<String> = table.key_idents().map(|key| format!("t.{key} = s.{key}")).collect();
+    let keys = table.columns.iter().take(table.key_columns);
+    let pairs: Vec<String> =
+        keys.map(|key| format!("t.{} {} {}", ident(&key.name), key.equality, key.staged())).collect();
     pairs.join(" AND ")
+}
+
+fn casts(table: &LoadTable, shape: Shape, stage: &str) -> Vec<(usize, String)> {
+    let range = format!("s.{ORDINAL} >= $1 AND s.{ORDINAL} < $2");
+    let read = |column: &LoadColumn| format!("SELECT count({}) FROM {stage} s WHERE {range}", column.staged());
+    let cast = table.present(shape).filter(|(_, column)| column.cast.is_some());
+    cast.map(|(index, column)| (index, read(column))).collect()
 }
 
 /// The lineage of the target's row `t`, where a column holds it.
@@ -106,17 +140,14 @@ pub(super) fn lineage_text(table: &LoadTable) -> Option<String> {
 }
 
 fn judge(table: &LoadTable, shape: Shape, stage: &str, join: &str) -> String {
-    let differs: Vec<String> = table
-        .present(shape)
-        .skip(table.key_columns)
-        .filter_map(|(_, column)| difference(&ident(&column.name), column.compare))
-        .collect();
+    let differs: Vec<String> =
+        table.present(shape).skip(table.key_columns).filter_map(|(_, column)| difference(column)).collect();
     let differs = if differs.is_empty() { "false".to_owned() } else { differs.join(" OR ") };
     let redis_key = match lineage_text(table) {
         Some(lineage) => format!("convert_to({lineage} ->> 'redis_key', 'UTF8')"),
         None => format!(
             "(SELECT l.redis_key FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.row_key = {})",
-            row_key(table, "t")
+            row_key(table, Side::Target)
         ),
     };
     format!(
@@ -136,21 +167,19 @@ pub(super) fn owner(name: &str) -> String {
 }
 
 /// Whether the target's row `t` differs from the staged row `s` in a column; `None`: it is not compared.
-pub(super) fn difference(column: &str, compare: Compare) -> Option<String> {
-    let plain = |side: &str| {
+pub(super) fn difference(column: &LoadColumn) -> Option<String> {
+    let plain = |value: &str| {
         let keys: Vec<String> = LINEAGE_KEYS.iter().map(|key| literal(key)).collect();
-        format!(
-            "CASE WHEN jsonb_typeof({side}.{column}) = 'object' THEN {side}.{column} - ARRAY[{}] ELSE {side}.{column} END",
-            keys.join(", ")
-        )
+        format!("CASE WHEN jsonb_typeof({value}) = 'object' THEN {value} - ARRAY[{}] ELSE {value} END", keys.join(", "))
     };
-    match compare {
-        Compare::Value => Some(format!("t.{column} IS DISTINCT FROM s.{column}")),
-        Compare::Text => Some(format!("t.{column}::text IS DISTINCT FROM s.{column}::text")),
-        Compare::Lineage => Some(format!("({}) IS DISTINCT FROM ({})", plain("t"), plain("s"))),
+    let (t, s) = (format!("t.{}", ident(&column.name)), column.staged());
+    match column.compare {
+        Compare::Value => Some(format!("{t} IS DISTINCT FROM {s}")),
+        Compare::Text => Some(format!("{t}::text IS DISTINCT FROM {s}::text")),
+        Compare::Lineage => Some(format!("({}) IS DISTINCT FROM ({})", plain(&t), plain(&s))),
         Compare::Expiry => Some(format!(
-            "NOT coalesce(t.{column} BETWEEN s.{column} - interval '1 second' AND s.{column} + interval '1 second', \
-             t.{column} IS NULL AND s.{column} IS NULL)"
+            "NOT coalesce({t} BETWEEN {s} - interval '1 second' AND {s} + interval '1 second', \
+             {t} IS NULL AND {s} IS NULL)"
         )),
         Compare::Never => None,
     }
@@ -163,12 +192,14 @@ fn orphans(table: &LoadTable, shape: Shape, stage: &str) -> Vec<(usize, String)>
         .enumerate()
         .filter(|(_, parent)| shape.has(parent.column))
         .filter_map(|(index, parent)| {
-            let column = ident(&table.columns.get(parent.column)?.name);
+            let column = table.columns.get(parent.column)?;
+            let reference = column.staged();
             let statement = format!(
-                "SELECT s.{ORDINAL} AS ord FROM {stage} s WHERE s.{column} IS NOT NULL AND NOT EXISTS \
-                 (SELECT 1 FROM {} p WHERE p.{} = s.{column} OFFSET 0)",
+                "SELECT s.{ORDINAL} AS ord FROM {stage} s WHERE {reference} IS NOT NULL AND NOT EXISTS \
+                 (SELECT 1 FROM {} p WHERE p.{} {} {reference} OFFSET 0)",
                 crate::postgres::table_ident(&parent.table),
-                ident(&parent.key)
+                ident(&parent.key),
+                column.equality
             );
             Some((index, statement))
         })
@@ -179,7 +210,7 @@ fn update(table: &LoadTable, shape: Shape, stage: &str, join: &str) -> Option<St
     let set: Vec<String> = table
         .present(shape)
         .skip(table.key_columns)
-        .map(|(_, column)| format!("{0} = s.{0}", ident(&column.name)))
+        .map(|(_, column)| format!("{} = {}", ident(&column.name), column.staged()))
         .collect();
     (!set.is_empty()).then(|| {
         format!(

@@ -1,0 +1,125 @@
+//! Types that the server reads from text: what is sent for a value that is JSON.
+//!
+//! The staged text is cast when the rows are merged. Objects are refused but for hstore: some types take any text at all,
+//! and would store the JSON as a word of theirs.
+
+use super::array::{elements, end_of_element, json_array, json_value};
+use super::error::{EncodeError, mismatch};
+use super::policy::Policy;
+use super::text::{Limit, repaired, text};
+use super::{Note, Value};
+use crate::decode::Kind;
+use crate::model::CastType;
+
+/// Types whose own text is a JSON array of numbers.
+const VECTORS: [&str; 2] = ["vector", "halfvec"];
+
+/// Appends the text of a value.
+pub(super) fn encode(
+    value: Value<'_>,
+    cast: &CastType,
+    policy: &Policy,
+    out: &mut Vec<u8>,
+) -> Result<Note, EncodeError> {
+    let (written, note) = match (cast.delimiter, value) {
+        (Some(delimiter), Value::Json(_)) => array(value, delimiter, policy)?,
+        (Some(delimiter), Value::Text(text)) if text.trim_ascii_start().starts_with('[') => {
+            array(value, delimiter, policy)?
+        }
+        (None, Value::Json(json)) if cast.name == "hstore" && Kind::of(json) == Kind::Object => (hstore(json)?, None),
+        (None, Value::Json(json)) if VECTORS.contains(&cast.name.as_str()) && Kind::of(json) == Kind::Array => {
+            (json.to_owned(), None)
+        }
+        (_, Value::Json(_)) => return Err(mismatch(value, &cast.name)),
+        _ => {
+            let sent = text(value, out, |_| Ok(()));
+            return sent.or_else(|error| repaired(value, error, policy, Limit::None, out));
+        }
+    };
+    text(Value::Text(&written), out, |_| Ok(()))?;
+    Ok(note)
+}
+
+/// A JSON array as PostgreSQL writes arrays: `{"a",NULL,{…}}`.
+fn array(value: Value<'_>, delimiter: char, policy: &Policy) -> Result<(String, Note), EncodeError> {
+    let (json, note) = json_array(value, policy)?;
+    let mut out = String::new();
+    match json {
+        Some(json) => push_array(json, delimiter, &mut out, 0)?,
+        None => out.push_str("{}"),
+    }
+    Ok((out, note))
+}
+
+fn push_array(json: &str, delimiter: char, out: &mut String, level: usize) -> Result<(), EncodeError> {
+    if level == 6 {
+        return Err(EncodeError::new("array_shape", "arrays have at most 6 dimensions"));
+    }
+    out.push('{');
+    for (place, element) in elements(json).enumerate() {
+        if place > 0 {
+            out.push(delimiter);
+        }
+        if Kind::of(element) == Kind::Array {
+            push_array(element, delimiter, out, level + 1)?;
+        } else {
+            push_scalar(element, out)?;
+        }
+    }
+    out.push('}');
+    Ok(())
+}
+
+/// An object as hstore writes it: `"key"=>"value", "other"=>NULL`.
+fn hstore(json: &str) -> Result<String, EncodeError> {
+    let mut rest = json.get(1..json.len().saturating_sub(1)).unwrap_or_default().trim_ascii();
+    let mut out = String::new();
+    while !rest.is_empty() {
+        let (member, tail) = rest.split_at(end_of_element(rest.as_bytes()));
+        let key_end = end_of_string(member);
+        let (key, value) = member.split_at(key_end);
+        let value = value.trim_ascii_start().strip_prefix(':').unwrap_or(value).trim_ascii();
+        if !out.is_empty() {
+            out.push_str(", ");
+        }
+        push_scalar(key.trim_ascii(), &mut out)?;
+        out.push_str("=>");
+        push_scalar(value, &mut out)?;
+        rest = tail.strip_prefix(',').unwrap_or(tail).trim_ascii();
+    }
+    Ok(out)
+}
+
+/// Where the string at the start ends, behind its closing quote.
+fn end_of_string(text: &str) -> usize {
+    let mut escaped = false;
+    let closing = text.bytes().enumerate().skip(1).find(|(_, byte)| {
+        let closes = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        closes
+    });
+    closing.map_or(text.len(), |(at, _)| at + 1)
+}
+
+/// A scalar in the quotes that arrays and hstore share; null without them.
+fn push_scalar(json: &str, out: &mut String) -> Result<(), EncodeError> {
+    let mut spare = String::new();
+    let text = match json_value(json, false, &mut spare) {
+        Value::Null => {
+            out.push_str("NULL");
+            return Ok(());
+        }
+        Value::Text(text) | Value::Number(text) => text.to_owned(),
+        Value::Bool(flag) => flag.to_string(),
+        value => return Err(mismatch(value, "text")),
+    };
+    out.push('"');
+    for c in text.chars() {
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out.push('"');
+    Ok(())
+}

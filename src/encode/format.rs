@@ -1,0 +1,195 @@
+//! Spellings of dates and times beside ISO 8601 that a column may name: strptime patterns, and forms of libraries.
+
+use super::calendar::{DAY, YEAR_ONE, days_from_civil, days_in};
+use super::error::{EncodeError, quote};
+use super::moment::Clock;
+use super::number::{decimal, is_number};
+use super::timestamp::{epoch, read_iso, shifted};
+use super::{EpochUnit, Value};
+use jiff::civil::{DateTime, Time};
+use jiff::fmt::{rfc2822, strtime};
+
+/// A spelling of dates and times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A strptime pattern such as `%d/%m/%Y`.
+    Pattern(String),
+    /// `[2024,1,2,3,4,5,123000000]`: year, month, day, hour, minute, second, nanoseconds; the last ones may be missing.
+    JacksonArray,
+    /// `/Date(1704164645123+0100)/`: milliseconds since 1970; the offset does not change the moment.
+    DotnetDate,
+    /// Ticks of 100 nanoseconds since 0001-01-01T00:00:00Z.
+    DotnetTicks,
+    /// `{"$date": …}`: ISO 8601, milliseconds, or `{"$numberLong": "…"}`.
+    MongoExtjson,
+    /// `Tue, 02 Jan 2024 03:04:05 +0000`, as in mail and HTTP.
+    Rfc2822,
+    /// A number since 1970 in that unit.
+    Unix(EpochUnit),
+}
+
+/// The names, and what they stand for.
+const NAMED: [(&str, Format); 9] = [
+    ("jackson_array", Format::JacksonArray),
+    ("dotnet_date", Format::DotnetDate),
+    ("dotnet_ticks", Format::DotnetTicks),
+    ("mongo_extjson", Format::MongoExtjson),
+    ("rfc2822", Format::Rfc2822),
+    ("unix", Format::Unix(EpochUnit::S)),
+    ("unix_ms", Format::Unix(EpochUnit::Ms)),
+    ("unix_us", Format::Unix(EpochUnit::Us)),
+    ("unix_ns", Format::Unix(EpochUnit::Ns)),
+];
+
+impl Format {
+    /// Reads a format as the configuration names it.
+    ///
+    /// # Errors
+    /// In words for people: an unknown name, or a pattern that jiff's strptime does not read.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if let Some((_, format)) = NAMED.iter().find(|(name, _)| *name == text) {
+            return Ok(format.clone());
+        }
+        if !text.contains('%') {
+            let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
+            return Err(format!("`{text}` is neither a strptime pattern nor one of {}", names.join(", ")));
+        }
+        if text.contains("%Q") || text.contains("%:Q") {
+            return Err(format!("`{text}`: names of time zones are not read from values"));
+        }
+        reread(text).map_err(|error| format!("`{text}`: {error}"))?;
+        Ok(Self::Pattern(text.to_owned()))
+    }
+
+    /// Whether it gives a date; each column but those of times of day needs one.
+    pub fn has_date(&self) -> bool {
+        match self {
+            Self::Pattern(pattern) => {
+                reread(pattern).is_ok_and(|time| time.to_date().is_ok() || time.timestamp().is_some())
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether it gives a time of day without a date.
+    pub fn is_time(&self) -> bool {
+        match self {
+            Self::Pattern(pattern) => {
+                reread(pattern).is_ok_and(|time| time.to_date().is_err() && time.hour().is_some())
+            }
+            _ => false,
+        }
+    }
+
+    /// The value in this spelling; `None`: it is in another one.
+    pub(super) fn read(&self, value: Value<'_>) -> Option<Result<Clock, EncodeError>> {
+        match (self, value) {
+            (Self::Pattern(pattern), Value::Text(text) | Value::Number(text)) => by_pattern(pattern, text),
+            (Self::JacksonArray, Value::Json(text) | Value::Text(text)) => jackson(text),
+            (Self::DotnetDate, Value::Text(text)) => dotnet_date(text),
+            (Self::DotnetTicks, Value::Text(text) | Value::Number(text)) => ticks(text.trim_matches(' ')),
+            (Self::MongoExtjson, Value::Json(text) | Value::Text(text)) => mongo(text),
+            (Self::Rfc2822, Value::Text(text)) => {
+                let moment = rfc2822::DateTimeParser::new().parse_timestamp(text.trim_matches(' ')).ok()?;
+                Some(Ok(Clock::moment(moment.as_nanosecond().div_euclid(1000) as i64)))
+            }
+            (Self::Unix(unit), Value::Text(text) | Value::Number(text)) => {
+                let text = text.trim_matches(' ');
+                is_number(text).then(|| epoch(text, Some(*unit)).map(Clock::moment))
+            }
+            _ => None,
+        }
+    }
+
+    /// Microseconds since midnight in this spelling.
+    pub(super) fn read_time(&self, text: &str) -> Option<i64> {
+        let Self::Pattern(pattern) = self else { return None };
+        let time = strtime::parse(pattern, text.trim_matches(' ')).ok()?.to_time().ok()?;
+        Some(time.duration_since(Time::midnight()).as_micros() as i64)
+    }
+}
+
+/// Writes a moment by a pattern and reads it back, which tells whether the pattern can be read at all.
+fn reread(pattern: &str) -> Result<strtime::BrokenDownTime, jiff::Error> {
+    let moment = jiff::Timestamp::UNIX_EPOCH.to_zoned_datetime(jiff::tz::TimeZone::UTC);
+    let written = strtime::format(pattern, &moment)?;
+    strtime::parse(pattern, written)
+}
+
+fn range(text: &str) -> EncodeError {
+    EncodeError::new("timestamp_range", format!("{} has no place in the calendar", quote(text)))
+}
+
+/// A moment in years 1 to 9999, by microseconds since 1970.
+fn moment(text: &str, micros: Option<i128>) -> Result<Clock, EncodeError> {
+    let end = days_from_civil(10_000, 1, 1) * DAY;
+    match micros.and_then(|micros| i64::try_from(micros).ok()) {
+        Some(micros) if (YEAR_ONE..end).contains(&micros) => Ok(Clock::moment(micros)),
+        _ => Err(range(text)),
+    }
+}
+
+fn by_pattern(pattern: &str, text: &str) -> Option<Result<Clock, EncodeError>> {
+    let parsed = strtime::parse(pattern, text.trim_matches(' ')).ok()?;
+    if let Some(moment) = parsed.timestamp() {
+        return Some(Ok(Clock::moment(moment.as_nanosecond().div_euclid(1000) as i64)));
+    }
+    let Some(local) = parsed.to_datetime().ok().filter(|local| local.year() > 0) else { return Some(Err(range(text))) };
+    Some(Ok(Clock { micros: since_1970(local), offset: parsed.offset().map(jiff::tz::Offset::seconds) }))
+}
+
+/// Microseconds since 1970 as the clock shows them; more digits are cut toward the past.
+fn since_1970(local: DateTime) -> i64 {
+    let days = days_from_civil(local.year().into(), local.month().into(), local.day().into());
+    let seconds = (i64::from(local.hour()) * 60 + i64::from(local.minute())) * 60 + i64::from(local.second());
+    days * DAY + seconds * 1_000_000 + i64::from(local.subsec_nanosecond() / 1000)
+}
+
+fn jackson(text: &str) -> Option<Result<Clock, EncodeError>> {
+    let parts: Vec<i64> = serde_json::from_str(text).ok()?;
+    let part = |place: usize| parts.get(place).copied().unwrap_or(0);
+    let (year, month, day) = (part(0), part(1), part(2));
+    if !matches!(parts.len(), 3 | 5..=7) {
+        return None;
+    }
+    let valid = (1..10_000).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=days_in(year, month)).contains(&day)
+        && (0..24).contains(&part(3))
+        && (0..60).contains(&part(4))
+        && (0..60).contains(&part(5))
+        && (0..1_000_000_000).contains(&part(6));
+    let seconds = || (part(3) * 60 + part(4)) * 60 + part(5);
+    let micros = || days_from_civil(year, month, day) * DAY + seconds() * 1_000_000 + part(6) / 1000;
+    Some(if valid { Ok(Clock { micros: micros(), offset: None }) } else { Err(range(text)) })
+}
+
+fn dotnet_date(text: &str) -> Option<Result<Clock, EncodeError>> {
+    let inside = text.trim_matches(' ').strip_prefix("/Date(")?.strip_suffix(")/")?;
+    let digits = inside.strip_prefix('-').unwrap_or(inside);
+    let end = digits.find(['+', '-']).map_or(inside.len(), |at| at + inside.len() - digits.len());
+    let (millis, offset) = inside.split_at(end);
+    let known = offset.is_empty() || offset.len() == 5 && super::timestamp::offset(offset.as_bytes()).is_some();
+    let millis: i64 = millis.parse().ok().filter(|_| known)?;
+    Some(moment(text, Some(i128::from(millis) * 1000)))
+}
+
+fn ticks(text: &str) -> Option<Result<Clock, EncodeError>> {
+    let number = decimal(text).filter(|_| is_number(text))?;
+    let micros = shifted(number.mantissa, -1 - number.scale).and_then(|since| since.checked_add(YEAR_ONE.into()));
+    Some(moment(text, micros))
+}
+
+fn mongo(text: &str) -> Option<Result<Clock, EncodeError>> {
+    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+    let only = |object: &serde_json::Value, key: &str| object.as_object().filter(|o| o.len() == 1)?.get(key).cloned();
+    let date = only(&value, "$date")?;
+    let millis = match &date {
+        serde_json::Value::String(iso) => {
+            return Some(read_iso(iso).map(|(micros, offset)| Clock { micros, offset }));
+        }
+        serde_json::Value::Number(millis) => millis.as_i64(),
+        inner => only(inner, "$numberLong")?.as_str()?.parse().ok(),
+    };
+    Some(moment(text, millis.map(|millis| i128::from(millis) * 1000)))
+}

@@ -1,0 +1,87 @@
+//! What a column does with values that do not say clearly what they are, or do not fit as they are.
+
+use super::{EpochUnit, Format};
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+/// The rules of one column. All of them are off by default: such a value is refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether an empty text means NULL.
+    pub empty_as_null: bool,
+    /// Texts that mean NULL.
+    pub null_tokens: Vec<String>,
+    /// The offset of timestamps without zone, in seconds east of UTC; without it they are refused.
+    pub assume_offset: Option<i32>,
+    /// The zone of timestamps without zone, where it is no fixed offset.
+    pub assume_zone: Option<TimeZone>,
+    /// The zone in which a column without zone keeps moments; without it UTC.
+    pub store_zone: Option<TimeZone>,
+    /// The unit of timestamps and intervals that are numbers; without it they are refused.
+    pub epoch_unit: Option<EpochUnit>,
+    /// Spellings of dates and times that are tried before ISO 8601, in this order.
+    pub formats: Vec<Format>,
+    /// Whether 0001-01-01T00:00:00, .NET's least value, means NULL.
+    pub min_value_as_null: bool,
+    /// Whether digits that the column does not hold are rounded away.
+    pub round: bool,
+    /// Whether an integer written with an exponent is refused.
+    pub reject_exponent: bool,
+    /// What becomes of NaN and infinities.
+    pub nonfinite: Option<Nonfinite>,
+    /// What becomes of a text that is too long.
+    pub too_long: Option<TooLong>,
+    /// What becomes of characters U+0000 in a text.
+    pub nul: Option<Nul>,
+    /// Whether an empty JSON object is an empty array, as Lua's cjson writes it.
+    pub empty_object_as_array: bool,
+}
+
+/// What becomes of a text that is too long for its column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TooLong {
+    /// Its end is cut off.
+    Truncate,
+}
+
+/// What becomes of characters U+0000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Nul {
+    /// They are left out.
+    Strip,
+    /// Each becomes U+FFFD.
+    Replace,
+}
+
+/// What becomes of NaN and infinities, which arrive as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Nonfinite {
+    /// They are NULL.
+    Null,
+    /// They are stored as PostgreSQL's own NaN and infinities.
+    Keep,
+}
+
+/// What becomes of an integer that is written with an exponent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromExponent {
+    /// The record is rejected.
+    Reject,
+}
+
+impl Policy {
+    /// Whether a text stands for NULL.
+    #[inline]
+    pub(super) fn is_null(&self, text: &str) -> bool {
+        (self.empty_as_null && text.is_empty()) || self.null_tokens.iter().any(|token| token == text)
+    }
+
+    /// Whether timestamps are more than ISO 8601 and numbers in a unit.
+    pub(super) fn reads_moments_otherwise(&self) -> bool {
+        !self.formats.is_empty() || self.min_value_as_null
+    }
+}

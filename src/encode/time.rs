@@ -1,0 +1,62 @@
+//! Times of day, with and without zone: microseconds since midnight.
+
+use super::calendar::DAY;
+use super::error::{EncodeError, mismatch, quote};
+use super::moment::{Field, rounded};
+use super::timestamp::{clock, offset};
+use super::{Policy, Value};
+
+/// Microseconds since midnight, for a column that holds so many digits of a second.
+pub(super) fn time(value: Value<'_>, policy: &Policy, digits: u8) -> Field<i64> {
+    let text = text_of(value, "time")?;
+    let (micros, zone) = read(text, policy)?;
+    if !zone.is_empty() {
+        let detail = format!("{} names a zone, and the column has none", quote(text));
+        return Err(EncodeError::new("time_format", detail));
+    }
+    rounded(micros, digits, policy, value)
+}
+
+/// Microseconds since midnight, and seconds west of UTC.
+pub(super) fn timetz(value: Value<'_>, policy: &Policy, digits: u8) -> Field<(i64, i32)> {
+    let text = text_of(value, "time with time zone")?;
+    let (micros, zone) = read(text, policy)?;
+    let east = match zone.strip_prefix(' ').unwrap_or(zone) {
+        "" => policy.assume_offset.ok_or_else(|| {
+            let detail = format!("{} names no zone, and the column has no assume_timezone", quote(text));
+            EncodeError::new("timestamp_no_zone", detail)
+        })?,
+        "Z" | "z" | "UTC" => 0,
+        zone => offset(zone.as_bytes()).ok_or_else(|| wrong(text))?,
+    };
+    let (micros, note) = rounded(micros, digits, policy, value)?;
+    Ok((micros.map(|micros| (micros, -east)), note))
+}
+
+fn text_of<'a>(value: Value<'a>, wanted: &str) -> Result<&'a str, EncodeError> {
+    match value {
+        Value::Text(text) => Ok(text.trim_matches(' ')),
+        _ => Err(mismatch(value, wanted)),
+    }
+}
+
+fn wrong(text: &str) -> EncodeError {
+    EncodeError::new("time_format", format!("{} is no time such as 23:59:59.5", quote(text)))
+}
+
+/// Microseconds since midnight and the zone behind them. 24:00:00 is the end of the day.
+fn read<'a>(text: &'a str, policy: &Policy) -> Result<(i64, &'a str), EncodeError> {
+    if let Some(micros) = policy.formats.iter().find_map(|format| format.read_time(text)) {
+        return Ok((micros, ""));
+    }
+    if let Some(rest) = text.strip_prefix("24:00").map(|rest| rest.strip_prefix(":00").unwrap_or(rest))
+        && !rest.starts_with([':', '.'])
+        && !rest.starts_with(|c: char| c.is_ascii_digit())
+    {
+        return Ok((DAY, rest));
+    }
+    let range = || EncodeError::new("time_range", format!("{} is no time of day", quote(text)));
+    let (micros, zone) = clock(text.as_bytes()).ok_or_else(|| wrong(text))?;
+    let zone = text.get(text.len() - zone.len()..).ok_or_else(|| wrong(text))?;
+    Ok((micros.ok_or_else(range)?, zone))
+}
