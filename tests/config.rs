@@ -39,7 +39,7 @@ fn load(file: Option<&str>, env: &[(&str, &str)], flags: &[(&'static str, &str)]
     let values: BTreeMap<&'static str, Raw> =
         flags.iter().map(|(key, text)| (*key, Raw::Text((*text).to_owned()))).collect();
     let env: Vec<(OsString, OsString)> = env.iter().map(|(name, value)| (name.into(), value.into())).collect();
-    Settings::load(FlagValues { config, values }, env.into_iter(), &preset)
+    Settings::load(FlagValues { config, values }, env.into_iter(), &preset, &|_| Vec::new())
 }
 
 /// All findings in one text, as a person reads them.

@@ -57,7 +57,7 @@ impl From<io::Error> for Ended {
 }
 
 fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Ended> {
-    let load = |flags: FlagValues| Settings::load(flags, std::env::vars_os(), &job::preset);
+    let load = |flags: FlagValues| Settings::load(flags, std::env::vars_os(), &job::preset, &job::check_mappings);
     let loaded = || load(cli.command.flags().clone()).map_err(Failure::findings);
     match &cli.command {
         Command::Run(args) => run(args.json, &loaded()?, out, err),
@@ -107,9 +107,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
                 show(out, &loaded()?, args)?;
                 Ok(Exit::Done)
             }
-            ConfigCommand::Check(args) => {
-                Ok(check(out, &load(args.settings.values.clone()).and_then(job::check_mappings), args.json)?)
-            }
+            ConfigCommand::Check(args) => Ok(check(out, &load(args.settings.values.clone()), args.json)?),
             ConfigCommand::Presets { json } => {
                 presets(out, crate::mapping::presets(), *json)?;
                 Ok(Exit::Done)
@@ -175,7 +173,8 @@ fn demo(args: &DemoArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exi
     flags.values.insert("target.url", Raw::Text(demo.target().to_owned()));
     flags.values.insert("run.preset", Raw::Text("contract-reviewer".to_owned()));
     // The environment is not looked at: the demo must not reach anybody's servers.
-    let settings = Settings::load(flags, std::iter::empty(), &job::preset).map_err(Failure::findings)?;
+    let settings =
+        Settings::load(flags, std::iter::empty(), &job::preset, &job::check_mappings).map_err(Failure::findings)?;
     let exit = run(false, &settings, out, err)?;
     if !matches!(exit, Exit::Done | Exit::Rejects) {
         return Ok(exit);

@@ -96,7 +96,7 @@ pub(super) fn nearest_env(variable: &str) -> String {
 }
 
 /// The name that is most like `wanted`, if one is like it at all: six of ten letters in place.
-fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     const ALIKE: f64 = 0.6;
     names
         .map(|name| (strsim::normalized_damerau_levenshtein(wanted, name), name))

@@ -1,6 +1,7 @@
 //! The layers that settings come from, and reading a TOML text into one. Does no I/O. Uses `keys`, `value`, `toml`.
 
 use super::keys::{Key, nearest_key, nearest_section};
+use super::places::Places;
 use super::secret::scrub;
 use super::settings::{KEYS, SECTIONS};
 use super::value::{Raw, SettingValue};
@@ -61,6 +62,8 @@ pub struct MappingTable {
     pub table: toml::Table,
     /// Where it begins.
     pub origin: Origin,
+    /// Where its settings stand.
+    pub places: Places,
 }
 
 impl MappingTable {
@@ -214,7 +217,11 @@ fn mappings(
     for (i, item) in items.iter().enumerate() {
         let span = spans.and_then(DeValue::as_array).and_then(|array| array.get(i)).map_or(0, |item| item.span().start);
         match item {
-            toml::Value::Table(table) => tables.push(MappingTable { table: table.clone(), origin: origin(span) }),
+            toml::Value::Table(table) => {
+                let spans = spans.and_then(DeValue::as_array).and_then(|array| array.get(i)?.get_ref().as_table());
+                let places = spans.map(|spans| Places::of(spans, origin)).unwrap_or_default();
+                tables.push(MappingTable { table: table.clone(), origin: origin(span), places });
+            }
             _ => findings.push(finding("mapping", &origin(span), "is no table", "write [[mapping]] above it")),
         }
     }

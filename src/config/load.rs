@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 const CONFIG_ENV: &str = "REDIS2PG_CONFIG";
 
 impl Settings {
-    /// Loads the settings: defaults < preset < file < environment < flags. `preset` gives a preset's text by name.
+    /// Loads the settings: defaults < preset < file < environment < flags. `preset` gives a preset's text by name;
+    /// `also` finds what is wrong beyond the settings themselves, such as with the mappings.
     ///
     /// # Errors
     /// Every finding at once, each with the place that it is about. None holds a secret.
@@ -24,6 +25,7 @@ impl Settings {
         flags: FlagValues,
         env: impl Iterator<Item = (OsString, OsString)>,
         preset: &dyn Fn(&str) -> Option<&'static str>,
+        also: &dyn Fn(&Self) -> Vec<Finding>,
     ) -> Result<Self, Vec<Finding>> {
         let mut findings = Vec::new();
         let env = Env::read(env, &mut findings);
@@ -55,6 +57,7 @@ impl Settings {
         settings.fit_batch();
         settings.read_passwords(&mut findings);
         settings.check(&mut findings);
+        findings.extend(also(&settings));
         if findings.is_empty() { Ok(settings) } else { Err(findings) }
     }
 

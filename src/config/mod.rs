@@ -8,6 +8,7 @@ mod default_file;
 mod keys;
 mod layers;
 mod load;
+mod places;
 mod secret;
 mod settings;
 mod units;
@@ -15,8 +16,9 @@ mod value;
 
 pub use choice::{Compression, LogFormat, LogLevel, Progress, Staging, UnmatchedKeys};
 pub use default_file::default_toml;
-pub use keys::Key;
+pub use keys::{Key, nearest};
 pub use layers::{FlagValues, MappingTable, Origin};
+pub use places::Places;
 pub use secret::{Secret, SecretUrl, scrub};
 pub use settings::{Errors, Flow, KEYS, Log, Phases, Run, SECTIONS, Settings, Source, Target};
 pub use units::{ByteSize, Span};

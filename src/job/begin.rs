@@ -3,6 +3,7 @@
 
 use super::first_key::find_one_key;
 use super::link::{Link, Trouble, Waits};
+use super::mapping_specs::place;
 use super::preflight::{self, Check, Checked, Server};
 use super::run::Learned;
 use super::setup::Ends;
@@ -95,7 +96,11 @@ impl Checking<'_> {
         let check = async |connection: &mut PgConnection| {
             preflight::check(connection, self.settings, self.specs, &run, self.server.clone(), how).await
         };
-        link.call("reading the target's tables", check).await
+        link.call("reading the target's tables", check).await.map_err(|mut failure| {
+            // What is wrong with a mapping or a column is told with its line.
+            failure.findings.iter_mut().for_each(|finding| place(finding, self.settings, self.specs));
+            failure
+        })
     }
 }
 

@@ -13,6 +13,7 @@ mod key_list;
 pub mod ledger;
 mod limit;
 mod link;
+mod mapping_specs;
 mod migrate;
 mod parents;
 mod pipeline;
@@ -20,5 +21,6 @@ mod preflight;
 mod run;
 mod setup;
 
+pub use mapping_specs::check_mappings;
 pub use run::{Finished, run};
-pub use setup::{check_mappings, preset};
+pub use setup::preset;

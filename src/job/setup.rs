@@ -1,9 +1,10 @@
 //! Settings become the things that a run works with: the ends, the mappings, the plan.
 
 use super::key_list::unreadable;
+use super::mapping_specs;
 use crate::config::{Compression, Settings, Staging};
 use crate::ledger::idle_timeout;
-use crate::mapping::{MappingSpec, check_keys, presets};
+use crate::mapping::{MappingSpec, presets};
 use crate::model::{Failure, Finding, Side};
 use crate::postgres::{Target, TargetOptions};
 use crate::sink::LoadOptions;
@@ -140,36 +141,12 @@ pub(super) fn always_merge(settings: &Settings) -> bool {
     settings.target.staging == Staging::Always
 }
 
-/// Checks the mappings beside the settings, as far as that goes without a server.
-///
-/// # Errors
-/// Every finding.
-pub fn check_mappings(settings: Settings) -> Result<Settings, Vec<Finding>> {
-    match mappings(&settings) {
-        Ok(_) => Ok(settings),
-        // That nothing is to be migrated is no mistake of the file that says nothing of it.
-        Err(failure) if settings.mappings.is_empty() && settings.phases.skip.is_empty() => {
-            let _ = failure;
-            Ok(settings)
-        }
-        Err(failure) => Err(failure.findings),
-    }
-}
-
 /// The mappings of the settings.
 pub(super) fn mappings(settings: &Settings) -> Result<Vec<MappingSpec>, Failure> {
-    let mut specs = Vec::new();
-    let mut findings = Vec::new();
-    for mapping in &settings.mappings {
-        match toml::Value::Table(mapping.table.clone()).try_into::<MappingSpec>() {
-            Ok(spec) => specs.push(spec),
-            Err(error) => {
-                let subject = format!("mapping {:?} ({})", mapping.name().unwrap_or("without a name"), mapping.origin);
-                let message = error.message().to_owned();
-                findings.push(Finding::critical(Side::Settings, subject, message, "See docs/mapping.md."));
-            }
-        }
-    }
+    let (specs, mut findings) = match mapping_specs::read(settings) {
+        Ok(specs) => (specs, Vec::new()),
+        Err(findings) => return Err(Failure::findings(findings)),
+    };
     for name in &settings.phases.skip {
         if !specs.iter().any(|spec| &spec.name == name) {
             let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
@@ -186,6 +163,5 @@ pub(super) fn mappings(settings: &Settings) -> Result<Vec<MappingSpec>, Failure>
         let hint = "Use --preset contract-reviewer, or write [[mapping]] into the file of --config.";
         findings.push(Finding::critical(Side::Settings, "mapping", "there is nothing to migrate", hint));
     }
-    findings.extend(check_keys(&specs).err().unwrap_or_default());
     if findings.is_empty() { Ok(specs) } else { Err(Failure::findings(findings)) }
 }

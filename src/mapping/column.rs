@@ -19,12 +19,17 @@ impl Check {
 
     /// Settings that contradict each other, or the column.
     pub(super) fn contradictions(&mut self, subject: &str, wanted: &ColumnSpec, encoder: &Encoder, lineage: bool) {
+        self.own_contradictions(subject, wanted, lineage);
+        if wanted.expect.is_some() && !encoder.takes_json() {
+            self.critical(subject, "`expect` names a JSON type, and the column takes no JSON", "Take it out.");
+        }
+    }
+
+    /// Settings that contradict each other, whatever the column is.
+    pub(super) fn own_contradictions(&mut self, subject: &str, wanted: &ColumnSpec, lineage: bool) {
         if wanted.required && wanted.default.is_some() {
             let message = "`required` and `default` contradict each other: with a default, nothing is ever missing";
             self.critical(subject, message, "Take one of them out.");
-        }
-        if wanted.expect.is_some() && !encoder.takes_json() {
-            self.critical(subject, "`expect` names a JSON type, and the column takes no JSON", "Take it out.");
         }
         if wanted.from.is_empty() && wanted.default.is_none() && !lineage {
             self.critical(subject, "nothing feeds the column", "Say where it comes from: `from = [\"$.name\"]`.");

@@ -43,7 +43,7 @@ impl Plan {
         tables: &HashMap<TableName, Table>,
         stamp: RunStamp,
     ) -> Result<Self, Vec<Finding>> {
-        let mut check = Check { findings: Vec::new() };
+        let mut check = Check::default();
         if specs.is_empty() {
             check.critical("mapping", "there is no mapping", "Name a preset, or write a [[mapping]].");
         }
@@ -66,8 +66,9 @@ impl Plan {
 }
 
 /// The findings so far.
+#[derive(Default)]
 pub(super) struct Check {
-    findings: Vec<Finding>,
+    pub(super) findings: Vec<Finding>,
 }
 
 impl Check {
@@ -95,9 +96,6 @@ impl Check {
             self.target(name.to_string(), "the table is missing", "Create it, or have its migration run.");
             return None;
         };
-        if spec.key.is_empty() {
-            self.critical(&subject, "`key` names no column", "Name the columns that identify a row.");
-        }
         let (columns, mut targets): (Vec<Column>, Vec<Target>) =
             ordered(spec).filter_map(|column| self.column(spec, column, table, pattern.first())).unzip();
         rest::settle(&mut targets);
@@ -160,7 +158,7 @@ impl Check {
     }
 
     /// How the mapping's values are decoded; what its sources cannot read of them is found with it.
-    fn decoder(&mut self, spec: &MappingSpec) -> Option<Decoder> {
+    pub(super) fn decoder(&mut self, spec: &MappingSpec) -> Option<Decoder> {
         for (subject, mistake) in unreadable(spec) {
             self.mistake(subject, mistake);
         }
@@ -223,7 +221,7 @@ impl Check {
         Some((column.clone(), target))
     }
 
-    fn types(&mut self, subject: &str, spec: &MappingSpec) -> RedisTypes {
+    pub(super) fn types(&mut self, subject: &str, spec: &MappingSpec) -> RedisTypes {
         if spec.types.is_empty() {
             self.critical(subject, "`type` names no type", "Leave it out for strings, or name those that it takes.");
         }
@@ -254,7 +252,12 @@ impl Check {
             .ok()
     }
 
-    fn coverage(&mut self, spec: &MappingSpec, table: &Table, columns: &[Column]) {
+    /// Whether the columns that the mapping names are there, each once.
+    pub(super) fn own_coverage(&mut self, spec: &MappingSpec) {
+        if spec.key.is_empty() {
+            let message = "`key` names no column";
+            self.critical(format!("mapping {}", spec.name), message, "Name the columns that identify a row.");
+        }
         for key in &spec.key {
             if !spec.columns.iter().any(|column| column.name == *key) {
                 self.critical(
@@ -269,6 +272,16 @@ impl Check {
                 self.critical(format!("{}.{}", spec.into, column.name), "the column is mapped twice", "");
             }
         }
+        if let Some(lineage) = &spec.lineage
+            && !spec.columns.iter().any(|column| column.name == lineage.column)
+        {
+            let subject = format!("{}.{}", spec.into, lineage.column);
+            self.critical(subject, "the lineage's column is not among the columns", "Add it, with `from = []`.");
+        }
+    }
+
+    fn coverage(&mut self, spec: &MappingSpec, table: &Table, columns: &[Column]) {
+        self.own_coverage(spec);
         for column in &table.columns {
             let mapped = columns.iter().any(|mapped| mapped.name == column.name)
                 || spec.columns.iter().any(|mapped| mapped.name == column.name);
@@ -276,12 +289,6 @@ impl Check {
                 let subject = format!("{}.{}", spec.into, column.name);
                 self.target(subject, "NOT NULL without a default, and no column of the mapping feeds it", "Map it.");
             }
-        }
-        if let Some(lineage) = &spec.lineage
-            && !spec.columns.iter().any(|column| column.name == lineage.column)
-        {
-            let subject = format!("{}.{}", spec.into, lineage.column);
-            self.critical(subject, "the lineage's column is not among the columns", "Add it, with `from = []`.");
         }
     }
 
