@@ -158,6 +158,20 @@ fn what_only_the_server_refuses_is_found_among_the_elements() {
 }
 
 #[test]
+fn items_that_are_json_are_entered_by_paths() {
+    let (case, mut redis) = case();
+    redis.integer(&[b"HSET", b"hash:1", b"a", br#"{"n":1}"#, b"b", br#"{"n":2}"#]);
+    redis.integer(&[b"HSET", b"hash:2", b"a", b"{", b"c", br#"{"n":3}"#]);
+    let config = MAPPINGS
+        .replace("type = \"hash\"", "type = \"hash\"\nitems = \"json\"")
+        .replace(r#"{ name = "value", from = ["$.value"] }"#, r#"{ name = "value", from = ["$.value.n"] }"#);
+    let outcome = case.run_config(&config, &[]).exits(3);
+    assert_eq!(case.sql("SELECT * FROM fields ORDER BY 1, 2"), "1|a|1\n1|b|2\n2|c|3");
+    let reject = outcome.reject("hash:2");
+    assert_eq!((reject["reason"].as_str(), reject["path"].as_str()), (Some("json_syntax"), Some("$.value")));
+}
+
+#[test]
 fn elements_of_json_arrays_at_a_path() {
     let (case, mut redis) = case();
     redis.set("order:1", r#"{"lines":[{"sku":"a","amount":1.10},{"sku":"b","amount":2}]}"#);

@@ -1,112 +1,158 @@
 //! A collection as JSON text, so that paths, whole values and everything else are the same for every type.
 //!
-//! A hash is an object of strings, a list and a set are arrays of strings, a sorted set is an array of
-//! `{"member": …, "score": …}` by rank, a stream an array of `{"id": …, "fields": {…}}`.
+//! A hash is an object, a list and a set are arrays, a sorted set is an array of `{"member": …, "score": …}` by rank, a
+//! stream an array of `{"id": …, "fields": {…}}`. What is in them are strings, unless the mapping says that it is JSON.
 
-use crate::decode::{DecodeError, push_json_string};
+use super::ItemForm;
+use crate::decode::{BytesPolicy, DecodeError, push_json_string, scan};
 use crate::model::{Items, RedisType};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
-/// Writes the collection as JSON.
-///
-/// # Errors
-/// `invalid_utf8` for an item that is no text, `json_nonfinite` for a score that is no number of JSON.
-pub(super) fn as_json(redis_type: RedisType, packed: &[u8], out: &mut String) -> Result<(), DecodeError> {
-    let items = Items::of(packed);
-    match redis_type {
-        RedisType::Hash => object(items.pairs(), "$", out),
-        RedisType::Zset => array(items.pairs(), out, |(member, score), place, out| {
-            out.push_str("{\"member\":");
-            string(member, &format!("$[{place}].member"), out)?;
-            out.push_str(",\"score\":");
-            number(score, &format!("$[{place}].score"), out)?;
-            out.push('}');
-            Ok(())
-        }),
-        RedisType::Stream => stream(items, out),
-        _ => array(items, out, |item, place, out| string(item, &format!("$[{place}]"), out)),
-    }
+/// Writes items as JSON.
+pub(super) struct ItemWriter<'a> {
+    /// What the values of hashes and streams and the elements of lists are.
+    pub(super) form: ItemForm,
+    /// What becomes of items that are no text.
+    pub(super) bytes: Option<BytesPolicy>,
+    pub(super) out: &'a mut String,
+    /// The repairs made.
+    pub(super) altered: &'a mut Vec<&'static str>,
 }
 
-fn array<T>(
-    items: impl Iterator<Item = T>,
-    out: &mut String,
-    mut write: impl FnMut(T, usize, &mut String) -> Result<(), DecodeError>,
-) -> Result<(), DecodeError> {
-    out.push('[');
-    for (place, item) in items.enumerate() {
-        if place > 0 {
-            out.push(',');
+impl ItemWriter<'_> {
+    /// Writes a whole collection.
+    ///
+    /// # Errors
+    /// `invalid_utf8` for an item that is no text, `json_nonfinite` for a score that is no number of JSON, and those of
+    /// JSON for an item that is to be JSON.
+    pub(super) fn whole(&mut self, redis_type: RedisType, packed: &[u8]) -> Result<(), DecodeError> {
+        let items = Items::of(packed);
+        match redis_type {
+            RedisType::Hash => self.object(items.pairs(), "$"),
+            RedisType::Zset => self.array(items.pairs(), |writer, (member, score), place| {
+                writer.out.push_str("{\"member\":");
+                writer.string(member, &format!("$[{place}].member"))?;
+                writer.out.push_str(",\"score\":");
+                writer.number(score, &format!("$[{place}].score"))?;
+                writer.out.push('}');
+                Ok(())
+            }),
+            RedisType::Stream => self.stream(items),
+            RedisType::List => self.array(items, |writer, item, place| writer.value(item, &format!("$[{place}]"))),
+            _ => self.array(items, |writer, item, place| writer.string(item, &format!("$[{place}]"))),
         }
-        write(item, place, out)?;
     }
-    out.push(']');
-    Ok(())
-}
 
-pub(super) fn object<'a>(
-    pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-    path: &str,
-    out: &mut String,
-) -> Result<(), DecodeError> {
-    out.push('{');
-    for (place, (name, value)) in pairs.enumerate() {
-        if place > 0 {
-            out.push(',');
+    fn array<T>(
+        &mut self,
+        items: impl Iterator<Item = T>,
+        mut write: impl FnMut(&mut Self, T, usize) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        self.out.push('[');
+        for (place, item) in items.enumerate() {
+            if place > 0 {
+                self.out.push(',');
+            }
+            write(self, item, place)?;
         }
-        string(name, path, out)?;
-        out.push(':');
-        string(value, &field_path(path, name), out)?;
-    }
-    out.push('}');
-    Ok(())
-}
-
-fn stream(mut items: Items<'_>, out: &mut String) -> Result<(), DecodeError> {
-    let entries = std::iter::from_fn(|| {
-        let (id, count) = (items.next()?, items.next()?);
-        let count: usize = std::str::from_utf8(count).ok()?.parse().ok()?;
-        let fields: Vec<(&[u8], &[u8])> = (0..count).map_while(|_| items.next().zip(items.next())).collect();
-        Some((id, fields))
-    });
-    array(entries, out, |(id, fields), place, out| {
-        out.push_str("{\"id\":");
-        string(id, &format!("$[{place}].id"), out)?;
-        out.push_str(",\"fields\":");
-        object(fields.into_iter(), &format!("$[{place}].fields"), out)?;
-        out.push('}');
+        self.out.push(']');
         Ok(())
-    })
-}
+    }
 
-pub(super) fn string(item: &[u8], path: &str, out: &mut String) -> Result<(), DecodeError> {
-    match std::str::from_utf8(item) {
-        Ok(text) => {
-            push_json_string(out, text);
-            Ok(())
+    /// Writes names and values as an object.
+    pub(super) fn object<'i>(
+        &mut self,
+        pairs: impl Iterator<Item = (&'i [u8], &'i [u8])>,
+        path: &str,
+    ) -> Result<(), DecodeError> {
+        self.out.push('{');
+        for (place, (name, value)) in pairs.enumerate() {
+            if place > 0 {
+                self.out.push(',');
+            }
+            self.string(name, path)?;
+            self.out.push(':');
+            self.value(value, &field_path(path, name))?;
         }
-        Err(error) => {
-            let at = error.valid_up_to();
-            let mut error = DecodeError::new("invalid_utf8", format!("not UTF-8 at byte {at} of the item"));
-            error.path = Some(path.to_owned());
-            Err(error)
+        self.out.push('}');
+        Ok(())
+    }
+
+    fn stream(&mut self, mut items: Items<'_>) -> Result<(), DecodeError> {
+        let entries = std::iter::from_fn(|| {
+            let (id, count) = (items.next()?, items.next()?);
+            let count: usize = std::str::from_utf8(count).ok()?.parse().ok()?;
+            let fields: Vec<(&[u8], &[u8])> = (0..count).map_while(|_| items.next().zip(items.next())).collect();
+            Some((id, fields))
+        });
+        self.array(entries, |writer, (id, fields), place| {
+            writer.out.push_str("{\"id\":");
+            writer.string(id, &format!("$[{place}].id"))?;
+            writer.out.push_str(",\"fields\":");
+            writer.object(fields.into_iter(), &format!("$[{place}].fields"))?;
+            writer.out.push('}');
+            Ok(())
+        })
+    }
+
+    /// Writes a value: as the JSON that it is, or as a string.
+    pub(super) fn value(&mut self, item: &[u8], path: &str) -> Result<(), DecodeError> {
+        if self.form == ItemForm::Text {
+            return self.string(item, path);
+        }
+        let text = std::str::from_utf8(item).map_err(|error| not_text(error.valid_up_to(), path))?;
+        match scan(text, &mut Vec::new()) {
+            Ok(scanned) => {
+                self.out.push_str(scanned.span.of(text));
+                Ok(())
+            }
+            Err(fault) => {
+                let mut error = fault.explain(text);
+                error.path = Some(path.to_owned());
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes an item as a string.
+    pub(super) fn string(&mut self, item: &[u8], path: &str) -> Result<(), DecodeError> {
+        match (std::str::from_utf8(item), self.bytes) {
+            (Ok(text), _) => push_json_string(self.out, text),
+            (Err(_), Some(BytesPolicy::Base64)) => {
+                self.out.push('"');
+                STANDARD.encode_string(item, self.out);
+                self.out.push('"');
+                if !self.altered.contains(&"bytes") {
+                    self.altered.push("bytes");
+                }
+            }
+            (Err(error), None) => return Err(not_text(error.valid_up_to(), path)),
+        }
+        Ok(())
+    }
+
+    /// Writes a score. Redis prints them as C's `%.17g` does; but for the infinities that is JSON.
+    pub(super) fn number(&mut self, score: &[u8], path: &str) -> Result<(), DecodeError> {
+        match std::str::from_utf8(score) {
+            Ok(text) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
+                self.out.push_str(text);
+                Ok(())
+            }
+            _ => {
+                let text = String::from_utf8_lossy(score);
+                let mut error = DecodeError::new("json_nonfinite", format!("the score {text} is no number of JSON"));
+                error.path = Some(path.to_owned());
+                Err(error)
+            }
         }
     }
 }
 
-/// Redis prints scores as C's `%.17g` does; but for the infinities that is JSON.
-pub(super) fn number(score: &[u8], path: &str, out: &mut String) -> Result<(), DecodeError> {
-    match std::str::from_utf8(score) {
-        Ok(text) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
-            out.push_str(text);
-            Ok(())
-        }
-        _ => {
-            let text = String::from_utf8_lossy(score);
-            let mut error = DecodeError::new("json_nonfinite", format!("the score {text} is no number of JSON"));
-            error.path = Some(path.to_owned());
-            Err(error)
-        }
-    }
+fn not_text(at: usize, path: &str) -> DecodeError {
+    let mut error = DecodeError::new("invalid_utf8", format!("not UTF-8 at byte {at} of the item"));
+    error.path = Some(path.to_owned());
+    error
 }
 
 fn field_path(path: &str, name: &[u8]) -> String {
@@ -115,13 +161,25 @@ fn field_path(path: &str, name: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::as_json;
+    use super::ItemWriter;
+    use crate::decode::BytesPolicy;
+    use crate::mapping::ItemForm;
     use crate::model::{Packer, RedisType};
 
     fn json(redis_type: RedisType, items: &[&[u8]]) -> Result<String, String> {
+        written(redis_type, items, ItemForm::Text, None)
+    }
+
+    fn written(
+        redis_type: RedisType,
+        items: &[&[u8]],
+        form: ItemForm,
+        bytes: Option<BytesPolicy>,
+    ) -> Result<String, String> {
         let packed = items.iter().copied().collect::<Packer>().finish();
-        let mut out = String::new();
-        match as_json(redis_type, &packed, &mut out) {
+        let (mut out, mut altered) = (String::new(), Vec::new());
+        let mut writer = ItemWriter { form, bytes, out: &mut out, altered: &mut altered };
+        match writer.whole(redis_type, &packed) {
             Ok(()) => Ok(out),
             Err(error) => Err(format!("{} {}", error.reason, error.path.unwrap_or_default())),
         }
@@ -147,5 +205,19 @@ mod tests {
         assert_eq!(json(RedisType::Hash, &[b"a", b"\xff"]).unwrap_err(), r#"invalid_utf8 $["a"]"#);
         assert_eq!(json(RedisType::List, &[b"a", b"\xff"]).unwrap_err(), "invalid_utf8 $[1]");
         assert_eq!(json(RedisType::Zset, &[b"a", b"inf"]).unwrap_err(), "json_nonfinite $[0].score");
+    }
+
+    #[test]
+    fn values_that_are_json_stand_as_they_are() {
+        let json = |items: &[&[u8]]| written(RedisType::Hash, items, ItemForm::Json, None);
+        assert_eq!(json(&[b"a", br#" {"x":1.10} "#, b"b", b"2"]).unwrap(), r#"{"a":{"x":1.10},"b":2}"#);
+        assert_eq!(json(&[b"a", b"{"]).unwrap_err(), r#"json_syntax $["a"]"#);
+        assert_eq!(written(RedisType::Set, &[b"x"], ItemForm::Json, None).unwrap(), r#"["x"]"#, "members are names");
+    }
+
+    #[test]
+    fn bytes_become_base64_where_it_is_asked_for() {
+        let written = written(RedisType::List, &[b"\xff\xd8", b"x"], ItemForm::Text, Some(BytesPolicy::Base64));
+        assert_eq!(written.unwrap(), r#"["/9g=","x"]"#);
     }
 }

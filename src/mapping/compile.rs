@@ -13,11 +13,11 @@ use super::reference::functions_before_id;
 use super::rest;
 use super::source::Source;
 use super::top::Top;
-use super::{ColumnSpec, MappingSpec};
+use super::{ColumnSpec, ItemForm, MappingSpec};
 use crate::decode::{Decoder, push_json_string};
 use crate::encode::{Encoder, Policy};
 use crate::model::{
-    Column, ColumnType, Finding, MappingId, RedisTypes, Severity, Side, Table, TableName, Wanted, sha256_hex,
+    Column, ColumnType, Finding, MappingId, RedisType, RedisTypes, Severity, Side, Table, TableName, Wanted, sha256_hex,
 };
 use std::collections::HashMap;
 
@@ -143,6 +143,7 @@ impl Check {
             lineage,
             wanted: Wanted { types, expiry: wants_ttl, slices: explode.is_some() },
             explode,
+            items: spec.items,
             lineage_id,
             top,
             decoder,
@@ -227,6 +228,12 @@ impl Check {
         }
         if !spec.types.iter().any(|redis_type| redis_type.is_whole()) && spec.decode != ["json"] {
             self.critical(subject, "`decode` is for strings, and the mapping takes none", "Take it out.");
+        }
+        let has_values =
+            |redis_type: &RedisType| matches!(redis_type, RedisType::Hash | RedisType::List | RedisType::Stream);
+        if spec.items == ItemForm::Json && !spec.types.iter().any(has_values) {
+            let hint = "Take it out, or take hashes, lists or streams.";
+            self.critical(subject, "`items` is about the values of hashes, lists and streams", hint);
         }
         spec.types.iter().copied().collect()
     }

@@ -64,7 +64,11 @@ fn contradictions(spec: &MappingSpec, chain: &Chain) -> Vec<Mistake> {
         ("nonfinite", spec.nonfinite.is_some() && !json, ONLY_JSON),
         ("duplicate_keys", spec.duplicate_keys.is_some() && !json, ONLY_JSON),
         ("unwrap_json_string", spec.unwrap_json_string && !json, ONLY_JSON),
-        ("bytes", spec.bytes.is_some() && !(json && chain.form.holds_bytes()), "Only msgpack and php: take it out."),
+        (
+            "bytes",
+            spec.bytes.is_some() && !(json && chain.form.holds_bytes()) && spec.types.iter().all(|t| t.is_whole()),
+            "Only msgpack, php and the items of collections can hold bytes: take it out.",
+        ),
         ("max_inflated", spec.max_inflated.is_some() && !chain.inflates(), "No step inflates anything: take it out."),
     ];
     let wrong = settings.into_iter().filter(|(_, wrong, _)| *wrong);

@@ -4,7 +4,7 @@
 //! `{"member"}`, of a sorted set `{"member", "score"}`, of a stream `{"id", "time", "sequence", "fields"}`; an element of
 //! a JSON array is itself.
 
-use super::collection::{number, object, string};
+use super::collection::ItemWriter;
 use super::plan::{Mapping, Target};
 use super::scratch::Scratch;
 use super::source::Source;
@@ -68,6 +68,7 @@ struct Element<'a> {
     index: u64,
     bytes: Bytes,
     view: Cow<'a, str>,
+    altered: Vec<&'static str>,
 }
 
 impl Mapping {
@@ -128,7 +129,7 @@ impl Mapping {
         if record.redis_type.is_whole() {
             return self.array(record, take);
         }
-        items(record, take);
+        self.items(record, take);
         Ok(())
     }
 
@@ -150,7 +151,7 @@ impl Mapping {
         };
         for (index, element) in (0..).zip(all) {
             let bytes = part(&record.value, element.as_bytes());
-            take(Ok(Element { index, bytes, view: Cow::Borrowed(element) }));
+            take(Ok(Element { index, bytes, view: Cow::Borrowed(element), altered: Vec::new() }));
         }
         Ok(())
     }
@@ -164,10 +165,18 @@ impl Mapping {
     ) -> Result<Row, Reject> {
         // Its own digest and, where it is rejected, its own bytes.
         let record = Record { value: element.bytes, ..record.clone() };
-        let scanned = scan(&element.view, &mut scratch.fields)
-            .map_err(|fault| self.undecoded(&record, fault.explain(&element.view)))?;
+        let mut altered = element.altered;
+        let (view, scanned) = match scan(&element.view, &mut scratch.fields) {
+            Ok(scanned) => (element.view, scanned),
+            // What a policy repairs is repaired in a copy.
+            Err(_) => {
+                let checked = self.decoder.check(element.view.into_owned(), &mut scratch.fields, &mut altered);
+                let (text, scanned) = checked.map_err(|error| self.undecoded(&record, error))?;
+                (Cow::Owned(text), scanned)
+            }
+        };
         self.top.check(scanned.kind).map_err(|error| self.undecoded(&record, error))?;
-        let prepared = Prepared { content: Content::Json(element.view, scanned), altered: Vec::new() };
+        let prepared = Prepared { content: Content::Json(view, scanned), altered };
         self.row(&record, prepared, Some(element.index), now, scratch)
     }
 }
@@ -179,71 +188,80 @@ fn part(value: &Bytes, piece: &[u8]) -> Bytes {
     if inside { value.slice_ref(piece) } else { Bytes::copy_from_slice(piece) }
 }
 
-/// The items of a collection, each as JSON.
-fn items(record: &Record, take: &mut impl FnMut(Result<Element<'_>, DecodeError>)) {
-    let mut items = Items::of(&record.value);
-    let first = record.slice.map_or(0, |slice| slice.from);
-    for index in first.. {
-        let before = items.rest();
-        let mut view = String::new();
-        let Some(written) = item(record.redis_type, &mut items, index, &mut view) else { break };
-        let bytes = part(&record.value, before.get(..before.len() - items.rest().len()).unwrap_or(before));
-        take(written.map(|()| Element { index, bytes, view: Cow::Owned(view) }));
-    }
-}
-
-/// Writes the next item; `None` after the last.
-fn item(redis_type: RedisType, items: &mut Items<'_>, index: u64, out: &mut String) -> Option<Result<(), DecodeError>> {
-    let first = items.next()?;
-    Some(match redis_type {
-        RedisType::Hash => named(out, &[("field", first), ("value", items.next()?)]),
-        RedisType::Zset => scored(out, first, items.next()?),
-        RedisType::Set => named(out, &[("member", first)]),
-        RedisType::Stream => {
-            let count: usize = std::str::from_utf8(items.next()?).ok()?.parse().ok()?;
-            let fields: Vec<(&[u8], &[u8])> = (0..count).map_while(|_| items.next().zip(items.next())).collect();
-            entry(out, first, fields)
+impl Mapping {
+    /// The items of a collection, each as JSON.
+    fn items(&self, record: &Record, take: &mut impl FnMut(Result<Element<'_>, DecodeError>)) {
+        let mut items = Items::of(&record.value);
+        let first = record.slice.map_or(0, |slice| slice.from);
+        for index in first.. {
+            let before = items.rest();
+            let (mut view, mut altered) = (String::new(), Vec::new());
+            let mut writer = self.item_writer(&mut view, &mut altered);
+            let Some(written) = writer.item(record.redis_type, &mut items, index) else { break };
+            let bytes = part(&record.value, before.get(..before.len() - items.rest().len()).unwrap_or(before));
+            take(written.map(|()| Element { index, bytes, view: Cow::Owned(view), altered }));
         }
-        _ => {
-            out.push_str(&format!("{{\"index\":{index},\"value\":"));
-            string(first, "$.value", out).map(|()| out.push('}'))
+    }
+}
+
+impl ItemWriter<'_> {
+    /// Writes the next item; `None` after the last.
+    fn item(&mut self, redis_type: RedisType, items: &mut Items<'_>, index: u64) -> Option<Result<(), DecodeError>> {
+        let first = items.next()?;
+        Some(match redis_type {
+            RedisType::Hash => self.field(first, items.next()?),
+            RedisType::Zset => self.scored(first, items.next()?),
+            RedisType::Set => self.member(first),
+            RedisType::Stream => {
+                let count: usize = std::str::from_utf8(items.next()?).ok()?.parse().ok()?;
+                let fields: Vec<(&[u8], &[u8])> = (0..count).map_while(|_| items.next().zip(items.next())).collect();
+                self.entry(first, fields)
+            }
+            _ => {
+                self.out.push_str(&format!("{{\"index\":{index},\"value\":"));
+                self.value(first, "$.value").map(|()| self.out.push('}'))
+            }
+        })
+    }
+
+    fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), DecodeError> {
+        self.out.push_str("{\"field\":");
+        self.string(name, "$.field")?;
+        self.out.push_str(",\"value\":");
+        self.value(value, "$.value")?;
+        self.out.push('}');
+        Ok(())
+    }
+
+    fn member(&mut self, member: &[u8]) -> Result<(), DecodeError> {
+        self.out.push_str("{\"member\":");
+        self.string(member, "$.member")?;
+        self.out.push('}');
+        Ok(())
+    }
+
+    /// JSON has no infinity: as a text it can still go into a column that has.
+    fn scored(&mut self, member: &[u8], score: &[u8]) -> Result<(), DecodeError> {
+        self.out.push_str("{\"member\":");
+        self.string(member, "$.member")?;
+        self.out.push_str(",\"score\":");
+        self.number(score, "$.score").or_else(|_| self.string(score, "$.score"))?;
+        self.out.push('}');
+        Ok(())
+    }
+
+    /// The id's parts are milliseconds since 1970 and a number within them, both up to 2⁶⁴ − 1.
+    fn entry(&mut self, id: &[u8], fields: Vec<(&[u8], &[u8])>) -> Result<(), DecodeError> {
+        self.out.push_str("{\"id\":");
+        self.string(id, "$.id")?;
+        let text = String::from_utf8_lossy(id);
+        let (time, sequence) = text.split_once('-').unwrap_or((&text, "0"));
+        if !time.is_empty() && [time, sequence].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit())) {
+            self.out.push_str(&format!(",\"time\":{time},\"sequence\":{sequence}"));
         }
-    })
-}
-
-fn named(out: &mut String, members: &[(&str, &[u8])]) -> Result<(), DecodeError> {
-    for (place, (name, value)) in members.iter().enumerate() {
-        out.push(if place == 0 { '{' } else { ',' });
-        out.push('"');
-        out.push_str(name);
-        out.push_str("\":");
-        string(value, &format!("$.{name}"), out)?;
+        self.out.push_str(",\"fields\":");
+        self.object(fields.into_iter(), "$.fields")?;
+        self.out.push('}');
+        Ok(())
     }
-    out.push('}');
-    Ok(())
-}
-
-/// JSON has no infinity: as a text it can still go into a column that has.
-fn scored(out: &mut String, member: &[u8], score: &[u8]) -> Result<(), DecodeError> {
-    out.push_str("{\"member\":");
-    string(member, "$.member", out)?;
-    out.push_str(",\"score\":");
-    number(score, "$.score", out).or_else(|_| string(score, "$.score", out))?;
-    out.push('}');
-    Ok(())
-}
-
-/// The id's parts are milliseconds since 1970 and a number within them, both up to 2⁶⁴ − 1.
-fn entry(out: &mut String, id: &[u8], fields: Vec<(&[u8], &[u8])>) -> Result<(), DecodeError> {
-    out.push_str("{\"id\":");
-    string(id, "$.id", out)?;
-    let text = String::from_utf8_lossy(id);
-    let (time, sequence) = text.split_once('-').unwrap_or((&text, "0"));
-    if !time.is_empty() && [time, sequence].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit())) {
-        out.push_str(&format!(",\"time\":{time},\"sequence\":{sequence}"));
-    }
-    out.push_str(",\"fields\":");
-    object(fields.into_iter(), "$.fields", out)?;
-    out.push('}');
-    Ok(())
 }

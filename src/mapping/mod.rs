@@ -42,7 +42,8 @@ pub use pattern::{KeySet, Miss, Pattern, escape_literal};
 pub use plan::{Comparison, Mapping, ParentRef, Plan, RunStamp};
 pub use scratch::Scratch;
 pub use spec::{
-    ColumnSpec, Expect, ExplodeSpec, LineageSpec, MappingSpec, OnConflict, ParentSpec, SizeSpec, parse_mappings,
+    ColumnSpec, Expect, ExplodeSpec, ItemForm, LineageSpec, MappingSpec, OnConflict, ParentSpec, SizeSpec,
+    parse_mappings,
 };
 pub use spec_source::{CandidateSpec, ConstantSpec, FunctionSpec, LookupSpec, SourceTable};
 

@@ -7,7 +7,7 @@ use super::lineage::Lineage;
 use super::pattern::{KeySet, Miss};
 use super::source::Source;
 use super::top::Top;
-use super::{Expect, OnConflict};
+use super::{Expect, ItemForm, OnConflict};
 use crate::decode::Decoder;
 use crate::encode::Encoder;
 use crate::model::{Column, Finding, MappingId, TableName, Wanted};
@@ -77,6 +77,7 @@ pub struct Mapping {
     pub(super) key_columns: usize,
     pub(super) lineage: Lineage,
     pub(super) explode: Option<Explode>,
+    pub(super) items: ItemForm,
     pub(super) lineage_id: Option<Source>,
     pub(super) top: Top,
     pub(super) decoder: Decoder,

@@ -35,6 +35,9 @@ pub struct MappingSpec {
     /// Whether a key becomes a row for each of its elements: of a collection, or of a JSON array, which may be at a path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explode: Option<ExplodeSpec>,
+    /// What the values of a hash or stream, and the elements of a list, are.
+    #[serde(default, skip_serializing_if = "ItemForm::is_text")]
+    pub items: ItemForm,
     /// The steps that a value's bytes go through, and what they are then: such as `["zstd?", "json"]`.
     #[serde(default = "json_alone", skip_serializing_if = "is_json_alone")]
     pub decode: Vec<String>,
@@ -109,6 +112,23 @@ fn qualified(name: &str) -> Result<TableName, String> {
             Ok(TableName { schema: schema.to_owned(), table: table.to_owned() })
         }
         _ => Err(format!("`{name}` is not of the form schema.table")),
+    }
+}
+
+/// What the values within a collection are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemForm {
+    /// Text: each is a JSON string.
+    #[default]
+    Text,
+    /// JSON: each stands as it is.
+    Json,
+}
+
+impl ItemForm {
+    fn is_text(&self) -> bool {
+        *self == Self::Text
     }
 }
 

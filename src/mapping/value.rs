@@ -1,6 +1,6 @@
 //! From a record's bytes to what its columns are read from: the one place that decides what a value is.
 
-use super::collection::as_json;
+use super::collection::ItemWriter;
 use super::plan::Mapping;
 use super::source::inner;
 use super::target::unwrapped;
@@ -44,9 +44,14 @@ impl Mapping {
         altered: &mut Vec<&'static str>,
     ) -> Result<Content<'static>, DecodeError> {
         let mut text = String::with_capacity(record.value.len() + record.value.len() / 4);
-        as_json(record.redis_type, &record.value, &mut text)?;
+        self.item_writer(&mut text, altered).whole(record.redis_type, &record.value)?;
         let (text, scanned) = self.decoder.check(text, fields, altered)?;
         Ok(Content::Json(Cow::Owned(text), scanned))
+    }
+
+    /// Writes items into `out`, as the mapping reads them.
+    pub(super) fn item_writer<'a>(&self, out: &'a mut String, altered: &'a mut Vec<&'static str>) -> ItemWriter<'a> {
+        ItemWriter { form: self.items, bytes: self.decoder.policies.bytes, out, altered }
     }
 
     /// What the mapping asks of a value that is JSON.
