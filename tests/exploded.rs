@@ -238,3 +238,89 @@ fn settings_that_cannot_be_are_refused() {
         assert!(outcome.code == 2 && outcome.stderr.contains(said), "{outcome}");
     }
 }
+
+/// Elements whose keys are equal to the database however they are spelled.
+mod loose {
+    use super::{Case, Client};
+
+    const MAPPING: &str = r#"
+[[mapping]]
+name = "loose"
+match = "loose:{id}"
+explode = true
+into = "public.loose"
+key = ["id", "n"]
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "n", from = ["$.n"] },
+  { name = "v", from = ["$.v"] },
+]
+"#;
+
+    fn case() -> (Case, Client) {
+        let case = Case::new();
+        case.sql("SET ROLE redis2pg; CREATE TABLE loose (id text, n numeric, v text, PRIMARY KEY (id, n))");
+        let redis = case.redis();
+        (case, redis)
+    }
+
+    #[test]
+    fn an_element_that_is_only_spelled_otherwise_is_not_gone() {
+        let (case, mut redis) = case();
+        redis.set("loose:a", r#"[{"n":1,"v":"x"},{"n":2,"v":"y"},{"n":3,"v":"z"}]"#);
+        let _ = case.run_config(MAPPING, &[]).exits(0);
+        redis.set("loose:a", r#"[{"n":1.0,"v":"x"},{"n":3.00,"v":"new"}]"#);
+        let outcome = case.run_config(MAPPING, &[]).exits(0);
+        assert_eq!(case.sql("SELECT n, v FROM loose ORDER BY 1"), "1|x\n3|new", "{outcome}");
+        assert_eq!(outcome.report["tally"]["rows"]["deleted"], 1);
+        assert_eq!(case.number("SELECT count(*) FROM redis2pg.loaded"), 2);
+        let again = case.run_config(MAPPING, &[]).exits(0);
+        assert_eq!(again.total("unchanged"), 1);
+    }
+
+    #[test]
+    fn two_elements_for_one_row_are_a_collision_however_they_are_spelled() {
+        let (case, mut redis) = case();
+        redis.set("loose:a", r#"[{"n":1,"v":"x"},{"n":1.0,"v":"y"},{"n":2,"v":"z"}]"#);
+        for _ in 0..2 {
+            let outcome = case.run_config(MAPPING, &[]).exits(3);
+            assert_eq!(outcome.reject("loose:a")["reason"], "key_collision");
+            assert_eq!(case.sql("SELECT n, v FROM loose ORDER BY 1"), "1|x\n2|z");
+        }
+    }
+}
+
+#[test]
+fn elements_that_two_keys_exchange_find_their_rows_in_the_end() {
+    let (case, mut redis) = case();
+    case.sql("SET ROLE redis2pg; CREATE TABLE owners (m text PRIMARY KEY, owner text)");
+    let mapping = r#"
+[[mapping]]
+name = "owners"
+match = "own:{id}"
+type = "set"
+explode = true
+into = "public.owners"
+key = ["m"]
+column = [{ name = "m", from = ["$.member"] }, { name = "owner", from = ["{id}"] }]
+"#;
+    redis.say("SADD own:a 1 2 3");
+    redis.say("SADD own:b 4 5");
+    let _ = case.run_config(mapping, &[]).exits(0);
+    redis.say("SMOVE own:a own:b 1");
+    redis.say("SMOVE own:b own:a 5");
+    let _ = case.run_config(mapping, &[]);
+    let _ = case.run_config(mapping, &[]).exits(0);
+    assert_eq!(case.sql("SELECT m, owner FROM owners ORDER BY 1"), "1|b\n2|a\n3|a\n4|b\n5|a");
+}
+
+#[test]
+fn elements_are_gone_though_the_application_wrote_rows_of_the_key() {
+    let (case, mut redis) = case();
+    case.sql("INSERT INTO scores VALUES ('a', 'm1', 99), ('a', 'm3', 3)");
+    redis.say("ZADD board:a 1 m1 2 m2 3 m3");
+    let _ = case.run_config(MAPPINGS, &[]).exits(0);
+    redis.say("ZREM board:a m2");
+    let outcome = case.run_config(MAPPINGS, &[]).exits(0);
+    assert_eq!(case.sql("SELECT member, score FROM scores ORDER BY 1"), "m1|99\nm3|3", "{outcome}");
+}

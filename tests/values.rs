@@ -337,3 +337,31 @@ fn text_is_counted_in_characters_and_never_cut() {
         ],
     );
 }
+
+#[test]
+fn a_null_that_a_policy_makes_is_no_key_and_no_required_value() {
+    let case = Case::new();
+    case.sql("SET ROLE redis2pg; CREATE TABLE nulls (k text UNIQUE, v text, w text)");
+    let mut redis = case.redis();
+    redis.set("null:1", r#"{"k":"","v":"x"}"#);
+    redis.set("null:2", r#"{"k":"b","v":"None"}"#);
+    redis.set("null:3", r#"{"k":"c","v":"x","w":"None"}"#);
+    redis.set("null:4", r#"{"k":"d","v":null}"#);
+    let config = r#"
+[[mapping]]
+name = "nulls"
+match = "null:{id}"
+into = "public.nulls"
+key = ["k"]
+column = [
+  { name = "k", from = ["$.k"], empty_as_null = true },
+  { name = "v", from = ["$.v"], null_tokens = ["None"], required = true },
+  { name = "w", from = ["$.w"], null_tokens = ["None"], default = "none given" },
+]
+"#;
+    let outcome = case.run_config(config, &[]).exits(3);
+    assert_eq!(outcome.reject("null:1")["reason"], "key_null");
+    assert_eq!(outcome.reject("null:2")["reason"], "field_missing");
+    assert_eq!(outcome.reject("null:4")["reason"], "field_missing");
+    assert_eq!(case.sql("SELECT k, w FROM nulls"), "c|none given");
+}

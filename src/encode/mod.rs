@@ -96,6 +96,17 @@ impl Encoder {
         matches!(self.column_type, ColumnType::Json | ColumnType::Jsonb)
     }
 
+    /// Whether some texts mean NULL here.
+    #[inline]
+    pub fn names_null(&self) -> bool {
+        self.policy.empty_as_null || !self.policy.null_tokens.is_empty()
+    }
+
+    /// Whether a value is a text that means NULL.
+    pub fn is_null(&self, value: Value<'_>) -> bool {
+        matches!(value, Value::Text(text) if self.policy.is_null(text))
+    }
+
     /// Appends the field's bytes to `out`. After an error `out` may end in half a field.
     ///
     /// # Errors

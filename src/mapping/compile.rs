@@ -214,6 +214,8 @@ impl Check {
             candidates,
             default: wanted.default.clone(),
             null_as: wanted.null_as.clone(),
+            // A NOT NULL column says so of null itself.
+            wants_value: wanted.required && !column.not_null,
             required: wanted.required || is_key || (column.not_null && !column.has_default),
             unwrap_json_string: wanted.unwrap_json_string,
             expect: wanted.expect,

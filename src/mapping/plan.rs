@@ -101,6 +101,8 @@ pub(super) struct Target {
     pub(super) default: Option<String>,
     pub(super) null_as: Option<String>,
     pub(super) required: bool,
+    /// Whether the mapping says so itself: then null is no value either.
+    pub(super) wants_value: bool,
     pub(super) unwrap_json_string: bool,
     pub(super) expect: Option<Expect>,
     pub(super) lineage: bool,

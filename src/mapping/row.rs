@@ -43,6 +43,7 @@ impl Mapping {
         out.clear();
         let (mut shape, mut key_len, mut splice) = (0_u64, 0, None);
         for (index, target) in self.targets.iter().enumerate() {
+            let begun = out.len();
             let found = self.column(index, target, &context, &mut prepared.altered)?;
             let written = if target.lineage {
                 let document_id = self.document_id(&context);
@@ -62,6 +63,10 @@ impl Mapping {
                 target.encoder.encode(found.value(target.encoder.takes_json(), &mut spare), out)
             };
             let note = written.map_err(|error| self.refused(record, index, error, None))?;
+            // Policies of the column make NULL of values too.
+            if is_null(out, begun) && (index < self.key_columns || target.wants_value) {
+                return Err(self.refused(record, index, target.null(index < self.key_columns), None));
+            }
             prepared.altered.extend(note);
             shape |= 1 << index;
             if index + 1 == self.key_columns {
@@ -162,6 +167,7 @@ impl Mapping {
                 Ok(Found::Absent) => {}
                 Ok(Found::Null) if candidate.derived => {}
                 Ok(Found::Null) => found = Found::Null,
+                Ok(given) if target.means_null(&given) => found = Found::Null,
                 Ok(given) => {
                     (found, place) = (given, Some(candidate.label.as_str()));
                     break;
@@ -177,8 +183,8 @@ impl Mapping {
             let text = Cow::Borrowed(constant.as_str());
             found = if target.encoder.takes_json() { Found::Raw(text) } else { Found::Text(text) };
         }
-        if found == Found::Null && index < self.key_columns {
-            return Err(self.refused(record, index, EncodeError::new("key_null", "a key column would be NULL"), place));
+        if found == Found::Null && (index < self.key_columns || target.wants_value && !target.lineage) {
+            return Err(self.refused(record, index, target.null(index < self.key_columns), place));
         }
         if found == Found::Absent && target.required && !target.lineage {
             let labels: Vec<&str> = target.candidates.iter().map(|candidate| candidate.label.as_str()).collect();
@@ -219,6 +225,12 @@ impl Mapping {
         reject.path = place.or(only).filter(|place| place.starts_with('$')).map(str::to_owned);
         reject
     }
+}
+
+/// Whether the field that begins at `begun` is NULL.
+#[inline]
+fn is_null(out: &[u8], begun: usize) -> bool {
+    out.get(begun..begun + 4) == Some(&[0xff; 4])
 }
 
 /// What a row of an element is made of: its bytes, and its place where the place says something.

@@ -13,6 +13,26 @@ use std::ops::Range;
 const SPLICED: usize = 256;
 
 impl Target {
+    /// Whether a value stands for null by the column's own words: such as an empty text, or `None`.
+    #[inline]
+    pub(super) fn means_null(&self, found: &Found<'_>) -> bool {
+        self.encoder.names_null() && {
+            let mut spare = String::new();
+            let value = found.value(self.encoder.takes_json(), &mut spare);
+            self.encoder.is_null(value)
+        }
+    }
+
+    /// What is wrong with a null here.
+    #[cold]
+    pub(super) fn null(&self, key: bool) -> EncodeError {
+        if key {
+            EncodeError::new("key_null", "a key column would be NULL")
+        } else {
+            EncodeError::new("field_missing", "the column is required, and the value is null")
+        }
+    }
+
     /// Where in the value the JSON stands that goes into the column as it is, if it is long enough to be left there.
     pub(super) fn spliced(&self, found: &Found<'_>, value: &[u8]) -> Option<Range<usize>> {
         let Found::Raw(Cow::Borrowed(raw)) = found else { return None };

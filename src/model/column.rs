@@ -118,6 +118,23 @@ pub struct CastType {
 }
 
 impl ColumnType {
+    /// Whether two values may be equal to the database and differ in their bytes.
+    pub fn is_loose(&self) -> bool {
+        match self {
+            Self::Float4
+            | Self::Float8
+            | Self::Json
+            | Self::Jsonb
+            | Self::Numeric(_)
+            | Self::Bpchar(_)
+            | Self::Citext(_)
+            | Self::Interval(_)
+            | Self::Cast(_) => true,
+            Self::Array(array) => array.element.is_loose(),
+            _ => false,
+        }
+    }
+
     /// Whether values are compared as text: the type has no equality, or one that takes different values for equal.
     pub fn compares_as_text(&self) -> bool {
         match self {

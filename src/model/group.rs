@@ -50,6 +50,10 @@ pub struct GroupCounts {
     rejected: Option<(Reject, u64)>,
     /// Whether any element is tried again by the run itself.
     pending: bool,
+    /// Rows that are equal, or newer, and that no run wrote: the ledger does not have them.
+    foreign: i64,
+    /// Whether an element was rejected that may have a row from an earlier time.
+    keeps_rows: bool,
 }
 
 /// What became of a key.
@@ -96,9 +100,9 @@ impl Group {
         self.counts().reject(reject, false);
     }
 
-    /// Whether any element was rejected so far.
-    pub fn has_rejects(&self) -> bool {
-        self.counts().rejected.is_some()
+    /// Whether any element was rejected so far that may have a row from an earlier time.
+    pub fn keeps_rows(&self) -> bool {
+        self.counts().keeps_rows
     }
 
     /// What is settled so far, together with `more`.
@@ -126,21 +130,29 @@ impl GroupCounts {
     /// Books a rejected element.
     pub fn reject(&mut self, reject: Reject, pending: bool) {
         self.pending |= pending;
+        // The row of a collision is another key's.
+        self.keeps_rows |= reject.reason != "key_collision";
         match &mut self.rejected {
             Some((_, more)) => *more += 1,
             none => *none = Some((reject, 0)),
         }
     }
 
-    /// Whether any element was rejected.
-    pub fn has_rejects(&self) -> bool {
-        self.rejected.is_some()
+    /// Books a row that no run wrote.
+    pub fn foreign(&mut self) {
+        self.foreign += 1;
     }
 
-    /// Rows that are in the table now, each counted once for each of the key's elements.
-    pub fn stored(&self) -> i64 {
+    /// Whether any element was rejected that may have a row from an earlier time.
+    pub fn keeps_rows(&self) -> bool {
+        self.keeps_rows
+    }
+
+    /// Rows that the ledger has, each counted once for each of the key's elements.
+    pub fn in_ledger(&self) -> i64 {
         let gone = [RowOutcome::Deleted, RowOutcome::Kept];
-        self.rows.iter().filter(|(outcome, _)| !gone.contains(outcome)).map(|(_, count)| count).sum()
+        let there = self.rows.iter().filter(|(outcome, _)| !gone.contains(outcome));
+        there.map(|(_, count)| count).sum::<i64>() - self.foreign
     }
 
     fn add(&mut self, other: &Self) {
@@ -148,6 +160,8 @@ impl GroupCounts {
             self.rows(*outcome, *count);
         }
         self.pending |= other.pending;
+        self.foreign += other.foreign;
+        self.keeps_rows |= other.keeps_rows;
         match (&mut self.rejected, &other.rejected) {
             (Some((_, more)), Some((_, further))) => *more += 1 + further,
             (none @ None, Some(first)) => *none = Some(first.clone()),

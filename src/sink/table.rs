@@ -109,6 +109,8 @@ pub struct LoadTable {
     pub probe: Option<ProbeGauge>,
     /// Whether a key is several of its rows.
     pub explodes: bool,
+    /// Whether two keys may be equal to the database and differ in their bytes, as `a` and `A` in citext.
+    pub loose_key: bool,
     /// Tables whose rows may refer to its rows; only where a key is several rows.
     pub referrers: Vec<Referrer>,
     /// Whether batches still go straight into the table: it was empty at the start and nothing has collided yet.

@@ -66,6 +66,7 @@ pub(super) fn load_table(
         parents,
         fingerprint: mapping.fingerprint().to_owned(),
         explodes: mapping.explodes(),
+        loose_key: mapping.columns().iter().take(mapping.key_columns()).any(|column| column.column_type.is_loose()),
         referrers: mine.map(referrers).unwrap_or_default(),
         probe: knowable.then(ProbeGauge::default),
         straight: AtomicBool::new(straight),

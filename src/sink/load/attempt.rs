@@ -53,7 +53,7 @@ impl Attempt<'_> {
     pub(super) async fn run(&self, connection: &mut PgConnection, buffer: &mut CopyBuffer) -> Result<Settled, Missed> {
         let mut transaction = connection.begin().await?;
         sqlx::raw_sql(AssertSqlSafe(settings(self.options, self.shard))).execute(&mut *transaction).await?;
-        if self.table.casts() {
+        if self.table.casts() || self.table.lineage.is_none() {
             sqlx::raw_sql(AssertSqlSafe(TEXT_SETTINGS)).execute(&mut *transaction).await?;
         }
         if !ledger::fence(&mut transaction, self.shard).await.map_err(Missed::Ledger)? {
@@ -108,7 +108,8 @@ impl Attempt<'_> {
     }
 }
 
-/// Set where values are read from text and compared as text: neither may depend on the session, nor lose a digit.
+/// Set where values are read from text and compared as text, keys in the ledger among them: neither may depend on the
+/// session, nor lose a digit.
 const TEXT_SETTINGS: &str = "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; \
      SET LOCAL intervalstyle = 'postgres'; SET LOCAL extra_float_digits = 1; SET LOCAL xmloption = 'content'";
 

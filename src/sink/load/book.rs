@@ -47,6 +47,13 @@ impl<'a> Book<'a> {
         }
     }
 
+    /// Notes that no run wrote the row that is there.
+    pub(super) fn foreign(&mut self, place: usize) {
+        if let Some(group) = self.rows.get(place).and_then(|row| row.group.clone()) {
+            self.group(&group).foreign();
+        }
+    }
+
     /// Books a row that is rejected; `pending`: the run tries it again at the end of the phase.
     pub(super) fn lose(&mut self, place: usize, reject: Reject, pending: bool) {
         match self.rows.get(place).and_then(|row| row.group.clone()) {

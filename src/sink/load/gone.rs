@@ -8,7 +8,7 @@
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
 use super::statements::{Side, key_join, owner, row_key, stage_column};
-use crate::model::{Group, RowOutcome};
+use crate::model::{Group, GroupCounts, RowOutcome};
 use crate::postgres::{CopyBuffer, copy_tuples, ident, query, table_ident};
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
@@ -51,8 +51,8 @@ impl Attempt<'_> {
         self.note(connection, &present, (&readings, ending.len())).await.map_err(Missed::Ledger)
     }
 
-    /// The readings that end here and may have left rows behind: the last one of each key, without rejected elements,
-    /// where the ledger has more rows of the key than it made.
+    /// The readings that end here and may have left rows behind: the last one of each key, where no rejected element may have a row,
+    /// and where the ledger has more rows of the key than it made.
     async fn ending(&self, connection: &mut PgConnection, book: &Book<'_>) -> Result<Vec<Arc<Group>>, Error> {
         let mut ending: Vec<Arc<Group>> = Vec::new();
         for group in self.piece.closed.iter().rev() {
@@ -60,7 +60,7 @@ impl Attempt<'_> {
                 ending.push(group.clone());
             }
         }
-        ending.retain(|group| !group.has_rejects() && !book.found(group).is_some_and(|found| found.has_rejects()));
+        ending.retain(|group| !group.keeps_rows() && !book.found(group).is_some_and(GroupCounts::keeps_rows));
         let keys: Vec<&[u8]> = ending.iter().map(|group| group.key.as_bytes()).collect();
         let counts = query(
             "SELECT k.key, (SELECT count(*) FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = k.key) AS rows \
@@ -71,7 +71,7 @@ impl Attempt<'_> {
         .fetch_all(connection)
         .await?;
         let more = counts.iter().zip(&ending).map(|(row, group)| {
-            let made = group.with(book.found(group)).stored();
+            let made = group.with(book.found(group)).in_ledger();
             // What a cursor gave twice is counted twice: the rows themselves say more.
             Ok(row.try_get::<i64, _>("rows")? > made || self.is_tracked(group))
         });
@@ -170,20 +170,20 @@ impl Attempt<'_> {
         ending: &[Arc<Group>],
     ) -> Result<Vec<Gone>, Error> {
         let table = self.table;
+        // The table itself says which rows are the same: an element that is only spelled otherwise is not gone.
+        let (target, same, row_key) = (table.ident(), key_join(table), row_key(table, Side::Target));
         let sql = format!(
-            "WITH gone AS MATERIALIZED (SELECT r.place - 1 AS reading, l.row_key \
+            "WITH present AS MATERIALIZED (SELECT s.redis2pg_reading AS reading, {row_key} AS row_key \
+             FROM {present} s JOIN {target} t ON {same}), \
+             known AS MATERIALIZED (SELECT r.place - 1 AS reading, r.id::uuid AS id, l.row_key \
              FROM unnest($2::bytea[], $3::text[]) WITH ORDINALITY r (key, id, place) \
-             JOIN redis2pg.loaded l ON l.table_name = $1 AND l.redis_key = r.key \
-             WHERE NOT EXISTS (SELECT FROM {present} s WHERE s.redis2pg_reading = r.place - 1 AND {} = l.row_key) \
-             AND NOT EXISTS (SELECT FROM redis2pg.seen n WHERE n.reading = r.id::uuid AND n.row_key = l.row_key)) \
-             SELECT g.reading, g.row_key::text AS row_key, {} AS owner, {} AS referred_to FROM gone g \
-             CROSS JOIN LATERAL jsonb_populate_record(NULL::{}, g.row_key) s JOIN {} t ON {} FOR UPDATE OF t",
-            row_key(table, Side::Staged),
+             JOIN redis2pg.loaded l ON l.table_name = $1 AND l.redis_key = r.key) \
+             SELECT k.reading, {row_key}::text AS row_key, {} AS owner, {} AS referred_to FROM known k \
+             CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, k.row_key) s JOIN {target} t ON {same} \
+             WHERE NOT EXISTS (SELECT FROM present p WHERE p.reading = k.reading AND p.row_key = {row_key}) \
+             AND NOT EXISTS (SELECT FROM redis2pg.seen n WHERE n.reading = k.id AND n.row_key = {row_key}) FOR UPDATE OF t",
             owner("$1"),
             referred_to(table),
-            table.ident(),
-            table.ident(),
-            key_join(table),
         );
         // These joins have no index to go by.
         sqlx::raw_sql(AssertSqlSafe("SET LOCAL enable_hashjoin = on")).execute(&mut *connection).await?;
@@ -194,7 +194,8 @@ impl Attempt<'_> {
             .fetch_all(&mut *connection)
             .await?;
         sqlx::raw_sql(AssertSqlSafe("SET LOCAL enable_hashjoin = off")).execute(connection).await?;
-        rows.iter()
+        let mut gone: Vec<Gone> = rows
+            .iter()
             .map(|row| {
                 Ok(Gone {
                     reading: usize::try_from(row.try_get::<i64, _>("reading")?).unwrap_or(usize::MAX),
@@ -203,7 +204,11 @@ impl Attempt<'_> {
                     referred_to: row.try_get("referred_to")?,
                 })
             })
-            .collect()
+            .collect::<Result<_, Error>>()?;
+        // The ledger may know a row by several spellings of its key.
+        let mut seen = HashSet::new();
+        gone.retain(|row| seen.insert(row.row_key.clone()));
+        Ok(gone)
     }
 
     async fn delete(
@@ -281,8 +286,10 @@ impl Attempt<'_> {
             query(format!(
                 "INSERT INTO redis2pg.seen (run_id, reading, row_key) \
                  SELECT $1::text::uuid, ($2::text[])[s.redis2pg_reading + 1]::uuid, {} FROM {present} s \
-                 WHERE s.redis2pg_reading >= $3 ON CONFLICT DO NOTHING",
-                row_key(self.table, Side::Staged)
+                 JOIN {} t ON {} WHERE s.redis2pg_reading >= $3 ON CONFLICT DO NOTHING",
+                row_key(self.table, Side::Target),
+                self.table.ident(),
+                key_join(self.table)
             ))
             .bind(self.shard.run.to_string())
             .bind(&ids)

@@ -5,7 +5,7 @@
 
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
-use super::statements::{ORDINAL, Side, Statements, row_key};
+use super::statements::{ORDINAL, Side, Statements, key_join, row_key};
 use crate::model::{Reject, Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, query};
 use crate::sink::table::Conflict;
@@ -50,12 +50,16 @@ impl Attempt<'_> {
 
         let staged = Staged { attempt: self, sql: &sql, rows };
         let mut out = staged.unreadable(connection, book).await?;
+        out.extend(staged.alike(connection, &out, book).await?);
         out.extend(staged.orphans(connection, book).await?);
         let mut existing = staged.judge(connection, None).await?;
         existing.retain(|ordinal, _| !out.contains(ordinal));
 
         let mut updates = Vec::new();
         for (ordinal, found) in &existing {
+            if found.owner.is_none() {
+                staged.rows_of(&[*ordinal]).for_each(|place| book.foreign(place));
+            }
             match self.decide(found, staged.row(*ordinal)) {
                 Decision::Update { .. } => updates.push(*ordinal),
                 decision => staged.book(*ordinal, decision, book),
@@ -134,6 +138,29 @@ impl Staged<'_> {
         self.row(ordinal).map(|row| Reject::of_row(row, reason, detail))
     }
 
+    /// Sets aside elements of one key that are one row to the database, though they are spelled differently.
+    async fn alike(
+        &self,
+        connection: &mut PgConnection,
+        out: &BTreeSet<i32>,
+        book: &mut Book<'_>,
+    ) -> Result<BTreeSet<i32>, Error> {
+        let mut found = BTreeSet::new();
+        if !self.attempt.table.explodes || !self.attempt.table.loose_key {
+            return Ok(found);
+        }
+        for row in query(&self.sql.alike).fetch_all(connection).await? {
+            let (ordinal, first): (i32, i32) = (row.try_get("ord")?, row.try_get("first")?);
+            let group = |ordinal| self.row(ordinal).and_then(|row| row.group.as_ref());
+            let of_one_reading = group(ordinal).zip(group(first)).is_some_and(|(a, b)| std::sync::Arc::ptr_eq(a, b));
+            if of_one_reading && !out.contains(&ordinal) && found.insert(ordinal) {
+                let detail = "another element of the same key maps to the same row".to_owned();
+                self.lose(ordinal, self.reject(ordinal, "key_collision", detail), false, book);
+            }
+        }
+        Ok(found)
+    }
+
     /// Finds rows whose parent is missing.
     async fn orphans(&self, connection: &mut PgConnection, book: &mut Book<'_>) -> Result<BTreeSet<i32>, Error> {
         let mut orphans = BTreeSet::new();
@@ -205,7 +232,7 @@ impl Staged<'_> {
                 .bind(self.attempt.table.name.to_string())
                 .execute(&mut *connection)
                 .await
-                .map_err(Missed::Ledger)?;
+                .map_err(not_imaged)?;
         }
         let updated = query(update).bind(&updates).execute(&mut *connection).await?.rows_affected();
         if updated != updates.len() as u64 {
@@ -248,13 +275,19 @@ impl Staged<'_> {
         // This join has no index to go by.
         sqlx::raw_sql(AssertSqlSafe("SET LOCAL enable_hashjoin = on")).execute(&mut *connection).await?;
         let stage = self.sql.stage.as_str();
+        // The ledger knows a row as the table spells its key.
+        let (stored, key) = if self.attempt.table.loose_key {
+            let target = format!("JOIN {} t ON {}", self.attempt.table.ident(), key_join(self.attempt.table));
+            (target, row_key(self.attempt.table, Side::Target))
+        } else {
+            (String::new(), row_key(self.attempt.table, Side::Staged))
+        };
         query(format!(
             "INSERT INTO redis2pg.loaded (table_name, row_key, run_id, redis_key, digest) \
-             SELECT $1, {}, $2::text::uuid, u.redis_key, u.digest \
+             SELECT $1, {key}, $2::text::uuid, u.redis_key, u.digest \
              FROM unnest($3::int4[], $4::bytea[], $5::text[]) u (ord, redis_key, digest) \
-             JOIN {stage} s ON s.{ORDINAL} = u.ord ON CONFLICT (table_name, row_key) DO UPDATE \
-             SET run_id = excluded.run_id, redis_key = excluded.redis_key, digest = excluded.digest, loaded_at = now()",
-            row_key(self.attempt.table, Side::Staged)
+             JOIN {stage} s ON s.{ORDINAL} = u.ord {stored} ON CONFLICT (table_name, row_key) DO UPDATE \
+             SET run_id = excluded.run_id, redis_key = excluded.redis_key, digest = excluded.digest, loaded_at = now()"
         ))
         .bind(self.attempt.table.name.to_string())
         .bind(self.attempt.shard.run.to_string())
@@ -266,4 +299,10 @@ impl Staged<'_> {
         sqlx::raw_sql(AssertSqlSafe("SET LOCAL enable_hashjoin = off")).execute(connection).await?;
         Ok(())
     }
+}
+
+/// Why a before-image could not be kept. A row that is too large for one costs itself alone.
+fn not_imaged(error: Error) -> Missed {
+    let too_large = error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code.starts_with("54"));
+    if too_large { Missed::Server { error, row: None } } else { Missed::Ledger(error) }
 }

@@ -23,6 +23,8 @@ pub(super) struct Statements {
     /// Reads the staged texts of each column that is cast: `(column index, statement)`. `$1`, `$2`: the first ordinal and
     /// the one after the last. A text that its type does not take fails here, where nothing else can.
     pub(super) casts: Vec<(usize, String)>,
+    /// Staged rows that are the same row as one before them, though their keys differ in bytes: the ordinals of both.
+    pub(super) alike: String,
     /// Takes the ordinals `$1` out of the staging table.
     pub(super) delete: String,
     /// For each staged row that is in the target: ordinal, whether it differs, the run that wrote it, its Redis key.
@@ -71,6 +73,11 @@ impl Statements {
             ),
             copy: format!("COPY {stage} ({ORDINAL}, {columns}) FROM STDIN (FORMAT binary)"),
             casts: casts(table, shape, &stage),
+            alike: format!(
+                "SELECT a.ord, a.first FROM (SELECT s.{ORDINAL} AS ord, min(s.{ORDINAL}) OVER (PARTITION BY {}) AS first \
+                 FROM {stage} s) a WHERE a.ord <> a.first",
+                table.columns.iter().take(table.key_columns).map(LoadColumn::staged).collect::<Vec<_>>().join(", ")
+            ),
             delete: format!("DELETE FROM {stage} WHERE {ORDINAL} = ANY ($1)"),
             judge: judge(table, shape, &stage, &join),
             orphans: orphans(table, shape, &stage),
