@@ -12,7 +12,7 @@ use crate::model::{Group, GroupCounts, RowOutcome};
 use crate::postgres::{CopyBuffer, copy_tuples, ident, query, table_ident};
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Error, Row as _};
+use sqlx::{Error, Row as _};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -170,30 +170,32 @@ impl Attempt<'_> {
         ending: &[Arc<Group>],
     ) -> Result<Vec<Gone>, Error> {
         let table = self.table;
-        // The table itself says which rows are the same: an element that is only spelled otherwise is not gone.
+        // The table itself says which rows are the same: an element that is only spelled otherwise is not gone. Each step
+        // is a fence, so that every row is looked up by an index or in a hash, whatever the statistics say.
         let (target, same, row_key) = (table.ident(), key_join(table), row_key(table, Side::Target));
         let sql = format!(
-            "WITH present AS MATERIALIZED (SELECT s.redis2pg_reading AS reading, {row_key} AS row_key \
+            "WITH present AS MATERIALIZED (SELECT s.redis2pg_reading::int8 AS reading, {row_key} AS row_key \
              FROM {present} s JOIN {target} t ON {same}), \
              known AS MATERIALIZED (SELECT r.place - 1 AS reading, r.id::uuid AS id, l.row_key \
              FROM unnest($2::bytea[], $3::text[]) WITH ORDINALITY r (key, id, place) \
-             JOIN redis2pg.loaded l ON l.table_name = $1 AND l.redis_key = r.key) \
-             SELECT k.reading, {row_key}::text AS row_key, {} AS owner, {} AS referred_to FROM known k \
-             CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, k.row_key) s JOIN {target} t ON {same} \
-             WHERE NOT EXISTS (SELECT FROM present p WHERE p.reading = k.reading AND p.row_key = {row_key}) \
-             AND NOT EXISTS (SELECT FROM redis2pg.seen n WHERE n.reading = k.id AND n.row_key = {row_key}) FOR UPDATE OF t",
+             JOIN redis2pg.loaded l ON l.table_name = $1 AND l.redis_key = r.key), \
+             there AS MATERIALIZED (SELECT k.reading, k.id, {row_key} AS row_key FROM known k \
+             CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, k.row_key) s JOIN {target} t ON {same}), \
+             gone AS MATERIALIZED (SELECT x.reading, x.row_key FROM there x \
+             WHERE (x.reading, x.row_key) NOT IN (SELECT p.reading, p.row_key FROM present p) AND NOT EXISTS \
+             (SELECT FROM redis2pg.seen n WHERE n.reading = x.id AND n.row_key = x.row_key OFFSET 0)) \
+             SELECT g.reading, g.row_key::text AS row_key, {} AS owner, {} AS referred_to FROM gone g \
+             CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, g.row_key) s JOIN {target} t ON {same} \
+             FOR UPDATE OF t",
             owner("$1"),
             referred_to(table),
         );
-        // These joins have no index to go by.
-        sqlx::raw_sql(AssertSqlSafe("SET LOCAL enable_hashjoin = on")).execute(&mut *connection).await?;
         let rows = query(sql)
             .bind(table.name.to_string())
             .bind(ending.iter().map(|group| group.key.as_bytes()).collect::<Vec<_>>())
             .bind(ending.iter().map(|group| group.id.to_string()).collect::<Vec<_>>())
-            .fetch_all(&mut *connection)
+            .fetch_all(connection)
             .await?;
-        sqlx::raw_sql(AssertSqlSafe("SET LOCAL enable_hashjoin = off")).execute(connection).await?;
         let mut gone: Vec<Gone> = rows
             .iter()
             .map(|row| {
