@@ -225,7 +225,24 @@ fn mappings(
             _ => findings.push(finding("mapping", &origin(span), "is no table", "write [[mapping]] above it")),
         }
     }
+    refuse_same_names(&tables, findings);
     tables
+}
+
+/// Two mappings of one text with one name: which of them is meant nobody can tell. (A name that another layer has is
+/// meant: that mapping is replaced.)
+fn refuse_same_names(tables: &[MappingTable], findings: &mut Vec<Finding>) {
+    let mut first: BTreeMap<&str, &Origin> = BTreeMap::new();
+    for table in tables {
+        let Some(name) = table.name() else { continue };
+        if let Some(earlier) = first.get(name) {
+            let subject = format!("mapping \"{name}\"");
+            let message = format!("has the name of another mapping in the same text ({earlier})");
+            findings.push(finding(&subject, &table.origin, &message, "give one of them another name, or leave it out"));
+        } else {
+            first.insert(name, &table.origin);
+        }
+    }
 }
 
 fn raw(value: &toml::Value) -> Raw {
