@@ -124,3 +124,19 @@ fn an_audit_log_that_refuses_its_rows_leaves_no_run_open() {
     assert_eq!(case.sql(last), "done|2|t");
     assert_eq!(case.number("SELECT count(*) FROM document_hub.audit_logs"), 1);
 }
+
+#[test]
+fn a_report_that_cannot_be_written_ends_the_run_before_anything_is_read_or_written() {
+    let case = Case::new();
+    case.redis().set_many(&documents(0..3));
+    let before = case.fingerprint();
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let dir = file.path().join("report");
+    let mut command = case.command();
+    command.args(["run", "--from", &case.source, "--to", &case.target, "--preset", "contract-reviewer", "--report"]);
+    let output = command.arg(&dir).output().expect("redis2pg");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("run.report: "), "{stderr}");
+    assert_eq!(case.fingerprint(), before, "something was written");
+}
