@@ -44,6 +44,11 @@ fn the_second_interrupt_cuts_between_batches() {
 }
 
 #[test]
+fn a_closed_terminal_drains_too() {
+    stopped_by(&["HUP"], 1);
+}
+
+#[test]
 fn more_rejects_than_allowed_stop_the_run_and_a_resume_goes_on() {
     let (name, url) = database();
     let stopped = Job::run(&cache(), &url, &[&SLOW[..], &["--max-rejects", "2"]].concat()).expect(7);
