@@ -117,6 +117,14 @@ pub struct CastType {
     pub delimiter: Option<char>,
 }
 
+impl CastType {
+    /// Whether it is `"char"`, the type of one byte that the catalog itself uses. Its reader keeps the first byte of
+    /// whatever it is given.
+    pub fn is_one_byte(&self) -> bool {
+        self.sql == "\"pg_catalog\".\"char\""
+    }
+}
+
 impl ColumnType {
     /// Whether values are compared as text: the type has no equality, or one that takes different values for equal.
     pub fn compares_as_text(&self) -> bool {
