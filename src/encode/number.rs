@@ -120,9 +120,10 @@ pub(super) fn float<F: Float>(value: Value<'_>) -> Result<F, EncodeError> {
     };
     let parsed = if is_number(text) { text.parse::<F>().ok() } else { None };
     match parsed {
-        Some(number) if number.zero() && !is_zero(text) => {
-            Err(EncodeError::new("number_range", format!("{} is too small for {}: it would be 0", quote(text), F::NAME)))
-        }
+        Some(number) if number.zero() && !is_zero(text) => Err(EncodeError::new(
+            "number_range",
+            format!("{} is too small for {}: it would be 0", quote(text), F::NAME),
+        )),
         Some(number) if number.finite() => Ok(number),
         Some(_) => Err(EncodeError::new("number_range", format!("{} is beyond {}", quote(text), F::NAME))),
         None => Err(EncodeError::new("number", format!("{} is no number", quote(text)))),

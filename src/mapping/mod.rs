@@ -13,6 +13,7 @@ mod explode;
 mod found;
 mod functions;
 mod graph;
+mod idle;
 mod jq;
 mod key_patterns;
 mod lineage;

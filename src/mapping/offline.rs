@@ -40,7 +40,8 @@ impl Check {
             let subject = format!("{}.{}", spec.into, column.name);
             let lineage = spec.lineage.as_ref().is_some_and(|lineage| lineage.column == column.name);
             self.own_contradictions(&subject, column, lineage);
-            self.candidates(&subject, column, keys.first());
+            let candidates = self.candidates(&subject, column, keys.first());
+            self.idle(spec, &subject, column, &candidates);
         }
         if let Some(lineage) = &spec.lineage {
             let read = Source::parse(&lineage.document_id, keys.first());
