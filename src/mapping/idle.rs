@@ -1,10 +1,11 @@
-//! Settings that could never act: mistakes of whoever wrote them, found without a server.
+//! Settings that could never act, and sources that say nothing: mistakes of whoever wrote them, found without a server.
 
 use super::candidate::Candidate;
 use super::compile::Check;
 use super::source::Source;
-use super::{ColumnSpec, MappingSpec};
+use super::{ColumnSpec, ExplodeSpec, MappingSpec};
 use crate::decode::Form;
+use crate::model::RedisType;
 
 impl Check {
     /// A column by itself. `candidates` are those of its sources that could be read.
@@ -13,6 +14,23 @@ impl Check {
             let hint =
                 "Take it out. In JSON the mapping's own `nul` repairs it; a key with a byte 0 is always rejected.";
             self.critical(subject, "`nul` does nothing: none of the column's sources can give U+0000", hint);
+        }
+        if candidates.iter().any(|candidate| matches!(candidate.source, Source::ElementIndex)) {
+            self.element_index(spec, subject);
+        }
+    }
+
+    /// Whether the place of an element says something.
+    pub(super) fn element_index(&mut self, spec: &MappingSpec, subject: &str) {
+        let unordered = |redis_type: &&RedisType| !redis_type.is_whole() && **redis_type != RedisType::List;
+        if matches!(spec.explode, None | Some(ExplodeSpec::Value(false))) {
+            let message = "`element.index` is the place of an element, and the mapping makes one row of a key";
+            self.critical(subject, message, "Set `explode`, or take it out.");
+        } else if let Some(redis_type) = spec.types.iter().find(unordered) {
+            let message =
+                format!("`element.index` says nothing of a {redis_type}: its elements have no place of their own");
+            let hint = "Take it out: `$.field`, `$.member` or `$.id` tells them apart, and a sorted set has `$.score`.";
+            self.critical(subject, message, hint);
         }
     }
 }

@@ -33,3 +33,17 @@ fn a_columns_nul_that_could_never_act_is_refused() {
         assert_eq!(found(settings, column), "", "{settings} {column}");
     }
 }
+
+#[test]
+fn a_place_that_says_nothing_is_refused() {
+    let place = "from = ['element.index']";
+    assert!(found("", place).contains("public.m.c: `element.index` is the place of an element"));
+    assert!(found("explode = false", place).contains("makes one row of a key"));
+    for redis_type in ["hash", "set", "zset", "stream"] {
+        let settings = format!("explode = true\ntype = ['list', '{redis_type}']");
+        assert!(found(&settings, place).contains(&format!("says nothing of a {redis_type}")), "{redis_type}");
+    }
+    for settings in ["explode = true", "explode = '$.lines'", "explode = true\ntype = 'list'"] {
+        assert_eq!(found(settings, place), "", "{settings}");
+    }
+}
