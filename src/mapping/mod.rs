@@ -24,6 +24,7 @@ mod policy;
 mod reference;
 mod rest;
 mod row;
+mod score;
 mod scratch;
 mod source;
 mod spec;
