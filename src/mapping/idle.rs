@@ -20,6 +20,15 @@ impl Check {
         }
     }
 
+    /// A column that the key names more than once.
+    pub(super) fn key_twice(&mut self, subject: &str, spec: &MappingSpec) {
+        for (index, column) in spec.key.iter().enumerate() {
+            if spec.key.iter().take(index).any(|earlier| earlier == column) {
+                self.critical(subject, format!("`key` names the column {column} twice"), "Name each column once.");
+            }
+        }
+    }
+
     /// Whether the place of an element says something.
     pub(super) fn element_index(&mut self, spec: &MappingSpec, subject: &str) {
         let unordered = |redis_type: &&RedisType| !redis_type.is_whole() && **redis_type != RedisType::List;

@@ -34,6 +34,7 @@ impl Check {
         self.decoder(spec);
         self.types(subject, spec);
         self.own_coverage(spec);
+        self.key_twice(subject, spec);
         // A pattern that cannot be read is told already.
         let Ok(keys) = KeySet::parse(spec) else { return };
         for column in &spec.columns {

@@ -47,3 +47,12 @@ fn a_place_that_says_nothing_is_refused() {
         assert_eq!(found(settings, place), "", "{settings}");
     }
 }
+
+#[test]
+fn a_column_named_twice_in_the_key_is_told() {
+    let text = "[[mapping]]\nname = 'm'\nmatch = 'm:{id}'\ninto = 'public.m'\nkey = ['id', 'id']\n\
+                column = [{ name = 'id', from = ['{id}'] }]";
+    let findings = check_specs(&parse_mappings(text).unwrap());
+    let told: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(told, ["`key` names the column id twice"]);
+}
