@@ -21,6 +21,7 @@ mod offline;
 mod pattern;
 mod plan;
 mod policy;
+mod redis_types;
 mod reference;
 mod rest;
 mod row;
