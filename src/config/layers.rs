@@ -5,7 +5,7 @@ use super::places::Places;
 use super::secret::scrub;
 use super::settings::{KEYS, SECTIONS};
 use super::value::{Raw, SettingValue};
-use crate::model::{Finding, Side};
+use crate::model::{Finding, Place, Side};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -32,6 +32,16 @@ pub enum Origin {
     Env(String),
     /// A flag, with its dashes.
     Flag(String),
+}
+
+impl Origin {
+    /// The place, for a finding.
+    pub fn place(&self) -> Place {
+        match self {
+            Self::File { path, line } => Place { source: path.clone(), line: Some(*line) },
+            other => Place { source: other.to_string(), line: None },
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -143,7 +153,7 @@ impl Layers {
 /// A finding about one setting, with the place where it was set.
 pub(super) fn finding(subject: &str, origin: &Origin, message: &str, hint: &str) -> Finding {
     let hint = hint.lines().map(str::trim).collect::<Vec<_>>().join(" ");
-    Finding::critical(Side::Settings, format!("{subject} ({origin})"), scrub(message), hint.trim())
+    Finding::critical(Side::Settings, subject, scrub(message), hint.trim()).at(origin.place())
 }
 
 /// Reads a TOML text. Everything that is wrong with it goes to `findings`.

@@ -88,7 +88,10 @@ impl Finished {
 
 /// A failure in one line, without what was typed: a message may quote a URL.
 fn said(failure: &Failure) -> String {
-    let findings = failure.findings.iter().map(|finding| format!("{}: {}", finding.subject, finding.message));
+    let findings = failure.findings.iter().map(|finding| {
+        let place = finding.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+        format!("{}{place}: {}", finding.subject, finding.message)
+    });
     let all: Vec<String> = std::iter::once(failure.to_string()).chain(findings).collect();
     scrub(&all.join("; ")).into_owned()
 }
