@@ -140,3 +140,17 @@ fn a_report_that_cannot_be_written_ends_the_run_before_anything_is_read_or_writt
     assert!(stderr.contains("run.report: "), "{stderr}");
     assert_eq!(case.fingerprint(), before, "something was written");
 }
+
+#[test]
+fn a_key_without_a_reject_is_told_apart_from_a_run_without_any() {
+    let case = Case::new();
+    case.redis().set("document:1", "{");
+    case.run(&[]).exits(3);
+    let show = |args: &[&str]| {
+        let output = case.command().args(["rejects", "show", "--to", &case.target]).args(args).output();
+        String::from_utf8_lossy(&output.expect("redis2pg").stdout).into_owned()
+    };
+    assert_eq!(show(&["document:2"]), "There is no reject of that key in the latest run.\n");
+    assert_eq!(show(&["--reason", "number"]), "There are no rejects with the reason number in the latest run.\n");
+    assert!(show(&["document:1"]).contains("json_syntax"));
+}
