@@ -124,3 +124,33 @@ fn an_audit_log_that_refuses_its_rows_leaves_no_run_open() {
     assert_eq!(case.sql(last), "done|2|t");
     assert_eq!(case.number("SELECT count(*) FROM document_hub.audit_logs"), 1);
 }
+
+#[test]
+fn a_report_that_cannot_be_written_ends_the_run_before_anything_is_read_or_written() {
+    let case = Case::new();
+    case.redis().set_many(&documents(0..3));
+    let before = case.fingerprint();
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let dir = file.path().join("report");
+    let mut command = case.command();
+    command.args(["run", "--from", &case.source, "--to", &case.target, "--preset", "contract-reviewer", "--report"]);
+    let output = command.arg(&dir).output().expect("redis2pg");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("run.report: "), "{stderr}");
+    assert_eq!(case.fingerprint(), before, "something was written");
+}
+
+#[test]
+fn a_key_without_a_reject_is_told_apart_from_a_run_without_any() {
+    let case = Case::new();
+    case.redis().set("document:1", "{");
+    case.run(&[]).exits(3);
+    let show = |args: &[&str]| {
+        let output = case.command().args(["rejects", "show", "--to", &case.target]).args(args).output();
+        String::from_utf8_lossy(&output.expect("redis2pg").stdout).into_owned()
+    };
+    assert_eq!(show(&["document:2"]), "There is no reject of that key in the latest run.\n");
+    assert_eq!(show(&["--reason", "number"]), "There are no rejects with the reason number in the latest run.\n");
+    assert!(show(&["document:1"]).contains("json_syntax"));
+}

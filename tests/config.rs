@@ -94,6 +94,18 @@ fn a_mapping_of_the_file_takes_the_place_of_the_presets() {
 }
 
 #[test]
+fn two_mappings_of_one_name_in_one_text_are_refused_with_both_lines() {
+    let listed = "[[mapping]]\nname = \"a\"\n[[mapping]]\nname = \"b\"\n[[mapping]]\nname = \"a\"";
+    let inline = "mapping = [\n  {name = \"a\"},\n  {name = \"b\"},\n\n  {name = \"a\"},\n]";
+    for (text, first, second) in [(listed, 1, 5), (inline, 2, 5)] {
+        let all = findings(Some(text), &[], &[]);
+        assert_eq!(all.matches("error:").count(), 1, "{all}");
+        assert!(all.contains("mapping \"a\"") && all.contains("has the name of another mapping"), "{all}");
+        assert!(all.contains(&format!("test.toml:{first})")) && all.contains(&format!("test.toml:{second})")), "{all}");
+    }
+}
+
+#[test]
 fn every_mistake_is_told_at_once_with_its_place_and_the_nearest_name() {
     let file =
         "flows = 1\n[flow]\nmemry = \"64MiB\"\nwriters = 0\nbatch_age = 15\n[sorce]\nurl = \"x\"\n[log]\nmemory = 1";

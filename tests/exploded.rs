@@ -239,6 +239,45 @@ fn settings_that_cannot_be_are_refused() {
     }
 }
 
+/// The mapping `scores` alone, with more settings and more columns.
+fn scores(settings: &str, more: &str) -> String {
+    let start = MAPPINGS.find("[[mapping]]\nname = \"scores\"").unwrap_or_default();
+    let end = MAPPINGS.find("[[mapping]]\nname = \"events\"").unwrap_or_default();
+    let text = MAPPINGS[start..end].replace("explode = true", &format!("explode = true\n{settings}"));
+    text.replace("from = [\"$.score\"] },", &format!("from = [\"$.score\"] }},\n{more}"))
+}
+
+#[test]
+fn an_infinite_score_is_a_good_number_in_a_column_of_floats_and_no_json() {
+    let (case, mut redis) = case();
+    redis.say("ZADD board:x 1 a inf b -inf c");
+    let _ = case.run_config(&scores("", ""), &[]).exits(0);
+    assert_eq!(case.sql("SELECT member, score FROM scores ORDER BY 1"), "a|1\nb|Infinity\nc|-Infinity");
+    case.sql("ALTER TABLE scores ADD whole jsonb, ADD exact numeric");
+    for more in ["{ name = \"whole\", from = [\"$\"] },", "{ name = \"exact\", from = [\"$.score\"] },"] {
+        let outcome = case.run_config(&scores("", more), &[]).exits(3);
+        let reject = outcome.reject("board:x");
+        assert_eq!((&reject["reason"], &reject["path"]), (&"json_nonfinite".into(), &"$.score".into()));
+    }
+}
+
+#[test]
+fn what_becomes_of_an_infinite_score_can_be_said() {
+    let (case, mut redis) = case();
+    redis.say("ZADD board:x 1 a inf b -inf c");
+    case.sql("ALTER TABLE scores ADD whole jsonb");
+    let whole = "{ name = \"whole\", from = [\"$\"] },";
+    let outcome = case.run_config(&scores("nonfinite = \"null\"", whole), &[]).exits(0);
+    assert_eq!(case.sql("SELECT member, score, whole -> 'score' FROM scores ORDER BY 1"), "a|1|1\nb||null\nc||null");
+    assert_eq!(outcome.report["tally"]["altered"]["nonfinite"], 2, "{outcome}");
+    let text =
+        scores("nonfinite = \"string\"", whole).replace("explode = true", "").replace("\"$.member\"", "\"{id}\"");
+    let text = text.replace("{ name = \"score\", from = [\"$.score\"] },", "");
+    let outcome = case.run_config(&text, &[]).exits(0);
+    assert_eq!(case.sql("SELECT whole #>> '{2,score}' FROM scores WHERE member = 'x'"), "inf");
+    assert_eq!(outcome.report["tally"]["altered"]["nonfinite"], 1, "{outcome}");
+}
+
 /// Elements whose keys are equal to the database however they are spelled.
 mod loose {
     use super::{Case, Client};

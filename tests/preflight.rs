@@ -194,3 +194,30 @@ fn a_foreign_key_to_another_column_does_not_stand_for_the_parent() {
         assert_eq!(run.reject("child:1")["reason"], "missing_parent", "{refers}");
     }
 }
+
+#[test]
+fn what_is_no_table_is_named() {
+    let config = |table: &str| {
+        format!(
+            "[[mapping]]\nname = 'm'\nmatch = 'document:{{id}}'\ninto = 'public.{table}'\nkey = ['id']\n\
+             column = [{{ name = 'id', from = ['{{id}}'] }}]"
+        )
+    };
+    let case = Case::new();
+    case.redis().set("document:1", "{}");
+    case.sql("CREATE VIEW seen AS SELECT 'a'::text AS id; CREATE MATERIALIZED VIEW kept AS SELECT 'a'::text AS id");
+    for (table, kind) in [("seen", "it is a view"), ("kept", "it is a materialized view")] {
+        let run = case.run_config(&config(table), &[]).exits(2);
+        assert!(run.stderr.contains(kind) && !run.stderr.contains("PRIMARY KEY"), "{run}");
+    }
+}
+
+#[test]
+fn a_server_without_tls_is_told_where_it_is_asked_for() {
+    let case = Case::new();
+    let mark = if case.target.contains('?') { '&' } else { '?' };
+    let wanted = Case::with_ends(&case.source, &format!("{}{mark}sslmode=require", case.target));
+    let run = wanted.run(&[]).exits(2);
+    assert!(run.stderr.contains("with TLS") && run.stderr.contains("sslmode"), "{run}");
+    assert!(!run.stderr.contains("--resume"), "{run}");
+}

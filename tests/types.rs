@@ -371,3 +371,18 @@ fn a_policy_that_does_nothing_is_found_before_the_run() {
         assert!(run.said().contains(said), "{policy}: {run}");
     }
 }
+
+#[test]
+fn the_type_of_one_byte_takes_one_character_and_cuts_nothing() {
+    check("", "\"char\"", &[(r#""h""#, "h"), ("7", "7"), ("null", "NULL")], Some((r#""hello""#, "too_long")));
+    let case = Case::new();
+    let (run, stored) = load(&case, "\"char\"", &[r#""""#, r#""é""#, r#""x""#], "");
+    let run = run.exits(3);
+    assert_eq!(stored, ["x"]);
+    assert_eq!(run.reject("thing:0")["reason"], "type_mismatch", "{run}");
+    assert_eq!(run.reject("thing:1")["reason"], "too_long", "{run}");
+    let case = Case::new();
+    let (run, _) = load(&case, "\"char\"[]", &[r#"["hello"]"#], "");
+    let run = run.exits(2);
+    assert!(run.stderr.contains("nothing can be written to the type"), "{run}");
+}

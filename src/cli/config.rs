@@ -109,7 +109,17 @@ pub fn check(out: &mut dyn Write, loaded: &Result<Settings, Vec<Finding>>, json:
     if json {
         let list: Vec<Value> = findings
             .iter()
-            .map(|finding| json!({"subject": finding.subject, "message": finding.message, "hint": finding.hint}))
+            .map(|finding| {
+                let file = finding.place.as_ref().filter(|place| place.line.is_some());
+                json!({
+                    "subject": finding.subject,
+                    "from": finding.place.as_ref().map(ToString::to_string),
+                    "file": file.map(|place| &place.source),
+                    "line": file.and_then(|place| place.line),
+                    "message": finding.message,
+                    "hint": finding.hint,
+                })
+            })
             .collect();
         serde_json::to_writer_pretty(&mut *out, &json!({"ok": findings.is_empty(), "findings": list}))?;
         writeln!(out)?;
@@ -139,4 +149,29 @@ pub fn presets(out: &mut dyn Write, presets: &[(&str, &str)], json: bool) -> io:
     }
     let rows = presets.iter().map(|(name, text)| vec![(*name).to_owned(), clean(&about(text))]);
     writeln!(out, "{}", plain_table(&["preset", "what it moves"], rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+    use crate::config::{FlagValues, Raw, Settings};
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_finding_has_its_file_and_line_as_fields() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        std::fs::write(&path, "[flow]\n\nmemry = 1\n").unwrap();
+        let values = [("flow.writers", Raw::Text("many".to_owned()))].into();
+        let flags = FlagValues { config: Some(path.clone()), values };
+        let loaded = Settings::load(flags, std::iter::empty(), &|_| None, &|_| Vec::new());
+        let mut out = Vec::new();
+        assert!(check(&mut out, &loaded, true).is_ok());
+        let printed: Value = serde_json::from_slice(&out).unwrap();
+        let (file, flag) = (&printed["findings"][0], &printed["findings"][1]);
+        assert_eq!((&file["subject"], &file["file"]), (&json!("flow.memry"), &json!(path)));
+        assert_eq!((&file["line"], &file["from"]), (&json!(3), &json!(format!("{}:3", path.display()))));
+        let of_flag = ["subject", "from", "file", "line"].map(|name| flag[name].clone());
+        assert_eq!(of_flag, [json!("flow.writers"), json!("--writers"), Value::Null, Value::Null]);
+    }
 }

@@ -1,5 +1,6 @@
 //! From the command line to an exit code: settings, the job, and what is printed of it.
 
+use super::rejects::nothing_found;
 use super::{
     Cli, Command, ConfigCommand, DemoArgs, RejectView, RejectsCommand, RunView, RunsCommand, check, presets, show,
     write_failure, write_rejects, write_run, write_runs,
@@ -95,7 +96,11 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
             }
             let rejects = block_on(job::ledger::rejects(&settings, &filter))??;
             let views: Vec<_> = rejects.into_iter().map(RejectView::from).collect();
-            write_rejects(out, &views, full, wanted.json)?;
+            if views.is_empty() && !wanted.json {
+                writeln!(out, "{}", nothing_found(args))?;
+            } else {
+                write_rejects(out, &views, full, wanted.json)?;
+            }
             Ok(Exit::Done)
         }
         Command::Config(args) => match &args.command {

@@ -4,8 +4,8 @@ use super::failure::clean;
 use super::flags::{Ledger, SettingFlags};
 use crate::config::FlagValues;
 use crate::job::ledger::KeptReject;
-use crate::model::{Reject, Withheld};
-use crate::report::{plain_table, reject_json};
+use crate::model::{RedisKey, Reject, Withheld};
+use crate::report::{cell, plain_table, reject_json};
 use std::io::{self, Write};
 
 /// Arguments of `rejects`.
@@ -71,6 +71,11 @@ impl RejectsArgs {
     }
 }
 
+/// The most characters of a key in a table.
+const KEY_WIDTH: usize = 80;
+/// The most characters of a detail in a table.
+const DETAIL_WIDTH: usize = 200;
+
 /// One reject, for printing.
 #[derive(Clone, Debug)]
 pub struct RejectView {
@@ -99,16 +104,37 @@ pub fn write_rejects(out: &mut dyn Write, rejects: &[RejectView], full: bool, js
         serde_json::to_writer_pretty(&mut *out, &all)?;
         return writeln!(out);
     }
-    if rejects.is_empty() {
-        return writeln!(out, "There are no rejects.");
-    }
     if full {
         return rejects.iter().try_for_each(|view| write_one(out, view));
     }
     let rows = rejects.iter().map(|RejectView { mapping, reject, .. }| {
-        vec![reject.key.to_string(), clean(mapping), clean(&reject.reason), clean(&reject.detail)]
+        let (key, detail) = (cell(&reject.key.to_string(), KEY_WIDTH), cell(&clean(&reject.detail), DETAIL_WIDTH));
+        vec![key, clean(mapping), clean(&reject.reason), detail]
     });
     writeln!(out, "{}", plain_table(&["key", "mapping", "reason", "detail"], rows))
+}
+
+/// What to say where nothing was found.
+pub(super) fn nothing_found(args: &RejectsArgs) -> String {
+    let RejectsFilter { run, reason, .. } = args.filter();
+    let of_key = matches!(&args.command, RejectsCommand::Show { key: Some(_), .. });
+    if !of_key && reason.is_none() {
+        return "There are no rejects.".to_owned();
+    }
+    let what = if of_key { "There is no reject of that key" } else { "There are no rejects" };
+    let reason = reason.as_ref().map(|reason| format!(" with the reason {}", clean(reason))).unwrap_or_default();
+    let run = run.as_ref().map_or_else(|| "the latest run".to_owned(), |run| format!("run {}", clean(run)));
+    format!("{what}{reason} in {run}.")
+}
+
+/// A value that is text as it is, but for control characters; any other as keys are printed, invalid bytes escaped.
+fn printed(value: &bytes::Bytes) -> String {
+    let Ok(text) = std::str::from_utf8(value) else { return RedisKey::new(value.clone()).to_string() };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
 }
 
 fn write_one(out: &mut dyn Write, RejectView { mapping, reject, withheld }: &RejectView) -> io::Result<()> {
@@ -123,8 +149,7 @@ fn write_one(out: &mut dyn Write, RejectView { mapping, reject, withheld }: &Rej
     }
     writeln!(out, "  type      {}", clean(&reject.redis_type))?;
     match (&reject.value, withheld) {
-        // A value is printed as a key is: control characters and invalid bytes escaped.
-        (Some(value), _) => writeln!(out, "  value     {}\n", crate::model::RedisKey::new(value.clone())),
+        (Some(value), _) => writeln!(out, "  value     {}\n", printed(value)),
         (None, Some(Withheld { bytes, sha256 })) => {
             writeln!(
                 out,
@@ -133,5 +158,38 @@ fn write_one(out: &mut dyn Write, RejectView { mapping, reject, withheld }: &Rej
             )
         }
         (None, None) => writeln!(out, "  value     (none was read)\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RejectView, write_rejects};
+    use crate::model::{RedisKey, Reject};
+    use bytes::Bytes;
+
+    fn written(key: &str, value: &'static [u8], full: bool) -> String {
+        let value = Some(Bytes::from_static(value));
+        let reject = Reject { value, ..Reject::new(RedisKey::new(key.to_owned()), "number", "d".repeat(500), None) };
+        let view = RejectView { mapping: "m".to_owned(), reject, withheld: None };
+        let mut out = Vec::new();
+        let other = RejectView { reject: Reject::new(RedisKey::new("b"), "number", "d", None), ..view.clone() };
+        assert!(write_rejects(&mut out, &[view, other], full, false).is_ok());
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    #[test]
+    fn one_long_key_does_not_pad_every_line() {
+        let key = "k".repeat(100_000);
+        let text = written(&key, b"", false);
+        assert!(text.len() < 1500 && text.contains("kkk…") && text.contains("ddd…"), "{}", text.len());
+        assert!(written(&key, b"", true).contains(&key), "in full it is whole");
+    }
+
+    #[test]
+    fn a_value_stands_as_it_is_but_for_control_characters() {
+        let text = written(r"a\b", b"{\"path\":\"C:\\x\"}\x1b[31m", true);
+        assert!(text.starts_with(r"a\\b"), "{text}");
+        assert!(text.contains(r#"value     {"path":"C:\x"}\u{1b}[31m"#), "{text}");
+        assert!(written("a", b"\xff\\", true).contains(r"value     \xff\\"));
     }
 }

@@ -13,7 +13,7 @@ const HEAD: &str = "\
 
 const TAIL: &str = "
 # Mappings say which keys become rows of which table. A preset brings its own; one of the same name written here takes
-# its place, others are added. Each begins with [[mapping]].
+# its place, others are added. Two in one file may not share a name. Each begins with [[mapping]].
 ";
 
 /// The text of `config/default.toml`.

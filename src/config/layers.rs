@@ -5,7 +5,7 @@ use super::places::Places;
 use super::secret::scrub;
 use super::settings::{KEYS, SECTIONS};
 use super::value::{Raw, SettingValue};
-use crate::model::{Finding, Side};
+use crate::model::{Finding, Place, Side};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -32,6 +32,16 @@ pub enum Origin {
     Env(String),
     /// A flag, with its dashes.
     Flag(String),
+}
+
+impl Origin {
+    /// The place, for a finding.
+    pub fn place(&self) -> Place {
+        match self {
+            Self::File { path, line } => Place { source: path.clone(), line: Some(*line) },
+            other => Place { source: other.to_string(), line: None },
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -143,7 +153,7 @@ impl Layers {
 /// A finding about one setting, with the place where it was set.
 pub(super) fn finding(subject: &str, origin: &Origin, message: &str, hint: &str) -> Finding {
     let hint = hint.lines().map(str::trim).collect::<Vec<_>>().join(" ");
-    Finding::critical(Side::Settings, format!("{subject} ({origin})"), scrub(message), hint.trim())
+    Finding::critical(Side::Settings, subject, scrub(message), hint.trim()).at(origin.place())
 }
 
 /// Reads a TOML text. Everything that is wrong with it goes to `findings`.
@@ -225,7 +235,24 @@ fn mappings(
             _ => findings.push(finding("mapping", &origin(span), "is no table", "write [[mapping]] above it")),
         }
     }
+    refuse_same_names(&tables, findings);
     tables
+}
+
+/// Two mappings of one text with one name: which of them is meant nobody can tell. (A name that another layer has is
+/// meant: that mapping is replaced.)
+fn refuse_same_names(tables: &[MappingTable], findings: &mut Vec<Finding>) {
+    let mut first: BTreeMap<&str, &Origin> = BTreeMap::new();
+    for table in tables {
+        let Some(name) = table.name() else { continue };
+        if let Some(earlier) = first.get(name) {
+            let subject = format!("mapping \"{name}\"");
+            let message = format!("has the name of another mapping in the same text ({earlier})");
+            findings.push(finding(&subject, &table.origin, &message, "give one of them another name, or leave it out"));
+        } else {
+            first.insert(name, &table.origin);
+        }
+    }
 }
 
 fn raw(value: &toml::Value) -> Raw {

@@ -4,7 +4,7 @@
 //! and would store the JSON as a word of theirs.
 
 use super::array::{elements, end_of_element, json_array, json_value};
-use super::error::{EncodeError, mismatch};
+use super::error::{EncodeError, mismatch, quote};
 use super::policy::Policy;
 use super::text::{Limit, repaired, text};
 use super::{Note, Value};
@@ -13,6 +13,18 @@ use crate::model::CastType;
 
 /// Types whose own text is a JSON array of numbers.
 const VECTORS: [&str; 2] = ["vector", "halfvec"];
+
+/// Whether a text is one character of ASCII.
+fn one_character(text: &str) -> Result<(), EncodeError> {
+    match text.len() {
+        1 => Ok(()),
+        0 => Err(EncodeError::new("type_mismatch", "the column holds one character, and the text is empty")),
+        _ => {
+            let detail = format!("the column holds one character of ASCII, and the text is {}", quote(text));
+            Err(EncodeError::new("too_long", detail))
+        }
+    }
+}
 
 /// Appends the text of a value.
 pub(super) fn encode(
@@ -31,6 +43,7 @@ pub(super) fn encode(
             (json.to_owned(), None)
         }
         (_, Value::Json(_)) => return Err(mismatch(value, &cast.name)),
+        _ if cast.is_one_byte() => return text(value, out, one_character),
         _ => {
             let sent = text(value, out, |_| Ok(()));
             return sent.or_else(|error| repaired(value, error, policy, Limit::None, out));

@@ -80,12 +80,17 @@ pub(super) trait Float: std::str::FromStr {
     const NAME: &'static str;
     /// Whether the number is neither infinite nor NaN.
     fn finite(&self) -> bool;
+    /// Whether the number is 0 or −0.
+    fn zero(&self) -> bool;
 }
 
 impl Float for f32 {
     const NAME: &'static str = "real";
     fn finite(&self) -> bool {
         self.is_finite()
+    }
+    fn zero(&self) -> bool {
+        *self == 0.0
     }
 }
 
@@ -94,9 +99,17 @@ impl Float for f64 {
     fn finite(&self) -> bool {
         self.is_finite()
     }
+    fn zero(&self) -> bool {
+        *self == 0.0
+    }
 }
 
-/// The nearest floating-point number.
+/// Whether a decimal number has no digit but 0 before its exponent.
+fn is_zero(text: &str) -> bool {
+    !text.bytes().take_while(|byte| !matches!(byte, b'e' | b'E')).any(|byte| (b'1'..=b'9').contains(&byte))
+}
+
+/// The nearest floating-point number; one that would become 0 is refused, as PostgreSQL refuses it.
 pub(super) fn float<F: Float>(value: Value<'_>) -> Result<F, EncodeError> {
     let text = match value {
         Value::Text(text) => text.trim_matches(' '),
@@ -107,6 +120,10 @@ pub(super) fn float<F: Float>(value: Value<'_>) -> Result<F, EncodeError> {
     };
     let parsed = if is_number(text) { text.parse::<F>().ok() } else { None };
     match parsed {
+        Some(number) if number.zero() && !is_zero(text) => Err(EncodeError::new(
+            "number_range",
+            format!("{} is too small for {}: it would be 0", quote(text), F::NAME),
+        )),
         Some(number) if number.finite() => Ok(number),
         Some(_) => Err(EncodeError::new("number_range", format!("{} is beyond {}", quote(text), F::NAME))),
         None => Err(EncodeError::new("number", format!("{} is no number", quote(text)))),

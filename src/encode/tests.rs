@@ -120,6 +120,12 @@ fn floats_are_finite_numbers() {
     assert_eq!(bytes(ColumnType::Float4, Value::Text("0.5")).unwrap(), 0.5_f32.to_be_bytes());
     assert_eq!(reason(ColumnType::Float8, Value::Number("1e400")), "number_range");
     assert_eq!(reason(ColumnType::Float8, Value::Text("inf")), "number");
+    // PostgreSQL refuses these too; the smallest that there are it takes.
+    assert_eq!(reason(ColumnType::Float8, Value::Number("1e-400")), "number_range");
+    assert_eq!(reason(ColumnType::Float8, Value::Text("-0.001e-400")), "number_range");
+    assert_eq!(reason(ColumnType::Float4, Value::Number("1e-46")), "number_range");
+    assert_eq!(bytes(ColumnType::Float8, Value::Number("5e-324")).unwrap(), 5e-324_f64.to_be_bytes());
+    assert_eq!(bytes(ColumnType::Float8, Value::Number("-0.0e-400")).unwrap(), (-0.0_f64).to_be_bytes());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Owns the level; stages look at it between units of work, never in the middle of a COPY or a commit.
 
 use std::io;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -75,20 +76,22 @@ impl Stop {
         let _ = self.level.subscribe().wait_for(|now| *now >= level).await;
     }
 
-    /// Listens for SIGINT and SIGTERM from now on: the first asks for [`Level::Drain`], the second for [`Level::Cut`].
+    /// Listens for SIGINT, SIGTERM and SIGHUP from now on: the first asks for [`Level::Drain`], the second for
+    /// [`Level::Cut`]. A SIGHUP that was ignored when the process began, as under `nohup`, stays ignored.
     ///
     /// # Errors
     /// Where the system refuses a signal handler.
     pub fn listen_for_signals(&self) -> io::Result<JoinHandle<()>> {
-        use tokio::signal::unix::{SignalKind, signal};
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
         let stop = self.clone();
         Ok(tokio::spawn(async move {
             loop {
                 let received = tokio::select! {
                     received = interrupt.recv() => received,
                     received = terminate.recv() => received,
+                    Some(received) = next(&mut hangup) => received,
                 };
                 if received.is_none() {
                     return;
@@ -99,9 +102,28 @@ impl Stop {
     }
 }
 
+/// The next of a signal that is listened for; `None` at once for one that is not.
+async fn next(signal: &mut Option<Signal>) -> Option<Option<()>> {
+    match signal {
+        Some(signal) => Some(signal.recv().await),
+        None => None,
+    }
+}
+
+/// Whether this process was started with SIGHUP ignored. Where the system does not say so, it was not.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().find_map(|line| line.strip_prefix("SigIgn:")).is_some_and(has_hangup)
+}
+
+/// Whether SIGHUP, the first of the signals, is in a set as /proc writes it.
+fn has_hangup(set: &str) -> bool {
+    u64::from_str_radix(set.trim(), 16).is_ok_and(|set| set & 1 == 1)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Level, Stop};
+    use super::{Level, Stop, has_hangup};
     use futures::FutureExt;
     use std::time::Duration;
 
@@ -139,5 +161,11 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(5), stop.wait_drain()).await.unwrap();
         assert_eq!(stop.level(), Level::Drain);
         task.abort();
+    }
+
+    #[test]
+    fn an_ignored_hangup_is_known_by_its_bit() {
+        assert!(has_hangup("\t0000000000000001") && has_hangup("0000000000001003"));
+        assert!(!has_hangup("0000000000001000") && !has_hangup(""));
     }
 }

@@ -36,8 +36,14 @@ fn prefix_length(key: &[u8], pattern: &Pattern) -> Option<usize> {
     if begins.is_empty() {
         return None;
     }
-    let mut places = memmem::find_iter(key, begins).filter(|at| *at > 0);
+    let mut places = memmem::find_iter(key, begins).filter(|at| is_behind_separator(key, *at));
     places.find(|at| key.get(*at..).is_some_and(|rest| pattern.matches(rest)))
+}
+
+/// Whether what stands before that place ends in something that separates: `lb:1` is no `b:1` with a prefix.
+fn is_behind_separator(key: &[u8], at: usize) -> bool {
+    let before = at.checked_sub(1).and_then(|before| key.get(before));
+    before.is_some_and(|byte| b":_.-/|".contains(byte))
 }
 
 impl fmt::Display for Prefixed {
@@ -82,7 +88,7 @@ mod tests {
             assert!(hint.contains(&begin), "{hint}");
             assert!(hint.ends_with(&format!("write match = \"{write}\".")), "{hint}");
         }
-        assert!(hint("d:{id}", b"a\"d:1").unwrap().ends_with(r#"write match = 'a"d:{id}'."#));
+        assert!(hint("d:{id}", b"a\":d:1").unwrap().ends_with(r#"write match = 'a":d:{id}'."#));
     }
 
     #[test]
@@ -90,6 +96,8 @@ mod tests {
         assert_eq!(hint("document:{id}", b"documents:1"), None);
         assert_eq!(hint("document:{id:uuid}", b"x:document:1"), None);
         assert_eq!(hint("{kind}:{id}", b"x:y:z"), None);
+        assert_eq!(hint("b:{id}", b"lb:1"), None);
+        assert_eq!(hint("document:{id}", b"mydocument:1"), None);
         assert_eq!(hint("document:{id}", b"\xff:document:1"), None);
     }
 }

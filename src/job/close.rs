@@ -88,7 +88,10 @@ impl Finished {
 
 /// A failure in one line, without what was typed: a message may quote a URL.
 fn said(failure: &Failure) -> String {
-    let findings = failure.findings.iter().map(|finding| format!("{}: {}", finding.subject, finding.message));
+    let findings = failure.findings.iter().map(|finding| {
+        let place = finding.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+        format!("{}{place}: {}", finding.subject, finding.message)
+    });
     let all: Vec<String> = std::iter::once(failure.to_string()).chain(findings).collect();
     scrub(&all.join("; ")).into_owned()
 }
@@ -210,6 +213,12 @@ async fn count_rows(link: &mut Link, learned: &mut Learned) {
     }
 }
 
+/// The report's directory, or a file in it, cannot be written.
+pub(super) fn report_unwritable(dir: &Path, error: &std::io::Error) -> Failure {
+    let message = format!("run.report: {} cannot be written: {error}", dir.display());
+    Failure::usage(Side::Settings, message, "Check the directory and its rights.")
+}
+
 /// Writes the report's files, the rejects among them.
 async fn write_report(
     settings: &Settings,
@@ -218,10 +227,7 @@ async fn write_report(
     learned: &Learned,
     finished: &Finished,
 ) -> Result<(), Failure> {
-    let said = |error: std::io::Error| {
-        let message = format!("run.report: {} cannot be written: {error}", dir.display());
-        Failure::usage(Side::Settings, message, "Check the directory and its rights.")
-    };
+    let said = |error| report_unwritable(dir, &error);
     report::write_report(dir, &finished.facts, &finished.books).map_err(said)?;
     let mut file = report::RejectsFile::create(dir, settings.errors.value_cap.0).map_err(said)?;
     for (mapping, reject) in &finished.rejects {

@@ -30,6 +30,9 @@ pub(super) fn read(settings: &Settings) -> Result<Vec<MappingSpec>, Vec<Finding>
 
 /// Adds to a finding about a mapping where in the file it is, unless it says so.
 pub(super) fn place(finding: &mut Finding, settings: &Settings, specs: &[MappingSpec]) {
+    if finding.place.is_some() {
+        return;
+    }
     for spec in specs {
         let Some(table) = settings.mappings.iter().find(|table| table.name() == Some(&spec.name)) else { continue };
         let setting = match finding.subject.strip_prefix(&format!("{}.", spec.into)) {
@@ -39,16 +42,20 @@ pub(super) fn place(finding: &mut Finding, settings: &Settings, specs: &[Mapping
             _ => continue,
         };
         let origin = table.places.find(&setting).unwrap_or(&table.origin);
-        finding.subject = format!("{} ({origin})", finding.subject);
+        finding.place = Some(origin.place());
         return;
     }
 }
 
 /// The setting that a message begins with, such as `` `explode` ``, or that it is about the keys.
 fn named(message: &str) -> String {
-    let quoted = message.strip_prefix('`').and_then(|rest| rest.split_once('`')).map(|(name, _)| name);
-    let setting = quoted.filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
+    let setting = quoted(message).filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
     setting.unwrap_or("match").to_owned()
+}
+
+/// What a message begins with, between backticks.
+fn quoted(message: &str) -> Option<&str> {
+    message.strip_prefix('`')?.split_once('`').map(|(name, _)| name)
 }
 
 /// Reads a mapping's table. Each setting that there is not is a finding of its own, with the nearest that there is.
@@ -67,7 +74,8 @@ fn understand(mapping: &MappingTable, findings: &mut Vec<Finding>) -> Option<Map
             Some((place, field.to_owned(), known))
         });
         let Some((place, field, known)) = removed else {
-            findings.push(finding(mapping, &format!("mapping {name}"), "", &message, "See docs/mapping.md."));
+            let setting = quoted(&message).unwrap_or_default();
+            findings.push(finding(mapping, &format!("mapping {name}"), setting, &message, "See docs/mapping.md."));
             return None;
         };
         let setting = if place.is_empty() { field.clone() } else { format!("{place}.{field}") };
@@ -82,7 +90,7 @@ fn understand(mapping: &MappingTable, findings: &mut Vec<Finding>) -> Option<Map
 
 fn finding(mapping: &MappingTable, subject: &str, setting: &str, message: &str, hint: &str) -> Finding {
     let origin = mapping.places.find(setting).unwrap_or(&mapping.origin);
-    Finding::critical(Side::Settings, format!("{subject} ({origin})"), message, hint)
+    Finding::critical(Side::Settings, subject, message, hint).at(origin.place())
 }
 
 /// The field that serde does not know, and those that it does.
@@ -141,6 +149,10 @@ column = [
   { name = "id", from = ["{y}"] },
   { name = "text", from = ["$.a["], required = true, default = "x" },
 ]
+
+[[mapping]]
+name = "third"
+type = "sset"
 "#;
 
     #[test]
@@ -165,6 +177,7 @@ column = [
             (29, "no capture `y`"),
             (27, "profils"),
             (26, "gone"),
+            (35, "there is no `sset` (did you mean `zset`?)"),
         ] {
             let found =
                 told.iter().any(|finding| finding.contains(part) && finding.contains(&format!("c.toml:{line})")));

@@ -95,9 +95,13 @@ async fn retry_page<S: Source>(
 
 /// What became of the parents that children name. A child has several where its parent may have several keys.
 fn notes(wanted: &[(RedisKey, MappingId, RedisKey)], unread: &BTreeMap<RedisKey, String>) -> HashMap<RedisKey, String> {
-    let mut notes = HashMap::<RedisKey, String>::new();
+    let (mut notes, mut said) = (HashMap::<RedisKey, String>::new(), BTreeSet::new());
     for (child, _, parent) in wanted {
         let Some(why) = unread.get(parent) else { continue };
+        // Several elements of a child may name the same parent.
+        if !said.insert((child, parent)) {
+            continue;
+        }
         let note = notes.entry(child.clone()).or_default();
         if !note.is_empty() {
             note.push_str("; ");
@@ -164,4 +168,20 @@ async fn load_parents<S: Source>(
         loader.load(Batch { mapping: id, rows, rejects, tally, closed, retry, ..Batch::default() }).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::notes;
+    use crate::model::{MappingId, RedisKey};
+
+    #[test]
+    fn a_parent_is_told_once_however_many_elements_name_it() {
+        let wanted = |parent: &'static str| (RedisKey::new("l:1"), MappingId(0), RedisKey::new(parent));
+        let all = [wanted("o:2"), wanted("o:3"), wanted("o:2"), wanted("o:2"), wanted("o:4")];
+        let unread = ["o:2", "o:3"].map(|key| (RedisKey::new(key), "is not in Redis".to_owned())).into();
+        let notes = notes(&all, &unread);
+        let note = "its parent o:2 is not in Redis; its parent o:3 is not in Redis";
+        assert_eq!(notes.get(&RedisKey::new("l:1")).map(String::as_str), Some(note));
+    }
 }

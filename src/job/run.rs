@@ -112,7 +112,8 @@ fn judge(result: Result<End, Failure>, books: &Books, settings: &Settings) -> (E
 fn unmatched(books: &Books) -> Failure {
     let unmatched = books.unmatched();
     let families = unmatched.families(10, |family| family.keys.saturating_sub(family.set_apart));
-    let named: Vec<String> = families.iter().map(|(family, keys)| format!("{family} ({keys})")).collect();
+    let named: Vec<String> =
+        families.iter().map(|(family, keys)| format!("{} ({keys})", report::named_family(family))).collect();
     let message =
         format!("{} keys match no mapping; the most common are {}", unmatched.unexplained(), named.join(", "));
     let hint = "All other keys have their outcome. Map these, name them in `exclude` of a mapping, or set run.unmatched to ignore.";

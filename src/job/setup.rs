@@ -1,5 +1,6 @@
 //! Settings become the things that a run works with: the ends, the mappings, the plan.
 
+use super::close::report_unwritable;
 use super::key_list::unreadable;
 use super::mapping_specs;
 use crate::config::{Compression, Settings, Staging};
@@ -7,6 +8,7 @@ use crate::ledger::idle_timeout;
 use crate::mapping::{MappingSpec, presets};
 use crate::model::{Failure, Finding, Side};
 use crate::postgres::{Target, TargetOptions};
+use crate::report::probe_report_dir;
 use crate::sink::LoadOptions;
 use crate::source::redis::SourceSettings;
 use std::fs::File;
@@ -36,20 +38,21 @@ pub(super) struct Ends {
     pub(super) target: Target,
 }
 
-/// Understands the settings of a run. No connection is made.
+/// Understands the settings of a run. No connection is made; the report's directory is.
 ///
 /// # Errors
 /// Everything that is missing or wrong, at once.
 pub(super) fn ends(settings: &Settings) -> Result<Ends, Failure> {
     let (specs, source, target) = (mappings(settings), source_settings(settings), target(settings));
-    match (specs, source, target, key_file(settings)) {
-        (Ok(specs), Ok(source), Ok(target), Ok(())) => Ok(Ends { specs, source, target }),
-        (specs, source, target, file) => {
+    match (specs, source, target, key_file(settings), report_dir(settings)) {
+        (Ok(specs), Ok(source), Ok(target), Ok(()), Ok(())) => Ok(Ends { specs, source, target }),
+        (specs, source, target, file, report) => {
             let failures = [
                 ("source", source.err()),
                 ("target", target.err()),
                 ("mapping", specs.err()),
                 ("run.keys_from", file.err()),
+                ("run.report", report.err()),
             ];
             Err(together(failures.into_iter().filter_map(|(subject, failure)| Some((subject, failure?))).collect()))
         }
@@ -84,6 +87,12 @@ fn key_file(settings: &Settings) -> Result<(), Failure> {
         File::open(path).map_err(said)?;
     }
     Ok(())
+}
+
+/// Whether the report can be written. After a night's load it would be late to learn that it cannot.
+fn report_dir(settings: &Settings) -> Result<(), Failure> {
+    let Some(dir) = &settings.run.report else { return Ok(()) };
+    probe_report_dir(dir).map_err(|error| report_unwritable(dir, &error))
 }
 
 pub(super) fn source_settings(settings: &Settings) -> Result<SourceSettings, Failure> {

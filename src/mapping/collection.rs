@@ -4,7 +4,7 @@
 //! stream an array of `{"id": …, "fields": {…}}`. What is in them are strings, unless the mapping says that it is JSON.
 
 use super::ItemForm;
-use crate::decode::{BytesPolicy, DecodeError, push_json_string, scan};
+use crate::decode::{BytesPolicy, DecodeError, NonfinitePolicy, push_json_string, scan};
 use crate::model::{Items, RedisType};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,6 +15,10 @@ pub(super) struct ItemWriter<'a> {
     pub(super) form: ItemForm,
     /// What becomes of items that are no text.
     pub(super) bytes: Option<BytesPolicy>,
+    /// What becomes of infinite scores.
+    pub(super) nonfinite: Option<NonfinitePolicy>,
+    /// Whether an infinite score is written as a string where nothing else is said of it: whoever reads it can take it.
+    pub(super) takes_infinity: bool,
     pub(super) out: &'a mut String,
     /// The repairs made.
     pub(super) altered: &'a mut Vec<&'static str>,
@@ -139,13 +143,27 @@ impl ItemWriter<'_> {
                 self.out.push_str(text);
                 Ok(())
             }
-            _ => {
+            _ => self.infinity(score, path),
+        }
+    }
+
+    #[cold]
+    fn infinity(&mut self, score: &[u8], path: &str) -> Result<(), DecodeError> {
+        match self.nonfinite {
+            None if self.takes_infinity => return self.string(score, path),
+            None => {
                 let text = String::from_utf8_lossy(score);
                 let mut error = DecodeError::new("json_nonfinite", format!("the score {text} is no number of JSON"));
                 error.path = Some(path.to_owned());
-                Err(error)
+                return Err(error);
             }
+            Some(NonfinitePolicy::Null) => self.out.push_str("null"),
+            Some(NonfinitePolicy::String) => self.string(score, path)?,
         }
+        if !self.altered.contains(&"nonfinite") {
+            self.altered.push("nonfinite");
+        }
+        Ok(())
     }
 }
 
@@ -178,7 +196,8 @@ mod tests {
     ) -> Result<String, String> {
         let packed = items.iter().copied().collect::<Packer>().finish();
         let (mut out, mut altered) = (String::new(), Vec::new());
-        let mut writer = ItemWriter { form, bytes, out: &mut out, altered: &mut altered };
+        let mut writer =
+            ItemWriter { form, bytes, nonfinite: None, takes_infinity: false, out: &mut out, altered: &mut altered };
         match writer.whole(redis_type, &packed) {
             Ok(()) => Ok(out),
             Err(error) => Err(format!("{} {}", error.reason, error.path.unwrap_or_default())),

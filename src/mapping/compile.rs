@@ -11,6 +11,7 @@ use super::plan::{Comparison, Mapping, ParentRef, Plan, RunStamp, Target};
 use super::policy::compile_policy;
 use super::reference::functions_before_id;
 use super::rest;
+use super::score;
 use super::source::Source;
 use super::top::Top;
 use super::{ColumnSpec, ItemForm, MappingSpec};
@@ -128,6 +129,7 @@ impl Check {
             .map_err(|(message, hint)| self.critical(&subject, message, hint))
             .ok()
             .flatten();
+        let takes_infinity = score::takes_infinity(spec, &columns, &targets);
         let lineage = targets.iter().position(|target| target.lineage).map_or(Lineage::Ledger, Lineage::Column);
         let spec_hash = specs_hash(std::slice::from_ref(spec));
         let fingerprint = sha256_hex(format!("{} {spec_hash} {columns:?}", env!("CARGO_PKG_VERSION")).as_bytes());
@@ -144,6 +146,7 @@ impl Check {
             wanted: Wanted { types, expiry: wants_ttl, slices: explode.is_some() },
             explode,
             items: spec.items,
+            takes_infinity,
             lineage_id,
             top,
             decoder,
@@ -190,6 +193,7 @@ impl Check {
         let is_key = spec.key.contains(&wanted.name);
         let lineage = spec.lineage.as_ref().is_some_and(|lineage| lineage.column == wanted.name);
         let policy = self.policy(&subject, wanted, &column.column_type)?;
+        let policy = score::keep_infinity(spec, wanted, &column.column_type, policy);
         let Some(encoder) = Encoder::new(column, policy) else {
             let (message, hint) = match &column.column_type {
                 ColumnType::Unsupported(name) => {

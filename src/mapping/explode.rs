@@ -240,12 +240,11 @@ impl ItemWriter<'_> {
         Ok(())
     }
 
-    /// JSON has no infinity: as a text it can still go into a column that has.
     fn scored(&mut self, member: &[u8], score: &[u8]) -> Result<(), DecodeError> {
         self.out.push_str("{\"member\":");
         self.string(member, "$.member")?;
         self.out.push_str(",\"score\":");
-        self.number(score, "$.score").or_else(|_| self.string(score, "$.score"))?;
+        self.number(score, "$.score")?;
         self.out.push('}');
         Ok(())
     }

@@ -34,13 +34,15 @@ impl Check {
         self.decoder(spec);
         self.types(subject, spec);
         self.own_coverage(spec);
+        self.key_twice(subject, spec);
         // A pattern that cannot be read is told already.
         let Ok(keys) = KeySet::parse(spec) else { return };
         for column in &spec.columns {
             let subject = format!("{}.{}", spec.into, column.name);
             let lineage = spec.lineage.as_ref().is_some_and(|lineage| lineage.column == column.name);
             self.own_contradictions(&subject, column, lineage);
-            self.candidates(&subject, column, keys.first());
+            let candidates = self.candidates(&subject, column, keys.first());
+            self.idle(spec, &subject, column, &candidates);
         }
         if let Some(lineage) = &spec.lineage {
             let read = Source::parse(&lineage.document_id, keys.first());

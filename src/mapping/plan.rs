@@ -78,6 +78,8 @@ pub struct Mapping {
     pub(super) lineage: Lineage,
     pub(super) explode: Option<Explode>,
     pub(super) items: ItemForm,
+    /// Whether an infinite score is given as text to the columns, which all can take it.
+    pub(super) takes_infinity: bool,
     pub(super) lineage_id: Option<Source>,
     pub(super) top: Top,
     pub(super) decoder: Decoder,

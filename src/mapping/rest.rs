@@ -19,6 +19,11 @@ impl Rest {
         Self { left_out: except.iter().cloned().collect() }
     }
 
+    /// Whether it never has this field.
+    pub(super) fn leaves_out(&self, field: &str) -> bool {
+        self.left_out.contains(field)
+    }
+
     /// The object at the top without the fields that are left out; the last one of a key that is there twice.
     pub(super) fn evaluate<'r>(&self, context: &Context<'r>) -> Found<'r> {
         let mut seen: HashSet<Cow<'r, str>> = HashSet::with_capacity(context.fields.len());

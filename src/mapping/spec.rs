@@ -4,11 +4,12 @@
 //! the names of `decode`'s and `encode`'s policies, and serde only.
 
 use super::key_patterns::KeyPatterns;
+use super::redis_types::one_or_several;
 use super::{CandidateSpec, FunctionSpec};
 use crate::decode::{BytesPolicy, Charset, DuplicateKeys, NonfinitePolicy, NulPolicy, SurrogatePolicy};
 use crate::encode::{EpochUnit, FromExponent, Nonfinite, Nul, TooLong};
 use crate::model::{RedisType, TableName};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 /// One `[[mapping]]`: which keys, which table, and where each column's value comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ pub struct MappingSpec {
     /// The columns that identify a row: a primary key or a unique constraint.
     pub key: Vec<String>,
     /// The Redis types that it takes: one or several; strings where it says none. A key of another type is rejected.
-    #[serde(default = "strings", rename = "type", deserialize_with = "one_or_many")]
+    #[serde(default = "strings", rename = "type", deserialize_with = "one_or_several")]
     pub types: Vec<RedisType>,
     /// Whether a key becomes a row for each of its elements: of a collection, or of a JSON array, which may be at a path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -288,20 +289,6 @@ pub fn parse_mappings(text: &str) -> Result<Vec<MappingSpec>, toml::de::Error> {
 
 fn strings() -> Vec<RedisType> {
     vec![RedisType::String]
-}
-
-/// A list, or one alone.
-fn one_or_many<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany<T> {
-        One(T),
-        Many(Vec<T>),
-    }
-    OneOrMany::deserialize(deserializer).map(|given| match given {
-        OneOrMany::One(one) => vec![one],
-        OneOrMany::Many(many) => many,
-    })
 }
 
 fn is_false(flag: &bool) -> bool {

@@ -78,6 +78,11 @@ impl Template {
         self.paths().map(Top::of).fold(Top::default(), Top::and)
     }
 
+    /// Whether it was written with U+0000.
+    pub(super) fn has_nul(&self) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Literal(text) if text.contains('\0')))
+    }
+
     /// The paths in it.
     pub(super) fn paths(&self) -> impl Iterator<Item = &JsonPath> {
         self.0.iter().filter_map(|piece| match piece {

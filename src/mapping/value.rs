@@ -51,7 +51,15 @@ impl Mapping {
 
     /// Writes items into `out`, as the mapping reads them.
     pub(super) fn item_writer<'a>(&self, out: &'a mut String, altered: &'a mut Vec<&'static str>) -> ItemWriter<'a> {
-        ItemWriter { form: self.items, bytes: self.decoder.policies.bytes, out, altered }
+        let policies = &self.decoder.policies;
+        ItemWriter {
+            form: self.items,
+            bytes: policies.bytes,
+            nonfinite: policies.nonfinite,
+            takes_infinity: self.takes_infinity,
+            out,
+            altered,
+        }
     }
 
     /// What the mapping asks of a value that is JSON.

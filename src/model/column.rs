@@ -117,6 +117,14 @@ pub struct CastType {
     pub delimiter: Option<char>,
 }
 
+impl CastType {
+    /// Whether it is `"char"`, the type of one byte that the catalog itself uses. Its reader keeps the first byte of
+    /// whatever it is given.
+    pub fn is_one_byte(&self) -> bool {
+        self.sql == "\"pg_catalog\".\"char\""
+    }
+}
+
 impl ColumnType {
     /// Whether two values may be equal to the database and differ in their bytes.
     pub fn is_loose(&self) -> bool {

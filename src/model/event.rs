@@ -32,6 +32,13 @@ pub enum Event {
         /// All keys looked at, for the progress bar.
         scanned: u64,
     },
+    /// Keys that were listed and are not read, since a stop was asked for: no sightings after all.
+    Unread {
+        /// The mapping that would take them.
+        mapping: MappingId,
+        /// How many.
+        keys: u64,
+    },
     /// Sightings that no mapping of any phase took, by the last pass that looked at all keys; told once a run.
     Unmatched(Box<Unmatched>),
     /// Values were read.

@@ -12,6 +12,24 @@ pub enum Severity {
     Critical,
 }
 
+/// Where what a finding is about was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file's path; or a preset, variable or flag, as people call it.
+    pub source: String,
+    /// The line in the file, from 1; `None` where it is no file.
+    pub line: Option<usize>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}", self.source),
+            None => f.write_str(&self.source),
+        }
+    }
+}
+
 /// One finding of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -21,6 +39,8 @@ pub struct Finding {
     pub side: Side,
     /// The setting, table, column or key it is about.
     pub subject: String,
+    /// Where it was written, as far as that is known.
+    pub place: Option<Place>,
     /// What was found.
     pub message: String,
     /// What to do.
@@ -35,7 +55,13 @@ impl Finding {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
-        Self { severity: Severity::Critical, side, subject: subject.into(), message: message.into(), hint: hint.into() }
+        let (subject, message, hint) = (subject.into(), message.into(), hint.into());
+        Self { severity: Severity::Critical, side, subject, place: None, message, hint }
+    }
+
+    /// The finding with the place that it is about.
+    pub fn at(self, place: Place) -> Self {
+        Self { place: Some(place), ..self }
     }
 
     /// A finding that the run can live with.
@@ -55,7 +81,11 @@ impl fmt::Display for Finding {
             Severity::Warning => "warning",
             Severity::Critical => "error",
         };
-        write!(f, "{severity}: {} {}: {}", self.side, self.subject, self.message)?;
+        write!(f, "{severity}: {} {}", self.side, self.subject)?;
+        if let Some(place) = &self.place {
+            write!(f, " ({place})")?;
+        }
+        write!(f, ": {}", self.message)?;
         if !self.hint.is_empty() {
             write!(f, "\n  hint: {}", self.hint)?;
         }

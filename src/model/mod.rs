@@ -23,7 +23,7 @@ pub use digest::{Digest, sha256_hex};
 pub use event::{Event, EventSender};
 pub use exit::{Exit, Failure, Side};
 pub use family::Family;
-pub use finding::{Finding, Severity};
+pub use finding::{Finding, Place, Severity};
 pub use group::{Group, GroupCounts, GroupEnd, RowOutcome};
 pub use key::RedisKey;
 pub use packed::{Items, Packer};

@@ -12,6 +12,8 @@ use sqlx::{Error, Row};
 pub struct TableFacts {
     /// Name and columns.
     pub table: Table,
+    /// What it is where it is no table that rows can be loaded into, such as `a view`.
+    pub no_table: Option<&'static str>,
     /// Whether a usable unique index (whole, immediate, on plain columns) is on exactly the key columns asked for.
     pub key_is_unique: bool,
     /// Whether row-level security applies to us: COPY into the table is then refused by the server.
@@ -80,14 +82,14 @@ pub async fn read_table(
     key: &[String],
 ) -> Result<Option<TableFacts>, Error> {
     let Some(head) = query(
-        "SELECT c.oid::bigint AS oid, \
+        "SELECT c.oid::bigint AS oid, c.relkind::text AS kind, \
          has_table_privilege(c.oid, 'SELECT') AS may_select, has_any_column_privilege(c.oid, 'SELECT') AS some_select, \
          has_table_privilege(c.oid, 'INSERT') AS may_insert, has_any_column_privilege(c.oid, 'INSERT') AS some_insert, \
          has_table_privilege(c.oid, 'UPDATE') AS may_update, has_any_column_privilege(c.oid, 'UPDATE') AS some_update, \
          has_table_privilege(c.oid, 'DELETE') AS may_delete, false AS some_delete, \
          pg_catalog.row_security_active(c.oid) AS row_security \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'f', 'v')",
+         WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'f', 'v', 'm')",
     )
     .bind(&name.schema)
     .bind(&name.table)
@@ -97,8 +99,15 @@ pub async fn read_table(
         return Ok(None);
     };
     let oid: i64 = head.try_get("oid")?;
+    let kind: String = head.try_get("kind")?;
     Ok(Some(TableFacts {
         table: Table { name: name.clone(), columns: read_columns(connection, oid).await? },
+        no_table: match kind.as_str() {
+            "v" => Some("a view"),
+            "m" => Some("a materialized view"),
+            "f" => Some("a foreign table"),
+            _ => None,
+        },
         key_is_unique: read_key(connection, oid, key).await?,
         row_security: head.try_get("row_security")?,
         privileges: Privileges {

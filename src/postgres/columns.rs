@@ -121,6 +121,8 @@ fn array(row: &PgRow, element: ColumnType, element_oid: u32) -> Result<ColumnTyp
     let is_nested: bool = row.try_get("is_nested")?;
     match element {
         ColumnType::Unsupported(name) => Ok(ColumnType::Unsupported(format!("{name}[]"))),
+        // Its reader cuts what it is given, and the elements are read by the server.
+        ColumnType::Cast(element) if element.is_one_byte() => Ok(ColumnType::Unsupported(format!("{}[]", element.sql))),
         ColumnType::Cast(element) => {
             let (schema, name): (String, String) = (row.try_get("base_schema")?, row.try_get("base_name")?);
             let sql = format!("{}.{}", ident(&schema), ident(&name));

@@ -64,6 +64,13 @@ impl Target {
                 format!("cannot reach {self}: {error}"),
                 "Check target.url / --to, and that the server is up and listens there.",
             ),
+            Error::Tls(error) => Failure::new(
+                Exit::Usage,
+                Side::Postgres,
+                format!("cannot connect to {self} with TLS: {error}"),
+                "target.url / --to asks for TLS by its sslmode. Turn TLS on at the server, or use sslmode=prefer; a certificate of \
+                 an authority of your own is named by sslrootcert.",
+            ),
             error => failure(&format!("cannot connect to {self}"), error),
         })
     }

@@ -120,6 +120,11 @@ impl Books {
                 ended: None,
             }),
             Event::Listed { matched, scanned } => self.listed(matched, *scanned, now),
+            Event::Unread { mapping, keys } => {
+                let account = self.account(*mapping, now);
+                account.tally.scanned -= signed(*keys);
+                account.tally.matched -= signed(*keys);
+            }
             Event::Unmatched(unmatched) => self.unmatched.add((**unmatched).clone()),
             Event::Read { bytes } => self.read.note(0, *bytes, now),
             Event::Settled { mapping, tally, bytes, .. } => {

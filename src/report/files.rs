@@ -169,6 +169,18 @@ pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
+/// Makes the report's directory (mode 0700) where it is missing, and tries whether a file can be written there. Leaves
+/// no file.
+///
+/// # Errors
+/// Where the directory cannot be made, or nothing can be written into it.
+pub fn probe_report_dir(dir: &Path) -> io::Result<()> {
+    make_dir(dir)?;
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    file.write_all(b"{}")?;
+    file.as_file().sync_all()
+}
+
 /// Writes a file of mode 0600 beside its place, then moves it there.
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));

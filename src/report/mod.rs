@@ -11,8 +11,8 @@ mod render;
 mod table;
 
 pub use books::{Books, Phase, Stage};
-pub use files::{RunFacts, TableCount, peak_memory, report_json, write_report};
+pub use files::{RunFacts, TableCount, peak_memory, probe_report_dir, report_json, write_report};
 pub use log::{LogGate, init_log};
 pub use rejects::{RejectsFile, reject_json};
 pub use render::{Renderer, drive};
-pub use table::{plain_table, summary, tally_table};
+pub use table::{cell, named_family, plain_table, summary, tally_table};

@@ -19,6 +19,15 @@ pub fn plain_table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>)
     table.trim_fmt()
 }
 
+/// A text as it stands in a table: no longer than so many characters, an ellipsis at its end where it is cut. One long
+/// cell would pad every line to its width.
+pub fn cell(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
 fn bare(header: Vec<String>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -81,7 +90,7 @@ fn unmatched(out: &mut String, books: &Books) {
     let families = unmatched.families(FAMILIES, |family| family.keys);
     let named: u64 = families.iter().map(|(_, keys)| keys).sum();
     for (family, keys) in families {
-        let _ = writeln!(out, "unmatched {keys}: {family}");
+        let _ = writeln!(out, "unmatched {keys}: {}", named_family(family));
     }
     if unmatched.keys > named {
         let _ = writeln!(out, "unmatched {}: other families", unmatched.keys - named);
@@ -93,6 +102,11 @@ fn unmatched(out: &mut String, books: &Books) {
         let (keys, examples) = (refused.keys, refused.examples.join(", "));
         let _ = writeln!(out, "of another shape than {name} wants {keys}: such as {examples}");
     }
+}
+
+/// A family for people: that of the empty key has no name of its own.
+pub fn named_family(family: &str) -> &str {
+    if family.is_empty() { "(the empty key)" } else { family }
 }
 
 fn reasons(out: &mut String, what: &str, counts: &Counts) {
@@ -131,7 +145,7 @@ pub(super) fn mebibytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{clock, summary};
+    use super::{cell, clock, plain_table, summary};
     use crate::model::{Event, Exit, MappingId, RedisKey, Tally, Unmatched};
     use crate::report::Books;
     use std::time::{Duration, Instant};
@@ -170,6 +184,16 @@ mod tests {
     }
 
     #[test]
+    fn the_empty_key_is_named() {
+        let now = Instant::now();
+        let mut books = Books::new(now);
+        let key = RedisKey::new("");
+        books.apply(&Event::Unmatched(Box::new(Unmatched::count([(&key, false)].into_iter()))), now);
+        let text = summary(&books, "done", Exit::Done, false);
+        assert!(text.contains("unmatched 1: (the empty key)\n"), "{text}");
+    }
+
+    #[test]
     fn a_dry_run_shows_what_would_be_loaded() {
         let text = summary(&books(Tally { would_load: 2, ..Tally::default() }), "done", Exit::Done, true);
         assert!(text.contains("would load") && !text.contains("inserted"), "{text}");
@@ -179,6 +203,13 @@ mod tests {
     fn a_run_that_failed_on_its_way_is_not_said_to_have_lost_keys() {
         let text = summary(&books(Tally { inserted: 1, ..Tally::default() }), "failed", Exit::Postgres, false);
         assert!(text.contains("Run r1: failed") && !text.contains("balance"), "{text}");
+    }
+
+    #[test]
+    fn a_long_cell_is_cut_between_characters() {
+        assert_eq!((cell("ééé", 3), cell("éééé", 3)), ("ééé".to_owned(), "éé…".to_owned()));
+        let rows = [vec![cell(&"k".repeat(100_000), 80)], vec!["short".to_owned()]];
+        assert!(plain_table(&["key"], rows).len() < 300);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Stopping on purpose: one SIGINT drains, two cut, too many rejects stop. Each exits with 7 and can be resumed.
 
 use crate::books::assert_undisturbed;
-use crate::harness::{Job, SLOW, batches_of, cache, database, number, postgres};
+use crate::harness::{DOCUMENTS, Job, SLOW, batches_of, cache, database, number, postgres};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn stopped_by(signals: &[&str], phase: u32) {
     let (name, url) = database();
@@ -41,6 +41,31 @@ fn a_termination_during_analyses_drains_too() {
 #[test]
 fn the_second_interrupt_cuts_between_batches() {
     stopped_by(&["INT", "INT"], 1);
+}
+
+#[test]
+fn a_closed_terminal_drains_too() {
+    stopped_by(&["HUP"], 1);
+}
+
+#[test]
+fn a_drain_waits_for_no_rate_and_a_resume_reads_what_was_listed() {
+    let (name, url) = database();
+    // One page holds every key: all are listed long before they are read, which would take a minute and more.
+    let slow = ["--max-keys-per-second", "20", "--batch-rows", "10", "--batch-age", "200ms", "--scan-count", "100000"];
+    let mut job = Job::start(&cache(), &url, &slow);
+    job.wait_for(postgres(), &name, &batches_of(1), 2);
+    let since = Instant::now();
+    job.signal("INT");
+    let stopped = job.end().expect(7);
+    assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
+    let report = stopped.report();
+    assert_eq!(report.0["state"], "stopped");
+    report.assert_balanced();
+    assert!((1..DOCUMENTS).contains(&report.count("matched")), "{}", report.0["tally"]);
+    let resumed = Job::run(&cache(), &url, &["--resume"]).expect(3);
+    resumed.report().assert_balanced();
+    assert_undisturbed(postgres(), &name);
 }
 
 #[test]

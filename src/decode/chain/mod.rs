@@ -81,13 +81,13 @@ impl Chain {
         self.steps.iter().any(Step::inflates)
     }
 
-    /// Runs the steps; without any the bytes are borrowed as they are.
+    /// Runs the steps; without any the bytes are borrowed as they are. An empty value stays empty, unless a step needs
+    /// bytes: nothing in base64 or hex is nothing, and no stream or prefix is empty.
     ///
     /// # Errors
     /// `decompress_failed`, `value_too_large` (above `limit` bytes), `base64`, `hex`, `prefix_missing`, `empty_value`.
     pub(super) fn unpack<'a>(&self, value: &'a [u8], limit: usize) -> Result<Cow<'a, [u8]>, DecodeError> {
-        let required = self.steps.first().is_some_and(|step| !step.optional);
-        if required && value.is_empty() {
+        if value.is_empty() && self.steps.iter().any(Step::needs_bytes) {
             return Err(DecodeError::new("empty_value", "the value is empty"));
         }
         self.steps.iter().try_fold(Cow::Borrowed(value), |bytes, step| step.run(bytes, limit))

@@ -96,6 +96,11 @@ impl Step {
         !matches!(self.kind, Kind::Base64 | Kind::Base64Url | Kind::Hex | Kind::Strip(_))
     }
 
+    /// Whether no bytes at all are nothing that it could unpack.
+    pub(super) fn needs_bytes(&self) -> bool {
+        !self.optional && !matches!(self.kind, Kind::Base64 | Kind::Base64Url | Kind::Hex)
+    }
+
     /// Runs the step on what the one before it gave.
     pub(super) fn run<'a>(&self, bytes: Cow<'a, [u8]>, limit: usize) -> Result<Cow<'a, [u8]>, DecodeError> {
         if self.optional && !self.kind.begins(&bytes) {

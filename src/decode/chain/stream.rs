@@ -1,7 +1,7 @@
 //! Compressed streams that have a beginning and an end. None is taken in half, none is inflated beyond the limit.
 
 use super::step::Trouble;
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use flate2::{Decompress, FlushDecompress, Status};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
@@ -10,13 +10,24 @@ use std::io::Read;
 type Inflated = Result<Vec<u8>, Trouble>;
 
 const CUT: &str = "the stream is cut short";
+/// What each member of a gzip stream begins with.
+const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
 const TRAILING: &str = "something follows the stream";
 
 /// One member or several, one after the other.
 pub(super) fn gzip(bytes: &[u8], limit: usize) -> Inflated {
-    let mut out = Vec::new();
-    read(MultiGzDecoder::new(bytes), &mut out, limit)?;
-    Ok(out)
+    let (mut rest, mut out) = (bytes, Vec::new());
+    loop {
+        let mut member = GzDecoder::new(rest);
+        read(&mut member, &mut out, limit)?;
+        rest = member.into_inner();
+        if rest.is_empty() {
+            return Ok(out);
+        }
+        if !rest.starts_with(GZIP_MAGIC) {
+            return Err(Trouble::failed(TRAILING));
+        }
+    }
 }
 
 pub(super) fn zlib(bytes: &[u8], limit: usize) -> Inflated {

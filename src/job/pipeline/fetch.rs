@@ -1,7 +1,8 @@
 //! Reading: memory is claimed before values are asked for, as many as fit.
 
-use super::Shared;
+use super::drain::{Unread, pace};
 use super::list::Listed;
+use super::{Done, Shared};
 use crate::flow::{PagePart, Permit};
 use crate::model::{Event, Failure, Fetched, Items, MappingId, RedisKey};
 use crate::source::{Slices, Source};
@@ -29,7 +30,8 @@ pub(super) async fn run<S: Source>(
     shared: Shared<S>,
     mut pages: mpsc::Receiver<Listed>,
     out: mpsc::Sender<Chunk>,
-) -> Result<(), Failure> {
+) -> Result<Done, Failure> {
+    let mut unread = Unread::default();
     // Until something was read, a key is taken to be of a kilobyte.
     let mut average: u64 = 1024;
     while let Some(Listed { part, epoch, keys }) = pages.recv().await {
@@ -37,7 +39,11 @@ pub(super) async fn run<S: Source>(
             let mut rest = keys.as_slice();
             while !rest.is_empty() {
                 if shared.stop.cut() {
-                    return Ok(());
+                    return unread.done();
+                }
+                if shared.stop.requested() {
+                    unread.leave(&shared, *mapping, rest.len()).await;
+                    break;
                 }
                 let (records, permit) = read(&shared, *mapping, rest, &mut average).await?;
                 rest = rest.get(records.len()..).unwrap_or_default();
@@ -45,19 +51,24 @@ pub(super) async fn run<S: Source>(
                     records.into_iter().partition(|fetched| matches!(fetched, Fetched::Large { .. }));
                 let lane = Lane { shared: &shared, mapping: *mapping, epoch, part: &part, out: &out };
                 if lane.send(records, permit).await.is_err() {
-                    return Ok(());
+                    return unread.done();
                 }
                 for fetched in large {
-                    if lane.slices(fetched).await?.is_break() {
-                        return Ok(());
+                    // One that was begun is read to its end; each is work of its own.
+                    if shared.stop.requested() {
+                        unread.leave(&shared, *mapping, 1).await;
+                    } else if lane.slices(fetched).await?.is_break() {
+                        return unread.done();
                     }
                 }
             }
         }
-        // What came of the page travels in the chunks; nothing is left here.
-        part.settle();
+        // What came of the page travels in the chunks; nothing is left here, unless a stop left keys unread.
+        if unread.is_none() {
+            part.settle();
+        }
     }
-    Ok(())
+    unread.done()
 }
 
 /// Where what is read goes.
@@ -99,7 +110,7 @@ impl<S: Source> Lane<'_, S> {
                 }
                 _ => (1, 0),
             };
-            self.shared.rate.take(keys, bytes).await;
+            pace(self.shared, keys, bytes).await;
             let _ = self.shared.events.send(Event::Read { bytes }).await;
             if self.send(vec![slice], permit).await.is_err() {
                 return Ok(ControlFlow::Break(()));
@@ -127,7 +138,7 @@ async fn read<S: Source>(
     }
     *average = (*average * 3 + page.bytes / count) / 4;
     // After the fact, by what was really read: how many of the keys fit was not known before.
-    shared.rate.take(count, page.bytes).await;
+    pace(shared, count, page.bytes).await;
     let _ = shared.events.send(Event::Read { bytes: page.bytes }).await;
     Ok((page.records, permit))
 }

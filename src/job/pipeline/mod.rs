@@ -7,6 +7,7 @@
 //! channels, and its neighbours end with it. Nothing here is cancelled half-way: stages look at the stop signal
 //! between units.
 
+mod drain;
 mod fetch;
 mod gather;
 mod list;
@@ -59,7 +60,7 @@ pub(super) struct Pass<S: Source> {
 
 /// How a pass ended.
 pub(super) struct PassEnd {
-    /// Whether every key was listed (else a stop was asked for).
+    /// Whether every key was listed and read (else a stop was asked for).
     pub(super) complete: bool,
     /// Keys of later phases, if they were set aside and all had room.
     pub(super) set_aside: Option<KeySpill>,
@@ -76,13 +77,13 @@ const LANES: usize = 2;
 /// The first failure of a stage, with what the others had in flight given up.
 pub(super) async fn run<S: Source>(shared: &Shared<S>, pass: Pass<S>) -> Result<PassEnd, Failure> {
     let (mapped, to_gather) = mpsc::channel(AHEAD * LANES);
-    let mut stages: JoinSet<Result<Option<PassEnd>, Failure>> = JoinSet::new();
+    let mut stages: JoinSet<Result<Done, Failure>> = JoinSet::new();
     let (mut outlets, finished) = (Vec::new(), Arc::<Notify>::default());
     for writer in pass.writers {
         let (outlet, batches) = outlet::outlet(finished.clone());
         outlets.push(outlet);
         let stop = shared.stop.clone();
-        stages.spawn(async move { writer.run(batches, stop).await.map(|()| None) });
+        stages.spawn(async move { writer.run(batches, stop).await.map(|()| Done::Passed) });
     }
     let mut lanes = Vec::new();
     for _ in 0..LANES {
@@ -90,19 +91,21 @@ pub(super) async fn run<S: Source>(shared: &Shared<S>, pass: Pass<S>) -> Result<
         let (fetched, to_transform) = mpsc::channel(AHEAD);
         lanes.push(lane);
         let (one, two, mapped) = (shared.clone(), shared.clone(), mapped.clone());
-        stages.spawn(async move { fetch::run(one, to_fetch, fetched).await.map(|()| None) });
-        stages.spawn(async move { transform::run(two, to_transform, mapped).await.map(|()| None) });
+        stages.spawn(async move { fetch::run(one, to_fetch, fetched).await });
+        stages.spawn(async move { transform::run(two, to_transform, mapped).await.map(|()| Done::Passed) });
     }
     drop(mapped);
     let (one, two, limits) = (shared.clone(), shared.clone(), pass.limits);
-    stages.spawn(async move { gather::run(one, to_gather, (outlets, finished), limits).await.map(|()| None) });
+    stages.spawn(async move { gather::run(one, to_gather, (outlets, finished), limits).await.map(|()| Done::Passed) });
     let (listing, scope, watermark) = (pass.listing, pass.scope, pass.watermark);
-    stages.spawn(async move { list::run(two, listing, scope, watermark, lanes).await.map(Some) });
+    stages.spawn(async move { list::run(two, listing, scope, watermark, lanes).await.map(Done::Listed) });
 
-    let (mut end, mut failure) = (None, None);
+    let (mut end, mut left, mut failure) = (None, false, None);
     while let Some(joined) = stages.join_next().await {
         match joined {
-            Ok(Ok(done)) => end = end.or(done),
+            Ok(Ok(Done::Passed)) => {}
+            Ok(Ok(Done::Left)) => left = true,
+            Ok(Ok(Done::Listed(listed))) => end = Some(listed),
             // The first tells why; those after it are its echo.
             Ok(Err(error)) => failure = failure.or(Some(error)),
             Err(error) => failure = failure.or(Some(Failure::internal(format!("a stage broke off: {error}")))),
@@ -110,9 +113,20 @@ pub(super) async fn run<S: Source>(shared: &Shared<S>, pass: Pass<S>) -> Result<
     }
     match (failure, end) {
         (Some(failure), _) => Err(failure),
-        (None, Some(end)) => Ok(end),
+        // Every key may have been listed, and some not read.
+        (None, Some(end)) => Ok(PassEnd { complete: end.complete && !left, ..end }),
         (None, None) => Err(Failure::internal("the listing ended without a word")),
     }
+}
+
+/// What a stage has to say at its end.
+enum Done {
+    /// Nothing: whatever it was given, it passed on.
+    Passed,
+    /// It left keys unread, since a stop was asked for.
+    Left,
+    /// The listing's word.
+    Listed(PassEnd),
 }
 
 /// Mappings by id: which of them a pass takes.

@@ -35,6 +35,10 @@ pub(super) async fn find_tables(
 
 fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
     let name = facts.table.name.to_string();
+    if let Some(kind) = facts.no_table {
+        let message = format!("it is {kind}, and rows are loaded into tables alone");
+        return vec![Finding::critical(Side::Postgres, name, message, "Name a table of this database in `into`.")];
+    }
     let mut findings = Vec::new();
     if !dry {
         findings.extend(judge_rights(&name, facts.privileges, explodes(spec)));

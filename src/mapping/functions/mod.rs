@@ -61,6 +61,22 @@ pub(super) enum Arguments {
 }
 
 impl Function {
+    /// Whether it may give U+0000 where its value has none.
+    pub(super) fn may_make_nul(&self) -> bool {
+        match self {
+            Self::Base64Decode | Self::UrlDecode => true,
+            Self::With(arguments) => match arguments.as_ref() {
+                Arguments::Lookup { map, default } => map.values().chain(default).any(|text| text.contains('\0')),
+                Arguments::PadStart { fill, .. } => *fill == '\0',
+                Arguments::Prefix(text) | Arguments::Suffix(text) | Arguments::Replace { to: text, .. } => {
+                    text.contains('\0')
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     /// Applies the function.
     ///
     /// # Errors

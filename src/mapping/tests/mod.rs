@@ -4,6 +4,7 @@ mod children;
 mod decoding;
 mod documents;
 mod metadata;
+mod offline;
 mod plans;
 mod sources;
 mod values;
