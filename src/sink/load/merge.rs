@@ -13,6 +13,10 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error, Row as _};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+/// What is done about lineage that is there.
+const REPLACE_LINEAGE: &str = "ON CONFLICT (table_name, row_key) DO UPDATE \
+    SET run_id = excluded.run_id, redis_key = excluded.redis_key, digest = excluded.digest, loaded_at = now()";
+
 /// A row of the target that a staged row met.
 #[derive(Debug)]
 struct Existing {
@@ -74,7 +78,7 @@ impl Attempt<'_> {
                 return Err(Missed::Moved);
             }
             staged.rows_of(&new).for_each(|place| book.row(place, RowOutcome::Inserted));
-            staged.write_lineage(connection, &new).await.map_err(Missed::Ledger)?;
+            staged.write_lineage(connection, &new, true).await.map_err(Missed::Ledger)?;
         }
         if let Some(drop) = &sql.drop {
             query(drop).execute(connection).await?;
@@ -212,7 +216,7 @@ impl Staged<'_> {
             return Err(Missed::Moved);
         }
         self.rows_of(&updates).for_each(|place| book.row(place, RowOutcome::Updated));
-        self.write_lineage(connection, &updates).await.map_err(Missed::Ledger)
+        self.write_lineage(connection, &updates, false).await.map_err(Missed::Ledger)
     }
 
     fn book(&self, ordinal: i32, decision: Decision, book: &mut Book<'_>) {
@@ -232,8 +236,9 @@ impl Staged<'_> {
         self.lose(ordinal, reject, false, book);
     }
 
-    /// Lineage of rows whose table has no room for it.
-    async fn write_lineage(&self, connection: &mut PgConnection, ordinals: &[i32]) -> Result<(), Error> {
+    /// Lineage of rows whose table has no room for it. That of `new` rows is new as well, unless somebody deleted rows
+    /// that we loaded: to look for it first costs the server as much again as writing it.
+    async fn write_lineage(&self, connection: &mut PgConnection, ordinals: &[i32], new: bool) -> Result<(), Error> {
         if self.attempt.table.lineage.is_some() || ordinals.is_empty() {
             return Ok(());
         }
@@ -248,12 +253,12 @@ impl Staged<'_> {
         // This join has no index to go by.
         sqlx::raw_sql(AssertSqlSafe("SET LOCAL enable_hashjoin = on")).execute(&mut *connection).await?;
         let stage = self.sql.stage.as_str();
+        let replace = if new && self.attempt.table.inserts_lineage() { "" } else { REPLACE_LINEAGE };
         query(format!(
             "INSERT INTO redis2pg.loaded (table_name, row_key, run_id, redis_key, digest) \
              SELECT $1, {}, $2::text::uuid, u.redis_key, u.digest \
              FROM unnest($3::int4[], $4::bytea[], $5::text[]) u (ord, redis_key, digest) \
-             JOIN {stage} s ON s.{ORDINAL} = u.ord ON CONFLICT (table_name, row_key) DO UPDATE \
-             SET run_id = excluded.run_id, redis_key = excluded.redis_key, digest = excluded.digest, loaded_at = now()",
+             JOIN {stage} s ON s.{ORDINAL} = u.ord {replace}",
             row_key(self.attempt.table, Side::Staged)
         ))
         .bind(self.attempt.table.name.to_string())
