@@ -7,11 +7,19 @@ use super::attempt::{Attempt, Missed};
 use super::book::Book;
 use super::statements::{ORDINAL, Side, Statements, row_key};
 use crate::model::{Reject, Row, RowOutcome, Shape};
-use crate::postgres::{CopyBuffer, query};
+use crate::postgres::{CopyBuffer, Verdict, query, verdict};
 use crate::sink::table::Conflict;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error, Row as _};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// A row that jsonb cannot hold has no before-image: then it is not changed. All else is the ledger's fault.
+fn image_refused(error: Error) -> Missed {
+    match verdict(&error) {
+        Verdict::Row => Missed::Server { error, row: None },
+        _ => Missed::Ledger(error),
+    }
+}
 
 /// What is done about lineage that is there.
 const REPLACE_LINEAGE: &str = "ON CONFLICT (table_name, row_key) DO UPDATE \
@@ -209,7 +217,7 @@ impl Staged<'_> {
                 .bind(self.attempt.table.name.to_string())
                 .execute(&mut *connection)
                 .await
-                .map_err(Missed::Ledger)?;
+                .map_err(image_refused)?;
         }
         let updated = query(update).bind(&updates).execute(&mut *connection).await?.rows_affected();
         if updated != updates.len() as u64 {

@@ -5,7 +5,7 @@
 use super::errors::unexpected;
 use super::lengths::{Reading, Readings};
 use super::{RedisSource, bytes_of, number_of};
-use crate::model::{Failure, Fetched, Record, RedisKey, RedisType, UnixMillis, Wanted};
+use crate::model::{Failure, Fetched, Record, RedisKey, RedisType, Wanted};
 use crate::source::FetchedPage;
 use bytes::Bytes;
 use fred::error::Error;
@@ -25,10 +25,6 @@ pub(super) enum PerKey {
     ExpireTime,
     Ttl,
 }
-
-/// Asks for the time of expiry of each key. Read-only, and a fraction of a millisecond for a page.
-pub(super) const EXPIRY_SCRIPT: &str =
-    "local r = {} for i, key in ipairs(KEYS) do r[i] = redis.call('PEXPIRETIME', key) end return r";
 
 /// The times of expiry of a page: not asked for, or one a key.
 pub(super) type Expiries = Option<Vec<i64>>;
@@ -127,46 +123,6 @@ impl RedisSource {
             expiries = self.expiries(keys).await?;
         }
         Ok((values, Some(expiries)))
-    }
-
-    /// When each key expires, in Unix milliseconds by the server's clock, or [`FOREVER`] or [`MISSING`].
-    pub(super) async fn expiries(&self, keys: &[RedisKey]) -> Result<Vec<i64>, Error> {
-        if self.inner.abilities.read_script {
-            return self.expiries_by_script(keys).await;
-        }
-        if self.inner.abilities.expire_time {
-            return integers(self.each(keys, PerKey::ExpireTime).await?);
-        }
-        let (now, left) = tokio::join!(biased; self.time(), self.each(keys, PerKey::Ttl));
-        let now = now?;
-        let left = integers(left?)?;
-        Ok(left.into_iter().map(|left| if left >= 0 { now.saturating_add(left) } else { left }).collect())
-    }
-
-    /// One command for the whole page: a command for each key costs both sides more than the values themselves.
-    async fn expiries_by_script(&self, keys: &[RedisKey]) -> Result<Vec<i64>, Error> {
-        let mut arguments = vec![EXPIRY_SCRIPT.into(), keys.len().to_string().into()];
-        arguments.extend(keys.iter().map(|key| Value::Bytes(key.bytes())));
-        let expiries = numbers(self.once("EVAL_RO", arguments).await?)?;
-        if expiries.len() == keys.len() {
-            return Ok(expiries);
-        }
-        Err(unexpected("EVAL_RO", "something else than a number a key"))
-    }
-
-    /// The server's clock.
-    async fn time(&self) -> Result<UnixMillis, Error> {
-        let reply = self.once("TIME", Vec::new()).await?;
-        let parts = match &reply {
-            Resp3Frame::Array { data, .. } => data.as_slice(),
-            _ => &[],
-        };
-        match parts {
-            [seconds, micros] => number_of(seconds).zip(number_of(micros)),
-            _ => None,
-        }
-        .map(|(seconds, micros)| seconds.saturating_mul(1000) + micros / 1000)
-        .ok_or_else(|| unexpected("TIME", "no time"))
     }
 
     /// Says of each nil whether the key has gone or holds another type.
@@ -293,20 +249,6 @@ fn array_of(reply: Resp3Frame) -> Result<Vec<Resp3Frame>, Error> {
         Resp3Frame::Array { data, .. } => Ok(data),
         _ => Err(unexpected("MGET", "something else than an array")),
     }
-}
-
-/// The numbers that a script gave.
-pub(super) fn numbers(reply: Resp3Frame) -> Result<Vec<i64>, Error> {
-    let numbers: Option<Vec<i64>> = match reply {
-        Resp3Frame::Array { data, .. } => data.iter().map(number_of).collect(),
-        _ => None,
-    };
-    numbers.ok_or_else(|| unexpected("EVAL_RO", "something else than numbers"))
-}
-
-fn integers(replies: Vec<FredResult<Value>>) -> Result<Vec<i64>, Error> {
-    let number = |reply: FredResult<Value>| reply?.as_i64().ok_or_else(|| unexpected("a question", "no number"));
-    replies.into_iter().map(number).collect()
 }
 
 fn mismatch(found: usize, asked: usize) -> String {

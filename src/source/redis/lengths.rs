@@ -3,7 +3,8 @@
 use super::RedisSource;
 use super::collections::WHOLE_LIMIT;
 use super::errors::unexpected;
-use super::fetch::{Expiries, PerKey, numbers};
+use super::expiry::numbers;
+use super::fetch::{Expiries, PerKey};
 use crate::decode::MAX_TEXT_BYTES;
 use crate::model::{Failure, Fetched, RedisKey, RedisType, Wanted};
 use fred::error::Error;

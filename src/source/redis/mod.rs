@@ -5,6 +5,7 @@
 mod collections;
 mod connect;
 mod errors;
+mod expiry;
 mod fetch;
 mod lengths;
 mod sample;
