@@ -79,7 +79,7 @@ fn large_strings_arrive_byte_for_byte_and_a_second_run_finds_them_unchanged() {
     assert_eq!(redis.integer(&[b"SETRANGE", b"file:3", b"5", b"\xff\0\xfe"]), (3 << 20) + 1);
     redis.set("file:4", "small");
     // An even number of two-byte characters behind the number: it does not end in half of one.
-    make(&mut redis, "text:1", 20_000_001);
+    make(&mut redis, "text:1", 8_000_001);
     let outcome = case.run_config(MAPPINGS, &[&MEMORY[..], &["--dry-run"]].concat()).exits(0);
     assert_eq!(outcome.total("would_load"), 5);
     let outcome = case.run_config(MAPPINGS, &MEMORY).exits(0);
@@ -137,13 +137,13 @@ fn what_a_column_cannot_hold_is_rejected_with_size_and_hash() {
 #[test]
 fn a_string_that_keeps_changing_while_it_is_read_is_rejected_and_loaded_once_it_is_quiet() {
     let (case, mut redis) = case();
-    make(&mut redis, "file:busy", 20_000_000);
+    make(&mut redis, "file:busy", 10_000_000);
     redis.set("file:calm", "small");
     let (done, mut writer) = (Arc::new(AtomicBool::new(false)), case.redis());
     let stop = done.clone();
     let writing = std::thread::spawn(move || {
         while !stop.load(Ordering::Relaxed) {
-            writer.integer(&[b"SETRANGE", b"file:busy", b"10000000", b"x"]);
+            writer.integer(&[b"SETRANGE", b"file:busy", b"5000000", b"x"]);
             std::thread::sleep(Duration::from_micros(200));
         }
     });
