@@ -62,6 +62,7 @@ fn record(key: &str, value: String) -> Record {
         key: RedisKey::new(format!("{key}:{ID}").into_bytes()),
         redis_type: RedisType::String,
         value: Bytes::from(value),
+        stored: None,
         slice: None,
         expires_at: Some(0),
     }

@@ -226,6 +226,23 @@ fn a_large_hash_goes_through_in_slices_and_loses_what_is_gone() {
 }
 
 #[test]
+fn a_row_that_somebody_deleted_is_loaded_again_with_its_lineage() {
+    let (case, mut redis) = case();
+    redis.say("HSET hash:1 a 1 b 2");
+    let _ = case.run_config(MAPPINGS, &[]).exits(0);
+    case.sql("DELETE FROM fields WHERE field = 'a'");
+    redis.say("HSET hash:1 c 3");
+    let outcome = case.run_config(MAPPINGS, &[]).exits(0);
+    let rows = &outcome.report["mappings"]["fields"]["rows"];
+    assert_eq!((rows["inserted"].as_i64(), rows["unchanged"].as_i64()), (Some(2), Some(1)), "{outcome}");
+    assert_eq!(case.sql("SELECT field, value FROM fields ORDER BY 1"), "a|1\nb|2\nc|3");
+    let runs = "SELECT row_key ->> 'field', dense_rank() OVER (ORDER BY loaded_at) FROM redis2pg.loaded ORDER BY 1";
+    assert_eq!(case.sql(runs), "a|2\nb|1\nc|2", "the lineage is that of the row which is there");
+    let again = case.run_config(MAPPINGS, &[]).exits(0);
+    assert_eq!(again.total("unchanged"), 1);
+}
+
+#[test]
 fn settings_that_cannot_be_are_refused() {
     let (case, _) = case();
     for (from, to, said) in [

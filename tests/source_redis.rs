@@ -175,14 +175,40 @@ async fn large_values_are_read_in_bounded_replies() {
         let some = source.fetch_some(&names, Wanted::strings(false), 1_000_000).await.unwrap();
         assert_eq!(some.records.len(), 3);
     }
-    assert_eq!(
-        source.fetch_some(&names, Wanted::strings(false), 1000).await.unwrap().records.len(),
-        1,
-        "one larger than the cap"
-    );
+    let larger = source.fetch_some(&names, Wanted::strings(false), 1000).await.unwrap();
+    assert_eq!((larger.records.len(), larger.bytes), (20, 0));
+    let left = |fetched: &Fetched| matches!(fetched, Fetched::Large { bytes: Some(300_000), .. });
+    assert!(larger.records.iter().all(left), "larger than the cap: each is left to be read by itself");
+    let alone = source.fetch(&names[..2], Wanted::strings(false), 1000).await.unwrap();
+    assert_eq!((alone.records.len(), alone.bytes), (2, 2 * 300_003));
     let all = source.fetch(&names, Wanted::strings(true), 1_000_000).await.unwrap();
     assert_eq!((all.records.len(), all.bytes), (20, 20 * 300_003));
     assert!(all.records.iter().all(|fetched| matches!(fetched, Fetched::Record(r) if r.value == large.as_bytes())));
+}
+
+#[tokio::test]
+async fn a_large_value_among_small_ones_is_not_read_with_them() {
+    let server = Server::start(&[]);
+    let small: String = (0..500).map(|i| format!("*3\r\n$3\r\nSET\r\n$4\r\nk{i:03}\r\n$1\r\nx\r\n")).collect();
+    server.send(small.as_bytes());
+    let source = server.connect().await;
+    let names: Vec<RedisKey> = (0..500).map(|i| RedisKey::new(format!("k{i:03}"))).collect();
+    let read = async |names: &[RedisKey]| source.fetch_some(names, Wanted::strings(true), 8 << 20).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(read(&names).await.records.len(), 500);
+    }
+    // All that was seen so far is small.
+    server.send(b"*4\r\n$8\r\nSETRANGE\r\n$4\r\nk300\r\n$8\r\n40000000\r\n$1\r\nx\r\n");
+    server.send(b"*3\r\n$7\r\nPEXPIRE\r\n$4\r\nk300\r\n$9\r\n900000000\r\n");
+    let page = read(&names).await;
+    assert!(page.records.len() > 300, "{}", page.records.len());
+    for (place, fetched) in page.records.iter().enumerate() {
+        match fetched {
+            Fetched::Large { bytes: Some(40_000_001), expires_at: Some(_), key, .. } => assert_eq!(*key, names[300]),
+            Fetched::Record(record) => assert_eq!(record.key, names[place]),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test]

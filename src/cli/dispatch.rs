@@ -158,7 +158,7 @@ fn write_result(out: &mut dyn Write, finished: &Finished) -> io::Result<()> {
         let view = |(mapping, reject): &(String, Reject)| RejectView {
             mapping: mapping.clone(),
             reject: reject.clone(),
-            withheld: None,
+            withheld: reject.withheld.clone(),
         };
         let views: Vec<_> = shown.map(view).collect();
         writeln!(out)?;

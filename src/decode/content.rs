@@ -109,6 +109,14 @@ impl Decoder {
         Ok(Content::Json(text, scanned))
     }
 
+    /// Whether a value is its bytes: nothing is unpacked, repaired or read in them, but for the look at whether a text is
+    /// UTF-8.
+    pub fn takes_as_it_is(&self) -> bool {
+        let Policies { nul, invalid_utf8, .. } = self.policies;
+        let form = matches!(self.chain.form, Form::Text | Form::Bytes);
+        form && self.chain.is_empty() && nul.is_none() && invalid_utf8.is_none()
+    }
+
     /// Checks JSON text that stood in a string, and repairs it like any other.
     ///
     /// # Errors

@@ -81,6 +81,12 @@ fn refusal(value: &[u8], fault: Fault) -> DecodeError {
     foreign(value).unwrap_or_else(|| error::explain(body, fault, value.len() - body.len()))
 }
 
+/// The refusal of bytes that are not UTF-8 at byte `at`, by the first of them.
+#[cold]
+pub fn not_utf8(head: &[u8], at: u64) -> DecodeError {
+    foreign(head).unwrap_or_else(|| DecodeError::new("invalid_utf8", format!("not UTF-8 at byte {at}")))
+}
+
 /// The refusal of bytes that look like another encoding than text.
 #[cold]
 fn foreign(value: &[u8]) -> Option<DecodeError> {

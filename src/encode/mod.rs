@@ -17,6 +17,7 @@ mod network;
 mod number;
 mod numeric;
 mod policy;
+mod stored;
 mod text;
 mod time;
 mod timestamp;

@@ -44,9 +44,13 @@ pub fn utf8(bytes: &[u8]) -> Result<&str, EncodeError> {
 
 pub(super) fn refuse_nul(text: &str) -> Result<(), EncodeError> {
     match memchr::memchr(0, text.as_bytes()) {
-        Some(at) => Err(EncodeError::new("text_nul", format!("PostgreSQL's text cannot hold byte 0, at byte {at}"))),
+        Some(at) => Err(nul_at(at as u64)),
         None => Ok(()),
     }
+}
+
+pub(super) fn nul_at(at: u64) -> EncodeError {
+    EncodeError::new("text_nul", format!("PostgreSQL's text cannot hold byte 0, at byte {at}"))
 }
 
 /// PostgreSQL cuts trailing blanks beyond the limit in silence: here they are too long like anything else.

@@ -7,6 +7,7 @@ pub mod budget;
 pub mod rate;
 pub mod spill;
 pub mod stop;
+mod stored;
 mod watermark;
 
 pub use backoff::Backoff;
@@ -14,4 +15,5 @@ pub use budget::{ByteBudget, Permit};
 pub use rate::RateLimit;
 pub use spill::{KeyReader, KeySpill};
 pub use stop::{Level, Stop};
+pub use stored::StoredWriter;
 pub use watermark::{PagePart, Position, Watermark};

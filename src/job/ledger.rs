@@ -63,6 +63,7 @@ pub(super) fn kept(entry: RejectEntry) -> KeptReject {
         sqlstate: entry.sqlstate,
         redis_type: Cow::Owned(entry.redis_type),
         value: entry.value.map(Bytes::from),
+        withheld: None,
     };
     KeptReject { mapping: entry.mapping, reject, withheld }
 }

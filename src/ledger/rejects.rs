@@ -70,8 +70,11 @@ impl Columns {
         self.sqlstate.push(reject.sqlstate.clone());
         let value = reject.value.as_ref();
         self.value.push(value.filter(|value| value.len() <= value_cap).map(|value| value.to_vec()));
-        self.size.push(value.map(|value| value.len().try_into().unwrap_or(i64::MAX)));
-        self.hash.push(value.map(|value| sha256_hex(value)));
+        let withheld = reject.withheld.as_ref();
+        let size = value.map(|value| value.len().try_into().unwrap_or(i64::MAX));
+        self.size.push(size.or(withheld.map(|withheld| withheld.bytes)));
+        let hash = value.map(|value| sha256_hex(value));
+        self.hash.push(hash.or_else(|| withheld.map(|withheld| withheld.sha256.clone())));
         self.state.push(if pending { "pending" } else { "open" }.to_owned());
     }
 

@@ -13,6 +13,7 @@ use super::reference::functions_before_id;
 use super::rest;
 use super::score;
 use super::source::Source;
+use super::streaming;
 use super::top::Top;
 use super::{ColumnSpec, ItemForm, MappingSpec};
 use crate::decode::{Decoder, push_json_string};
@@ -130,6 +131,9 @@ impl Check {
             .ok()
             .flatten();
         let takes_infinity = score::takes_infinity(spec, &columns, &targets);
+        let key_columns = spec.key.len();
+        let streams = types.has(RedisType::String)
+            && streaming::settle(&mut targets, key_columns, &decoder, explode.as_ref(), lineage_id.as_ref());
         let lineage = targets.iter().position(|target| target.lineage).map_or(Lineage::Ledger, Lineage::Column);
         let spec_hash = specs_hash(std::slice::from_ref(spec));
         let fingerprint = sha256_hex(format!("{} {spec_hash} {columns:?}", env!("CARGO_PKG_VERSION")).as_bytes());
@@ -141,9 +145,9 @@ impl Check {
             pattern,
             columns,
             targets,
-            key_columns: spec.key.len(),
+            key_columns,
             lineage,
-            wanted: Wanted { types, expiry: wants_ttl, slices: explode.is_some() },
+            wanted: Wanted { types, expiry: wants_ttl, slices: explode.is_some(), streams },
             explode,
             items: spec.items,
             takes_infinity,
@@ -224,6 +228,7 @@ impl Check {
             unwrap_json_string: wanted.unwrap_json_string,
             expect: wanted.expect,
             lineage,
+            streams: false,
         };
         Some((column.clone(), target))
     }

@@ -30,6 +30,7 @@ mod scratch;
 mod source;
 mod spec;
 mod spec_source;
+mod streaming;
 mod target;
 mod template;
 mod top;

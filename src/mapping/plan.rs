@@ -108,6 +108,8 @@ pub(super) struct Target {
     pub(super) unwrap_json_string: bool,
     pub(super) expect: Option<Expect>,
     pub(super) lineage: bool,
+    /// Whether a value that is not in memory goes into it.
+    pub(super) streams: bool,
     pub(super) comparison: Comparison,
 }
 

@@ -37,7 +37,7 @@ impl Mapping {
         let digest = match index {
             _ if self.rehearsal => Digest::default(),
             Some(index) => element_digest(record, index),
-            None => Digest::of(&record.value),
+            None => record.digest(),
         };
         let out = &mut scratch.out;
         out.clear();
@@ -52,6 +52,10 @@ impl Mapping {
                 target.join_lineage(&found, &scratch.lineage, &mut scratch.own_fields, out)
             } else if found == Found::Absent {
                 continue;
+            } else if let Some(stored) = record.stored.as_ref().filter(|_| target.streams) {
+                let begun = target.encoder.begin_stored(stored, out);
+                splice = Some(Splice { at: out.len() as u32, start: 0, len: stored.len as u32 });
+                begun.map(|()| None)
             } else if let Some(piece) =
                 target.spliced(&found, &record.value).filter(|_| splice.is_none() && index >= self.key_columns)
             {
@@ -81,6 +85,7 @@ impl Mapping {
             key,
             redis_type,
             value,
+            stored: record.stored.clone(),
             digest,
             shape: Shape(shape),
             fields,

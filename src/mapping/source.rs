@@ -8,7 +8,7 @@ use super::template::Template;
 use super::top::Top;
 use crate::decode::{Field, JsonPath, lookup, push_json_string};
 use crate::encode::EncodeError;
-use crate::model::{Digest, Record};
+use crate::model::Record;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -140,7 +140,7 @@ impl Source {
             Self::ElementIndex => {
                 context.index.map_or(Found::Absent, |index| Found::Text(Cow::Owned(index.to_string())))
             }
-            Self::Digest => Found::Text(Cow::Owned(Digest::of(&context.record.value).to_string())),
+            Self::Digest => Found::Text(Cow::Owned(context.record.digest().to_string())),
             Self::RunId => Found::Text(Cow::Borrowed(context.run_id)),
             Self::Template(template) => return template.evaluate(context),
             Self::Jq(program) => return program.evaluate(context.text),

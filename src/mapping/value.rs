@@ -20,6 +20,10 @@ impl Mapping {
     /// # Errors
     /// A reject with its reason and path, where the value is not what the mapping reads.
     pub(super) fn prepare<'r>(&self, record: &'r Record, fields: &mut Vec<Field>) -> Result<Prepared<'r>, Reject> {
+        if let Some(stored) = &record.stored {
+            fields.clear();
+            return self.prepare_stored(record, stored);
+        }
         let mut altered = Vec::new();
         let decoded = if record.redis_type.is_whole() {
             self.decoder.decode(&record.value, fields, &mut altered)

@@ -14,8 +14,13 @@ pub struct Digest([u8; 16]);
 impl Digest {
     /// The digest of a value.
     pub fn of(value: &[u8]) -> Self {
+        Self::of_sha256(&Sha256::digest(value).into())
+    }
+
+    /// The digest of a value with this SHA-256.
+    pub fn of_sha256(sha256: &[u8; 32]) -> Self {
         let mut half = [0; 16];
-        half.iter_mut().zip(Sha256::digest(value)).for_each(|(to, from)| *to = from);
+        half.iter_mut().zip(sha256).for_each(|(to, from)| *to = *from);
         Self(half)
     }
 
@@ -39,7 +44,12 @@ impl fmt::Display for Digest {
 
 /// The whole SHA-256 in hexadecimal, for what is compared by people and their tools.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+    hex_digits(&Sha256::digest(bytes))
+}
+
+/// Bytes in hexadecimal, in lower case.
+pub(crate) fn hex_digits(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
         // Writing to a String cannot fail.
         let _ = fmt::Write::write_fmt(&mut hex, format_args!("{byte:02x}"));
         hex

@@ -1,6 +1,7 @@
 //! What flows through the pipeline: keys, records, rows, batches, rejects, tallies and events.
 //!
-//! Owns the vocabulary shared by every room. Uses nothing of the crate, does no I/O and knows no runtime.
+//! Owns the vocabulary shared by every room. Uses nothing of the crate, does no I/O and knows no runtime: of a file it
+//! only holds the handle.
 
 mod column;
 mod digest;
@@ -15,10 +16,12 @@ mod record;
 mod redis_type;
 mod reject;
 mod row;
+mod stored;
 mod tally;
 mod unmatched;
 
 pub use column::{ArrayType, CastType, Column, ColumnType, NumericLimit, Table, TableName};
+pub(crate) use digest::hex_digits;
 pub use digest::{Digest, sha256_hex};
 pub use event::{Event, EventSender};
 pub use exit::{Exit, Failure, Side};
@@ -31,5 +34,6 @@ pub use record::{Fetched, MappingId, Record, Slice, UnixMillis, Wanted};
 pub use redis_type::{RedisType, RedisTypes};
 pub use reject::{Reason, Reject, SkipReason, Withheld};
 pub use row::{Row, Shape, Splice};
+pub use stored::Stored;
 pub use tally::{Counts, Tally};
 pub use unmatched::{FamilyCount, Refused, Unmatched};

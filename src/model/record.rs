@@ -1,8 +1,9 @@
 //! What was read for one key.
 
-use super::{RedisKey, RedisType, RedisTypes};
+use super::{Digest, RedisKey, RedisType, RedisTypes, Stored};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The position of a mapping in the compiled plan of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,16 +22,28 @@ pub struct Record {
     /// The value's bytes, exactly as read. A slice of the reply: it keeps the whole reply alive. A collection is packed:
     /// see [`super::Items`].
     pub value: Bytes,
+    /// A large value, where it was set aside in a file while it was read; `value` is empty then.
+    pub stored: Option<Arc<Stored>>,
     /// Which part of a large collection the value is; `None` where it is all of it.
     pub slice: Option<Slice>,
     /// When Redis will expire the key; `None` where it has no TTL, or where no mapping asked for it.
     pub expires_at: Option<UnixMillis>,
 }
 
-/// A part of a collection that is read in slices.
+impl Record {
+    /// The digest of its value.
+    pub fn digest(&self) -> Digest {
+        match &self.stored {
+            None => Digest::of(&self.value),
+            Some(stored) => stored.digest(),
+        }
+    }
+}
+
+/// A part of a collection, or of a large string, that is read in slices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slice {
-    /// The place of its first element in a list.
+    /// The place of its first element in a list, of its first byte in a string.
     pub from: u64,
     /// Whether a reading of the key begins with it: what came of an earlier one is void.
     pub first: bool,
@@ -43,7 +56,7 @@ pub struct Slice {
 pub enum Fetched {
     /// The key with its value.
     Record(Record),
-    /// The key holds a large collection, which is to be read in slices.
+    /// The key holds a large collection or string, which is to be read in slices.
     Large {
         /// The key.
         key: RedisKey,
@@ -51,6 +64,8 @@ pub enum Fetched {
         redis_type: RedisType,
         /// When Redis will expire it.
         expires_at: Option<UnixMillis>,
+        /// How many bytes a string has; `None` for a collection.
+        bytes: Option<u64>,
     },
     /// The key was listed by SCAN and is not there any more.
     Gone(RedisKey),
@@ -95,11 +110,13 @@ pub struct Wanted {
     pub expiry: bool,
     /// Whether it takes large collections in slices.
     pub slices: bool,
+    /// Whether it takes large strings in slices: it reads a string's bytes as they are, and nothing in them.
+    pub streams: bool,
 }
 
 impl Wanted {
     /// Strings, with or without their time of expiry.
     pub const fn strings(expiry: bool) -> Self {
-        Self { types: RedisTypes::STRING, expiry, slices: false }
+        Self { types: RedisTypes::STRING, expiry, slices: false, streams: false }
     }
 }

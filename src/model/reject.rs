@@ -1,6 +1,6 @@
 //! Why a key was not loaded: rejected (somebody must act) or skipped (nobody needs to).
 
-use super::{Record, RedisKey, Row};
+use super::{Record, RedisKey, Row, Stored};
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -24,8 +24,10 @@ pub struct Reject {
     pub sqlstate: Option<String>,
     /// The key's type in Redis.
     pub redis_type: Cow<'static, str>,
-    /// The value as read; `None` where none was read.
+    /// The value as read; `None` where none was read, or where it is too large for memory.
     pub value: Option<Bytes>,
+    /// What is known of a value that was read and is too large for memory.
+    pub withheld: Option<Withheld>,
 }
 
 /// What is known of a value that was read and is not kept itself.
@@ -41,13 +43,15 @@ impl Reject {
     /// A reject of a record that was read.
     pub fn of(record: &Record, reason: impl Into<Reason>, detail: impl Into<String>) -> Self {
         let redis_type = Cow::Borrowed(record.redis_type.name());
-        Self { redis_type, ..Self::new(record.key.clone(), reason, detail, Some(record.value.clone())) }
+        let (value, withheld) = kept(&record.value, record.stored.as_deref());
+        Self { redis_type, withheld, ..Self::new(record.key.clone(), reason, detail, value) }
     }
 
     /// A reject of a row.
     pub fn of_row(row: &Row, reason: impl Into<Reason>, detail: impl Into<String>) -> Self {
         let redis_type = Cow::Borrowed(row.redis_type.name());
-        Self { redis_type, ..Self::new(row.key.clone(), reason, detail, Some(row.value.clone())) }
+        let (value, withheld) = kept(&row.value, row.stored.as_deref());
+        Self { redis_type, withheld, ..Self::new(row.key.clone(), reason, detail, value) }
     }
 
     /// A reject of a string key, without path, column or SQLSTATE.
@@ -61,7 +65,16 @@ impl Reject {
             sqlstate: None,
             redis_type: Cow::Borrowed("string"),
             value,
+            withheld: None,
         }
+    }
+}
+
+/// What a reject keeps of a value.
+fn kept(value: &Bytes, stored: Option<&Stored>) -> (Option<Bytes>, Option<Withheld>) {
+    match stored {
+        None => (Some(value.clone()), None),
+        Some(stored) => (None, Some(stored.withheld())),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A row ready for COPY: from mapping on, a row is its bytes.
 
-use super::{Digest, Group, RedisKey, RedisType};
+use super::{Digest, Group, RedisKey, RedisType, Stored};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ impl Shape {
 pub struct Splice {
     /// Where in [`Row::fields`] it belongs; always the end of a field.
     pub at: u32,
-    /// Its first byte in [`Row::value`].
+    /// Its first byte in [`Row::value`], or in the file of [`Row::stored`].
     pub start: u32,
     /// Its length.
     pub len: u32,
@@ -44,7 +44,9 @@ pub struct Row {
     pub redis_type: RedisType,
     /// The value as read, kept until the row is committed for the case that the server rejects it.
     pub value: Bytes,
-    /// The digest of `value`.
+    /// A large value, where it was set aside in a file while it was read; `value` is empty then.
+    pub stored: Option<Arc<Stored>>,
+    /// The digest of the value.
     pub digest: Digest,
     /// The columns present.
     pub shape: Shape,
@@ -75,18 +77,16 @@ impl Row {
         self.fields.len() + self.splice.map_or(0, |splice| splice.len as usize)
     }
 
-    /// Appends the encoded fields, the spliced piece in its place.
-    pub fn push_encoded(&self, out: &mut Vec<u8>) {
-        let Some(splice) = self.splice else { return out.extend_from_slice(&self.fields) };
-        let (head, tail) = self.fields.split_at_checked(splice.at as usize).unwrap_or((&self.fields, &[]));
-        out.extend_from_slice(head);
-        out.extend_from_slice(self.spliced(splice));
-        out.extend_from_slice(tail);
+    /// The encoded fields before the spliced piece and behind it; all of them before it where there is none.
+    pub fn around_splice(&self) -> (&[u8], &[u8]) {
+        let at = self.splice.map(|splice| splice.at as usize);
+        at.and_then(|at| self.fields.split_at_checked(at)).unwrap_or((&self.fields, &[]))
     }
 
-    fn spliced(&self, splice: Splice) -> &[u8] {
-        let start = splice.start as usize;
-        self.value.get(start..start + splice.len as usize).unwrap_or_default()
+    /// The spliced piece, as far as it is in memory.
+    pub fn spliced(&self) -> &[u8] {
+        let place = self.splice.map(|splice| splice.start as usize..splice.start as usize + splice.len as usize);
+        place.and_then(|place| self.value.get(place)).unwrap_or_default()
     }
 
     /// The bytes of column `index` of the mapping; `None` where it is NULL or absent, or long enough to be spliced.
@@ -125,6 +125,7 @@ mod tests {
             key: RedisKey::new("k"),
             redis_type: RedisType::String,
             value: Bytes::from_static(b"0xy3"),
+            stored: None,
             digest: Digest::default(),
             shape: Shape(0b11101),
             fields: Bytes::from_static(b"\0\0\0\x01a\0\0\0\x03b\xff\xff\xff\xff\0\0\0\x01c"),
@@ -134,8 +135,8 @@ mod tests {
             parent_keys: Vec::new(),
             altered: Vec::new(),
         };
-        let mut encoded = Vec::new();
-        row.push_encoded(&mut encoded);
+        let (head, tail) = row.around_splice();
+        let encoded = [head, row.spliced(), tail].concat();
         assert_eq!(encoded, b"\0\0\0\x01a\0\0\0\x03bxy\xff\xff\xff\xff\0\0\0\x01c");
         assert_eq!(row.encoded_len(), encoded.len());
         let fields: Vec<_> = (0..6).map(|index| row.field(index)).collect();

@@ -3,15 +3,20 @@
 //! Format: PostgreSQL documentation, COPY, "Binary Format": an 11-byte signature, flags, the length of a header
 //! extension, then for each tuple an `i16` column count and the fields, then −1.
 
-use crate::model::Row;
+use crate::model::{Row, Stored};
 use sqlx::Error;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgCopyIn};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: &[u8] = &(-1_i16).to_be_bytes();
 
 /// Chunks of this size keep the driver's buffer small and the system calls few.
 const CHUNK: usize = 128 * 1024;
+
+type Copy<'c> = PgCopyIn<&'c mut PgConnection>;
 
 /// A buffer for the chunk being put together, kept from one COPY to the next.
 #[derive(Default)]
@@ -30,11 +35,20 @@ pub async fn copy_rows(
     rows: &[&Row],
     numbered: bool,
 ) -> Result<u64, Error> {
-    let numbers = rows.iter().enumerate();
-    copy_tuples(connection, buffer, statement, numbers, |chunk, (number, row)| {
-        push_tuple(chunk, row, numbered.then_some(number));
-    })
-    .await
+    let mut copy = begin(connection, buffer, statement).await?;
+    for (number, row) in rows.iter().enumerate() {
+        push_head(&mut buffer.0, row, numbered.then_some(number));
+        let (head, tail) = row.around_splice();
+        buffer.0.extend_from_slice(head);
+        if let Some(stored) = &row.stored {
+            copy = send_stored(copy, buffer, stored).await?;
+        } else {
+            send_piece(&mut copy, buffer, row.spliced()).await?;
+        }
+        buffer.0.extend_from_slice(tail);
+        flush_full(&mut copy, buffer).await?;
+    }
+    end(copy, buffer).await
 }
 
 /// Sends tuples, each of which `push` appends whole, its leading column count included.
@@ -49,24 +63,88 @@ pub async fn copy_tuples<T>(
     tuples: impl Iterator<Item = T>,
     push: impl Fn(&mut Vec<u8>, T),
 ) -> Result<u64, Error> {
-    let mut copy = connection.copy_in_raw(statement).await?;
-    let chunk = &mut buffer.0;
-    chunk.clear();
-    chunk.extend_from_slice(HEADER);
+    let mut copy = begin(connection, buffer, statement).await?;
     for tuple in tuples {
-        push(chunk, tuple);
-        if chunk.len() >= CHUNK {
-            copy.send(chunk.as_slice()).await?;
-            chunk.clear();
-        }
+        push(&mut buffer.0, tuple);
+        flush_full(&mut copy, buffer).await?;
     }
-    chunk.extend_from_slice(TRAILER);
-    copy.send(chunk.as_slice()).await?;
-    chunk.clear();
+    end(copy, buffer).await
+}
+
+async fn begin<'c>(
+    connection: &'c mut PgConnection,
+    buffer: &mut CopyBuffer,
+    statement: &str,
+) -> Result<Copy<'c>, Error> {
+    let copy = connection.copy_in_raw(statement).await?;
+    buffer.0.clear();
+    buffer.0.extend_from_slice(HEADER);
+    Ok(copy)
+}
+
+async fn flush_full(copy: &mut Copy<'_>, buffer: &mut CopyBuffer) -> Result<(), Error> {
+    if buffer.0.len() >= CHUNK {
+        copy.send(buffer.0.as_slice()).await?;
+        buffer.0.clear();
+    }
+    Ok(())
+}
+
+async fn end(mut copy: Copy<'_>, buffer: &mut CopyBuffer) -> Result<u64, Error> {
+    buffer.0.extend_from_slice(TRAILER);
+    copy.send(buffer.0.as_slice()).await?;
+    buffer.0.clear();
     copy.finish().await
 }
 
-fn push_tuple(chunk: &mut Vec<u8>, row: &Row, number: Option<usize>) {
+/// Sends a piece of any length: a long one goes past the buffer in chunks, since neither the buffer nor the driver's
+/// would ever give back what they grew by.
+async fn send_piece(copy: &mut Copy<'_>, buffer: &mut CopyBuffer, piece: &[u8]) -> Result<(), Error> {
+    if piece.len() <= CHUNK {
+        buffer.0.extend_from_slice(piece);
+        return Ok(());
+    }
+    copy.send(buffer.0.as_slice()).await?;
+    buffer.0.clear();
+    for chunk in piece.chunks(CHUNK) {
+        copy.send(chunk).await?;
+    }
+    Ok(())
+}
+
+/// Sends a value from its file, a chunk at a time. A file that cannot be read ends the COPY.
+async fn send_stored<'c>(mut copy: Copy<'c>, buffer: &mut CopyBuffer, stored: &Arc<Stored>) -> Result<Copy<'c>, Error> {
+    let mut at = 0;
+    while at < stored.len {
+        copy.send(buffer.0.as_slice()).await?;
+        let chunk = std::mem::take(&mut buffer.0);
+        match read_chunk(stored.clone(), at, chunk).await {
+            Ok(chunk) => buffer.0 = chunk,
+            Err(error) => {
+                copy.abort("a value could not be read back").await?;
+                return Err(error);
+            }
+        }
+        at += buffer.0.len() as u64;
+    }
+    Ok(copy)
+}
+
+/// The bytes of a stored value from `at` on, as many as make a chunk. Waits for the disk where nobody else does.
+async fn read_chunk(stored: Arc<Stored>, at: u64, mut chunk: Vec<u8>) -> Result<Vec<u8>, Error> {
+    let read = move || {
+        chunk.resize(usize::try_from(stored.len - at).unwrap_or(CHUNK).min(CHUNK), 0);
+        stored.file.read_exact_at(&mut chunk, at).map(|()| chunk)
+    };
+    let read = tokio::task::spawn_blocking(read).await;
+    read.map_err(io::Error::other).and_then(|read| read).map_err(|error| {
+        let message = format!("the temporary file of a large value could not be read back: {error}");
+        Error::Io(io::Error::new(error.kind(), message))
+    })
+}
+
+/// What leads a tuple: its column count, and its place in the batch.
+fn push_head(chunk: &mut Vec<u8>, row: &Row, number: Option<usize>) {
     // At most 64 columns and a number: the casts cannot cut anything off.
     let columns = row.shape.columns() as i16 + i16::from(number.is_some());
     chunk.extend_from_slice(&columns.to_be_bytes());
@@ -74,5 +152,4 @@ fn push_tuple(chunk: &mut Vec<u8>, row: &Row, number: Option<usize>) {
         chunk.extend_from_slice(&4_i32.to_be_bytes());
         chunk.extend_from_slice(&(number as i32).to_be_bytes());
     }
-    row.push_encoded(chunk);
 }

@@ -26,7 +26,7 @@ pub fn reject_json(mapping: &str, reject: &Reject, withheld: Option<&Withheld>, 
         }
         None => {
             object.insert("value".to_owned(), Value::Null);
-            if let Some(withheld) = withheld {
+            if let Some(withheld) = withheld.or(reject.withheld.as_ref()) {
                 object.insert("value_bytes".to_owned(), withheld.bytes.into());
                 object.insert("value_sha256".to_owned(), withheld.sha256.as_str().into());
             }

@@ -123,6 +123,7 @@ mod tests {
             key: RedisKey::new(key),
             redis_type: RedisType::String,
             value: Bytes::from_static(value.as_bytes()),
+            stored: None,
             digest: Digest::default(),
             shape: Shape(1),
             fields: Bytes::copy_from_slice(&[0, 0, 0, 1, id]),

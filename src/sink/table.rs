@@ -115,6 +115,8 @@ pub struct LoadTable {
     pub referrers: Vec<Referrer>,
     /// Whether batches still go straight into the table: it was empty at the start and nothing has collided yet.
     pub straight: AtomicBool,
+    /// Whether a row that is new in the table is taken to be new in the ledger's lineage too, until one is not.
+    pub lineage_is_new: AtomicBool,
 }
 
 impl LoadTable {
@@ -151,6 +153,16 @@ impl LoadTable {
     /// Whether batches go straight into the table.
     pub fn goes_straight(&self) -> bool {
         self.straight.load(Ordering::Relaxed)
+    }
+
+    /// Whether the lineage of new rows is inserted without a look at what is there.
+    pub fn inserts_lineage(&self) -> bool {
+        self.lineage_is_new.load(Ordering::Relaxed)
+    }
+
+    /// From here on the lineage of new rows may take the place of what rows left behind that somebody deleted.
+    pub fn stop_inserting_lineage(&self) {
+        self.lineage_is_new.store(false, Ordering::Relaxed);
     }
 
     /// From here on every batch of this table is merged.

@@ -2,7 +2,10 @@
 //!
 //! Owns the trait that the pipeline reads through, and its Redis implementation. Uses `model`.
 
+mod collector;
 pub mod redis;
+
+pub use collector::Collector;
 
 use crate::model::{Failure, Fetched, RedisKey, RedisType, UnixMillis, Wanted};
 use std::future::Future;
@@ -55,10 +58,10 @@ pub trait Scan: Send + 'static {
     fn server_run_id(&self) -> Option<&str>;
 }
 
-/// A reading of one large collection, a slice at a time.
+/// A reading of one large collection or string, a slice at a time.
 pub trait Slices: Send {
     /// The next slice: a record with its [`crate::model::Slice`], or what became of the key instead; `None` at the end. A
-    /// collection that changed while it was read begins anew, with a first slice.
+    /// value that changed while it was read begins anew, with a first slice. A string's slices go into a [`Collector`].
     ///
     /// # Errors
     /// As [`Source::fetch_some`].
@@ -70,14 +73,14 @@ pub trait Source: Clone + Send + Sync + 'static {
     /// Its scan.
     type Scan: Scan;
 
-    /// Its reader of large collections.
+    /// Its reader of large values.
     type Slices: Slices;
 
     /// Starts a scan, or goes on with one.
     fn scan(&self, from: Option<Checkpoint>) -> Self::Scan;
 
-    /// Reads a run of `keys` from their front whose values fit in `max_bytes` (at least one key, however large): the
-    /// answer may be shorter than `keys`.
+    /// Reads a run of `keys` from their front whose values fit in `max_bytes`: the answer may be shorter than `keys`. It
+    /// is [`Fetched::Large`] for a string that does not fit by itself, and for what `wanted` takes in slices.
     ///
     /// # Errors
     /// A [`Failure`] of the Redis side, or a missing right.
@@ -88,7 +91,7 @@ pub trait Source: Clone + Send + Sync + 'static {
         max_bytes: usize,
     ) -> impl Future<Output = Result<FetchedPage, Failure>> + Send;
 
-    /// Reads the slices of a collection that [`Fetched::Large`] named.
+    /// Reads the slices of a value that [`Fetched::Large`] named.
     fn slices(&self, key: RedisKey, redis_type: RedisType, expires_at: Option<UnixMillis>) -> Self::Slices;
 
     /// The keys among these that are not there. Their values are not looked at.
@@ -97,7 +100,8 @@ pub trait Source: Clone + Send + Sync + 'static {
     /// As [`Source::fetch_some`].
     fn absent(&self, keys: &[RedisKey]) -> impl Future<Output = Result<Vec<RedisKey>, Failure>> + Send;
 
-    /// Reads all of `keys`, in replies of at most `max_reply_bytes` each (but for single values above it).
+    /// Reads all of `keys`, in replies of at most `max_reply_bytes` each (but for single values above it). Strings that
+    /// are taken in slices are set aside in files.
     ///
     /// # Errors
     /// As [`Source::fetch_some`].
@@ -115,9 +119,50 @@ pub trait Source: Clone + Send + Sync + 'static {
                     return Err(Failure::internal("a source returned nothing for a run of keys"));
                 }
                 page.bytes += some.bytes;
-                page.records.extend(some.records);
+                for fetched in some.records {
+                    let large = matches!(fetched, Fetched::Large { .. });
+                    let whole = self.whole(fetched, wanted).await?;
+                    if let (true, Fetched::Record(record)) = (large, &whole) {
+                        page.bytes += (record.key.as_bytes().len() + record.value.len()) as u64;
+                    }
+                    page.records.push(whole);
+                }
             }
             Ok(page)
+        }
+    }
+
+    /// A large string, read by itself or set aside in a file; anything else as it is.
+    ///
+    /// # Errors
+    /// As [`Source::fetch_some`].
+    fn whole(&self, fetched: Fetched, wanted: Wanted) -> impl Future<Output = Result<Fetched, Failure>> + Send {
+        async move {
+            let Fetched::Large { key, redis_type: RedisType::String, expires_at, bytes } = fetched else {
+                return Ok(fetched);
+            };
+            if wanted.streams {
+                let mut slices = self.slices(key.clone(), RedisType::String, expires_at);
+                let mut collector = Collector::default();
+                while let Some(slice) = slices.next().await? {
+                    if let Some(whole) = collector.push(slice).await? {
+                        return Ok(whole);
+                    }
+                }
+                return Ok(Fetched::Gone(key));
+            }
+            let mut room = usize::try_from(bytes.unwrap_or(0)).unwrap_or(usize::MAX);
+            loop {
+                let page = self.fetch_some(std::slice::from_ref(&key), wanted, room).await?;
+                match page.records.into_iter().next() {
+                    // It has grown since; what is too large for memory is not asked for again.
+                    Some(Fetched::Large { bytes, .. }) => {
+                        room = room.max(usize::try_from(bytes.unwrap_or(0)).unwrap_or(0))
+                    }
+                    Some(read) => return Ok(read),
+                    None => return Ok(Fetched::Gone(key)),
+                }
+            }
         }
     }
 }

@@ -32,6 +32,7 @@ pub(crate) fn row(fields: Vec<u8>) -> Row {
         group: None,
         key: RedisKey::new("k"),
         value: Bytes::new(),
+        stored: None,
         digest: Digest::default(),
         shape: Shape(0b11),
         fields: fields.into(),

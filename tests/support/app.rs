@@ -22,7 +22,8 @@ const _: fn(&Case, Outcome, &mut Client) = |case, outcome, client| {
     let _ = case.redis();
     client.set_many(&[]);
     client.set("", "");
-    let _ = (client.answer(&[]), client.integer(&[]), client.say(""), Case::with_ends("", "").command());
+    let _ =
+        (client.answer(&[]), client.integer(&[]), client.say(""), client.bytes(&[]), Case::with_ends("", "").command());
     let _ = Case::from_source("");
 };
 
@@ -321,6 +322,18 @@ impl Client {
             words.extend(piece.iter().flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]));
             assert_eq!(self.answer(&words), "+OK");
         }
+    }
+
+    /// Sends a command that answers a bulk string of any bytes.
+    pub(crate) fn bytes(&mut self, words: &[&[u8]]) -> Vec<u8> {
+        self.stream.write_all(&command(words)).expect("send");
+        let mut line = String::new();
+        self.reader.read_line(&mut line).expect("an answer");
+        let length = line.trim_end().strip_prefix('$').expect("a bulk string").parse::<usize>().expect("a length");
+        let mut bytes = vec![0; length + 2];
+        self.reader.read_exact(&mut bytes).expect("a bulk string");
+        bytes.truncate(length);
+        bytes
     }
 
     fn line(&mut self) -> String {

@@ -76,6 +76,11 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// Whether it has no steps.
+    pub(super) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
     /// Whether any step inflates what it is given.
     pub fn inflates(&self) -> bool {
         self.steps.iter().any(Step::inflates)

@@ -4,8 +4,8 @@ use super::drain::{Unread, pace};
 use super::list::Listed;
 use super::{Done, Shared};
 use crate::flow::{PagePart, Permit};
-use crate::model::{Event, Failure, Fetched, Items, MappingId, RedisKey};
-use crate::source::{Slices, Source};
+use crate::model::{Event, Failure, Fetched, Items, MappingId, RedisKey, RedisType, UnixMillis};
+use crate::source::{Collector, Slices, Source};
 use std::ops::ControlFlow;
 use tokio::sync::mpsc;
 
@@ -23,7 +23,7 @@ pub(super) struct Chunk {
 pub(super) const HELD_PER_BYTE: u64 = 3;
 /// Bytes of the frames around a key, a value and a row.
 pub(super) const HELD_PER_KEY: u64 = 300;
-/// What a slice of a large collection is taken to hold before one was read.
+/// What a slice of a large value is taken to hold before one was read.
 const SLICE_MEMORY: u64 = 2 << 20;
 
 pub(super) async fn run<S: Source>(
@@ -57,7 +57,7 @@ pub(super) async fn run<S: Source>(
                     // One that was begun is read to its end; each is work of its own.
                     if shared.stop.requested() {
                         unread.leave(&shared, *mapping, 1).await;
-                    } else if lane.slices(fetched).await?.is_break() {
+                    } else if lane.large(fetched).await?.is_break() {
                         return unread.done();
                     }
                 }
@@ -89,33 +89,96 @@ impl<S: Source> Lane<'_, S> {
         self.out.send(chunk).await.map_err(|_| Gone)
     }
 
-    /// Reads a large collection in slices, each with memory of its own. Breaks where nobody takes them any more.
-    async fn slices(&self, fetched: Fetched) -> Result<ControlFlow<()>, Failure> {
-        let Fetched::Large { key, redis_type, expires_at } = fetched else { return Ok(ControlFlow::Continue(())) };
+    /// Reads what is too large for a page. Breaks where nobody takes it any more.
+    async fn large(&self, fetched: Fetched) -> Result<ControlFlow<()>, Failure> {
+        let Fetched::Large { key, redis_type, expires_at, bytes } = fetched else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let streams = self.shared.plan.mapping(self.mapping).wanted().streams;
+        match redis_type {
+            RedisType::String if streams => self.set_aside(key, expires_at).await,
+            RedisType::String => self.alone(key, bytes.unwrap_or(0)).await,
+            _ => self.slices(key, redis_type, expires_at).await,
+        }
+    }
+
+    /// Reads a large collection in slices, each with memory of its own.
+    async fn slices(
+        &self,
+        key: RedisKey,
+        redis_type: RedisType,
+        expires_at: Option<UnixMillis>,
+    ) -> Result<ControlFlow<()>, Failure> {
         let mut slices = self.shared.source.slices(key, redis_type, expires_at);
         let mut expected = SLICE_MEMORY;
         loop {
             if self.shared.stop.cut() {
                 return Ok(ControlFlow::Break(()));
             }
-            let most = (self.shared.budget.total() / 4).max(1);
-            let permit = self.shared.budget.claim(expected.min(most)).await;
+            let permit = self.claim(expected).await;
             let Some(slice) = slices.next().await? else { return Ok(ControlFlow::Continue(())) };
-            let (keys, bytes) = match &slice {
-                Fetched::Record(record) => {
-                    let items = Items::of(&record.value).count() as u64;
-                    let bytes = record.value.len() as u64;
-                    expected = bytes * HELD_PER_BYTE + items * HELD_PER_KEY;
-                    (u64::from(record.slice.is_some_and(|slice| slice.first)), bytes)
-                }
-                _ => (1, 0),
-            };
-            pace(self.shared, keys, bytes).await;
-            let _ = self.shared.events.send(Event::Read { bytes }).await;
+            let bytes = self.account(&slice).await;
+            if let Fetched::Record(record) = &slice {
+                let items = Items::of(&record.value).count() as u64;
+                expected = bytes * HELD_PER_BYTE + items * HELD_PER_KEY;
+            }
             if self.send(vec![slice], permit).await.is_err() {
                 return Ok(ControlFlow::Break(()));
             }
         }
+    }
+
+    /// Reads a large string in slices, into a file: all of them take the memory of one.
+    async fn set_aside(&self, key: RedisKey, expires_at: Option<UnixMillis>) -> Result<ControlFlow<()>, Failure> {
+        let permit = self.claim(SLICE_MEMORY).await;
+        let mut slices = self.shared.source.slices(key, RedisType::String, expires_at);
+        let mut collector = Collector::default();
+        while let Some(slice) = slices.next().await? {
+            if self.shared.stop.cut() {
+                return Ok(ControlFlow::Break(()));
+            }
+            self.account(&slice).await;
+            if let Some(whole) = collector.push(slice).await? {
+                // The connection for large values is free for others while this one waits to be taken.
+                drop(slices);
+                let taken = self.send(vec![whole], permit).await;
+                return Ok(if taken.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) });
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Reads a large string by itself, with the memory that it takes; nothing else is in flight where that is all.
+    async fn alone(&self, key: RedisKey, bytes: u64) -> Result<ControlFlow<()>, Failure> {
+        let permit = self.shared.budget.claim(bytes * HELD_PER_BYTE + HELD_PER_KEY).await;
+        if self.shared.stop.cut() {
+            return Ok(ControlFlow::Break(()));
+        }
+        let wanted = self.shared.plan.mapping(self.mapping).wanted();
+        let large = Fetched::Large { key, redis_type: RedisType::String, expires_at: None, bytes: Some(bytes) };
+        let read = self.shared.source.whole(large, wanted).await?;
+        self.account(&read).await;
+        let taken = self.send(vec![read], permit).await;
+        Ok(if taken.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    }
+
+    async fn claim(&self, bytes: u64) -> Permit {
+        let most = (self.shared.budget.total() / 4).max(1);
+        self.shared.budget.claim(bytes.min(most)).await
+    }
+
+    /// Counts what was read against the rate limit and in the books; gives its bytes.
+    async fn account(&self, read: &Fetched) -> u64 {
+        let (keys, bytes) = match read {
+            Fetched::Record(record) => {
+                let first = record.slice.is_none_or(|slice| slice.first);
+                (u64::from(first), record.value.len() as u64)
+            }
+            _ => (1, 0),
+        };
+        pace(self.shared, keys, bytes).await;
+        let _ = self.shared.events.send(Event::Read { bytes }).await;
+        bytes
     }
 }
 
@@ -136,9 +199,13 @@ async fn read<S: Source>(
     if count == 0 {
         return Err(Failure::internal("reading some keys gave none"));
     }
-    *average = (*average * 3 + page.bytes / count) / 4;
+    // What is left to be read by itself or in slices is counted when it is.
+    let read = page.records.iter().filter(|fetched| !matches!(fetched, Fetched::Large { .. })).count() as u64;
+    if let Some(newest) = page.bytes.checked_div(read) {
+        *average = (*average * 3 + newest) / 4;
+    }
     // After the fact, by what was really read: how many of the keys fit was not known before.
-    pace(shared, count, page.bytes).await;
+    pace(shared, read, page.bytes).await;
     let _ = shared.events.send(Event::Read { bytes: page.bytes }).await;
     Ok((page.records, permit))
 }

@@ -25,6 +25,9 @@ struct Open {
     since: Instant,
     /// Batches are closed at 70% to 130% of the limit, so that writers do not commit in step.
     rows_limit: usize,
+    /// Whether any row's value is in a file. Files are not counted as memory: such a batch waits for no further rows, so
+    /// that only as many files are there as batches are under way.
+    stored: bool,
 }
 
 struct Gather {
@@ -92,6 +95,7 @@ impl Gather {
             }
             let open = self.open(mapping, epoch, writer).await?;
             open.bytes += rows.iter().map(Row::memory).sum::<usize>();
+            open.stored |= rows.iter().any(|row| row.stored.is_some());
             open.batch.rows.extend(rows);
             open.batch.closed.extend(ended);
             if writer > 0 || !settled {
@@ -118,6 +122,7 @@ impl Gather {
             bytes: 0,
             since: Instant::now(),
             rows_limit,
+            stored: false,
         }))
     }
 
@@ -171,6 +176,7 @@ impl Open {
             || self.batch.rejects.len() >= self.rows_limit
             || self.batch.closed.len() >= self.rows_limit
             || self.bytes >= limits.bytes
+            || self.stored
     }
 }
 

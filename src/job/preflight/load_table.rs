@@ -70,6 +70,7 @@ pub(super) fn load_table(
         referrers: mine.map(referrers).unwrap_or_default(),
         probe: knowable.then(ProbeGauge::default),
         straight: AtomicBool::new(straight),
+        lineage_is_new: AtomicBool::new(true),
     }
 }
 

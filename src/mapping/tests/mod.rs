@@ -89,6 +89,7 @@ fn record(key: &str, value: impl AsRef<[u8]>) -> Record {
         key: RedisKey::new(key.as_bytes().to_vec()),
         redis_type: RedisType::String,
         value,
+        stored: None,
         slice: None,
         expires_at: None,
     }
@@ -100,9 +101,8 @@ fn map_with(plan: &Plan, record: &Record) -> Result<Row, Reject> {
 }
 
 fn encoded(row: &Row) -> Vec<u8> {
-    let mut encoded = Vec::new();
-    row.push_encoded(&mut encoded);
-    encoded
+    let (head, tail) = row.around_splice();
+    [head, row.spliced(), tail].concat()
 }
 
 /// The row's columns, decoded by their types: a column that is absent has no entry.

@@ -24,6 +24,7 @@ fn values_that_are_no_object_and_keys_that_are_no_text() {
         key: RedisKey::new(&b"document:\xff\x00"[..]),
         redis_type: RedisType::String,
         value: Bytes::from(document("")),
+        stored: None,
         slice: None,
         expires_at: None,
     };

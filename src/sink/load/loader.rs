@@ -130,6 +130,11 @@ impl Loader {
                     error
                 }
                 Missed::Ledger(error) if is_journal(&error) || verdict(&error) == Verdict::Transient => error,
+                // The rows are new in the table, and were there once.
+                Missed::Ledger(error) if is_lineage(&error) && table.inserts_lineage() => {
+                    table.stop_inserting_lineage();
+                    continue;
+                }
                 Missed::Ledger(error) => return Err(failure("writing the ledger", error)),
                 Missed::Server { error, row } => match verdict(&error) {
                     Verdict::Transient => error,
@@ -225,6 +230,11 @@ enum Tried {
 /// Whether the unique violation is of our own journal: an earlier attempt was committed after all.
 fn is_journal(error: &Error) -> bool {
     error.as_database_error().and_then(|error| error.constraint()) == Some("batches_pkey")
+}
+
+/// Whether the unique violation is of the lineage of a row.
+fn is_lineage(error: &Error) -> bool {
+    error.as_database_error().and_then(|error| error.constraint()) == Some("loaded_pkey")
 }
 
 fn describe(error: &Error) -> String {

@@ -7,11 +7,23 @@ use super::attempt::{Attempt, Missed};
 use super::book::Book;
 use super::statements::{ORDINAL, Side, Statements, key_join, row_key};
 use crate::model::{Reject, Row, RowOutcome, Shape};
-use crate::postgres::{CopyBuffer, query};
+use crate::postgres::{CopyBuffer, Verdict, query, verdict};
 use crate::sink::table::Conflict;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error, Row as _};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// A row that jsonb cannot hold has no before-image: then it is not changed. All else is the ledger's fault.
+fn image_refused(error: Error) -> Missed {
+    match verdict(&error) {
+        Verdict::Row => Missed::Server { error, row: None },
+        _ => Missed::Ledger(error),
+    }
+}
+
+/// What is done about lineage that is there.
+const REPLACE_LINEAGE: &str = "ON CONFLICT (table_name, row_key) DO UPDATE \
+    SET run_id = excluded.run_id, redis_key = excluded.redis_key, digest = excluded.digest, loaded_at = now()";
 
 /// A row of the target that a staged row met.
 #[derive(Debug)]
@@ -78,7 +90,7 @@ impl Attempt<'_> {
                 return Err(Missed::Moved);
             }
             staged.rows_of(&new).for_each(|place| book.row(place, RowOutcome::Inserted));
-            staged.write_lineage(connection, &new).await.map_err(Missed::Ledger)?;
+            staged.write_lineage(connection, &new, true).await.map_err(Missed::Ledger)?;
         }
         if let Some(drop) = &sql.drop {
             query(drop).execute(connection).await?;
@@ -232,14 +244,14 @@ impl Staged<'_> {
                 .bind(self.attempt.table.name.to_string())
                 .execute(&mut *connection)
                 .await
-                .map_err(not_imaged)?;
+                .map_err(image_refused)?;
         }
         let updated = query(update).bind(&updates).execute(&mut *connection).await?.rows_affected();
         if updated != updates.len() as u64 {
             return Err(Missed::Moved);
         }
         self.rows_of(&updates).for_each(|place| book.row(place, RowOutcome::Updated));
-        self.write_lineage(connection, &updates).await.map_err(Missed::Ledger)
+        self.write_lineage(connection, &updates, false).await.map_err(Missed::Ledger)
     }
 
     fn book(&self, ordinal: i32, decision: Decision, book: &mut Book<'_>) {
@@ -259,8 +271,9 @@ impl Staged<'_> {
         self.lose(ordinal, reject, false, book);
     }
 
-    /// Lineage of rows whose table has no room for it.
-    async fn write_lineage(&self, connection: &mut PgConnection, ordinals: &[i32]) -> Result<(), Error> {
+    /// Lineage of rows whose table has no room for it. That of `new` rows is new as well, unless somebody deleted rows
+    /// that we loaded: to look for it first costs the server as much again as writing it.
+    async fn write_lineage(&self, connection: &mut PgConnection, ordinals: &[i32], new: bool) -> Result<(), Error> {
         if self.attempt.table.lineage.is_some() || ordinals.is_empty() {
             return Ok(());
         }
@@ -282,12 +295,12 @@ impl Staged<'_> {
         } else {
             (String::new(), row_key(self.attempt.table, Side::Staged))
         };
+        let replace = if new && self.attempt.table.inserts_lineage() { "" } else { REPLACE_LINEAGE };
         query(format!(
             "INSERT INTO redis2pg.loaded (table_name, row_key, run_id, redis_key, digest) \
              SELECT $1, {key}, $2::text::uuid, u.redis_key, u.digest \
              FROM unnest($3::int4[], $4::bytea[], $5::text[]) u (ord, redis_key, digest) \
-             JOIN {stage} s ON s.{ORDINAL} = u.ord {stored} ON CONFLICT (table_name, row_key) DO UPDATE \
-             SET run_id = excluded.run_id, redis_key = excluded.redis_key, digest = excluded.digest, loaded_at = now()"
+             JOIN {stage} s ON s.{ORDINAL} = u.ord {stored} {replace}"
         ))
         .bind(self.attempt.table.name.to_string())
         .bind(self.attempt.shard.run.to_string())
@@ -299,10 +312,4 @@ impl Staged<'_> {
         sqlx::raw_sql(AssertSqlSafe("SET LOCAL enable_hashjoin = off")).execute(connection).await?;
         Ok(())
     }
-}
-
-/// Why a before-image could not be kept. A row that is too large for one costs itself alone.
-fn not_imaged(error: Error) -> Missed {
-    let too_large = error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code.starts_with("54"));
-    if too_large { Missed::Server { error, row: None } } else { Missed::Ledger(error) }
 }

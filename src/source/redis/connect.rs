@@ -155,7 +155,7 @@ async fn learn(
         Err(error) => !errors::is_unavailable(&error),
     };
     // EVAL_RO and PEXPIRETIME came with the same version; scripts may be forbidden all the same.
-    let probe = vec![super::fetch::EXPIRY_SCRIPT.into(), "1".into(), PROBE_KEY.into()];
+    let probe = vec![super::expiry::EXPIRY_SCRIPT.into(), "1".into(), PROBE_KEY.into()];
     abilities.read_script = abilities.expire_time && ask.works("EVAL_RO", probe).await?;
     let probe = vec![super::collections::facts::FACTS_SCRIPT.into(), "1".into(), PROBE_KEY.into()];
     abilities.facts_script = abilities.read_script && ask.works("EVAL_RO", probe).await?;

@@ -3,16 +3,15 @@
 //! A nil of MGET may be a missing key or one of another type, so nils are asked for their TYPE.
 
 use super::errors::unexpected;
+use super::lengths::{Reading, Readings};
 use super::{RedisSource, bytes_of, number_of};
-use crate::model::{Failure, Fetched, Record, RedisKey, RedisType, UnixMillis};
+use crate::model::{Failure, Fetched, Record, RedisKey, RedisType, Wanted};
 use crate::source::FetchedPage;
 use bytes::Bytes;
 use fred::error::Error;
 use fred::interfaces::{ClientLike, FredResult, KeysInterface, MemoryInterface};
 use fred::types::{Resp3Frame, Value};
 
-/// Keys whose sizes are asked for at once.
-const PROBE_PAGE: usize = 1000;
 /// What PEXPIRETIME and PTTL answer for a key without expiry, and for one that is not there.
 const FOREVER: i64 = -1;
 const MISSING: i64 = -2;
@@ -27,15 +26,11 @@ pub(super) enum PerKey {
     Ttl,
 }
 
-/// Asks for the time of expiry of each key. Read-only, and a fraction of a millisecond for a page.
-pub(super) const EXPIRY_SCRIPT: &str =
-    "local r = {} for i, key in ipairs(KEYS) do r[i] = redis.call('PEXPIRETIME', key) end return r";
-
 /// The times of expiry of a page: not asked for, or one a key.
-type Expiries = Option<Vec<i64>>;
+pub(super) type Expiries = Option<Vec<i64>>;
 
 /// Bytes of the key and the value in one entry.
-pub(in crate::source) fn size_of(fetched: &Fetched) -> u64 {
+pub(super) fn size_of(fetched: &Fetched) -> u64 {
     let value = match fetched {
         Fetched::Record(record) => record.value.len(),
         _ => 0,
@@ -47,51 +42,53 @@ impl RedisSource {
     pub(super) async fn read_some(
         &self,
         keys: &[RedisKey],
-        want_expiry: bool,
+        wanted: Wanted,
         max_bytes: usize,
     ) -> Result<FetchedPage, Failure> {
-        let fitting = match self.inner.sizes.at_once(max_bytes) {
-            Some(fitting) => fitting,
-            None if keys.len() > 1 => self.fitting(keys, max_bytes).await?,
-            None => 1,
-        };
-        let keys = keys.get(..fitting).unwrap_or(keys);
+        let Readings { each: readings, expiries } = self.readings(keys, wanted, max_bytes).await?;
+        let keys = keys.get(..readings.len()).unwrap_or(keys);
         if keys.is_empty() {
             return Ok(FetchedPage::default());
         }
-        let mut records = self.values(keys, want_expiry).await?;
+        if readings.iter().all(|reading| *reading == Reading::Whole) {
+            return self.read_all(keys, wanted.expiry, expiries).await;
+        }
+        let mut unread = self.unread_strings(keys, &readings, wanted.expiry).await?;
+        let whole = keys.iter().zip(&unread).filter(|(_, unread)| unread.is_none());
+        let whole: Vec<RedisKey> = whole.map(|(key, _)| key.clone()).collect();
+        let mut read = FetchedPage::default();
+        if !whole.is_empty() {
+            read = self.read_all(&whole, wanted.expiry, None).await?;
+        }
+        let largest = readings.iter().map(|reading| match reading {
+            Reading::Large(bytes) | Reading::TooLarge(bytes, _) => usize::try_from(*bytes).unwrap_or(usize::MAX),
+            Reading::Whole => 0,
+        });
+        self.inner.sizes.met(largest.max().unwrap_or(0));
+        // In the order of the keys: what was read fills the gaps between what was not.
+        let mut records = read.records.into_iter();
+        unread.iter_mut().filter(|entry| entry.is_none()).for_each(|entry| *entry = records.next());
+        Ok(FetchedPage { records: unread.into_iter().flatten().collect(), bytes: read.bytes })
+    }
+
+    /// Reads all of these keys with one command. `expiries`: as far as they are known already.
+    async fn read_all(&self, keys: &[RedisKey], want_expiry: bool, expiries: Expiries) -> Result<FetchedPage, Failure> {
+        let mut records = self.values(keys, want_expiry, expiries).await?;
         self.explain_nils(&mut records, want_expiry).await?;
         let page = FetchedPage { bytes: records.iter().map(size_of).sum(), records };
         self.learn_sizes(&page);
         Ok(page)
     }
 
-    /// How many keys from the front have values that fit in `max_bytes` together; at least one.
-    async fn fitting(&self, keys: &[RedisKey], max_bytes: usize) -> Result<usize, Failure> {
-        let keys = keys.get(..PROBE_PAGE).unwrap_or(keys);
-        let mut retry = self.retry("STRLEN");
-        let replies = loop {
-            match self.each(keys, PerKey::Strlen).await {
-                Ok(replies) => break replies,
-                Err(error) => retry.after(error).await?,
-            }
-        };
-        let mut bytes = 0_u64;
-        for (index, reply) in replies.into_iter().enumerate() {
-            // Another type has no length and will be a nil.
-            bytes += reply.ok().and_then(|value| value.as_u64()).unwrap_or(0);
-            if index > 0 && bytes > max_bytes as u64 {
-                return Ok(index);
-            }
-        }
-        Ok(keys.len())
-    }
-
     /// Values and expiries of all `keys`, with the usual attempts. Nils are left as `Gone`.
-    async fn values(&self, keys: &[RedisKey], want_expiry: bool) -> Result<Vec<Fetched>, Failure> {
+    async fn values(&self, keys: &[RedisKey], want_expiry: bool, known: Expiries) -> Result<Vec<Fetched>, Failure> {
         let mut retry = self.retry("MGET");
         let (values, expiries) = loop {
-            match self.values_once(keys, want_expiry).await {
+            let read = match &known {
+                Some(expiries) => self.values_behind(keys, expiries.clone()).await,
+                None => self.values_once(keys, want_expiry).await,
+            };
+            match read {
                 Ok(read) => break read,
                 Err(error) => retry.after(error).await?,
             }
@@ -109,53 +106,23 @@ impl RedisSource {
         let (reply, expiries) = tokio::join!(biased; self.once("MGET", args), async {
             if want_expiry { self.expiries(keys).await.map(Some) } else { Ok(None) }
         });
-        match reply? {
-            Resp3Frame::Array { data, .. } => Ok((data, expiries?)),
-            _ => Err(unexpected("MGET", "something else than an array")),
-        }
+        Ok((array_of(reply?)?, expiries?))
     }
 
-    /// When each key expires, in Unix milliseconds by the server's clock, or [`FOREVER`] or [`MISSING`].
-    pub(super) async fn expiries(&self, keys: &[RedisKey]) -> Result<Vec<i64>, Error> {
-        if self.inner.abilities.read_script {
-            return self.expiries_by_script(keys).await;
+    /// Values of keys whose times of expiry were asked for just before.
+    async fn values_behind(
+        &self,
+        keys: &[RedisKey],
+        mut expiries: Vec<i64>,
+    ) -> Result<(Vec<Resp3Frame>, Expiries), Error> {
+        let args = keys.iter().map(|key| Value::Bytes(key.bytes())).collect();
+        let values = array_of(self.once("MGET", args).await?)?;
+        // A key that was not there then, and is now, was written in between.
+        let new = |(expiry, value): (&mut i64, &Resp3Frame)| *expiry == MISSING && !matches!(value, Resp3Frame::Null);
+        if expiries.iter_mut().zip(&values).any(new) {
+            expiries = self.expiries(keys).await?;
         }
-        if self.inner.abilities.expire_time {
-            return integers(self.each(keys, PerKey::ExpireTime).await?);
-        }
-        let (now, left) = tokio::join!(biased; self.time(), self.each(keys, PerKey::Ttl));
-        let now = now?;
-        let left = integers(left?)?;
-        Ok(left.into_iter().map(|left| if left >= 0 { now.saturating_add(left) } else { left }).collect())
-    }
-
-    /// One command for the whole page: a command for each key costs both sides more than the values themselves.
-    async fn expiries_by_script(&self, keys: &[RedisKey]) -> Result<Vec<i64>, Error> {
-        let mut arguments = vec![EXPIRY_SCRIPT.into(), keys.len().to_string().into()];
-        arguments.extend(keys.iter().map(|key| Value::Bytes(key.bytes())));
-        match self.once("EVAL_RO", arguments).await? {
-            Resp3Frame::Array { data, .. } if data.len() == keys.len() => data
-                .iter()
-                .map(number_of)
-                .collect::<Option<Vec<i64>>>()
-                .ok_or_else(|| unexpected("EVAL_RO", "no number")),
-            _ => Err(unexpected("EVAL_RO", "something else than a number a key")),
-        }
-    }
-
-    /// The server's clock.
-    async fn time(&self) -> Result<UnixMillis, Error> {
-        let reply = self.once("TIME", Vec::new()).await?;
-        let parts = match &reply {
-            Resp3Frame::Array { data, .. } => data.as_slice(),
-            _ => &[],
-        };
-        match parts {
-            [seconds, micros] => number_of(seconds).zip(number_of(micros)),
-            _ => None,
-        }
-        .map(|(seconds, micros)| seconds.saturating_mul(1000) + micros / 1000)
-        .ok_or_else(|| unexpected("TIME", "no time"))
+        Ok((values, Some(expiries)))
     }
 
     /// Says of each nil whether the key has gone or holds another type.
@@ -177,7 +144,7 @@ impl RedisSource {
             let fetched = match redis_type.as_str() {
                 "none" => Fetched::Gone(key),
                 // Written between the two questions: it is read once more, and has gone if it is nil again.
-                "string" => match self.values(std::slice::from_ref(&key), want_expiry).await?.pop() {
+                "string" => match self.values(std::slice::from_ref(&key), want_expiry, None).await?.pop() {
                     Some(again) => again,
                     None => Fetched::Gone(key),
                 },
@@ -270,15 +237,18 @@ fn entry(key: &RedisKey, value: Option<Bytes>, expiry: Option<i64>) -> Fetched {
             key: key.clone(),
             redis_type: RedisType::String,
             value,
+            stored: None,
             slice: None,
             expires_at: expiry.filter(|at| *at != FOREVER),
         }),
     }
 }
 
-fn integers(replies: Vec<FredResult<Value>>) -> Result<Vec<i64>, Error> {
-    let number = |reply: FredResult<Value>| reply?.as_i64().ok_or_else(|| unexpected("a question", "no number"));
-    replies.into_iter().map(number).collect()
+fn array_of(reply: Resp3Frame) -> Result<Vec<Resp3Frame>, Error> {
+    match reply {
+        Resp3Frame::Array { data, .. } => Ok(data),
+        _ => Err(unexpected("MGET", "something else than an array")),
+    }
 }
 
 fn mismatch(found: usize, asked: usize) -> String {

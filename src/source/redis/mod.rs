@@ -5,7 +5,9 @@
 mod collections;
 mod connect;
 mod errors;
+mod expiry;
 mod fetch;
+mod lengths;
 mod sample;
 mod scan;
 mod settings;
@@ -162,7 +164,7 @@ impl Source for RedisSource {
     async fn fetch_some(&self, keys: &[RedisKey], wanted: Wanted, max_bytes: usize) -> Result<FetchedPage, Failure> {
         self.refresh().await;
         match wanted.types.only() {
-            Some(RedisType::String) => self.read_some(keys, wanted.expiry, max_bytes).await,
+            Some(RedisType::String) => self.read_some(keys, wanted, max_bytes).await,
             _ => self.read_typed(keys, wanted, max_bytes).await,
         }
     }

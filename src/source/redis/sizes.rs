@@ -36,6 +36,13 @@ impl Sizes {
             .then(|| ((max_bytes / (seen.average * HEADROOM).max(1.0)) as usize).max(1))
     }
 
+    /// Remembers a value that was too large for a page.
+    pub(super) fn met(&self, largest: usize) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = seen.unwrap_or(Seen { average: 0.0, largest: 0.0 });
+        *seen = Some(Seen { largest: before.largest.max(largest as f64), ..before });
+    }
+
     /// Learns from a reply of `values` values, `bytes` in all, the largest of `largest`.
     pub(super) fn learn(&self, values: usize, bytes: u64, largest: usize) {
         if values == 0 {

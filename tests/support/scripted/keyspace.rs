@@ -40,8 +40,7 @@ impl Keyspace {
             "TYPE" => if found.is_some() { "+string\r\n" } else { "+none\r\n" }.to_owned(),
             "STRLEN" => format!(":{}\r\n", found.map_or(0, String::len)),
             "PEXPIRETIME" | "PTTL" => expiry(found.map(String::as_str)),
-            // The one script that is sent: the times of expiry of its keys.
-            "EVAL_RO" => each(&strings, &command[3..], expiry),
+            "EVAL_RO" => script(&strings, &command[1], &command[3..]),
             other => format!("-ERR unknown command '{other}'\r\n"),
         }
     }
@@ -50,6 +49,19 @@ impl Keyspace {
 fn each(strings: &BTreeMap<String, String>, keys: &[String], reply: impl Fn(Option<&str>) -> String) -> String {
     let replies = keys.iter().map(|key| reply(strings.get(key).map(String::as_str)));
     array(&replies.collect::<Vec<_>>())
+}
+
+/// The scripts that are sent: the times of expiry of the keys, the bytes of all their values, or both.
+fn script(strings: &BTreeMap<String, String>, script: &str, keys: &[String]) -> String {
+    let mut replies = Vec::new();
+    if script.contains("PEXPIRETIME") {
+        replies.extend(keys.iter().map(|key| expiry(strings.get(key).map(String::as_str))));
+    }
+    if script.contains("STRLEN") {
+        let bytes: usize = keys.iter().filter_map(|key| strings.get(key)).map(String::len).sum();
+        replies.push(format!(":{bytes}\r\n"));
+    }
+    array(&replies)
 }
 
 fn expiry(value: Option<&str>) -> String {

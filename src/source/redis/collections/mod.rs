@@ -12,6 +12,7 @@ mod watched;
 
 pub(in crate::source) use slices::SliceReader;
 
+use super::fetch::PerKey;
 use super::{RedisSource, bytes_of};
 use crate::model::{Failure, Fetched, Record, RedisKey, RedisType, UnixMillis, Wanted};
 use crate::source::FetchedPage;
@@ -21,8 +22,9 @@ use fred::types::Value;
 
 /// A collection that takes more memory than this is read in slices.
 const LARGE: u64 = 1 << 20;
-/// The largest value that is read into memory as a whole: the largest that a row can hold is not much larger.
-const WHOLE_LIMIT: usize = 64 << 20;
+/// The largest value that is read into memory as a whole. It is held some three times (as read, in the reply's buffer, and
+/// decoded), whatever `flow.memory` says; jsonb holds no more than four times as much.
+pub(super) const WHOLE_LIMIT: usize = 64 << 20;
 /// What TYPE answers for a key that is not there.
 const NONE: &str = "none";
 
@@ -54,10 +56,10 @@ impl RedisSource {
         self.read_small(keys, facts, &mut records).await?;
         for ((key, facts), record) in keys.iter().zip(facts).zip(&mut records) {
             if record.is_none() {
-                *record = Some(match large(facts).filter(|_| wanted.slices) {
+                *record = Some(match sliced(facts, wanted, max_bytes) {
                     Some(redis_type) => {
                         let expires_at = facts.expiry.filter(|at| *at >= 0);
-                        Fetched::Large { key: key.clone(), redis_type, expires_at }
+                        Fetched::Large { key: key.clone(), redis_type, expires_at, bytes: None }
                     }
                     None => self.read_alone(key, facts.clone(), wanted).await?,
                 });
@@ -132,6 +134,12 @@ impl RedisSource {
     }
 
     async fn read_string(&self, key: &RedisKey) -> Result<Read, Failure> {
+        let length = self.each(std::slice::from_ref(key), PerKey::Strlen).await;
+        let length = length.ok().and_then(|replies| replies.into_iter().next()?.ok()?.as_u64()).unwrap_or(0);
+        if length > WHOLE_LIMIT as u64 {
+            let detail = format!("the value has {length} bytes; at most {WHOLE_LIMIT} are read for this mapping");
+            return Ok(Read::Unreadable("value_too_large", detail));
+        }
         self.read_whole("GET", vec![Value::Bytes(key.bytes())]).await
     }
 
@@ -163,7 +171,7 @@ fn fitting(facts: &[Facts], wanted: Wanted, max_bytes: usize) -> usize {
     for (index, facts) in facts.iter().enumerate() {
         if RedisType::named(&facts.type_name).is_some_and(|found| wanted.types.has(found)) {
             let held = facts.memory.unwrap_or(UNKNOWN);
-            bytes += if wanted.slices && large(facts).is_some() { 0 } else { held };
+            bytes += if sliced(facts, wanted, max_bytes).is_some() { 0 } else { held };
         }
         if index > 0 && bytes > max_bytes as u64 {
             return index;
@@ -178,6 +186,14 @@ fn large(facts: &Facts) -> Option<RedisType> {
     RedisType::named(&facts.type_name).filter(|redis_type| large && !redis_type.is_whole())
 }
 
+/// The type of a value that is left to be read in slices.
+fn sliced(facts: &Facts, wanted: Wanted, max_bytes: usize) -> Option<RedisType> {
+    if wanted.streams && RedisType::named(&facts.type_name) == Some(RedisType::String) {
+        return facts.memory.is_none_or(|memory| memory > max_bytes as u64).then_some(RedisType::String);
+    }
+    large(facts).filter(|_| wanted.slices)
+}
+
 /// What is known of a key without reading it: it has gone, or is of a type that is not wanted.
 fn unread(key: &RedisKey, facts: &Facts, wanted: Wanted) -> Option<Fetched> {
     if facts.type_name == NONE {
@@ -189,7 +205,7 @@ fn unread(key: &RedisKey, facts: &Facts, wanted: Wanted) -> Option<Fetched> {
 
 fn fetched(key: &RedisKey, redis_type: RedisType, value: Bytes, expiry: Option<UnixMillis>) -> Fetched {
     let expires_at = expiry.filter(|at| *at >= 0);
-    Fetched::Record(Record { key: key.clone(), redis_type, value, slice: None, expires_at })
+    Fetched::Record(Record { key: key.clone(), redis_type, value, stored: None, slice: None, expires_at })
 }
 
 /// Whether the command is for another type than the key has.

@@ -1,7 +1,7 @@
 //! A piece of a collection: one command, and where the next one goes on.
 
 use super::super::errors::unexpected;
-use super::super::{bytes_of, send};
+use super::super::{bytes_of, number_of, send};
 use crate::model::{RedisKey, RedisType};
 use bytes::Bytes;
 use fred::clients::Client;
@@ -15,7 +15,7 @@ pub(super) enum Place {
     Start,
     /// At a cursor of HSCAN, SSCAN or ZSCAN.
     Cursor(String),
-    /// At an element of a list.
+    /// At an element of a list, or a byte of a string.
     Index(u64),
     /// Behind an entry of a stream.
     Behind(String),
@@ -43,7 +43,8 @@ pub(super) async fn read(
         RedisType::Zset => scanned(client, "ZSCAN", key, place, count).await,
         RedisType::List => elements(client, key, place, count).await,
         RedisType::Stream => entries(client, key, place, count).await,
-        RedisType::String | RedisType::Json => Err(unexpected("TYPE", "a type that has no items")),
+        RedisType::String => bytes(client, key, place, count).await,
+        RedisType::Json => Err(unexpected("TYPE", "a type that has no items")),
     }
 }
 
@@ -80,6 +81,25 @@ async fn elements(client: &Client, key: &RedisKey, place: &Place, count: usize) 
     let items = strings(array(reply, "LRANGE")?, "LRANGE")?;
     let next = (items.len() >= count).then_some(Place::Index(behind));
     Ok(Slice { items, next })
+}
+
+/// `count` bytes of a string, as one item. An empty string is an item, a key that has gone is none.
+async fn bytes(client: &Client, key: &RedisKey, place: &Place, count: usize) -> Result<Slice, Error> {
+    let from = match place {
+        Place::Index(index) => *index,
+        _ => 0,
+    };
+    let behind = from.saturating_add(count as u64);
+    let args = vec![Value::Bytes(key.bytes()), from.to_string().into(), (behind - 1).to_string().into()];
+    let piece = bytes_of(send(client, "GETRANGE", args).await?);
+    let piece = piece.ok_or_else(|| unexpected("GETRANGE", "something else than a string"))?;
+    let next = (piece.len() >= count).then_some(Place::Index(behind));
+    let exists = async || {
+        let reply = send(client, "EXISTS", vec![Value::Bytes(key.bytes())]).await?;
+        Ok::<bool, Error>(number_of(&reply) == Some(1))
+    };
+    let gone = piece.is_empty() && from == 0 && !exists().await?;
+    Ok(Slice { items: if gone { Vec::new() } else { vec![piece] }, next })
 }
 
 async fn entries(client: &Client, key: &RedisKey, place: &Place, count: usize) -> Result<Slice, Error> {

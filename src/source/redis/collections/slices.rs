@@ -1,4 +1,4 @@
-//! A large collection a slice at a time, for what takes it apart: so it never is in memory as a whole.
+//! A large collection or string a slice at a time: so it never is in memory as a whole.
 
 use super::is_wrong_type;
 use super::slice::{self, Place};
@@ -14,6 +14,8 @@ const SLICE: usize = 512 * 1024;
 const ITEMS: usize = 2_000;
 /// Items of the first slice, before it is known how large they are.
 const FIRST: usize = 64;
+/// Bytes of a slice of a string.
+const PIECE: usize = 1 << 20;
 
 /// Reads the slices of one key.
 pub struct SliceReader {
@@ -59,11 +61,10 @@ impl SliceReader {
         let reading = match &mut self.reading {
             Some(reading) => reading,
             none => {
+                let count = if self.redis_type == RedisType::String { PIECE } else { FIRST };
                 let watch = !self.source.inner.unwatched.load(Ordering::Relaxed);
                 match Watch::begin(&self.source, &self.key, watch).await? {
-                    Some(watch) => {
-                        none.insert(Reading { watch, place: Place::Start, elements: 0, count: FIRST, first: true })
-                    }
+                    Some(watch) => none.insert(Reading { watch, place: Place::Start, elements: 0, count, first: true }),
                     None => return Ok(Step::WatchRefused),
                 }
             }
@@ -82,17 +83,24 @@ impl SliceReader {
         if last && reading.first && slice.items.is_empty() && self.redis_type != RedisType::Stream {
             return Ok(Step::Gone);
         }
-        let packed = slice.items.iter().map(|item| item.as_ref()).collect::<Packer>().finish();
         let place = Slice { from: reading.elements, first: reading.first, last };
         reading.first = false;
-        reading.elements += slice.items.len() as u64;
-        let each = (packed.len() / slice.items.len().max(1)).max(1);
-        reading.count = (SLICE / each).clamp(1, ITEMS);
+        let value = if self.redis_type == RedisType::String {
+            let piece = slice.items.into_iter().next().unwrap_or_default();
+            reading.elements += piece.len() as u64;
+            piece
+        } else {
+            let packed = slice.items.iter().map(|item| item.as_ref()).collect::<Packer>().finish();
+            reading.elements += slice.items.len() as u64;
+            let each = (packed.len() / slice.items.len().max(1)).max(1);
+            reading.count = (SLICE / each).clamp(1, ITEMS);
+            packed
+        };
         if let Some(next) = slice.next {
             reading.place = next;
         }
         let (key, redis_type, expires_at) = (self.key.clone(), self.redis_type, self.expires_at);
-        Ok(Step::Read(Record { key, redis_type, value: packed, slice: Some(place), expires_at }))
+        Ok(Step::Read(Record { key, redis_type, value, stored: None, slice: Some(place), expires_at }))
     }
 
     fn end(&mut self, with: Fetched) -> Result<Option<Fetched>, Failure> {

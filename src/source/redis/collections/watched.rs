@@ -78,8 +78,8 @@ impl RedisSource {
     /// From here on large values are read without a watch.
     pub(super) fn go_unwatched(&self) {
         if !self.inner.unwatched.swap(true, Ordering::Relaxed) {
-            let text = "Redis does not let this user WATCH: a large hash, list, set, sorted set or stream that changes \
-                        while it is read may be read in part as it was and in part as it is";
+            let text = "Redis does not let this user WATCH: a large value that changes while it is read may be \
+                        read in part as it was and in part as it is";
             self.notice(text.to_owned());
         }
     }
