@@ -13,12 +13,11 @@ use super::reference::functions_before_id;
 use super::rest;
 use super::source::Source;
 use super::top::Top;
+use super::wants::{Wants, facts_fit, takes_any_key};
 use super::{ColumnSpec, MappingSpec};
 use crate::decode::{Decoder, push_json_string};
 use crate::encode::{Encoder, Policy};
-use crate::model::{
-    Column, ColumnType, Finding, MappingId, RedisTypes, Severity, Side, Table, TableName, Wanted, sha256_hex,
-};
+use crate::model::{Column, ColumnType, Finding, MappingId, RedisTypes, Severity, Side, Table, TableName, sha256_hex};
 use std::collections::HashMap;
 
 /// A row's shape has one bit for each column.
@@ -104,7 +103,8 @@ impl Check {
         self.coverage(spec, table, &columns);
         let decoder = decoder?;
         for (column, target) in columns.iter().zip(&targets) {
-            if let Err(mistake) = whole_fits(column, target, decoder.chain.form) {
+            let fits = whole_fits(column, target, decoder.chain.form).and_then(|()| facts_fit(column, target));
+            if let Err(mistake) = fits {
                 self.mistake(format!("{}.{}", spec.into, column.name), mistake);
             }
         }
@@ -122,17 +122,16 @@ impl Check {
         }
         let entered = targets.iter().flat_map(|target| &target.candidates).map(Candidate::top);
         let top = entered.chain(lineage_id.as_ref().map(Source::top)).fold(Top::default(), Top::and);
-        let expiry = |candidate: &Candidate| matches!(candidate.source, Source::ExpiresAt);
-        let wants_ttl = spec.lineage.is_some() && !stamp.rehearsal
-            || targets.iter().any(|target| target.candidates.iter().any(expiry));
+        let wants = Wants::of(&targets, lineage_id.as_ref());
         let types = self.types(&subject, spec);
         let explode = Explode::read(spec, types, targets.get(..spec.key.len()).unwrap_or(&targets))
             .map_err(|(message, hint)| self.critical(&subject, message, hint))
             .ok()
             .flatten();
+        wants.mistakes(types, spec.explodes()).into_iter().for_each(|mistake| self.mistake(subject.clone(), mistake));
         let lineage = targets.iter().position(|target| target.lineage).map_or(Lineage::Ledger, Lineage::Column);
-        let spec_hash = specs_hash(std::slice::from_ref(spec));
-        let fingerprint = sha256_hex(format!("{} {spec_hash} {columns:?}", env!("CARGO_PKG_VERSION")).as_bytes());
+        let fingerprint = fingerprint(spec, &columns, &targets, stamp);
+        let any_key = takes_any_key(&columns, &targets);
         let mut run_json = String::new();
         push_json_string(&mut run_json, &stamp.run_id);
         Some(Mapping {
@@ -143,7 +142,9 @@ impl Check {
             targets,
             key_columns: spec.key.len(),
             lineage,
-            wanted: Wanted { types, expiry: wants_ttl, slices: explode.is_some() },
+            wanted: wants.wanted(types, explode.is_some(), spec.lineage.is_some() && !stamp.rehearsal),
+            undecoded: explode.is_none() && wants.is_undecoded(types),
+            any_key,
             explode,
             lineage_id,
             top,
@@ -156,6 +157,8 @@ impl Check {
             fingerprint,
             run_id: stamp.run_id.as_str().into(),
             run_json: run_json.into(),
+            database: stamp.database.to_string().into(),
+            server_version: stamp.server_version.as_deref().map(Into::into),
         })
     }
 
@@ -327,6 +330,17 @@ impl Check {
     }
 }
 
+/// What makes the same row of the same key and value.
+fn fingerprint(spec: &MappingSpec, columns: &[Column], targets: &[Target], stamp: &RunStamp) -> String {
+    let hash = specs_hash(std::slice::from_ref(spec));
+    let mut made_by = format!("{} {hash} {columns:?}", env!("CARGO_PKG_VERSION"));
+    let of_database = |candidate: &Candidate| matches!(candidate.source, Source::Database);
+    if targets.iter().any(|target| target.candidates.iter().any(of_database)) {
+        made_by.push_str(&format!(" {}", stamp.database));
+    }
+    sha256_hex(made_by.as_bytes())
+}
+
 /// The columns with those of the key first.
 fn ordered(spec: &MappingSpec) -> impl Iterator<Item = &ColumnSpec> {
     let keys = spec.key.iter().filter_map(|key| spec.columns.iter().find(|column| column.name == *key));
@@ -351,9 +365,7 @@ fn comparison(ignore_changes: bool, lineage: bool, candidates: &[Candidate]) -> 
         Comparison::WithoutLineage
     } else if fed_by(|source| matches!(source, Source::ExpiresAt)) {
         Comparison::WithinSecond
-    } else if !candidates.is_empty()
-        && candidates.iter().all(|candidate| matches!(candidate.source, Source::RunId | Source::Digest))
-    {
+    } else if !candidates.is_empty() && candidates.iter().all(|candidate| candidate.source.is_of_the_moment()) {
         Comparison::Ignored
     } else {
         Comparison::Exact

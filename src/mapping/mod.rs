@@ -3,6 +3,8 @@
 //! Owns the mapping language. Pure: no I/O, no async. Uses `decode`, `encode`, `model`
 //! and the sizes of `config`.
 
+mod archive;
+mod as_it_is;
 mod candidate;
 mod collection;
 mod column;
@@ -30,7 +32,9 @@ mod target;
 mod template;
 mod top;
 mod value;
+mod wants;
 
+pub use archive::ARCHIVE;
 pub use compile::specs_hash;
 pub use conflict::check_keys;
 pub use functions::ID_NAMESPACE;

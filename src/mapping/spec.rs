@@ -8,6 +8,8 @@ use super::{CandidateSpec, FunctionSpec};
 use crate::decode::{BytesPolicy, Charset, DuplicateKeys, NonfinitePolicy, NulPolicy, SurrogatePolicy};
 use crate::encode::{EpochUnit, FromExponent, Nonfinite, Nul, TooLong};
 use crate::model::{RedisType, TableName};
+use serde::de::Error;
+use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// One `[[mapping]]`: which keys, which table, and where each column's value comes from.
@@ -22,6 +24,10 @@ pub struct MappingSpec {
     /// Patterns of keys that it leaves alone although `match` takes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// Whether it takes the keys that no other mapping takes, whatever `match` says. Not for people to write: the
+    /// archive of the program's own.
+    #[serde(skip)]
+    pub unmatched: bool,
     /// What separates the segments of its keys; a colon where it does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub separator: Option<String>,
@@ -29,8 +35,9 @@ pub struct MappingSpec {
     pub into: String,
     /// The columns that identify a row: a primary key or a unique constraint.
     pub key: Vec<String>,
-    /// The Redis types that it takes: one or several; strings where it says none. A key of another type is rejected.
-    #[serde(default = "strings", rename = "type", deserialize_with = "one_or_many")]
+    /// The Redis types that it takes: one or several, or `any`; strings where it says none. A key of another type is
+    /// rejected.
+    #[serde(default = "strings", rename = "type", deserialize_with = "types")]
     pub types: Vec<RedisType>,
     /// Whether a key becomes a row for each of its elements: of a collection, or of a JSON array, which may be at a path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +99,11 @@ impl MappingSpec {
     /// Where `into` is not `schema.table`: an unqualified name would mean another table under another search_path.
     pub fn table_name(&self) -> Result<TableName, String> {
         qualified(&self.into)
+    }
+
+    /// Whether a key becomes several rows.
+    pub fn explodes(&self) -> bool {
+        !matches!(self.explode, None | Some(ExplodeSpec::Value(false)))
     }
 
     /// The audit log's table, where one is named.
@@ -270,18 +282,30 @@ fn strings() -> Vec<RedisType> {
     vec![RedisType::String]
 }
 
-/// A list, or one alone.
-fn one_or_many<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+/// The names of types, in a list or one alone.
+fn types<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RedisType>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany<T> {
-        One(T),
-        Many(Vec<T>),
+    #[serde(untagged, expecting = "`type` is the name of a type, or a list of names")]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
     }
-    OneOrMany::deserialize(deserializer).map(|given| match given {
+    let names = match OneOrMany::deserialize(deserializer)? {
         OneOrMany::One(one) => vec![one],
         OneOrMany::Many(many) => many,
-    })
+    };
+    let mut types = Vec::new();
+    for name in names {
+        match name.as_str() {
+            "any" => types.extend(RedisType::ALL),
+            "hyperloglog" => {
+                let hint = "`hyperloglog` is no type of its own: to Redis it is a string, which `redis.dump` saves";
+                return Err(D::Error::custom(hint));
+            }
+            name => types.push(RedisType::deserialize(StrDeserializer::new(name))?),
+        }
+    }
+    Ok(types)
 }
 
 fn is_false(flag: &bool) -> bool {

@@ -21,6 +21,10 @@ impl Mapping {
     /// A reject with its reason and path, where the value is not what the mapping reads.
     pub(super) fn prepare<'r>(&self, record: &'r Record, fields: &mut Vec<Field>) -> Result<Prepared<'r>, Reject> {
         let mut altered = Vec::new();
+        if self.undecoded {
+            fields.clear();
+            return Ok(Prepared { content: Content::Bytes(Cow::Borrowed(&record.value)), altered });
+        }
         let decoded = if record.redis_type.is_whole() {
             self.decoder.decode(&record.value, fields, &mut altered)
         } else {

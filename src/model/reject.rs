@@ -40,7 +40,7 @@ pub struct Withheld {
 impl Reject {
     /// A reject of a record that was read.
     pub fn of(record: &Record, reason: impl Into<Reason>, detail: impl Into<String>) -> Self {
-        let redis_type = Cow::Borrowed(record.redis_type.name());
+        let redis_type = record.type_name();
         Self { redis_type, ..Self::new(record.key.clone(), reason, detail, Some(record.value.clone())) }
     }
 

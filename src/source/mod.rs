@@ -4,7 +4,7 @@
 
 pub mod redis;
 
-use crate::model::{Failure, Fetched, RedisKey, RedisType, UnixMillis, Wanted};
+use crate::model::{Failure, Fetched, LargeKey, RedisKey, Wanted};
 use std::future::Future;
 
 /// Where a scan goes on: the server and place that an earlier scan had reached.
@@ -89,7 +89,7 @@ pub trait Source: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<FetchedPage, Failure>> + Send;
 
     /// Reads the slices of a collection that [`Fetched::Large`] named.
-    fn slices(&self, key: RedisKey, redis_type: RedisType, expires_at: Option<UnixMillis>) -> Self::Slices;
+    fn slices(&self, key: RedisKey, large: LargeKey) -> Self::Slices;
 
     /// The keys among these that are not there. Their values are not looked at.
     ///

@@ -80,8 +80,8 @@ impl<S: Source> Lane<'_, S> {
 
     /// Reads a large collection in slices, each with memory of its own. Breaks where nobody takes them any more.
     async fn slices(&self, fetched: Fetched) -> Result<ControlFlow<()>, Failure> {
-        let Fetched::Large { key, redis_type, expires_at } = fetched else { return Ok(ControlFlow::Continue(())) };
-        let mut slices = self.shared.source.slices(key, redis_type, expires_at);
+        let Fetched::Large { key, large } = fetched else { return Ok(ControlFlow::Continue(())) };
+        let mut slices = self.shared.source.slices(key, large);
         let mut expected = SLICE_MEMORY;
         loop {
             if self.shared.stop.cut() {

@@ -3,6 +3,7 @@
 mod children;
 mod decoding;
 mod documents;
+mod facts;
 mod metadata;
 mod plans;
 mod sources;
@@ -75,7 +76,7 @@ fn preset() -> Vec<MappingSpec> {
 }
 
 fn stamp() -> RunStamp {
-    RunStamp { run_id: "run-1".into(), rehearsal: false }
+    RunStamp { run_id: "run-1".into(), ..RunStamp::default() }
 }
 
 fn plan() -> Plan {
@@ -90,6 +91,7 @@ fn record(key: &str, value: impl AsRef<[u8]>) -> Record {
         value,
         slice: None,
         expires_at: None,
+        facts: None,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::source::FetchedPage;
 use bytes::Bytes;
 use fred::error::Error;
 use fred::interfaces::{ClientLike, FredResult, KeysInterface, MemoryInterface};
-use fred::types::{Resp3Frame, Value};
+use fred::types::{ClusterHash, CustomCommand, Resp3Frame, Value};
 
 /// Keys whose sizes are asked for at once.
 const PROBE_PAGE: usize = 1000;
@@ -25,6 +25,8 @@ pub(super) enum PerKey {
     Type,
     ExpireTime,
     Ttl,
+    Idle,
+    Dump,
 }
 
 /// Asks for the time of expiry of each key. Read-only, and a fraction of a millisecond for a page.
@@ -37,7 +39,7 @@ type Expiries = Option<Vec<i64>>;
 /// Bytes of the key and the value in one entry.
 pub(in crate::source) fn size_of(fetched: &Fetched) -> u64 {
     let value = match fetched {
-        Fetched::Record(record) => record.value.len(),
+        Fetched::Record(record) => record.value.len() + record.dump().map_or(0, Bytes::len),
         _ => 0,
     };
     (fetched.key().as_bytes().len() + value) as u64
@@ -144,7 +146,7 @@ impl RedisSource {
     }
 
     /// The server's clock.
-    async fn time(&self) -> Result<UnixMillis, Error> {
+    pub(super) async fn time(&self) -> Result<UnixMillis, Error> {
         let reply = self.once("TIME", Vec::new()).await?;
         let parts = match &reply {
             Resp3Frame::Array { data, .. } => data.as_slice(),
@@ -230,6 +232,11 @@ impl RedisSource {
                 PerKey::Type => pipeline.r#type(key).await?,
                 PerKey::ExpireTime => pipeline.pexpire_time(key).await?,
                 PerKey::Ttl => pipeline.pttl(key).await?,
+                PerKey::Idle => {
+                    let command = CustomCommand::new_static("OBJECT", ClusterHash::FirstKey, false);
+                    pipeline.custom(command, vec![Value::from("IDLETIME"), Value::Bytes(key)]).await?
+                }
+                PerKey::Dump => pipeline.dump(key).await?,
             };
         }
         let (replies, _pong) = tokio::join!(biased; pipeline.try_all::<Value>(), self.inner.client.ping::<Value>(None));
@@ -272,6 +279,7 @@ fn entry(key: &RedisKey, value: Option<Bytes>, expiry: Option<i64>) -> Fetched {
             value,
             slice: None,
             expires_at: expiry.filter(|at| *at != FOREVER),
+            facts: None,
         }),
     }
 }

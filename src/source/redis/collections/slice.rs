@@ -43,7 +43,7 @@ pub(super) async fn read(
         RedisType::Zset => scanned(client, "ZSCAN", key, place, count).await,
         RedisType::List => elements(client, key, place, count).await,
         RedisType::Stream => entries(client, key, place, count).await,
-        RedisType::String | RedisType::Json => Err(unexpected("TYPE", "a type that has no items")),
+        RedisType::String | RedisType::Json | RedisType::Module => Err(unexpected("TYPE", "a type that has no items")),
     }
 }
 
