@@ -1,9 +1,9 @@
 //! Settings become the things that a run works with: the ends, the mappings, the plan.
 
 use super::key_list::unreadable;
-use crate::config::{Compression, Settings, Staging};
+use crate::config::{Compression, Settings, Staging, UnmatchedKeys};
 use crate::ledger::idle_timeout;
-use crate::mapping::{MappingSpec, check_keys, presets};
+use crate::mapping::{ARCHIVE, MappingSpec, check_keys, presets};
 use crate::model::{Failure, Finding, Side};
 use crate::postgres::{Target, TargetOptions};
 use crate::sink::LoadOptions;
@@ -169,6 +169,14 @@ pub(super) fn mappings(settings: &Settings) -> Result<Vec<MappingSpec>, Failure>
                 findings.push(Finding::critical(Side::Settings, subject, message, "See docs/mapping.md."));
             }
         }
+    }
+    if settings.run.unmatched == UnmatchedKeys::Archive {
+        if specs.iter().any(|spec| spec.name == ARCHIVE) {
+            let hint = "Give it another name, or leave run.unmatched at ignore.";
+            let message = "the name is the archive's, which run.unmatched asks for";
+            findings.push(Finding::critical(Side::Settings, format!("mapping {ARCHIVE}"), message, hint));
+        }
+        specs.push(MappingSpec::archive(&settings.archive.table));
     }
     for name in &settings.phases.skip {
         if !specs.iter().any(|spec| &spec.name == name) {

@@ -1,5 +1,6 @@
 //! What must be true before the first row: read from both ends, said all at once.
 
+mod archive;
 mod connections;
 mod load_table;
 mod server;
@@ -62,7 +63,9 @@ pub(super) async fn check(
     ledger::end_where_idle(&mut transaction, ledger::idle_timeout(settings.flow.lease.0)).await?;
     let names = table_names(specs)?;
     make_missing(&mut transaction, settings, &names).await?;
+    let made = archive::make_missing(&mut transaction, settings, specs, check).await?;
     let (facts, mut findings) = find(&mut transaction, settings, (specs, &names), &stamp.run_id, check).await?;
+    findings.extend(made);
     if !dry {
         findings.extend(judge_server(&server));
     }
