@@ -183,3 +183,38 @@ fn a_large_collection_is_dumped_and_one_that_is_too_large_is_rejected_by_name() 
     let _ = other.answer(&[&b"RESTORE"[..], b"large", b"0", &stored(&case, "large")]);
     assert_eq!(other.integer(&[&b"LLEN"[..], b"large"]), 65);
 }
+
+#[test]
+fn elements_of_a_large_collection_know_what_is_known_of_its_key() {
+    let (case, mut redis) = case();
+    case.sql(
+        "SET ROLE redis2pg; CREATE TABLE items (id text, item text, ttl bigint, type text, PRIMARY KEY (id, item))",
+    );
+    for chunk in 0..20 {
+        let items: Vec<String> = (0..1000).map(|number| format!("{:x<60}{chunk}-{number}", "item")).collect();
+        let mut words: Vec<&[u8]> = vec![b"SADD", b"items:1"];
+        words.extend(items.iter().map(|item| item.as_bytes()));
+        redis.integer(&words);
+    }
+    redis.say("PEXPIRE items:1 600000");
+    let mapping = r#"
+[[mapping]]
+name = "items"
+match = "items:{id}"
+type = "set"
+explode = true
+into = "public.items"
+key = ["id", "item"]
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "item", from = ["$.member"] },
+  { name = "ttl", from = ["redis.ttl"] },
+  { name = "type", from = ["redis.type"] },
+]
+"#;
+    case.run_config(mapping, &[]).exits(0);
+    assert_eq!(
+        case.sql("SELECT count(*), bool_and(ttl BETWEEN 500000 AND 600000), min(type), max(type) FROM items"),
+        "20000|t|set|set"
+    );
+}

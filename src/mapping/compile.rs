@@ -7,10 +7,11 @@ use super::explode::Explode;
 use super::graph::phases;
 use super::lineage::Lineage;
 use super::pattern::{KeySet, Pattern};
-use super::plan::{Comparison, Mapping, ParentRef, Plan, RunStamp, Target};
+use super::plan::{Mapping, ParentRef, Plan, RunStamp, Target};
 use super::policy::compile_policy;
 use super::reference::functions_before_id;
 use super::rest;
+use super::sameness::{comparison, fingerprint};
 use super::source::Source;
 use super::top::Top;
 use super::wants::{Wants, facts_fit, takes_any_key};
@@ -330,17 +331,6 @@ impl Check {
     }
 }
 
-/// What makes the same row of the same key and value.
-fn fingerprint(spec: &MappingSpec, columns: &[Column], targets: &[Target], stamp: &RunStamp) -> String {
-    let hash = specs_hash(std::slice::from_ref(spec));
-    let mut made_by = format!("{} {hash} {columns:?}", env!("CARGO_PKG_VERSION"));
-    let of_database = |candidate: &Candidate| matches!(candidate.source, Source::Database);
-    if targets.iter().any(|target| target.candidates.iter().any(of_database)) {
-        made_by.push_str(&format!(" {}", stamp.database));
-    }
-    sha256_hex(made_by.as_bytes())
-}
-
 /// The columns with those of the key first.
 fn ordered(spec: &MappingSpec) -> impl Iterator<Item = &ColumnSpec> {
     let keys = spec.key.iter().filter_map(|key| spec.columns.iter().find(|column| column.name == *key));
@@ -354,20 +344,5 @@ fn refer(target: &mut Target, spec: &MappingSpec, column: &str, parent: &Mapping
     let (Some(own), Some(key)) = (own, key) else { return };
     for (candidate, from) in target.candidates.iter_mut().zip(&own.from) {
         candidate.before_id = functions_before_id(own, from, key);
-    }
-}
-
-fn comparison(ignore_changes: bool, lineage: bool, candidates: &[Candidate]) -> Comparison {
-    let fed_by = |wanted: fn(&Source) -> bool| candidates.iter().any(|candidate| wanted(&candidate.source));
-    if ignore_changes {
-        Comparison::Ignored
-    } else if lineage {
-        Comparison::WithoutLineage
-    } else if fed_by(|source| matches!(source, Source::ExpiresAt)) {
-        Comparison::WithinSecond
-    } else if !candidates.is_empty() && candidates.iter().all(|candidate| candidate.source.is_of_the_moment()) {
-        Comparison::Ignored
-    } else {
-        Comparison::Exact
     }
 }

@@ -24,6 +24,7 @@ mod policy;
 mod reference;
 mod rest;
 mod row;
+mod sameness;
 mod scratch;
 mod source;
 mod spec;

@@ -51,6 +51,8 @@ impl RedisSource {
         let mut facts = self.facts(keys, wanted.expiry).await?;
         facts.truncate(fitting(&facts, wanted, max_bytes));
         let keys = keys.get(..facts.len()).unwrap_or(keys);
+        // Before the values: a dump that is older than its value is found changed by the next run, one that is newer would
+        // hide that the value is old.
         self.ask_beside(keys, &mut facts, wanted).await?;
         let mut records: Vec<Option<Fetched>> =
             keys.iter().zip(&facts).map(|(key, facts)| unread(key, facts, wanted)).collect();
