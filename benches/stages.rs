@@ -65,13 +65,14 @@ fn record(key: &str, value: String) -> Record {
         stored: None,
         slice: None,
         expires_at: Some(0),
+        facts: None,
     }
 }
 
 fn stages(criterion: &mut Criterion) {
     let specs = parse_mappings(presets()[0].1).expect("the preset is well-formed");
     let tables: HashMap<TableName, Table> = specs.iter().map(table).collect();
-    let stamp = RunStamp { run_id: "01JXYZ0123456789ABCDEFGHJK".into(), rehearsal: false };
+    let stamp = RunStamp { run_id: "01JXYZ0123456789ABCDEFGHJK".into(), rehearsal: false, ..RunStamp::default() };
     let plan = Plan::compile(&specs, &tables, stamp).expect("the preset fits its tables");
     for (name, record) in [("document", record("document", document())), ("analysis", record("analysis", analysis()))] {
         let mut group = criterion.benchmark_group(name);

@@ -177,7 +177,7 @@ async fn large_values_are_read_in_bounded_replies() {
     }
     let larger = source.fetch_some(&names, Wanted::strings(false), 1000).await.unwrap();
     assert_eq!((larger.records.len(), larger.bytes), (20, 0));
-    let left = |fetched: &Fetched| matches!(fetched, Fetched::Large { bytes: Some(300_000), .. });
+    let left = |fetched: &Fetched| matches!(fetched, Fetched::Large { large, .. } if large.bytes == Some(300_000));
     assert!(larger.records.iter().all(left), "larger than the cap: each is left to be read by itself");
     let alone = source.fetch(&names[..2], Wanted::strings(false), 1000).await.unwrap();
     assert_eq!((alone.records.len(), alone.bytes), (2, 2 * 300_003));
@@ -204,7 +204,9 @@ async fn a_large_value_among_small_ones_is_not_read_with_them() {
     assert!(page.records.len() > 300, "{}", page.records.len());
     for (place, fetched) in page.records.iter().enumerate() {
         match fetched {
-            Fetched::Large { bytes: Some(40_000_001), expires_at: Some(_), key, .. } => assert_eq!(*key, names[300]),
+            Fetched::Large { key, large } if large.expires_at.is_some() => {
+                assert_eq!((key, large.bytes), (&names[300], Some(40_000_001)));
+            }
             Fetched::Record(record) => assert_eq!(record.key, names[place]),
             other => panic!("{other:?}"),
         }

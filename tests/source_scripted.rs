@@ -4,7 +4,7 @@
 
 mod support;
 
-use redis2pg::model::{RedisKey, Wanted};
+use redis2pg::model::{Fetched, RedisKey, RedisType, RedisTypes, ValueWanted, Wanted};
 use redis2pg::source::redis::{RedisSource, SourceSettings};
 use redis2pg::source::{Scan, ScanPage, Source};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -168,9 +168,41 @@ async fn a_string_written_between_mget_and_type_is_read_again() {
     })
     .await;
     let page = source.fetch(&[RedisKey::new("late")], Wanted::strings(false), 1 << 20).await.unwrap();
-    assert!(
-        matches!(&page.records[0], redis2pg::model::Fetched::Record(record) if record.value == "here"),
-        "{:?}",
-        page.records
-    );
+    assert!(matches!(&page.records[0], Fetched::Record(record) if record.value == "here"), "{:?}", page.records);
+}
+
+#[tokio::test]
+async fn a_key_of_a_module_has_a_dump_and_the_name_of_its_type() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = asked.clone();
+    let source = serve(move |_, command| {
+        seen.lock().unwrap().push(command[0].clone());
+        match command[0].as_str() {
+            "EVAL_RO" => reply("-NOPERM scripts are forbidden\r\n".to_owned()),
+            "TYPE" if command[1] == "bloom" => reply("+MBbloom--\r\n".to_owned()),
+            "MEMORY" => reply(":200\r\n".to_owned()),
+            "OBJECT" => reply(":17\r\n".to_owned()),
+            "PEXPIRETIME" => reply(":1700000009000\r\n".to_owned()),
+            "DUMP" => reply(bulk("dumped")),
+            _ => None,
+        }
+    })
+    .await;
+    asked.lock().unwrap().clear();
+    let types: RedisTypes = RedisType::ALL.into_iter().collect();
+    let base = Wanted { types, expiry: true, ttl: true, idle: true, dump: true, ..Wanted::strings(true) };
+    for value in [ValueWanted::Never, ValueWanted::IfPossible] {
+        let page = source.fetch(&[RedisKey::new("bloom")], Wanted { value, ..base }, 1 << 20).await.unwrap();
+        let Fetched::Record(record) = &page.records[0] else { panic!("{:?}", page.records) };
+        let facts = record.facts.as_ref().unwrap();
+        assert_eq!((record.redis_type, record.type_name().as_ref()), (RedisType::Module, "MBbloom--"));
+        assert_eq!((facts.idle, facts.ttl, record.has_value()), (Some(17), Some(9_000), false));
+        assert_eq!((record.dump().unwrap().as_ref(), page.bytes), (&b"dumped"[..], 11));
+    }
+    let asked = asked.lock().unwrap().clone();
+    let first = |name: &str| asked.iter().position(|command| command == name).unwrap();
+    assert!(first("OBJECT") < first("DUMP"), "a dump makes a key look used: {asked:?}");
+    let strings = RedisTypes::STRING;
+    let page = source.fetch(&[RedisKey::new("bloom")], Wanted { types: strings, ..base }, 1 << 20).await.unwrap();
+    assert!(matches!(&page.records[0], Fetched::WrongType { redis_type, .. } if redis_type == "MBbloom--"));
 }

@@ -75,6 +75,8 @@ choice! {
         Ignore = "ignore",
         /// The run ends with exit 2 once all others are loaded.
         Error = "error",
+        /// They go into a table of their own, with their type, their value and their dump.
+        Archive = "archive",
     }
 }
 

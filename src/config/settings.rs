@@ -109,6 +109,13 @@ fn limit_of_one(value: &Option<u64>) -> Result<(), String> {
     if *value == Some(0) { Err("0 keys is no run; leave it out for no limit".to_owned()) } else { Ok(()) }
 }
 
+fn qualified() -> impl Fn(&String) -> Result<(), String> {
+    |name| match name.split_once('.') {
+        Some((schema, table)) if !schema.is_empty() && !table.is_empty() => Ok(()),
+        _ => Err(format!("\"{name}\" is not of the form schema.table")),
+    }
+}
+
 fn scheme(url: &Option<SecretUrl>, known: &[&str]) -> Result<(), String> {
     match url {
         Some(url) if !known.contains(&url.scheme()) => {
@@ -174,7 +181,7 @@ sections! {
         compression: Compression = "default", "compression", any;
         /// auto copies straight into a table that was empty at the start; always goes through a staging table.
         staging: Staging = "auto", "staging", any;
-        /// Create the preset's schema and tables where they are missing. What exists is never altered.
+        /// Create the preset's schema and tables, and the archive's table, where they are missing. What exists is never altered.
         create_schema: bool = "true", "create-schema", any;
         /// How long one batch is tried again before the run ends with exit 6. Outlasts a restart of the server.
         retry_deadline: Span = "2m", "retry-deadline", positive;
@@ -236,11 +243,16 @@ sections! {
         report: Option<PathBuf> = "", "report", any;
         /// No matching key at all is a success, not exit 2.
         allow_empty: bool = "false", "allow-empty", any;
-        /// Keys that no mapping takes: ignore counts them; error ends the run with exit 2 once all others are loaded.
-        /// Those that `exclude` names, or a mapping that is switched off, do not count for it.
+        /// Keys that no mapping takes: ignore counts them; error ends the run with exit 2 once all others are loaded, where
+        /// those that `exclude` names, or a mapping that is switched off, do not count; archive keeps them in archive.table.
         unmatched: UnmatchedKeys = "ignore", "unmatched", any;
         /// Answer yes to every question, for unattended runs.
         yes: bool = "false", "yes", any;
+    }
+    /// Where keys go that no mapping takes, with run.unmatched = "archive".
+    Archive archive {
+        /// The table, as schema.table. It is made where it is missing, unless target.create_schema is off.
+        table: String = "public.redis_archive", "archive-table", qualified();
     }
     /// Log and progress, both on stderr.
     Log log {

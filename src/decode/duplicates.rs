@@ -38,6 +38,11 @@ pub(super) fn refuse_duplicates(text: &str) -> Result<(), DecodeError> {
     Ok(())
 }
 
+/// Whether any object of a well-formed text has a key twice, in whatever spelling and at any depth.
+pub fn has_duplicate_keys(text: &str) -> bool {
+    refuse_duplicates(text).is_err()
+}
+
 #[cold]
 fn duplicate(bytes: &[u8], key: &str, end: usize) -> DecodeError {
     let mut error = DecodeError::new("json_duplicate_key", format!("an object has the key {key:?} twice"));

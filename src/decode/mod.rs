@@ -22,6 +22,7 @@ mod transcode;
 
 pub use chain::{Chain, ChainError, Form};
 pub use content::{Content, Decoder};
+pub use duplicates::has_duplicate_keys;
 pub use elements::elements;
 pub use error::{DecodeError, Fault};
 pub use json::{MAX_DEPTH, MAX_JSONB_BYTES, MAX_TEXT_BYTES, scan};

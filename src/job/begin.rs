@@ -10,7 +10,7 @@ use super::setup::Ends;
 use crate::config::Settings;
 use crate::flow::Stop;
 use crate::ledger::{self, NewRun, Shard, Start};
-use crate::mapping::{MappingSpec, specs_hash};
+use crate::mapping::{MappingSpec, RunStamp, specs_hash};
 use crate::model::{Event, EventSender, Failure, Side};
 use crate::postgres::{answered, failure};
 use crate::source::redis::RedisSource;
@@ -65,7 +65,12 @@ pub(super) async fn begin(
         return Ok(None);
     }
     let id = Uuid::now_v7();
-    let mut check = Checking { settings, specs: &ends.specs, server };
+    let stamp = RunStamp {
+        database: source.database(),
+        server_version: source.version().map(str::to_owned),
+        ..RunStamp::default()
+    };
+    let mut check = Checking { settings, specs: &ends.specs, stamp, server };
     let claim = if settings.run.dry_run {
         Claim { run: id, lease: id, resumed: false }
     } else {
@@ -87,14 +92,16 @@ pub(super) async fn begin(
 struct Checking<'a> {
     settings: &'a Settings,
     specs: &'a [MappingSpec],
+    /// What is known of Redis.
+    stamp: RunStamp,
     server: Server,
 }
 
 impl Checking<'_> {
     async fn run(&mut self, link: &mut Link, run: Uuid, how: Check) -> Result<Checked, Failure> {
-        let run = run.to_string();
+        let stamp = RunStamp { run_id: run.to_string(), ..self.stamp.clone() };
         let check = async |connection: &mut PgConnection| {
-            preflight::check(connection, self.settings, self.specs, &run, self.server.clone(), how).await
+            preflight::check(connection, self.settings, self.specs, &stamp, self.server.clone(), how).await
         };
         link.call("reading the target's tables", check).await.map_err(|mut failure| {
             // What is wrong with a mapping or a column is told with its line.

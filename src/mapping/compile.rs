@@ -7,19 +7,21 @@ use super::explode::Explode;
 use super::graph::phases;
 use super::lineage::Lineage;
 use super::pattern::{KeySet, Pattern};
-use super::plan::{Comparison, Mapping, ParentRef, Plan, RunStamp, Target};
+use super::plan::{Mapping, ParentRef, Plan, RunStamp, Target};
 use super::policy::compile_policy;
 use super::reference::functions_before_id;
 use super::rest;
+use super::sameness::{comparison, fingerprint};
 use super::score;
 use super::source::Source;
 use super::streaming;
 use super::top::Top;
+use super::wants::{Wants, facts_fit, takes_any_key};
 use super::{ColumnSpec, ItemForm, MappingSpec};
 use crate::decode::{Decoder, push_json_string};
 use crate::encode::{Encoder, Policy};
 use crate::model::{
-    Column, ColumnType, Finding, MappingId, RedisType, RedisTypes, Severity, Side, Table, TableName, Wanted, sha256_hex,
+    Column, ColumnType, Finding, MappingId, RedisType, RedisTypes, Severity, Side, Table, TableName, sha256_hex,
 };
 use std::collections::HashMap;
 
@@ -104,7 +106,8 @@ impl Check {
         self.coverage(spec, table, &columns);
         let decoder = decoder?;
         for (column, target) in columns.iter().zip(&targets) {
-            if let Err(mistake) = whole_fits(column, target, decoder.chain.form) {
+            let fits = whole_fits(column, target, decoder.chain.form).and_then(|()| facts_fit(column, target));
+            if let Err(mistake) = fits {
                 self.mistake(format!("{}.{}", spec.into, column.name), mistake);
             }
         }
@@ -122,9 +125,7 @@ impl Check {
         }
         let entered = targets.iter().flat_map(|target| &target.candidates).map(Candidate::top);
         let top = entered.chain(lineage_id.as_ref().map(Source::top)).fold(Top::default(), Top::and);
-        let expiry = |candidate: &Candidate| matches!(candidate.source, Source::ExpiresAt);
-        let wants_ttl = spec.lineage.is_some() && !stamp.rehearsal
-            || targets.iter().any(|target| target.candidates.iter().any(expiry));
+        let wants = Wants::of(&targets, lineage_id.as_ref());
         let types = self.types(&subject, spec);
         let explode = Explode::read(spec, types, targets.get(..spec.key.len()).unwrap_or(&targets))
             .map_err(|(message, hint)| self.critical(&subject, message, hint))
@@ -134,9 +135,10 @@ impl Check {
         let key_columns = spec.key.len();
         let streams = types.has(RedisType::String)
             && streaming::settle(&mut targets, key_columns, &decoder, explode.as_ref(), lineage_id.as_ref());
+        wants.mistakes(types, spec.explodes()).into_iter().for_each(|mistake| self.mistake(subject.clone(), mistake));
         let lineage = targets.iter().position(|target| target.lineage).map_or(Lineage::Ledger, Lineage::Column);
-        let spec_hash = specs_hash(std::slice::from_ref(spec));
-        let fingerprint = sha256_hex(format!("{} {spec_hash} {columns:?}", env!("CARGO_PKG_VERSION")).as_bytes());
+        let fingerprint = fingerprint(spec, &columns, &targets, stamp);
+        let any_key = takes_any_key(&columns, &targets);
         let mut run_json = String::new();
         push_json_string(&mut run_json, &stamp.run_id);
         Some(Mapping {
@@ -147,7 +149,9 @@ impl Check {
             targets,
             key_columns,
             lineage,
-            wanted: Wanted { types, expiry: wants_ttl, slices: explode.is_some(), streams },
+            wanted: wants.wanted(types, explode.is_some(), spec.lineage.is_some() && !stamp.rehearsal, streams),
+            undecoded: explode.is_none() && wants.is_undecoded(types),
+            any_key,
             explode,
             items: spec.items,
             takes_infinity,
@@ -162,6 +166,8 @@ impl Check {
             fingerprint,
             run_id: stamp.run_id.as_str().into(),
             run_json: run_json.into(),
+            database: stamp.database.to_string().into(),
+            server_version: stamp.server_version.as_deref().map(Into::into),
         })
     }
 
@@ -365,22 +371,5 @@ fn refer(target: &mut Target, spec: &MappingSpec, column: &str, parent: &Mapping
     let (Some(own), Some(key)) = (own, key) else { return };
     for (candidate, from) in target.candidates.iter_mut().zip(&own.from) {
         candidate.before_id = functions_before_id(own, from, key);
-    }
-}
-
-fn comparison(ignore_changes: bool, lineage: bool, candidates: &[Candidate]) -> Comparison {
-    let fed_by = |wanted: fn(&Source) -> bool| candidates.iter().any(|candidate| wanted(&candidate.source));
-    if ignore_changes {
-        Comparison::Ignored
-    } else if lineage {
-        Comparison::WithoutLineage
-    } else if fed_by(|source| matches!(source, Source::ExpiresAt)) {
-        Comparison::WithinSecond
-    } else if !candidates.is_empty()
-        && candidates.iter().all(|candidate| matches!(candidate.source, Source::RunId | Source::Digest))
-    {
-        Comparison::Ignored
-    } else {
-        Comparison::Exact
     }
 }

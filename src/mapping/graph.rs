@@ -12,7 +12,10 @@ pub(super) fn phases(specs: &[MappingSpec]) -> Result<Vec<Vec<MappingId>>, Strin
     // Each round ranks every mapping whose predecessors are ranked; as many rounds as mappings rank them all.
     for _ in specs {
         for (index, spec) in specs.iter().enumerate() {
-            let mut before = spec.parents.iter().map(|parent| &parent.mapping).chain(&spec.after).filter_map(|name| {
+            // Which keys no other mapping takes does not depend on what became of the others; it is loaded last all the same.
+            let others = specs.iter().filter(|other| spec.unmatched && !other.unmatched).map(|other| &other.name);
+            let named = spec.parents.iter().map(|parent| &parent.mapping).chain(&spec.after);
+            let mut before = named.chain(others).filter_map(|name| {
                 // A name that is no mapping is a finding of its own.
                 specs.iter().position(|other| other.name == *name)
             });

@@ -3,6 +3,8 @@
 //! Owns the mapping language. Pure: no I/O, no async. Uses `decode`, `encode`, `model`
 //! and the sizes of `config`.
 
+mod archive;
+mod as_it_is;
 mod candidate;
 mod collection;
 mod column;
@@ -25,6 +27,7 @@ mod redis_types;
 mod reference;
 mod rest;
 mod row;
+mod sameness;
 mod score;
 mod scratch;
 mod source;
@@ -35,7 +38,9 @@ mod target;
 mod template;
 mod top;
 mod value;
+mod wants;
 
+pub use archive::ARCHIVE;
 pub use compile::specs_hash;
 pub use conflict::check_keys;
 pub use functions::ID_NAMESPACE;

@@ -14,13 +14,17 @@ use crate::model::{Column, Finding, MappingId, TableName, Wanted};
 use std::sync::Arc;
 
 /// What the lineage says about the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunStamp {
     /// The run's id.
     pub run_id: String,
     /// Whether the rows are only judged and then dropped: what would be said of where they came from is left out, and
     /// they name the keys of their parents.
     pub rehearsal: bool,
+    /// The number of the Redis database that is read.
+    pub database: u8,
+    /// The version of the Redis server, where it tells.
+    pub server_version: Option<String>,
 }
 
 /// The mappings of a run, checked against the tables that they write to.
@@ -85,6 +89,10 @@ pub struct Mapping {
     pub(super) decoder: Decoder,
     pub(super) unwrap_json_string: bool,
     pub(super) wanted: Wanted,
+    /// Whether values are taken as they are: no source reads what would have to be decoded.
+    pub(super) undecoded: bool,
+    /// Whether it takes keys that are no text.
+    pub(super) any_key: bool,
     pub(super) rehearsal: bool,
     pub(super) on_conflict: OnConflict,
     pub(super) parents: Vec<ParentRef>,
@@ -93,6 +101,9 @@ pub struct Mapping {
     pub(super) run_id: Arc<str>,
     /// The run's id as JSON text.
     pub(super) run_json: Arc<str>,
+    /// The number of the Redis database.
+    pub(super) database: Arc<str>,
+    pub(super) server_version: Option<Arc<str>>,
 }
 
 /// How one column gets its value.

@@ -8,19 +8,31 @@ use serde::{Deserialize, Deserializer};
 use std::fmt;
 
 /// The names of the types, as a mapping has them.
-const NAMES: [&str; 7] = ["string", "hash", "list", "set", "zset", "stream", "json"];
+const NAMES: [&str; 8] = ["string", "hash", "list", "set", "zset", "stream", "json", "module"];
+/// What stands for all of them.
+const ANY: &str = "any";
 
 /// Reads one type or several.
 pub(super) fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RedisType>, D::Error> {
     deserializer.deserialize_any(OneOrSeveral)
 }
 
-fn named<E: Error>(name: &str) -> Result<RedisType, E> {
+fn named<E: Error>(name: &str) -> Result<Vec<RedisType>, E> {
+    match name {
+        ANY => return Ok(RedisType::ALL.to_vec()),
+        "hyperloglog" => {
+            let message =
+                "`type`: `hyperloglog` is no type of its own: to Redis it is a string, which `redis.dump` saves";
+            return Err(E::custom(message));
+        }
+        _ => {}
+    }
     let deserializer: StrDeserializer<'_, Unknown> = name.into_deserializer();
-    RedisType::deserialize(deserializer).map_err(|_| {
-        let near =
-            nearest(name, NAMES.into_iter()).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
-        E::custom(format!("`type`: there is no `{name}`{near}; the types are {}", NAMES.join(", ")))
+    RedisType::deserialize(deserializer).map(|one| vec![one]).map_err(|_| {
+        let near = nearest(name, NAMES.into_iter().chain([ANY]))
+            .map(|near| format!(" (did you mean `{near}`?)"))
+            .unwrap_or_default();
+        E::custom(format!("`type`: there is no `{name}`{near}; the types are {} and {ANY}", NAMES.join(", ")))
     })
 }
 
@@ -34,12 +46,13 @@ impl<'de> Visitor<'de> for OneOrSeveral {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        named(name).map(|one| vec![one])
+        named(name)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, names: A) -> Result<Self::Value, A::Error> {
         let names: Vec<String> = Vec::deserialize(SeqAccessDeserializer::new(names))?;
-        names.iter().map(|name| named(name)).collect()
+        let types: Vec<Vec<RedisType>> = names.iter().map(|name| named(name)).collect::<Result<_, _>>()?;
+        Ok(types.concat())
     }
 }
 

@@ -10,6 +10,7 @@ use crate::decode::{Content, Field, Kind, push_json_string};
 use crate::encode::EncodeError;
 use crate::model::{Digest, Record, RedisKey, RedisType, Reject, Row, Shape, Splice, UnixMillis};
 use std::borrow::Cow;
+use std::cell::Cell;
 
 impl Mapping {
     /// Maps a record to a row. `now` is the moment that the lineage states.
@@ -32,7 +33,8 @@ impl Mapping {
         scratch: &mut Scratch,
     ) -> Result<Row, Reject> {
         let (key, captures) = self.read_key(record)?;
-        let context = self.context(record, index, (key, captures), &prepared.content, &scratch.fields);
+        let mut context = self.context(record, index, (key, captures), &prepared.content, &scratch.fields);
+        context.now = now;
         // Hashing costs as much as checking the text.
         let digest = match index {
             _ if self.rehearsal => Digest::default(),
@@ -128,7 +130,19 @@ impl Mapping {
             Content::Text(text) => (text.as_ref(), None, false),
             Content::Bytes(bytes) => ("", Some(bytes.as_ref()), false),
         };
-        Context { record, index, key, captures, text, bytes, fields, escaped_keys, run_id: &self.run_id }
+        Context {
+            record,
+            index,
+            key,
+            captures,
+            text,
+            bytes,
+            fields,
+            escaped_keys,
+            mapping: self,
+            now: 0,
+            is_json: Cell::new(None),
+        }
     }
 
     fn all_referred(&self, context: &Context<'_>) -> Vec<Vec<RedisKey>> {
@@ -148,6 +162,9 @@ impl Mapping {
         };
         if captures.any_empty() {
             return reject("key_empty_id", "the key has an empty id");
+        }
+        if self.any_key {
+            return Ok((record.key.as_str().unwrap_or_default(), captures));
         }
         let Some(key) = record.key.as_str() else { return reject("key_not_utf8", "the key is not UTF-8") };
         if memchr::memchr(0, key.as_bytes()).is_some() {

@@ -1,15 +1,18 @@
 //! Sources: where a value comes from, read from the configuration and evaluated on one record.
 
+use super::as_it_is::logical;
 pub(super) use super::found::{Found, inner};
 use super::jq::Program;
 use super::pattern::{Captures, Pattern};
+use super::plan::Mapping;
 use super::rest::Rest;
 use super::template::Template;
 use super::top::Top;
 use crate::decode::{Field, JsonPath, lookup, push_json_string};
 use crate::encode::EncodeError;
-use crate::model::Record;
+use crate::model::{Record, RedisType, UnixMillis};
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// A source, compiled.
@@ -24,7 +27,19 @@ pub(super) enum Source {
     ExpiresAt,
     ElementIndex,
     Digest,
+    /// What TYPE answers.
+    Type,
+    Database,
+    Version,
+    Ttl,
+    Idle,
+    Dump,
+    /// The value as JSON, as far as JSON can hold it.
+    AsJson,
+    /// The bytes of a string that JSON cannot hold.
+    AsBytes,
     RunId,
+    RunTime,
     Template(Template),
     Jq(Arc<Program>),
     /// A constant text.
@@ -45,12 +60,33 @@ pub(super) struct Context<'r> {
     pub(super) bytes: Option<&'r [u8]>,
     pub(super) fields: &'r [Field],
     pub(super) escaped_keys: bool,
-    pub(super) run_id: &'r str,
+    pub(super) mapping: &'r Mapping,
+    /// The moment that the row is made.
+    pub(super) now: UnixMillis,
+    /// Whether the value is JSON as far as that is wanted, once it is known.
+    pub(super) is_json: Cell<Option<bool>>,
 }
 
 impl<'r> Context<'r> {
     pub(super) fn path(&self, path: &JsonPath) -> Option<&'r str> {
         path.find(self.text, self.fields, self.escaped_keys)
+    }
+
+    /// The value as JSON, as far as JSON can hold it.
+    fn as_json(&self) -> Option<Cow<'r, str>> {
+        let json = logical(self.record);
+        self.is_json.set(Some(json.is_some()));
+        json
+    }
+
+    /// The bytes of a string that JSON cannot hold.
+    fn as_bytes(&self) -> Option<&'r [u8]> {
+        let record = self.record;
+        if record.redis_type != RedisType::String || !record.has_value() {
+            return None;
+        }
+        let is_json = self.is_json.get().unwrap_or_else(|| self.as_json().is_some());
+        (!is_json).then_some(record.value.as_ref())
     }
 
     pub(super) fn found(&self, path: &JsonPath) -> Found<'r> {
@@ -76,7 +112,16 @@ impl Source {
             "redis.expires_at" => Ok(Self::ExpiresAt),
             "element.index" => Ok(Self::ElementIndex),
             "redis.digest" => Ok(Self::Digest),
+            "redis.type" => Ok(Self::Type),
+            "redis.db" => Ok(Self::Database),
+            "redis.version" => Ok(Self::Version),
+            "redis.ttl" => Ok(Self::Ttl),
+            "redis.idle" => Ok(Self::Idle),
+            "redis.dump" => Ok(Self::Dump),
+            "redis.value" => Ok(Self::AsJson),
+            "redis.bytes" => Ok(Self::AsBytes),
             "run.id" => Ok(Self::RunId),
+            "run.time" => Ok(Self::RunTime),
             text if text.starts_with('$') => {
                 if text.contains(['{', '}']) && !text.contains("[\"") {
                     return Err(format!("`{text}`: in a template, a path stands in braces: `{{$.name}}`"));
@@ -85,8 +130,8 @@ impl Source {
             }
             text if text.contains(['{', '}']) => Template::parse(text, pattern).map(Self::Template),
             text => Err(format!(
-                "`{text}` is no source: `$.path`, `value`, `rest`, `redis.key`, `redis.expires_at`, `redis.digest`, `element.index`, `run.id`, a \
-                 template such as `{{id}}`, or a constant such as {{ value = \"{text}\" }}"
+                "`{text}` is no source: `$.path`, `value`, `rest`, `redis.` with key, expires_at, digest, type, db, version, ttl, \
+                 idle, dump, value or bytes, `element.index`, `run.id`, `run.time`, a template such as `{{id}}`, or a constant such as {{ value = \"{text}\" }}"
             )),
         }
     }
@@ -104,10 +149,29 @@ impl Source {
     /// Whether it says the same of every element of a key.
     pub(super) fn is_of_key(&self) -> bool {
         match self {
-            Self::Key | Self::ExpiresAt | Self::RunId | Self::Text(_) | Self::Json(_) => true,
             Self::Template(template) => template.paths().next().is_none(),
+            source => !source.reads_value() && !matches!(source, Self::ElementIndex | Self::Digest),
+        }
+    }
+
+    /// Whether it reads the value, and takes a record that has one.
+    pub(super) fn reads_value(&self) -> bool {
+        match self {
+            Self::Whole | Self::Value | Self::Path(_) | Self::Collect(_) | Self::Rest(_) | Self::Jq(_) => true,
+            Self::Template(template) => template.paths().next().is_some(),
             _ => false,
         }
+    }
+
+    /// Whether it says something about the reading rather than about the key: it differs the next time, and what it
+    /// said is true all the same.
+    pub(super) fn is_of_the_moment(&self) -> bool {
+        matches!(self, Self::RunId | Self::RunTime | Self::Digest | Self::Ttl | Self::Idle | Self::Version)
+    }
+
+    /// Whether it reads the key.
+    pub(super) fn reads_key(&self) -> bool {
+        matches!(self, Self::Key) || matches!(self, Self::Template(template) if template.has_captures())
     }
 
     /// The fields of the record's top level that it takes, as far as that is known beforehand.
@@ -135,18 +199,40 @@ impl Source {
             },
             Self::Collect(names) => collect(names, context),
             Self::Rest(rest) => rest.evaluate(context),
+            Self::Key if context.mapping.any_key => Found::Bytes(context.record.key.as_bytes()),
             Self::Key => Found::Text(Cow::Borrowed(context.key)),
             Self::ExpiresAt => context.record.expires_at.map_or(Found::Null, Found::Millis),
             Self::ElementIndex => {
                 context.index.map_or(Found::Absent, |index| Found::Text(Cow::Owned(index.to_string())))
             }
             Self::Digest => Found::Text(Cow::Owned(context.record.digest().to_string())),
-            Self::RunId => Found::Text(Cow::Borrowed(context.run_id)),
+            Self::RunId => Found::Text(Cow::Borrowed(&context.mapping.run_id)),
+            Self::RunTime => Found::Millis(context.now),
             Self::Template(template) => return template.evaluate(context),
             Self::Jq(program) => return program.evaluate(context.text),
             Self::Text(text) => Found::Text(Cow::Borrowed(text)),
             Self::Json(text) => Found::Raw(Cow::Borrowed(text)),
+            source => source.fact(context),
         })
+    }
+
+    /// What is known of the key beside its value.
+    fn fact<'r>(&self, context: &Context<'r>) -> Found<'r> {
+        let record = context.record;
+        let facts = record.facts.as_deref();
+        let number = |number: Option<String>| number.map(|number| Found::Raw(Cow::Owned(number)));
+        let found = match self {
+            Self::Type => Some(Found::Text(record.type_name())),
+            Self::Database => Some(Found::Raw(Cow::Borrowed(&context.mapping.database))),
+            Self::Version => context.mapping.server_version.as_ref().map(|version| Found::Text(Cow::Borrowed(version))),
+            Self::Ttl => number(facts.and_then(|facts| facts.ttl).map(|ttl| ttl.to_string())),
+            Self::Idle => number(facts.and_then(|facts| facts.idle).map(|idle| idle.to_string())),
+            Self::Dump => record.dump().map(|dump| Found::Bytes(dump)),
+            Self::AsJson => context.as_json().map(Found::Raw),
+            Self::AsBytes => context.as_bytes().map(Found::Bytes),
+            _ => None,
+        };
+        found.unwrap_or(Found::Null)
     }
 
     /// The value of a constant; `None` where it takes a record.

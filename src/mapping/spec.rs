@@ -23,6 +23,10 @@ pub struct MappingSpec {
     /// Patterns of keys that it leaves alone although `match` takes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// Whether it takes the keys that no other mapping takes, whatever `match` says. Not for people to write: the
+    /// archive of the program's own.
+    #[serde(skip)]
+    pub unmatched: bool,
     /// What separates the segments of its keys; a colon where it does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub separator: Option<String>,
@@ -30,7 +34,8 @@ pub struct MappingSpec {
     pub into: String,
     /// The columns that identify a row: a primary key or a unique constraint.
     pub key: Vec<String>,
-    /// The Redis types that it takes: one or several; strings where it says none. A key of another type is rejected.
+    /// The Redis types that it takes: one or several, or `any`; strings where it says none. A key of another type is
+    /// rejected.
     #[serde(default = "strings", rename = "type", deserialize_with = "one_or_several")]
     pub types: Vec<RedisType>,
     /// Whether a key becomes a row for each of its elements: of a collection, or of a JSON array, which may be at a path.
@@ -96,6 +101,11 @@ impl MappingSpec {
     /// Where `into` is not `schema.table`: an unqualified name would mean another table under another search_path.
     pub fn table_name(&self) -> Result<TableName, String> {
         qualified(&self.into)
+    }
+
+    /// Whether a key becomes several rows.
+    pub fn explodes(&self) -> bool {
+        !matches!(self.explode, None | Some(ExplodeSpec::Value(false)))
     }
 
     /// The audit log's table, where one is named.

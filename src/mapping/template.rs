@@ -83,6 +83,11 @@ impl Template {
         self.0.iter().any(|piece| matches!(piece, Piece::Literal(text) if text.contains('\0')))
     }
 
+    /// Whether it reads a capture of the key.
+    pub(super) fn has_captures(&self) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Capture(_)))
+    }
+
     /// The paths in it.
     pub(super) fn paths(&self) -> impl Iterator<Item = &JsonPath> {
         self.0.iter().filter_map(|piece| match piece {

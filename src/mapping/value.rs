@@ -25,6 +25,10 @@ impl Mapping {
             return self.prepare_stored(record, stored);
         }
         let mut altered = Vec::new();
+        if self.undecoded {
+            fields.clear();
+            return Ok(Prepared { content: Content::Bytes(Cow::Borrowed(&record.value)), altered });
+        }
         let decoded = if record.redis_type.is_whole() {
             self.decoder.decode(&record.value, fields, &mut altered)
         } else {

@@ -1,8 +1,9 @@
 //! What was read for one key.
 
-use super::{Digest, RedisKey, RedisType, RedisTypes, Stored};
+use super::{Digest, KeyFacts, RedisKey, RedisType, RedisTypes, Stored};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The position of a mapping in the compiled plan of a run.
@@ -28,14 +29,41 @@ pub struct Record {
     pub slice: Option<Slice>,
     /// When Redis will expire the key; `None` where it has no TTL, or where no mapping asked for it.
     pub expires_at: Option<UnixMillis>,
+    /// What else was read of the key; `None` where its mapping wants nothing else.
+    pub facts: Option<Arc<KeyFacts>>,
 }
 
 impl Record {
-    /// The digest of its value.
+    /// What TYPE answers for the key.
+    pub fn type_name(&self) -> Cow<'static, str> {
+        match self.facts.as_ref().and_then(|facts| facts.module_type.as_ref()) {
+            Some(name) => Cow::Owned(name.clone()),
+            None => Cow::Borrowed(self.redis_type.name()),
+        }
+    }
+
+    /// What DUMP gives for the key, where it was asked for.
+    pub fn dump(&self) -> Option<&Bytes> {
+        self.facts.as_ref()?.dump.as_ref()
+    }
+
+    /// What tells whether the key still holds what a row was made from: the dump, where there is one, else the value.
+    pub fn content(&self) -> &Bytes {
+        self.dump().unwrap_or(&self.value)
+    }
+
+    /// Whether it has a value.
+    pub fn has_value(&self) -> bool {
+        self.facts.as_ref().is_none_or(|facts| !facts.without_value)
+    }
+}
+
+impl Record {
+    /// The digest of what tells whether the key still holds what a row was made from.
     pub fn digest(&self) -> Digest {
         match &self.stored {
-            None => Digest::of(&self.value),
-            Some(stored) => stored.digest(),
+            Some(stored) if self.dump().is_none() => stored.digest(),
+            _ => Digest::of(self.content()),
         }
     }
 }
@@ -51,6 +79,19 @@ pub struct Slice {
     pub last: bool,
 }
 
+/// What is known of a large collection or string before its first slice is read.
+#[derive(Clone, Debug)]
+pub struct LargeKey {
+    /// Its type.
+    pub redis_type: RedisType,
+    /// When Redis will expire it.
+    pub expires_at: Option<UnixMillis>,
+    /// How many bytes a string has; `None` for a collection.
+    pub bytes: Option<u64>,
+    /// What else was read of the key.
+    pub facts: Option<Arc<KeyFacts>>,
+}
+
 /// What reading one key gave.
 #[derive(Clone, Debug)]
 pub enum Fetched {
@@ -60,12 +101,8 @@ pub enum Fetched {
     Large {
         /// The key.
         key: RedisKey,
-        /// Its type.
-        redis_type: RedisType,
-        /// When Redis will expire it.
-        expires_at: Option<UnixMillis>,
-        /// How many bytes a string has; `None` for a collection.
-        bytes: Option<u64>,
+        /// What is known of it.
+        large: LargeKey,
     },
     /// The key was listed by SCAN and is not there any more.
     Gone(RedisKey),
@@ -112,11 +149,45 @@ pub struct Wanted {
     pub slices: bool,
     /// Whether it takes large strings in slices: it reads a string's bytes as they are, and nothing in them.
     pub streams: bool,
+    /// Whether it wants the value.
+    pub value: ValueWanted,
+    /// Whether it wants the milliseconds until the key expires; it wants the time of expiry then as well.
+    pub ttl: bool,
+    /// Whether it wants the time since the key was last used.
+    pub idle: bool,
+    /// Whether it wants what DUMP gives.
+    pub dump: bool,
+}
+
+/// Whether a mapping wants the values of its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueWanted {
+    /// A key whose value cannot be had is of no use.
+    Always,
+    /// As far as it can be had.
+    IfPossible,
+    /// Not at all.
+    Never,
 }
 
 impl Wanted {
     /// Strings, with or without their time of expiry.
     pub const fn strings(expiry: bool) -> Self {
-        Self { types: RedisTypes::STRING, expiry, slices: false, streams: false }
+        let value = ValueWanted::Always;
+        Self {
+            types: RedisTypes::STRING,
+            expiry,
+            slices: false,
+            streams: false,
+            value,
+            ttl: false,
+            idle: false,
+            dump: false,
+        }
+    }
+
+    /// Whether more is wanted of a key than its value and its time of expiry, or less.
+    pub fn has_facts(self) -> bool {
+        self.ttl || self.idle || self.dump || self.value != ValueWanted::Always || self.types.has(RedisType::Module)
     }
 }

@@ -22,6 +22,8 @@ pub enum RedisType {
     Stream,
     /// A JSON document of the module RedisJSON.
     Json,
+    /// Any type of a module but RedisJSON's: there is no reading its values, but for DUMP.
+    Module,
 }
 
 /// TYPE's answer for a document of RedisJSON.
@@ -29,9 +31,10 @@ const REDIS_JSON: &str = "ReJSON-RL";
 
 impl RedisType {
     /// All of them.
-    pub const ALL: [Self; 7] = [Self::String, Self::Hash, Self::List, Self::Set, Self::Zset, Self::Stream, Self::Json];
+    pub const ALL: [Self; 8] =
+        [Self::String, Self::Hash, Self::List, Self::Set, Self::Zset, Self::Stream, Self::Json, Self::Module];
 
-    /// What TYPE answers for it.
+    /// What TYPE answers for it; `module` for the types of modules, each of which has a name of its own.
     pub fn name(self) -> &'static str {
         match self {
             Self::String => "string",
@@ -41,12 +44,18 @@ impl RedisType {
             Self::Zset => "zset",
             Self::Stream => "stream",
             Self::Json => REDIS_JSON,
+            Self::Module => "module",
         }
     }
 
-    /// The type that TYPE names so; `None` for one that is not read.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.name() == name)
+    /// The type that TYPE names so: a name that Redis itself does not have is a module's.
+    pub fn named(name: &str) -> Self {
+        Self::ALL.into_iter().find(|known| known.name() == name).unwrap_or(Self::Module)
+    }
+
+    /// Whether the value is a collection of items.
+    pub fn has_items(self) -> bool {
+        !self.is_whole() && self != Self::Module
     }
 
     /// Whether the value is one run of bytes, as opposed to items.
@@ -112,9 +121,9 @@ mod tests {
     #[test]
     fn types_go_by_the_names_that_redis_gives_them() {
         for redis_type in RedisType::ALL {
-            assert_eq!(RedisType::named(redis_type.name()), Some(redis_type));
+            assert_eq!(RedisType::named(redis_type.name()), redis_type);
         }
-        assert_eq!(RedisType::named("MBbloom--"), None);
+        assert_eq!(RedisType::named("MBbloom--"), RedisType::Module);
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub struct Withheld {
 impl Reject {
     /// A reject of a record that was read.
     pub fn of(record: &Record, reason: impl Into<Reason>, detail: impl Into<String>) -> Self {
-        let redis_type = Cow::Borrowed(record.redis_type.name());
+        let redis_type = record.type_name();
         let (value, withheld) = kept(&record.value, record.stored.as_deref());
         Self { redis_type, withheld, ..Self::new(record.key.clone(), reason, detail, value) }
     }

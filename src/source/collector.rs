@@ -66,6 +66,7 @@ mod tests {
 
     fn slice(value: &'static str, first: bool, last: bool) -> Fetched {
         Fetched::Record(Record {
+            facts: None,
             key: RedisKey::new("k"),
             redis_type: RedisType::String,
             value: Bytes::from_static(value.as_bytes()),

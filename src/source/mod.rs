@@ -7,7 +7,7 @@ pub mod redis;
 
 pub use collector::Collector;
 
-use crate::model::{Failure, Fetched, RedisKey, RedisType, UnixMillis, Wanted};
+use crate::model::{Failure, Fetched, LargeKey, RedisKey, RedisType, Wanted};
 use std::future::Future;
 
 /// Where a scan goes on: the server and place that an earlier scan had reached.
@@ -92,7 +92,7 @@ pub trait Source: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<FetchedPage, Failure>> + Send;
 
     /// Reads the slices of a value that [`Fetched::Large`] named.
-    fn slices(&self, key: RedisKey, redis_type: RedisType, expires_at: Option<UnixMillis>) -> Self::Slices;
+    fn slices(&self, key: RedisKey, large: LargeKey) -> Self::Slices;
 
     /// The keys among these that are not there. Their values are not looked at.
     ///
@@ -138,11 +138,12 @@ pub trait Source: Clone + Send + Sync + 'static {
     /// As [`Source::fetch_some`].
     fn whole(&self, fetched: Fetched, wanted: Wanted) -> impl Future<Output = Result<Fetched, Failure>> + Send {
         async move {
-            let Fetched::Large { key, redis_type: RedisType::String, expires_at, bytes } = fetched else {
-                return Ok(fetched);
+            let (key, large) = match fetched {
+                Fetched::Large { key, large } if large.redis_type == RedisType::String => (key, large),
+                other => return Ok(other),
             };
             if wanted.streams {
-                let mut slices = self.slices(key.clone(), RedisType::String, expires_at);
+                let mut slices = self.slices(key.clone(), large);
                 let mut collector = Collector::default();
                 while let Some(slice) = slices.next().await? {
                     if let Some(whole) = collector.push(slice).await? {
@@ -151,13 +152,13 @@ pub trait Source: Clone + Send + Sync + 'static {
                 }
                 return Ok(Fetched::Gone(key));
             }
-            let mut room = usize::try_from(bytes.unwrap_or(0)).unwrap_or(usize::MAX);
+            let mut room = usize::try_from(large.bytes.unwrap_or(0)).unwrap_or(usize::MAX);
             loop {
                 let page = self.fetch_some(std::slice::from_ref(&key), wanted, room).await?;
                 match page.records.into_iter().next() {
                     // It has grown since; what is too large for memory is not asked for again.
-                    Some(Fetched::Large { bytes, .. }) => {
-                        room = room.max(usize::try_from(bytes.unwrap_or(0)).unwrap_or(0))
+                    Some(Fetched::Large { large, .. }) => {
+                        room = room.max(usize::try_from(large.bytes.unwrap_or(0)).unwrap_or(0))
                     }
                     Some(read) => return Ok(read),
                     None => return Ok(Fetched::Gone(key)),

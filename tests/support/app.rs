@@ -279,7 +279,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    fn open(url: &str) -> Self {
+    pub(crate) fn open(url: &str) -> Self {
         let rest = url.strip_prefix("redis://:").expect("a URL with a password");
         let (password, rest) = rest.split_once('@').expect("a host");
         let (address, database) = rest.split_once('/').expect("a database");

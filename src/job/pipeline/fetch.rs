@@ -4,7 +4,7 @@ use super::drain::{Unread, pace};
 use super::list::Listed;
 use super::{Done, Shared};
 use crate::flow::{PagePart, Permit};
-use crate::model::{Event, Failure, Fetched, Items, MappingId, RedisKey, RedisType, UnixMillis};
+use crate::model::{Event, Failure, Fetched, Items, LargeKey, MappingId, RedisKey, RedisType};
 use crate::source::{Collector, Slices, Source};
 use std::ops::ControlFlow;
 use tokio::sync::mpsc;
@@ -91,25 +91,18 @@ impl<S: Source> Lane<'_, S> {
 
     /// Reads what is too large for a page. Breaks where nobody takes it any more.
     async fn large(&self, fetched: Fetched) -> Result<ControlFlow<()>, Failure> {
-        let Fetched::Large { key, redis_type, expires_at, bytes } = fetched else {
-            return Ok(ControlFlow::Continue(()));
-        };
+        let Fetched::Large { key, large } = fetched else { return Ok(ControlFlow::Continue(())) };
         let streams = self.shared.plan.mapping(self.mapping).wanted().streams;
-        match redis_type {
-            RedisType::String if streams => self.set_aside(key, expires_at).await,
-            RedisType::String => self.alone(key, bytes.unwrap_or(0)).await,
-            _ => self.slices(key, redis_type, expires_at).await,
+        match large.redis_type {
+            RedisType::String if streams => self.set_aside(key, large).await,
+            RedisType::String => self.alone(key, large).await,
+            _ => self.slices(key, large).await,
         }
     }
 
     /// Reads a large collection in slices, each with memory of its own.
-    async fn slices(
-        &self,
-        key: RedisKey,
-        redis_type: RedisType,
-        expires_at: Option<UnixMillis>,
-    ) -> Result<ControlFlow<()>, Failure> {
-        let mut slices = self.shared.source.slices(key, redis_type, expires_at);
+    async fn slices(&self, key: RedisKey, large: LargeKey) -> Result<ControlFlow<()>, Failure> {
+        let mut slices = self.shared.source.slices(key, large);
         let mut expected = SLICE_MEMORY;
         loop {
             if self.shared.stop.cut() {
@@ -129,9 +122,9 @@ impl<S: Source> Lane<'_, S> {
     }
 
     /// Reads a large string in slices, into a file: all of them take the memory of one.
-    async fn set_aside(&self, key: RedisKey, expires_at: Option<UnixMillis>) -> Result<ControlFlow<()>, Failure> {
+    async fn set_aside(&self, key: RedisKey, large: LargeKey) -> Result<ControlFlow<()>, Failure> {
         let permit = self.claim(SLICE_MEMORY).await;
-        let mut slices = self.shared.source.slices(key, RedisType::String, expires_at);
+        let mut slices = self.shared.source.slices(key, large);
         let mut collector = Collector::default();
         while let Some(slice) = slices.next().await? {
             if self.shared.stop.cut() {
@@ -149,14 +142,13 @@ impl<S: Source> Lane<'_, S> {
     }
 
     /// Reads a large string by itself, with the memory that it takes; nothing else is in flight where that is all.
-    async fn alone(&self, key: RedisKey, bytes: u64) -> Result<ControlFlow<()>, Failure> {
-        let permit = self.shared.budget.claim(bytes * HELD_PER_BYTE + HELD_PER_KEY).await;
+    async fn alone(&self, key: RedisKey, large: LargeKey) -> Result<ControlFlow<()>, Failure> {
+        let permit = self.shared.budget.claim(large.bytes.unwrap_or(0) * HELD_PER_BYTE + HELD_PER_KEY).await;
         if self.shared.stop.cut() {
             return Ok(ControlFlow::Break(()));
         }
         let wanted = self.shared.plan.mapping(self.mapping).wanted();
-        let large = Fetched::Large { key, redis_type: RedisType::String, expires_at: None, bytes: Some(bytes) };
-        let read = self.shared.source.whole(large, wanted).await?;
+        let read = self.shared.source.whole(Fetched::Large { key, large }, wanted).await?;
         self.account(&read).await;
         let taken = self.send(vec![read], permit).await;
         Ok(if taken.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })

@@ -98,10 +98,10 @@ impl Transformer {
                 Err(Reject { redis_type: Cow::Borrowed(redis_type.name()), ..Reject::new(key, reason, detail, None) })
             }
             // Reading takes them apart; only a mapping that takes slices is given one.
-            Fetched::Large { key, redis_type, .. } => {
+            Fetched::Large { key, large } => {
                 let detail = "too large to be read at once";
                 let reject = Reject::new(key, "value_too_large", detail, None);
-                Err(Reject { redis_type: Cow::Borrowed(redis_type.name()), ..reject })
+                Err(Reject { redis_type: Cow::Borrowed(large.redis_type.name()), ..reject })
             }
         }
     }

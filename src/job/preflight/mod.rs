@@ -1,5 +1,6 @@
 //! What must be true before the first row: read from both ends, said all at once.
 
+mod archive;
 mod connections;
 mod load_table;
 mod server;
@@ -53,7 +54,7 @@ pub(super) async fn check(
     connection: &mut PgConnection,
     settings: &Settings,
     specs: &[MappingSpec],
-    run: &str,
+    stamp: &RunStamp,
     server: Server,
     check: Check,
 ) -> Result<Checked, Trouble> {
@@ -62,14 +63,16 @@ pub(super) async fn check(
     ledger::end_where_idle(&mut transaction, ledger::idle_timeout(settings.flow.lease.0)).await?;
     let names = table_names(specs)?;
     make_missing(&mut transaction, settings, &names).await?;
-    let (facts, mut findings) = find(&mut transaction, settings, (specs, &names), run, check).await?;
+    let made = archive::make_missing(&mut transaction, settings, specs, check).await?;
+    let (facts, mut findings) = find(&mut transaction, settings, (specs, &names), &stamp.run_id, check).await?;
+    findings.extend(made);
     if !dry {
         findings.extend(judge_server(&server));
     }
     let tables: HashMap<TableName, Table> =
         facts.iter().map(|(name, facts)| (name.clone(), facts.table.clone())).collect();
     let plan = if tables.len() == names.iter().collect::<HashSet<_>>().len() {
-        Plan::compile(specs, &tables, RunStamp { run_id: run.to_owned(), rehearsal: dry })
+        Plan::compile(specs, &tables, RunStamp { rehearsal: dry, ..stamp.clone() })
             .map_err(|more| findings.extend(more))
             .ok()
     } else {

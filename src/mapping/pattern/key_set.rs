@@ -14,6 +14,8 @@ pub struct KeySet {
     /// At least one.
     patterns: Vec<Pattern>,
     excludes: Vec<Pattern>,
+    /// Whether it takes what no other set takes: it is asked last.
+    unmatched: bool,
 }
 
 /// Why a mapping does not take a key that looks like one of its own.
@@ -52,7 +54,7 @@ impl KeySet {
                 ));
             }
         }
-        Ok(Self { patterns, excludes })
+        Ok(Self { patterns, excludes, unmatched: spec.unmatched })
     }
 
     /// The patterns, in their order.
@@ -68,12 +70,15 @@ impl KeySet {
     /// Whether the mapping takes a key.
     #[inline]
     pub fn matches(&self, key: &[u8]) -> bool {
-        self.patterns.iter().any(|pattern| pattern.matches(key)) && !self.excludes(key)
+        self.unmatched || self.patterns.iter().any(|pattern| pattern.matches(key)) && !self.excludes(key)
     }
 
     /// What the captures take of a key, by the first pattern that takes it.
     #[inline]
     pub(in crate::mapping) fn captures(&self, key: &[u8]) -> Option<Captures> {
+        if self.unmatched {
+            return Some(Captures::default());
+        }
         self.patterns.iter().find_map(|pattern| pattern.captures(key)).filter(|_| !self.excludes(key))
     }
 
@@ -84,7 +89,9 @@ impl KeySet {
 
     /// Why it does not take a key, where the key looks like one of its own. For keys that it does not take.
     pub fn miss(&self, key: &[u8]) -> Option<Miss> {
-        if self.excludes(key) {
+        if self.unmatched {
+            None
+        } else if self.excludes(key) {
             Some(Miss::Excluded)
         } else if self.patterns.iter().any(|pattern| pattern.glob_matches(key)) {
             Some(Miss::Refused)
@@ -99,8 +106,11 @@ impl KeySet {
         built.filter(|key| !self.excludes(key.as_bytes())).collect()
     }
 
-    /// A key that both take.
+    /// A key that both take. What takes the keys of no other has none in common with any.
     pub(in crate::mapping) fn overlap(&self, other: &Self) -> Overlap {
+        if self.unmatched || other.unmatched {
+            return Overlap::Never;
+        }
         let excludes: Vec<&Pattern> = self.excludes.iter().chain(&other.excludes).collect();
         let pairs = self.patterns.iter().flat_map(|left| other.patterns.iter().map(move |right| (left, right)));
         pairs.fold(Overlap::Never, |known, (left, right)| {

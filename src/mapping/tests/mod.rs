@@ -3,6 +3,7 @@
 mod children;
 mod decoding;
 mod documents;
+mod facts;
 mod metadata;
 mod offline;
 mod plans;
@@ -76,7 +77,7 @@ fn preset() -> Vec<MappingSpec> {
 }
 
 fn stamp() -> RunStamp {
-    RunStamp { run_id: "run-1".into(), rehearsal: false }
+    RunStamp { run_id: "run-1".into(), ..RunStamp::default() }
 }
 
 fn plan() -> Plan {
@@ -92,6 +93,7 @@ fn record(key: &str, value: impl AsRef<[u8]>) -> Record {
         stored: None,
         slice: None,
         expires_at: None,
+        facts: None,
     }
 }
 

@@ -27,6 +27,7 @@ fn values_that_are_no_object_and_keys_that_are_no_text() {
         stored: None,
         slice: None,
         expires_at: None,
+        facts: None,
     };
     assert_eq!(map_with(&plan(), &binary).unwrap_err().reason, "key_not_utf8");
 }

@@ -104,6 +104,8 @@ impl Statements {
         let mut columns: Vec<String> = table.key_idents().collect();
         columns.extend_from_slice(&expiries);
         let columns = columns.join(", ");
+        // The ledger has keys as bytes, and they need not be text there.
+        let key_type = if table.lineage.is_some() { "text" } else { "bytea" };
         let same_expiry: String = table
             .present(shape)
             .filter(|(_, column)| column.compare == Compare::Expiry)
@@ -112,7 +114,7 @@ impl Statements {
             .collect();
         Self {
             create: format!(
-                "CREATE TEMPORARY TABLE {stage} ON COMMIT DROP AS SELECT 0::int4 AS {ORDINAL}, ''::text AS redis2pg_key, \
+                "CREATE TEMPORARY TABLE {stage} ON COMMIT DROP AS SELECT 0::int4 AS {ORDINAL}, ''::{key_type} AS redis2pg_key, \
                  ''::text AS redis2pg_digest, {columns} FROM {} WITH NO DATA",
                 table.ident()
             ),
@@ -142,7 +144,7 @@ fn same_source(table: &LoadTable) -> String {
         // By the row, one look-up each, whatever the statistics say: of a Redis key there may be a million rows.
         None => format!(
             "EXISTS (SELECT 1 FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.row_key = {} \
-             AND l.redis_key IS NOT DISTINCT FROM convert_to(s.redis2pg_key, 'UTF8') AND l.digest = s.redis2pg_digest OFFSET 0)",
+             AND l.redis_key IS NOT DISTINCT FROM s.redis2pg_key AND l.digest = s.redis2pg_digest OFFSET 0)",
             row_key(table, Side::Target)
         ),
     }

@@ -63,6 +63,7 @@ impl RedisSource {
             settings: settings.clone(),
             reader: Arc::default(),
             unwatched: AtomicBool::new(false),
+            idle_refused: AtomicBool::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

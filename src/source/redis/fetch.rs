@@ -10,7 +10,7 @@ use crate::source::FetchedPage;
 use bytes::Bytes;
 use fred::error::Error;
 use fred::interfaces::{ClientLike, FredResult, KeysInterface, MemoryInterface};
-use fred::types::{Resp3Frame, Value};
+use fred::types::{ClusterHash, CustomCommand, Resp3Frame, Value};
 
 /// What PEXPIRETIME and PTTL answer for a key without expiry, and for one that is not there.
 const FOREVER: i64 = -1;
@@ -24,6 +24,8 @@ pub(super) enum PerKey {
     Type,
     ExpireTime,
     Ttl,
+    Idle,
+    Dump,
 }
 
 /// The times of expiry of a page: not asked for, or one a key.
@@ -32,7 +34,7 @@ pub(super) type Expiries = Option<Vec<i64>>;
 /// Bytes of the key and the value in one entry.
 pub(super) fn size_of(fetched: &Fetched) -> u64 {
     let value = match fetched {
-        Fetched::Record(record) => record.value.len(),
+        Fetched::Record(record) => record.value.len() + record.dump().map_or(0, Bytes::len),
         _ => 0,
     };
     (fetched.key().as_bytes().len() + value) as u64
@@ -197,6 +199,11 @@ impl RedisSource {
                 PerKey::Type => pipeline.r#type(key).await?,
                 PerKey::ExpireTime => pipeline.pexpire_time(key).await?,
                 PerKey::Ttl => pipeline.pttl(key).await?,
+                PerKey::Idle => {
+                    let command = CustomCommand::new_static("OBJECT", ClusterHash::FirstKey, false);
+                    pipeline.custom(command, vec![Value::from("IDLETIME"), Value::Bytes(key)]).await?
+                }
+                PerKey::Dump => pipeline.dump(key).await?,
             };
         }
         let (replies, _pong) = tokio::join!(biased; pipeline.try_all::<Value>(), self.inner.client.ping::<Value>(None));
@@ -240,6 +247,7 @@ fn entry(key: &RedisKey, value: Option<Bytes>, expiry: Option<i64>) -> Fetched {
             stored: None,
             slice: None,
             expires_at: expiry.filter(|at| *at != FOREVER),
+            facts: None,
         }),
     }
 }

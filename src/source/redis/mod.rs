@@ -17,7 +17,7 @@ mod tls;
 pub use scan::Scanner;
 pub use settings::SourceSettings;
 
-use crate::model::{Event, EventSender, Failure, RedisKey, RedisType, UnixMillis, Wanted};
+use crate::model::{Event, EventSender, Failure, LargeKey, RedisKey, RedisType, Wanted};
 use crate::source::{Checkpoint, FetchedPage, Source};
 use collections::SliceReader;
 use connect::Abilities;
@@ -57,6 +57,8 @@ struct Inner {
     reader: Arc<tokio::sync::Mutex<Option<fred::clients::Client>>>,
     /// Whether the user may not WATCH.
     unwatched: AtomicBool,
+    /// Whether the server does not tell how long keys have been idle.
+    idle_refused: AtomicBool,
 }
 
 impl RedisSource {
@@ -68,6 +70,11 @@ impl RedisSource {
     /// Host, port and database (or socket and database): what a resumed run must find again.
     pub fn identity(&self) -> String {
         self.inner.target.identity()
+    }
+
+    /// The number of the database.
+    pub fn database(&self) -> u8 {
+        self.inner.target.database
     }
 
     /// The run id of the server at the time of connecting; `None` where INFO is refused.
@@ -153,8 +160,8 @@ impl Source for RedisSource {
         Scanner::start(self.clone(), from)
     }
 
-    fn slices(&self, key: RedisKey, redis_type: RedisType, expires_at: Option<UnixMillis>) -> SliceReader {
-        SliceReader::new(self.clone(), key, redis_type, expires_at)
+    fn slices(&self, key: RedisKey, large: LargeKey) -> SliceReader {
+        SliceReader::new(self.clone(), key, large)
     }
 
     async fn absent(&self, keys: &[RedisKey]) -> Result<Vec<RedisKey>, Failure> {
@@ -164,7 +171,7 @@ impl Source for RedisSource {
     async fn fetch_some(&self, keys: &[RedisKey], wanted: Wanted, max_bytes: usize) -> Result<FetchedPage, Failure> {
         self.refresh().await;
         match wanted.types.only() {
-            Some(RedisType::String) => self.read_some(keys, wanted, max_bytes).await,
+            Some(RedisType::String) if !wanted.has_facts() => self.read_some(keys, wanted, max_bytes).await,
             _ => self.read_typed(keys, wanted, max_bytes).await,
         }
     }

@@ -3,9 +3,10 @@
 use super::super::errors::unexpected;
 use super::super::fetch::PerKey;
 use super::super::{RedisSource, bytes_of, number_of};
-use crate::model::{Failure, RedisKey, UnixMillis};
+use crate::model::{Failure, KeyFacts, RedisKey, UnixMillis};
 use fred::error::Error;
 use fred::types::{Resp3Frame, Value};
+use std::sync::Arc;
 
 /// Asks for all of it with one command a page. Read-only.
 pub(in crate::source::redis) const FACTS_SCRIPT: &str = "local r = {} for i, key in ipairs(KEYS) do \
@@ -13,7 +14,7 @@ pub(in crate::source::redis) const FACTS_SCRIPT: &str = "local r = {} for i, key
     r[3 * i] = redis.call('PEXPIRETIME', key) end return r";
 
 /// What is known of one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Facts {
     /// What TYPE answers; `none` for a key that is not there.
     pub(super) type_name: String,
@@ -21,6 +22,10 @@ pub(super) struct Facts {
     pub(super) memory: Option<u64>,
     /// As PEXPIRETIME answers.
     pub(super) expiry: Option<UnixMillis>,
+    /// What its mapping wants beside the value, once it was asked for.
+    pub(super) beside: Option<Arc<KeyFacts>>,
+    /// Why its dump cannot be had although it is wanted.
+    pub(super) too_large: Option<String>,
 }
 
 impl RedisSource {
@@ -50,6 +55,7 @@ impl RedisSource {
                 type_name,
                 memory: held(index),
                 expiry: expiries.as_ref().and_then(|all| all.get(index)).copied(),
+                ..Facts::default()
             })
         });
         facts.collect()
@@ -72,5 +78,6 @@ fn of_reply(three: &[Resp3Frame]) -> Option<Facts> {
         type_name: String::from_utf8_lossy(&type_name).into_owned(),
         memory: u64::try_from(number_of(memory)?).ok(),
         expiry: Some(number_of(expiry)?),
+        ..Facts::default()
     })
 }

@@ -3,6 +3,7 @@
 //! Small collections are read whole, a command each, written at once. Large ones are read in slices, watched so that
 //! the slices are of one moment.
 
+mod beside;
 pub(super) mod facts;
 mod pack;
 mod slice;
@@ -14,11 +15,12 @@ pub(in crate::source) use slices::SliceReader;
 
 use super::fetch::PerKey;
 use super::{RedisSource, bytes_of};
-use crate::model::{Failure, Fetched, Record, RedisKey, RedisType, UnixMillis, Wanted};
+use crate::model::{Failure, Fetched, LargeKey, Record, RedisKey, RedisType, ValueWanted, Wanted};
 use crate::source::FetchedPage;
 use bytes::Bytes;
 use facts::Facts;
 use fred::types::Value;
+use std::sync::Arc;
 
 /// A collection that takes more memory than this is read in slices.
 const LARGE: u64 = 1 << 20;
@@ -48,20 +50,26 @@ impl RedisSource {
         wanted: Wanted,
         max_bytes: usize,
     ) -> Result<FetchedPage, Failure> {
-        let facts = self.facts(keys, wanted.expiry).await?;
-        let fitting = fitting(&facts, wanted, max_bytes);
-        let (keys, facts) = (keys.get(..fitting).unwrap_or(keys), facts.get(..fitting).unwrap_or(&facts));
+        let mut facts = self.facts(keys, wanted.expiry).await?;
+        facts.truncate(fitting(&facts, wanted, max_bytes));
+        let keys = keys.get(..facts.len()).unwrap_or(keys);
+        // Before the values: a dump that is older than its value is found changed by the next run, one that is newer would
+        // hide that the value is old.
+        self.ask_beside(keys, &mut facts, wanted).await?;
         let mut records: Vec<Option<Fetched>> =
-            keys.iter().zip(facts).map(|(key, facts)| unread(key, facts, wanted)).collect();
-        self.read_small(keys, facts, &mut records).await?;
+            keys.iter().zip(&facts).map(|(key, facts)| unread(key, facts, wanted)).collect();
+        self.read_small(keys, &facts, &mut records).await?;
         for ((key, facts), record) in keys.iter().zip(facts).zip(&mut records) {
             if record.is_none() {
-                *record = Some(match sliced(facts, wanted, max_bytes) {
+                *record = Some(match sliced(&facts, wanted, max_bytes) {
                     Some(redis_type) => {
                         let expires_at = facts.expiry.filter(|at| *at >= 0);
-                        Fetched::Large { key: key.clone(), redis_type, expires_at, bytes: None }
+                        Fetched::Large {
+                            key: key.clone(),
+                            large: LargeKey { redis_type, expires_at, bytes: None, facts: facts.beside },
+                        }
                     }
-                    None => self.read_alone(key, facts.clone(), wanted).await?,
+                    None => self.read_alone(key, facts, wanted).await?,
                 });
             }
         }
@@ -78,7 +86,7 @@ impl RedisSource {
     ) -> Result<(), Failure> {
         let places: Vec<(usize, RedisType)> = (facts.iter().zip(records.iter()).enumerate())
             .filter(|(_, (facts, record))| record.is_none() && facts.memory.is_some_and(|memory| memory <= LARGE))
-            .filter_map(|(place, (facts, _))| Some((place, RedisType::named(&facts.type_name)?)))
+            .map(|(place, (facts, _))| (place, RedisType::named(&facts.type_name)))
             .filter(|(_, redis_type)| *redis_type != RedisType::Json)
             .collect();
         if places.is_empty() {
@@ -97,7 +105,7 @@ impl RedisSource {
             if let (Some(value), Some(record), Some(key), Some(facts)) =
                 (value, records.get_mut(place), keys.get(place), facts.get(place))
             {
-                *record = Some(fetched(key, redis_type, value, facts.expiry));
+                *record = Some(fetched(key, redis_type, value, facts));
             }
         }
         Ok(())
@@ -111,23 +119,23 @@ impl RedisSource {
             if let Some(unread) = unread(key, &facts, wanted) {
                 return Ok(unread);
             }
-            let Some(redis_type) = RedisType::named(&facts.type_name) else { break };
+            let redis_type = RedisType::named(&facts.type_name);
             let read = match redis_type {
                 RedisType::String => self.read_string(key).await?,
                 RedisType::Json => self.read_json(key).await?,
                 _ => self.read_watched(key, redis_type, WHOLE_LIMIT).await?,
             };
             match read {
-                Read::Value(value) => return Ok(fetched(key, redis_type, value, facts.expiry)),
+                Read::Value(value) => return Ok(fetched(key, redis_type, value, &facts)),
                 Read::Gone => return Ok(Fetched::Gone(key.clone())),
+                Read::Unreadable(..) | Read::Refused if wanted.value == ValueWanted::IfPossible => {
+                    return Ok(without_value(key, redis_type, &facts));
+                }
                 Read::Unreadable(reason, detail) => {
                     return Ok(Fetched::Unreadable { key: key.clone(), redis_type, reason, detail });
                 }
                 Read::Refused => break,
-                Read::Changed => {
-                    let again = self.facts(std::slice::from_ref(key), wanted.expiry).await?;
-                    facts = again.into_iter().next().unwrap_or(facts);
-                }
+                Read::Changed => facts = self.ask_beside_again(key, &facts, wanted).await?,
             }
         }
         Ok(Fetched::WrongType { key: key.clone(), redis_type: facts.type_name })
@@ -169,9 +177,10 @@ fn fitting(facts: &[Facts], wanted: Wanted, max_bytes: usize) -> usize {
     const UNKNOWN: u64 = 64 * 1024;
     let mut bytes = 0;
     for (index, facts) in facts.iter().enumerate() {
-        if RedisType::named(&facts.type_name).is_some_and(|found| wanted.types.has(found)) {
+        if wanted.types.has(RedisType::named(&facts.type_name)) {
             let held = facts.memory.unwrap_or(UNKNOWN);
-            bytes += if sliced(facts, wanted, max_bytes).is_some() { 0 } else { held };
+            let whole = wanted.value != ValueWanted::Never && sliced(facts, wanted, max_bytes).is_none();
+            bytes += held * (u64::from(whole) + u64::from(wanted.dump));
         }
         if index > 0 && bytes > max_bytes as u64 {
             return index;
@@ -183,29 +192,52 @@ fn fitting(facts: &[Facts], wanted: Wanted, max_bytes: usize) -> usize {
 /// The type of a collection that is not to be read at once.
 fn large(facts: &Facts) -> Option<RedisType> {
     let large = facts.memory.is_none_or(|memory| memory > LARGE);
-    RedisType::named(&facts.type_name).filter(|redis_type| large && !redis_type.is_whole())
+    Some(RedisType::named(&facts.type_name)).filter(|redis_type| large && redis_type.has_items())
 }
 
 /// The type of a value that is left to be read in slices.
 fn sliced(facts: &Facts, wanted: Wanted, max_bytes: usize) -> Option<RedisType> {
-    if wanted.streams && RedisType::named(&facts.type_name) == Some(RedisType::String) {
+    if wanted.streams && RedisType::named(&facts.type_name) == RedisType::String {
         return facts.memory.is_none_or(|memory| memory > max_bytes as u64).then_some(RedisType::String);
     }
     large(facts).filter(|_| wanted.slices)
 }
 
-/// What is known of a key without reading it: it has gone, or is of a type that is not wanted.
+/// What is known of a key without reading its value: it has gone, is of a type that is not wanted, or its value is not.
 fn unread(key: &RedisKey, facts: &Facts, wanted: Wanted) -> Option<Fetched> {
     if facts.type_name == NONE {
         return Some(Fetched::Gone(key.clone()));
     }
-    let readable = RedisType::named(&facts.type_name).is_some_and(|found| wanted.types.has(found));
-    (!readable).then(|| Fetched::WrongType { key: key.clone(), redis_type: facts.type_name.clone() })
+    let redis_type = RedisType::named(&facts.type_name);
+    if !wanted.types.has(redis_type) {
+        return Some(Fetched::WrongType { key: key.clone(), redis_type: facts.type_name.clone() });
+    }
+    if let Some(detail) = &facts.too_large {
+        let (key, detail) = (key.clone(), detail.clone());
+        return Some(Fetched::Unreadable { key, redis_type, reason: "value_too_large", detail });
+    }
+    let valueless = facts.beside.as_ref().is_some_and(|beside| beside.without_value);
+    valueless.then(|| without_value(key, redis_type, facts))
 }
 
-fn fetched(key: &RedisKey, redis_type: RedisType, value: Bytes, expiry: Option<UnixMillis>) -> Fetched {
-    let expires_at = expiry.filter(|at| *at >= 0);
-    Fetched::Record(Record { key: key.clone(), redis_type, value, stored: None, slice: None, expires_at })
+/// A key of which nothing but what is beside its value is wanted, or can be had.
+fn without_value(key: &RedisKey, redis_type: RedisType, facts: &Facts) -> Fetched {
+    let mut facts = facts.clone();
+    Arc::make_mut(facts.beside.get_or_insert_default()).without_value = true;
+    fetched(key, redis_type, Bytes::new(), &facts)
+}
+
+fn fetched(key: &RedisKey, redis_type: RedisType, value: Bytes, facts: &Facts) -> Fetched {
+    let expires_at = facts.expiry.filter(|at| *at >= 0);
+    Fetched::Record(Record {
+        key: key.clone(),
+        redis_type,
+        value,
+        stored: None,
+        slice: None,
+        expires_at,
+        facts: facts.beside.clone(),
+    })
 }
 
 /// Whether the command is for another type than the key has.

@@ -44,7 +44,7 @@ pub(super) async fn read(
         RedisType::List => elements(client, key, place, count).await,
         RedisType::Stream => entries(client, key, place, count).await,
         RedisType::String => bytes(client, key, place, count).await,
-        RedisType::Json => Err(unexpected("TYPE", "a type that has no items")),
+        RedisType::Json | RedisType::Module => Err(unexpected("TYPE", "a type that has no items")),
     }
 }
 

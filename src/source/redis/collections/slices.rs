@@ -3,7 +3,7 @@
 use super::is_wrong_type;
 use super::slice::{self, Place};
 use super::watched::{ATTEMPTS, Watch};
-use crate::model::{Failure, Fetched, Packer, Record, RedisKey, RedisType, Slice, UnixMillis};
+use crate::model::{Failure, Fetched, LargeKey, Packer, Record, RedisKey, RedisType, Slice};
 use crate::source::Slices;
 use crate::source::redis::RedisSource;
 use fred::error::Error;
@@ -21,8 +21,7 @@ const PIECE: usize = 1 << 20;
 pub struct SliceReader {
     source: RedisSource,
     key: RedisKey,
-    redis_type: RedisType,
-    expires_at: Option<UnixMillis>,
+    large: LargeKey,
     reading: Option<Reading>,
     /// How often it changed while it was read.
     changes: u32,
@@ -48,20 +47,15 @@ enum Step {
 }
 
 impl SliceReader {
-    pub(in crate::source) fn new(
-        source: RedisSource,
-        key: RedisKey,
-        redis_type: RedisType,
-        expires_at: Option<UnixMillis>,
-    ) -> Self {
-        Self { source, key, redis_type, expires_at, reading: None, changes: 0, finished: false }
+    pub(in crate::source) fn new(source: RedisSource, key: RedisKey, large: LargeKey) -> Self {
+        Self { source, key, large, reading: None, changes: 0, finished: false }
     }
 
     async fn step(&mut self) -> Result<Step, Error> {
         let reading = match &mut self.reading {
             Some(reading) => reading,
             none => {
-                let count = if self.redis_type == RedisType::String { PIECE } else { FIRST };
+                let count = if self.large.redis_type == RedisType::String { PIECE } else { FIRST };
                 let watch = !self.source.inner.unwatched.load(Ordering::Relaxed);
                 match Watch::begin(&self.source, &self.key, watch).await? {
                     Some(watch) => none.insert(Reading { watch, place: Place::Start, elements: 0, count, first: true }),
@@ -70,7 +64,7 @@ impl SliceReader {
             }
         };
         let read =
-            slice::read(reading.watch.client()?, &self.key, self.redis_type, &reading.place, reading.count).await;
+            slice::read(reading.watch.client()?, &self.key, self.large.redis_type, &reading.place, reading.count).await;
         let slice = match read {
             Ok(slice) => slice,
             Err(error) if is_wrong_type(&error) => return Ok(Step::Changed),
@@ -80,12 +74,12 @@ impl SliceReader {
         if last && !reading.watch.unchanged().await? {
             return Ok(Step::Changed);
         }
-        if last && reading.first && slice.items.is_empty() && self.redis_type != RedisType::Stream {
+        if last && reading.first && slice.items.is_empty() && self.large.redis_type != RedisType::Stream {
             return Ok(Step::Gone);
         }
         let place = Slice { from: reading.elements, first: reading.first, last };
         reading.first = false;
-        let value = if self.redis_type == RedisType::String {
+        let value = if self.large.redis_type == RedisType::String {
             let piece = slice.items.into_iter().next().unwrap_or_default();
             reading.elements += piece.len() as u64;
             piece
@@ -99,8 +93,8 @@ impl SliceReader {
         if let Some(next) = slice.next {
             reading.place = next;
         }
-        let (key, redis_type, expires_at) = (self.key.clone(), self.redis_type, self.expires_at);
-        Ok(Step::Read(Record { key, redis_type, value, stored: None, slice: Some(place), expires_at }))
+        let (key, LargeKey { redis_type, expires_at, facts, .. }) = (self.key.clone(), self.large.clone());
+        Ok(Step::Read(Record { key, redis_type, value, stored: None, slice: Some(place), expires_at, facts }))
     }
 
     fn end(&mut self, with: Fetched) -> Result<Option<Fetched>, Failure> {
@@ -128,7 +122,7 @@ impl Slices for SliceReader {
                 Ok(Step::Gone) => return self.end(Fetched::Gone(self.key.clone())),
                 Ok(Step::Changed) if self.changes == ATTEMPTS => {
                     let detail = format!("it was changed while it was read, {} times in a row", ATTEMPTS + 1);
-                    let (key, redis_type) = (self.key.clone(), self.redis_type);
+                    let (key, redis_type) = (self.key.clone(), self.large.redis_type);
                     return self.end(Fetched::Unreadable { key, redis_type, reason: "changed_while_read", detail });
                 }
                 Ok(Step::Changed) => {

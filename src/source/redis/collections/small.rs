@@ -47,7 +47,8 @@ async fn queue(pipeline: &Pipeline<Client>, key: &RedisKey, redis_type: RedisTyp
         RedisType::Zset => pipeline.zrange(key, 0, -1, None, false, None, true).await,
         RedisType::List => pipeline.lrange(key, 0, -1).await,
         RedisType::Stream => pipeline.xrange(key, "-", "+", None).await,
-        RedisType::String | RedisType::Json => pipeline.get(key).await,
+        // The others are not read here.
+        RedisType::String | RedisType::Json | RedisType::Module => pipeline.get(key).await,
     }
 }
 

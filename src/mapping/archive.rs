@@ -1,0 +1,59 @@
+//! The archive: a mapping of the program's own, for the keys that no other mapping takes.
+
+use super::{CandidateSpec, ColumnSpec, MappingSpec, OnConflict};
+use crate::model::RedisType;
+
+/// The name of the archive's mapping.
+pub const ARCHIVE: &str = "archive";
+
+/// The archive's columns, each with its source.
+const COLUMNS: [(&str, &str); 9] = [
+    ("key", "redis.key"),
+    ("db", "redis.db"),
+    ("type", "redis.type"),
+    ("expires_at", "redis.expires_at"),
+    ("value", "redis.value"),
+    ("value_bytes", "redis.bytes"),
+    ("dump", "redis.dump"),
+    ("redis_version", "redis.version"),
+    ("loaded_at", "run.time"),
+];
+
+impl MappingSpec {
+    /// The mapping of all keys that no other takes, into the table of that name (`schema.table`).
+    pub fn archive(table: &str) -> Self {
+        let column = |(name, source): (&str, &str)| ColumnSpec {
+            name: name.to_owned(),
+            from: vec![CandidateSpec::Source(source.to_owned())],
+            ..ColumnSpec::default()
+        };
+        Self {
+            items: crate::mapping::ItemForm::default(),
+            name: ARCHIVE.to_owned(),
+            // What it is called for people; `unmatched` says what it takes.
+            matches: "{key..}".into(),
+            exclude: Vec::new(),
+            unmatched: true,
+            separator: None,
+            into: table.to_owned(),
+            key: vec!["key".to_owned(), "db".to_owned()],
+            types: RedisType::ALL.to_vec(),
+            explode: None,
+            decode: vec!["json".to_owned()],
+            max_inflated: None,
+            nul: None,
+            surrogates: None,
+            nonfinite: None,
+            invalid_utf8: None,
+            duplicate_keys: None,
+            bytes: None,
+            unwrap_json_string: false,
+            on_conflict: OnConflict::default(),
+            parents: Vec::new(),
+            after: Vec::new(),
+            audit: None,
+            lineage: None,
+            columns: COLUMNS.into_iter().map(column).collect(),
+        }
+    }
+}
