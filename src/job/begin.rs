@@ -12,6 +12,7 @@ use crate::ledger::{self, NewRun, Shard, Start};
 use crate::mapping::{MappingSpec, specs_hash};
 use crate::model::{Event, EventSender, Failure, Side};
 use crate::postgres::{answered, failure};
+use crate::source::ServerClock;
 use crate::source::redis::RedisSource;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnection;
@@ -21,6 +22,8 @@ use uuid::Uuid;
 /// A run that may go.
 pub(super) struct Begun {
     pub(super) source: RedisSource,
+    /// Redis's clock, where it is told.
+    pub(super) clock: Option<ServerClock>,
     pub(super) link: Link,
     pub(super) claim: Claim,
     pub(super) checked: Checked,
@@ -55,6 +58,7 @@ pub(super) async fn begin(
     learned.postgres_version = Some(server.version.clone());
     let source = RedisSource::connect(&ends.source, Some(events.clone())).await?;
     learned.redis_version = source.version().map(str::to_owned);
+    let clock = read_clock(&source, &ends.specs).await?;
     let mut link = Link::new(ends.target.clone(), connection, waits, stop.clone(), events.clone());
     learned.keys.before = source.dbsize().await.ok().and_then(|keys| i64::try_from(keys).ok());
     if !settings.run.allow_empty && settings.run.keys_from.is_none() {
@@ -79,7 +83,19 @@ pub(super) async fn begin(
     let checked = check.run(&mut link, claim.run, how).await?;
     let shards = async |connection: &mut _| ledger::load_all_if(connection, claim.run, claim.resumed).await;
     let shards = link.call("reading how far the run got", shards).await?;
-    Ok(Some(Begun { source, link, claim, checked, shards }))
+    Ok(Some(Begun { source, clock, link, claim, checked, shards }))
+}
+
+/// Redis's clock; a mapping that goes by the time that keys have left cannot do without it.
+async fn read_clock(source: &RedisSource, specs: &[MappingSpec]) -> Result<Option<ServerClock>, Failure> {
+    let clock = source.clock().await?;
+    match specs.iter().find(|spec| clock.is_none() && spec.min_ttl.is_some()) {
+        Some(spec) => {
+            let message = format!("the user may not ask for the time (TIME), and mapping {} has `min_ttl`", spec.name);
+            Err(Failure::usage(Side::Redis, message, "Let it: ACL SETUSER … +time. Or take `min_ttl` out."))
+        }
+        None => Ok(clock),
+    }
 }
 
 /// What a check of the target goes by.

@@ -129,6 +129,11 @@ async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned:
     for warning in &begun.checked.warnings {
         let _ = events.send(Event::Notice(warning.to_string())).await;
     }
+    let judged = || begun.checked.plan.mappings().any(|(_, mapping)| mapping.judges_expiry());
+    if begun.clock.is_none() && judged() {
+        let text = "Redis does not tell its time (TIME is refused): no key is skipped as expired".to_owned();
+        let _ = events.send(Event::Notice(text)).await;
+    }
     learned.learn(&begun, &ends.specs);
     let (run, resumed) = (begun.claim.run.to_string(), begun.claim.resumed);
     let _ = events.send(Event::RunStarted { run, mappings: learned.names.clone().into(), resumed }).await;
@@ -168,7 +173,7 @@ fn migration<'a>(
     events: EventSender,
     learned: &mut Learned,
 ) -> Migration<'a, RedisSource> {
-    let Begun { source, link, claim, checked, shards } = begun;
+    let Begun { source, clock, link, claim, checked, shards } = begun;
     let mut options = setup::load_options(settings);
     options.unlogged_stage = !checked.server.may_make_temporary;
     options.resumed = claim.resumed;
@@ -185,6 +190,7 @@ fn migration<'a>(
             plan: Arc::new(checked.plan),
             budget: ByteBudget::new(flow.memory.0),
             rate: Arc::new(rate),
+            clock,
             stop: stop.clone(),
             events,
         },

@@ -3,6 +3,7 @@
 use super::candidate::Candidate;
 use super::conflict::{Doubt, conflicts};
 use super::decoding::{Mistake, decoder, unreadable, whole_fits};
+use super::expiry::ExpiryPolicy;
 use super::explode::Explode;
 use super::graph::phases;
 use super::lineage::Lineage;
@@ -90,6 +91,8 @@ impl Check {
         let name = self.read(&subject, spec.table_name());
         self.read(&format!("{subject}: audit"), spec.audit_table());
         let decoder = self.decoder(spec);
+        let expiry_policy = ExpiryPolicy::read(spec).map_err(|mistake| self.mistake(subject.clone(), mistake));
+        let expiry_policy = expiry_policy.unwrap_or_default();
         let (pattern, name) = (pattern?, name?);
         let Some(table) = tables.get(&name) else {
             self.target(name.to_string(), "the table is missing", "Create it, or have its migration run.");
@@ -124,6 +127,7 @@ impl Check {
         let top = entered.chain(lineage_id.as_ref().map(Source::top)).fold(Top::default(), Top::and);
         let expiry = |candidate: &Candidate| matches!(candidate.source, Source::ExpiresAt);
         let wants_ttl = spec.lineage.is_some() && !stamp.rehearsal
+            || expiry_policy.wants_expiry()
             || targets.iter().any(|target| target.candidates.iter().any(expiry));
         let types = self.types(&subject, spec);
         let explode = Explode::read(spec, types, targets.get(..spec.key.len()).unwrap_or(&targets))
@@ -144,6 +148,7 @@ impl Check {
             key_columns: spec.key.len(),
             lineage,
             wanted: Wanted { types, expiry: wants_ttl, slices: explode.is_some() },
+            expiry: expiry_policy,
             explode,
             lineage_id,
             top,

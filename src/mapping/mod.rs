@@ -9,6 +9,7 @@ mod column;
 mod compile;
 mod conflict;
 mod decoding;
+mod expiry;
 mod explode;
 mod found;
 mod functions;
@@ -33,6 +34,7 @@ mod value;
 
 pub use compile::specs_hash;
 pub use conflict::check_keys;
+pub use expiry::Expired;
 pub use functions::ID_NAMESPACE;
 pub use key_patterns::KeyPatterns;
 pub use lineage::{LINEAGE_KEYS, Lineage, SOURCE_METADATA};

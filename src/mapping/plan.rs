@@ -2,6 +2,7 @@
 
 use super::candidate::Candidate;
 use super::conflict::Doubt;
+use super::expiry::ExpiryPolicy;
 use super::explode::Explode;
 use super::lineage::Lineage;
 use super::pattern::{KeySet, Miss};
@@ -76,6 +77,7 @@ pub struct Mapping {
     pub(super) targets: Vec<Target>,
     pub(super) key_columns: usize,
     pub(super) lineage: Lineage,
+    pub(super) expiry: ExpiryPolicy,
     pub(super) explode: Option<Explode>,
     pub(super) lineage_id: Option<Source>,
     pub(super) top: Top,

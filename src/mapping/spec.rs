@@ -4,7 +4,7 @@
 //! the names of `decode`'s and `encode`'s policies, and serde only.
 
 use super::key_patterns::KeyPatterns;
-use super::{CandidateSpec, FunctionSpec};
+use super::{CandidateSpec, Expired, FunctionSpec};
 use crate::decode::{BytesPolicy, Charset, DuplicateKeys, NonfinitePolicy, NulPolicy, SurrogatePolicy};
 use crate::encode::{EpochUnit, FromExponent, Nonfinite, Nul, TooLong};
 use crate::model::{RedisType, TableName};
@@ -77,6 +77,12 @@ pub struct MappingSpec {
     /// alone, and a warning says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<String>,
+    /// What happens to a key whose time of expiry has passed when its row is made.
+    #[serde(default, skip_serializing_if = "Expired::is_skip")]
+    pub expired: Expired,
+    /// Keys with less time left are skipped as `short_lived`: a duration such as `10s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_ttl: Option<String>,
     /// Where a row says where it came from; without it the ledger does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lineage: Option<LineageSpec>,

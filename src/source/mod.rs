@@ -2,7 +2,10 @@
 //!
 //! Owns the trait that the pipeline reads through, and its Redis implementation. Uses `model`.
 
+mod clock;
 pub mod redis;
+
+pub use clock::ServerClock;
 
 use crate::model::{Failure, Fetched, RedisKey, RedisType, UnixMillis, Wanted};
 use std::future::Future;

@@ -143,8 +143,8 @@ impl RedisSource {
         }
     }
 
-    /// The server's clock.
-    async fn time(&self) -> Result<UnixMillis, Error> {
+    /// The server's time.
+    pub(super) async fn time(&self) -> Result<UnixMillis, Error> {
         let reply = self.once("TIME", Vec::new()).await?;
         let parts = match &reply {
             Resp3Frame::Array { data, .. } => data.as_slice(),
