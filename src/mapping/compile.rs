@@ -6,7 +6,6 @@ use super::decoding::{Mistake, decoder, unreadable, whole_fits};
 use super::expiry::ExpiryPolicy;
 use super::explode::Explode;
 use super::graph::phases;
-use super::lineage::Lineage;
 use super::pattern::{KeySet, Pattern};
 use super::plan::{Comparison, Mapping, ParentRef, Plan, RunStamp, Target};
 use super::policy::compile_policy;
@@ -14,7 +13,7 @@ use super::reference::functions_before_id;
 use super::rest;
 use super::source::Source;
 use super::top::Top;
-use super::{ColumnSpec, MappingSpec};
+use super::{ColumnSpec, LineageSpec, MappingSpec};
 use crate::decode::{Decoder, push_json_string};
 use crate::encode::{Encoder, Policy};
 use crate::model::{
@@ -45,6 +44,8 @@ impl Plan {
         stamp: RunStamp,
     ) -> Result<Self, Vec<Finding>> {
         let mut check = Check { findings: Vec::new() };
+        let specs: Vec<_> = specs.iter().map(MappingSpec::with_lineage_columns).collect();
+        let specs = specs.as_slice();
         if specs.is_empty() {
             check.critical("mapping", "there is no mapping", "Name a preset, or write a [[mapping]].");
         }
@@ -76,7 +77,7 @@ impl Check {
         self.findings.push(Finding::critical(Side::Settings, subject, message, hint));
     }
 
-    fn target(&mut self, subject: impl Into<String>, message: impl Into<String>, hint: &str) {
+    pub(super) fn target(&mut self, subject: impl Into<String>, message: impl Into<String>, hint: &str) {
         self.findings.push(Finding::critical(Side::Postgres, subject, message, hint));
     }
 
@@ -114,8 +115,12 @@ impl Check {
         if columns.len() > MAX_COLUMNS {
             self.critical(&subject, format!("{} columns", columns.len()), "A mapping writes at most 64 columns.");
         }
-        let lineage_id =
-            spec.lineage.as_ref().and_then(|l| self.read(&subject, Source::parse(&l.document_id, pattern.first())));
+        let lineage_id = match &spec.lineage {
+            Some(LineageSpec::Column { document_id, .. }) => {
+                self.read(&subject, Source::parse(document_id, pattern.first()))
+            }
+            _ => None,
+        };
         if matches!(lineage_id, Some(Source::Rest(_))) {
             self.critical(
                 &subject,
@@ -126,7 +131,7 @@ impl Check {
         let entered = targets.iter().flat_map(|target| &target.candidates).map(Candidate::top);
         let top = entered.chain(lineage_id.as_ref().map(Source::top)).fold(Top::default(), Top::and);
         let expiry = |candidate: &Candidate| matches!(candidate.source, Source::ExpiresAt);
-        let wants_ttl = spec.lineage.is_some() && !stamp.rehearsal
+        let wants_ttl = lineage_id.is_some() && !stamp.rehearsal
             || expiry_policy.wants_expiry()
             || targets.iter().any(|target| target.candidates.iter().any(expiry));
         let types = self.types(&subject, spec);
@@ -134,7 +139,7 @@ impl Check {
             .map_err(|(message, hint)| self.critical(&subject, message, hint))
             .ok()
             .flatten();
-        let lineage = targets.iter().position(|target| target.lineage).map_or(Lineage::Ledger, Lineage::Column);
+        let lineage = self.lineage(spec, &columns, &targets)?;
         let spec_hash = specs_hash(std::slice::from_ref(spec));
         let fingerprint = sha256_hex(format!("{} {spec_hash} {columns:?}", env!("CARGO_PKG_VERSION")).as_bytes());
         let mut run_json = String::new();
@@ -194,7 +199,7 @@ impl Check {
             return None;
         };
         let is_key = spec.key.contains(&wanted.name);
-        let lineage = spec.lineage.as_ref().is_some_and(|lineage| lineage.column == wanted.name);
+        let lineage = spec.lineage_column() == Some(&wanted.name);
         let policy = self.policy(&subject, wanted, &column.column_type)?;
         let Some(encoder) = Encoder::new(column, policy) else {
             let (message, hint) = match &column.column_type {
@@ -242,7 +247,7 @@ impl Check {
         if !wanted.optional || spec.key.contains(&wanted.name) {
             return self.target(subject, "the column is missing", "Add it, or take it out of the mapping.");
         }
-        let lineage = spec.lineage.as_ref().is_some_and(|lineage| lineage.column == wanted.name);
+        let lineage = spec.lineage_column() == Some(&wanted.name);
         let message = if lineage {
             "the column is missing: the lineage is kept in the ledger, and the records' own values are left out"
         } else {
@@ -282,10 +287,10 @@ impl Check {
                 self.target(subject, "NOT NULL without a default, and no column of the mapping feeds it", "Map it.");
             }
         }
-        if let Some(lineage) = &spec.lineage
-            && !spec.columns.iter().any(|column| column.name == lineage.column)
+        if let Some(lineage) = spec.lineage_column()
+            && !spec.columns.iter().any(|column| column.name == lineage)
         {
-            let subject = format!("{}.{}", spec.into, lineage.column);
+            let subject = format!("{}.{lineage}", spec.into);
             self.critical(subject, "the lineage's column is not among the columns", "Add it, with `from = []`.");
         }
     }
@@ -357,7 +362,7 @@ fn comparison(ignore_changes: bool, lineage: bool, candidates: &[Candidate]) -> 
     } else if fed_by(|source| matches!(source, Source::ExpiresAt)) {
         Comparison::WithinSecond
     } else if !candidates.is_empty()
-        && candidates.iter().all(|candidate| matches!(candidate.source, Source::RunId | Source::Digest))
+        && candidates.iter().all(|candidate| matches!(candidate.source, Source::RunId | Source::Now | Source::Digest))
     {
         Comparison::Ignored
     } else {

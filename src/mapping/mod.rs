@@ -17,6 +17,7 @@ mod graph;
 mod jq;
 mod key_patterns;
 mod lineage;
+mod lineage_spec;
 mod pattern;
 mod plan;
 mod policy;
@@ -38,12 +39,11 @@ pub use expiry::Expired;
 pub use functions::ID_NAMESPACE;
 pub use key_patterns::KeyPatterns;
 pub use lineage::{LINEAGE_KEYS, Lineage, SOURCE_METADATA};
+pub use lineage_spec::{LineageApart, LineageColumns, LineageSpec};
 pub use pattern::{KeySet, Miss, Pattern, escape_literal};
 pub use plan::{Comparison, Mapping, ParentRef, Plan, RunStamp};
 pub use scratch::Scratch;
-pub use spec::{
-    ColumnSpec, Expect, ExplodeSpec, LineageSpec, MappingSpec, OnConflict, ParentSpec, SizeSpec, parse_mappings,
-};
+pub use spec::{ColumnSpec, Expect, ExplodeSpec, MappingSpec, OnConflict, ParentSpec, SizeSpec, parse_mappings};
 pub use spec_source::{CandidateSpec, ConstantSpec, FunctionSpec, LookupSpec, SourceTable};
 
 /// The presets that ship with the tool: name and TOML text.

@@ -4,7 +4,7 @@ use super::lineage::push_members;
 use super::pattern::Captures;
 use super::plan::{Mapping, ParentRef, Target};
 use super::scratch::{Scratch, keep};
-use super::source::{Context, Found};
+use super::source::{Context, Found, Place};
 use super::value::Prepared;
 use crate::decode::{Content, Field, Kind, push_json_string};
 use crate::encode::EncodeError;
@@ -32,13 +32,15 @@ impl Mapping {
         scratch: &mut Scratch,
     ) -> Result<Row, Reject> {
         let (key, captures) = self.read_key(record)?;
-        let context = self.context(record, index, (key, captures), &prepared.content, &scratch.fields);
         // Hashing costs as much as checking the text.
         let digest = match index {
             _ if self.rehearsal => Digest::default(),
             Some(index) => element_digest(record, index),
             None => Digest::of(&record.value),
         };
+        let known = Some(digest).filter(|_| index.is_none() && !self.rehearsal);
+        let place = Place { index, digest: known, now };
+        let context = self.context(record, place, (key, captures), &prepared.content, &scratch.fields);
         let out = &mut scratch.out;
         out.clear();
         let (mut shape, mut key_len, mut splice) = (0_u64, 0, None);
@@ -101,14 +103,14 @@ impl Mapping {
         let (key, captures) = self.read_key(record).ok()?;
         let mut fields = Vec::new();
         let prepared = self.prepare(record, &mut fields).ok()?;
-        let context = self.context(record, None, (key, captures), &prepared.content, &fields);
+        let context = self.context(record, Place::default(), (key, captures), &prepared.content, &fields);
         self.referred(place, &context)
     }
 
     pub(super) fn context<'r>(
         &'r self,
         record: &'r Record,
-        index: Option<u64>,
+        place: Place,
         (key, captures): (&'r str, Captures),
         content: &'r Content<'_>,
         fields: &'r [Field],
@@ -118,7 +120,7 @@ impl Mapping {
             Content::Text(text) => (text.as_ref(), None, false),
             Content::Bytes(bytes) => ("", Some(bytes.as_ref()), false),
         };
-        Context { record, index, key, captures, text, bytes, fields, escaped_keys, run_id: &self.run_id }
+        Context { record, place, key, captures, text, bytes, fields, escaped_keys, run_id: &self.run_id }
     }
 
     fn all_referred(&self, context: &Context<'_>) -> Vec<Vec<RedisKey>> {

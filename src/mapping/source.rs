@@ -8,7 +8,7 @@ use super::template::Template;
 use super::top::Top;
 use crate::decode::{Field, JsonPath, lookup, push_json_string};
 use crate::encode::EncodeError;
-use crate::model::{Digest, Record};
+use crate::model::{Digest, Record, UnixMillis};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -25,6 +25,8 @@ pub(super) enum Source {
     ElementIndex,
     Digest,
     RunId,
+    /// When the row is made.
+    Now,
     Template(Template),
     Jq(Arc<Program>),
     /// A constant text.
@@ -36,8 +38,7 @@ pub(super) enum Source {
 /// A record that was decoded: its text, and the fields of its top level where that is a JSON object.
 pub(super) struct Context<'r> {
     pub(super) record: &'r Record,
-    /// Its place, where it is an element of a key that is taken apart.
-    pub(super) index: Option<u64>,
+    pub(super) place: Place,
     pub(super) key: &'r str,
     pub(super) captures: Captures,
     pub(super) text: &'r str,
@@ -46,6 +47,24 @@ pub(super) struct Context<'r> {
     pub(super) fields: &'r [Field],
     pub(super) escaped_keys: bool,
     pub(super) run_id: &'r str,
+}
+
+/// What is known of a row beside its record.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    /// Its place, where it is an element of a key that is taken apart.
+    pub(super) index: Option<u64>,
+    /// The digest of the record's value, where it was worked out already.
+    pub(super) digest: Option<Digest>,
+    /// When the row is made.
+    pub(super) now: UnixMillis,
+}
+
+impl Place {
+    /// That of an element of which nothing else is asked.
+    pub(super) fn element(index: u64) -> Self {
+        Self { index: Some(index), ..Self::default() }
+    }
 }
 
 impl<'r> Context<'r> {
@@ -77,6 +96,7 @@ impl Source {
             "element.index" => Ok(Self::ElementIndex),
             "redis.digest" => Ok(Self::Digest),
             "run.id" => Ok(Self::RunId),
+            "run.now" => Ok(Self::Now),
             text if text.starts_with('$') => {
                 if text.contains(['{', '}']) && !text.contains("[\"") {
                     return Err(format!("`{text}`: in a template, a path stands in braces: `{{$.name}}`"));
@@ -85,7 +105,7 @@ impl Source {
             }
             text if text.contains(['{', '}']) => Template::parse(text, pattern).map(Self::Template),
             text => Err(format!(
-                "`{text}` is no source: `$.path`, `value`, `rest`, `redis.key`, `redis.expires_at`, `redis.digest`, `element.index`, `run.id`, a \
+                "`{text}` is no source: `$.path`, `value`, `rest`, `redis.key`, `redis.expires_at`, `redis.digest`, `element.index`, `run.id`, `run.now`, a \
                  template such as `{{id}}`, or a constant such as {{ value = \"{text}\" }}"
             )),
         }
@@ -104,7 +124,7 @@ impl Source {
     /// Whether it says the same of every element of a key.
     pub(super) fn is_of_key(&self) -> bool {
         match self {
-            Self::Key | Self::ExpiresAt | Self::RunId | Self::Text(_) | Self::Json(_) => true,
+            Self::Key | Self::ExpiresAt | Self::RunId | Self::Now | Self::Text(_) | Self::Json(_) => true,
             Self::Template(template) => template.paths().next().is_none(),
             _ => false,
         }
@@ -138,9 +158,13 @@ impl Source {
             Self::Key => Found::Text(Cow::Borrowed(context.key)),
             Self::ExpiresAt => context.record.expires_at.map_or(Found::Null, Found::Millis),
             Self::ElementIndex => {
-                context.index.map_or(Found::Absent, |index| Found::Text(Cow::Owned(index.to_string())))
+                context.place.index.map_or(Found::Absent, |index| Found::Text(Cow::Owned(index.to_string())))
             }
-            Self::Digest => Found::Text(Cow::Owned(Digest::of(&context.record.value).to_string())),
+            Self::Digest => {
+                let digest = context.place.digest.unwrap_or_else(|| Digest::of(&context.record.value));
+                Found::Text(Cow::Owned(digest.to_string()))
+            }
+            Self::Now => Found::Millis(context.place.now),
             Self::RunId => Found::Text(Cow::Borrowed(context.run_id)),
             Self::Template(template) => return template.evaluate(context),
             Self::Jq(program) => return program.evaluate(context.text),

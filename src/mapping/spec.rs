@@ -4,7 +4,7 @@
 //! the names of `decode`'s and `encode`'s policies, and serde only.
 
 use super::key_patterns::KeyPatterns;
-use super::{CandidateSpec, Expired, FunctionSpec};
+use super::{CandidateSpec, Expired, FunctionSpec, LineageSpec};
 use crate::decode::{BytesPolicy, Charset, DuplicateKeys, NonfinitePolicy, NulPolicy, SurrogatePolicy};
 use crate::encode::{EpochUnit, FromExponent, Nonfinite, Nul, TooLong};
 use crate::model::{RedisType, TableName};
@@ -77,13 +77,16 @@ pub struct MappingSpec {
     /// alone, and a warning says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<String>,
+    /// Whether the table is made where it is missing, and its schema with it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub create: bool,
     /// What happens to a key whose time of expiry has passed when its row is made.
     #[serde(default, skip_serializing_if = "Expired::is_skip")]
     pub expired: Expired,
     /// Keys with less time left are skipped as `short_lived`: a duration such as `10s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_ttl: Option<String>,
-    /// Where a row says where it came from; without it the ledger does.
+    /// Where it is kept where a row came from: in the ledger, unless it says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lineage: Option<LineageSpec>,
     /// The columns that the mapping writes.
@@ -163,22 +166,15 @@ pub struct ParentSpec {
     pub column: String,
 }
 
-/// The place for lineage in the row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LineageSpec {
-    /// A jsonb column: the lineage is added to the object that the record itself has for it.
-    pub column: String,
-    /// What `redis_document_id` says: a candidate such as `"{id}"` or `"$.document_id"`.
-    pub document_id: String,
-}
-
 /// One column and where its value comes from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnSpec {
     /// The column's name in the table.
     pub name: String,
+    /// Its type, as PostgreSQL writes it, such as `numeric(10,2)[]`: what the column is made with, or must have.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub sql_type: Option<String>,
     /// Candidates, tried in order; one that is absent or null passes on to the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<CandidateSpec>,

@@ -1,6 +1,6 @@
 //! The tables as they are: what is missing, and what is wrong with them.
 
-use crate::mapping::{ExplodeSpec, MappingSpec};
+use crate::mapping::{ExplodeSpec, LineageApart, LineageSpec, MappingSpec};
 use crate::model::{Finding, Side, TableName};
 use crate::postgres::{Privilege, Privileges, TableFacts, read_table};
 use sqlx::Error;
@@ -37,9 +37,9 @@ fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
     let name = facts.table.name.to_string();
     let mut findings = Vec::new();
     if !dry {
-        findings.extend(judge_rights(&name, facts.privileges, explodes(spec)));
+        findings.extend(judge_rights(&name, facts.privileges, deletes(spec)));
     }
-    if explodes(spec) {
+    if deletes(spec) {
         findings.extend(facts.incoming_keys.iter().filter(|key| !key.readable).map(|key| {
             Finding::warning(
                 Side::Postgres,
@@ -65,8 +65,9 @@ fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
 }
 
 /// Whether rows are deleted when their elements are gone.
-fn explodes(spec: &MappingSpec) -> bool {
-    !matches!(spec.explode, None | Some(ExplodeSpec::Value(false)))
+fn deletes(spec: &MappingSpec) -> bool {
+    let keeps_lineage = spec.lineage != Some(LineageSpec::Apart(LineageApart::None));
+    keeps_lineage && !matches!(spec.explode, None | Some(ExplodeSpec::Value(false)))
 }
 
 /// Rights on single columns do not do: the right to read is used on whole rows, and the others go with it.

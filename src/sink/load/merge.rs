@@ -8,7 +8,7 @@ use super::book::Book;
 use super::statements::{ORDINAL, Side, Statements, row_key};
 use crate::model::{Reject, Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, query};
-use crate::sink::table::Conflict;
+use crate::sink::table::{Conflict, Provenance};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error, Row as _};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -234,7 +234,7 @@ impl Staged<'_> {
 
     /// Lineage of rows whose table has no room for it.
     async fn write_lineage(&self, connection: &mut PgConnection, ordinals: &[i32]) -> Result<(), Error> {
-        if self.attempt.table.lineage.is_some() || ordinals.is_empty() {
+        if self.attempt.table.provenance != Provenance::Ledger || ordinals.is_empty() {
             return Ok(());
         }
         let rows: HashMap<i32, &Row> =
