@@ -3,7 +3,7 @@
 
 use super::first_key::find_one_key;
 use super::link::{Link, Trouble, Waits};
-use super::preflight::{self, Check, Checked, Server};
+use super::preflight::{self, Check, Checked, Created, Server};
 use super::run::Learned;
 use super::setup::Ends;
 use crate::config::Settings;
@@ -69,18 +69,23 @@ pub(super) async fn begin(
     }
     let id = Uuid::now_v7();
     let mut check = Checking { settings, specs: &ends.specs, server };
+    let mut rehearsed = Created::default();
     let claim = if settings.run.dry_run {
         Claim { run: id, lease: id, resumed: false }
     } else {
         // Whatever forbids the run is said before the first thing is written.
-        check.run(&mut link, id, Check::Rehearsal).await?;
+        rehearsed = check.run(&mut link, id, Check::Rehearsal).await?.created;
         let new = new_run(settings, &ends.specs, source.identity(), id);
         let Some(claim) = claim(&mut link, settings, &new, stop, events).await? else { return Ok(None) };
         learned.run = Some((claim.run, claim.lease));
         claim
     };
     let how = if settings.run.dry_run { Check::Dry } else { Check::Real };
-    let checked = check.run(&mut link, claim.run, how).await?;
+    let mut checked = check.run(&mut link, claim.run, how).await?;
+    // Where the answer to the COMMIT was lost, a second attempt finds the tables made.
+    if checked.created.tables.is_empty() {
+        checked.created = rehearsed;
+    }
     let shards = async |connection: &mut _| ledger::load_all_if(connection, claim.run, claim.resumed).await;
     let shards = link.call("reading how far the run got", shards).await?;
     Ok(Some(Begun { source, clock, link, claim, checked, shards }))

@@ -6,6 +6,7 @@ mod begin;
 mod client_prefix;
 mod close;
 pub mod demo;
+mod design;
 mod dry_parents;
 mod first_key;
 mod keeper;
@@ -20,5 +21,6 @@ mod preflight;
 mod run;
 mod setup;
 
+pub use design::create_statements;
 pub use run::{Finished, run};
 pub use setup::{check_mappings, preset};

@@ -55,6 +55,8 @@ pub(super) struct Learned {
     pub(super) keys: TableCount,
     pub(super) redis_version: Option<String>,
     pub(super) postgres_version: Option<String>,
+    /// The tables that were made, or would be, and the statements for it.
+    pub(super) created: (Vec<String>, Vec<String>),
     /// Dry run: what it shows.
     pub(super) shown: Option<Shown>,
 }
@@ -154,6 +156,9 @@ async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned:
 impl Learned {
     fn learn(&mut self, begun: &Begun, specs: &[MappingSpec]) {
         let mappings = || begun.checked.plan.mappings();
+        let created = &begun.checked.created;
+        let tables = created.tables.iter().map(TableName::to_string).collect();
+        self.created = (tables, created.statements.clone());
         self.names = mappings().map(|(_, mapping)| mapping.name().to_owned()).collect();
         self.tables = (mappings().zip(specs))
             .map(|((id, mapping), spec)| (id, mapping.table().clone(), spec.audit_table().ok().flatten()))

@@ -1,5 +1,6 @@
 //! Settings become the things that a run works with: the ends, the mappings, the plan.
 
+use super::design::designs;
 use super::key_list::unreadable;
 use crate::config::{Compression, Settings, Staging};
 use crate::ledger::idle_timeout;
@@ -187,5 +188,6 @@ pub(super) fn mappings(settings: &Settings) -> Result<Vec<MappingSpec>, Failure>
         findings.push(Finding::critical(Side::Settings, "mapping", "there is nothing to migrate", hint));
     }
     findings.extend(check_keys(&specs).err().unwrap_or_default());
+    findings.extend(designs(&specs).err().unwrap_or_default());
     if findings.is_empty() { Ok(specs) } else { Err(Failure::findings(findings)) }
 }

@@ -4,11 +4,12 @@
 //! the names of `decode`'s and `encode`'s policies, and serde only.
 
 use super::key_patterns::KeyPatterns;
-use super::{CandidateSpec, Expired, FunctionSpec, LineageSpec};
+use super::{CandidateSpec, Expired, FunctionSpec, LineageSpec, Right};
 use crate::decode::{BytesPolicy, Charset, DuplicateKeys, NonfinitePolicy, NulPolicy, SurrogatePolicy};
 use crate::encode::{EpochUnit, FromExponent, Nonfinite, Nul, TooLong};
 use crate::model::{RedisType, TableName};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 
 /// One `[[mapping]]`: which keys, which table, and where each column's value comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,6 +81,15 @@ pub struct MappingSpec {
     /// Whether the table is made where it is missing, and its schema with it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub create: bool,
+    /// Whether the table that is made gets an index on what comes from `redis.expires_at`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub expiry_index: bool,
+    /// Whether the table that is made gets a foreign key for each of `parents`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub foreign_keys: bool,
+    /// Roles that get rights on the table that is made.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub grants: BTreeMap<String, Vec<Right>>,
     /// What happens to a key whose time of expiry has passed when its row is made.
     #[serde(default, skip_serializing_if = "Expired::is_skip")]
     pub expired: Expired,

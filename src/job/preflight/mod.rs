@@ -1,10 +1,13 @@
 //! What must be true before the first row: read from both ends, said all at once.
 
 mod connections;
+mod create;
 mod load_table;
 mod server;
 mod tables;
+mod types;
 
+pub(super) use create::Created;
 pub(super) use server::{Server, look};
 
 use super::link::Trouble;
@@ -29,6 +32,8 @@ pub(super) struct Checked {
     /// Rows in each table, in the order of the plan's mappings.
     pub(super) rows: Vec<i64>,
     pub(super) warnings: Vec<Finding>,
+    /// The tables that were made, or would be.
+    pub(super) created: Created,
     pub(super) server: Server,
 }
 
@@ -40,11 +45,11 @@ pub(super) enum Check {
     /// Everything that a run needs is looked at, and nothing is left behind: what it would write into the audit log is
     /// written and taken back.
     Rehearsal,
-    /// The preset's tables are made where they are missing.
+    /// Tables of the preset, and of mappings with `create`, are made where they are missing.
     Real,
 }
 
-/// Reads the tables and compiles the plan. Tables that the preset would make are made in a transaction that is rolled
+/// Reads the tables and compiles the plan. Tables that a run would make are made in a transaction that is rolled
 /// back, unless the check is for real.
 ///
 /// # Errors
@@ -62,7 +67,11 @@ pub(super) async fn check(
     ledger::end_where_idle(&mut transaction, ledger::idle_timeout(settings.flow.lease.0)).await?;
     let names = table_names(specs)?;
     make_missing(&mut transaction, settings, &names).await?;
+    let mut created = create::create_missing(&mut transaction, settings, specs).await?;
     let (facts, mut findings) = find(&mut transaction, settings, (specs, &names), run, check).await?;
+    // That a table is missing is said once, where it could not be made.
+    findings.retain(|finding| !created.findings.iter().any(|other| other.subject == finding.subject));
+    findings.append(&mut created.findings);
     if !dry {
         findings.extend(judge_server(&server));
     }
@@ -86,7 +95,7 @@ pub(super) async fn check(
     let end = if check == Check::Real { transaction.commit().await } else { transaction.rollback().await };
     end?;
     let warnings = findings.into_iter().chain(plan.warnings().iter().cloned()).collect();
-    Ok(Checked { plan, tables: loads, rows, warnings, server })
+    Ok(Checked { plan, tables: loads, rows, warnings, created, server })
 }
 
 /// What is wrong with the tables, the audit logs and the limits on connections.

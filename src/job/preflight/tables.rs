@@ -1,5 +1,6 @@
 //! The tables as they are: what is missing, and what is wrong with them.
 
+use super::types::judge_types;
 use crate::mapping::{ExplodeSpec, LineageApart, LineageSpec, MappingSpec};
 use crate::model::{Finding, Side, TableName};
 use crate::postgres::{Privilege, Privileges, TableFacts, read_table};
@@ -20,13 +21,14 @@ pub(super) async fn find_tables(
         match read_table(connection, name, &spec.key).await? {
             Some(found) => {
                 findings.extend(judge(spec, &found, dry));
+                findings.extend(judge_types(connection, spec, name).await?);
                 facts.insert(name.clone(), found);
             }
             None => findings.push(Finding::critical(
                 Side::Postgres,
                 name.to_string(),
                 "there is no such table",
-                "Create it, or leave target.create_schema on with a preset that brings its tables.",
+                "Create it, or have it made: `create = true` in the mapping, with target.create_schema left on.",
             )),
         }
     }
