@@ -136,6 +136,20 @@ fn a_dry_run_shows_what_a_run_then_makes_and_a_second_run_uses() {
 }
 
 #[test]
+fn the_tables_of_the_preset_are_named_too() {
+    let case = Case::new();
+    case.redis().set("document:1", r#"{"filename":"a.pdf","file_path":"a.pdf","file_size":1}"#);
+    let dry = case.run(&["--dry-run"]).exits(0);
+    assert!(dry.stdout.contains("The run would first make document_hub.documents, "), "{dry}");
+    let made = case.run(&[]).exits(0).report["tables_made"].clone();
+    let names: Vec<&str> = made["tables"].as_array().unwrap().iter().filter_map(|name| name.as_str()).collect();
+    for name in ["documents", "analysis_results", "sessions", "audit_logs"] {
+        assert!(names.contains(&format!("document_hub.{name}").as_str()), "{names:?}");
+    }
+    assert_eq!(case.run(&[]).exits(0).report["tables_made"], serde_json::json!({"tables": [], "statements": []}));
+}
+
+#[test]
 fn the_settings_are_shown_with_the_statements() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config.toml");

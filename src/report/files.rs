@@ -46,7 +46,7 @@ pub struct RunFacts {
     pub postgres_version: Option<String>,
     /// The tables that the run made, or would make for real.
     pub tables_made: Vec<String>,
-    /// The statements that made them, or would, without their semicolons.
+    /// The statements that made those of mappings, or would, without their semicolons; a preset's are in its own file.
     pub made_by: Vec<String>,
     /// How large values are compressed in what was loaded.
     pub toast_compression: Option<String>,
@@ -58,7 +58,9 @@ pub fn tables_made(facts: &RunFacts) -> String {
         return String::new();
     }
     let tables = facts.tables_made.join(", ");
-    if facts.dry_run {
+    if facts.dry_run && facts.made_by.is_empty() {
+        format!("The run would first make {tables}\n")
+    } else if facts.dry_run {
         format!("The run would first make {tables}:\n\n{}\n", script(&facts.made_by))
     } else {
         format!("made {tables}\n")
