@@ -4,7 +4,7 @@ use super::failure::{clean, write_finding};
 use super::flags::{Everything, SettingFlags};
 use crate::config::{FlagValues, Key, Settings, default_toml};
 use crate::model::{Exit, Finding};
-use crate::report::plain_table;
+use crate::report::{plain_table, script};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -67,16 +67,21 @@ impl ConfigArgs {
     }
 }
 
-/// Does `config show`: every setting with its value, without secrets, and where it came from.
+/// Does `config show`: every setting with its value, without secrets, and where it came from. `statements` would make the
+/// tables of the mappings, were none there.
 ///
 /// # Errors
 /// Where `out` cannot be written.
-pub fn show(out: &mut dyn Write, settings: &Settings, args: &ShowArgs) -> io::Result<()> {
+pub fn show(out: &mut dyn Write, settings: &Settings, statements: &[String], args: &ShowArgs) -> io::Result<()> {
     if args.defaults {
         return out.write_all(default_toml().as_bytes());
     }
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &settings.redacted_json())?;
+        let mut shown = settings.redacted_json();
+        if let (Some(members), false) = (shown.as_object_mut(), statements.is_empty()) {
+            members.insert("create_statements".to_owned(), json!(statements));
+        }
+        serde_json::to_writer_pretty(&mut *out, &shown)?;
         return writeln!(out);
     }
     let rows = settings.shown().into_iter().map(|(path, value)| {
@@ -88,6 +93,10 @@ pub fn show(out: &mut dyn Write, settings: &Settings, args: &ShowArgs) -> io::Re
     for mapping in &settings.mappings {
         let name = mapping.name().unwrap_or("(without a name)");
         writeln!(out, "mapping {} ({})", clean(name), clean(&mapping.origin.to_string()))?;
+    }
+    if !statements.is_empty() {
+        writeln!(out, "\nTables that are missing are made by these; a dry run shows which are:\n")?;
+        script(statements).lines().try_for_each(|line| writeln!(out, "{}", clean(line)))?;
     }
     Ok(())
 }

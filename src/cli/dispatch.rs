@@ -10,7 +10,7 @@ use crate::flow::Stop;
 use crate::job::{self, Finished, demo::Demo};
 use crate::ledger::{RejectFilter, RunEntry};
 use crate::model::{Exit, Failure, Reject};
-use crate::report::{LogGate, Renderer, init_log, report_json, summary};
+use crate::report::{LogGate, Renderer, init_log, report_json, summary, tables_made};
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::{self, IsTerminal, Write};
@@ -109,7 +109,9 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
                 Ok(Exit::Done)
             }
             ConfigCommand::Show(args) => {
-                show(out, &loaded()?, args)?;
+                let settings = loaded()?;
+                // A mapping that is wrong is shown as it is; `config check` says what is wrong.
+                show(out, &settings, &job::create_statements(&settings).unwrap_or_default(), args)?;
                 Ok(Exit::Done)
             }
             ConfigCommand::Check(args) => Ok(check(out, &load(args.settings.values.clone()), args.json)?),
@@ -147,6 +149,7 @@ fn run(json: bool, settings: &Settings, out: &mut dyn Write, err: &mut dyn Write
 fn write_result(out: &mut dyn Write, finished: &Finished) -> io::Result<()> {
     let dry = finished.facts.dry_run;
     write!(out, "{}", summary(&finished.books, finished.state, finished.exit, dry))?;
+    write!(out, "{}", tables_made(&finished.facts))?;
     for (mapping, samples) in &finished.samples {
         for sample in samples {
             let columns = sample.columns.join(", ");

@@ -181,7 +181,8 @@ sections! {
         compression: Compression = "default", "compression", any;
         /// auto copies straight into a table that was empty at the start; always goes through a staging table.
         staging: Staging = "auto", "staging", any;
-        /// Create the preset's schema and tables, and the archive's table, where they are missing. What exists is never altered.
+        /// Create the tables of the preset, of mappings with `create`, and the archive's, where they are missing, and their
+        /// schemas. What exists is never altered.
         create_schema: bool = "true", "create-schema", any;
         /// How long one batch is tried again before the run ends with exit 6. Outlasts a restart of the server.
         retry_deadline: Span = "2m", "retry-deadline", positive;

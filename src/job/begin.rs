@@ -4,7 +4,7 @@
 use super::first_key::find_one_key;
 use super::link::{Link, Trouble, Waits};
 use super::mapping_specs::place;
-use super::preflight::{self, Check, Checked, Server};
+use super::preflight::{self, Check, Checked, Created, Server};
 use super::run::Learned;
 use super::setup::Ends;
 use crate::config::Settings;
@@ -13,6 +13,7 @@ use crate::ledger::{self, NewRun, Shard, Start};
 use crate::mapping::{MappingSpec, RunStamp, specs_hash};
 use crate::model::{Event, EventSender, Failure, Side};
 use crate::postgres::{answered, failure};
+use crate::source::ServerClock;
 use crate::source::redis::RedisSource;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnection;
@@ -22,6 +23,8 @@ use uuid::Uuid;
 /// A run that may go.
 pub(super) struct Begun {
     pub(super) source: RedisSource,
+    /// Redis's clock, where it is told.
+    pub(super) clock: Option<ServerClock>,
     pub(super) link: Link,
     pub(super) claim: Claim,
     pub(super) checked: Checked,
@@ -56,6 +59,7 @@ pub(super) async fn begin(
     learned.postgres_version = Some(server.version.clone());
     let source = RedisSource::connect(&ends.source, Some(events.clone())).await?;
     learned.redis_version = source.version().map(str::to_owned);
+    let clock = read_clock(&source, &ends.specs).await?;
     let mut link = Link::new(ends.target.clone(), connection, waits, stop.clone(), events.clone());
     learned.keys.before = source.dbsize().await.ok().and_then(|keys| i64::try_from(keys).ok());
     if !settings.run.allow_empty && settings.run.keys_from.is_none() {
@@ -71,21 +75,38 @@ pub(super) async fn begin(
         ..RunStamp::default()
     };
     let mut check = Checking { settings, specs: &ends.specs, stamp, server };
+    let mut rehearsed = Created::default();
     let claim = if settings.run.dry_run {
         Claim { run: id, lease: id, resumed: false }
     } else {
         // Whatever forbids the run is said before the first thing is written.
-        check.run(&mut link, id, Check::Rehearsal).await?;
+        rehearsed = check.run(&mut link, id, Check::Rehearsal).await?.created;
         let new = new_run(settings, &ends.specs, source.identity(), id);
         let Some(claim) = claim(&mut link, settings, &new, stop, events).await? else { return Ok(None) };
         learned.run = Some((claim.run, claim.lease));
         claim
     };
     let how = if settings.run.dry_run { Check::Dry } else { Check::Real };
-    let checked = check.run(&mut link, claim.run, how).await?;
+    let mut checked = check.run(&mut link, claim.run, how).await?;
+    // Where the answer to the COMMIT was lost, a second attempt finds the tables made.
+    if checked.created.tables.is_empty() {
+        checked.created = rehearsed;
+    }
     let shards = async |connection: &mut _| ledger::load_all_if(connection, claim.run, claim.resumed).await;
     let shards = link.call("reading how far the run got", shards).await?;
-    Ok(Some(Begun { source, link, claim, checked, shards }))
+    Ok(Some(Begun { source, clock, link, claim, checked, shards }))
+}
+
+/// Redis's clock; a mapping that goes by the time that keys have left cannot do without it.
+async fn read_clock(source: &RedisSource, specs: &[MappingSpec]) -> Result<Option<ServerClock>, Failure> {
+    let clock = source.clock().await?;
+    match specs.iter().find(|spec| clock.is_none() && spec.min_ttl.is_some()) {
+        Some(spec) => {
+            let message = format!("the user may not ask for the time (TIME), and mapping {} has `min_ttl`", spec.name);
+            Err(Failure::usage(Side::Redis, message, "Let it: ACL SETUSER … +time. Or take `min_ttl` out."))
+        }
+        None => Ok(clock),
+    }
 }
 
 /// What a check of the target goes by.

@@ -37,6 +37,8 @@ pub(super) fn facts(
         target_rows: learned.rows.clone(),
         redis_version: learned.redis_version.clone(),
         postgres_version: learned.postgres_version.clone(),
+        tables_made: learned.created.0.clone(),
+        made_by: learned.created.1.clone(),
         toast_compression: setup::compression(settings),
     }
 }

@@ -6,10 +6,10 @@
 
 use super::pipeline::Transformer;
 use crate::mapping::Plan;
-use crate::model::{ColumnType, Failure, Fetched, MappingId, RedisKey, Reject, Row, Wanted};
+use crate::model::{ColumnType, Failure, MappingId, RedisKey, Reject, Row, SkipReason, Wanted};
 use crate::postgres::{Target, failure, ident, query, table_ident};
 use crate::sink::{Batch, DryRun, LoadTable, ParentCheck};
-use crate::source::Source;
+use crate::source::{ServerClock, Source};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Row as _};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -42,9 +42,10 @@ impl<S: Source> DryParents<S> {
         tables: Arc<[LoadTable]>,
         target: Target,
         dry: DryRun,
-        judged: Arc<[MappingId]>,
+        (judged, clock): (Arc<[MappingId]>, Option<ServerClock>),
     ) -> Self {
-        Self { source, plan, tables, target, connection: None, dry, judged, transformer: Transformer::default() }
+        let transformer = Transformer::new(clock);
+        Self { source, plan, tables, target, connection: None, dry, judged, transformer }
     }
 
     /// Rejects the rows of a batch whose parent is nowhere.
@@ -85,7 +86,9 @@ impl<S: Source> DryParents<S> {
         let keys: BTreeSet<&RedisKey> = asked.iter().map(|(_, key)| key).collect();
         let keys: Vec<RedisKey> = keys.into_iter().cloned().collect();
         let mut unloadable = BTreeMap::new();
-        let remembered = if self.judged.contains(&parent) { self.dry.rejected(parent, &keys) } else { None };
+        // What was skipped for the time that it has left is not remembered.
+        let judged = self.judged.contains(&parent) && !self.plan.mapping(parent).has_min_ttl();
+        let remembered = if judged { self.dry.rejected(parent, &keys) } else { None };
         match remembered {
             Some(rejected) => {
                 for page in keys.chunks(PAGE) {
@@ -110,15 +113,16 @@ impl<S: Source> DryParents<S> {
         keys: &[RedisKey],
         unloadable: &mut BTreeMap<RedisKey, String>,
     ) -> Result<(), Failure> {
-        let wanted = Wanted { expiry: false, slices: false, ..self.plan.mapping(parent).wanted() };
+        let mapping = self.plan.mapping(parent);
+        let wanted = Wanted { expiry: mapping.has_min_ttl(), slices: false, ..mapping.wanted() };
         let records = self.source.fetch(keys, wanted, REPLY).await?.records;
-        for fetched in &records {
-            if let Fetched::Gone(key) = fetched {
-                unloadable.insert(key.clone(), NOWHERE.to_owned());
-            }
-        }
-        let rejects = self.transformer.transform(self.plan.mapping(parent), records).rejects;
-        unloadable.extend(rejects.into_iter().map(|reject| (reject.key.detached(), would_be(&reject.reason))));
+        let made = self.transformer.transform(self.plan.mapping(parent), records);
+        let why = |reason| match reason {
+            SkipReason::Gone => NOWHERE.to_owned(),
+            reason => format!("would be skipped ({})", reason.code()),
+        };
+        unloadable.extend(made.passed_over.into_iter().map(|(key, reason)| (key.detached(), why(reason))));
+        unloadable.extend(made.rejects.into_iter().map(|reject| (reject.key.detached(), would_be(&reject.reason))));
         Ok(())
     }
 

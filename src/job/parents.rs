@@ -4,7 +4,7 @@ use super::link::Link;
 use super::pipeline::{Made, Shared, Transformer};
 use crate::ledger::{self, Pending, ShardId};
 use crate::mapping::Mapping;
-use crate::model::{Event, Failure, Fetched, MappingId, RedisKey, Wanted};
+use crate::model::{Event, Failure, Fetched, MappingId, RedisKey, SkipReason, Wanted};
 use crate::sink::{Batch, Loader};
 use crate::source::Source;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -71,12 +71,7 @@ async fn retry_page<S: Source>(
         unread.extend(reasons.into_iter().map(|(key, reason)| (key, format!("was rejected ({reason})"))));
     }
     let notes = notes(&wanted, &unread);
-    let gone = records.iter().filter_map(|fetched| match fetched {
-        Fetched::Gone(key) => Some(key.clone()),
-        _ => None,
-    });
-    let gone = gone.collect();
-    let mut made = Transformer::default().transform(mapping, records);
+    let mut made = Transformer::new(shared.clock).transform(mapping, records);
     // Counted with the first try.
     made.tally.altered.clear();
     let batch = Batch {
@@ -86,7 +81,7 @@ async fn retry_page<S: Source>(
         tally: made.tally,
         closed: made.closed,
         retry: true,
-        gone,
+        gone: made.passed_over.into_iter().map(|(key, _)| key).collect(),
         notes,
         ..Batch::default()
     };
@@ -163,9 +158,12 @@ async fn load_parents<S: Source>(
         if records.is_empty() {
             continue;
         }
-        let made = Transformer::default().transform(mapping, records);
-        let Made { rows, rejects, tally, closed } = made;
-        loader.load(Batch { mapping: id, rows, rejects, tally, closed, retry, ..Batch::default() }).await?;
+        let made = Transformer::new(shared.clock).transform(mapping, records);
+        let Made { rows, rejects, tally, closed, passed_over } = made;
+        let why = |reason: SkipReason| format!("was skipped ({})", reason.code());
+        unread.extend(passed_over.iter().map(|(key, reason)| (key.clone(), why(*reason))));
+        let gone = passed_over.into_iter().map(|(key, _)| key).collect();
+        loader.load(Batch { mapping: id, rows, rejects, tally, closed, retry, gone, ..Batch::default() }).await?;
     }
     Ok(())
 }

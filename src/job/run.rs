@@ -55,6 +55,8 @@ pub(super) struct Learned {
     pub(super) keys: TableCount,
     pub(super) redis_version: Option<String>,
     pub(super) postgres_version: Option<String>,
+    /// The tables that were made, or would be, and the statements for it.
+    pub(super) created: (Vec<String>, Vec<String>),
     /// Dry run: what it shows.
     pub(super) shown: Option<Shown>,
 }
@@ -130,6 +132,11 @@ async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned:
     for warning in &begun.checked.warnings {
         let _ = events.send(Event::Notice(warning.to_string())).await;
     }
+    let judged = || begun.checked.plan.mappings().any(|(_, mapping)| mapping.judges_expiry());
+    if begun.clock.is_none() && judged() {
+        let text = "Redis does not tell its time (TIME is refused): no key is skipped as expired".to_owned();
+        let _ = events.send(Event::Notice(text)).await;
+    }
     learned.learn(&begun, &ends.specs);
     let (run, resumed) = (begun.claim.run.to_string(), begun.claim.resumed);
     let _ = events.send(Event::RunStarted { run, mappings: learned.names.clone().into(), resumed }).await;
@@ -150,6 +157,9 @@ async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned:
 impl Learned {
     fn learn(&mut self, begun: &Begun, specs: &[MappingSpec]) {
         let mappings = || begun.checked.plan.mappings();
+        let created = &begun.checked.created;
+        let tables = created.tables.iter().map(TableName::to_string).collect();
+        self.created = (tables, created.statements.clone());
         self.names = mappings().map(|(_, mapping)| mapping.name().to_owned()).collect();
         self.tables = (mappings().zip(specs))
             .map(|((id, mapping), spec)| (id, mapping.table().clone(), spec.audit_table().ok().flatten()))
@@ -169,7 +179,7 @@ fn migration<'a>(
     events: EventSender,
     learned: &mut Learned,
 ) -> Migration<'a, RedisSource> {
-    let Begun { source, link, claim, checked, shards } = begun;
+    let Begun { source, clock, link, claim, checked, shards } = begun;
     let mut options = setup::load_options(settings);
     options.unlogged_stage = !checked.server.may_make_temporary;
     options.resumed = claim.resumed;
@@ -186,6 +196,7 @@ fn migration<'a>(
             plan: Arc::new(checked.plan),
             budget: ByteBudget::new(flow.memory.0),
             rate: Arc::new(rate),
+            clock,
             stop: stop.clone(),
             events,
         },

@@ -52,6 +52,12 @@ impl MappingSpec {
             parents: Vec::new(),
             after: Vec::new(),
             audit: None,
+            create: false,
+            expiry_index: false,
+            foreign_keys: false,
+            grants: std::collections::BTreeMap::new(),
+            expired: crate::mapping::Expired::default(),
+            min_ttl: None,
             lineage: None,
             columns: COLUMNS.into_iter().map(column).collect(),
         }

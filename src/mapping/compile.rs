@@ -3,9 +3,9 @@
 use super::candidate::Candidate;
 use super::conflict::{Doubt, conflicts};
 use super::decoding::{Mistake, decoder, unreadable, whole_fits};
+use super::expiry::ExpiryPolicy;
 use super::explode::Explode;
 use super::graph::phases;
-use super::lineage::Lineage;
 use super::pattern::{KeySet, Pattern};
 use super::plan::{Mapping, ParentRef, Plan, RunStamp, Target};
 use super::policy::compile_policy;
@@ -17,7 +17,7 @@ use super::source::Source;
 use super::streaming;
 use super::top::Top;
 use super::wants::{Wants, facts_fit, takes_any_key};
-use super::{ColumnSpec, ItemForm, MappingSpec};
+use super::{ColumnSpec, ItemForm, LineageSpec, MappingSpec};
 use crate::decode::{Decoder, push_json_string};
 use crate::encode::{Encoder, Policy};
 use crate::model::{
@@ -48,6 +48,8 @@ impl Plan {
         stamp: RunStamp,
     ) -> Result<Self, Vec<Finding>> {
         let mut check = Check::default();
+        let specs: Vec<_> = specs.iter().map(MappingSpec::with_lineage_columns).collect();
+        let specs = specs.as_slice();
         if specs.is_empty() {
             check.critical("mapping", "there is no mapping", "Name a preset, or write a [[mapping]].");
         }
@@ -80,7 +82,7 @@ impl Check {
         self.findings.push(Finding::critical(Side::Settings, subject, message, hint));
     }
 
-    fn target(&mut self, subject: impl Into<String>, message: impl Into<String>, hint: &str) {
+    pub(super) fn target(&mut self, subject: impl Into<String>, message: impl Into<String>, hint: &str) {
         self.findings.push(Finding::critical(Side::Postgres, subject, message, hint));
     }
 
@@ -95,6 +97,8 @@ impl Check {
         let name = self.read(&subject, spec.table_name());
         self.read(&format!("{subject}: audit"), spec.audit_table());
         let decoder = self.decoder(spec);
+        let expiry_policy = ExpiryPolicy::read(spec).map_err(|mistake| self.mistake(subject.clone(), mistake));
+        let expiry_policy = expiry_policy.unwrap_or_default();
         let (pattern, name) = (pattern?, name?);
         let Some(table) = tables.get(&name) else {
             self.target(name.to_string(), "the table is missing", "Create it, or have its migration run.");
@@ -114,8 +118,12 @@ impl Check {
         if columns.len() > MAX_COLUMNS {
             self.critical(&subject, format!("{} columns", columns.len()), "A mapping writes at most 64 columns.");
         }
-        let lineage_id =
-            spec.lineage.as_ref().and_then(|l| self.read(&subject, Source::parse(&l.document_id, pattern.first())));
+        let lineage_id = match &spec.lineage {
+            Some(LineageSpec::Column { document_id, .. }) => {
+                self.read(&subject, Source::parse(document_id, pattern.first()))
+            }
+            _ => None,
+        };
         if matches!(lineage_id, Some(Source::Rest(_))) {
             self.critical(
                 &subject,
@@ -136,7 +144,7 @@ impl Check {
         let streams = types.has(RedisType::String)
             && streaming::settle(&mut targets, key_columns, &decoder, explode.as_ref(), lineage_id.as_ref());
         wants.mistakes(types, spec.explodes()).into_iter().for_each(|mistake| self.mistake(subject.clone(), mistake));
-        let lineage = targets.iter().position(|target| target.lineage).map_or(Lineage::Ledger, Lineage::Column);
+        let lineage = self.lineage(spec, &columns, &targets)?;
         let fingerprint = fingerprint(spec, &columns, &targets, stamp);
         let any_key = takes_any_key(&columns, &targets);
         let mut run_json = String::new();
@@ -149,9 +157,15 @@ impl Check {
             targets,
             key_columns,
             lineage,
-            wanted: wants.wanted(types, explode.is_some(), spec.lineage.is_some() && !stamp.rehearsal, streams),
+            wanted: wants.wanted(
+                types,
+                explode.is_some(),
+                lineage_id.is_some() && !stamp.rehearsal || expiry_policy.wants_expiry(),
+                streams,
+            ),
             undecoded: explode.is_none() && wants.is_undecoded(types),
             any_key,
+            expiry: expiry_policy,
             explode,
             items: spec.items,
             takes_infinity,
@@ -201,7 +215,7 @@ impl Check {
             return None;
         };
         let is_key = spec.key.contains(&wanted.name);
-        let lineage = spec.lineage.as_ref().is_some_and(|lineage| lineage.column == wanted.name);
+        let lineage = spec.lineage_column() == Some(&wanted.name);
         let policy = self.policy(&subject, wanted, &column.column_type)?;
         let policy = score::keep_infinity(spec, wanted, &column.column_type, policy);
         let Some(encoder) = Encoder::new(column, policy) else {
@@ -259,7 +273,7 @@ impl Check {
         if !wanted.optional || spec.key.contains(&wanted.name) {
             return self.target(subject, "the column is missing", "Add it, or take it out of the mapping.");
         }
-        let lineage = spec.lineage.as_ref().is_some_and(|lineage| lineage.column == wanted.name);
+        let lineage = spec.lineage_column() == Some(&wanted.name);
         let message = if lineage {
             "the column is missing: the lineage is kept in the ledger, and the records' own values are left out"
         } else {
@@ -296,10 +310,10 @@ impl Check {
                 self.critical(format!("{}.{}", spec.into, column.name), "the column is mapped twice", "");
             }
         }
-        if let Some(lineage) = &spec.lineage
-            && !spec.columns.iter().any(|column| column.name == lineage.column)
+        if let Some(lineage) = spec.lineage_column()
+            && !spec.columns.iter().any(|column| column.name == lineage)
         {
-            let subject = format!("{}.{}", spec.into, lineage.column);
+            let subject = format!("{}.{lineage}", spec.into);
             self.critical(subject, "the lineage's column is not among the columns", "Add it, with `from = []`.");
         }
     }

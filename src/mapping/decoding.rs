@@ -4,7 +4,7 @@ use super::candidate::Candidate;
 use super::plan::Target;
 use super::source::Source;
 use super::spec::{ColumnSpec, MappingSpec, SizeSpec};
-use super::{CandidateSpec, SourceTable};
+use super::{CandidateSpec, LineageSpec, SourceTable};
 use crate::config::ByteSize;
 use crate::decode::{Chain, Decoder, Form, Policies};
 use crate::model::{Column, ColumnType};
@@ -91,8 +91,11 @@ pub(super) fn unreadable(spec: &MappingSpec) -> Vec<(String, Mistake)> {
         paths.into_iter().map(move |mistake| (subject.clone(), mistake))
     };
     let unread = |source: &str| source.starts_with('$') || form == Form::Bytes && source == "value";
-    let lineage = spec.lineage.as_ref().filter(|lineage| unread(&lineage.document_id));
-    let lineage = lineage.map(|lineage| (format!("mapping {}: lineage", spec.name), said(&lineage.document_id)));
+    let document_id = match &spec.lineage {
+        Some(LineageSpec::Column { document_id, .. }) => Some(document_id).filter(|source| unread(source)),
+        _ => None,
+    };
+    let lineage = document_id.map(|source| (format!("mapping {}: lineage", spec.name), said(source)));
     spec.columns.iter().flat_map(of_column).chain(lineage).collect()
 }
 

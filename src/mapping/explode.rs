@@ -7,9 +7,9 @@
 use super::collection::ItemWriter;
 use super::plan::{Mapping, Target};
 use super::scratch::Scratch;
-use super::source::Source;
+use super::source::{Place, Source};
 use super::value::Prepared;
-use super::{ExplodeSpec, MappingSpec};
+use super::{ExplodeSpec, LineageSpec, MappingSpec};
 use crate::decode::{Content, DecodeError, JsonPath, Kind, elements, scan};
 use crate::model::{Group, Items, Record, RedisKey, RedisType, RedisTypes, Reject, Row, UnixMillis};
 use bytes::Bytes;
@@ -50,9 +50,9 @@ impl Explode {
             let hint = "End `decode` in json.";
             return Err(("`explode` needs JSON, and `decode` ends in something else".into(), hint));
         }
-        if spec.lineage.is_some() {
+        if !matches!(spec.lineage, None | Some(LineageSpec::Apart(_))) {
             let hint = "Leave `lineage` out: the ledger keeps it, and finds by it the rows whose elements are gone.";
-            return Err(("`explode` and `lineage` do not go together".into(), hint));
+            return Err(("`explode` and `lineage` in the row do not go together".into(), hint));
         }
         let of_key = |source: &Source| source.is_of_key();
         if targets.iter().all(|target| target.candidates.iter().all(|candidate| of_key(&candidate.source))) {
@@ -115,7 +115,7 @@ impl Mapping {
             let Ok(element) = element else { return };
             let Ok(scanned) = scan(&element.view, &mut fields) else { return };
             let content = Content::Json(element.view, scanned);
-            let context = self.context(record, Some(element.index), (key, captures), &content, &fields);
+            let context = self.context(record, Place::element(element.index), (key, captures), &content, &fields);
             keys.extend(self.referred(place, &context).unwrap_or_default());
         });
         keys

@@ -2,9 +2,12 @@
 //!
 //! All by text: the record's own JSON keeps every digit. Keys that clash with ours move under `source_metadata`.
 
+use super::compile::Check;
+use super::plan::Target;
+use super::{LineageApart, LineageSpec, MappingSpec};
 use crate::decode::{Field, push_json_string, scan, unescape};
 use crate::encode::push_rfc3339;
-use crate::model::{Digest, Record, UnixMillis};
+use crate::model::{Column, ColumnType, Digest, Record, UnixMillis};
 use memchr::memmem::Finder;
 use std::sync::LazyLock;
 
@@ -19,8 +22,54 @@ pub const SOURCE_METADATA: &str = "source_metadata";
 pub enum Lineage {
     /// In this column of the mapping.
     Column(usize),
+    /// In columns of its own among the mapping's.
+    Columns {
+        /// The one of the Redis key.
+        key: usize,
+        /// The one of the digest.
+        digest: usize,
+    },
     /// In the ledger: the row has no place for it.
     Ledger,
+    /// Nowhere.
+    None,
+}
+
+impl Check {
+    /// Where the lineage of a mapping's rows is kept; `targets` are those of its columns, in their order.
+    pub(super) fn lineage(&mut self, spec: &MappingSpec, columns: &[Column], targets: &[Target]) -> Option<Lineage> {
+        match &spec.lineage {
+            Some(LineageSpec::Apart(LineageApart::None)) => Some(Lineage::None),
+            Some(LineageSpec::Columns { columns: named }) => {
+                let key = self.lineage_column(spec, columns, &named.key, None);
+                let digest = self.lineage_column(spec, columns, &named.digest, Some(Digest::HEX_DIGITS));
+                Some(Lineage::Columns { key: key?, digest: digest? })
+            }
+            _ => Some(targets.iter().position(|target| target.lineage).map_or(Lineage::Ledger, Lineage::Column)),
+        }
+    }
+
+    /// The place of a column that rows are looked up by; what is stored there must read back as it was written.
+    fn lineage_column(
+        &mut self,
+        spec: &MappingSpec,
+        columns: &[Column],
+        name: &str,
+        length: Option<u32>,
+    ) -> Option<usize> {
+        // One that is missing is found with the other columns.
+        let place = columns.iter().position(|column| column.name == name)?;
+        let fits = match columns.get(place)?.column_type {
+            ColumnType::Text => true,
+            ColumnType::Varchar(most) => length.is_none_or(|length| length <= most),
+            _ => false,
+        };
+        if !fits {
+            let message = "lineage needs a column of type text, or of varchar that is long enough";
+            self.target(format!("{}.{name}", spec.into), message, "Change its type, or name another column.");
+        }
+        fits.then_some(place)
+    }
 }
 
 /// Appends the lineage's members, without braces. `document_id` is JSON text; `run` too.

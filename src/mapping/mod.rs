@@ -11,6 +11,7 @@ mod column;
 mod compile;
 mod conflict;
 mod decoding;
+mod expiry;
 mod explode;
 mod found;
 mod functions;
@@ -19,6 +20,7 @@ mod idle;
 mod jq;
 mod key_patterns;
 mod lineage;
+mod lineage_spec;
 mod offline;
 mod pattern;
 mod plan;
@@ -26,6 +28,7 @@ mod policy;
 mod redis_types;
 mod reference;
 mod rest;
+mod rights;
 mod row;
 mod sameness;
 mod score;
@@ -43,16 +46,18 @@ mod wants;
 pub use archive::ARCHIVE;
 pub use compile::specs_hash;
 pub use conflict::check_keys;
+pub use expiry::Expired;
 pub use functions::ID_NAMESPACE;
 pub use key_patterns::KeyPatterns;
 pub use lineage::{LINEAGE_KEYS, Lineage, SOURCE_METADATA};
+pub use lineage_spec::{LineageApart, LineageColumns, LineageSpec};
 pub use offline::check_specs;
 pub use pattern::{KeySet, Miss, Pattern, escape_literal};
 pub use plan::{Comparison, Mapping, ParentRef, Plan, RunStamp};
+pub use rights::Right;
 pub use scratch::Scratch;
 pub use spec::{
-    ColumnSpec, Expect, ExplodeSpec, ItemForm, LineageSpec, MappingSpec, OnConflict, ParentSpec, SizeSpec,
-    parse_mappings,
+    ColumnSpec, Expect, ExplodeSpec, ItemForm, MappingSpec, OnConflict, ParentSpec, SizeSpec, parse_mappings,
 };
 pub use spec_source::{CandidateSpec, ConstantSpec, FunctionSpec, LookupSpec, SourceTable};
 

@@ -1,15 +1,17 @@
 //! What is wrong with mappings as they are written, whatever the tables are.
 
-use super::MappingSpec;
 use super::compile::Check;
 use super::conflict::check_keys;
 use super::graph::phases;
 use super::pattern::KeySet;
 use super::source::Source;
+use super::{LineageSpec, MappingSpec};
 use crate::model::Finding;
 
 /// Everything that can be found without a look at any table: keys, chains, sources, functions, references.
 pub fn check_specs(specs: &[MappingSpec]) -> Vec<Finding> {
+    let specs: Vec<_> = specs.iter().map(MappingSpec::with_lineage_columns).collect();
+    let specs = specs.as_slice();
     let mut check = Check::default();
     check.findings.extend(check_keys(specs).err().unwrap_or_default());
     for (index, spec) in specs.iter().enumerate() {
@@ -39,13 +41,13 @@ impl Check {
         let Ok(keys) = KeySet::parse(spec) else { return };
         for column in &spec.columns {
             let subject = format!("{}.{}", spec.into, column.name);
-            let lineage = spec.lineage.as_ref().is_some_and(|lineage| lineage.column == column.name);
+            let lineage = spec.lineage_column() == Some(&column.name);
             self.own_contradictions(&subject, column, lineage);
             let candidates = self.candidates(&subject, column, keys.first());
             self.idle(spec, &subject, column, &candidates);
         }
-        if let Some(lineage) = &spec.lineage {
-            let read = Source::parse(&lineage.document_id, keys.first());
+        if let Some(LineageSpec::Column { document_id, .. }) = &spec.lineage {
+            let read = Source::parse(document_id, keys.first());
             self.read(subject, read.map_err(|why| format!("`lineage`: document_id: {why}")));
         }
     }

@@ -2,6 +2,7 @@
 
 use super::candidate::Candidate;
 use super::conflict::Doubt;
+use super::expiry::ExpiryPolicy;
 use super::explode::Explode;
 use super::lineage::Lineage;
 use super::pattern::{KeySet, Miss};
@@ -80,6 +81,7 @@ pub struct Mapping {
     pub(super) targets: Vec<Target>,
     pub(super) key_columns: usize,
     pub(super) lineage: Lineage,
+    pub(super) expiry: ExpiryPolicy,
     pub(super) explode: Option<Explode>,
     pub(super) items: ItemForm,
     /// Whether an infinite score is given as text to the columns, which all can take it.

@@ -4,7 +4,7 @@ use super::lineage::push_members;
 use super::pattern::Captures;
 use super::plan::{Mapping, ParentRef, Target};
 use super::scratch::{Scratch, keep};
-use super::source::{Context, Found};
+use super::source::{Context, Found, Place};
 use super::value::Prepared;
 use crate::decode::{Content, Field, Kind, push_json_string};
 use crate::encode::EncodeError;
@@ -33,14 +33,15 @@ impl Mapping {
         scratch: &mut Scratch,
     ) -> Result<Row, Reject> {
         let (key, captures) = self.read_key(record)?;
-        let mut context = self.context(record, index, (key, captures), &prepared.content, &scratch.fields);
-        context.now = now;
         // Hashing costs as much as checking the text.
         let digest = match index {
             _ if self.rehearsal => Digest::default(),
             Some(index) => element_digest(record, index),
             None => record.digest(),
         };
+        let known = Some(digest).filter(|_| index.is_none() && !self.rehearsal);
+        let place = Place { index, digest: known, now };
+        let context = self.context(record, place, (key, captures), &prepared.content, &scratch.fields);
         let out = &mut scratch.out;
         out.clear();
         let (mut shape, mut key_len, mut splice) = (0_u64, 0, None);
@@ -113,14 +114,14 @@ impl Mapping {
         let (key, captures) = self.read_key(record).ok()?;
         let mut fields = Vec::new();
         let prepared = self.prepare(record, &mut fields).ok()?;
-        let context = self.context(record, None, (key, captures), &prepared.content, &fields);
+        let context = self.context(record, Place::default(), (key, captures), &prepared.content, &fields);
         self.referred(place, &context)
     }
 
     pub(super) fn context<'r>(
         &'r self,
         record: &'r Record,
-        index: Option<u64>,
+        place: Place,
         (key, captures): (&'r str, Captures),
         content: &'r Content<'_>,
         fields: &'r [Field],
@@ -132,7 +133,7 @@ impl Mapping {
         };
         Context {
             record,
-            index,
+            place,
             key,
             captures,
             text,
@@ -140,7 +141,6 @@ impl Mapping {
             fields,
             escaped_keys,
             mapping: self,
-            now: 0,
             is_json: Cell::new(None),
         }
     }

@@ -10,7 +10,7 @@ use super::template::Template;
 use super::top::Top;
 use crate::decode::{Field, JsonPath, lookup, push_json_string};
 use crate::encode::EncodeError;
-use crate::model::{Record, RedisType, UnixMillis};
+use crate::model::{Digest, Record, RedisType, UnixMillis};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -51,8 +51,7 @@ pub(super) enum Source {
 /// A record that was decoded: its text, and the fields of its top level where that is a JSON object.
 pub(super) struct Context<'r> {
     pub(super) record: &'r Record,
-    /// Its place, where it is an element of a key that is taken apart.
-    pub(super) index: Option<u64>,
+    pub(super) place: Place,
     pub(super) key: &'r str,
     pub(super) captures: Captures,
     pub(super) text: &'r str,
@@ -61,10 +60,26 @@ pub(super) struct Context<'r> {
     pub(super) fields: &'r [Field],
     pub(super) escaped_keys: bool,
     pub(super) mapping: &'r Mapping,
-    /// The moment that the row is made.
-    pub(super) now: UnixMillis,
     /// Whether the value is JSON as far as that is wanted, once it is known.
     pub(super) is_json: Cell<Option<bool>>,
+}
+
+/// What is known of a row beside its record.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    /// Its place, where it is an element of a key that is taken apart.
+    pub(super) index: Option<u64>,
+    /// The digest of the record's value, where it was worked out already.
+    pub(super) digest: Option<Digest>,
+    /// When the row is made.
+    pub(super) now: UnixMillis,
+}
+
+impl Place {
+    /// That of an element of which nothing else is asked.
+    pub(super) fn element(index: u64) -> Self {
+        Self { index: Some(index), ..Self::default() }
+    }
 }
 
 impl<'r> Context<'r> {
@@ -203,11 +218,14 @@ impl Source {
             Self::Key => Found::Text(Cow::Borrowed(context.key)),
             Self::ExpiresAt => context.record.expires_at.map_or(Found::Null, Found::Millis),
             Self::ElementIndex => {
-                context.index.map_or(Found::Absent, |index| Found::Text(Cow::Owned(index.to_string())))
+                context.place.index.map_or(Found::Absent, |index| Found::Text(Cow::Owned(index.to_string())))
             }
-            Self::Digest => Found::Text(Cow::Owned(context.record.digest().to_string())),
+            Self::Digest => {
+                let digest = context.place.digest.unwrap_or_else(|| context.record.digest());
+                Found::Text(Cow::Owned(digest.to_string()))
+            }
             Self::RunId => Found::Text(Cow::Borrowed(&context.mapping.run_id)),
-            Self::RunTime => Found::Millis(context.now),
+            Self::RunTime => Found::Millis(context.place.now),
             Self::Template(template) => return template.evaluate(context),
             Self::Jq(program) => return program.evaluate(context.text),
             Self::Text(text) => Found::Text(Cow::Borrowed(text)),

@@ -5,11 +5,12 @@
 
 use super::key_patterns::KeyPatterns;
 use super::redis_types::one_or_several;
-use super::{CandidateSpec, FunctionSpec};
+use super::{CandidateSpec, Expired, FunctionSpec, LineageSpec, Right};
 use crate::decode::{BytesPolicy, Charset, DuplicateKeys, NonfinitePolicy, NulPolicy, SurrogatePolicy};
 use crate::encode::{EpochUnit, FromExponent, Nonfinite, Nul, TooLong};
 use crate::model::{RedisType, TableName};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One `[[mapping]]`: which keys, which table, and where each column's value comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,7 +87,25 @@ pub struct MappingSpec {
     /// alone, and a warning says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<String>,
-    /// Where a row says where it came from; without it the ledger does.
+    /// Whether the table is made where it is missing, and its schema with it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub create: bool,
+    /// Whether the table that is made gets an index on what comes from `redis.expires_at`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub expiry_index: bool,
+    /// Whether the table that is made gets a foreign key for each of `parents`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub foreign_keys: bool,
+    /// Roles that get rights on the table that is made.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub grants: BTreeMap<String, Vec<Right>>,
+    /// What happens to a key whose time of expiry has passed when its row is made.
+    #[serde(default, skip_serializing_if = "Expired::is_skip")]
+    pub expired: Expired,
+    /// Keys with less time left are skipped as `short_lived`: a duration such as `10s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_ttl: Option<String>,
+    /// Where it is kept where a row came from: in the ledger, unless it says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lineage: Option<LineageSpec>,
     /// The columns that the mapping writes.
@@ -188,22 +207,15 @@ pub struct ParentSpec {
     pub column: String,
 }
 
-/// The place for lineage in the row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LineageSpec {
-    /// A jsonb column: the lineage is added to the object that the record itself has for it.
-    pub column: String,
-    /// What `redis_document_id` says: a candidate such as `"{id}"` or `"$.document_id"`.
-    pub document_id: String,
-}
-
 /// One column and where its value comes from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnSpec {
     /// The column's name in the table.
     pub name: String,
+    /// Its type, as PostgreSQL writes it, such as `numeric(10,2)[]`: what the column is made with, or must have.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub sql_type: Option<String>,
     /// Candidates, tried in order; one that is absent or null passes on to the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<CandidateSpec>,

@@ -12,6 +12,9 @@ use std::fmt;
 pub struct Digest([u8; 16]);
 
 impl Digest {
+    /// How many hexadecimal digits it has.
+    pub const HEX_DIGITS: u32 = 32;
+
     /// The digest of a value.
     pub fn of(value: &[u8]) -> Self {
         Self::of_sha256(&Sha256::digest(value).into())

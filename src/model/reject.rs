@@ -83,8 +83,10 @@ fn kept(value: &Bytes, stored: Option<&Stored>) -> (Option<Bytes>, Option<Withhe
 pub enum SkipReason {
     /// Listed by SCAN, not there any more when it was read.
     Gone,
-    /// Its time of expiry had passed when it was loaded.
+    /// Its time of expiry had passed when its row was to be made.
     Expired,
+    /// It has less time left than its mapping's `min_ttl`.
+    ShortLived,
     /// The row in PostgreSQL was written or changed by somebody else.
     ExistsNewer,
     /// Excluded by `--limit` or `--keys` after it had been matched.
@@ -97,6 +99,7 @@ impl SkipReason {
         match self {
             Self::Gone => "gone",
             Self::Expired => "expired",
+            Self::ShortLived => "short_lived",
             Self::ExistsNewer => "exists_newer",
             Self::Excluded => "excluded",
         }

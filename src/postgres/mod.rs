@@ -10,6 +10,8 @@ mod columns;
 mod connect;
 mod copy;
 mod sql;
+mod table_design;
+mod type_name;
 mod verdict;
 
 pub use answer::{answered, silence};
@@ -19,4 +21,6 @@ pub use catalog::{
 pub use connect::{Target, TargetOptions};
 pub use copy::{CopyBuffer, copy_rows, copy_tuples};
 pub use sql::{ident, literal, milliseconds, query, table_ident};
+pub use table_design::{ColumnDesign, Grant, TableDesign, statements};
+pub use type_name::{KnownType, TypeName, resolve};
 pub use verdict::{Verdict, error_line, failure, refuses_value, verdict};

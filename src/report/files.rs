@@ -44,8 +44,32 @@ pub struct RunFacts {
     pub redis_version: Option<String>,
     /// The version of the PostgreSQL server.
     pub postgres_version: Option<String>,
+    /// The tables that the run made, or would make for real.
+    pub tables_made: Vec<String>,
+    /// The statements that made those of mappings, or would, without their semicolons; a preset's are in its own file.
+    pub made_by: Vec<String>,
     /// How large values are compressed in what was loaded.
     pub toast_compression: Option<String>,
+}
+
+/// What a person is told of the tables that were made, or would be; nothing where there are none.
+pub fn tables_made(facts: &RunFacts) -> String {
+    if facts.tables_made.is_empty() {
+        return String::new();
+    }
+    let tables = facts.tables_made.join(", ");
+    if facts.dry_run && facts.made_by.is_empty() {
+        format!("The run would first make {tables}\n")
+    } else if facts.dry_run {
+        format!("The run would first make {tables}:\n\n{}\n", script(&facts.made_by))
+    } else {
+        format!("made {tables}\n")
+    }
+}
+
+/// Statements as a script.
+pub fn script(statements: &[String]) -> String {
+    statements.iter().map(|statement| format!("{statement};\n")).collect()
 }
 
 /// The content of `report.json`.
@@ -91,6 +115,7 @@ pub fn report_json(facts: &RunFacts, books: &Books) -> Value {
         "validation": null,
         "validation_passed": null,
         "servers": { "redis": facts.redis_version, "postgres": facts.postgres_version },
+        "tables_made": { "tables": facts.tables_made, "statements": facts.made_by },
         "toast_compression": facts.toast_compression,
         "notices": notices,
         "notices_left_out": left_out,
@@ -149,6 +174,7 @@ pub fn write_report(dir: &Path, facts: &RunFacts, books: &Books) -> io::Result<(
     json.push(b'\n');
     write_private(&dir.join("report.json"), &json)?;
     let mut text = summary(books, &facts.state, facts.exit, facts.dry_run);
+    text.push_str(&tables_made(facts));
     // On a terminal the message stands beside the summary; whoever reads the file has nothing but it.
     if let Some(error) = &facts.error {
         text.push_str(&format!("It failed: {error}\n"));
@@ -214,6 +240,8 @@ mod tests {
             target_rows: [("app.documents".to_owned(), TableCount { before: Some(0), after: Some(1) })].into(),
             redis_version: Some("7.2.4".into()),
             postgres_version: None,
+            tables_made: vec!["app.documents".into()],
+            made_by: vec!["CREATE TABLE app.documents ()".into()],
             toast_compression: Some("lz4".into()),
         }
     }
@@ -250,6 +278,8 @@ mod tests {
         let unmatched = json!({"keys": 3, "families": families, "other_keys": 0, "set_apart": 0});
         assert_eq!((&report["unmatched"], report["tally"]["unmatched"].as_i64()), (&unmatched, Some(3)));
         assert_eq!(report["shape_refused"], json!({"documents": {"keys": 1, "examples": ["a:1"]}}));
+        let made = json!({"tables": ["app.documents"], "statements": ["CREATE TABLE app.documents ()"]});
+        assert_eq!(report["tables_made"], made);
         assert_eq!(report["counts"]["target"]["app.documents"]["after"], 1);
         assert_eq!(report["counts"]["source"]["before"], 2);
         assert_eq!(report["timings"]["stages"]["scan"]["items"], 2);

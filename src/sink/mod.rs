@@ -10,4 +10,4 @@ mod table;
 pub use batch::{Batch, Deduplicated};
 pub use dry::{DryRun, Sample, Shown};
 pub use load::{LoadOptions, Loader, ProbeGauge, Writers};
-pub use table::{Compare, Conflict, LoadColumn, LoadTable, ParentCheck, Referrer};
+pub use table::{Compare, Conflict, LoadColumn, LoadTable, ParentCheck, Provenance, Referrer};

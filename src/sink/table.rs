@@ -57,6 +57,24 @@ impl LoadColumn {
     }
 }
 
+/// Where it is kept which Redis key and which value a row was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provenance {
+    /// In the lineage object of this jsonb column.
+    Object(usize),
+    /// In text columns.
+    Columns {
+        /// The one of the key.
+        key: usize,
+        /// The one of the digest.
+        digest: usize,
+    },
+    /// In the ledger.
+    Ledger,
+    /// Nowhere: a row tells only that a run wrote it.
+    Nowhere,
+}
+
 /// A reference that must lead to a row.
 #[derive(Clone, Debug)]
 pub struct ParentCheck {
@@ -96,8 +114,8 @@ pub struct LoadTable {
     pub columns: Vec<LoadColumn>,
     /// How many key columns there are.
     pub key_columns: usize,
-    /// The jsonb column that holds the lineage; `None`: the ledger does.
-    pub lineage: Option<usize>,
+    /// Where the lineage is kept.
+    pub provenance: Provenance,
     /// What to do about rows that are there.
     pub conflict: Conflict,
     /// References that must lead to a row.
@@ -145,9 +163,19 @@ impl LoadTable {
         self.columns.iter().any(|column| column.cast.is_some())
     }
 
+    /// Column `index` of the target's row `t`.
+    pub fn of_target(&self, index: usize) -> Option<String> {
+        self.columns.get(index).map(|column| format!("t.{}", ident(&column.name)))
+    }
+
     /// The quoted names of the key columns.
     pub fn key_idents(&self) -> impl Iterator<Item = String> + '_ {
         self.columns.iter().take(self.key_columns).map(|column| ident(&column.name))
+    }
+
+    /// Whether the rows of elements that are gone are deleted: the ledger says which rows came of a key.
+    pub fn deletes_gone(&self) -> bool {
+        self.explodes && self.provenance == Provenance::Ledger
     }
 
     /// Whether batches go straight into the table.

@@ -2,9 +2,11 @@
 //!
 //! Owns the trait that the pipeline reads through, and its Redis implementation. Uses `model`.
 
+mod clock;
 mod collector;
 pub mod redis;
 
+pub use clock::ServerClock;
 pub use collector::Collector;
 
 use crate::model::{Failure, Fetched, LargeKey, RedisKey, RedisType, Wanted};

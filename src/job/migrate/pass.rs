@@ -93,7 +93,8 @@ impl<S: Source> Migration<'_, S> {
                         dry.clone().unwrap_or_else(|| DryRun::new(self.tables.clone(), self.shared.events.clone(), 0));
                     let (source, plan) = (self.shared.source.clone(), self.shared.plan.clone());
                     let (tables, target, judged) = (self.tables.clone(), self.target.clone(), self.judged());
-                    let parents = DryParents::new(source, plan, tables, target, dry.clone(), judged);
+                    let parents =
+                        DryParents::new(source, plan, tables, target, dry.clone(), (judged, self.shared.clock));
                     Writer::Dry(dry, Box::new(parents))
                 }
             })

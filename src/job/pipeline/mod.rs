@@ -20,7 +20,7 @@ mod write;
 use crate::flow::{ByteBudget, KeySpill, RateLimit, Stop, Watermark};
 use crate::mapping::Plan;
 use crate::model::{EventSender, Failure, MappingId};
-use crate::source::Source;
+use crate::source::{ServerClock, Source};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -37,6 +37,8 @@ pub(super) struct Shared<S> {
     pub(super) plan: Arc<Plan>,
     pub(super) budget: ByteBudget,
     pub(super) rate: Arc<RateLimit>,
+    /// Redis's clock; `None` where no key is judged by it, or it is not told.
+    pub(super) clock: Option<ServerClock>,
     pub(super) stop: Stop,
     pub(super) events: EventSender,
 }

@@ -4,8 +4,8 @@ use super::Shared;
 use super::fetch::{Chunk, HELD_PER_BYTE, HELD_PER_KEY};
 use crate::flow::{PagePart, Permit};
 use crate::mapping::{Mapping, Scratch};
-use crate::model::{Failure, Fetched, Group, MappingId, Record, Reject, Row, SkipReason, Tally, UnixMillis};
-use crate::source::Source;
+use crate::model::{Failure, Fetched, Group, MappingId, Record, RedisKey, Reject, Row, SkipReason, Tally, UnixMillis};
+use crate::source::{ServerClock, Source};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -26,6 +26,8 @@ pub(in crate::job) struct Made {
     pub(in crate::job) rows: Vec<Row>,
     pub(in crate::job) rejects: Vec<Reject>,
     pub(in crate::job) tally: Tally,
+    /// Keys that were passed over, and why: they have neither a row nor a reject.
+    pub(in crate::job) passed_over: Vec<(RedisKey, SkipReason)>,
     /// Keys of several rows, all of which are among these or came before.
     pub(in crate::job) closed: Vec<Arc<Group>>,
 }
@@ -35,7 +37,7 @@ pub(super) async fn run<S: Source>(
     mut chunks: mpsc::Receiver<Chunk>,
     out: mpsc::Sender<Mapped>,
 ) -> Result<(), Failure> {
-    let mut transformer = Transformer::default();
+    let mut transformer = Transformer::new(shared.clock);
     while let Some(chunk) = chunks.recv().await {
         let made = transformer.transform(shared.plan.mapping(chunk.mapping), chunk.records);
         let mut permit = chunk.permit;
@@ -59,22 +61,51 @@ pub(super) async fn run<S: Source>(
 #[derive(Default)]
 pub(in crate::job) struct Transformer {
     scratch: Scratch,
+    /// Redis's clock; without it no key is taken for expired.
+    clock: Option<ServerClock>,
     /// The key whose slices are coming.
     open: Option<Arc<Group>>,
+    /// Why the key is passed over whose slices are coming.
+    passing: Option<SkipReason>,
 }
 
 impl Transformer {
+    /// Judges keys that expire by this clock.
+    pub(in crate::job) fn new(clock: Option<ServerClock>) -> Self {
+        Self { clock, ..Self::default() }
+    }
+
     /// Maps what was read for some keys of one mapping.
     pub(in crate::job) fn transform(&mut self, mapping: &Mapping, records: Vec<Fetched>) -> Made {
         let now = now();
+        let server = self.clock.as_ref().filter(|_| mapping.judges_expiry()).map(ServerClock::now);
         let mut made = Made { rows: Vec::with_capacity(records.len()), ..Made::default() };
         for fetched in records {
+            if let Some(server) = server
+                && self.pass_over(mapping, &fetched, server, &mut made)
+            {
+                continue;
+            }
             if let Err(reject) = self.one(mapping, fetched, now, &mut made) {
                 made.tally.reject(&reject.reason);
                 made.rejects.push(reject);
             }
         }
         made
+    }
+
+    /// Whether a key is passed over. One that comes in slices is judged by the first and counted with the last.
+    fn pass_over(&mut self, mapping: &Mapping, fetched: &Fetched, server: UnixMillis, made: &mut Made) -> bool {
+        let Fetched::Record(record) = fetched else { return false };
+        let (first, last) = record.slice.map_or((true, true), |slice| (slice.first, slice.last));
+        if first {
+            self.passing = mapping.passes_over(record.expires_at, server);
+        }
+        let Some(reason) = self.passing else { return false };
+        if last {
+            made.pass_over(record.key.clone(), reason);
+        }
+        true
     }
 
     fn one(&mut self, mapping: &Mapping, fetched: Fetched, now: UnixMillis, made: &mut Made) -> Result<(), Reject> {
@@ -85,8 +116,8 @@ impl Transformer {
                 made.take(row);
                 Ok(())
             }
-            Fetched::Gone(_) => {
-                made.tally.skip(SkipReason::Gone.code(), 1);
+            Fetched::Gone(key) => {
+                made.pass_over(key, SkipReason::Gone);
                 Ok(())
             }
             Fetched::WrongType { key, redis_type } => {
@@ -131,6 +162,11 @@ impl Made {
             self.tally.alter(repair);
         }
         self.rows.push(row);
+    }
+
+    fn pass_over(&mut self, key: RedisKey, reason: SkipReason) {
+        self.tally.skip(reason.code(), 1);
+        self.passed_over.push((key, reason));
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::mapping::{Comparison, Lineage, Mapping, OnConflict, Plan};
 use crate::model::{ColumnType, MappingId, TableName};
 use crate::postgres::{ForeignKey, IncomingKey, TableFacts};
-use crate::sink::{Compare, Conflict, LoadColumn, LoadTable, ParentCheck, ProbeGauge, Referrer};
+use crate::sink::{Compare, Conflict, LoadColumn, LoadTable, ParentCheck, ProbeGauge, Provenance, Referrer};
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 
@@ -15,9 +15,11 @@ pub(super) fn load_table(
     empty: bool,
 ) -> LoadTable {
     let mine = facts.get(mapping.table());
-    let lineage = match mapping.lineage() {
-        Lineage::Column(index) => Some(index),
-        Lineage::Ledger => None,
+    let provenance = match mapping.lineage() {
+        Lineage::Column(index) => Provenance::Object(index),
+        Lineage::Columns { key, digest } => Provenance::Columns { key, digest },
+        Lineage::Ledger => Provenance::Ledger,
+        Lineage::None => Provenance::Nowhere,
     };
     let columns: Vec<LoadColumn> = (mapping.columns().iter().enumerate())
         .map(|(index, column)| LoadColumn {
@@ -44,19 +46,19 @@ pub(super) fn load_table(
     // Nor can it cast.
     let cast = |columns: &[LoadColumn]| columns.iter().any(|column| column.cast.is_some());
     let secured = mine.is_some_and(|facts| facts.row_security);
-    let straight = empty && checked && lineage.is_some() && !secured && !cast(&columns);
+    let straight = empty && checked && provenance != Provenance::Ledger && !secured && !cast(&columns);
     // Whether a row is as it would be made is known from key, value and time of expiry, unless this holds.
     let volatile =
         |index| mapping.comparison(index) == Comparison::WithinSecond && compare(mapping, index) != Compare::Expiry;
     let keys = columns.get(..mapping.key_columns()).unwrap_or_default();
-    let knowable = checked && !(0..columns.len()).any(volatile) && !cast(keys);
+    let knowable = checked && provenance != Provenance::Nowhere && !(0..columns.len()).any(volatile) && !cast(keys);
     LoadTable {
         id,
         mapping: mapping.name().to_owned(),
         name: mapping.table().clone(),
         columns,
         key_columns: mapping.key_columns(),
-        lineage,
+        provenance,
         conflict: match mapping.on_conflict() {
             OnConflict::UpdateOwn => Conflict::UpdateOwn,
             OnConflict::Update => Conflict::Update,

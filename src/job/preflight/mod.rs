@@ -2,10 +2,13 @@
 
 mod archive;
 mod connections;
+mod create;
 mod load_table;
 mod server;
 mod tables;
+mod types;
 
+pub(super) use create::Created;
 pub(super) use server::{Server, look};
 
 use super::link::Trouble;
@@ -30,6 +33,8 @@ pub(super) struct Checked {
     /// Rows in each table, in the order of the plan's mappings.
     pub(super) rows: Vec<i64>,
     pub(super) warnings: Vec<Finding>,
+    /// The tables that were made, or would be.
+    pub(super) created: Created,
     pub(super) server: Server,
 }
 
@@ -41,11 +46,11 @@ pub(super) enum Check {
     /// Everything that a run needs is looked at, and nothing is left behind: what it would write into the audit log is
     /// written and taken back.
     Rehearsal,
-    /// The preset's tables are made where they are missing.
+    /// Tables of the preset, and of mappings with `create`, are made where they are missing.
     Real,
 }
 
-/// Reads the tables and compiles the plan. Tables that the preset would make are made in a transaction that is rolled
+/// Reads the tables and compiles the plan. Tables that a run would make are made in a transaction that is rolled
 /// back, unless the check is for real.
 ///
 /// # Errors
@@ -62,10 +67,18 @@ pub(super) async fn check(
     let mut transaction = connection.begin().await?;
     ledger::end_where_idle(&mut transaction, ledger::idle_timeout(settings.flow.lease.0)).await?;
     let names = table_names(specs)?;
-    make_missing(&mut transaction, settings, &names).await?;
+    let of_preset = make_missing(&mut transaction, settings, &names).await?;
+    let mut created = create::create_missing(&mut transaction, settings, specs).await?;
+    created.tables.splice(0..0, of_preset);
     let made = archive::make_missing(&mut transaction, settings, specs, check).await?;
     let (facts, mut findings) = find(&mut transaction, settings, (specs, &names), &stamp.run_id, check).await?;
     findings.extend(made);
+    if !created.findings.is_empty() {
+        // Why a table could not be made is told; that it is missing says nothing more.
+        let missing = |finding: &Finding| created.tables.iter().any(|table| finding.subject == table.to_string());
+        findings.retain(|finding| !missing(finding));
+    }
+    findings.append(&mut created.findings);
     if !dry {
         findings.extend(judge_server(&server));
     }
@@ -89,7 +102,7 @@ pub(super) async fn check(
     let end = if check == Check::Real { transaction.commit().await } else { transaction.rollback().await };
     end?;
     let warnings = findings.into_iter().chain(plan.warnings().iter().cloned()).collect();
-    Ok(Checked { plan, tables: loads, rows, warnings, server })
+    Ok(Checked { plan, tables: loads, rows, warnings, created, server })
 }
 
 /// What is wrong with the tables, the audit logs and the limits on connections.
@@ -125,26 +138,47 @@ fn table_names(specs: &[MappingSpec]) -> Result<Vec<TableName>, Failure> {
     if findings.is_empty() { Ok(names) } else { Err(Failure::findings(findings)) }
 }
 
-/// Makes the preset's tables where one is missing.
-async fn make_missing(connection: &mut PgConnection, settings: &Settings, names: &[TableName]) -> Result<(), Trouble> {
+/// Makes the preset's tables where one is missing; gives those that it made.
+async fn make_missing(
+    connection: &mut PgConnection,
+    settings: &Settings,
+    names: &[TableName],
+) -> Result<Vec<TableName>, Trouble> {
     let schema = settings.run.preset.as_deref().and_then(setup::preset_schema);
-    let Some(schema) = schema.filter(|_| settings.target.create_schema) else { return Ok(()) };
+    let Some(schema) = schema.filter(|_| settings.target.create_schema) else { return Ok(Vec::new()) };
     let idents: Vec<String> = names.iter().map(table_ident).collect();
     let missing: bool = query("SELECT EXISTS (SELECT 1 FROM unnest($1::text[]) n WHERE to_regclass(n) IS NULL)")
         .bind(idents)
         .fetch_one(&mut *connection)
         .await?
         .try_get(0)?;
-    if missing {
-        sqlx::raw_sql(AssertSqlSafe(schema)).execute(connection).await.map_err(|error| {
-            Trouble::said(error, |error| {
-                let mut failure = failure("making the preset's tables", error);
-                if failure.exit == Exit::Usage {
-                    failure.hint = "GRANT CREATE ON DATABASE … TO the role, or create the tables first.".to_owned();
-                }
-                failure
-            })
-        })?;
+    if !missing {
+        return Ok(Vec::new());
     }
-    Ok(())
+    let before = tables_beside(connection, names).await?;
+    sqlx::raw_sql(AssertSqlSafe(schema)).execute(&mut *connection).await.map_err(|error| {
+        Trouble::said(error, |error| {
+            let mut failure = failure("making the preset's tables", error);
+            if failure.exit == Exit::Usage {
+                failure.hint = "GRANT CREATE ON DATABASE … TO the role, or create the tables first.".to_owned();
+            }
+            failure
+        })
+    })?;
+    let after = tables_beside(connection, names).await?;
+    Ok(after.into_iter().filter(|table| !before.contains(table)).collect())
+}
+
+/// All tables of the schemas that these are in.
+async fn tables_beside(connection: &mut PgConnection, names: &[TableName]) -> Result<Vec<TableName>, Error> {
+    let schemas: Vec<&str> = names.iter().map(|name| name.schema.as_str()).collect();
+    let rows = query(
+        "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'p') ORDER BY c.oid",
+    )
+    .bind(schemas)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| Ok(TableName { schema: row.try_get(0)?, table: row.try_get(1)? })).collect()
 }

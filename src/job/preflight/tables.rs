@@ -1,6 +1,7 @@
 //! The tables as they are: what is missing, and what is wrong with them.
 
-use crate::mapping::MappingSpec;
+use super::types::judge_types;
+use crate::mapping::{LineageApart, LineageSpec, MappingSpec};
 use crate::model::{Finding, Side, TableName};
 use crate::postgres::{Privilege, Privileges, TableFacts, read_table};
 use sqlx::Error;
@@ -20,13 +21,14 @@ pub(super) async fn find_tables(
         match read_table(connection, name, &spec.key).await? {
             Some(found) => {
                 findings.extend(judge(spec, &found, dry));
+                findings.extend(judge_types(connection, spec, name).await?);
                 facts.insert(name.clone(), found);
             }
             None => findings.push(Finding::critical(
                 Side::Postgres,
                 name.to_string(),
                 "there is no such table",
-                "Create it, or leave target.create_schema on with a preset that brings its tables.",
+                "Create it, or have it made: `create = true` in the mapping, with target.create_schema left on.",
             )),
         }
     }
@@ -41,9 +43,9 @@ fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     if !dry {
-        findings.extend(judge_rights(&name, facts.privileges, spec.explodes()));
+        findings.extend(judge_rights(&name, facts.privileges, deletes(spec)));
     }
-    if spec.explodes() {
+    if deletes(spec) {
         findings.extend(facts.incoming_keys.iter().filter(|key| !key.readable).map(|key| {
             Finding::warning(
                 Side::Postgres,
@@ -66,6 +68,11 @@ fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// Whether rows are deleted when their elements are gone.
+fn deletes(spec: &MappingSpec) -> bool {
+    spec.explodes() && spec.lineage != Some(LineageSpec::Apart(LineageApart::None))
 }
 
 /// Rights on single columns do not do: the right to read is used on whole rows, and the others go with it.

@@ -1,7 +1,7 @@
 //! The plan: its order, and the mistakes that it finds in mappings and tables.
 
 use super::{column, hub, plan, preset, stamp};
-use crate::mapping::{Comparison, MappingSpec, Plan, check_keys, parse_mappings};
+use crate::mapping::{Comparison, Expired, MappingSpec, Plan, check_keys, parse_mappings};
 use crate::model::{ColumnType, MappingId, Table, TableName};
 use std::collections::HashMap;
 
@@ -65,6 +65,10 @@ fn overlaps_circles_and_unreadable_settings_are_found() {
     assert!(changed(|specs| specs[0].columns[1].assume_timezone = Some("Mars".into())).contains("assume_timezone"));
     assert!(changed(|specs| specs[1].columns[3].null_as = Some("{".into())).contains("not JSON"));
     assert!(changed(|specs| specs[1].columns[2].default = Some("x".repeat(51))).contains("does not fit"));
+    assert!(changed(|specs| specs[2].min_ttl = Some("10".into())).contains("`min_ttl`"));
+    assert!(changed(|specs| specs[2].min_ttl = Some("0".into())).contains("asks for nothing"));
+    let load = |specs: &mut Vec<MappingSpec>| (specs[2].expired, specs[2].min_ttl) = (Expired::Load, Some("1s".into()));
+    assert!(changed(load).contains("contradict each other"));
     assert!(changed(|specs| specs[2].name = "documents".into()).contains("the name is taken"));
     assert!(parse_mappings("[[mapping]]\nname = \"a\"\nnonsense = 1").is_err());
 }

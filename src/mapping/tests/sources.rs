@@ -43,6 +43,13 @@ fn reject(name: &str, settings: &str, text: &str) -> Reject {
 }
 
 #[test]
+fn the_moment_when_a_row_is_made_is_a_source() {
+    assert_eq!(value("t", "['run.time']", "5"), Some(json!("2024-01-02T03:04:05.678Z")));
+    let seven = crate::model::Digest::of(b"7").to_string();
+    assert_eq!(value("t", "['redis.digest']", "7"), Some(json!(seven)));
+}
+
+#[test]
 fn constants_keep_the_type_that_they_have() {
     assert_eq!(value("t", "[{ value = 'é😀' }]", "5"), Some(json!("é😀")));
     assert_eq!(value("n", "[{ value = -5 }]", "5"), Some(json!(-5)));

@@ -7,7 +7,7 @@ use super::settled::Settled;
 use crate::ledger::{self, ShardId};
 use crate::model::{Reject, Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, copy_rows, error_line, literal, milliseconds};
-use crate::sink::table::LoadTable;
+use crate::sink::table::{LoadTable, Provenance};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Error};
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ impl Attempt<'_> {
     pub(super) async fn run(&self, connection: &mut PgConnection, buffer: &mut CopyBuffer) -> Result<Settled, Missed> {
         let mut transaction = connection.begin().await?;
         sqlx::raw_sql(AssertSqlSafe(settings(self.options, self.shard))).execute(&mut *transaction).await?;
-        if self.table.casts() || self.table.lineage.is_none() {
+        if self.table.casts() || self.table.provenance == Provenance::Ledger {
             sqlx::raw_sql(AssertSqlSafe(TEXT_SETTINGS)).execute(&mut *transaction).await?;
         }
         if !ledger::fence(&mut transaction, self.shard).await.map_err(Missed::Ledger)? {

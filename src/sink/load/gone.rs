@@ -34,7 +34,7 @@ impl Attempt<'_> {
         buffer: &mut CopyBuffer,
         book: &mut Book<'_>,
     ) -> Result<(), Missed> {
-        if !self.table.explodes {
+        if !self.table.deletes_gone() {
             return Ok(());
         }
         let ending = self.ending(connection, book).await.map_err(Missed::Ledger)?;
@@ -100,6 +100,9 @@ impl Attempt<'_> {
     /// Learns, before the first row of a reading that takes several transactions is written, whether there are any of
     /// its key: if not, none can be left behind.
     pub(super) async fn learn_rows(&self, connection: &mut PgConnection) -> Result<(), Error> {
+        if !self.table.deletes_gone() {
+            return Ok(());
+        }
         let mut new: Vec<&Arc<Group>> = Vec::new();
         for group in self.piece.rows.iter().filter_map(|row| row.group.as_ref()) {
             let unknown = (self.piece.split || group.sliced) && group.had_rows.get().is_none();

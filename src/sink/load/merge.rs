@@ -8,7 +8,7 @@ use super::book::Book;
 use super::statements::{ORDINAL, Side, Statements, key_join, row_key};
 use crate::model::{Reject, Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, Verdict, query, verdict};
-use crate::sink::table::Conflict;
+use crate::sink::table::{Conflict, Provenance};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error, Row as _};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -274,7 +274,7 @@ impl Staged<'_> {
     /// Lineage of rows whose table has no room for it. That of `new` rows is new as well, unless somebody deleted rows
     /// that we loaded: to look for it first costs the server as much again as writing it.
     async fn write_lineage(&self, connection: &mut PgConnection, ordinals: &[i32], new: bool) -> Result<(), Error> {
-        if self.attempt.table.lineage.is_some() || ordinals.is_empty() {
+        if self.attempt.table.provenance != Provenance::Ledger || ordinals.is_empty() {
             return Ok(());
         }
         let rows: HashMap<i32, &Row> =

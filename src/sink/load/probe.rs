@@ -7,10 +7,10 @@
 
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
-use super::statements::{ORDINAL, Side, difference, key_join, lineage_text, row_key};
+use super::statements::{ORDINAL, Side, difference, key_join, row_key};
 use crate::model::{Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, copy_tuples, ident, query};
-use crate::sink::table::{Compare, LoadTable};
+use crate::sink::table::{Compare, LoadTable, Provenance};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -105,7 +105,7 @@ impl Statements {
         columns.extend_from_slice(&expiries);
         let columns = columns.join(", ");
         // The ledger has keys as bytes, and they need not be text there.
-        let key_type = if table.lineage.is_some() { "text" } else { "bytea" };
+        let key_type = if matches!(table.provenance, Provenance::Ledger) { "bytea" } else { "text" };
         let same_expiry: String = table
             .present(shape)
             .filter(|(_, column)| column.compare == Compare::Expiry)
@@ -137,12 +137,18 @@ impl Statements {
 
 /// Whether the row was made from this key and this value.
 fn same_source(table: &LoadTable) -> String {
-    match lineage_text(table) {
-        Some(lineage) => format!(
-            "{lineage} ->> 'redis_key' = s.redis2pg_key AND {lineage} -> 'redis2pg' ->> 'digest' = s.redis2pg_digest"
-        ),
+    let same = |key: String, digest: String| format!("{key} = s.redis2pg_key AND {digest} = s.redis2pg_digest");
+    let unknown = || "false".to_owned();
+    match table.provenance {
+        Provenance::Object(object) => table.of_target(object).map_or_else(unknown, |lineage| {
+            same(format!("{lineage} ->> 'redis_key'"), format!("{lineage} -> 'redis2pg' ->> 'digest'"))
+        }),
+        Provenance::Columns { key, digest } => {
+            table.of_target(key).zip(table.of_target(digest)).map_or_else(unknown, |(key, digest)| same(key, digest))
+        }
+        Provenance::Nowhere => unknown(),
         // By the row, one look-up each, whatever the statistics say: of a Redis key there may be a million rows.
-        None => format!(
+        Provenance::Ledger => format!(
             "EXISTS (SELECT 1 FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.row_key = {} \
              AND l.redis_key IS NOT DISTINCT FROM s.redis2pg_key AND l.digest = s.redis2pg_digest OFFSET 0)",
             row_key(table, Side::Target)

@@ -2,7 +2,7 @@
 
 use crate::model::Shape;
 use crate::postgres::{ident, literal};
-use crate::sink::table::{Compare, LoadColumn, LoadTable};
+use crate::sink::table::{Compare, LoadColumn, LoadTable, Provenance};
 
 /// The keys of a lineage object; left out when rows are compared.
 const LINEAGE_KEYS: [&str; 5] =
@@ -140,23 +140,29 @@ fn casts(table: &LoadTable, shape: Shape, stage: &str) -> Vec<(usize, String)> {
     cast.map(|(index, column)| (index, read(column))).collect()
 }
 
-/// The lineage of the target's row `t`, where a column holds it.
-pub(super) fn lineage_text(table: &LoadTable) -> Option<String> {
-    let column = table.columns.get(table.lineage?)?;
-    Some(format!("t.{}", ident(&column.name)))
+/// The Redis key, as bytes, that the target's row `t` was made from; NULL where that is not known. `$1`: the table's name
+/// in the ledger.
+fn redis_key(table: &LoadTable) -> String {
+    let nowhere = || "NULL::bytea".to_owned();
+    let bytes = |text: String| format!("convert_to({text}, 'UTF8')");
+    match table.provenance {
+        Provenance::Object(object) => {
+            table.of_target(object).map_or_else(nowhere, |t| bytes(format!("{t} ->> 'redis_key'")))
+        }
+        Provenance::Columns { key, .. } => table.of_target(key).map_or_else(nowhere, bytes),
+        Provenance::Ledger => format!(
+            "(SELECT l.redis_key FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.row_key = {})",
+            row_key(table, Side::Target)
+        ),
+        Provenance::Nowhere => nowhere(),
+    }
 }
 
 fn judge(table: &LoadTable, shape: Shape, stage: &str, join: &str) -> String {
     let differs: Vec<String> =
         table.present(shape).skip(table.key_columns).filter_map(|(_, column)| difference(column)).collect();
     let differs = if differs.is_empty() { "false".to_owned() } else { differs.join(" OR ") };
-    let redis_key = match lineage_text(table) {
-        Some(lineage) => format!("convert_to({lineage} ->> 'redis_key', 'UTF8')"),
-        None => format!(
-            "(SELECT l.redis_key FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.row_key = {})",
-            row_key(table, Side::Target)
-        ),
-    };
+    let redis_key = redis_key(table);
     format!(
         "SELECT s.{ORDINAL} AS ord, ({differs}) AS differs, {redis_key} AS redis_key, {} AS owner \
          FROM {stage} s JOIN {} t ON {join} WHERE $2::int4[] IS NULL OR s.{ORDINAL} = ANY ($2)",

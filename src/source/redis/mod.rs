@@ -18,7 +18,7 @@ pub use scan::Scanner;
 pub use settings::SourceSettings;
 
 use crate::model::{Event, EventSender, Failure, LargeKey, RedisKey, RedisType, Wanted};
-use crate::source::{Checkpoint, FetchedPage, Source};
+use crate::source::{Checkpoint, FetchedPage, ServerClock, Source};
 use collections::SliceReader;
 use connect::Abilities;
 use errors::Retry;
@@ -30,6 +30,7 @@ use settings::Target;
 use sizes::Sizes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 
@@ -85,6 +86,21 @@ impl RedisSource {
     /// The version that the server gives itself; `None` where INFO is refused.
     pub fn version(&self) -> Option<&str> {
         self.inner.abilities.version.as_deref()
+    }
+
+    /// The server's clock, asked for now; `None` where the user may not ask for it.
+    ///
+    /// # Errors
+    /// The server is gone.
+    pub async fn clock(&self) -> Result<Option<ServerClock>, Failure> {
+        let mut retry = self.retry("TIME");
+        loop {
+            match self.time().await {
+                Ok(told) => return Ok(Some(ServerClock::new(told, Instant::now()))),
+                Err(error) if errors::is_transient(&error) => retry.after(error).await?,
+                Err(_) => return Ok(None),
+            }
+        }
     }
 
     /// Closes the connection. Without it the connection closes with the process.

@@ -1,0 +1,183 @@
+//! Tables that mappings ask for are made where they are missing, in the transaction of the check: a check that is not for
+//! real leaves nothing behind.
+
+use crate::config::Settings;
+use crate::job::design::designs;
+use crate::job::link::Trouble;
+use crate::mapping::MappingSpec;
+use crate::model::{Exit, Failure, Finding, Side, TableName};
+use crate::postgres::{TableDesign, milliseconds, query, read_table, resolve, statements};
+use sqlx::postgres::PgConnection;
+use sqlx::{Error, Row};
+use std::collections::BTreeSet;
+
+/// What a check made, or would have made for real.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::job) struct Created {
+    /// The tables.
+    pub(in crate::job) tables: Vec<TableName>,
+    /// The statements that made them, without semicolons.
+    pub(in crate::job) statements: Vec<String>,
+    /// What keeps others from being made; none is made then.
+    pub(super) findings: Vec<Finding>,
+}
+
+/// Makes the tables that are missing and whose mapping has `create`.
+///
+/// # Errors
+/// The server's; what it refuses is a finding of the table.
+pub(super) async fn create_missing(
+    connection: &mut PgConnection,
+    settings: &Settings,
+    specs: &[MappingSpec],
+) -> Result<Created, Trouble> {
+    if !settings.target.create_schema || !specs.iter().any(|spec| spec.create) {
+        return Ok(Created::default());
+    }
+    let designs = designs(specs).map_err(Failure::findings)?;
+    let mut missing = Vec::new();
+    for (spec, design) in specs.iter().zip(&designs) {
+        if let Some(design) = design
+            && read_table(connection, &design.name, &[]).await?.is_none()
+        {
+            missing.push((spec, design));
+        }
+    }
+    let all: Vec<&TableDesign> = missing.iter().map(|(_, design)| *design).collect();
+    let tables: Vec<TableName> = all.iter().map(|design| design.name.clone()).collect();
+    if all.is_empty() {
+        return Ok(Created::default());
+    }
+    let (schemas, mut findings) = look_at_schemas(connection, &tables).await?;
+    for (spec, design) in &missing {
+        findings.extend(unknown_roles(connection, spec, design).await?);
+        findings.extend(unknown_types(connection, design).await?);
+        findings.extend(unfit_parents(connection, spec, design, &tables).await?);
+    }
+    if !findings.is_empty() {
+        return Ok(Created { tables, findings, ..Created::default() });
+    }
+    let statements = statements(&all, &schemas);
+    // A foreign key locks its parent's table against writes.
+    let timeout = milliseconds(settings.target.lock_timeout.0);
+    query(format!("SET LOCAL lock_timeout = {timeout}")).execute(&mut *connection).await?;
+    for statement in &statements {
+        // Sent as one statement: the server takes no second one with it.
+        query(statement.as_str()).execute(&mut *connection).await.map_err(|error| refused(error, statement))?;
+    }
+    Ok(Created { tables, statements, findings })
+}
+
+/// The schemas that are missing, and where the role may make nothing.
+async fn look_at_schemas(
+    connection: &mut PgConnection,
+    tables: &[TableName],
+) -> Result<(BTreeSet<String>, Vec<Finding>), Error> {
+    let schemas: BTreeSet<&str> = tables.iter().map(|table| table.schema.as_str()).collect();
+    let (mut missing, mut findings) = (BTreeSet::new(), Vec::new());
+    for schema in schemas {
+        let row = query(
+            "SELECT n.oid IS NULL AS missing, CASE WHEN n.oid IS NULL THEN has_database_privilege(current_database(), 'CREATE') \
+             ELSE has_schema_privilege(n.oid, 'CREATE') END AS may_create, current_database()::text AS database \
+             FROM (VALUES ($1)) s (name) LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = s.name",
+        )
+        .bind(schema)
+        .fetch_one(&mut *connection)
+        .await?;
+        let (is_missing, may_create): (bool, bool) = (row.try_get("missing")?, row.try_get("may_create")?);
+        if is_missing {
+            missing.insert(schema.to_owned());
+        }
+        if !may_create {
+            let place = if is_missing {
+                format!("DATABASE {}", row.try_get::<String, _>("database")?)
+            } else {
+                format!("SCHEMA {schema}")
+            };
+            findings.extend(tables.iter().filter(|table| table.schema == schema).map(|table| {
+                Finding::critical(
+                    Side::Postgres,
+                    table.to_string(),
+                    format!("the table is missing, and the role may not make it: it lacks CREATE ON {place}"),
+                    format!("GRANT CREATE ON {place} TO the role in target.url / --to, or make the table yourself."),
+                )
+            }));
+        }
+    }
+    Ok((missing, findings))
+}
+
+async fn unknown_roles(
+    connection: &mut PgConnection,
+    spec: &MappingSpec,
+    design: &TableDesign,
+) -> Result<Vec<Finding>, Error> {
+    let roles: Vec<&str> = design.grants.iter().map(|grant| grant.role.as_str()).collect();
+    let unknown = query(
+        "SELECT r.name FROM unnest($1::text[]) r (name) WHERE r.name <> 'public' \
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles p WHERE p.rolname = r.name)",
+    )
+    .bind(roles)
+    .fetch_all(connection)
+    .await?;
+    let finding = |role: String| {
+        let subject = format!("mapping {}: grants", spec.name);
+        Finding::critical(Side::Postgres, subject, format!("there is no role {role:?}"), "Create it, or take it out.")
+    };
+    unknown.iter().map(|row| Ok(finding(row.try_get(0)?))).collect()
+}
+
+async fn unknown_types(connection: &mut PgConnection, design: &TableDesign) -> Result<Vec<Finding>, Error> {
+    let mut findings = Vec::new();
+    for column in &design.columns {
+        if let Err(why) = resolve(connection, &column.column_type).await? {
+            let subject = format!("{}.{}", design.name, column.name);
+            findings.push(unknown_type(subject, &column.column_type.sql(), &why));
+        }
+    }
+    Ok(findings)
+}
+
+/// A type that a mapping names and the server does not know.
+pub(super) fn unknown_type(subject: String, name: &str, why: &str) -> Finding {
+    let hint = "Write a type of this server; one that is on no search path with its schema, as in `app.kind`.";
+    Finding::critical(Side::Postgres, subject, format!("`type = \"{name}\"`: {why}"), hint)
+}
+
+/// Parents that are there and have no key that a foreign key could refer to.
+async fn unfit_parents(
+    connection: &mut PgConnection,
+    spec: &MappingSpec,
+    design: &TableDesign,
+    made: &[TableName],
+) -> Result<Vec<Finding>, Error> {
+    let mut findings = Vec::new();
+    for key in design.foreign_keys.iter().filter(|key| !made.contains(&key.parent)) {
+        // A table that is not there is a finding of its own.
+        let parent = read_table(connection, &key.parent, std::slice::from_ref(&key.parent_column)).await?;
+        if parent.is_some_and(|parent| !parent.key_is_unique) {
+            findings.push(Finding::critical(
+                Side::Postgres,
+                format!("mapping {}: foreign_keys", spec.name),
+                format!("{} has no unique index on exactly ({})", key.parent, key.parent_column),
+                "Create one, or take `foreign_keys` out.",
+            ));
+        }
+    }
+    Ok(findings)
+}
+
+/// What the server would not make.
+fn refused(error: Error, statement: &str) -> Trouble {
+    let first = statement.lines().next().unwrap_or_default().trim_end_matches(" (").to_owned();
+    Trouble::said(error, |error| {
+        let mut failure = crate::postgres::failure(&first, error);
+        if failure.exit == Exit::Usage || failure.hint.is_empty() {
+            failure.exit = Exit::Usage;
+            failure.hint = "Mend the mapping, grant the role what is missing, or make the table yourself; \
+                            `redis2pg config show` prints all statements."
+                .to_owned();
+        }
+        failure
+    })
+}
