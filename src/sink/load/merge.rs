@@ -63,8 +63,14 @@ impl Attempt<'_> {
         let staged = Staged { attempt: self, sql: &sql, rows };
         let mut out = staged.unreadable(connection, book).await?;
         out.extend(staged.alike(connection, &out, book).await?);
-        out.extend(staged.orphans(connection, book).await?);
         let mut existing = staged.judge(connection, None).await?;
+        // Whichever key comes first, and whether or not it has its parent: a row that is another key's stays so.
+        let taken = |(ordinal, found): (&i32, &Existing)| {
+            let taken = matches!(self.decide(found, staged.row(*ordinal)), Decision::Collision(_));
+            taken.then_some(*ordinal)
+        };
+        let decided: BTreeSet<i32> = existing.iter().filter_map(taken).chain(out.iter().copied()).collect();
+        out.extend(staged.orphans(connection, &decided, book).await?);
         existing.retain(|ordinal, _| !out.contains(ordinal));
 
         let mut updates = Vec::new();
@@ -173,8 +179,13 @@ impl Staged<'_> {
         Ok(found)
     }
 
-    /// Finds rows whose parent is missing.
-    async fn orphans(&self, connection: &mut PgConnection, book: &mut Book<'_>) -> Result<BTreeSet<i32>, Error> {
+    /// Finds rows whose parent is missing, but for those that are not written anyway.
+    async fn orphans(
+        &self,
+        connection: &mut PgConnection,
+        but: &BTreeSet<i32>,
+        book: &mut Book<'_>,
+    ) -> Result<BTreeSet<i32>, Error> {
         let mut orphans = BTreeSet::new();
         for (index, statement) in &self.sql.orphans {
             let Some(parent) = self.attempt.table.parents.get(*index) else { continue };
@@ -183,7 +194,7 @@ impl Staged<'_> {
             }
             for row in query(statement).fetch_all(&mut *connection).await? {
                 let ordinal: i32 = row.try_get("ord")?;
-                if !orphans.insert(ordinal) {
+                if but.contains(&ordinal) || !orphans.insert(ordinal) {
                     continue;
                 }
                 let note = self.row(ordinal).and_then(|row| self.attempt.piece.notes.get(&row.key)).cloned();
