@@ -66,11 +66,39 @@ pub(crate) struct Ended {
     pub(crate) report: Option<Report>,
 }
 
+/// GNU's `env` with this said of SIGHUP. Whoever runs the tests may have had it ignored, and what is ignored is inherited.
+fn hangup(option: &str) -> Option<Command> {
+    let command = || {
+        let mut command = Command::new("env");
+        command.arg(format!("{option}=HUP"));
+        command
+    };
+    let works = command().arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    works.then(command)
+}
+
 impl Job {
     /// Starts `run` with the preset, a short lease, and more arguments.
     pub(crate) fn start(from: &str, to: &str, more: &[&str]) -> Self {
+        Self::start_under(hangup("--default-signal"), from, to, more)
+    }
+
+    /// The same where a hangup is ignored, as under `nohup`; `None` where the system's `env` can't do that.
+    pub(crate) fn start_without_hangup(from: &str, to: &str, more: &[&str]) -> Option<Self> {
+        Some(Self::start_under(Some(hangup("--ignore-signal")?), from, to, more))
+    }
+
+    fn start_under(env: Option<Command>, from: &str, to: &str, more: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_redis2pg"))
+        let binary = env!("CARGO_BIN_EXE_redis2pg");
+        let mut command = match env {
+            Some(mut env) => {
+                env.arg(binary);
+                env
+            }
+            None => Command::new(binary),
+        };
+        let child = command
             .args(["run", "--from", from, "--to", to, "--preset", "contract-reviewer", "--yes", "--lease", "2s"])
             .args(["--progress", "lines", "--report"])
             .arg(dir.path().join("report"))

@@ -49,6 +49,16 @@ fn a_closed_terminal_drains_too() {
 }
 
 #[test]
+fn a_run_whose_hangup_is_ignored_goes_on() {
+    let (name, url) = database();
+    let Some(mut job) = Job::start_without_hangup(&cache(), &url, &SLOW) else { return };
+    job.wait_for(postgres(), &name, &batches_of(1), 3);
+    job.signal("HUP");
+    job.end().expect(3).report().assert_balanced();
+    assert_undisturbed(postgres(), &name);
+}
+
+#[test]
 fn a_drain_waits_for_no_rate_and_a_resume_reads_what_was_listed() {
     let (name, url) = database();
     // One page holds every key: all are listed long before they are read, which would take a minute and more.
