@@ -77,7 +77,7 @@ impl<'e> Fault<'e> {
         let name = mapping.name().unwrap_or("without a name");
         let subject = if setting.is_empty() { format!("mapping {name}") } else { format!("mapping {name}: {setting}") };
         let (message, hint) = match &self.unknown {
-            None => (self.message.to_owned(), "See docs/mapping.md.".to_owned()),
+            None => plain(self.message),
             Some((field, known)) if setting.rsplit('.').next() == Some(*field) => {
                 ("there is no such setting".to_owned(), did_you_mean(field, known))
             }
@@ -90,6 +90,34 @@ impl<'e> Fault<'e> {
     }
 }
 
+/// What serde says, in words that are no programmer's, and what to do.
+fn plain(message: &str) -> (String, String) {
+    let hint = "docs/mapping.md lists the settings of a mapping and of a column.".to_owned();
+    if let Some(field) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        return (format!("has no `{field}`"), hint);
+    }
+    if let Some((variant, known)) = unknown(message, "unknown variant `") {
+        return (format!("there is no `{variant}`"), did_you_mean(variant, &known));
+    }
+    let mismatch = message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "));
+    match mismatch {
+        Some((found, wanted)) => (format!("{} is wanted, not {}", in_toml(wanted), in_toml(found)), hint),
+        None => (message.to_owned(), hint),
+    }
+}
+
+/// What serde calls a type, or a value with its type, as TOML writes it.
+fn in_toml(name: &str) -> String {
+    match name {
+        "a boolean" => "`true` or `false`".to_owned(),
+        "a string" => "a text in quotes".to_owned(),
+        "a sequence" => "a list in brackets".to_owned(),
+        "sequence" => "a list".to_owned(),
+        "map" => "a table".to_owned(),
+        _ => name.strip_prefix("string ").map_or_else(|| name.to_owned(), |text| format!("the text {text}")),
+    }
+}
+
 fn did_you_mean(field: &str, known: &[&str]) -> String {
     match nearest(field, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
@@ -99,7 +127,11 @@ fn did_you_mean(field: &str, known: &[&str]) -> String {
 
 /// The field that serde does not know, and those that it does.
 fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
-    let (field, rest) = message.strip_prefix("unknown field `")?.split_once('`')?;
+    unknown(message, "unknown field `")
+}
+
+fn unknown<'m>(message: &'m str, start: &str) -> Option<(&'m str, Vec<&'m str>)> {
+    let (field, rest) = message.strip_prefix(start)?.split_once('`')?;
     Some((field, rest.split('`').skip(1).step_by(2).collect()))
 }
 

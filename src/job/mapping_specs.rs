@@ -101,6 +101,10 @@ column = [
 [[mapping]]
 name = "third"
 type = "sset"
+create = "yes"
+min_ttl = 10
+on_conflict = "updat"
+key = 7
 "#;
 
     #[test]
@@ -129,6 +133,10 @@ type = "sset"
             (31, "column cut.too_long"),
             (31, "column cut.nul"),
             (36, "there is no `sset` (did you mean `zset`?)"),
+            (37, "`true` or `false` is wanted, not the text \"yes\""),
+            (38, "a text in quotes is wanted, not integer `10`"),
+            (39, "there is no `updat`"),
+            (40, "a list, or one alone is wanted, not integer `7`"),
         ] {
             let found =
                 told.iter().any(|finding| finding.contains(part) && finding.contains(&format!("c.toml:{line})")));

@@ -167,6 +167,7 @@ impl Check {
             any_key,
             expiry: expiry_policy,
             explode,
+            deletes_removed: spec.deletes_rows(),
             items: spec.items,
             takes_infinity,
             lineage_id,

@@ -50,8 +50,8 @@ pub(super) fn conflicts(sets: &[(&str, &KeySet)]) -> (Vec<Finding>, Vec<Doubt>) 
                 Overlap::Never => {}
                 Overlap::Key(key) => {
                     let message = format!("some keys would be taken by `{earlier}` as well, such as `{key}`");
-                    let hint =
-                        "Make the patterns exclude each other, or name the keys of one in `exclude` of the other.";
+                    let hint = "Make the patterns exclude each other, or name the keys of one in `exclude` of the other. \
+                                To load the same keys into two tables, give each mapping a file and a run of its own.";
                     findings.push(critical(name, message, hint));
                 }
                 Overlap::Unknown => {

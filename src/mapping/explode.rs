@@ -13,8 +13,26 @@ use super::{ExplodeSpec, LineageSpec, MappingSpec};
 use crate::decode::{Content, DecodeError, JsonPath, Kind, elements, scan};
 use crate::model::{Group, Items, Record, RedisKey, RedisType, RedisTypes, Reject, Row, UnixMillis};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
+
+/// What happens to the rows of elements that a key no longer has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemovedElements {
+    /// They are deleted, each kept as a before-image.
+    #[default]
+    Delete,
+    /// They stay: the table is a history, of which Redis keeps only the end.
+    Keep,
+}
+
+impl RemovedElements {
+    pub(super) fn is_delete(&self) -> bool {
+        *self == Self::Delete
+    }
+}
 
 /// What a mapping takes apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +54,10 @@ impl Explode {
         targets: &[Target],
     ) -> Result<Option<Self>, (String, &'static str)> {
         let explode = match &spec.explode {
+            None | Some(ExplodeSpec::Value(false)) if !spec.removed_elements.is_delete() => {
+                let message = "`removed_elements` is of elements, and the mapping makes one row of a key";
+                return Err((message.into(), "Set `explode`, or take it out."));
+            }
             None | Some(ExplodeSpec::Value(false)) => return Ok(None),
             Some(ExplodeSpec::Value(true)) => Self::Value,
             Some(ExplodeSpec::At(path)) if types.iter().all(RedisType::is_whole) => {
@@ -75,6 +97,11 @@ impl Mapping {
     /// Whether its keys become several rows each.
     pub fn explodes(&self) -> bool {
         self.explode.is_some()
+    }
+
+    /// Whether the rows of elements that a key no longer has are to be deleted.
+    pub fn deletes_removed(&self) -> bool {
+        self.explodes() && self.deletes_removed
     }
 
     /// Maps the elements of a record, or of a slice of one, to rows of `group`; elements that cannot become a row are

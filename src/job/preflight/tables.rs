@@ -1,7 +1,7 @@
 //! The tables as they are: what is missing, and what is wrong with them.
 
 use super::types::judge_types;
-use crate::mapping::{LineageApart, LineageSpec, MappingSpec};
+use crate::mapping::MappingSpec;
 use crate::model::{Finding, Side, TableName};
 use crate::postgres::{Privilege, Privileges, TableFacts, read_table};
 use sqlx::Error;
@@ -43,9 +43,9 @@ fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     if !dry {
-        findings.extend(judge_rights(&name, facts.privileges, deletes(spec)));
+        findings.extend(judge_rights(&name, facts.privileges, spec.deletes_rows()));
     }
-    if deletes(spec) {
+    if spec.deletes_rows() {
         findings.extend(facts.incoming_keys.iter().filter(|key| !key.readable).map(|key| {
             Finding::warning(
                 Side::Postgres,
@@ -68,11 +68,6 @@ fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
         ));
     }
     findings
-}
-
-/// Whether rows are deleted when their elements are gone.
-fn deletes(spec: &MappingSpec) -> bool {
-    spec.explodes() && spec.lineage != Some(LineageSpec::Apart(LineageApart::None))
 }
 
 /// Rights on single columns do not do: the right to read is used on whole rows, and the others go with it.
