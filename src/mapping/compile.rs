@@ -18,7 +18,8 @@ use super::streaming;
 use super::top::Top;
 use super::wants::{Wants, facts_fit, takes_any_key};
 use super::{ColumnSpec, ItemForm, LineageSpec, MappingSpec};
-use crate::decode::{Decoder, push_json_string};
+use crate::config::nearest;
+use crate::decode::{Decoder, Form, push_json_string};
 use crate::encode::{Encoder, Policy};
 use crate::model::{
     Column, ColumnType, Finding, MappingId, RedisType, RedisTypes, Severity, Side, Table, TableName, sha256_hex,
@@ -27,6 +28,15 @@ use std::collections::HashMap;
 
 /// A row's shape has one bit for each column.
 const MAX_COLUMNS: usize = 64;
+
+/// What to do about keys that cannot be read.
+pub(super) const WHICH_KEYS: &str = "See docs/mapping.md, \"Which keys\".";
+
+/// What to do about the name of a table.
+pub(super) const QUALIFIED: &str = "Write it with its schema, such as \"public.profiles\".";
+
+/// What to do about the id in the lineage.
+pub(super) const AN_ID: &str = "Name a capture or a path, such as \"{id}\".";
 
 /// The hash of the mappings that identifies what a resumed run goes on with: formatting and comments play no part.
 pub fn specs_hash(specs: &[MappingSpec]) -> String {
@@ -61,7 +71,7 @@ impl Plan {
             check.parents(specs, &mut mappings);
         }
         let phases = phases(specs).unwrap_or_else(|circle| {
-            check.critical(circle, "its parents lead back to itself", "Take one of the references out.");
+            check.circle(specs, &circle);
             Vec::new()
         });
         if check.findings.iter().any(|finding| finding.severity == Severity::Critical) {
@@ -87,15 +97,23 @@ impl Check {
     }
 
     /// A value that could not be read becomes a finding.
-    pub(super) fn read<T>(&mut self, subject: &str, read: Result<T, String>) -> Option<T> {
-        read.map_err(|message| self.critical(subject, message, "")).ok()
+    pub(super) fn read<T>(&mut self, subject: &str, read: Result<T, String>, hint: &str) -> Option<T> {
+        read.map_err(|message| self.critical(subject, message, hint)).ok()
+    }
+
+    /// A mapping that waits for itself.
+    pub(super) fn circle(&mut self, specs: &[MappingSpec], name: &str) {
+        let refers = specs.iter().any(|spec| spec.name == name && !spec.parents.is_empty());
+        let setting = if refers { "parents" } else { "after" };
+        let message = format!("`{setting}` leads back to the mapping itself");
+        self.critical(format!("mapping {name}"), message, "Take one of the references out.");
     }
 
     fn mapping(&mut self, spec: &MappingSpec, tables: &HashMap<TableName, Table>, stamp: &RunStamp) -> Option<Mapping> {
         let subject = format!("mapping {}", spec.name);
-        let pattern = self.read(&subject, KeySet::parse(spec));
-        let name = self.read(&subject, spec.table_name());
-        self.read(&format!("{subject}: audit"), spec.audit_table());
+        let pattern = self.read(&subject, KeySet::parse(spec), WHICH_KEYS);
+        let name = self.read(&subject, spec.table_name(), QUALIFIED);
+        self.read(&format!("{subject}: audit"), spec.audit_table(), QUALIFIED);
         let decoder = self.decoder(spec);
         let expiry_policy = ExpiryPolicy::read(spec).map_err(|mistake| self.mistake(subject.clone(), mistake));
         let expiry_policy = expiry_policy.unwrap_or_default();
@@ -110,32 +128,28 @@ impl Check {
         self.coverage(spec, table, &columns);
         let decoder = decoder?;
         for (column, target) in columns.iter().zip(&targets) {
-            let fits = whole_fits(column, target, decoder.chain.form).and_then(|()| facts_fit(column, target));
-            if let Err(mistake) = fits {
-                self.mistake(format!("{}.{}", spec.into, column.name), mistake);
-            }
+            let subject = format!("{}.{}", spec.into, column.name);
+            self.sources_fit(subject, column, &target.candidates, &target.encoder, decoder.chain.form);
         }
         if columns.len() > MAX_COLUMNS {
             self.critical(&subject, format!("{} columns", columns.len()), "A mapping writes at most 64 columns.");
         }
         let lineage_id = match &spec.lineage {
             Some(LineageSpec::Column { document_id, .. }) => {
-                self.read(&subject, Source::parse(document_id, pattern.first()))
+                self.read(&subject, Source::parse(document_id, pattern.first()), AN_ID)
             }
             _ => None,
         };
         if matches!(lineage_id, Some(Source::Rest(_))) {
-            self.critical(
-                &subject,
-                "`lineage.document_id` names the rest, which is no id",
-                "Name a capture or a path.",
-            );
+            self.critical(&subject, "`lineage.document_id` names the rest, which is no id", AN_ID);
         }
         let entered = targets.iter().flat_map(|target| &target.candidates).map(Candidate::top);
         let top = entered.chain(lineage_id.as_ref().map(Source::top)).fold(Top::default(), Top::and);
-        let wants = Wants::of(&targets, lineage_id.as_ref());
+        let wants = Wants::of(targets.iter().flat_map(|target| &target.candidates), lineage_id.as_ref());
         let types = self.types(&subject, spec);
-        let explode = Explode::read(spec, types, targets.get(..spec.key.len()).unwrap_or(&targets))
+        let of_key =
+            targets.iter().take(spec.key.len()).flat_map(|target| &target.candidates).all(Candidate::is_of_key);
+        let explode = Explode::read(spec, types, of_key)
             .map_err(|(message, hint)| self.critical(&subject, message, hint))
             .ok()
             .flatten();
@@ -199,7 +213,22 @@ impl Check {
         None
     }
 
-    fn mistake(&mut self, subject: String, (message, hint): Mistake) {
+    /// Whether a column can take what its sources give.
+    pub(super) fn sources_fit(
+        &mut self,
+        subject: String,
+        column: &Column,
+        candidates: &[Candidate],
+        encoder: &Encoder,
+        form: Form,
+    ) {
+        let fits = whole_fits(column, candidates, encoder, form).and_then(|()| facts_fit(column, candidates, encoder));
+        if let Err(mistake) = fits {
+            self.mistake(subject, mistake);
+        }
+    }
+
+    pub(super) fn mistake(&mut self, subject: String, (message, hint): Mistake) {
         self.critical(subject, message, hint);
     }
 
@@ -283,7 +312,7 @@ impl Check {
         self.findings.push(Finding::warning(Side::Postgres, subject, message, "Add the column to keep them."));
     }
 
-    fn policy(&mut self, subject: &str, wanted: &ColumnSpec, column_type: &ColumnType) -> Option<Policy> {
+    pub(super) fn policy(&mut self, subject: &str, wanted: &ColumnSpec, column_type: &ColumnType) -> Option<Policy> {
         compile_policy(wanted, column_type)
             .map_err(|faults| {
                 faults.iter().for_each(|fault| self.critical(subject, fault.message.as_str(), fault.hint))
@@ -299,23 +328,20 @@ impl Check {
         }
         for key in &spec.key {
             if !spec.columns.iter().any(|column| column.name == *key) {
-                self.critical(
-                    format!("{}.{key}", spec.into),
-                    "the key column is not mapped",
-                    "Say where it comes from.",
-                );
+                let message = format!("`key` names the column {key}, which the mapping does not write");
+                self.critical(format!("mapping {}", spec.name), message, &which_column(spec, key));
             }
         }
         for (index, column) in spec.columns.iter().enumerate() {
             if spec.columns.iter().take(index).any(|earlier| earlier.name == column.name) {
-                self.critical(format!("{}.{}", spec.into, column.name), "the column is mapped twice", "");
+                self.critical(format!("{}.{}", spec.into, column.name), "the column is mapped twice", TWICE);
             }
         }
         if let Some(lineage) = spec.lineage_column()
             && !spec.columns.iter().any(|column| column.name == lineage)
         {
-            let subject = format!("{}.{lineage}", spec.into);
-            self.critical(subject, "the lineage's column is not among the columns", "Add it, with `from = []`.");
+            let message = format!("`lineage` names the column {lineage}, which is not among the columns");
+            self.critical(format!("mapping {}", spec.name), message, "Add it, with `from = []`.");
         }
     }
 
@@ -334,7 +360,7 @@ impl Check {
     fn names(&mut self, mappings: &[Mapping]) {
         for (index, mapping) in mappings.iter().enumerate() {
             if mappings.iter().take(index).any(|earlier| earlier.name == mapping.name) {
-                self.critical(format!("mapping {}", mapping.name), "the name is taken", "");
+                self.critical(format!("mapping {}", mapping.name), "`name` is taken by another mapping", ITS_OWN);
             }
         }
     }
@@ -352,7 +378,11 @@ impl Check {
         for (spec, mapping) in specs.iter().zip(mappings) {
             let subject = format!("mapping {}", spec.name);
             for after in spec.after.iter().filter(|after| !known.iter().any(|(name, _)| name == *after)) {
-                self.critical(&subject, format!("`after` names `{after}`, which is no mapping"), "");
+                self.critical(
+                    &subject,
+                    format!("`after` names `{after}`, which is no mapping"),
+                    &which_mapping(specs, after),
+                );
             }
             for parent in &spec.parents {
                 let index = known.iter().position(|(name, _)| *name == parent.mapping);
@@ -360,7 +390,7 @@ impl Check {
                 let (Some(index), Some(column)) = (index, column) else {
                     let message =
                         format!("`parents`: no mapping `{}` or no column `{}`", parent.mapping, parent.column);
-                    self.critical(&subject, message, "");
+                    self.critical(&subject, message, &which_mapping(specs, &parent.mapping));
                     continue;
                 };
                 mapping.parents.push(ParentRef { mapping: MappingId(index as u16), column });
@@ -370,6 +400,33 @@ impl Check {
                 mapping.parent_patterns.extend(known.get(index).map(|(_, pattern)| pattern.clone()));
             }
         }
+    }
+}
+
+/// What to do about a column that is there twice.
+const TWICE: &str = "Take one out. One column can have several sources: `from = [\"$.a\", \"$.b\"]`.";
+
+/// What to do about a name that is taken.
+pub(super) const ITS_OWN: &str = "Give each a name of its own.";
+
+/// Which column is meant by a name that no column has.
+pub(super) fn which_column(spec: &MappingSpec, name: &str) -> String {
+    if name.contains(',') {
+        let names: Vec<String> = name.split(',').map(|part| format!("{:?}", part.trim())).collect();
+        return format!("Write several as a list: [{}].", names.join(", "));
+    }
+    match nearest(name, spec.columns.iter().map(|column| column.name.as_str())) {
+        Some(near) => format!("Did you mean {near}? Otherwise add the column."),
+        None => "Add the column, and say where it comes from.".to_owned(),
+    }
+}
+
+/// Which mapping is meant by a name that none has.
+pub(super) fn which_mapping(specs: &[MappingSpec], name: &str) -> String {
+    let names = || specs.iter().map(|spec| spec.name.as_str());
+    match nearest(name, names()) {
+        Some(near) => format!("Did you mean {near}?"),
+        None => format!("The mappings are {}.", names().collect::<Vec<_>>().join(", ")),
     }
 }
 

@@ -19,6 +19,7 @@ mod graph;
 mod idle;
 mod jq;
 mod key_patterns;
+mod known_type;
 mod lineage;
 mod lineage_spec;
 mod offline;

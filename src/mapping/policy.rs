@@ -13,6 +13,9 @@ pub(super) struct Fault {
     pub(super) hint: &'static str,
 }
 
+/// What to do about a format that is none.
+const FORMATS: &str = "docs/mapping.md lists the formats that a column of this type reads.";
+
 /// The policy of a column.
 ///
 /// # Errors
@@ -52,6 +55,16 @@ pub(super) fn compile_policy(wanted: &ColumnSpec, column_type: &ColumnType) -> R
     })
 }
 
+/// What cannot be read whatever the column's type is.
+pub(super) fn unreadable_policies(wanted: &ColumnSpec) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    read_zone("assume_timezone", wanted.assume_timezone.as_deref(), &mut faults);
+    read_zone("store_timezone", wanted.store_timezone.as_deref(), &mut faults);
+    let unread = wanted.formats.iter().filter_map(|text| Format::parse(text).err());
+    faults.extend(unread.map(|message| Fault { message: format!("`formats`: {message}"), hint: FORMATS }));
+    faults
+}
+
 fn read_zone(setting: &str, name: Option<&str>, faults: &mut Vec<Fault>) -> Option<TimeZone> {
     let name = name?;
     let zone = parse_zone(name);
@@ -67,16 +80,18 @@ fn read_zone(setting: &str, name: Option<&str>, faults: &mut Vec<Fault>) -> Opti
 
 fn read_formats(wanted: &ColumnSpec, element: &ColumnType, faults: &mut Vec<Fault>) -> Vec<Format> {
     let mut formats = Vec::new();
+    // That the type has no use for formats is said once.
+    let useful = use_of("formats", element).0;
     for text in &wanted.formats {
         let message = match Format::parse(text) {
-            Ok(format) if fits(&format, element) => {
+            Ok(format) if !useful || fits(&format, element) => {
                 formats.push(format);
                 continue;
             }
             Ok(_) => format!("`formats`: `{text}` gives no value for this type"),
             Err(message) => format!("`formats`: {message}"),
         };
-        faults.push(Fault { message, hint: "docs/mapping.md lists the formats that a column of this type reads." });
+        faults.push(Fault { message, hint: FORMATS });
     }
     if wanted.epoch_unit.is_some() && formats.iter().any(|format| matches!(format, Format::Unix(_))) {
         let message = "`epoch_unit` and `formats` both say the unit of numbers".to_owned();
