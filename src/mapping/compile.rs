@@ -1,15 +1,13 @@
 //! From what a person wrote to a plan: every mistake is found at once, before the first key is read.
 
 use super::candidate::Candidate;
-use super::conflict::{Doubt, conflicts};
 use super::decoding::{Mistake, decoder, unreadable, whole_fits};
 use super::expiry::ExpiryPolicy;
 use super::explode::Explode;
 use super::graph::phases;
 use super::pattern::{KeySet, Pattern};
-use super::plan::{Mapping, ParentRef, Plan, RunStamp, Target};
+use super::plan::{Mapping, Plan, RunStamp, Target};
 use super::policy::compile_policy;
-use super::reference::functions_before_id;
 use super::rest;
 use super::sameness::{comparison, fingerprint};
 use super::score;
@@ -18,12 +16,9 @@ use super::streaming;
 use super::top::Top;
 use super::wants::{Wants, facts_fit, takes_any_key};
 use super::{ColumnSpec, ItemForm, LineageSpec, MappingSpec};
-use crate::config::nearest;
 use crate::decode::{Decoder, Form, push_json_string};
 use crate::encode::{Encoder, Policy};
-use crate::model::{
-    Column, ColumnType, Finding, MappingId, RedisType, RedisTypes, Severity, Side, Table, TableName, sha256_hex,
-};
+use crate::model::{Column, ColumnType, Finding, RedisType, RedisTypes, Severity, Side, Table, TableName, sha256_hex};
 use std::collections::HashMap;
 
 /// A row's shape has one bit for each column.
@@ -99,14 +94,6 @@ impl Check {
     /// A value that could not be read becomes a finding.
     pub(super) fn read<T>(&mut self, subject: &str, read: Result<T, String>, hint: &str) -> Option<T> {
         read.map_err(|message| self.critical(subject, message, hint)).ok()
-    }
-
-    /// A mapping that waits for itself.
-    pub(super) fn circle(&mut self, specs: &[MappingSpec], name: &str) {
-        let refers = specs.iter().any(|spec| spec.name == name && !spec.parents.is_empty());
-        let setting = if refers { "parents" } else { "after" };
-        let message = format!("`{setting}` leads back to the mapping itself");
-        self.critical(format!("mapping {name}"), message, "Take one of the references out.");
     }
 
     fn mapping(&mut self, spec: &MappingSpec, tables: &HashMap<TableName, Table>, stamp: &RunStamp) -> Option<Mapping> {
@@ -299,19 +286,6 @@ impl Check {
         spec.types.iter().copied().collect()
     }
 
-    fn missing_column(&mut self, spec: &MappingSpec, wanted: &ColumnSpec, subject: String) {
-        if !wanted.optional || spec.key.contains(&wanted.name) {
-            return self.target(subject, "the column is missing", "Add it, or take it out of the mapping.");
-        }
-        let lineage = spec.lineage_column() == Some(&wanted.name);
-        let message = if lineage {
-            "the column is missing: the lineage is kept in the ledger, and the records' own values are left out"
-        } else {
-            "the column is missing: its values are left out"
-        };
-        self.findings.push(Finding::warning(Side::Postgres, subject, message, "Add the column to keep them."));
-    }
-
     pub(super) fn policy(&mut self, subject: &str, wanted: &ColumnSpec, column_type: &ColumnType) -> Option<Policy> {
         compile_policy(wanted, column_type)
             .map_err(|faults| {
@@ -319,129 +293,10 @@ impl Check {
             })
             .ok()
     }
-
-    /// Whether the columns that the mapping names are there, each once.
-    pub(super) fn own_coverage(&mut self, spec: &MappingSpec) {
-        if spec.key.is_empty() {
-            let message = "`key` names no column";
-            self.critical(format!("mapping {}", spec.name), message, "Name the columns that identify a row.");
-        }
-        for key in &spec.key {
-            if !spec.columns.iter().any(|column| column.name == *key) {
-                let message = format!("`key` names the column {key}, which the mapping does not write");
-                self.critical(format!("mapping {}", spec.name), message, &which_column(spec, key));
-            }
-        }
-        for (index, column) in spec.columns.iter().enumerate() {
-            if spec.columns.iter().take(index).any(|earlier| earlier.name == column.name) {
-                self.critical(format!("{}.{}", spec.into, column.name), "the column is mapped twice", TWICE);
-            }
-        }
-        if let Some(lineage) = spec.lineage_column()
-            && !spec.columns.iter().any(|column| column.name == lineage)
-        {
-            let message = format!("`lineage` names the column {lineage}, which is not among the columns");
-            self.critical(format!("mapping {}", spec.name), message, "Add it, with `from = []`.");
-        }
-    }
-
-    fn coverage(&mut self, spec: &MappingSpec, table: &Table, columns: &[Column]) {
-        self.own_coverage(spec);
-        for column in &table.columns {
-            let mapped = columns.iter().any(|mapped| mapped.name == column.name)
-                || spec.columns.iter().any(|mapped| mapped.name == column.name);
-            if column.not_null && !column.has_default && !column.generated && !mapped {
-                let subject = format!("{}.{}", spec.into, column.name);
-                self.target(subject, "NOT NULL without a default, and no column of the mapping feeds it", "Map it.");
-            }
-        }
-    }
-
-    fn names(&mut self, mappings: &[Mapping]) {
-        for (index, mapping) in mappings.iter().enumerate() {
-            if mappings.iter().take(index).any(|earlier| earlier.name == mapping.name) {
-                self.critical(format!("mapping {}", mapping.name), "`name` is taken by another mapping", ITS_OWN);
-            }
-        }
-    }
-
-    fn keys(&mut self, mappings: &[Mapping]) -> Vec<Doubt> {
-        let sets: Vec<(&str, &KeySet)> =
-            mappings.iter().map(|mapping| (mapping.name.as_str(), &mapping.pattern)).collect();
-        let (findings, doubts) = conflicts(&sets);
-        self.findings.extend(findings);
-        doubts
-    }
-
-    fn parents(&mut self, specs: &[MappingSpec], mappings: &mut [Mapping]) {
-        let known: Vec<(String, KeySet)> = mappings.iter().map(|m| (m.name.clone(), m.pattern.clone())).collect();
-        for (spec, mapping) in specs.iter().zip(mappings) {
-            let subject = format!("mapping {}", spec.name);
-            for after in spec.after.iter().filter(|after| !known.iter().any(|(name, _)| name == *after)) {
-                self.critical(
-                    &subject,
-                    format!("`after` names `{after}`, which is no mapping"),
-                    &which_mapping(specs, after),
-                );
-            }
-            for parent in &spec.parents {
-                let index = known.iter().position(|(name, _)| *name == parent.mapping);
-                let column = mapping.columns.iter().position(|column| column.name == parent.column);
-                let (Some(index), Some(column)) = (index, column) else {
-                    let message =
-                        format!("`parents`: no mapping `{}` or no column `{}`", parent.mapping, parent.column);
-                    self.critical(&subject, message, &which_mapping(specs, &parent.mapping));
-                    continue;
-                };
-                mapping.parents.push(ParentRef { mapping: MappingId(index as u16), column });
-                if let (Some(target), Some(parent_spec)) = (mapping.targets.get_mut(column), specs.get(index)) {
-                    refer(target, spec, &parent.column, parent_spec);
-                }
-                mapping.parent_patterns.extend(known.get(index).map(|(_, pattern)| pattern.clone()));
-            }
-        }
-    }
-}
-
-/// What to do about a column that is there twice.
-const TWICE: &str = "Take one out. One column can have several sources: `from = [\"$.a\", \"$.b\"]`.";
-
-/// What to do about a name that is taken.
-pub(super) const ITS_OWN: &str = "Give each a name of its own.";
-
-/// Which column is meant by a name that no column has.
-pub(super) fn which_column(spec: &MappingSpec, name: &str) -> String {
-    if name.contains(',') {
-        let names: Vec<String> = name.split(',').map(|part| format!("{:?}", part.trim())).collect();
-        return format!("Write several as a list: [{}].", names.join(", "));
-    }
-    match nearest(name, spec.columns.iter().map(|column| column.name.as_str())) {
-        Some(near) => format!("Did you mean {near}? Otherwise add the column."),
-        None => "Add the column, and say where it comes from.".to_owned(),
-    }
-}
-
-/// Which mapping is meant by a name that none has.
-pub(super) fn which_mapping(specs: &[MappingSpec], name: &str) -> String {
-    let names = || specs.iter().map(|spec| spec.name.as_str());
-    match nearest(name, names()) {
-        Some(near) => format!("Did you mean {near}?"),
-        None => format!("The mappings are {}.", names().collect::<Vec<_>>().join(", ")),
-    }
 }
 
 /// The columns with those of the key first.
 fn ordered(spec: &MappingSpec) -> impl Iterator<Item = &ColumnSpec> {
     let keys = spec.key.iter().filter_map(|key| spec.columns.iter().find(|column| column.name == *key));
     keys.chain(spec.columns.iter().filter(|column| !spec.key.contains(&column.name)))
-}
-
-/// Tells the candidates of a referring column how to get at the id in the parent's key.
-fn refer(target: &mut Target, spec: &MappingSpec, column: &str, parent: &MappingSpec) {
-    let own = spec.columns.iter().find(|known| known.name == column);
-    let key = parent.columns.iter().find(|known| parent.key.first() == Some(&known.name));
-    let (Some(own), Some(key)) = (own, key) else { return };
-    for (candidate, from) in target.candidates.iter_mut().zip(&own.from) {
-        candidate.before_id = functions_before_id(own, from, key);
-    }
 }

@@ -1,7 +1,7 @@
 //! What is wrong with mappings as they are written, whatever the tables are.
 
 use super::candidate::Candidate;
-use super::compile::{AN_ID, Check, ITS_OWN, QUALIFIED, which_column, which_mapping};
+use super::compile::{AN_ID, Check, QUALIFIED};
 use super::conflict::check_keys;
 use super::expiry::ExpiryPolicy;
 use super::explode::Explode;
@@ -9,6 +9,7 @@ use super::graph::phases;
 use super::known_type::known_type;
 use super::pattern::KeySet;
 use super::policy::unreadable_policies;
+use super::references::ITS_OWN;
 use super::source::Source;
 use super::wants::Wants;
 use super::{ColumnSpec, LineageSpec, MappingSpec};
@@ -107,28 +108,5 @@ impl Check {
         self.constants(subject, column, &encoder);
         self.unfit_expectation(subject, column, &encoder);
         Some((known, encoder))
-    }
-
-    /// The mappings and columns that it names.
-    fn references(&mut self, specs: &[MappingSpec], spec: &MappingSpec, subject: &str) {
-        let known = |name: &String| specs.iter().any(|other| other.name == *name);
-        for after in spec.after.iter().filter(|after| !known(after)) {
-            self.critical(
-                subject,
-                format!("`after` names `{after}`, which is no mapping"),
-                &which_mapping(specs, after),
-            );
-        }
-        for parent in &spec.parents {
-            if !known(&parent.mapping) {
-                let message = format!("`parents` names `{}`, which is no mapping", parent.mapping);
-                self.critical(subject, message, &which_mapping(specs, &parent.mapping));
-            }
-            if !spec.columns.iter().any(|column| column.name == parent.column) {
-                let message =
-                    format!("`parents` names the column `{}`, which the mapping does not write", parent.column);
-                self.critical(subject, message, &which_column(spec, &parent.column));
-            }
-        }
     }
 }
