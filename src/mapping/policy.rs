@@ -52,6 +52,7 @@ pub(super) fn compile_policy(wanted: &ColumnSpec, column_type: &ColumnType) -> R
         too_long: wanted.too_long,
         nul: wanted.nul,
         empty_object_as_array: wanted.empty_object_as_array,
+        encoding: wanted.encoding,
     })
 }
 
@@ -138,6 +139,7 @@ fn written(wanted: &ColumnSpec) -> impl Iterator<Item = &'static str> {
         ("too_long", wanted.too_long.is_some()),
         ("nul", wanted.nul.is_some()),
         ("empty_object_as_array", wanted.empty_object_as_array),
+        ("encoding", wanted.encoding.is_some()),
     ];
     all.into_iter().filter_map(|(name, set)| set.then_some(name))
 }
@@ -171,6 +173,7 @@ fn use_of(name: &str, column_type: &ColumnType) -> (bool, &'static str) {
         "nonfinite" => {
             (matches!(column_type, Float4 | Float8 | Numeric(_)), "It is for real, double precision and numeric.")
         }
+        "encoding" => (matches!(column_type, ColumnType::Bytea), "It is for bytea."),
         "too_long" => (
             matches!(column_type, Varchar(_) | Bpchar(_) | Name),
             "It is for varchar(n), char(n) and name; other types have no length of their own.",

@@ -9,7 +9,7 @@ use super::redis_types::one_or_several;
 use super::spec_source::constant_text;
 use super::{CandidateSpec, Expired, FunctionSpec, LineageApart, LineageSpec, RemovedElements, Right};
 use crate::decode::{BytesPolicy, Charset, DuplicateKeys, NonfinitePolicy, NulPolicy, SurrogatePolicy};
-use crate::encode::{EpochUnit, FromExponent, Nonfinite, Nul, TooLong};
+use crate::encode::{Encoding, EpochUnit, FromExponent, Nonfinite, Nul, TooLong};
 use crate::model::{RedisType, TableName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -295,6 +295,9 @@ pub struct ColumnSpec {
     /// Whether `{}` is an empty array.
     #[serde(default, skip_serializing_if = "is_false")]
     pub empty_object_as_array: bool,
+    /// How a text stands for the bytes of a bytea column; without it, its own are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<Encoding>,
 }
 
 /// The JSON type that a column's value must have.
