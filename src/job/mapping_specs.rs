@@ -52,22 +52,34 @@ pub(super) fn place(finding: &mut Finding, settings: &Settings, specs: &[Mapping
     }
     for spec in specs {
         let Some(table) = settings.mappings.iter().find(|table| table.name() == Some(&spec.name)) else { continue };
-        let setting = match finding.subject.strip_prefix(&format!("{}.", spec.into)) {
-            Some(column) if spec.columns.iter().any(|known| known.name == column) => {
-                let setting = named(&finding.message).map(|setting| format!(".{setting}"));
-                format!("column {column}{}", setting.unwrap_or_default())
-            }
-            _ => match finding.subject.strip_prefix(&format!("mapping {}", spec.name)) {
-                Some("") => named(&finding.message).unwrap_or_else(|| "match".to_owned()),
-                Some(setting) if setting.starts_with(": ") => setting[2..].to_owned(),
-                _ => continue,
-            },
-        };
+        let Some(setting) = setting(finding, spec) else { continue };
         let origin = table.places.find(&setting).unwrap_or(&table.origin);
         finding.place = Some(origin.place());
         return Some(format!("mapping {}: {setting}", spec.name));
     }
     None
+}
+
+/// The setting of a mapping that a finding is about; `None` where it is about another mapping, or none.
+fn setting(finding: &Finding, spec: &MappingSpec) -> Option<String> {
+    let said = named(&finding.message);
+    if finding.subject == spec.into {
+        // Of several mappings into the table, the one whose key it is.
+        let key = format!("({})", spec.key.join(", "));
+        return match said.as_deref() {
+            Some("key") if !finding.message.contains(&key) => None,
+            _ => Some(said.unwrap_or_else(|| "into".to_owned())),
+        };
+    }
+    if let Some(column) = finding.subject.strip_prefix(&format!("{}.", spec.into))
+        && spec.columns.iter().any(|known| known.name == column)
+    {
+        return Some(format!("column {column}{}", said.map(|setting| format!(".{setting}")).unwrap_or_default()));
+    }
+    match finding.subject.strip_prefix(&format!("mapping {}", spec.name))? {
+        "" => Some(said.unwrap_or_else(|| "match".to_owned())),
+        setting => setting.strip_prefix(": ").map(str::to_owned),
+    }
 }
 
 /// The setting that a message begins with, such as `` `explode` ``.

@@ -28,11 +28,21 @@ pub(super) async fn find_tables(
                 Side::Postgres,
                 name.to_string(),
                 "there is no such table",
-                "Create it, or have it made: `create = true` in the mapping, with target.create_schema left on.",
+                how_to_have(name),
             )),
         }
     }
     Ok((facts, findings))
+}
+
+/// What to do about a table that is not there.
+fn how_to_have(name: &TableName) -> &'static str {
+    match name.table.contains('.') {
+        true => {
+            "Write schema.table: what stands before the first point is the schema. The database is that of target.url."
+        }
+        false => "Create it, or have it made: `create = true` in the mapping, with target.create_schema left on.",
+    }
 }
 
 fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
@@ -63,7 +73,7 @@ fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
         findings.push(Finding::critical(
             Side::Postgres,
             name.clone(),
-            format!("no unique index is on exactly ({key}): a second run would store every row twice"),
+            format!("`key`: no unique index is on exactly ({key}): a second run would store every row twice"),
             format!("Create one that is neither partial nor deferrable: ALTER TABLE {name} ADD PRIMARY KEY ({key})."),
         ));
     }
