@@ -66,6 +66,19 @@ pub(super) fn bytea(value: Value<'_>, encoding: Option<Encoding>, out: &mut Vec<
 #[cfg(test)]
 mod tests {
     use super::Encoding;
+    use crate::encode::{Encoder, Policy};
+    use crate::model::{Column, ColumnType};
+
+    #[test]
+    fn what_is_to_be_decoded_does_not_pass_by_unread() {
+        let (name, column_type) = ("a".to_owned(), ColumnType::Bytea);
+        let column = Column { name, column_type, not_null: false, has_default: false, generated: false };
+        let stored = |encoding| {
+            Encoder::new(&column, Policy { encoding, ..Policy::default() })
+                .is_some_and(|encoder| encoder.takes_stored())
+        };
+        assert!(stored(None) && !stored(Some(Encoding::Hex)));
+    }
 
     #[test]
     fn texts_stand_for_bytes() {
