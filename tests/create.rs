@@ -361,7 +361,7 @@ fn settings_that_contradict_each_other_are_found_without_a_server() {
         ("parents = [{ mapping = \"users\", column = \"user_id\" }]", "", "the mapping has no `parents`"),
         ("key = [\"id\"]", "key = [\"id\", \"name\"]", "the key of `users` is of several columns"),
         ("key = [\"id\"]", "key = []", "`key` names no column"),
-        ("key = [\"id\"]", "key = [\"other\"]", "the key column is not mapped"),
+        ("key = [\"id\"]", "key = [\"other\"]", "`key` names the column other, which the mapping does not write"),
         ("type = \"int8\", ", "", "shop.users.id: `create` makes the column, and it has no `type`"),
         ("\"int8\"", "\"int8;\"", "shop.users.id: `type`: "),
         ("shop.sessions", "shop.users", "another mapping would make shop.users as well"),

@@ -193,6 +193,30 @@ fn msgpack_and_php_become_the_json_that_they_mean() {
 }
 
 #[test]
+fn bytes_within_a_value_get_into_bytea_as_they_were() {
+    let config = "[[mapping]]\nname = \"photos\"\nmatch = \"{{{lang}}}:photo:{id:int}\"\ninto = \"public.photos\"\n\
+                  key = [\"lang\", \"id\"]\ndecode = [\"zstd?\", \"msgpack\"]\nbytes = \"base64\"\ncreate = true\n\
+                  column = [{ name = \"lang\", type = \"text\", from = \"{lang}\" }, \
+                  { name = \"id\", type = \"bigint\", from = \"{id}\" }, \
+                  { name = \"photo\", type = \"bytea\", from = \"$.p\", encoding = \"base64\" }, \
+                  { name = \"hash\", type = \"bytea\", from = \"$.h\", encoding = \"hex\" }, \
+                  { name = \"parts\", type = \"bytea[]\", from = \"$.a\", encoding = \"base64\" }]";
+    let values = [
+        ("{de}:photo:1", zstd(b"\x82\xa1p\xc4\x03\x00\xff\xd8\xa1h\xa4C0ff")),
+        ("{de}:photo:2", b"\x81\xa1a\x92\xc4\x01\xff\xc4\x00".to_vec()),
+        ("{en}:photo:1", b"\x81\xa1p\xa3no!".to_vec()),
+        ("{en}:photo:2", b"\x81\xa1h\xa3c0f".to_vec()),
+    ];
+    let (case, run) = load(config, &values, 3);
+    assert_eq!(
+        case.sql("SELECT id, photo, hash, parts FROM photos ORDER BY id"),
+        "1|\\x00ffd8|\\xc0ff|\n2|||{\"\\\\xff\",\"\\\\x\"}"
+    );
+    assert_eq!(run.reject("{en}:photo:1")["reason"], "base64", "{run}");
+    assert_eq!(run.reject("{en}:photo:2")["reason"], "hex", "{run}");
+}
+
+#[test]
 fn each_policy_repairs_its_kind_and_is_counted() {
     let values = [
         ("doc:nul", br#"{"size":1,"a":"x\u0000y","path":"C:\\u0000dir"}"#.to_vec()),

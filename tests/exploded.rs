@@ -86,6 +86,7 @@ fn every_type_is_taken_apart_and_the_unit_of_the_books_stays_the_key() {
     let outcome = case.run_config(MAPPINGS, &[]).exits(0);
     assert_eq!((outcome.total("matched"), outcome.total("inserted")), (5, 5));
     assert_eq!(outcome.report["tally"]["rows"]["inserted"], 10);
+    assert!(outcome.stdout.contains("rows of fields: 3 inserted\n"), "{outcome}");
     assert_eq!(case.sql("SELECT * FROM fields ORDER BY 1, 2"), "1|a|1\n1|b|2\n1|c|3");
     assert_eq!(case.sql("SELECT * FROM scores ORDER BY 2"), "x|ann|1.5\nx|bob|-2");
     assert_eq!(
@@ -118,6 +119,26 @@ fn rows_whose_elements_are_gone_are_deleted_and_kept_as_before_images() {
     assert_eq!(case.sql("SELECT field, value FROM fields WHERE id = '1' ORDER BY 1"), "a|1\nc|99\nd|4\ne|5");
     assert_eq!(case.sql("SELECT image ->> 'field', image ->> 'value' FROM redis2pg.before_images"), "b|2");
     assert_eq!(case.number("SELECT count(*) FROM notes"), 1, "a row of somebody else is not taken along");
+}
+
+#[test]
+fn rows_of_elements_that_are_gone_can_be_kept_as_a_history() {
+    let (case, mut redis) = case();
+    let config = MAPPINGS.replace("explode = true\n", "explode = true\nremoved_elements = \"keep\"\n");
+    case.sql("ALTER TABLE events OWNER TO CURRENT_USER; GRANT SELECT, INSERT, UPDATE ON events TO redis2pg");
+    redis.say("XADD events:s 1704164645123-0 kind click");
+    redis.say("XADD events:s 1704164645124-0 kind scroll");
+    let refused = case.run_config(MAPPINGS, &[]);
+    assert!(refused.code == 2 && refused.stderr.contains("the role lacks DELETE"), "{refused}");
+    let _ = case.run_config(&config, &[]).exits(0);
+    redis.say("XTRIM events:s MAXLEN 0");
+    redis.say("XADD events:s 1704164645125-0 kind leave");
+    let outcome = case.run_config(&config, &[]).exits(0);
+    assert_eq!(
+        (outcome.total("inserted"), outcome.report["mappings"]["events"]["rows"]["deleted"].as_i64()),
+        (1, None)
+    );
+    assert_eq!(case.sql("SELECT kind FROM events ORDER BY id"), "click\nscroll\nleave");
 }
 
 #[test]
@@ -248,6 +269,11 @@ fn settings_that_cannot_be_are_refused() {
     for (from, to, said) in [
         ("key = [\"id\", \"field\"]", "key = [\"id\"]", "all elements of a key would be one row"),
         ("explode = true\ninto = \"public.fields\"", "explode = \"$.a\"\ninto = \"public.fields\"", "names a path"),
+        (
+            "explode = true\ninto = \"public.fields\"",
+            "removed_elements = \"keep\"\ninto = \"public.fields\"",
+            "is of elements",
+        ),
     ] {
         let config = MAPPINGS.replace(from, to);
         assert_ne!(config, MAPPINGS);

@@ -98,6 +98,7 @@ fn reports_are_complete_and_private() {
     let runs = case.ledger(&["runs", "list"]);
     assert_eq!((runs.as_array().unwrap().len(), runs[0]["id"].as_str()), (1, Some(run)));
     let shown = case.ledger(&["runs", "show", run]);
+    assert_eq!(case.ledger(&["runs", "show"]), shown, "the latest, where none is named");
     assert_eq!((shown["state"].as_str(), shown["exit_code"].as_i64()), (Some("done"), Some(3)));
     assert_eq!(shown["tally"], first.report["tally"]);
     let rejects = case.ledger(&["rejects", "list", "--run", run]);

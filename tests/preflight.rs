@@ -213,6 +213,33 @@ fn what_is_no_table_is_named() {
 }
 
 #[test]
+fn what_is_wrong_with_a_table_is_told_with_the_line_that_names_it() {
+    let mapping = |name: &str, table: &str, key: &str| {
+        format!(
+            "[[mapping]]\nname = '{name}'\nmatch = '{name}:{{id}}'\ninto = 'public.{table}'\nkey = '{key}'\n\
+             column = [{{ name = 'id', from = '{{id}}' }}, {{ name = 'title', from = '$.t' }}]\n"
+        )
+    };
+    let case = Case::new();
+    case.redis().set("a:1", "{}");
+    case.sql("CREATE TABLE notes (id text PRIMARY KEY, title text); GRANT ALL ON notes TO redis2pg");
+    let mappings = [("a", "gone", "id"), ("b", "notes", "id"), ("c", "notes", "title"), ("d", "app.notes", "id")];
+    let config: String = mappings.iter().map(|(name, table, key)| mapping(name, table, key)).collect();
+    let run = case.run_config(&config, &[]).exits(2);
+    for (subject, line, part) in [
+        ("public.gone", 4, "Create it"),
+        ("public.notes", 17, "`key`: no unique index is on exactly (title)"),
+        ("public.app.notes", 22, "before the first point is the schema"),
+    ] {
+        let told = run.stderr.lines().position(|told| told.contains(&format!("{subject} (")));
+        let told = told.unwrap_or_else(|| panic!("nothing is said of {subject}: {run}"));
+        let told: Vec<&str> = run.stderr.lines().skip(told).take(2).collect();
+        assert!(told[0].contains(&format!("config.toml:{line})")) && told.concat().contains(part), "{told:?}");
+    }
+    assert_eq!(run.stderr.matches("no unique index").count(), 1, "{run}");
+}
+
+#[test]
 fn a_server_without_tls_is_told_where_it_is_asked_for() {
     let case = Case::new();
     let mark = if case.target.contains('?') { '&' } else { '?' };

@@ -71,7 +71,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
                     write_runs(out, &runs.iter().map(run_view).collect::<Vec<_>>(), *json)?;
                 }
                 RunsCommand::Show { id, json, .. } => {
-                    write_run(out, &run_view(&block_on(job::ledger::run(&settings, id))??), *json)?;
+                    write_run(out, &run_view(&block_on(job::ledger::run(&settings, id.as_deref()))??), *json)?;
                 }
             }
             Ok(Exit::Done)
@@ -92,7 +92,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
             let settings = loaded()?;
             if let Some(run) = &wanted.run {
                 // A run that is not there is no run without rejects.
-                block_on(job::ledger::run(&settings, run))??;
+                block_on(job::ledger::run(&settings, Some(run)))??;
             }
             let rejects = block_on(job::ledger::rejects(&settings, &filter))??;
             let views: Vec<_> = rejects.into_iter().map(RejectView::from).collect();

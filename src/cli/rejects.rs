@@ -109,9 +109,10 @@ pub fn write_rejects(out: &mut dyn Write, rejects: &[RejectView], full: bool, js
     }
     let rows = rejects.iter().map(|RejectView { mapping, reject, .. }| {
         let (key, detail) = (cell(&reject.key.to_string(), KEY_WIDTH), cell(&clean(&reject.detail), DETAIL_WIDTH));
-        vec![key, clean(mapping), clean(&reject.reason), detail]
+        let column = reject.column.as_deref().map_or_else(|| "-".to_owned(), clean);
+        vec![key, clean(mapping), column, clean(&reject.reason), detail]
     });
-    writeln!(out, "{}", plain_table(&["key", "mapping", "reason", "detail"], rows))
+    writeln!(out, "{}", plain_table(&["key", "mapping", "column", "reason", "detail"], rows))
 }
 
 /// What to say where nothing was found.
@@ -183,6 +184,18 @@ mod tests {
         let text = written(&key, b"", false);
         assert!(text.len() < 1500 && text.contains("kkk…") && text.contains("ddd…"), "{}", text.len());
         assert!(written(&key, b"", true).contains(&key), "in full it is whole");
+    }
+
+    #[test]
+    fn a_line_names_the_column_that_had_no_place_for_the_value() {
+        let reject =
+            Reject { column: Some("age".into()), ..Reject::new(RedisKey::new("a"), "number", "no number", None) };
+        let view = RejectView { mapping: "m".to_owned(), reject, withheld: None };
+        let mut out = Vec::new();
+        assert!(write_rejects(&mut out, &[view], false, false).is_ok());
+        let words: Vec<String> = String::from_utf8_lossy(&out).split_whitespace().map(str::to_owned).collect();
+        assert_eq!(words[..5], ["key", "mapping", "column", "reason", "detail"]);
+        assert_eq!(words[5..8], ["a", "m", "age"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::failure::clean;
 use super::flags::{Ledger, SettingFlags};
 use crate::config::FlagValues;
 use crate::model::Tally;
-use crate::report::{plain_table, tally_table};
+use crate::report::{plain_table, reasons, row_counts, tally_table};
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -30,8 +30,8 @@ pub enum RunsCommand {
     },
     /// Show one run with its tally
     Show {
-        /// The run's id, as `runs list` shows it
-        id: String,
+        /// The run's id, as `runs list` shows it, or its beginning [default: the latest]
+        id: Option<String>,
         /// Print one JSON document
         #[arg(long)]
         json: bool,
@@ -121,7 +121,11 @@ pub fn write_run(out: &mut dyn Write, run: &RunView, json: bool) -> io::Result<(
     ] {
         writeln!(out, "{name:<8} {}", clean(value))?;
     }
-    writeln!(out, "{}", tally_table([("all", &run.tally)].into_iter()))?;
+    writeln!(out, "{}", tally_table([("all", &run.tally)].into_iter(), false))?;
+    if !run.tally.rows.is_empty() {
+        writeln!(out, "rows: {}", row_counts(&run.tally.rows))?;
+    }
+    write!(out, "{}", reasons(&run.tally))?;
     if run.tally.rejects() > 0 {
         writeln!(out, "What was rejected, and why: redis2pg rejects list --run {}", clean(&run.id))?;
     }

@@ -76,6 +76,9 @@ pub(super) fn nearest_section(name: &str) -> String {
     if let Some(key) = KEYS.iter().find(|key| key.name == name) {
         return format!("did you mean `{name}` in [{}]?", key.section);
     }
+    if name.starts_with("column") {
+        return "did you mean [[mapping.column]]?".to_owned();
+    }
     let names = SECTIONS.iter().map(|(name, _)| *name).chain(["mapping"]);
     match nearest(name, names.clone()) {
         Some("mapping") => "did you mean [[mapping]]?".to_owned(),

@@ -1,9 +1,10 @@
-//! The layers that settings come from, and reading a TOML text into one. Does no I/O. Uses `keys`, `value`, `toml`.
+//! The layers that settings come from, and reading a TOML text into one. Does no I/O. Uses `keys`, `value`, `toml_errors`, `toml`.
 
 use super::keys::{Key, nearest_key, nearest_section};
 use super::places::Places;
 use super::secret::scrub;
 use super::settings::{KEYS, SECTIONS};
+use super::toml_errors::worth_telling;
 use super::value::{Raw, SettingValue};
 use crate::model::{Finding, Place, Side};
 use std::collections::BTreeMap;
@@ -163,9 +164,8 @@ pub(super) fn parse(text: &str, origin: &dyn Fn(usize) -> Origin, findings: &mut
     let whole = text.parse::<toml::Table>();
     // The message alone: the error's Display quotes the line, which may hold a password.
     let errors = if errors.is_empty() { whole.as_ref().err().into_iter().cloned().collect() } else { errors };
-    for error in &errors {
-        let at = origin(line(error.span().map_or(0, |span| span.start)));
-        findings.push(finding("TOML", &at, error.message(), ""));
+    for (at, message, hint) in worth_telling(text, &errors, &line) {
+        findings.push(finding("TOML", &origin(at), &message, hint));
     }
     let (Ok(whole), true) = (whole, errors.is_empty()) else { return Layer::default() };
     let mut layer = Layer::default();

@@ -11,6 +11,7 @@ mod load;
 mod places;
 mod secret;
 mod settings;
+mod toml_errors;
 mod units;
 mod value;
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The places of a mapping's settings: `match`, `column email` for a column, `column email.from` for a setting of one.
+/// The places of a mapping's settings: `match`, `column email` for a column, `column email.from` for a setting of one, and
+/// `column number 2` for one that may have no name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Places(BTreeMap<String, Origin>);
 
@@ -17,7 +18,8 @@ impl Places {
             let name = key.get_ref();
             places.insert(name.to_string(), origin(key.span().start));
             let columns = value.get_ref().as_array().filter(|_| name == "column");
-            for column in columns.into_iter().flat_map(|columns| columns.iter()) {
+            for (index, column) in columns.into_iter().flat_map(|columns| columns.iter()).enumerate() {
+                places.insert(format!("column number {}", index + 1), origin(column.span().start));
                 of_column(column, origin, &mut places);
             }
         }

@@ -81,6 +81,7 @@ impl Encoder {
     pub(super) fn bytes(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Note, EncodeError> {
         match &self.column_type {
             ColumnType::Bytea if bytes.is_empty() && self.policy.empty_as_null => self.null(out),
+            ColumnType::Bytea if self.policy.encoding.is_some() => self.encode(Value::Text(utf8(bytes)?), out),
             ColumnType::Bytea => {
                 super::check_size(bytes.len(), MAX_TEXT_BYTES)?;
                 Ok(field(out, bytes))

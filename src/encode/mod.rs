@@ -6,6 +6,7 @@
 
 mod array;
 mod boolean;
+mod bytes;
 mod calendar;
 mod cast;
 mod error;
@@ -24,6 +25,7 @@ mod timestamp;
 mod unsupported;
 mod zone;
 
+pub use bytes::Encoding;
 pub use calendar::push_rfc3339;
 pub use error::EncodeError;
 pub use format::Format;
@@ -143,7 +145,7 @@ impl Encoder {
             (ColumnType::Varchar(limit), value) => text(value, out, |text| text::fits(text, *limit as usize))
                 .or_else(|error| repaired(value, error, &self.policy, Limit::Characters(*limit), out)),
             (ColumnType::Enum(labels), value) => text(value, out, |text| label(text, labels)),
-            (ColumnType::Bytea, value) => bytea(value, out),
+            (ColumnType::Bytea, value) => bytes::bytea(value, self.policy.encoding, out),
             (_, value) => self.further(value, out),
         }
     }
@@ -233,16 +235,6 @@ fn field(out: &mut Vec<u8>, bytes: &[u8]) -> Note {
     out.extend_from_slice(&(bytes.len() as i32).to_be_bytes());
     out.extend_from_slice(bytes);
     None
-}
-
-fn bytea(value: Value<'_>, out: &mut Vec<u8>) -> Result<Note, EncodeError> {
-    match value {
-        Value::Text(text) | Value::Json(text) => {
-            check_size(text.len(), MAX_TEXT_BYTES)?;
-            Ok(field(out, text.as_bytes()))
-        }
-        _ => Err(mismatch(value, "bytea")),
-    }
 }
 
 fn check_size(length: usize, limit: usize) -> Result<(), EncodeError> {

@@ -1,6 +1,6 @@
 //! What a column does with values that do not say clearly what they are, or do not fit as they are.
 
-use super::{EpochUnit, Format};
+use super::{Encoding, EpochUnit, Format};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,8 @@ pub struct Policy {
     pub nul: Option<Nul>,
     /// Whether an empty JSON object is an empty array, as Lua's cjson writes it.
     pub empty_object_as_array: bool,
+    /// How a text stands for the bytes of a bytea column; without it, its own are taken.
+    pub encoding: Option<Encoding>,
 }
 
 /// What becomes of a text that is too long for its column.

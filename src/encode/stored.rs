@@ -13,7 +13,7 @@ impl Encoder {
     /// Whether a value can go into the column as its bytes are, without anybody looking at them again.
     pub fn takes_stored(&self) -> bool {
         let as_it_is = match self.column_type {
-            ColumnType::Bytea => true,
+            ColumnType::Bytea => self.policy.encoding.is_none(),
             ColumnType::Text => self.policy.nul.is_none(),
             _ => false,
         };

@@ -307,8 +307,11 @@ proptest! {
         let mut text = String::new();
         push_rfc3339(&mut text, millis);
         prop_assert_eq!(iso(&text), Ok(millis * 1000));
-        let jiff: jiff::Timestamp = text.parse().unwrap();
-        prop_assert_eq!(jiff.as_millisecond(), millis);
+        // jiff's last moment is a day and a bit before the end of the year 9999.
+        if millis <= jiff::Timestamp::MAX.as_millisecond() {
+            let jiff: jiff::Timestamp = text.parse().unwrap();
+            prop_assert_eq!(jiff.as_millisecond(), millis);
+        }
     }
 
     #[test]

@@ -126,7 +126,9 @@ impl Checking<'_> {
         };
         link.call("reading the target's tables", check).await.map_err(|mut failure| {
             // What is wrong with a mapping or a column is told with its line.
-            failure.findings.iter_mut().for_each(|finding| place(finding, self.settings, self.specs));
+            failure.findings.iter_mut().for_each(|finding| {
+                place(finding, self.settings, self.specs);
+            });
             failure
         })
     }

@@ -37,7 +37,7 @@ pub(super) fn designs(specs: &[MappingSpec]) -> Result<Vec<Option<TableDesign>>,
         if let Some(design) = design
             && !made.insert(&design.name)
         {
-            let message = format!("another mapping would make {} as well", design.name);
+            let message = format!("`create`: another mapping would make {} as well", design.name);
             check.critical(&subject(spec), message, "Leave `create` on one of them, with all columns.");
         }
     }
@@ -66,6 +66,14 @@ impl Check {
         if !spec.create {
             self.without_create(spec);
             return None;
+        }
+        if name.table.contains('.') {
+            let message = format!(
+                "`into`: a table by the name of \"{}\" would be made in a schema \"{}\"",
+                name.table, name.schema
+            );
+            let hint = "Write schema.table; the database is that of target.url. A table with a point in its name must be there.";
+            self.critical(&subject(spec), message, hint);
         }
         [&name.schema, &name.table].into_iter().for_each(|name| self.name(&format!("{}: into", subject(spec)), name));
         let grants = self.grants(spec);

@@ -22,12 +22,12 @@ pub async fn runs(settings: &Settings, limit: i64) -> Result<Vec<RunEntry>, Fail
 ///
 /// # Errors
 /// As [`runs`]; there is none of that id.
-pub async fn run(settings: &Settings, id: &str) -> Result<RunEntry, Failure> {
+pub async fn run(settings: &Settings, id: Option<&str>) -> Result<RunEntry, Failure> {
     let mut connection = open(settings).await?;
-    ledger::show_run(&mut connection, Some(id))
-        .await
-        .map_err(|error| failure("reading the run", error))?
-        .ok_or_else(|| Failure::usage(Side::Settings, format!("there is no run {id}"), "See `redis2pg runs list`."))
+    ledger::show_run(&mut connection, id).await.map_err(|error| failure("reading the run", error))?.ok_or_else(|| {
+        let message = id.map_or_else(|| "there are no runs yet".to_owned(), |id| format!("there is no run {id}"));
+        Failure::usage(Side::Settings, message, "See `redis2pg runs list`.")
+    })
 }
 
 /// A reject that the ledger holds.

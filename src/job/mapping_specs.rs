@@ -3,9 +3,10 @@
 
 use super::design::designs;
 use super::mapping_parse::parse;
-use crate::config::Settings;
-use crate::mapping::{MappingSpec, check_specs};
-use crate::model::{Finding, Severity};
+use crate::config::{Settings, UnmatchedKeys};
+use crate::mapping::{ARCHIVE, MappingSpec, check_specs};
+use crate::model::{Finding, Severity, Side};
+use std::collections::BTreeSet;
 
 /// What is wrong with the mappings. That there are none is no mistake of a file that says nothing of it.
 pub fn check_mappings(settings: &Settings) -> Vec<Finding> {
@@ -23,41 +24,68 @@ pub(super) fn read(settings: &Settings) -> Result<Vec<MappingSpec>, Vec<Finding>
     let mut findings = Vec::new();
     let specs: Vec<MappingSpec> =
         settings.mappings.iter().filter_map(|mapping| parse(mapping, &mut findings)).collect();
+    let unread: BTreeSet<String> = findings.iter().map(|finding| finding.subject.clone()).collect();
+    findings.extend(archive_name(settings, &specs));
     findings.extend(check_specs(&specs).into_iter().filter(|finding| finding.severity == Severity::Critical));
     findings.extend(designs(&specs).err().unwrap_or_default());
-    for finding in &mut findings {
-        place(finding, settings, &specs);
-    }
+    // What is left of a setting that could not be read is no mistake of its own.
+    findings.retain_mut(|finding| match place(finding, settings, &specs) {
+        Some(setting) => !unread.contains(&setting),
+        None => true,
+    });
     if findings.is_empty() { Ok(specs) } else { Err(findings) }
 }
 
-/// Adds to a finding about a mapping where in the file it is, unless it says so.
-pub(super) fn place(finding: &mut Finding, settings: &Settings, specs: &[MappingSpec]) {
+/// A mapping that has the name of the archive's, where there is an archive.
+fn archive_name(settings: &Settings, specs: &[MappingSpec]) -> Option<Finding> {
+    let taken = settings.run.unmatched == UnmatchedKeys::Archive && specs.iter().any(|spec| spec.name == ARCHIVE);
+    let message = "`name`: the name is the archive's, which run.unmatched asks for";
+    let hint = "Give it another name, or leave run.unmatched at ignore.";
+    taken.then(|| Finding::critical(Side::Settings, format!("mapping {ARCHIVE}"), message, hint))
+}
+
+/// Adds to a finding about a mapping where in the file it is, unless it says so. Gives the setting that was found, as
+/// `mapping profiles: column email.from`.
+pub(super) fn place(finding: &mut Finding, settings: &Settings, specs: &[MappingSpec]) -> Option<String> {
     if finding.place.is_some() {
-        return;
+        return None;
     }
     for spec in specs {
         let Some(table) = settings.mappings.iter().find(|table| table.name() == Some(&spec.name)) else { continue };
-        let setting = match finding.subject.strip_prefix(&format!("{}.", spec.into)) {
-            Some(column) if spec.columns.iter().any(|known| known.name == column) => format!("column {column}"),
-            Some(column) if spec.key.iter().any(|known| known == column) => "key".to_owned(),
-            _ => match finding.subject.strip_prefix(&format!("mapping {}", spec.name)) {
-                Some("") => named(&finding.message),
-                Some(setting) if setting.starts_with(": ") => setting[2..].to_owned(),
-                _ => continue,
-            },
-        };
+        let Some(setting) = setting(finding, spec) else { continue };
         let origin = table.places.find(&setting).unwrap_or(&table.origin);
         finding.place = Some(origin.place());
-        return;
+        return Some(format!("mapping {}: {setting}", spec.name));
+    }
+    None
+}
+
+/// The setting of a mapping that a finding is about; `None` where it is about another mapping, or none.
+fn setting(finding: &Finding, spec: &MappingSpec) -> Option<String> {
+    let said = named(&finding.message);
+    if finding.subject == spec.into {
+        // Of several mappings into the table, the one whose key it is.
+        let key = format!("({})", spec.key.join(", "));
+        return match said.as_deref() {
+            Some("key") if !finding.message.contains(&key) => None,
+            _ => Some(said.unwrap_or_else(|| "into".to_owned())),
+        };
+    }
+    if let Some(column) = finding.subject.strip_prefix(&format!("{}.", spec.into))
+        && spec.columns.iter().any(|known| known.name == column)
+    {
+        return Some(format!("column {column}{}", said.map(|setting| format!(".{setting}")).unwrap_or_default()));
+    }
+    match finding.subject.strip_prefix(&format!("mapping {}", spec.name))? {
+        "" => Some(said.unwrap_or_else(|| "match".to_owned())),
+        setting => setting.strip_prefix(": ").map(str::to_owned),
     }
 }
 
-/// The setting that a message begins with, such as `` `explode` ``, or that it is about the keys.
-fn named(message: &str) -> String {
+/// The setting that a message begins with, such as `` `explode` ``.
+fn named(message: &str) -> Option<String> {
     let quoted = message.strip_prefix('`').and_then(|rest| rest.split_once('`')).map(|(name, _)| name);
-    let setting = quoted.filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
-    setting.unwrap_or("match").to_owned()
+    quoted.filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_')).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -101,6 +129,10 @@ column = [
 [[mapping]]
 name = "third"
 type = "sset"
+create = "yes"
+min_ttl = 10
+on_conflict = "updat"
+key = 7
 "#;
 
     #[test]
@@ -129,6 +161,10 @@ type = "sset"
             (31, "column cut.too_long"),
             (31, "column cut.nul"),
             (36, "there is no `sset` (did you mean `zset`?)"),
+            (37, "`true` or `false` is wanted, not the text \"yes\""),
+            (38, "a text in quotes is wanted, not the number `10`"),
+            (39, "there is no `updat`"),
+            (40, "a list, or one alone is wanted, not the number `7`"),
         ] {
             let found =
                 told.iter().any(|finding| finding.contains(part) && finding.contains(&format!("c.toml:{line})")));

@@ -7,6 +7,8 @@ mod client_prefix;
 mod close;
 pub mod demo;
 mod design;
+#[cfg(test)]
+mod documentation;
 mod dry_parents;
 mod first_key;
 mod keeper;
@@ -17,6 +19,8 @@ mod link;
 mod mapping_parse;
 mod mapping_specs;
 mod migrate;
+#[cfg(test)]
+mod mistakes;
 mod parents;
 mod pipeline;
 mod preflight;

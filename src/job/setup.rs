@@ -5,7 +5,7 @@ use super::key_list::unreadable;
 use super::mapping_specs;
 use crate::config::{Compression, Settings, Staging, UnmatchedKeys};
 use crate::ledger::idle_timeout;
-use crate::mapping::{ARCHIVE, MappingSpec, presets};
+use crate::mapping::{MappingSpec, presets};
 use crate::model::{Failure, Finding, Side};
 use crate::postgres::{Target, TargetOptions};
 use crate::report::probe_report_dir;
@@ -157,11 +157,6 @@ pub(super) fn mappings(settings: &Settings) -> Result<Vec<MappingSpec>, Failure>
         Err(findings) => return Err(Failure::findings(findings)),
     };
     if settings.run.unmatched == UnmatchedKeys::Archive {
-        if specs.iter().any(|spec| spec.name == ARCHIVE) {
-            let hint = "Give it another name, or leave run.unmatched at ignore.";
-            let message = "the name is the archive's, which run.unmatched asks for";
-            findings.push(Finding::critical(Side::Settings, format!("mapping {ARCHIVE}"), message, hint));
-        }
         specs.push(MappingSpec::archive(&settings.archive.table));
     }
     for name in &settings.phases.skip {

@@ -39,6 +39,7 @@ impl MappingSpec {
             key: vec!["key".to_owned(), "db".to_owned()],
             types: RedisType::ALL.to_vec(),
             explode: None,
+            removed_elements: crate::mapping::RemovedElements::default(),
             decode: vec!["json".to_owned()],
             max_inflated: None,
             nul: None,

@@ -84,6 +84,11 @@ impl Candidate {
         }
     }
 
+    /// Whether it says the same of every element of a key.
+    pub(super) fn is_of_key(&self) -> bool {
+        self.source.is_of_key()
+    }
+
     /// What the record's value must be at the top for this candidate.
     pub(super) fn top(&self) -> Top {
         self.source.top().and(self.when.as_ref().map(Top::of).unwrap_or_default())

@@ -12,14 +12,23 @@ use crate::encode::{Encoder, Value};
 impl Check {
     /// The candidates of a column.
     pub(super) fn candidates(&mut self, subject: &str, wanted: &ColumnSpec, pattern: &Pattern) -> Vec<Candidate> {
-        let with: Vec<_> = wanted.with.iter().filter_map(|spec| self.read(subject, Function::parse(spec))).collect();
-        let parsed: Vec<_> = wanted.from.iter().map(|from| Candidate::parse(from, pattern, &with)).collect();
-        parsed.into_iter().filter_map(|read| self.read(subject, read)).collect()
+        const WITH: &str = "docs/mapping.md, \"Functions\", lists them.";
+        const FROM: &str = "docs/mapping.md, \"Sources\", lists them.";
+        let with = wanted.with.iter().map(|spec| Function::parse(spec).map_err(|why| format!("`with`: {why}")));
+        let with: Vec<_> = with.filter_map(|read| self.read(subject, read, WITH)).collect();
+        let parsed = wanted.from.iter().map(|from| Candidate::parse(from, pattern, &with));
+        let parsed = parsed.map(|read| read.map_err(|why| format!("`from`: {why}")));
+        parsed.filter_map(|read| self.read(subject, read, FROM)).collect()
     }
 
     /// Settings that contradict each other, or the column.
     pub(super) fn contradictions(&mut self, subject: &str, wanted: &ColumnSpec, encoder: &Encoder, lineage: bool) {
         self.own_contradictions(subject, wanted, lineage);
+        self.unfit_expectation(subject, wanted, encoder);
+    }
+
+    /// A JSON type that a column is to have that takes no JSON.
+    pub(super) fn unfit_expectation(&mut self, subject: &str, wanted: &ColumnSpec, encoder: &Encoder) {
         if wanted.expect.is_some() && !encoder.takes_json() {
             self.critical(subject, "`expect` names a JSON type, and the column takes no JSON", "Take it out.");
         }
@@ -32,7 +41,7 @@ impl Check {
             self.critical(subject, message, "Take one of them out.");
         }
         if wanted.from.is_empty() && wanted.default.is_none() && !lineage {
-            self.critical(subject, "nothing feeds the column", "Say where it comes from: `from = [\"$.name\"]`.");
+            self.critical(subject, "`from`: nothing feeds the column", "Say where it comes from: `from = \"$.name\"`.");
         }
         if wanted.from.is_empty() && !wanted.with.is_empty() {
             self.critical(subject, "`with` has no candidate to work on", "Take it out.");
@@ -63,20 +72,24 @@ impl Check {
                 None if candidate.gives_object() => {
                     let refused = encoder.encode(Value::Json("{}"), &mut Vec::new()).err();
                     if refused.is_some_and(|error| error.reason == "type_mismatch") {
-                        let message = format!("{} gives an object, which the column does not take", candidate.label);
+                        let message =
+                            format!("`from`: {} gives an object, which the column does not take", candidate.label);
                         self.critical(subject, message, "Map it to a json or jsonb column.");
                     }
                 }
                 None => {}
-                Some(Err(error)) => self.critical(subject, format!("{}: {error}", candidate.label), ""),
+                Some(Err(error)) => {
+                    let message = format!("`from`: {}: {error}", candidate.label);
+                    self.critical(subject, message, "Change the constant, or its functions.");
+                }
                 Some(Ok(Found::Absent | Found::Null)) => {
-                    let message = format!("the functions make nothing of {}", candidate.label);
+                    let message = format!("`from`: the functions make nothing of {}", candidate.label);
                     self.critical(subject, message, "Take the candidate out.");
                 }
                 Some(Ok(found)) => {
                     let mut spare = String::new();
                     let value = found.value(encoder.takes_json(), &mut spare);
-                    self.fits(subject, &candidate.label, encoder, value);
+                    self.fits(subject, &format!("`from`: {}", candidate.label), encoder, value);
                 }
             }
         }
@@ -84,7 +97,8 @@ impl Check {
 
     fn fits(&mut self, subject: &str, what: &str, encoder: &Encoder, value: Value<'_>) {
         if let Err(error) = encoder.encode(value, &mut Vec::new()) {
-            self.critical(subject, format!("{what} does not fit the column: {error}"), "");
+            let message = format!("{what} does not fit the column: {error}");
+            self.critical(subject, message, "Write one that the column's type takes.");
         }
     }
 }

@@ -1,15 +1,13 @@
 //! From what a person wrote to a plan: every mistake is found at once, before the first key is read.
 
 use super::candidate::Candidate;
-use super::conflict::{Doubt, conflicts};
 use super::decoding::{Mistake, decoder, unreadable, whole_fits};
 use super::expiry::ExpiryPolicy;
 use super::explode::Explode;
 use super::graph::phases;
 use super::pattern::{KeySet, Pattern};
-use super::plan::{Mapping, ParentRef, Plan, RunStamp, Target};
+use super::plan::{Mapping, Plan, RunStamp, Target};
 use super::policy::compile_policy;
-use super::reference::functions_before_id;
 use super::rest;
 use super::sameness::{comparison, fingerprint};
 use super::score;
@@ -18,15 +16,22 @@ use super::streaming;
 use super::top::Top;
 use super::wants::{Wants, facts_fit, takes_any_key};
 use super::{ColumnSpec, ItemForm, LineageSpec, MappingSpec};
-use crate::decode::{Decoder, push_json_string};
+use crate::decode::{Decoder, Form, push_json_string};
 use crate::encode::{Encoder, Policy};
-use crate::model::{
-    Column, ColumnType, Finding, MappingId, RedisType, RedisTypes, Severity, Side, Table, TableName, sha256_hex,
-};
+use crate::model::{Column, ColumnType, Finding, RedisType, RedisTypes, Severity, Side, Table, TableName, sha256_hex};
 use std::collections::HashMap;
 
 /// A row's shape has one bit for each column.
 const MAX_COLUMNS: usize = 64;
+
+/// What to do about keys that cannot be read.
+pub(super) const WHICH_KEYS: &str = "See docs/mapping.md, \"Which keys\".";
+
+/// What to do about the name of a table.
+pub(super) const QUALIFIED: &str = "Write it with its schema, such as \"public.profiles\".";
+
+/// What to do about the id in the lineage.
+pub(super) const AN_ID: &str = "Name a capture or a path, such as \"{id}\".";
 
 /// The hash of the mappings that identifies what a resumed run goes on with: formatting and comments play no part.
 pub fn specs_hash(specs: &[MappingSpec]) -> String {
@@ -61,7 +66,7 @@ impl Plan {
             check.parents(specs, &mut mappings);
         }
         let phases = phases(specs).unwrap_or_else(|circle| {
-            check.critical(circle, "its parents lead back to itself", "Take one of the references out.");
+            check.circle(specs, &circle);
             Vec::new()
         });
         if check.findings.iter().any(|finding| finding.severity == Severity::Critical) {
@@ -87,15 +92,15 @@ impl Check {
     }
 
     /// A value that could not be read becomes a finding.
-    pub(super) fn read<T>(&mut self, subject: &str, read: Result<T, String>) -> Option<T> {
-        read.map_err(|message| self.critical(subject, message, "")).ok()
+    pub(super) fn read<T>(&mut self, subject: &str, read: Result<T, String>, hint: &str) -> Option<T> {
+        read.map_err(|message| self.critical(subject, message, hint)).ok()
     }
 
     fn mapping(&mut self, spec: &MappingSpec, tables: &HashMap<TableName, Table>, stamp: &RunStamp) -> Option<Mapping> {
         let subject = format!("mapping {}", spec.name);
-        let pattern = self.read(&subject, KeySet::parse(spec));
-        let name = self.read(&subject, spec.table_name());
-        self.read(&format!("{subject}: audit"), spec.audit_table());
+        let pattern = self.read(&subject, KeySet::parse(spec), WHICH_KEYS);
+        let name = self.read(&subject, spec.table_name(), QUALIFIED);
+        self.read(&format!("{subject}: audit"), spec.audit_table(), QUALIFIED);
         let decoder = self.decoder(spec);
         let expiry_policy = ExpiryPolicy::read(spec).map_err(|mistake| self.mistake(subject.clone(), mistake));
         let expiry_policy = expiry_policy.unwrap_or_default();
@@ -110,32 +115,28 @@ impl Check {
         self.coverage(spec, table, &columns);
         let decoder = decoder?;
         for (column, target) in columns.iter().zip(&targets) {
-            let fits = whole_fits(column, target, decoder.chain.form).and_then(|()| facts_fit(column, target));
-            if let Err(mistake) = fits {
-                self.mistake(format!("{}.{}", spec.into, column.name), mistake);
-            }
+            let subject = format!("{}.{}", spec.into, column.name);
+            self.sources_fit(subject, column, &target.candidates, &target.encoder, decoder.chain.form);
         }
         if columns.len() > MAX_COLUMNS {
             self.critical(&subject, format!("{} columns", columns.len()), "A mapping writes at most 64 columns.");
         }
         let lineage_id = match &spec.lineage {
             Some(LineageSpec::Column { document_id, .. }) => {
-                self.read(&subject, Source::parse(document_id, pattern.first()))
+                self.read(&subject, Source::parse(document_id, pattern.first()), AN_ID)
             }
             _ => None,
         };
         if matches!(lineage_id, Some(Source::Rest(_))) {
-            self.critical(
-                &subject,
-                "`lineage.document_id` names the rest, which is no id",
-                "Name a capture or a path.",
-            );
+            self.critical(&subject, "`lineage.document_id` names the rest, which is no id", AN_ID);
         }
         let entered = targets.iter().flat_map(|target| &target.candidates).map(Candidate::top);
         let top = entered.chain(lineage_id.as_ref().map(Source::top)).fold(Top::default(), Top::and);
-        let wants = Wants::of(&targets, lineage_id.as_ref());
+        let wants = Wants::of(targets.iter().flat_map(|target| &target.candidates), lineage_id.as_ref());
         let types = self.types(&subject, spec);
-        let explode = Explode::read(spec, types, targets.get(..spec.key.len()).unwrap_or(&targets))
+        let of_key =
+            targets.iter().take(spec.key.len()).flat_map(|target| &target.candidates).all(Candidate::is_of_key);
+        let explode = Explode::read(spec, types, of_key)
             .map_err(|(message, hint)| self.critical(&subject, message, hint))
             .ok()
             .flatten();
@@ -167,6 +168,7 @@ impl Check {
             any_key,
             expiry: expiry_policy,
             explode,
+            deletes_removed: spec.deletes_rows(),
             items: spec.items,
             takes_infinity,
             lineage_id,
@@ -198,7 +200,22 @@ impl Check {
         None
     }
 
-    fn mistake(&mut self, subject: String, (message, hint): Mistake) {
+    /// Whether a column can take what its sources give.
+    pub(super) fn sources_fit(
+        &mut self,
+        subject: String,
+        column: &Column,
+        candidates: &[Candidate],
+        encoder: &Encoder,
+        form: Form,
+    ) {
+        let fits = whole_fits(column, candidates, encoder, form).and_then(|()| facts_fit(column, candidates, encoder));
+        if let Err(mistake) = fits {
+            self.mistake(subject, mistake);
+        }
+    }
+
+    pub(super) fn mistake(&mut self, subject: String, (message, hint): Mistake) {
         self.critical(subject, message, hint);
     }
 
@@ -269,106 +286,12 @@ impl Check {
         spec.types.iter().copied().collect()
     }
 
-    fn missing_column(&mut self, spec: &MappingSpec, wanted: &ColumnSpec, subject: String) {
-        if !wanted.optional || spec.key.contains(&wanted.name) {
-            return self.target(subject, "the column is missing", "Add it, or take it out of the mapping.");
-        }
-        let lineage = spec.lineage_column() == Some(&wanted.name);
-        let message = if lineage {
-            "the column is missing: the lineage is kept in the ledger, and the records' own values are left out"
-        } else {
-            "the column is missing: its values are left out"
-        };
-        self.findings.push(Finding::warning(Side::Postgres, subject, message, "Add the column to keep them."));
-    }
-
-    fn policy(&mut self, subject: &str, wanted: &ColumnSpec, column_type: &ColumnType) -> Option<Policy> {
+    pub(super) fn policy(&mut self, subject: &str, wanted: &ColumnSpec, column_type: &ColumnType) -> Option<Policy> {
         compile_policy(wanted, column_type)
             .map_err(|faults| {
                 faults.iter().for_each(|fault| self.critical(subject, fault.message.as_str(), fault.hint))
             })
             .ok()
-    }
-
-    /// Whether the columns that the mapping names are there, each once.
-    pub(super) fn own_coverage(&mut self, spec: &MappingSpec) {
-        if spec.key.is_empty() {
-            let message = "`key` names no column";
-            self.critical(format!("mapping {}", spec.name), message, "Name the columns that identify a row.");
-        }
-        for key in &spec.key {
-            if !spec.columns.iter().any(|column| column.name == *key) {
-                self.critical(
-                    format!("{}.{key}", spec.into),
-                    "the key column is not mapped",
-                    "Say where it comes from.",
-                );
-            }
-        }
-        for (index, column) in spec.columns.iter().enumerate() {
-            if spec.columns.iter().take(index).any(|earlier| earlier.name == column.name) {
-                self.critical(format!("{}.{}", spec.into, column.name), "the column is mapped twice", "");
-            }
-        }
-        if let Some(lineage) = spec.lineage_column()
-            && !spec.columns.iter().any(|column| column.name == lineage)
-        {
-            let subject = format!("{}.{lineage}", spec.into);
-            self.critical(subject, "the lineage's column is not among the columns", "Add it, with `from = []`.");
-        }
-    }
-
-    fn coverage(&mut self, spec: &MappingSpec, table: &Table, columns: &[Column]) {
-        self.own_coverage(spec);
-        for column in &table.columns {
-            let mapped = columns.iter().any(|mapped| mapped.name == column.name)
-                || spec.columns.iter().any(|mapped| mapped.name == column.name);
-            if column.not_null && !column.has_default && !column.generated && !mapped {
-                let subject = format!("{}.{}", spec.into, column.name);
-                self.target(subject, "NOT NULL without a default, and no column of the mapping feeds it", "Map it.");
-            }
-        }
-    }
-
-    fn names(&mut self, mappings: &[Mapping]) {
-        for (index, mapping) in mappings.iter().enumerate() {
-            if mappings.iter().take(index).any(|earlier| earlier.name == mapping.name) {
-                self.critical(format!("mapping {}", mapping.name), "the name is taken", "");
-            }
-        }
-    }
-
-    fn keys(&mut self, mappings: &[Mapping]) -> Vec<Doubt> {
-        let sets: Vec<(&str, &KeySet)> =
-            mappings.iter().map(|mapping| (mapping.name.as_str(), &mapping.pattern)).collect();
-        let (findings, doubts) = conflicts(&sets);
-        self.findings.extend(findings);
-        doubts
-    }
-
-    fn parents(&mut self, specs: &[MappingSpec], mappings: &mut [Mapping]) {
-        let known: Vec<(String, KeySet)> = mappings.iter().map(|m| (m.name.clone(), m.pattern.clone())).collect();
-        for (spec, mapping) in specs.iter().zip(mappings) {
-            let subject = format!("mapping {}", spec.name);
-            for after in spec.after.iter().filter(|after| !known.iter().any(|(name, _)| name == *after)) {
-                self.critical(&subject, format!("`after` names `{after}`, which is no mapping"), "");
-            }
-            for parent in &spec.parents {
-                let index = known.iter().position(|(name, _)| *name == parent.mapping);
-                let column = mapping.columns.iter().position(|column| column.name == parent.column);
-                let (Some(index), Some(column)) = (index, column) else {
-                    let message =
-                        format!("`parents`: no mapping `{}` or no column `{}`", parent.mapping, parent.column);
-                    self.critical(&subject, message, "");
-                    continue;
-                };
-                mapping.parents.push(ParentRef { mapping: MappingId(index as u16), column });
-                if let (Some(target), Some(parent_spec)) = (mapping.targets.get_mut(column), specs.get(index)) {
-                    refer(target, spec, &parent.column, parent_spec);
-                }
-                mapping.parent_patterns.extend(known.get(index).map(|(_, pattern)| pattern.clone()));
-            }
-        }
     }
 }
 
@@ -376,14 +299,4 @@ impl Check {
 fn ordered(spec: &MappingSpec) -> impl Iterator<Item = &ColumnSpec> {
     let keys = spec.key.iter().filter_map(|key| spec.columns.iter().find(|column| column.name == *key));
     keys.chain(spec.columns.iter().filter(|column| !spec.key.contains(&column.name)))
-}
-
-/// Tells the candidates of a referring column how to get at the id in the parent's key.
-fn refer(target: &mut Target, spec: &MappingSpec, column: &str, parent: &MappingSpec) {
-    let own = spec.columns.iter().find(|known| known.name == column);
-    let key = parent.columns.iter().find(|known| parent.key.first() == Some(&known.name));
-    let (Some(own), Some(key)) = (own, key) else { return };
-    for (candidate, from) in target.candidates.iter_mut().zip(&own.from) {
-        candidate.before_id = functions_before_id(own, from, key);
-    }
 }

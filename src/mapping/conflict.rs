@@ -2,6 +2,7 @@
 //! can be found out, else by looking at every key.
 
 use super::MappingSpec;
+use super::compile::WHICH_KEYS;
 use super::pattern::{KeySet, Overlap};
 use super::plan::Plan;
 use crate::model::{Finding, MappingId, Severity, Side};
@@ -24,7 +25,7 @@ pub fn check_keys(specs: &[MappingSpec]) -> Result<Vec<KeySet>, Vec<Finding>> {
     for spec in specs {
         match KeySet::parse(spec) {
             Ok(set) => sets.push((spec.name.as_str(), set)),
-            Err(why) => findings.push(critical(&spec.name, why, "See docs/mapping.md, \"Which keys\".")),
+            Err(why) => findings.push(critical(&spec.name, why, WHICH_KEYS)),
         }
     }
     let named: Vec<(&str, &KeySet)> = sets.iter().map(|(name, set)| (*name, set)).collect();
@@ -39,7 +40,7 @@ pub(super) fn conflicts(sets: &[(&str, &KeySet)]) -> (Vec<Finding>, Vec<Doubt>) 
         let (ambiguity, patterns) = set.ambiguity();
         match (ambiguity, patterns) {
             (Overlap::Key(key), Some((one, two))) => {
-                let message = format!("`{key}` is read differently by `{}` and `{}`", one.text(), two.text());
+                let message = format!("`match`: `{key}` is read differently by `{}` and `{}`", one.text(), two.text());
                 findings.push(critical(name, message, "Make the patterns exclude each other."));
             }
             (Overlap::Unknown, _) => doubts.push(Doubt { first: second, second }),
@@ -49,9 +50,9 @@ pub(super) fn conflicts(sets: &[(&str, &KeySet)]) -> (Vec<Finding>, Vec<Doubt>) 
             match other.overlap(set) {
                 Overlap::Never => {}
                 Overlap::Key(key) => {
-                    let message = format!("some keys would be taken by `{earlier}` as well, such as `{key}`");
-                    let hint =
-                        "Make the patterns exclude each other, or name the keys of one in `exclude` of the other.";
+                    let message = format!("`match`: some keys would be taken by `{earlier}` as well, such as `{key}`");
+                    let hint = "Make the patterns exclude each other, or name the keys of one in `exclude` of the other. \
+                                To load the same keys into two tables, give each mapping a file and a run of its own.";
                     findings.push(critical(name, message, hint));
                 }
                 Overlap::Unknown => {

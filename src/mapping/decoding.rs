@@ -1,12 +1,12 @@
 //! What a mapping says about its values, checked: its chain, its policies, and whether its sources fit them.
 
 use super::candidate::Candidate;
-use super::plan::Target;
 use super::source::Source;
 use super::spec::{ColumnSpec, MappingSpec, SizeSpec};
 use super::{CandidateSpec, LineageSpec, SourceTable};
 use crate::config::ByteSize;
 use crate::decode::{Chain, Decoder, Form, Policies};
+use crate::encode::Encoder;
 use crate::model::{Column, ColumnType};
 
 /// A mistake: what it concerns in the mapping, what is wrong, and what to do about it.
@@ -84,7 +84,7 @@ pub(super) fn unreadable(spec: &MappingSpec) -> Vec<(String, Mistake)> {
     const HINT: &str = "Read the whole as \"value\", or end `decode` in json.";
     let form = spec.decode.last().and_then(|last| Form::named(last));
     let Some(form) = form.filter(|form| !form.is_json()) else { return Vec::new() };
-    let said = |path: &str| (format!("`{path}` reads JSON, and `decode` ends in {}", form.name()), HINT);
+    let said = |path: &str| (format!("`from`: `{path}` reads JSON, and `decode` ends in {}", form.name()), HINT);
     let of_column = |column: &ColumnSpec| {
         let paths: Vec<Mistake> = column.from.iter().filter_map(path_of).map(|path| said(&path)).collect();
         let subject = format!("{}.{}", spec.into, column.name);
@@ -113,21 +113,26 @@ fn path_of(candidate: &CandidateSpec) -> Option<String> {
 }
 
 /// Whether a column can take the whole value as its mapping reads it.
-pub(super) fn whole_fits(column: &Column, target: &Target, form: Form) -> Result<(), Mistake> {
+pub(super) fn whole_fits(
+    column: &Column,
+    candidates: &[Candidate],
+    encoder: &Encoder,
+    form: Form,
+) -> Result<(), Mistake> {
     let whole = |candidate: &&Candidate| matches!(candidate.source, Source::Value);
-    let as_it_is = target.candidates.iter().filter(whole).any(|candidate| candidate.with.is_empty());
+    let as_it_is = candidates.iter().filter(whole).any(|candidate| candidate.with.is_empty());
     if !as_it_is {
         return Ok(());
     }
-    let (json, bytes) = (target.encoder.takes_json(), form == Form::Bytes);
+    let (json, bytes) = (encoder.takes_json(), form == Form::Bytes);
     let takes_bytes = matches!(column.column_type, ColumnType::Bytea | ColumnType::Text | ColumnType::Varchar(_));
     match (json, bytes) {
         (true, false) if form.is_json() => {
-            let message = "`value` is text, and would be stored as a JSON string of JSON".to_owned();
+            let message = "`from`: `value` is text, and would be stored as a JSON string of JSON".to_owned();
             Err((message, "Write \"$\" for the whole value as JSON."))
         }
         (_, true) if !takes_bytes => {
-            let message = "`value` is bytes, and the column takes none".to_owned();
+            let message = "`from`: `value` is bytes, and the column takes none".to_owned();
             Err((message, "End `decode` in text or json, or make the column bytea."))
         }
         _ => Ok(()),

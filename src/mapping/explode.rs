@@ -5,16 +5,34 @@
 //! a JSON array is itself.
 
 use super::collection::ItemWriter;
-use super::plan::{Mapping, Target};
+use super::plan::Mapping;
 use super::scratch::Scratch;
-use super::source::{Place, Source};
+use super::source::Place;
 use super::value::Prepared;
 use super::{ExplodeSpec, LineageSpec, MappingSpec};
 use crate::decode::{Content, DecodeError, JsonPath, Kind, elements, scan};
 use crate::model::{Group, Items, Record, RedisKey, RedisType, RedisTypes, Reject, Row, UnixMillis};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
+
+/// What happens to the rows of elements that a key no longer has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemovedElements {
+    /// They are deleted, each kept as a before-image.
+    #[default]
+    Delete,
+    /// They stay: the table is a history, of which Redis keeps only the end.
+    Keep,
+}
+
+impl RemovedElements {
+    pub(super) fn is_delete(&self) -> bool {
+        *self == Self::Delete
+    }
+}
 
 /// What a mapping takes apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,20 +44,26 @@ pub(super) enum Explode {
 }
 
 impl Explode {
-    /// Reads the setting; `targets` are those of the key columns.
+    /// Reads the setting; `of_key`: all columns that identify a row say the same of every element.
     ///
     /// # Errors
     /// What is wrong with it, and what to do.
     pub(super) fn read(
         spec: &MappingSpec,
         types: RedisTypes,
-        targets: &[Target],
+        of_key: bool,
     ) -> Result<Option<Self>, (String, &'static str)> {
         let explode = match &spec.explode {
+            None | Some(ExplodeSpec::Value(false)) if !spec.removed_elements.is_delete() => {
+                let message = "`removed_elements` is of elements, and the mapping makes one row of a key";
+                return Err((message.into(), "Set `explode`, or take it out."));
+            }
             None | Some(ExplodeSpec::Value(false)) => return Ok(None),
             Some(ExplodeSpec::Value(true)) => Self::Value,
             Some(ExplodeSpec::At(path)) if types.iter().all(RedisType::is_whole) => {
-                Self::At(JsonPath::parse(path).map_err(|error| (format!("`explode`: {error}"), ""))?)
+                Self::At(JsonPath::parse(path).map_err(|error| {
+                    (format!("`explode`: {error}"), "Write the path of an array, such as `explode = \"$.lines\"`.")
+                })?)
             }
             Some(ExplodeSpec::At(_)) => {
                 let hint = "Write `explode = true`, or take only strings.";
@@ -47,17 +71,16 @@ impl Explode {
             }
         };
         if spec.decode.last().is_some_and(|last| last == "text" || last == "bytes" || last == "raw") {
-            let hint = "End `decode` in json.";
+            let hint = "End `decode` in json, or take `explode` out.";
             return Err(("`explode` needs JSON, and `decode` ends in something else".into(), hint));
         }
         if !matches!(spec.lineage, None | Some(LineageSpec::Apart(_))) {
             let hint = "Leave `lineage` out: the ledger keeps it, and finds by it the rows whose elements are gone.";
             return Err(("`explode` and `lineage` in the row do not go together".into(), hint));
         }
-        let of_key = |source: &Source| source.is_of_key();
-        if targets.iter().all(|target| target.candidates.iter().all(|candidate| of_key(&candidate.source))) {
+        if of_key {
             let hint = "Add a column to `key` that comes from the element, such as its field, member, index or id.";
-            return Err(("all elements of a key would be one row: `key` holds nothing of the element".into(), hint));
+            return Err(("`key` holds nothing of the element: all elements of a key would be one row".into(), hint));
         }
         Ok(Some(explode))
     }
@@ -75,6 +98,11 @@ impl Mapping {
     /// Whether its keys become several rows each.
     pub fn explodes(&self) -> bool {
         self.explode.is_some()
+    }
+
+    /// Whether the rows of elements that a key no longer has are to be deleted.
+    pub fn deletes_removed(&self) -> bool {
+        self.explodes() && self.deletes_removed
     }
 
     /// Maps the elements of a record, or of a slice of one, to rows of `group`; elements that cannot become a row are

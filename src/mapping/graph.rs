@@ -30,7 +30,7 @@ pub(super) fn phases(specs: &[MappingSpec]) -> Result<Vec<Vec<MappingId>>, Strin
     }
     let mut phases: Vec<Vec<MappingId>> = Vec::new();
     for (index, (rank, spec)) in ranks.iter().zip(specs).enumerate() {
-        let rank = rank.ok_or_else(|| format!("mapping {}", spec.name))?;
+        let rank = rank.ok_or_else(|| spec.name.clone())?;
         if phases.len() <= rank {
             phases.resize(rank + 1, Vec::new());
         }

@@ -33,11 +33,12 @@ impl Check {
     pub(super) fn element_index(&mut self, spec: &MappingSpec, subject: &str) {
         let unordered = |redis_type: &&RedisType| !redis_type.is_whole() && **redis_type != RedisType::List;
         if matches!(spec.explode, None | Some(ExplodeSpec::Value(false))) {
-            let message = "`element.index` is the place of an element, and the mapping makes one row of a key";
+            let message = "`from`: `element.index` is the place of an element, and the mapping makes one row of a key";
             self.critical(subject, message, "Set `explode`, or take it out.");
         } else if let Some(redis_type) = spec.types.iter().find(unordered) {
-            let message =
-                format!("`element.index` says nothing of a {redis_type}: its elements have no place of their own");
+            let message = format!(
+                "`from`: `element.index` says nothing of a {redis_type}: its elements have no place of their own"
+            );
             let hint = "Take it out: `$.field`, `$.member` or `$.id` tells them apart, and a sorted set has `$.score`.";
             self.critical(subject, message, hint);
         }

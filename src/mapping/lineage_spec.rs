@@ -117,9 +117,7 @@ impl<'de> Visitor<'de> for PlaceVisitor {
     type Value = LineageSpec;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "\"ledger\", \"none\", { column = …, document_id = … } or { columns = { key = …, digest = … } } for `lineage`",
-        )
+        f.write_str("\"ledger\", \"none\", { column = …, document_id = … } or { columns = { key = …, digest = … } }")
     }
 
     fn visit_str<E: Error>(self, word: &str) -> Result<LineageSpec, E> {

@@ -1,14 +1,23 @@
 //! What is wrong with mappings as they are written, whatever the tables are.
 
-use super::compile::Check;
+use super::candidate::Candidate;
+use super::compile::{AN_ID, Check, QUALIFIED};
 use super::conflict::check_keys;
+use super::expiry::ExpiryPolicy;
+use super::explode::Explode;
 use super::graph::phases;
+use super::known_type::known_type;
 use super::pattern::KeySet;
+use super::policy::unreadable_policies;
+use super::references::ITS_OWN;
 use super::source::Source;
-use super::{LineageSpec, MappingSpec};
-use crate::model::Finding;
+use super::wants::Wants;
+use super::{ColumnSpec, LineageSpec, MappingSpec};
+use crate::encode::Encoder;
+use crate::model::{Column, Finding};
 
-/// Everything that can be found without a look at any table: keys, chains, sources, functions, references.
+/// Everything that can be found without a look at any table: keys, chains, sources, functions, references, and the policies of
+/// columns whose type is stated.
 pub fn check_specs(specs: &[MappingSpec]) -> Vec<Finding> {
     let specs: Vec<_> = specs.iter().map(MappingSpec::with_lineage_columns).collect();
     let specs = specs.as_slice();
@@ -16,14 +25,17 @@ pub fn check_specs(specs: &[MappingSpec]) -> Vec<Finding> {
     check.findings.extend(check_keys(specs).err().unwrap_or_default());
     for (index, spec) in specs.iter().enumerate() {
         let subject = format!("mapping {}", spec.name);
+        if spec.name.is_empty() {
+            check.critical(&subject, "`name` is empty", "Give it a name: reports and other mappings call it so.");
+        }
         if specs.iter().take(index).any(|earlier| earlier.name == spec.name) {
-            check.critical(&subject, "`name` is taken by another mapping", "Give each a name of its own.");
+            check.critical(&subject, "`name` is taken by another mapping", ITS_OWN);
         }
         check.alone(spec, &subject);
         check.references(specs, spec, &subject);
     }
     if let Err(circle) = phases(specs) {
-        check.critical(circle, "`parents` lead back to itself", "Take one of the references out.");
+        check.circle(specs, &circle);
     }
     check.findings
 }
@@ -31,42 +43,70 @@ pub fn check_specs(specs: &[MappingSpec]) -> Vec<Finding> {
 impl Check {
     /// One mapping by itself.
     fn alone(&mut self, spec: &MappingSpec, subject: &str) {
-        self.read(subject, spec.table_name().map_err(|why| format!("`into`: {why}")));
-        self.read(subject, spec.audit_table().map_err(|why| format!("`audit`: {why}")));
-        self.decoder(spec);
-        self.types(subject, spec);
+        self.read(subject, spec.table_name().map_err(|why| format!("`into`: {why}")), QUALIFIED);
+        self.read(subject, spec.audit_table().map_err(|why| format!("`audit`: {why}")), QUALIFIED);
+        let form = self.decoder(spec).map(|decoder| decoder.chain.form);
+        let types = self.types(subject, spec);
         self.own_coverage(spec);
         self.key_twice(subject, spec);
+        if let Err(mistake) = ExpiryPolicy::read(spec) {
+            self.mistake(subject.to_owned(), mistake);
+        }
         // A pattern that cannot be read is told already.
-        let Ok(keys) = KeySet::parse(spec) else { return };
+        let keys = KeySet::parse(spec).ok();
+        let mut read = Vec::new();
         for column in &spec.columns {
             let subject = format!("{}.{}", spec.into, column.name);
             let lineage = spec.lineage_column() == Some(&column.name);
             self.own_contradictions(&subject, column, lineage);
+            let encoder = self.typed(&subject, column);
+            let Some(keys) = &keys else { continue };
             let candidates = self.candidates(&subject, column, keys.first());
             self.idle(spec, &subject, column, &candidates);
+            if let (Some((known, encoder)), Some(form)) = (&encoder, form) {
+                self.constant_candidates(&subject, &candidates, encoder);
+                self.sources_fit(subject, known, &candidates, encoder, form);
+            }
+            read.push((column, candidates));
         }
-        if let Some(LineageSpec::Column { document_id, .. }) = &spec.lineage {
-            let read = Source::parse(document_id, keys.first());
-            self.read(subject, read.map_err(|why| format!("`lineage`: document_id: {why}")));
+        let Some(keys) = keys else { return };
+        let lineage_id = match &spec.lineage {
+            Some(LineageSpec::Column { document_id, .. }) => {
+                let read = Source::parse(document_id, keys.first());
+                self.read(subject, read.map_err(|why| format!("`lineage`: document_id: {why}")), AN_ID)
+            }
+            _ => None,
+        };
+        let wants = Wants::of(read.iter().flat_map(|(_, candidates)| candidates), lineage_id.as_ref());
+        wants
+            .mistakes(types, spec.explodes())
+            .into_iter()
+            .for_each(|mistake| self.mistake(subject.to_owned(), mistake));
+        // A source that could not be read may be one of the element.
+        let of_key = |(column, candidates): &(&ColumnSpec, Vec<Candidate>)| {
+            candidates.len() == column.from.len() && candidates.iter().all(Candidate::is_of_key)
+        };
+        let mut key = read.iter().filter(|(column, _)| spec.key.contains(&column.name)).peekable();
+        let of_key = key.peek().is_some() && key.all(of_key);
+        if let Err(mistake) = Explode::read(spec, types, of_key) {
+            self.mistake(subject.to_owned(), mistake);
         }
     }
 
-    /// The mappings and columns that it names.
-    fn references(&mut self, specs: &[MappingSpec], spec: &MappingSpec, subject: &str) {
-        let known = |name: &String| specs.iter().any(|other| other.name == *name);
-        for after in spec.after.iter().filter(|after| !known(after)) {
-            self.critical(subject, format!("`after` names `{after}`, which is no mapping"), "");
-        }
-        for parent in &spec.parents {
-            if !known(&parent.mapping) {
-                self.critical(subject, format!("`parents` names `{}`, which is no mapping", parent.mapping), "");
+    /// The column's settings held against its type, as far as the mapping states one that is known without a server.
+    fn typed(&mut self, subject: &str, column: &ColumnSpec) -> Option<(Column, Encoder)> {
+        let Some(column_type) = column.sql_type.as_deref().and_then(known_type) else {
+            for fault in unreadable_policies(column) {
+                self.critical(subject, fault.message, fault.hint);
             }
-            if !spec.columns.iter().any(|column| column.name == parent.column) {
-                let message =
-                    format!("`parents` names the column `{}`, which the mapping does not write", parent.column);
-                self.critical(subject, message, "Add the column.");
-            }
-        }
+            return None;
+        };
+        let policy = self.policy(subject, column, &column_type)?;
+        let (name, not_null) = (column.name.clone(), column.required);
+        let known = Column { name, column_type, not_null, has_default: false, generated: false };
+        let encoder = Encoder::new(&known, policy)?;
+        self.constants(subject, column, &encoder);
+        self.unfit_expectation(subject, column, &encoder);
+        Some((known, encoder))
     }
 }

@@ -83,6 +83,7 @@ pub struct Mapping {
     pub(super) lineage: Lineage,
     pub(super) expiry: ExpiryPolicy,
     pub(super) explode: Option<Explode>,
+    pub(super) deletes_removed: bool,
     pub(super) items: ItemForm,
     /// Whether an infinite score is given as text to the columns, which all can take it.
     pub(super) takes_infinity: bool,

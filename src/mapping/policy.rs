@@ -13,6 +13,9 @@ pub(super) struct Fault {
     pub(super) hint: &'static str,
 }
 
+/// What to do about a format that is none.
+const FORMATS: &str = "docs/mapping.md lists the formats that a column of this type reads.";
+
 /// The policy of a column.
 ///
 /// # Errors
@@ -49,7 +52,18 @@ pub(super) fn compile_policy(wanted: &ColumnSpec, column_type: &ColumnType) -> R
         too_long: wanted.too_long,
         nul: wanted.nul,
         empty_object_as_array: wanted.empty_object_as_array,
+        encoding: wanted.encoding,
     })
+}
+
+/// What cannot be read whatever the column's type is.
+pub(super) fn unreadable_policies(wanted: &ColumnSpec) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    read_zone("assume_timezone", wanted.assume_timezone.as_deref(), &mut faults);
+    read_zone("store_timezone", wanted.store_timezone.as_deref(), &mut faults);
+    let unread = wanted.formats.iter().filter_map(|text| Format::parse(text).err());
+    faults.extend(unread.map(|message| Fault { message: format!("`formats`: {message}"), hint: FORMATS }));
+    faults
 }
 
 fn read_zone(setting: &str, name: Option<&str>, faults: &mut Vec<Fault>) -> Option<TimeZone> {
@@ -67,16 +81,18 @@ fn read_zone(setting: &str, name: Option<&str>, faults: &mut Vec<Fault>) -> Opti
 
 fn read_formats(wanted: &ColumnSpec, element: &ColumnType, faults: &mut Vec<Fault>) -> Vec<Format> {
     let mut formats = Vec::new();
+    // That the type has no use for formats is said once.
+    let useful = use_of("formats", element).0;
     for text in &wanted.formats {
         let message = match Format::parse(text) {
-            Ok(format) if fits(&format, element) => {
+            Ok(format) if !useful || fits(&format, element) => {
                 formats.push(format);
                 continue;
             }
             Ok(_) => format!("`formats`: `{text}` gives no value for this type"),
             Err(message) => format!("`formats`: {message}"),
         };
-        faults.push(Fault { message, hint: "docs/mapping.md lists the formats that a column of this type reads." });
+        faults.push(Fault { message, hint: FORMATS });
     }
     if wanted.epoch_unit.is_some() && formats.iter().any(|format| matches!(format, Format::Unix(_))) {
         let message = "`epoch_unit` and `formats` both say the unit of numbers".to_owned();
@@ -123,6 +139,7 @@ fn written(wanted: &ColumnSpec) -> impl Iterator<Item = &'static str> {
         ("too_long", wanted.too_long.is_some()),
         ("nul", wanted.nul.is_some()),
         ("empty_object_as_array", wanted.empty_object_as_array),
+        ("encoding", wanted.encoding.is_some()),
     ];
     all.into_iter().filter_map(|(name, set)| set.then_some(name))
 }
@@ -156,6 +173,7 @@ fn use_of(name: &str, column_type: &ColumnType) -> (bool, &'static str) {
         "nonfinite" => {
             (matches!(column_type, Float4 | Float8 | Numeric(_)), "It is for real, double precision and numeric.")
         }
+        "encoding" => (matches!(column_type, ColumnType::Bytea), "It is for bytea."),
         "too_long" => (
             matches!(column_type, Varchar(_) | Bpchar(_) | Name),
             "It is for varchar(n), char(n) and name; other types have no length of their own.",

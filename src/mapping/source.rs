@@ -8,6 +8,7 @@ use super::plan::Mapping;
 use super::rest::Rest;
 use super::template::Template;
 use super::top::Top;
+use crate::config::nearest;
 use crate::decode::{Field, JsonPath, lookup, push_json_string};
 use crate::encode::EncodeError;
 use crate::model::{Digest, Record, RedisType, UnixMillis};
@@ -144,10 +145,7 @@ impl Source {
                 JsonPath::parse(text).map(Self::Path)
             }
             text if text.contains(['{', '}']) => Template::parse(text, pattern).map(Self::Template),
-            text => Err(format!(
-                "`{text}` is no source: `$.path`, `value`, `rest`, `redis.` with key, expires_at, digest, type, db, version, ttl, \
-                 idle, dump, value or bytes, `element.index`, `run.id`, `run.time`, a template such as `{{id}}`, or a constant such as {{ value = \"{text}\" }}"
-            )),
+            text => Err(no_source(text)),
         }
     }
 
@@ -260,6 +258,44 @@ impl Source {
             Self::Json(text) => Some(Found::Raw(Cow::Borrowed(text))),
             _ => None,
         }
+    }
+}
+
+/// What a text may have meant that is no source.
+fn no_source(text: &str) -> String {
+    const NAMES: [&str; 16] = [
+        "rest",
+        "value",
+        "element.index",
+        "run.id",
+        "run.time",
+        "redis.key",
+        "redis.expires_at",
+        "redis.digest",
+        "redis.type",
+        "redis.db",
+        "redis.version",
+        "redis.ttl",
+        "redis.idle",
+        "redis.dump",
+        "redis.value",
+        "redis.bytes",
+    ];
+    if text.contains('.')
+        && let Some(near) = nearest(text, NAMES.into_iter())
+    {
+        return format!("`{text}` is no source; did you mean `{near}`?");
+    }
+    match text.chars().all(|c| c.is_alphanumeric() || c == '_') && !text.is_empty() {
+        true => format!(
+            "`{text}` is no source: a field of the value is `$.{text}`, a capture of the key `{{{text}}}`, and a text that \
+             stands for itself {{ value = \"{text}\" }}"
+        ),
+        false => format!(
+            "`{text}` is no source: a path such as `$.name`, a template such as `{{id}}`, a constant such as \
+             {{ value = \"{text}\" }}, or one of `{}`",
+            NAMES.join("`, `")
+        ),
     }
 }
 

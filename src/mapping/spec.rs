@@ -4,10 +4,12 @@
 //! the names of `decode`'s and `encode`'s policies, and serde only.
 
 use super::key_patterns::KeyPatterns;
+use super::one_or_list::one_or_list;
 use super::redis_types::one_or_several;
-use super::{CandidateSpec, Expired, FunctionSpec, LineageSpec, Right};
+use super::spec_source::constant_text;
+use super::{CandidateSpec, Expired, FunctionSpec, LineageApart, LineageSpec, RemovedElements, Right};
 use crate::decode::{BytesPolicy, Charset, DuplicateKeys, NonfinitePolicy, NulPolicy, SurrogatePolicy};
-use crate::encode::{EpochUnit, FromExponent, Nonfinite, Nul, TooLong};
+use crate::encode::{Encoding, EpochUnit, FromExponent, Nonfinite, Nul, TooLong};
 use crate::model::{RedisType, TableName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,7 +24,7 @@ pub struct MappingSpec {
     #[serde(rename = "match")]
     pub matches: KeyPatterns,
     /// Patterns of keys that it leaves alone although `match` takes them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "one_or_list", skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
     /// Whether it takes the keys that no other mapping takes, whatever `match` says. Not for people to write: the
     /// archive of the program's own.
@@ -34,6 +36,7 @@ pub struct MappingSpec {
     /// The target table as `schema.table`.
     pub into: String,
     /// The columns that identify a row: a primary key or a unique constraint.
+    #[serde(deserialize_with = "one_or_list")]
     pub key: Vec<String>,
     /// The Redis types that it takes: one or several, or `any`; strings where it says none. A key of another type is
     /// rejected.
@@ -42,11 +45,14 @@ pub struct MappingSpec {
     /// Whether a key becomes a row for each of its elements: of a collection, or of a JSON array, which may be at a path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explode: Option<ExplodeSpec>,
+    /// What happens to the rows of elements that a key no longer has.
+    #[serde(default, skip_serializing_if = "RemovedElements::is_delete")]
+    pub removed_elements: RemovedElements,
     /// What the values of a hash or stream, and the elements of a list, are.
     #[serde(default, skip_serializing_if = "ItemForm::is_text")]
     pub items: ItemForm,
     /// The steps that a value's bytes go through, and what they are then: such as `["zstd?", "json"]`.
-    #[serde(default = "json_alone", skip_serializing_if = "is_json_alone")]
+    #[serde(default = "json_alone", deserialize_with = "one_or_list", skip_serializing_if = "is_json_alone")]
     pub decode: Vec<String>,
     /// The most bytes that a step may inflate a value to: a number, or a text such as `16MiB`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,7 +86,7 @@ pub struct MappingSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<ParentSpec>,
     /// Mappings that are loaded before this one although nothing refers to them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "one_or_list", skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<String>,
     /// The application's audit log as `schema.table`, with columns `action`, `resource_type`, `resource_id` and
     /// `details` (jsonb): a run writes one row into it for this mapping's table. One that is not there is left
@@ -125,6 +131,12 @@ impl MappingSpec {
     /// Whether a key becomes several rows.
     pub fn explodes(&self) -> bool {
         !matches!(self.explode, None | Some(ExplodeSpec::Value(false)))
+    }
+
+    /// Whether rows are deleted whose elements their key no longer has. The ledger says which these are.
+    pub fn deletes_rows(&self) -> bool {
+        let unknown = self.lineage == Some(LineageSpec::Apart(LineageApart::None));
+        self.explodes() && self.removed_elements.is_delete() && !unknown
     }
 
     /// The audit log's table, where one is named.
@@ -217,16 +229,16 @@ pub struct ColumnSpec {
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub sql_type: Option<String>,
     /// Candidates, tried in order; one that is absent or null passes on to the next.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "one_or_list", skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<CandidateSpec>,
     /// Functions applied to whichever candidate gave a value, after its own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "one_or_list", skip_serializing_if = "Vec::is_empty")]
     pub with: Vec<FunctionSpec>,
     /// The value where no candidate gave one (as text; JSON text for json columns).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "constant_text", skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
     /// The value where the record says null (as text; JSON text for json columns).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "constant_text", skip_serializing_if = "Option::is_none")]
     pub null_as: Option<String>,
     /// Whether a record without a value for the column is rejected (`field_missing`).
     #[serde(default, skip_serializing_if = "is_false")]
@@ -248,7 +260,7 @@ pub struct ColumnSpec {
     #[serde(default, skip_serializing_if = "is_false")]
     pub empty_as_null: bool,
     /// Texts that mean NULL, such as `None`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "one_or_list", skip_serializing_if = "Vec::is_empty")]
     pub null_tokens: Vec<String>,
     /// The zone of timestamps that name none: `UTC`, an offset such as `+05:30`, or a name such as `Europe/Paris`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -260,7 +272,7 @@ pub struct ColumnSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch_unit: Option<EpochUnit>,
     /// Spellings of dates and times beside ISO 8601: strptime patterns, or names such as `jackson_array`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "one_or_list", skip_serializing_if = "Vec::is_empty")]
     pub formats: Vec<String>,
     /// Whether 0001-01-01T00:00:00 means NULL.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -283,6 +295,9 @@ pub struct ColumnSpec {
     /// Whether `{}` is an empty array.
     #[serde(default, skip_serializing_if = "is_false")]
     pub empty_object_as_array: bool,
+    /// How a text stands for the bytes of a bytea column; without it, its own are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<Encoding>,
 }
 
 /// The JSON type that a column's value must have.

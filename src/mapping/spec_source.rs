@@ -1,5 +1,6 @@
 //! How a person writes where a column's value comes from: a text, or a table. As data, not yet checked.
 
+use super::one_or_list::{one_or_list, one_or_list_if_any};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -35,13 +36,13 @@ pub struct SourceTable {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jq: Option<String>,
     /// Fields of the record's top level, collected into one object as they are; those that the record has are taken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "one_or_list_if_any", skip_serializing_if = "Option::is_none")]
     pub collect: Option<Vec<String>>,
     /// Fields that `rest` leaves out besides those that other columns take.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "one_or_list", skip_serializing_if = "Vec::is_empty")]
     pub except: Vec<String>,
     /// Functions applied to this candidate's value; one that gives nothing passes on to the next candidate.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "one_or_list", skip_serializing_if = "Vec::is_empty")]
     pub with: Vec<FunctionSpec>,
     /// A path that must be present and not null for the candidate to count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,6 +73,11 @@ impl fmt::Display for ConstantSpec {
             Self::Text(text) => f.write_str(text),
         }
     }
+}
+
+/// Reads a constant as the text that stands for it.
+pub(super) fn constant_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    ConstantSpec::deserialize(deserializer).map(|constant| Some(constant.to_string()))
 }
 
 /// A function over a value.

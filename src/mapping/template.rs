@@ -103,7 +103,11 @@ impl Piece {
             return JsonPath::parse(name).map(Self::Path);
         }
         let index = pattern.names().position(|known| known == name);
-        index.map(Self::Capture).ok_or_else(|| format!("the pattern has no capture `{name}`"))
+        index.map(Self::Capture).ok_or_else(|| {
+            let names: Vec<String> = pattern.names().map(|known| format!("`{{{known}}}`")).collect();
+            let captures = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            format!("the pattern has no capture `{name}`; its captures: {captures}")
+        })
     }
 }
 

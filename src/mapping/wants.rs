@@ -4,6 +4,7 @@ use super::candidate::Candidate;
 use super::decoding::Mistake;
 use super::plan::Target;
 use super::source::Source;
+use crate::encode::Encoder;
 use crate::model::{Column, ColumnType, RedisType, RedisTypes, ValueWanted, Wanted};
 
 /// What the sources of a mapping want.
@@ -21,9 +22,9 @@ pub(super) struct Wants {
 
 impl Wants {
     /// What the candidates of all columns want, and what names the document in the lineage.
-    pub(super) fn of(targets: &[Target], lineage_id: Option<&Source>) -> Self {
+    pub(super) fn of<'c>(candidates: impl Iterator<Item = &'c Candidate>, lineage_id: Option<&Source>) -> Self {
         let mut wants = Self::default();
-        for candidate in targets.iter().flat_map(|target| &target.candidates) {
+        for candidate in candidates {
             wants.add(&candidate.source, &candidate.label);
             if candidate.when.is_some() {
                 wants.value.get_or_insert_with(|| format!("the condition of {}", candidate.label));
@@ -72,7 +73,7 @@ impl Wants {
         let mut mistakes = Vec::new();
         if let Some(label) = self.value.as_ref().filter(|_| types.has(RedisType::Module)) {
             let message =
-                format!("{label} reads the value, and keys of the types of modules have none that can be read");
+                format!("`type`: {label} reads the value, and keys of the types of modules have none that can be read");
             mistakes.push((message, "Take `module` (or `any`) out of `type`, or read `redis.dump`."));
         }
         if explodes && types.has(RedisType::Module) {
@@ -88,19 +89,21 @@ impl Wants {
 }
 
 /// Whether a column can take what its sources give of a key.
-pub(super) fn facts_fit(column: &Column, target: &Target) -> Result<(), Mistake> {
+pub(super) fn facts_fit(column: &Column, candidates: &[Candidate], encoder: &Encoder) -> Result<(), Mistake> {
     let bytes = |candidate: &&Candidate| matches!(candidate.source, Source::Dump | Source::AsBytes);
     let json = |candidate: &&Candidate| matches!(candidate.source, Source::AsJson);
-    if let Some(candidate) = target.candidates.iter().find(bytes) {
+    if let Some(candidate) = candidates.iter().find(bytes) {
         if !candidate.with.is_empty() {
-            return Err((format!("{} is bytes, and functions take text", candidate.label), "Take `with` out."));
+            return Err((format!("`from`: {} is bytes, and functions take text", candidate.label), "Take `with` out."));
         }
         if column.column_type != ColumnType::Bytea {
-            return Err((format!("{} is bytes, and the column takes none", candidate.label), "Make the column bytea."));
+            let message = format!("`from`: {} is bytes, and the column takes none", candidate.label);
+            return Err((message, "Make the column bytea."));
         }
     }
-    if let Some(candidate) = target.candidates.iter().find(json).filter(|_| !target.encoder.takes_json()) {
-        return Err((format!("{} is JSON, and the column takes none", candidate.label), "Make the column jsonb."));
+    if let Some(candidate) = candidates.iter().find(json).filter(|_| !encoder.takes_json()) {
+        let message = format!("`from`: {} is JSON, and the column takes none", candidate.label);
+        return Err((message, "Make the column jsonb."));
     }
     Ok(())
 }

@@ -15,4 +15,4 @@ pub use files::{RunFacts, TableCount, peak_memory, probe_report_dir, report_json
 pub use log::{LogGate, init_log};
 pub use rejects::{RejectsFile, reject_json};
 pub use render::{Renderer, drive};
-pub use table::{cell, named_family, plain_table, summary, tally_table};
+pub use table::{cell, named_family, plain_table, reasons, row_counts, summary, tally_table};

@@ -35,19 +35,23 @@ fn bare(header: Vec<String>) -> Table {
     table
 }
 
-/// The tallies, a line each, by name.
-pub fn tally_table<'a>(tallies: impl Iterator<Item = (&'a str, &'a Tally)>) -> String {
+/// The tallies, a line each, by name; those of a dry run in its own words.
+pub fn tally_table<'a>(tallies: impl Iterator<Item = (&'a str, &'a Tally)>, dry: bool) -> String {
     let all: Vec<(&str, &Tally)> = tallies.collect();
-    // `would_load` is for dry runs alone, and they have no other outcome than it, rejects and skips.
-    let dry = all.iter().any(|(_, tally)| tally.would_load > 0);
+    // A dry run compares nothing with rows that are there: unchanged are keys that have no element to make a row of.
+    let outcomes = if dry { ["would load", "without rows"].as_slice() } else { &["inserted", "updated", "unchanged"] };
     let mut header = vec!["mapping", "matched"];
-    header.extend(if dry { &["would load"][..] } else { &["inserted", "updated", "unchanged"][..] });
+    header.extend(outcomes);
     header.extend(["duplicates", "rejected", "skipped"]);
     let mut table = bare(header.iter().map(|name| (*name).to_owned()).collect());
     for (name, tally) in all {
         let mut row = vec![name.to_owned(), tally.matched.to_string()];
-        let loaded = [tally.inserted, tally.updated, tally.unchanged];
-        row.extend(if dry { vec![tally.would_load] } else { loaded.to_vec() }.iter().map(ToString::to_string));
+        let counts = if dry {
+            [tally.would_load, tally.unchanged].to_vec()
+        } else {
+            [tally.inserted, tally.updated, tally.unchanged].to_vec()
+        };
+        row.extend(counts.iter().map(ToString::to_string));
         row.extend([tally.duplicates, tally.rejects(), tally.skips()].iter().map(ToString::to_string));
         table.add_row(row);
     }
@@ -68,12 +72,13 @@ pub fn summary(books: &Books, state: &str, exit: Exit, dry_run: bool) -> String 
     // Writing to a String does not fail.
     let run = books.run().unwrap_or("(not started)");
     let _ = writeln!(out, "Run {run}: {state}{}", if dry_run { " (dry run: nothing was written)" } else { "" });
-    let _ = writeln!(out, "\n{}\n", tally_table(lines.chain(all)));
+    let _ = writeln!(out, "\n{}\n", tally_table(lines.chain(all), dry_run));
     let _ = writeln!(out, "scanned {}, of which {} matched no mapping", total.scanned, total.unmatched);
+    for (name, tally) in named.iter().filter(|(_, tally)| !tally.rows.is_empty()) {
+        let _ = writeln!(out, "rows of {name}: {}", row_counts(&tally.rows));
+    }
     unmatched(&mut out, books);
-    reasons(&mut out, "rejected", &total.rejected);
-    reasons(&mut out, "skipped", &total.skipped);
-    reasons(&mut out, "repaired", &total.altered);
+    out.push_str(&reasons(&total));
     speed(&mut out, books, &total);
     if total.rejects() > 0 && !dry_run {
         let _ = writeln!(out, "What was rejected, and why: redis2pg rejects list --run {run}");
@@ -109,17 +114,28 @@ pub fn named_family(family: &str) -> &str {
     if family.is_empty() { "(the empty key)" } else { family }
 }
 
-fn reasons(out: &mut String, what: &str, counts: &Counts) {
-    for (reason, count) in counts {
-        let _ = writeln!(out, "{what} {count}: {reason}");
+/// What was rejected, skipped and repaired, a line for each reason.
+pub fn reasons(tally: &Tally) -> String {
+    let mut out = String::new();
+    for (what, counts) in [("rejected", &tally.rejected), ("skipped", &tally.skipped), ("repaired", &tally.altered)] {
+        for (reason, count) in counts {
+            let _ = writeln!(out, "{what} {count}: {reason}");
+        }
     }
+    out
+}
+
+/// What became of the rows of keys that are several rows each: `8 inserted, 1 deleted`.
+pub fn row_counts(rows: &Counts) -> String {
+    let counts: Vec<String> = rows.iter().map(|(what, count)| format!("{count} {}", what.replace('_', " "))).collect();
+    counts.join(", ")
 }
 
 fn speed(out: &mut String, books: &Books, total: &Tally) {
     let time = books.elapsed();
     let loaded = u64::try_from(total.settled()).unwrap_or(0);
     let bytes: u64 = books.mappings().map(|id| books.work(id).0).sum();
-    let _ = write!(out, "{}, {:.0} rows/s, {:.1} MB/s", clock(time), rate(loaded, time), rate(bytes, time) / 1e6);
+    let _ = write!(out, "{}, {:.0} keys/s, {:.1} MB/s", clock(time), rate(loaded, time), rate(bytes, time) / 1e6);
     match peak_memory() {
         Some(peak) => {
             let _ = writeln!(out, ", peak memory {}", mebibytes(peak));
@@ -197,6 +213,10 @@ mod tests {
     fn a_dry_run_shows_what_would_be_loaded() {
         let text = summary(&books(Tally { would_load: 2, ..Tally::default() }), "done", Exit::Done, true);
         assert!(text.contains("would load") && !text.contains("inserted"), "{text}");
+        let mut tally = Tally { unchanged: 2, ..Tally::default() };
+        tally.rows.insert("would_load".to_owned(), 7);
+        let text = summary(&books(tally), "done", Exit::Done, true);
+        assert!(text.contains("without rows") && text.contains("rows of documents: 7 would load\n"), "{text}");
     }
 
     #[test]

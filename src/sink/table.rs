@@ -127,6 +127,8 @@ pub struct LoadTable {
     pub probe: Option<ProbeGauge>,
     /// Whether a key is several of its rows.
     pub explodes: bool,
+    /// Whether the rows of elements that a key no longer has are to be deleted.
+    pub deletes_removed: bool,
     /// Whether two keys may be equal to the database and differ in their bytes, as `a` and `A` in citext.
     pub loose_key: bool,
     /// Tables whose rows may refer to its rows; only where a key is several rows.
@@ -175,7 +177,7 @@ impl LoadTable {
 
     /// Whether the rows of elements that are gone are deleted: the ledger says which rows came of a key.
     pub fn deletes_gone(&self) -> bool {
-        self.explodes && self.provenance == Provenance::Ledger
+        self.deletes_removed && self.provenance == Provenance::Ledger
     }
 
     /// Whether batches go straight into the table.

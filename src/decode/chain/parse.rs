@@ -59,7 +59,7 @@ fn step(name: &str) -> Result<Step, ChainError> {
     }
     for (mark, optional) in [("strip:", false), ("strip?:", true)] {
         match name.strip_prefix(mark) {
-            Some("") => return Err(error(format!("`{name}` names no prefix"), "Write it behind the colon.")),
+            Some("") => return Err(error(format!("`decode`: `{name}` names no prefix"), "Write it behind the colon.")),
             Some(prefix) => return Ok(Step { kind: Kind::Strip(prefix.as_bytes().into()), optional }),
             None => {}
         }
@@ -69,7 +69,7 @@ fn step(name: &str) -> Result<Step, ChainError> {
         return Err(error(format!("`decode` names `{name}`, which is no step"), STEPS));
     };
     if optional && !kind.has_magic() {
-        let message = format!("`{name}`: nothing in the bytes tells whether they are {bare}");
+        let message = format!("`decode`: `{name}`: nothing in the bytes tells whether they are {bare}");
         return Err(error(message, "Name it without `?` where all values are, or split the mapping."));
     }
     Ok(Step { kind, optional })

@@ -68,6 +68,7 @@ pub(super) fn load_table(
         parents,
         fingerprint: mapping.fingerprint().to_owned(),
         explodes: mapping.explodes(),
+        deletes_removed: mapping.deletes_removed(),
         loose_key: mapping.columns().iter().take(mapping.key_columns()).any(|column| column.column_type.is_loose()),
         referrers: mine.map(referrers).unwrap_or_default(),
         probe: knowable.then(ProbeGauge::default),

@@ -1,7 +1,7 @@
 //! The tables as they are: what is missing, and what is wrong with them.
 
 use super::types::judge_types;
-use crate::mapping::{LineageApart, LineageSpec, MappingSpec};
+use crate::mapping::MappingSpec;
 use crate::model::{Finding, Side, TableName};
 use crate::postgres::{Privilege, Privileges, TableFacts, read_table};
 use sqlx::Error;
@@ -28,11 +28,21 @@ pub(super) async fn find_tables(
                 Side::Postgres,
                 name.to_string(),
                 "there is no such table",
-                "Create it, or have it made: `create = true` in the mapping, with target.create_schema left on.",
+                how_to_have(name),
             )),
         }
     }
     Ok((facts, findings))
+}
+
+/// What to do about a table that is not there.
+fn how_to_have(name: &TableName) -> &'static str {
+    match name.table.contains('.') {
+        true => {
+            "Write schema.table: what stands before the first point is the schema. The database is that of target.url."
+        }
+        false => "Create it, or have it made: `create = true` in the mapping, with target.create_schema left on.",
+    }
 }
 
 fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
@@ -43,9 +53,9 @@ fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     if !dry {
-        findings.extend(judge_rights(&name, facts.privileges, deletes(spec)));
+        findings.extend(judge_rights(&name, facts.privileges, spec.deletes_rows()));
     }
-    if deletes(spec) {
+    if spec.deletes_rows() {
         findings.extend(facts.incoming_keys.iter().filter(|key| !key.readable).map(|key| {
             Finding::warning(
                 Side::Postgres,
@@ -63,16 +73,11 @@ fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
         findings.push(Finding::critical(
             Side::Postgres,
             name.clone(),
-            format!("no unique index is on exactly ({key}): a second run would store every row twice"),
+            format!("`key`: no unique index is on exactly ({key}): a second run would store every row twice"),
             format!("Create one that is neither partial nor deferrable: ALTER TABLE {name} ADD PRIMARY KEY ({key})."),
         ));
     }
     findings
-}
-
-/// Whether rows are deleted when their elements are gone.
-fn deletes(spec: &MappingSpec) -> bool {
-    spec.explodes() && spec.lineage != Some(LineageSpec::Apart(LineageApart::None))
 }
 
 /// Rights on single columns do not do: the right to read is used on whole rows, and the others go with it.

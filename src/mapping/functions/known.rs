@@ -121,7 +121,12 @@ fn plain(name: &str) -> Option<Function> {
 }
 
 fn regex(pattern: &str, group: impl Fn(&Regex) -> Result<usize, String>) -> Result<Arguments, String> {
-    let regex = Regex::new(pattern).map_err(|error| format!("`{pattern}` is no regular expression: {error}"))?;
+    let why = |error: regex::Error| {
+        // Behind a drawing of the place, the last line says what is wrong.
+        let text = error.to_string();
+        text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    };
+    let regex = Regex::new(pattern).map_err(|error| format!("`{pattern}` is no regular expression: {}", why(error)))?;
     Ok(Arguments::Regex { group: group(&regex)?, regex })
 }
 

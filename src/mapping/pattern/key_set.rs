@@ -39,7 +39,8 @@ impl KeySet {
             return Err(format!("`separator` must be a text of 1 to {MAX_SEPARATOR} bytes"));
         }
         let parse = |text: &String| Pattern::parse_with(text, separator);
-        let mut patterns = spec.matches.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        let patterns = spec.matches.iter().map(parse).collect::<Result<Vec<_>, _>>();
+        let mut patterns = patterns.map_err(|why| format!("`match`: {why}"))?;
         let excludes = spec.exclude.iter().map(parse).collect::<Result<Vec<_>, _>>();
         let excludes = excludes.map_err(|why| format!("`exclude`: {why}"))?;
         let Some(names) = patterns.first().map(|first| first.names.clone()) else {
@@ -48,7 +49,7 @@ impl KeySet {
         for pattern in &mut patterns {
             if !pattern.reorder(&names) {
                 return Err(format!(
-                    "`{}` must have the same captures as the first pattern ({})",
+                    "`match`: `{}` must have the same captures as the first pattern ({})",
                     pattern.text,
                     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
                 ));

@@ -37,7 +37,7 @@ fn a_columns_nul_that_could_never_act_is_refused() {
 #[test]
 fn a_place_that_says_nothing_is_refused() {
     let place = "from = ['element.index']";
-    assert!(found("", place).contains("public.m.c: `element.index` is the place of an element"));
+    assert!(found("", place).contains("public.m.c: `from`: `element.index` is the place of an element"));
     assert!(found("explode = false", place).contains("makes one row of a key"));
     for redis_type in ["hash", "set", "zset", "stream"] {
         let settings = format!("explode = true\ntype = ['list', '{redis_type}']");

@@ -58,7 +58,9 @@ fn overlaps_circles_and_unreadable_settings_are_found() {
     let overlap = changed(|specs| specs[1].matches = "document:{id}:x".into());
     assert!(overlap.contains("taken by `documents` as well, such as `document:a:x`"), "{overlap}");
     assert!(changed(|specs| specs[0].matches = "document:{id".into()).contains("not closed"));
-    assert!(changed(|specs| specs[0].after = vec!["sessions".into()]).contains("lead back to itself"));
+    assert!(
+        changed(|specs| specs[0].after = vec!["sessions".into()]).contains("`after` leads back to the mapping itself")
+    );
     assert!(changed(|specs| specs[0].after = vec!["nobody".into()]).contains("no mapping"));
     assert!(changed(|specs| specs[0].matches = "document:{x..}".into()).contains("no capture `id`"));
     assert!(changed(|specs| specs[0].into = "documents".into()).contains("schema.table"));
@@ -69,7 +71,7 @@ fn overlaps_circles_and_unreadable_settings_are_found() {
     assert!(changed(|specs| specs[2].min_ttl = Some("0".into())).contains("asks for nothing"));
     let load = |specs: &mut Vec<MappingSpec>| (specs[2].expired, specs[2].min_ttl) = (Expired::Load, Some("1s".into()));
     assert!(changed(load).contains("contradict each other"));
-    assert!(changed(|specs| specs[2].name = "documents".into()).contains("the name is taken"));
+    assert!(changed(|specs| specs[2].name = "documents".into()).contains("`name` is taken"));
     assert!(parse_mappings("[[mapping]]\nname = \"a\"\nnonsense = 1").is_err());
 }
 
