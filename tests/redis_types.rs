@@ -150,3 +150,72 @@ fn large_collections_are_read_in_slices_and_are_whole() {
         "0 29999"
     );
 }
+
+#[test]
+fn items_are_repaired_as_the_mapping_says_and_counted_once_for_a_key() {
+    let (case, mut redis) = case();
+    redis.integer(&[&b"HSET"[..], b"user:latin1", b"name", b"caf\xe9", b"city", b"K\xf6ln"]);
+    redis.integer(&[&b"HSET"[..], b"user:nul", b"name", b"a\0b"]);
+    redis.integer(&[&b"HSET"[..], b"user:fine", b"name", b"Zo\xc3\xab"]);
+    // Two fields that are one once they are repaired.
+    redis.integer(&[&b"HSET"[..], b"user:equal", b"name", b"x", b"na\0me", b"y"]);
+    let policies = |settings: &str| MAPPINGS.replace("name = \"users\"", &format!("name = \"users\"\n{settings}"));
+    let config = policies("invalid_utf8 = \"latin1\"\nnul = \"strip\"");
+    let outcome = case.run_config(&config, &[]).exits(3);
+    assert_eq!(
+        case.sql("SELECT id, name, whole ->> 'city' FROM users ORDER BY 1"),
+        "fine|Zoë|\nlatin1|café|Köln\nnul|ab|"
+    );
+    let altered = &outcome.report["tally"]["altered"];
+    assert_eq!(altered, &serde_json::json!({"invalid_utf8": 1, "nul": 1}), "{outcome}");
+    let equal = outcome.reject("user:equal");
+    assert_eq!((&equal["reason"], &equal["path"]), (&"duplicate_key_after_conversion".into(), &"$[\"name\"]".into()));
+
+    redis.say("FLUSHDB");
+    redis.integer(&[&b"HSET"[..], b"user:bytes", b"name", b"n", b"\xff", b"1", b"/w==", b"2"]);
+    let outcome = case.run_config(&policies("bytes = \"base64\""), &[]).exits(3);
+    assert_eq!(outcome.reject("user:bytes")["reason"], "duplicate_key_after_conversion");
+}
+
+#[test]
+fn items_that_are_json_are_judged_and_repaired_like_any_json() {
+    let (case, mut redis) = case();
+    let mut field = |key: &str, value: &[u8]| redis.integer(&[b"HSET", key.as_bytes(), b"name", b"\"n\"", b"f", value]);
+    field("user:bom", b"\xef\xbb\xbf{\"a\":1.10}");
+    field("user:nul", br#"{"a":["x\u0000y"]}"#);
+    field("user:twice", br#"{"a":{"b":1,"b":2}}"#);
+    field("user:nan", br#"{"a":NaN}"#);
+    field("user:gzip", b"\x1f\x8b\x08\x00");
+    field("user:empty", b"");
+    field("user:cut", br#"{"a":[1,"#);
+    let config = MAPPINGS.replace("name = \"users\"", "name = \"users\"\nitems = \"json\"");
+    let outcome = case.run_config(&config, &[]).exits(3);
+    assert_eq!(
+        case.sql("SELECT id, whole -> 'f' FROM users ORDER BY 1"),
+        "bom|{\"a\": 1.10}\ntwice|{\"a\": {\"b\": 2}}"
+    );
+    assert_eq!(outcome.report["tally"]["altered"], serde_json::json!({"bom": 1, "json_duplicate_key": 1}), "{outcome}");
+    for (key, reason, path) in [
+        ("user:nul", "json_nul", "$[\"f\"].a[0]"),
+        ("user:nan", "json_nonfinite", "$[\"f\"].a"),
+        ("user:gzip", "encoding_unsupported (gzip)", "$[\"f\"]"),
+        ("user:empty", "empty_value", "$[\"f\"]"),
+        ("user:cut", "json_syntax", "$[\"f\"].a[1]"),
+    ] {
+        let reject = outcome.reject(key);
+        assert_eq!((&reject["reason"], &reject["path"]), (&reason.into(), &path.into()), "{reject}");
+    }
+    let settings = "items = \"json\"\nnul = \"strip\"\nnonfinite = \"null\"\nduplicate_keys = \"reject\"";
+    let config = MAPPINGS.replace("name = \"users\"", &format!("name = \"users\"\n{settings}"));
+    let outcome = case.run_config(&config, &[]).exits(3);
+    assert_eq!(
+        case.sql("SELECT id, whole -> 'f' FROM users WHERE id IN ('nan', 'nul') ORDER BY 1"),
+        "nan|{\"a\": null}\nnul|{\"a\": [\"xy\"]}"
+    );
+    assert_eq!(outcome.reject("user:twice")["reason"], "json_duplicate_key");
+    assert_eq!(
+        outcome.report["tally"]["altered"],
+        serde_json::json!({"bom": 1, "nonfinite": 1, "nul": 1}),
+        "{outcome}"
+    );
+}

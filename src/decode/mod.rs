@@ -13,6 +13,7 @@ mod error;
 mod json;
 mod magic;
 mod number;
+mod open_keys;
 mod path;
 mod policy;
 mod repair;
