@@ -12,6 +12,7 @@ mod error;
 mod format;
 mod further;
 mod interval;
+mod misread;
 mod moment;
 mod network;
 mod number;
