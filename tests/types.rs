@@ -307,6 +307,12 @@ fn types_with_an_encoder_of_their_own() {
         Some((r#"["OK"]"#, "enum")),
     );
     check("CREATE DOMAIN small AS int2 CHECK (VALUE < 9)", "small[]", &[("[1,8]", "{1,8}"), ("[]", "{}")], None);
+    check(
+        "CREATE TYPE mood AS ENUM ('ok', 'sad'); CREATE DOMAIN known AS mood; CREATE DOMAIN wanted AS known",
+        "wanted",
+        &[(r#""ok""#, "ok"), ("null", "NULL"), (r#""sad""#, "sad")],
+        Some((r#""ok ""#, "enum")),
+    );
     check("", "json[]", &[(r#"[{"a":1},[2]]"#, r#"{"{\"a\":1}",[2]}"#), ("[]", "{}")], None);
 }
 
