@@ -219,3 +219,97 @@ fn items_that_are_json_are_judged_and_repaired_like_any_json() {
         "{outcome}"
     );
 }
+
+#[test]
+fn words_for_nothing_are_null_only_where_a_column_says_so() {
+    let case = Case::new();
+    case.sql(
+        "SET ROLE redis2pg; CREATE TABLE files (id text PRIMARY KEY, size bigint, at timestamptz, active boolean, \
+         title text, loose bigint, counted int NOT NULL DEFAULT 7)",
+    );
+    let mut redis = case.redis();
+    for (key, field, value) in [
+        ("size", "size", "None"),
+        ("at", "at", "null"),
+        ("active", "active", ""),
+        ("title", "title", "undefined"),
+        ("loose", "loose", "null"),
+        ("empty", "loose", ""),
+        ("other", "loose", "NULL"),
+        ("counted", "counted", ""),
+        ("absent", "nothing", "x"),
+    ] {
+        redis.integer(&[b"HSET", format!("file:{key}").as_bytes(), field.as_bytes(), value.as_bytes()]);
+    }
+    let config = r#"
+[[mapping]]
+name = "files"
+match = "file:{id}"
+type = "hash"
+into = "public.files"
+key = ["id"]
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "size", from = ["$.size"] },
+  { name = "at", from = ["$.at"] },
+  { name = "active", from = ["$.active"] },
+  { name = "title", from = ["$.title"] },
+  { name = "loose", from = ["$.loose"], null_tokens = ["None", "null", ""] },
+  { name = "counted", from = ["$.counted"] },
+]
+"#;
+    let outcome = case.run_config(config, &[]).exits(3);
+    assert_eq!(
+        case.sql("SELECT id, title, loose, counted FROM files ORDER BY id"),
+        "absent|||7\nempty|||7\nloose|||7\ntitle|undefined||7"
+    );
+    for (key, reason, shown) in [
+        ("size", "integer", "None"),
+        ("at", "timestamp_format", "null"),
+        ("active", "boolean", "\"\""),
+        ("other", "integer", "NULL"),
+        ("counted", "integer", "\"\""),
+    ] {
+        let reject = outcome.reject(&format!("file:{key}"));
+        assert_eq!(reject["reason"], reason, "{reject}");
+        assert!(reject["detail"].as_str().unwrap_or_default().contains(shown), "{reject}");
+    }
+}
+
+#[test]
+fn a_cache_entry_of_dotnet_is_a_hash_with_json_and_ticks() {
+    let case = Case::new();
+    case.sql(
+        "SET ROLE redis2pg; CREATE TABLE entries (id text PRIMARY KEY, name text, expires timestamptz, data jsonb)",
+    );
+    let mut redis = case.redis();
+    let mut entry = |key: &str, absexp: &str, data: &str| {
+        let fields = ["absexp", absexp, "sldexp", "200000000", "data", data].map(str::as_bytes);
+        redis.integer(&[&[b"HSET", key.as_bytes()], &fields[..]].concat());
+    };
+    entry("entry:1", "-1", r#"{"name":"a"}"#);
+    entry("entry:2", "638397614451230000", r#"{"name":"b","n":1.10}"#);
+    entry("entry:3", "200000000", r#"{"name":"c"}"#);
+    entry("entry:4", "-1", "\u{1}\u{2}");
+    let config = r#"
+[[mapping]]
+name = "entries"
+match = "entry:{id}"
+type = "hash"
+into = "public.entries"
+key = ["id"]
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "name", from = [{ jq = ".data | fromjson | .name" }] },
+  { name = "expires", from = ["$.absexp"], formats = ["dotnet_ticks"], null_tokens = ["-1"] },
+  { name = "data", from = [{ source = "$.data", with = ["json"] }] },
+]
+"#;
+    let outcome = case.run_config(config, &[]).exits(3);
+    assert_eq!(
+        case.sql("SET timezone = 'UTC'; SELECT * FROM entries ORDER BY id"),
+        "1|a||{\"name\": \"a\"}\n2|b|2024-01-02 03:04:05.123+00|{\"n\": 1.10, \"name\": \"b\"}\n\
+         3|c|0001-01-01 00:00:20+00|{\"name\": \"c\"}"
+    );
+    assert_eq!(outcome.rejects.len(), 1, "{outcome}");
+}
