@@ -8,7 +8,7 @@ use crate::model::CastType;
 pub(super) enum Misreader {
     /// Rounds to cents, takes an empty text for nothing, and a comma anywhere for one between thousands.
     Money,
-    /// Counts from the top where the number is negative; older servers read 0 in other texts.
+    /// Counts from the top where the number is negative, and in eights behind a zero; older servers read 0 in other texts.
     Unsigned { most: u64 },
 }
 
@@ -64,7 +64,8 @@ fn money(text: &str) -> Result<(), EncodeError> {
 
 fn unsigned(text: &str, most: u64) -> Result<(), EncodeError> {
     let trimmed = text.trim_matches(' ');
-    if trimmed.is_empty() || !trimmed.bytes().all(|byte| byte.is_ascii_digit()) {
+    let is_octal = trimmed.len() > 1 && trimmed.starts_with('0');
+    if trimmed.is_empty() || is_octal || !trimmed.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(EncodeError::new("integer", format!("{} is no number of an object or transaction", quote(text))));
     }
     match trimmed.parse::<u64>() {
@@ -115,6 +116,7 @@ mod tests {
             ("", "integer"),
             ("12abc", "integer"),
             ("0x10", "integer"),
+            ("010", "integer"),
             ("4294967296", "number_range"),
         ] {
             assert_eq!(unsigned(text, u32::MAX.into()).unwrap_err().reason, reason, "{text}");

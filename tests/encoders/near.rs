@@ -2,9 +2,10 @@
 
 use crate::oracle::{Judged, near, texts};
 use crate::support;
+use proptest::strategy::Strategy as _;
 use redis2pg::decode::scan;
 use redis2pg::encode::{EncodeError, Value};
-use redis2pg::model::{ColumnType, NumericLimit};
+use redis2pg::model::{ArrayType, CastType, ColumnType, NumericLimit};
 use sqlx::{Connection, PgConnection, Row as _};
 
 #[rustfmt::skip]
@@ -202,8 +203,10 @@ const OF_DOCUMENTS: &str = "{}[]\",:\\ u0e1.-+dn\t\n\u{1}é";
 #[test]
 fn json_is_what_postgresql_takes_for_it() {
     let checked = |encoder: &redis2pg::encode::Encoder, text: &str, out: &mut Vec<u8>| {
-        let scanned =
-            scan(text, &mut Vec::new()).map_err(|_| EncodeError { reason: "json".into(), detail: String::new() })?;
+        let scanned = scan(text, &mut Vec::new()).map_err(|fault| {
+            let error = fault.explain(text);
+            EncodeError { reason: error.reason, detail: error.detail }
+        })?;
         encoder.encode(Value::Json(scanned.span.of(text)), out)
     };
     Judged::new(ColumnType::Jsonb, "jsonb").agrees_by(near(DOCUMENTS, OF_DOCUMENTS), &checked);
@@ -227,4 +230,62 @@ fn json_that_jsonb_takes_is_not_refused() {
         found.fetch_all(&mut connection).await.unwrap().iter().map(|row| row.get(0)).collect()
     });
     assert_eq!(lost, Vec::<String>::new());
+}
+
+#[test]
+fn arrays() {
+    let int4 = || Box::new(ArrayType { element: ColumnType::Int4, element_oid: 23 });
+    let numbers =
+        &["[1,2]", "[]", "[null,-3]", "[\"4\", 5.0]", "[[1,2],[3,4]]", "[[1],[2]]", " [7 ] ", "[1e2]", "[[[1]]]", "{}"];
+    // Written with braces a JSON array of numbers is one of PostgreSQL's.
+    let verdict = "CASE WHEN x ~ '[.][0-9]*[1-9]' THEN NULL ELSE translate(x, '[]', '{}')::numeric[]::int4[] END";
+    Judged::new(ColumnType::Array(int4()), "int4[]").by(verdict).agrees(near(numbers, "0123456789[],.- \"nulle{}"));
+    let text = || Box::new(ArrayType { element: ColumnType::Text, element_oid: 25 });
+    let words = &[
+        "[\"a\",\"b c\"]",
+        "[\"\"]",
+        "[null]",
+        "[\"null\"]",
+        "[1.10,true]",
+        "[\"{a,b}\"]",
+        "[\"a\\\"b\"]",
+        "[\"\\\\\"]",
+    ];
+    let flat = near(words, "ab\", \\{}null10").prop_filter("arrays in it", |text| text.matches('[').count() < 2);
+    let verdict = "ARRAY(SELECT jsonb_array_elements_text(x::jsonb))";
+    Judged::new(ColumnType::Array(text()), "text[]").by(verdict).agrees(flat);
+}
+
+/// Types that the server reads: what is let through is what its reader gives back.
+#[test]
+fn texts_that_only_the_server_reads() {
+    let cast = |name: &str| {
+        ColumnType::Cast(CastType {
+            name: name.to_owned(),
+            sql: format!("\"pg_catalog\".\"{name}\""),
+            equality: None,
+            delimiter: None,
+        })
+    };
+    let amounts =
+        &["12.5", "-1,234,567.80", "$5", "-$5", "$-5", "1.239", "12,34", "", "(5)", "5-", "0.10", " 7 ", "+1", "1,234"];
+    let exact = "CASE WHEN x::money::numeric = translate(x, '$,', '')::numeric THEN x END";
+    Judged::new(cast("money"), "text").by(exact).agrees(near(amounts, "0123456789.,$-+() "));
+    let numbers = &[
+        "0",
+        "7",
+        "4294967295",
+        "4294967296",
+        "-1",
+        "18446744073709551615",
+        "18446744073709551616",
+        "abc",
+        "",
+        " 7 ",
+        "0x10",
+    ];
+    for name in ["oid", "xid", "cid", "xid8"] {
+        let exact = format!("CASE WHEN x::{name}::text::numeric = x::numeric THEN x END");
+        Judged::new(cast(name), "text").by(exact).agrees(near(numbers, "0123456789-+ xab"));
+    }
 }
