@@ -107,10 +107,13 @@ fn binary_items_cost_no_other_key_its_place() {
     redis.integer(&[&b"HSET"[..], b"user:nul", b"name", b"a\0b"]);
     redis.integer(&[&b"HSET"[..], b"user:good", b"name", b"x"]);
     redis.integer(&[&b"ZADD"[..], b"bag:inf", b"inf", b"m"]);
+    // A reject's path is text in PostgreSQL too.
+    redis.integer(&[&b"HSET"[..], b"user:odd", b"a\0\"b\n", b"\xff"]);
     let outcome = case.run_config(MAPPINGS, &[]);
     let outcome = outcome.exits(3);
     assert_eq!(case.sql("SELECT id FROM users"), "good");
-    assert_eq!(outcome.reject("user:bad")["path"], "$[\"name\"]");
+    assert_eq!(outcome.reject("user:bad")["path"], "$.name");
+    assert_eq!(outcome.reject("user:odd")["path"], r#"$["a\u{0}"b\n"]"#);
     assert_eq!(outcome.reject("user:nul")["reason"], "json_nul");
     assert_eq!(outcome.reject("bag:inf")["reason"], "json_nonfinite");
 }
@@ -169,7 +172,7 @@ fn items_are_repaired_as_the_mapping_says_and_counted_once_for_a_key() {
     let altered = &outcome.report["tally"]["altered"];
     assert_eq!(altered, &serde_json::json!({"invalid_utf8": 1, "nul": 1}), "{outcome}");
     let equal = outcome.reject("user:equal");
-    assert_eq!((&equal["reason"], &equal["path"]), (&"duplicate_key_after_conversion".into(), &"$[\"name\"]".into()));
+    assert_eq!((&equal["reason"], &equal["path"]), (&"duplicate_key_after_conversion".into(), &"$.name".into()));
 
     redis.say("FLUSHDB");
     redis.integer(&[&b"HSET"[..], b"user:bytes", b"name", b"n", b"\xff", b"1", b"/w==", b"2"]);
@@ -196,11 +199,11 @@ fn items_that_are_json_are_judged_and_repaired_like_any_json() {
     );
     assert_eq!(outcome.report["tally"]["altered"], serde_json::json!({"bom": 1, "json_duplicate_key": 1}), "{outcome}");
     for (key, reason, path) in [
-        ("user:nul", "json_nul", "$[\"f\"].a[0]"),
-        ("user:nan", "json_nonfinite", "$[\"f\"].a"),
-        ("user:gzip", "encoding_unsupported (gzip)", "$[\"f\"]"),
-        ("user:empty", "empty_value", "$[\"f\"]"),
-        ("user:cut", "json_syntax", "$[\"f\"].a[1]"),
+        ("user:nul", "json_nul", "$.f.a[0]"),
+        ("user:nan", "json_nonfinite", "$.f.a"),
+        ("user:gzip", "encoding_unsupported (gzip)", "$.f"),
+        ("user:empty", "empty_value", "$.f"),
+        ("user:cut", "json_syntax", "$.f.a[1]"),
     ] {
         let reject = outcome.reject(key);
         assert_eq!((&reject["reason"], &reject["path"]), (&reason.into(), &path.into()), "{reject}");

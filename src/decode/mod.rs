@@ -27,7 +27,7 @@ pub use duplicates::has_duplicate_keys;
 pub use elements::elements;
 pub use error::{DecodeError, Fault};
 pub use json::{MAX_DEPTH, MAX_JSONB_BYTES, MAX_TEXT_BYTES, scan};
-pub use path::{JsonPath, lookup};
+pub use path::{JsonPath, lookup, push_key};
 pub use policy::{BytesPolicy, Charset, DuplicateKeys, NonfinitePolicy, NulPolicy, Policies, SurrogatePolicy};
 pub use scanned::{Field, Kind, Scanned, Span};
 pub use text::{push_json_string, unescape};

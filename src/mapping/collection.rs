@@ -3,7 +3,7 @@
 //! A hash is an object, a list and a set are arrays, a sorted set is an array of `{"member": …, "score": …}` by rank, a
 //! stream an array of `{"id": …, "fields": {…}}`. What is in them are strings, unless the mapping says that it is JSON.
 
-use crate::decode::{BytesPolicy, DecodeError, Decoder, NonfinitePolicy, Policies, push_json_string};
+use crate::decode::{BytesPolicy, DecodeError, Decoder, NonfinitePolicy, Policies, push_json_string, push_key};
 use crate::model::{Items, RedisType};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -180,8 +180,11 @@ fn at(mut error: DecodeError, path: &str) -> DecodeError {
     error
 }
 
+/// The path of a field, as paths are written elsewhere.
 fn field_path(path: &str, name: &[u8]) -> String {
-    format!("{path}[{:?}]", String::from_utf8_lossy(name))
+    let mut out = path.to_owned();
+    push_key(&mut out, &String::from_utf8_lossy(name));
+    out
 }
 
 #[cfg(test)]
@@ -224,7 +227,7 @@ mod tests {
 
     #[test]
     fn what_json_cannot_hold_is_named_with_its_place() {
-        assert_eq!(json(RedisType::Hash, &[b"a", b"\xff"]).unwrap_err(), r#"invalid_utf8 $["a"]"#);
+        assert_eq!(json(RedisType::Hash, &[b"a", b"\xff"]).unwrap_err(), r#"invalid_utf8 $.a"#);
         assert_eq!(json(RedisType::List, &[b"a", b"\xff"]).unwrap_err(), "invalid_utf8 $[1]");
         assert_eq!(json(RedisType::Zset, &[b"a", b"inf"]).unwrap_err(), "json_nonfinite $[0].score");
     }
@@ -233,10 +236,10 @@ mod tests {
     fn values_that_are_json_stand_as_they_are() {
         let json = |items: &[&[u8]]| written(RedisType::Hash, items, ItemForm::Json, Policies::default());
         assert_eq!(json(&[b"a", br#" {"x":1.10} "#, b"b", b"2"]).unwrap(), r#"{"a":{"x":1.10},"b":2}"#);
-        assert_eq!(json(&[b"a", b"{"]).unwrap_err(), r#"json_syntax $["a"]"#);
-        assert_eq!(json(&[b"a", br#"{"b":["\u0000"]}"#]).unwrap_err(), r#"json_nul $["a"].b[0]"#);
-        assert_eq!(json(&[b"a", b"\x1f\x8b\x08"]).unwrap_err(), r#"encoding_unsupported (gzip) $["a"]"#);
-        assert_eq!(json(&[b"a", b" "]).unwrap_err(), r#"empty_value $["a"]"#);
+        assert_eq!(json(&[b"a", b"{"]).unwrap_err(), r#"json_syntax $.a"#);
+        assert_eq!(json(&[b"a", br#"{"b":["\u0000"]}"#]).unwrap_err(), r#"json_nul $.a.b[0]"#);
+        assert_eq!(json(&[b"a", b"\x1f\x8b\x08"]).unwrap_err(), r#"encoding_unsupported (gzip) $.a"#);
+        assert_eq!(json(&[b"a", b" "]).unwrap_err(), r#"empty_value $.a"#);
         assert_eq!(json(&[b"a", b"\xef\xbb\xbf1", b"b", b"\xef\xbb\xbf2"]).unwrap(), r#"{"a":1,"b":2} bom"#);
         let set = written(RedisType::Set, &[b"x"], ItemForm::Json, Policies::default());
         assert_eq!(set.unwrap(), r#"["x"]"#, "members are names");

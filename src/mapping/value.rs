@@ -5,7 +5,7 @@ use super::collection::ItemWriter;
 use super::plan::Mapping;
 use super::source::inner;
 use super::target::unwrapped;
-use crate::decode::{Content, DecodeError, Field, Kind, Scanned, unescape};
+use crate::decode::{Content, DecodeError, Field, Kind, Scanned, push_key, unescape};
 use crate::model::{Record, RedisType, Reject};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -111,7 +111,9 @@ fn refuse_equal(text: &str, fields: &[Field]) -> Result<(), DecodeError> {
         if !seen.insert(name.clone()) {
             let detail = format!("two fields of the hash become the same key {name:?}");
             let mut error = DecodeError::new("duplicate_key_after_conversion", detail);
-            error.path = Some(format!("$[{name:?}]"));
+            let mut path = String::from("$");
+            push_key(&mut path, &name);
+            error.path = Some(path);
             return Err(error);
         }
     }
