@@ -260,3 +260,69 @@ fn a_chain_that_contradicts_itself_is_refused_before_anything_is_read() {
     }
     assert_eq!((run.code, case.number("SELECT count(*) FROM docs")), (2, 0));
 }
+
+#[test]
+fn values_of_other_programs_are_named_and_never_read() {
+    let values: [(&str, &[u8], &str); 16] = [
+        ("doc:pickle5", b"\x80\x05\x95\x0a", "encoding_unsupported (pickle)"),
+        ("doc:pickle2", b"\x80\x02}q\x00", "encoding_unsupported (pickle)"),
+        ("doc:pickle0", b"(lp0\nI5\na.", "encoding_unsupported (pickle)"),
+        ("doc:php", b"a:1:{s:2:\"id\";s:1:\"7\";}", "encoding_unsupported (php)"),
+        ("doc:phpobject", b"O:8:\"stdClass\":0:{}", "encoding_unsupported (php)"),
+        ("doc:igbinary", b"\x00\x00\x00\x02\x14\x01", "encoding_unsupported (igbinary)"),
+        ("doc:marshal", b"\x04\x08o: ActiveSupport", "encoding_unsupported (ruby_marshal)"),
+        ("doc:java", b"\xac\xed\x00\x05t", "encoding_unsupported (java)"),
+        ("doc:gzip", b"\x1f\x8b\x08\x00", "encoding_unsupported (gzip)"),
+        ("doc:utf16", b"{\x00\"\x00a\x00", "encoding_unsupported (utf-16)"),
+        ("doc:base64", b"eyJpZCI6ImEifQ==", "json_syntax"),
+        ("doc:brace", b"{", "json_syntax"),
+        ("doc:msgpack", b"\x82\xa1a\x01", "invalid_utf8"),
+        ("doc:python", b"{'id': 'a', 'ok': True, 'x': None}", "json_syntax"),
+        ("doc:elixir", b"%{id: \"a\"}", "json_syntax"),
+        ("doc:x", b"x^2", "json_syntax"),
+    ];
+    let mut all: Vec<(&str, Vec<u8>)> = values.iter().map(|(key, value, _)| (*key, value.to_vec())).collect();
+    // Integers are what django-redis leaves unpickled; in MessagePack this would be 53.
+    all.push(("doc:five", b"5".to_vec()));
+    let whole =
+        docs("").replace(", {{ name = \"size\", from = [\"$.size\"] }}", "").replace("[\"$.size\"]", "[{ value = 1 }]");
+    let (case, run) = load(&whole, &all, 3);
+    assert_eq!(case.sql("SELECT id, doc FROM docs"), "five|5");
+    for (key, _, reason) in values {
+        assert_eq!(run.reject(key)["reason"], reason, "{run}");
+    }
+    // Whatever it is, it was kept as it was read.
+    assert_eq!(
+        case.sql("SELECT encode(value, 'hex') FROM redis2pg.rejects WHERE key = 'doc:pickle5'").split('\n').next(),
+        Some("8005950a")
+    );
+}
+
+#[test]
+fn json_in_a_string_is_unwrapped_once_or_refused() {
+    let values = [
+        ("doc:object", br#""{\"size\":5,\"n\":1.10}""#.to_vec()),
+        ("doc:twice", br#""\"{\\\"size\\\":5}\"""#.to_vec()),
+        ("doc:text", br#""plain""#.to_vec()),
+        ("doc:array", br#""[1]""#.to_vec()),
+        ("doc:nan", br#""{\"size\":NaN}""#.to_vec()),
+        ("doc:plain", br#"{"size":6}"#.to_vec()),
+    ];
+    let (case, run) = load(&docs("unwrap_json_string = true"), &values, 3);
+    assert_eq!(
+        case.sql("SELECT id, size, doc FROM docs ORDER BY id"),
+        "object|5|{\"n\": 1.10, \"size\": 5}\nplain|6|{\"size\": 6}"
+    );
+    for (key, reason) in [
+        ("doc:twice", "json_not_object (string)"),
+        ("doc:text", "json_not_object (string)"),
+        ("doc:array", "json_not_object (array)"),
+        ("doc:nan", "json_nonfinite"),
+    ] {
+        assert_eq!(run.reject(key)["reason"], reason, "{run}");
+    }
+    assert_eq!(run.report["tally"]["altered"], serde_json::json!({"unwrap_json_string": 1}), "{run}");
+    let (case, run) = load(&docs(""), &values, 3);
+    assert_eq!(case.sql("SELECT id FROM docs"), "plain", "{run}");
+    assert_eq!(run.reasons("docs"), [("json_not_object (string)".to_owned(), 5)].into());
+}

@@ -406,3 +406,45 @@ fn elements_are_gone_though_the_application_wrote_rows_of_the_key() {
     let outcome = case.run_config(MAPPINGS, &[]).exits(0);
     assert_eq!(case.sql("SELECT member, score FROM scores ORDER BY 1"), "m1|99\nm3|3", "{outcome}");
 }
+
+#[test]
+fn repairs_of_a_whole_value_and_of_its_elements_are_counted() {
+    let (case, mut redis) = case();
+    case.sql("SET ROLE redis2pg; CREATE TABLE parts (id text, n integer, t text, d jsonb, PRIMARY KEY (id, n))");
+    let mapping = |settings: &str| {
+        format!(
+            "[[mapping]]\nname = \"parts\"\nmatch = \"part:{{id}}\"\nexplode = true\ninto = \"public.parts\"\n\
+             key = [\"id\", \"n\"]\n{settings}\ncolumn = [{{ name = \"id\", from = [\"{{id}}\"] }}, \
+             {{ name = \"n\", from = [\"element.index\"] }}, {{ name = \"t\", from = [\"$.t\"] }}, \
+             {{ name = \"d\", from = [\"$\"] }}]"
+        )
+    };
+    redis.set("part:bom", "\u{feff}[{\"t\":\"a\"},{\"t\":\"b\"}]");
+    redis.set("part:nul", r#"[{"t":"a\u0000"},{"t":"b\u0000"}]"#);
+    redis.set("part:twice", r#"[{"t":"a","t":"b"},{"t":"c"}]"#);
+    redis.set("part:string", r#""[{\"t\":\"a\"}]""#);
+    let outcome = case.run_config(&mapping("nul = \"strip\"\nunwrap_json_string = true"), &[]).exits(0);
+    assert_eq!(
+        case.sql("SELECT string_agg(id || n || t, ' ' ORDER BY id, n) FROM parts"),
+        "bom0a bom1b nul0a nul1b string0a twice0b twice1c"
+    );
+    let altered = serde_json::json!({"bom": 1, "json_duplicate_key": 1, "nul": 1, "unwrap_json_string": 1});
+    assert_eq!(outcome.report["tally"]["altered"], altered, "{outcome}");
+    let outcome = case.run_config(&mapping("duplicate_keys = \"reject\""), &[]).exits(3);
+    let twice = outcome.reject("part:twice");
+    assert_eq!((&twice["reason"], &twice["path"]), (&"json_duplicate_key".into(), &"$[0].t".into()));
+}
+
+#[test]
+fn an_entry_that_has_a_field_twice_is_told() {
+    let (case, mut redis) = case();
+    redis.say("XADD events:s 1704164645123-0 kind a kind b");
+    redis.say("XADD events:s 1704164645123-1 kind c");
+    let outcome = case.run_config(MAPPINGS, &["--dry-run"]).exits(0);
+    assert_eq!(outcome.report["tally"]["altered"]["json_duplicate_key"], 1, "{outcome}");
+    let config = MAPPINGS.replace("name = \"events\"", "name = \"events\"\nduplicate_keys = \"reject\"");
+    let outcome = case.run_config(&config, &[]).exits(3);
+    let reject = outcome.reject("events:s");
+    assert_eq!((&reject["reason"], &reject["path"]), (&"json_duplicate_key".into(), &"$.fields.kind".into()));
+    assert_eq!(case.sql("SELECT id, kind FROM events"), "1704164645123-1|c");
+}

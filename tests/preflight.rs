@@ -248,3 +248,40 @@ fn a_server_without_tls_is_told_where_it_is_asked_for() {
     assert!(run.stderr.contains("with TLS") && run.stderr.contains("sslmode"), "{run}");
     assert!(!run.stderr.contains("--resume"), "{run}");
 }
+
+#[test]
+fn an_index_that_no_second_run_could_go_by_is_refused() {
+    let config = r#"
+[[mapping]]
+name = "things"
+match = "thing:{id}"
+into = "public.things"
+key = ["id"]
+column = [{ name = "id", from = ["{id}"] }, { name = "n", from = ["$.n"] }]
+"#;
+    for index in [
+        "ALTER TABLE things ADD UNIQUE (id, n)",
+        "ALTER TABLE things ADD UNIQUE (n)",
+        "ALTER TABLE things ADD UNIQUE (id) DEFERRABLE",
+        "CREATE UNIQUE INDEX ON things (id) WHERE n > 0",
+        "CREATE UNIQUE INDEX ON things (lower(id))",
+        "CREATE INDEX ON things (id)",
+        "CREATE UNIQUE INDEX ON things (id); UPDATE pg_index SET indisvalid = false WHERE indrelid = 'things'::regclass",
+    ] {
+        let case = Case::new();
+        case.sql(&format!("CREATE TABLE things (id text NOT NULL, n int); {index}; GRANT ALL ON things TO redis2pg"));
+        case.redis().set("thing:1", "{}");
+        let run = case.run_config(config, &[]);
+        assert_eq!(run.code, 2, "{index}: {run}");
+        assert!(run.stderr.contains("no unique index is on exactly (id)"), "{index}: {run}");
+    }
+    for index in
+        ["CREATE UNIQUE INDEX ON things (id) INCLUDE (n)", "CREATE UNIQUE INDEX ON things (id COLLATE \"C\" DESC)"]
+    {
+        let case = Case::new();
+        case.sql(&format!("CREATE TABLE things (id text, n int); {index}; GRANT ALL ON things TO redis2pg"));
+        case.redis().set("thing:1", "{}");
+        case.run_config(config, &[]).exits(0);
+        assert_eq!(case.run_config(config, &[]).exits(0).total("unchanged"), 1, "{index}");
+    }
+}

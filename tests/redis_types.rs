@@ -107,10 +107,13 @@ fn binary_items_cost_no_other_key_its_place() {
     redis.integer(&[&b"HSET"[..], b"user:nul", b"name", b"a\0b"]);
     redis.integer(&[&b"HSET"[..], b"user:good", b"name", b"x"]);
     redis.integer(&[&b"ZADD"[..], b"bag:inf", b"inf", b"m"]);
+    // A reject's path is text in PostgreSQL too.
+    redis.integer(&[&b"HSET"[..], b"user:odd", b"a\0\"b\n", b"\xff"]);
     let outcome = case.run_config(MAPPINGS, &[]);
     let outcome = outcome.exits(3);
     assert_eq!(case.sql("SELECT id FROM users"), "good");
-    assert_eq!(outcome.reject("user:bad")["path"], "$[\"name\"]");
+    assert_eq!(outcome.reject("user:bad")["path"], "$.name");
+    assert_eq!(outcome.reject("user:odd")["path"], r#"$["a\u{0}"b\n"]"#);
     assert_eq!(outcome.reject("user:nul")["reason"], "json_nul");
     assert_eq!(outcome.reject("bag:inf")["reason"], "json_nonfinite");
 }
@@ -149,4 +152,167 @@ fn large_collections_are_read_in_slices_and_are_whole() {
         case.sql("SELECT (items -> 0 ->> 'score') || ' ' || (items -> -1 ->> 'score') FROM bags WHERE id = 'zset'"),
         "0 29999"
     );
+}
+
+#[test]
+fn items_are_repaired_as_the_mapping_says_and_counted_once_for_a_key() {
+    let (case, mut redis) = case();
+    redis.integer(&[&b"HSET"[..], b"user:latin1", b"name", b"caf\xe9", b"city", b"K\xf6ln"]);
+    redis.integer(&[&b"HSET"[..], b"user:nul", b"name", b"a\0b"]);
+    redis.integer(&[&b"HSET"[..], b"user:fine", b"name", b"Zo\xc3\xab"]);
+    // Two fields that are one once they are repaired.
+    redis.integer(&[&b"HSET"[..], b"user:equal", b"name", b"x", b"na\0me", b"y"]);
+    let policies = |settings: &str| MAPPINGS.replace("name = \"users\"", &format!("name = \"users\"\n{settings}"));
+    let config = policies("invalid_utf8 = \"latin1\"\nnul = \"strip\"");
+    let outcome = case.run_config(&config, &[]).exits(3);
+    assert_eq!(
+        case.sql("SELECT id, name, whole ->> 'city' FROM users ORDER BY 1"),
+        "fine|Zoë|\nlatin1|café|Köln\nnul|ab|"
+    );
+    let altered = &outcome.report["tally"]["altered"];
+    assert_eq!(altered, &serde_json::json!({"invalid_utf8": 1, "nul": 1}), "{outcome}");
+    let equal = outcome.reject("user:equal");
+    assert_eq!((&equal["reason"], &equal["path"]), (&"duplicate_key_after_conversion".into(), &"$.name".into()));
+
+    redis.say("FLUSHDB");
+    redis.integer(&[&b"HSET"[..], b"user:bytes", b"name", b"n", b"\xff", b"1", b"/w==", b"2"]);
+    let outcome = case.run_config(&policies("bytes = \"base64\""), &[]).exits(3);
+    assert_eq!(outcome.reject("user:bytes")["reason"], "duplicate_key_after_conversion");
+}
+
+#[test]
+fn items_that_are_json_are_judged_and_repaired_like_any_json() {
+    let (case, mut redis) = case();
+    let mut field = |key: &str, value: &[u8]| redis.integer(&[b"HSET", key.as_bytes(), b"name", b"\"n\"", b"f", value]);
+    field("user:bom", b"\xef\xbb\xbf{\"a\":1.10}");
+    field("user:nul", br#"{"a":["x\u0000y"]}"#);
+    field("user:twice", br#"{"a":{"b":1,"b":2}}"#);
+    field("user:nan", br#"{"a":NaN}"#);
+    field("user:gzip", b"\x1f\x8b\x08\x00");
+    field("user:empty", b"");
+    field("user:cut", br#"{"a":[1,"#);
+    let config = MAPPINGS.replace("name = \"users\"", "name = \"users\"\nitems = \"json\"");
+    let outcome = case.run_config(&config, &[]).exits(3);
+    assert_eq!(
+        case.sql("SELECT id, whole -> 'f' FROM users ORDER BY 1"),
+        "bom|{\"a\": 1.10}\ntwice|{\"a\": {\"b\": 2}}"
+    );
+    assert_eq!(outcome.report["tally"]["altered"], serde_json::json!({"bom": 1, "json_duplicate_key": 1}), "{outcome}");
+    for (key, reason, path) in [
+        ("user:nul", "json_nul", "$.f.a[0]"),
+        ("user:nan", "json_nonfinite", "$.f.a"),
+        ("user:gzip", "encoding_unsupported (gzip)", "$.f"),
+        ("user:empty", "empty_value", "$.f"),
+        ("user:cut", "json_syntax", "$.f.a[1]"),
+    ] {
+        let reject = outcome.reject(key);
+        assert_eq!((&reject["reason"], &reject["path"]), (&reason.into(), &path.into()), "{reject}");
+    }
+    let settings = "items = \"json\"\nnul = \"strip\"\nnonfinite = \"null\"\nduplicate_keys = \"reject\"";
+    let config = MAPPINGS.replace("name = \"users\"", &format!("name = \"users\"\n{settings}"));
+    let outcome = case.run_config(&config, &[]).exits(3);
+    assert_eq!(
+        case.sql("SELECT id, whole -> 'f' FROM users WHERE id IN ('nan', 'nul') ORDER BY 1"),
+        "nan|{\"a\": null}\nnul|{\"a\": [\"xy\"]}"
+    );
+    assert_eq!(outcome.reject("user:twice")["reason"], "json_duplicate_key");
+    assert_eq!(
+        outcome.report["tally"]["altered"],
+        serde_json::json!({"bom": 1, "nonfinite": 1, "nul": 1}),
+        "{outcome}"
+    );
+}
+
+#[test]
+fn words_for_nothing_are_null_only_where_a_column_says_so() {
+    let case = Case::new();
+    case.sql(
+        "SET ROLE redis2pg; CREATE TABLE files (id text PRIMARY KEY, size bigint, at timestamptz, active boolean, \
+         title text, loose bigint, counted int NOT NULL DEFAULT 7)",
+    );
+    let mut redis = case.redis();
+    for (key, field, value) in [
+        ("size", "size", "None"),
+        ("at", "at", "null"),
+        ("active", "active", ""),
+        ("title", "title", "undefined"),
+        ("loose", "loose", "null"),
+        ("empty", "loose", ""),
+        ("other", "loose", "NULL"),
+        ("counted", "counted", ""),
+        ("absent", "nothing", "x"),
+    ] {
+        redis.integer(&[b"HSET", format!("file:{key}").as_bytes(), field.as_bytes(), value.as_bytes()]);
+    }
+    let config = r#"
+[[mapping]]
+name = "files"
+match = "file:{id}"
+type = "hash"
+into = "public.files"
+key = ["id"]
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "size", from = ["$.size"] },
+  { name = "at", from = ["$.at"] },
+  { name = "active", from = ["$.active"] },
+  { name = "title", from = ["$.title"] },
+  { name = "loose", from = ["$.loose"], null_tokens = ["None", "null", ""] },
+  { name = "counted", from = ["$.counted"] },
+]
+"#;
+    let outcome = case.run_config(config, &[]).exits(3);
+    assert_eq!(
+        case.sql("SELECT id, title, loose, counted FROM files ORDER BY id"),
+        "absent|||7\nempty|||7\nloose|||7\ntitle|undefined||7"
+    );
+    for (key, reason, shown) in [
+        ("size", "integer", "None"),
+        ("at", "timestamp_format", "null"),
+        ("active", "boolean", "\"\""),
+        ("other", "integer", "NULL"),
+        ("counted", "integer", "\"\""),
+    ] {
+        let reject = outcome.reject(&format!("file:{key}"));
+        assert_eq!(reject["reason"], reason, "{reject}");
+        assert!(reject["detail"].as_str().unwrap_or_default().contains(shown), "{reject}");
+    }
+}
+
+#[test]
+fn a_cache_entry_of_dotnet_is_a_hash_with_json_and_ticks() {
+    let case = Case::new();
+    case.sql(
+        "SET ROLE redis2pg; CREATE TABLE entries (id text PRIMARY KEY, name text, expires timestamptz, data jsonb)",
+    );
+    let mut redis = case.redis();
+    let mut entry = |key: &str, absexp: &str, data: &str| {
+        let fields = ["absexp", absexp, "sldexp", "200000000", "data", data].map(str::as_bytes);
+        redis.integer(&[&[b"HSET", key.as_bytes()], &fields[..]].concat());
+    };
+    entry("entry:1", "-1", r#"{"name":"a"}"#);
+    entry("entry:2", "638397614451230000", r#"{"name":"b","n":1.10}"#);
+    entry("entry:3", "200000000", r#"{"name":"c"}"#);
+    entry("entry:4", "-1", "\u{1}\u{2}");
+    let config = r#"
+[[mapping]]
+name = "entries"
+match = "entry:{id}"
+type = "hash"
+into = "public.entries"
+key = ["id"]
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "name", from = [{ jq = ".data | fromjson | .name" }] },
+  { name = "expires", from = ["$.absexp"], formats = ["dotnet_ticks"], null_tokens = ["-1"] },
+  { name = "data", from = [{ source = "$.data", with = ["json"] }] },
+]
+"#;
+    let outcome = case.run_config(config, &[]).exits(3);
+    assert_eq!(
+        case.sql("SET timezone = 'UTC'; SELECT * FROM entries ORDER BY id"),
+        "1|a||{\"name\": \"a\"}\n2|b|2024-01-02 03:04:05.123+00|{\"n\": 1.10, \"name\": \"b\"}\n\
+         3|c|0001-01-01 00:00:20+00|{\"name\": \"c\"}"
+    );
+    assert_eq!(outcome.rejects.len(), 1, "{outcome}");
 }

@@ -197,3 +197,25 @@ column = [{ name = "k", from = ["$.k"] }, { name = "v", from = ["{id}"] }, { nam
     assert_eq!(case.run_config(config, &[]).exits(0).total("inserted"), i64::from(COUNT));
     assert_eq!(case.run_config(config, &[]).exits(0).total("unchanged"), i64::from(COUNT));
 }
+
+#[test]
+fn a_table_that_was_emptied_is_filled_again_by_all_writers_whatever_the_ledger_remembers() {
+    let case = Case::new();
+    case.sql("SET ROLE redis2pg; CREATE TABLE small (id text PRIMARY KEY, n int)");
+    let all: Vec<(String, String)> = (0..200).map(|n| (format!("small:{n}"), format!(r#"{{"n":{n}}}"#))).collect();
+    case.redis().set_many(&all);
+    let config = r#"
+[[mapping]]
+name = "small"
+match = "small:{id}"
+into = "public.small"
+key = ["id"]
+column = [{ name = "id", from = ["{id}"] }, { name = "n", from = ["$.n"] }]
+"#;
+    // The writers meet the ledger's rows at the same moment, more often than not.
+    for _ in 0..8 {
+        let run = case.run_config(config, &["--batch-rows", "100"]).exits(0);
+        assert_eq!(run.total("inserted"), 200);
+        case.sql("TRUNCATE small");
+    }
+}

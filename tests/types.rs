@@ -114,7 +114,7 @@ fn what_the_column_would_cut_is_refused() {
 
 #[test]
 fn money_xml_and_composite_types() {
-    check("", "money", &[("12.5", "$12.50"), (r#""$1,000.00""#, "$1,000.00")], Some((r#""lots""#, "type_input")));
+    check("", "money", &[("12.5", "$12.50"), (r#""$1,000.00""#, "$1,000.00")], Some((r#""lots""#, "number")));
     check("", "xml", &[(r#""<a>1</a>""#, "<a>1</a>"), (r#""text""#, "text")], Some((r#""<a>""#, "type_input")));
     check(
         "CREATE TYPE pair AS (a int, b point)",
@@ -127,6 +127,29 @@ fn money_xml_and_composite_types() {
         "near",
         &[(r#""(1,2)""#, "(1,2)"), (r#""(3,4)""#, "(3,4)")],
         None,
+    );
+}
+
+#[test]
+fn what_a_reader_would_change_in_silence_does_not_reach_it() {
+    for (sql_type, good, bad, reason) in [
+        ("money", [("1.5", "$1.50"), (r#"" -1,234 ""#, "-$1,234.00")], "1.239", "too_precise"),
+        ("money", [("0", "$0.00"), ("null", "NULL")], "\"\"", "number"),
+        ("money", [(r#""$-5""#, "-$5.00"), ("7.10", "$7.10")], r#""12,34""#, "number"),
+        ("money[]", [("[1.5,null]", "{$1.50,NULL}"), (r#""[2]""#, "{$2.00}")], "[1,0.001]", "too_precise"),
+        ("money[]", [("[]", "{}"), ("null", "NULL")], r#""{0.001}""#, "type_mismatch"),
+        ("oid", [("7", "7"), (r#""4294967295""#, "4294967295")], "-1", "integer"),
+        ("xid", [("7", "7"), ("8", "8")], r#""abc""#, "integer"),
+        ("xid8", [("7", "7"), ("18446744073709551615", "18446744073709551615")], r#""-1""#, "integer"),
+        ("cid", [("7", "7"), ("8", "8")], "4294967296", "number_range"),
+    ] {
+        check("", sql_type, &good, Some((bad, reason)));
+    }
+    let case = Case::new();
+    let (run, stored) = load(&case, "varbit(2)", &[r#""10""#, r#""101""#], "");
+    assert_eq!(
+        (stored.as_slice(), &run.exits(3).reject("thing:1")["reason"]),
+        (&["10".to_owned()][..], &"too_long".into())
     );
 }
 
@@ -284,6 +307,12 @@ fn types_with_an_encoder_of_their_own() {
         Some((r#"["OK"]"#, "enum")),
     );
     check("CREATE DOMAIN small AS int2 CHECK (VALUE < 9)", "small[]", &[("[1,8]", "{1,8}"), ("[]", "{}")], None);
+    check(
+        "CREATE TYPE mood AS ENUM ('ok', 'sad'); CREATE DOMAIN known AS mood; CREATE DOMAIN wanted AS known",
+        "wanted",
+        &[(r#""ok""#, "ok"), ("null", "NULL"), (r#""sad""#, "sad")],
+        Some((r#""ok ""#, "enum")),
+    );
     check("", "json[]", &[(r#"[{"a":1},[2]]"#, r#"{"{\"a\":1}",[2]}"#), ("[]", "{}")], None);
 }
 

@@ -144,13 +144,26 @@ fn json_is_stored_to_the_last_digit_or_rejected_with_its_reason() {
             (b"  ", Rejected("empty_value")),
             (b"{'id': 'a', 'ok': True, 'x': None}", Rejected("json_syntax")),
             (b"{\"title\":\"caf\xe9\"}", Rejected("invalid_utf8")),
+            (b"{\"a\":[1,\"\xed\xa0\x80\"]}", Rejected("invalid_utf8")),
+            (br#"{"a":{"b":1,"c":{"b":2,"b":3}}}"#, Stored(r#"{"a": {"b": 1, "c": {"b": 3}}}"#)),
+            (br#"{"a":[{"\u0000":1}]}"#, Rejected("json_nul")),
+            (br#"{"a":["\\\u0000"]}"#, Rejected("json_nul")),
+            (br#"{"a":1e131072}"#, Rejected("json_number_range")),
+            (b"{\"a\":1}\0", Rejected("json_syntax")),
+            (b"{\"a\":-NaN}", Rejected("json_syntax")),
+            (b"{\"a\":NaNa}", Rejected("json_syntax")),
+            (b"\xef\xbb\xbf\xef\xbb\xbf{}", Rejected("json_syntax")),
+            (b"\xef\xbb\xbf", Rejected("empty_value")),
         ],
     );
     assert_eq!(run.reject("doc:0")["path"], "$.title");
     assert_eq!(run.reject("doc:6")["path"], "$.score");
     assert!(run.reject("doc:28")["detail"].as_str().unwrap().contains("Python"), "{run}");
+    for (place, path) in [(29, "$.title"), (30, "$.a[1]"), (32, "$.a[0]"), (33, "$.a[0]"), (34, "$.a")] {
+        assert_eq!(run.reject(&format!("doc:{place}"))["path"], path, "{place}");
+    }
     let altered = &run.report["mappings"]["docs"]["altered"];
-    assert_eq!((altered["bom"].as_i64(), altered["json_duplicate_key"].as_i64()), (Some(1), Some(2)), "{altered}");
+    assert_eq!((altered["bom"].as_i64(), altered["json_duplicate_key"].as_i64()), (Some(1), Some(3)), "{altered}");
 }
 
 #[test]
@@ -226,7 +239,20 @@ fn timestamps_with_a_zone_are_the_same_instant_everywhere() {
             (br#"{"at":"+010000-01-01T00:00:00Z"}"#, Rejected("timestamp_range")),
             (br#"{"at":""}"#, Rejected("timestamp_empty")),
             (br#"{"at":"01/02/2024"}"#, Rejected("timestamp_ambiguous")),
+            (br#"{"at":"13/02/2024"}"#, Rejected("timestamp_ambiguous")),
             (br#"{"at":"2024-01-02 03:04:05 IST"}"#, Rejected("timestamp_ambiguous")),
+            (br#"{"at":"2024-1-2 3:4:5"}"#, Rejected("timestamp_ambiguous")),
+            (br#"{"at":"2024-002"}"#, Rejected("timestamp_ambiguous")),
+            (br#"{"at":"2024-W01-1"}"#, Rejected("timestamp_ambiguous")),
+            (br#"{"at":"20240102"}"#, Rejected("timestamp_format")),
+            (br#"{"at":"now"}"#, Rejected("timestamp_format")),
+            (br#"{"at":"infinity"}"#, Rejected("timestamp_format")),
+            (br#"{"at":"2024-02-30T00:00:00Z"}"#, Rejected("timestamp_range")),
+            (br#"{"at":"0001-01-01T00:00:00+05:00"}"#, Stored("0001-12-31 19:00:00+00 BC")),
+            (br#"{"at":[2024,1,2,3,4,5,123000000]}"#, Rejected("timestamp_format")),
+            (br#"{"at":"\/Date(1704164645123+0100)\/"}"#, Rejected("timestamp_format")),
+            (br#"{"at":{"$date":"2024-01-02T03:04:05Z"}}"#, Rejected("timestamp_format")),
+            (br#"{"at":"Tue, 02 Jan 2024 03:04:05 +0000"}"#, Rejected("timestamp_format")),
             (br#"{"at":1704164645}"#, Rejected("timestamp_format")),
             (br#"{"at":null}"#, Stored("")),
         ],
@@ -246,10 +272,18 @@ fn epochs_are_read_in_the_unit_that_is_configured() {
             (br#"{"seconds":-1}"#, Rejected("timestamp_implausible")),
             (br#"{"seconds":0}"#, Rejected("timestamp_implausible")),
             (br#"{"seconds":1e9}"#, Stored("2001-09-09 01:46:40+00")),
+            // Read as a decimal: a float would have lost the last digits.
+            (br#"{"seconds":1704164645.123456789}"#, Stored("2024-01-02 03:04:05.123456+00")),
+            (br#"{"seconds":631151999.999999}"#, Rejected("timestamp_implausible")),
+            (br#"{"seconds":631152000}"#, Stored("1990-01-01 00:00:00+00")),
+            (br#"{"seconds":4102444799.9999999}"#, Stored("2099-12-31 23:59:59.999999+00")),
+            (br#"{"seconds":4102444800}"#, Rejected("timestamp_implausible")),
+            (br#"{"seconds":1e400}"#, Rejected("timestamp_implausible")),
             (br#"{"auto":1704164645.123}"#, Stored("2024-01-02 03:04:05.123+00")),
             (br#"{"auto":1704164645123}"#, Stored("2024-01-02 03:04:05.123+00")),
             (br#"{"auto":"1704164645123"}"#, Stored("2024-01-02 03:04:05.123+00")),
             (br#"{"auto":1704164645123456}"#, Stored("2024-01-02 03:04:05.123456+00")),
+            (br#"{"auto":1704164645123456789}"#, Stored("2024-01-02 03:04:05.123456+00")),
             (br#"{"auto":"170416"}"#, Rejected("timestamp_implausible")),
         ],
     );
@@ -364,4 +398,42 @@ column = [
     assert_eq!(outcome.reject("null:2")["reason"], "field_missing");
     assert_eq!(outcome.reject("null:4")["reason"], "field_missing");
     assert_eq!(case.sql("SELECT k, w FROM nulls"), "c|none given");
+}
+
+#[test]
+fn what_lua_has_damaged_is_told_or_refused() {
+    let case = Case::new();
+    case.sql("SET ROLE redis2pg; CREATE TABLE lua (id text PRIMARY KEY, size bigint, tags text[], exact bigint)");
+    let mut redis = case.redis();
+    redis.set("lua:1", r#"{"size":1.2345678901235e+16,"tags":[]}"#);
+    redis.set("lua:2", r#"{"tags":{}}"#);
+    redis.set("lua:3", r#"{"exact":1.2345678901235e+16}"#);
+    redis.set("lua:4", r#"{"size":1.23456e+4}"#);
+    let config = r#"
+[[mapping]]
+name = "lua"
+match = "lua:{id}"
+into = "public.lua"
+key = ["id"]
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "size", from = ["$.size"] },
+  { name = "tags", from = ["$.tags"] },
+  { name = "exact", from = ["$.exact"], integer_from_exponent = "reject" },
+]
+"#;
+    let outcome = case.run_config(config, &[]).exits(3);
+    assert_eq!(case.sql("SELECT id, size, tags FROM lua"), "1|12345678901235000|{}");
+    assert_eq!(outcome.report["tally"]["altered"], serde_json::json!({"integer_from_exponent": 1}), "{outcome}");
+    for (key, reason, path) in [
+        ("lua:2", "type_mismatch", "$.tags"),
+        ("lua:3", "integer_from_exponent", "$.exact"),
+        ("lua:4", "integer", "$.size"),
+    ] {
+        assert_eq!(
+            (&outcome.reject(key)["reason"], &outcome.reject(key)["path"]),
+            (&reason.into(), &path.into()),
+            "{key}"
+        );
+    }
 }

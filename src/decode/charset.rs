@@ -14,7 +14,7 @@ impl Charset {
     ///
     /// # Errors
     /// `invalid_utf8`, where they are no text of this encoding either.
-    pub(super) fn stand_in(self, bytes: &[u8], error: Utf8Error) -> Result<String, DecodeError> {
+    pub(crate) fn stand_in(self, bytes: &[u8], error: Utf8Error) -> Result<String, DecodeError> {
         self.read(bytes).map_err(|at| {
             let utf8 = error.valid_up_to();
             let mut refused = DecodeError::new(

@@ -56,12 +56,27 @@ impl Decoder {
         let bytes = self.chain.unpack(value, self.max_inflated)?;
         fields.clear();
         match self.chain.form {
-            Form::Json => self.json(bytes, fields, altered),
+            Form::Json => {
+                let (text, scanned) = self.json(bytes, fields, altered)?;
+                Ok(Content::Json(text, scanned))
+            }
             Form::Text => self.text(bytes, altered).map(Content::Text),
             Form::Bytes => Ok(Content::Bytes(bytes)),
             Form::Msgpack => self.transcoded(&bytes, from_msgpack, fields, altered),
             Form::Php => self.transcoded(&bytes, from_php, fields, altered),
         }
+    }
+
+    /// Reads a part of a value that is JSON by itself, such as a field of a hash; the chain is not for it.
+    ///
+    /// # Errors
+    /// As for JSON in [`Self::decode`].
+    pub fn item<'a>(
+        &self,
+        bytes: &'a [u8],
+        altered: &mut Vec<&'static str>,
+    ) -> Result<(Cow<'a, str>, Scanned), DecodeError> {
+        self.json(Cow::Borrowed(bytes), &mut Vec::new(), altered)
     }
 
     /// Another form of data becomes JSON text, and is judged like any other.
@@ -88,7 +103,7 @@ impl Decoder {
         bytes: Cow<'a, [u8]>,
         fields: &mut Vec<Field>,
         altered: &mut Vec<&'static str>,
-    ) -> Result<Content<'a>, DecodeError> {
+    ) -> Result<(Cow<'a, str>, Scanned), DecodeError> {
         let (text, scanned) = match bytes {
             Cow::Borrowed(bytes) => match strict(bytes, fields) {
                 Ok(decoded) => {
@@ -105,8 +120,8 @@ impl Decoder {
                 Err(fault) => self.mend_bytes(&bytes, fault, fields, altered).map(owned)?,
             },
         };
-        self.judge_keys(&text)?;
-        Ok(Content::Json(text, scanned))
+        self.judge_keys(&text, scanned, altered)?;
+        Ok((text, scanned))
     }
 
     /// Whether a value is its bytes: nothing is unpacked, repaired or read in them, but for the look at whether a text is
@@ -131,16 +146,31 @@ impl Decoder {
             Ok(scanned) => (text, scanned),
             Err(fault) => self.mend(&text, fault, fields, altered)?,
         };
-        self.judge_keys(&text)?;
+        self.judge_keys(&text, scanned, altered)?;
         Ok((text, scanned))
     }
 
+    /// Refuses a scanned text in which an object has a key twice, or notes that its last one counts.
+    ///
+    /// # Errors
+    /// `json_duplicate_key`, where the mapping refuses them.
     #[inline]
-    fn judge_keys(&self, text: &str) -> Result<(), DecodeError> {
-        match self.policies.duplicate_keys {
-            DuplicateKeys::Last => Ok(()),
-            DuplicateKeys::Reject => refuse_duplicates(text),
+    pub(crate) fn judge_keys(
+        &self,
+        text: &str,
+        scanned: Scanned,
+        altered: &mut Vec<&'static str>,
+    ) -> Result<(), DecodeError> {
+        const REPEATED: &str = "json_duplicate_key";
+        if !scanned.may_repeat {
+            return Ok(());
         }
+        match (refuse_duplicates(text), self.policies.duplicate_keys) {
+            (Err(error), DuplicateKeys::Reject) => return Err(error),
+            (Err(_), DuplicateKeys::Last) if !altered.contains(&REPEATED) => altered.push(REPEATED),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Tries what the policies allow on bytes that were refused as JSON.

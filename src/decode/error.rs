@@ -1,6 +1,6 @@
 //! Why a value is not JSON that PostgreSQL takes, and where. Owns the words; the place is found only once it is needed.
 
-use super::json::{MAX_DEPTH, MAX_TEXT_BYTES};
+use super::json::{MAX_DEPTH, MAX_TEXT_BYTES, scan};
 use super::path::path_at;
 use std::borrow::Cow;
 
@@ -64,10 +64,19 @@ pub(super) enum FaultKind {
 pub(super) fn explain(body: &[u8], fault: Fault, skipped: usize) -> DecodeError {
     let offset = fault.at + skipped;
     let (reason, detail) = words(body, fault, offset);
-    let with_path =
-        !matches!(fault.kind, FaultKind::Empty | FaultKind::Trailing | FaultKind::Utf8 | FaultKind::TooLarge);
+    let with_path = match fault.kind {
+        FaultKind::Empty | FaultKind::Trailing | FaultKind::TooLarge => false,
+        FaultKind::Utf8 => body.get(..fault.at).is_some_and(begins_as_json),
+        _ => true,
+    };
     let path = with_path.then(|| path_at(body, fault.at));
     DecodeError { reason: Cow::Borrowed(reason), detail, path, offset: Some(offset) }
+}
+
+/// Whether bytes are JSON that goes on behind them, so that the place has a path.
+fn begins_as_json(head: &[u8]) -> bool {
+    let cut = |text| scan(text, &mut Vec::new()).is_err_and(|fault| fault.kind == FaultKind::End);
+    !head.is_empty() && std::str::from_utf8(head).is_ok_and(cut)
 }
 
 fn words(body: &[u8], fault: Fault, offset: usize) -> (&'static str, String) {
@@ -104,5 +113,6 @@ pub(super) const A_VALUE: &str = "a value";
 
 /// The token at the start of a text that stands for a number which JSON does not have.
 pub(super) fn nonfinite(rest: &[u8]) -> Option<&'static str> {
-    ["NaN", "Infinity", "-Infinity"].into_iter().find(|token| rest.starts_with(token.as_bytes()))
+    let ends = |rest: &[u8]| !rest.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    ["NaN", "Infinity", "-Infinity"].into_iter().find(|token| rest.strip_prefix(token.as_bytes()).is_some_and(ends))
 }

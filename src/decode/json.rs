@@ -4,6 +4,7 @@
 
 use super::error::{A_VALUE, Fault, FaultKind};
 use super::number;
+use super::open_keys::OpenKeys;
 use super::scanned::{Field, Kind, Scanned, Span};
 
 /// How deep objects and arrays may nest. PostgreSQL's parser gives up at some thousands, by its stack.
@@ -23,7 +24,8 @@ pub fn scan(text: &str, fields: &mut Vec<Field>) -> Result<Scanned, Fault> {
     if text.len() > MAX_TEXT_BYTES {
         return Err(Fault { kind: FaultKind::TooLarge, at: 0 });
     }
-    let mut scanner = Scanner { bytes: text.as_bytes(), at: 0, nesting: [0; WORDS], depth: 0 };
+    let mut scanner =
+        Scanner { bytes: text.as_bytes(), at: 0, nesting: [0; WORDS], depth: 0, keys: OpenKeys::default() };
     scanner.space();
     let start = scanner.at;
     let escaped_keys = scanner.value(fields)?;
@@ -33,7 +35,7 @@ pub fn scan(text: &str, fields: &mut Vec<Field>) -> Result<Scanned, Fault> {
         return Err(scanner.fault(FaultKind::Trailing));
     }
     let kind = Kind::of(text.get(start..).unwrap_or_default());
-    Ok(Scanned { kind, span: Span::new(start, end), escaped_keys })
+    Ok(Scanned { kind, span: Span::new(start, end), escaped_keys, may_repeat: scanner.keys.may_repeat() })
 }
 
 const WORDS: usize = MAX_DEPTH / 64 + 1;
@@ -44,6 +46,7 @@ struct Scanner<'a> {
     /// One bit for each open level: whether it is an object.
     nesting: [u64; WORDS],
     depth: usize,
+    keys: OpenKeys,
 }
 
 impl Scanner<'_> {
@@ -73,6 +76,9 @@ impl Scanner<'_> {
         }
         let (word, bit) = (self.depth / 64, self.depth % 64);
         self.nesting[word] = self.nesting[word] & !(1 << bit) | u64::from(object) << bit;
+        if object {
+            self.keys.open(self.depth);
+        }
         self.depth += 1;
         self.at += 1;
         self.space();
@@ -119,7 +125,10 @@ impl Scanner<'_> {
                         }
                         break;
                     }
-                    Some(b'}') if object => self.close(),
+                    Some(b'}') if object => {
+                        self.close();
+                        self.keys.close(self.depth);
+                    }
                     Some(b']') if !object => self.close(),
                     _ => return Err(self.expected(if object { "`,` or `}`" } else { "`,` or `]`" })),
                 }
@@ -181,6 +190,8 @@ impl Scanner<'_> {
             *escaped_keys |= key_escaped;
             *field = Some(Field { key, value: Span::new(self.at, self.at), key_escaped });
         }
+        let key = self.bytes.get(start..key.end as usize).unwrap_or_default();
+        self.keys.add(self.depth - 1, key, key_escaped);
         Ok(())
     }
 

@@ -169,13 +169,16 @@ fn print(steps: &[Step]) -> String {
     out
 }
 
-fn push_key(out: &mut String, key: &str) {
+/// Appends the step to a key, for people: as a mapping has it, but that control characters are escaped.
+pub fn push_key(out: &mut String, key: &str) {
     if !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-') {
         out.push('.');
         out.push_str(key);
     } else {
         out.push_str("[\"");
-        out.push_str(key);
+        for c in key.chars() {
+            if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+        }
         out.push_str("\"]");
     }
 }

@@ -86,4 +86,6 @@ pub struct Scanned {
     pub span: Span,
     /// Whether any key of the top level has escapes.
     pub escaped_keys: bool,
+    /// Whether some object may have a key twice; if not, none has.
+    pub may_repeat: bool,
 }

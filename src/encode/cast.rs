@@ -5,6 +5,7 @@
 
 use super::array::{elements, end_of_element, json_array, json_value};
 use super::error::{EncodeError, mismatch, quote};
+use super::misread::Misreader;
 use super::policy::Policy;
 use super::text::{Limit, repaired, text};
 use super::{Note, Value};
@@ -33,11 +34,14 @@ pub(super) fn encode(
     policy: &Policy,
     out: &mut Vec<u8>,
 ) -> Result<Note, EncodeError> {
+    let misreader = Misreader::of(cast);
     let (written, note) = match (cast.delimiter, value) {
-        (Some(delimiter), Value::Json(_)) => array(value, delimiter, policy)?,
+        (Some(delimiter), Value::Json(_)) => array(value, delimiter, misreader, policy)?,
         (Some(delimiter), Value::Text(text)) if text.trim_ascii_start().starts_with('[') => {
-            array(value, delimiter, policy)?
+            array(value, delimiter, misreader, policy)?
         }
+        // The elements of an array as PostgreSQL writes it would be read by nobody but the server.
+        (Some(_), Value::Text(_)) if misreader.is_some() => return Err(mismatch(value, &cast.name)),
         (None, Value::Json(json)) if cast.name == "hstore" && Kind::of(json) == Kind::Object => (hstore(json)?, None),
         (None, Value::Json(json)) if VECTORS.contains(&cast.name.as_str()) && Kind::of(json) == Kind::Array => {
             (json.to_owned(), None)
@@ -45,7 +49,7 @@ pub(super) fn encode(
         (_, Value::Json(_)) => return Err(mismatch(value, &cast.name)),
         _ if cast.is_one_byte() => return text(value, out, one_character),
         _ => {
-            let sent = text(value, out, |_| Ok(()));
+            let sent = text(value, out, |text| misreader.map_or(Ok(()), |misreader| misreader.check(text)));
             return sent.or_else(|error| repaired(value, error, policy, Limit::None, out));
         }
     };
@@ -54,17 +58,28 @@ pub(super) fn encode(
 }
 
 /// A JSON array as PostgreSQL writes arrays: `{"a",NULL,{…}}`.
-fn array(value: Value<'_>, delimiter: char, policy: &Policy) -> Result<(String, Note), EncodeError> {
+fn array(
+    value: Value<'_>,
+    delimiter: char,
+    misreader: Option<Misreader>,
+    policy: &Policy,
+) -> Result<(String, Note), EncodeError> {
     let (json, note) = json_array(value, policy)?;
     let mut out = String::new();
     match json {
-        Some(json) => push_array(json, delimiter, &mut out, 0)?,
+        Some(json) => push_array(json, delimiter, misreader, &mut out, 0)?,
         None => out.push_str("{}"),
     }
     Ok((out, note))
 }
 
-fn push_array(json: &str, delimiter: char, out: &mut String, level: usize) -> Result<(), EncodeError> {
+fn push_array(
+    json: &str,
+    delimiter: char,
+    misreader: Option<Misreader>,
+    out: &mut String,
+    level: usize,
+) -> Result<(), EncodeError> {
     if level == 6 {
         return Err(EncodeError::new("array_shape", "arrays have at most 6 dimensions"));
     }
@@ -74,9 +89,9 @@ fn push_array(json: &str, delimiter: char, out: &mut String, level: usize) -> Re
             out.push(delimiter);
         }
         if Kind::of(element) == Kind::Array {
-            push_array(element, delimiter, out, level + 1)?;
+            push_array(element, delimiter, misreader, out, level + 1)?;
         } else {
-            push_scalar(element, out)?;
+            push_scalar(element, misreader, out)?;
         }
     }
     out.push('}');
@@ -95,9 +110,9 @@ fn hstore(json: &str) -> Result<String, EncodeError> {
         if !out.is_empty() {
             out.push_str(", ");
         }
-        push_scalar(key.trim_ascii(), &mut out)?;
+        push_scalar(key.trim_ascii(), None, &mut out)?;
         out.push_str("=>");
-        push_scalar(value, &mut out)?;
+        push_scalar(value, None, &mut out)?;
         rest = tail.strip_prefix(',').unwrap_or(tail).trim_ascii();
     }
     Ok(out)
@@ -115,7 +130,7 @@ fn end_of_string(text: &str) -> usize {
 }
 
 /// A scalar in the quotes that arrays and hstore share; null without them.
-fn push_scalar(json: &str, out: &mut String) -> Result<(), EncodeError> {
+fn push_scalar(json: &str, misreader: Option<Misreader>, out: &mut String) -> Result<(), EncodeError> {
     let mut spare = String::new();
     let text = match json_value(json, false, &mut spare) {
         Value::Null => {
@@ -126,6 +141,7 @@ fn push_scalar(json: &str, out: &mut String) -> Result<(), EncodeError> {
         Value::Bool(flag) => flag.to_string(),
         value => return Err(mismatch(value, "text")),
     };
+    misreader.map_or(Ok(()), |misreader| misreader.check(&text))?;
     out.push('"');
     for c in text.chars() {
         if matches!(c, '"' | '\\') {

@@ -175,8 +175,9 @@ fn dotnet_date(text: &str) -> Option<Result<Clock, EncodeError>> {
 }
 
 fn ticks(text: &str) -> Option<Result<Clock, EncodeError>> {
-    let number = decimal(text).filter(|_| is_number(text))?;
-    let micros = shifted(number.mantissa, -1 - number.scale).and_then(|since| since.checked_add(YEAR_ONE.into()));
+    let number = is_number(text).then(|| decimal(text))?;
+    let micros = shifted(number.mantissa, (-1_i32).saturating_sub(number.scale))
+        .and_then(|since| since.checked_add(YEAR_ONE.into()));
     Some(moment(text, micros))
 }
 

@@ -33,16 +33,20 @@ pub(super) fn encode(value: Value<'_>, policy: &Policy, typmod: i32) -> Result<(
     } else {
         plain(text).ok_or_else(|| wrong(text))?
     };
-    let range = || EncodeError::new("interval_range", format!("{} is longer than an interval can be", quote(text)));
-    let months = i32::try_from(interval.months).map_err(|_| range())?;
-    let days = i32::try_from(interval.days).map_err(|_| range())?;
-    let micros = i64::try_from(interval.micros).map_err(|_| range())?;
+    let months = i32::try_from(interval.months).map_err(|_| range(text))?;
+    let days = i32::try_from(interval.days).map_err(|_| range(text))?;
+    let micros = i64::try_from(interval.micros).map_err(|_| range(text))?;
     let (micros, note) = limited(value, policy, typmod, (months, days, micros))?;
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&micros.to_be_bytes());
     bytes[8..12].copy_from_slice(&days.to_be_bytes());
     bytes[12..].copy_from_slice(&months.to_be_bytes());
     Ok((bytes, note))
+}
+
+#[cold]
+fn range(text: &str) -> EncodeError {
+    EncodeError::new("interval_range", format!("{} is longer than an interval can be", quote(text)))
 }
 
 #[cold]
@@ -97,15 +101,20 @@ fn number(text: &str, unit: Option<EpochUnit>) -> Result<Interval, EncodeError> 
             return Err(EncodeError::new("interval_format", detail));
         }
     };
-    let micros = decimal(text).and_then(|number| shift(number, digits)).ok_or_else(|| {
-        EncodeError::new("too_precise", format!("{} is no whole number of microseconds", quote(text)))
+    let number = decimal(text);
+    let micros = shift(number, digits).ok_or_else(|| match number.scale <= digits {
+        true => range(text),
+        false => EncodeError::new("too_precise", format!("{} is no whole number of microseconds", quote(text))),
     })?;
     Ok(Interval { micros, ..Interval::default() })
 }
 
 /// A number × 10^`digits`, where that is whole.
 fn shift(number: Decimal, digits: i32) -> Option<i128> {
-    let digits = digits - number.scale;
+    if !number.exact {
+        return None;
+    }
+    let digits = digits.saturating_sub(number.scale);
     if digits >= 0 {
         return scaled(number.mantissa, digits.unsigned_abs());
     }
@@ -121,7 +130,7 @@ impl Interval {
             Unit::Days(size) => (&mut self.days, size),
             Unit::Micros(size) => (&mut self.micros, size),
         };
-        let sized = Decimal { mantissa: number.mantissa.checked_mul(size)?, scale: number.scale };
+        let sized = Decimal { mantissa: number.mantissa.checked_mul(size)?, ..number };
         *part = part.checked_add(shift(sized, 0)?)?;
         Some(())
     }
@@ -131,7 +140,7 @@ impl Interval {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Unit {
     Months(i128),
     Days(i128),
@@ -162,38 +171,47 @@ fn fields(mut text: &str, mut units: &[(char, Unit)], interval: &mut Interval) -
         let designator = tail.chars().next()?;
         let place = units.iter().position(|(name, _)| *name == designator)?;
         let (_, unit) = units.get(place)?;
-        interval.add(decimal(number).filter(|_| is_number(number))?, *unit)?;
+        interval
+            .add(Some(number).filter(|number| is_number(number) && !number.starts_with('+')).map(decimal)?, *unit)?;
         units = units.get(place + 1..)?;
         text = tail.get(1..)?;
     }
     Some(())
 }
 
-/// `1 year 2 mons 3 days -04:05:06.7`, as PostgreSQL writes intervals, and its words for units.
+/// `1 year 2 mons 3 days -04:05:06.7`, as PostgreSQL writes intervals, and its words for units: each at most once.
 fn plain(text: &str) -> Option<Interval> {
     let (body, ago) = match text.strip_suffix("ago") {
-        Some(body) => (body, true),
+        Some(body) => (body.strip_suffix(' ')?, true),
         None => (text, false),
     };
     let mut rest = body.strip_prefix('@').unwrap_or(body).trim_matches(' ');
-    let mut interval = Interval::default();
+    let (mut interval, mut seen) = (Interval::default(), Vec::new());
     if rest.is_empty() {
         return None;
     }
     while !rest.is_empty() {
         let end = rest.find(|c: char| !matches!(c, '0'..='9' | '+' | '-' | '.' | ':')).unwrap_or(rest.len());
         let (number, tail) = rest.split_at(end);
-        if number.contains(':') {
+        let tail = if number.contains(':') {
             interval.micros = interval.micros.checked_add(clock(number)?)?;
-            rest = tail.trim_start_matches(' ');
-            continue;
-        }
-        let tail = tail.trim_start_matches(' ');
-        let (word, tail) = tail.split_at(tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len()));
-        interval.add(decimal(number).filter(|_| is_number(number))?, unit(word)?)?;
+            seen.extend([HOUR, MINUTE, SECOND].map(Unit::Micros));
+            tail
+        } else {
+            let tail = tail.trim_start_matches(' ');
+            let (word, tail) = tail.split_at(tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len()));
+            seen.push(unit(word)?);
+            interval.add(Some(number).filter(|number| is_number(number)).map(decimal)?, unit(word)?)?;
+            tail
+        };
         rest = tail.trim_start_matches(' ');
+        // Two numbers that touch could be one.
+        if rest.len() == tail.len() && !rest.is_empty() {
+            return None;
+        }
     }
-    Some(if ago { interval.negated() } else { interval })
+    let twice = (1..).zip(&seen).any(|(behind, unit)| seen.get(behind..).is_some_and(|rest| rest.contains(unit)));
+    (!twice).then(|| if ago { interval.negated() } else { interval })
 }
 
 fn unit(word: &str) -> Option<Unit> {
@@ -221,7 +239,7 @@ fn clock(text: &str) -> Option<i128> {
         |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<i128>().ok()).flatten();
     let (hours, minutes) = (whole(hours)?, whole(minutes).filter(|minutes| *minutes < 60)?);
     let starts = seconds.starts_with(|c: char| c.is_ascii_digit()) && is_number(seconds);
-    let seconds = decimal(seconds).filter(|_| starts).and_then(|seconds| shift(seconds, 6))?;
+    let seconds = shift(decimal(seconds), 6).filter(|_| starts)?;
     if parts.next().is_some() || seconds >= MINUTE {
         return None;
     }

@@ -13,6 +13,7 @@ mod error;
 mod format;
 mod further;
 mod interval;
+mod misread;
 mod moment;
 mod network;
 mod number;

@@ -25,7 +25,7 @@ pub(super) fn address(value: Value<'_>, cidr: bool) -> Result<Vec<u8>, EncodeErr
     let width = bytes.len() as u8 * 8;
     let bits = match mask {
         None => width,
-        Some(mask) if mask.bytes().all(|byte| byte.is_ascii_digit()) => {
+        Some(mask) if mask.bytes().all(|byte| byte.is_ascii_digit()) && (mask == "0" || !mask.starts_with('0')) => {
             mask.parse().ok().filter(|bits| *bits <= width).ok_or_else(wrong)?
         }
         Some(_) => return Err(wrong()),
@@ -71,7 +71,12 @@ fn hexadecimal(text: &str) -> Option<Vec<u8>> {
         None => vec![text],
     };
     let length = groups.first().map_or(0, |group| group.len());
-    if length == 0 || length % 2 == 1 || groups.iter().any(|group| group.len() != length) {
+    // Between points there are four digits and no others, as PostgreSQL has it.
+    if length == 0
+        || length % 2 == 1
+        || separator == Some('.') && length != 4
+        || groups.iter().any(|group| group.len() != length)
+    {
         return None;
     }
     let digits = groups.concat();

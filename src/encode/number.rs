@@ -8,6 +8,10 @@ use super::error::{EncodeError, mismatch, quote};
 pub(super) struct Decimal {
     pub(super) mantissa: i128,
     pub(super) scale: i32,
+    /// Whether all digits are there: of more than 38 or so that count, the last ones are cut off.
+    pub(super) exact: bool,
+    /// Whether nothing but zeros stands behind the point.
+    pub(super) whole: bool,
 }
 
 /// An integer, and whether it was written with an exponent (which may have lost digits at the source).
@@ -27,17 +31,11 @@ pub(super) fn integer(value: Value<'_>) -> Result<(i128, bool), EncodeError> {
         return Err(EncodeError::new("integer", format!("{} is no integer", quote(text))));
     }
     let range = || EncodeError::new("number_range", format!("{} is beyond any integer column", quote(text)));
-    let decimal = decimal(text).ok_or_else(range)?;
-    let number = if decimal.scale <= 0 {
-        scaled(decimal.mantissa, decimal.scale.unsigned_abs()).ok_or_else(range)?
-    } else {
-        let unit = 10_i128.checked_pow(decimal.scale.unsigned_abs());
-        match unit.filter(|unit| decimal.mantissa % unit == 0) {
-            Some(unit) => decimal.mantissa / unit,
-            None if decimal.mantissa == 0 => 0,
-            None => return Err(EncodeError::new("integer", format!("{} has a fraction", quote(text)))),
-        }
-    };
+    let decimal = decimal(text);
+    if !decimal.whole {
+        return Err(EncodeError::new("integer", format!("{} has a fraction", quote(text))));
+    }
+    let number = scaled(decimal.mantissa, decimal.scale.unsigned_abs()).filter(|_| decimal.exact).ok_or_else(range)?;
     Ok((number, text.contains(['e', 'E'])))
 }
 
@@ -58,20 +56,31 @@ pub(super) fn is_number(text: &str) -> bool {
     [whole, fraction, exponent].iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// A number's exact value; `None` where it has more significant digits than 38 or so.
-pub(super) fn decimal(text: &str) -> Option<Decimal> {
+/// The value of a well-formed number. Its mantissa does not end in 0.
+pub(super) fn decimal(text: &str) -> Decimal {
     let negative = text.starts_with('-');
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let fraction = fraction.trim_end_matches('0');
-    let exponent: i32 = exponent.parse().ok()?;
-    let mut value = 0_i128;
-    for digit in whole.bytes().chain(fraction.bytes()) {
-        value = value.checked_mul(10)?.checked_add(i128::from(digit.wrapping_sub(b'0')))?;
+    // The last digit taken, and the last one that is not 0, by their places from 1.
+    let (mut value, mut taken, mut last) = (0_i128, 0_i64, 0_i64);
+    for (place, digit) in (1..).zip(whole.bytes().chain(fraction.bytes())) {
+        if digit == b'0' {
+            continue;
+        }
+        let longer = u32::try_from(place - taken).ok().and_then(|zeros| scaled(value, zeros));
+        let longer = longer.and_then(|value| value.checked_add(i128::from(digit.wrapping_sub(b'0'))));
+        if let Some(longer) = longer.filter(|_| taken == last) {
+            (value, taken) = (longer, place);
+        }
+        last = place;
     }
-    let scale = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
-    Some(Decimal { mantissa: if negative { -value } else { value }, scale })
+    // An exponent beyond all bounds is as good as one at the bound.
+    let bound = if exponent.starts_with('-') { i32::MIN } else { i32::MAX };
+    let point = whole.len() as i64 + i64::from(exponent.parse().unwrap_or(bound));
+    let scale = if value == 0 { 0 } else { (taken - point).clamp(i32::MIN.into(), i32::MAX.into()) };
+    let mantissa = if negative { -value } else { value };
+    Decimal { mantissa, scale: scale as i32, exact: taken == last, whole: value == 0 || last <= point }
 }
 
 /// The two widths of floating-point columns.

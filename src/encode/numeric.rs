@@ -77,10 +77,10 @@ fn read(text: &str) -> Option<Digits> {
     let all: Vec<u8> = whole.bytes().chain(fraction.bytes()).map(|digit| digit.wrapping_sub(b'0')).collect();
     let significant = all.iter().rposition(|digit| *digit != 0).map_or(0, |last| last + 1);
     let leading = all.iter().take_while(|digit| **digit == 0).count().min(significant);
-    // A zero has no place to be out of range with, whatever its exponent.
+    // A zero has no place to be out of range with, however large its exponent.
     let exponent: i64 = match exponent.parse::<i32>() {
         Ok(exponent) => exponent.into(),
-        Err(_) if significant == 0 => 0,
+        Err(_) if significant == 0 && !exponent.starts_with('-') => i32::MAX.into(),
         Err(_) => return None,
     };
     let digits = all.get(leading..significant)?.to_vec();

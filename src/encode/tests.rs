@@ -58,15 +58,36 @@ fn n01_spellings_of_a_size() {
         ("1.5e1", 15),
         ("1000e-3", 1),
         ("0e-99", 0),
+        ("0e99999999999", 0),
+        ("1000000000000000000000000000000000000000000000000e-45", 1000),
+        ("7.0000000000000000000000000000000000000000000000", 7),
         ("9223372036854775807", i64::MAX),
         ("-9223372036854775808", i64::MIN),
     ] {
         assert_eq!(int8(Value::Text(text)), Ok(size), "{text}");
     }
     assert_eq!(int8(Value::Number("1234.0")), Ok(1234));
-    for text in ["1,234", "1_000", "0x10", "12\u{a0}", "１２", "", "None", "1234.5", "1.", ".5", "1e", "--1", "NaN"] {
+    for text in [
+        "1,234",
+        "1_000",
+        "0x10",
+        "12\u{a0}",
+        "１２",
+        "",
+        "None",
+        "1234.5",
+        "1.",
+        ".5",
+        "1e",
+        "--1",
+        "NaN",
+        "1e-99999999999",
+    ] {
         assert_eq!(int8(Value::Text(text)), err("integer"), "{text}");
     }
+    let long = "1.00000000000000000000000000000000000000000000001";
+    assert_eq!(int8(Value::Number(long)), err("integer"), "a fraction, however far behind the point");
+    assert_eq!(int8(Value::Number("1000000000000000000000000000000000000000001")), err("number_range"));
     for text in ["9223372036854775808", "1e30", "1e999999999", "1e99999999999"] {
         assert_eq!(int8(Value::Number(text)), err("number_range"), "{text}");
     }
@@ -224,6 +245,8 @@ fn t05_epochs_need_a_unit_and_must_be_plausible() {
     assert_eq!(moment(Value::Text("1704164645123"), auto()), Ok(MOMENT + 123_000));
     assert_eq!(moment(Value::Number("1704164645123456"), auto()), Ok(MOMENT + 123_456));
     assert_eq!(moment(Value::Number("1704164645.123456789"), auto()), Ok(MOMENT + 123_456));
+    let many = "1704164645.12345678901234567890123456789012345678901234567890";
+    assert_eq!(moment(Value::Number(many), auto()), Ok(MOMENT + 123_456));
     assert_eq!(moment(Value::Number("1704164645123456789"), auto()), Ok(MOMENT + 123_456));
     assert_eq!(moment(Value::Number("1e9"), auto()), Ok(1_000_000_000_000_000));
     for number in ["-1", "0", "1e300", "1e-300", "170416", "20240102"] {
@@ -277,6 +300,8 @@ fn t12_ambiguous_forms() {
         "2024-1-2 3:4:5",
         "2024-002",
         "2024-01-02 3:4:5",
+        // A fraction of a minute in ISO 8601, minutes and seconds to PostgreSQL.
+        "2024-01-02T23:59.5",
         "1.2.2024",
     ] {
         assert_eq!(iso(text), err("timestamp_ambiguous"), "{text}");

@@ -62,21 +62,21 @@ pub(super) fn epoch(text: &str, unit: Option<EpochUnit>) -> Result<i64, EncodeEr
         return Err(EncodeError::new("timestamp_format", detail));
     };
     let implausible = || EncodeError::new("timestamp_implausible", format!("{} is not in 1990 to 2100", quote(text)));
-    let number = decimal(text).ok_or_else(implausible)?;
+    let number = decimal(text);
     // Digits after the point of this unit that make a microsecond.
-    let micro_digits = match unit {
+    let micro_digits: i32 = match unit {
         EpochUnit::S => 6,
         EpochUnit::Ms => 3,
         EpochUnit::Us => 0,
         EpochUnit::Ns => -3,
-        EpochUnit::Auto => match shifted(number.mantissa, -number.scale).map(i128::abs) {
+        EpochUnit::Auto => match shifted(number.mantissa, number.scale.saturating_neg()).map(i128::abs) {
             Some(0..100_000_000_000) => 6,
             Some(0..100_000_000_000_000) => 3,
             Some(0..100_000_000_000_000_000) => 0,
             _ => -3,
         },
     };
-    let micros = shifted(number.mantissa, micro_digits - number.scale).ok_or_else(implausible)?;
+    let micros = shifted(number.mantissa, micro_digits.saturating_sub(number.scale)).ok_or_else(implausible)?;
     if !PLAUSIBLE.contains(&micros) {
         return Err(implausible());
     }
@@ -194,7 +194,8 @@ pub(super) fn clock(text: &[u8]) -> Option<(Option<i64>, &[u8])> {
     let (hour, minute) = (pair(*h1, *h2)?, pair(*m1, *m2)?);
     let (second, rest) = match rest {
         [b':', s1, s2, rest @ ..] => (pair(*s1, *s2)?, rest),
-        [b':', ..] => return None,
+        // ISO 8601 has fractions of minutes, and PostgreSQL reads the same text as minutes and seconds.
+        [b':' | b'.', ..] => return None,
         _ => (0, rest),
     };
     let (micros, rest) = match rest {

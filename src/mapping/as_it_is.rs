@@ -1,8 +1,7 @@
 //! A value of any type as JSON, as far as JSON in PostgreSQL can hold it without a loss.
 
-use super::ItemForm;
 use super::collection::ItemWriter;
-use crate::decode::{MAX_JSONB_BYTES, has_duplicate_keys, push_json_string, scan};
+use crate::decode::{MAX_JSONB_BYTES, Policies, has_duplicate_keys, push_json_string, scan};
 use crate::model::{Record, RedisType};
 use std::borrow::Cow;
 
@@ -16,9 +15,8 @@ pub(super) fn logical(record: &Record) -> Option<Cow<'_, str>> {
         let mut text = String::with_capacity(record.value.len() + record.value.len() / 4);
         let mut altered = Vec::new();
         let mut writer = ItemWriter {
-            form: ItemForm::Text,
-            bytes: None,
-            nonfinite: None,
+            json: None,
+            policies: Policies::default(),
             takes_infinity: false,
             out: &mut text,
             altered: &mut altered,

@@ -3,20 +3,17 @@
 //! A hash is an object, a list and a set are arrays, a sorted set is an array of `{"member": …, "score": …}` by rank, a
 //! stream an array of `{"id": …, "fields": {…}}`. What is in them are strings, unless the mapping says that it is JSON.
 
-use super::ItemForm;
-use crate::decode::{BytesPolicy, DecodeError, NonfinitePolicy, push_json_string, scan};
+use crate::decode::{BytesPolicy, DecodeError, Decoder, NonfinitePolicy, Policies, push_json_string, push_key};
 use crate::model::{Items, RedisType};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// Writes items as JSON.
 pub(super) struct ItemWriter<'a> {
-    /// What the values of hashes and streams and the elements of lists are.
-    pub(super) form: ItemForm,
-    /// What becomes of items that are no text.
-    pub(super) bytes: Option<BytesPolicy>,
-    /// What becomes of infinite scores.
-    pub(super) nonfinite: Option<NonfinitePolicy>,
+    /// What reads the values of hashes and streams and the elements of lists where they are JSON; else they are text.
+    pub(super) json: Option<&'a Decoder>,
+    /// What becomes of items that are no text, and of infinite scores.
+    pub(super) policies: Policies,
     /// Whether an infinite score is written as a string where nothing else is said of it: whoever reads it can take it.
     pub(super) takes_infinity: bool,
     pub(super) out: &'a mut String,
@@ -102,38 +99,52 @@ impl ItemWriter<'_> {
 
     /// Writes a value: as the JSON that it is, or as a string.
     pub(super) fn value(&mut self, item: &[u8], path: &str) -> Result<(), DecodeError> {
-        if self.form == ItemForm::Text {
-            return self.string(item, path);
-        }
-        let text = std::str::from_utf8(item).map_err(|error| not_text(error.valid_up_to(), path))?;
-        match scan(text, &mut Vec::new()) {
-            Ok(scanned) => {
-                self.out.push_str(scanned.span.of(text));
-                Ok(())
-            }
-            Err(fault) => {
-                let mut error = fault.explain(text);
-                error.path = Some(path.to_owned());
-                Err(error)
-            }
-        }
+        let Some(decoder) = self.json else { return self.string(item, path) };
+        let mut repairs = Vec::new();
+        let (text, scanned) = decoder.item(item, &mut repairs).map_err(|mut error| {
+            let inside = error.path.as_deref().and_then(|inside| inside.strip_prefix('$')).unwrap_or_default();
+            error.path = Some(format!("{path}{inside}"));
+            error
+        })?;
+        self.out.push_str(scanned.span.of(&text));
+        repairs.into_iter().for_each(|repair| self.note(repair));
+        Ok(())
     }
 
     /// Writes an item as a string.
     pub(super) fn string(&mut self, item: &[u8], path: &str) -> Result<(), DecodeError> {
-        match (std::str::from_utf8(item), self.bytes) {
-            (Ok(text), _) => push_json_string(self.out, text),
-            (Err(_), Some(BytesPolicy::Base64)) => {
+        let error = match std::str::from_utf8(item) {
+            Ok(text) => {
+                push_json_string(self.out, text);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        match self.policies {
+            Policies { invalid_utf8: Some(charset), .. } => {
+                let text = charset.stand_in(item, error).map_err(|error| at(error, path))?;
+                push_json_string(self.out, &text);
+                self.note("invalid_utf8");
+            }
+            Policies { bytes: Some(BytesPolicy::Base64), .. } => {
                 self.out.push('"');
                 STANDARD.encode_string(item, self.out);
                 self.out.push('"');
-                if !self.altered.contains(&"bytes") {
-                    self.altered.push("bytes");
-                }
+                self.note("bytes");
             }
-            (Err(error), None) => return Err(not_text(error.valid_up_to(), path)),
+            _ => {
+                let detail = format!("not UTF-8 at byte {} of the item", error.valid_up_to());
+                return Err(at(DecodeError::new("invalid_utf8", detail), path));
+            }
         }
         Ok(())
+    }
+
+    /// Notes a repair, once for all items.
+    fn note(&mut self, repair: &'static str) {
+        if !self.altered.contains(&repair) {
+            self.altered.push(repair);
+        }
     }
 
     /// Writes a score. Redis prints them as C's `%.17g` does; but for the infinities that is JSON.
@@ -149,57 +160,52 @@ impl ItemWriter<'_> {
 
     #[cold]
     fn infinity(&mut self, score: &[u8], path: &str) -> Result<(), DecodeError> {
-        match self.nonfinite {
+        match self.policies.nonfinite {
             None if self.takes_infinity => return self.string(score, path),
             None => {
                 let text = String::from_utf8_lossy(score);
-                let mut error = DecodeError::new("json_nonfinite", format!("the score {text} is no number of JSON"));
-                error.path = Some(path.to_owned());
-                return Err(error);
+                let detail = format!("the score {text} is no number of JSON");
+                return Err(at(DecodeError::new("json_nonfinite", detail), path));
             }
             Some(NonfinitePolicy::Null) => self.out.push_str("null"),
             Some(NonfinitePolicy::String) => self.string(score, path)?,
         }
-        if !self.altered.contains(&"nonfinite") {
-            self.altered.push("nonfinite");
-        }
+        self.note("nonfinite");
         Ok(())
     }
 }
 
-fn not_text(at: usize, path: &str) -> DecodeError {
-    let mut error = DecodeError::new("invalid_utf8", format!("not UTF-8 at byte {at} of the item"));
+fn at(mut error: DecodeError, path: &str) -> DecodeError {
     error.path = Some(path.to_owned());
     error
 }
 
+/// The path of a field, as paths are written elsewhere.
 fn field_path(path: &str, name: &[u8]) -> String {
-    format!("{path}[{:?}]", String::from_utf8_lossy(name))
+    let mut out = path.to_owned();
+    push_key(&mut out, &String::from_utf8_lossy(name));
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::ItemWriter;
-    use crate::decode::BytesPolicy;
+    use crate::decode::{BytesPolicy, Chain, Charset, Decoder, NulPolicy, Policies};
     use crate::mapping::ItemForm;
     use crate::model::{Packer, RedisType};
 
     fn json(redis_type: RedisType, items: &[&[u8]]) -> Result<String, String> {
-        written(redis_type, items, ItemForm::Text, None)
+        written(redis_type, items, ItemForm::Text, Policies::default())
     }
 
-    fn written(
-        redis_type: RedisType,
-        items: &[&[u8]],
-        form: ItemForm,
-        bytes: Option<BytesPolicy>,
-    ) -> Result<String, String> {
+    fn written(redis_type: RedisType, items: &[&[u8]], form: ItemForm, policies: Policies) -> Result<String, String> {
         let packed = items.iter().copied().collect::<Packer>().finish();
         let (mut out, mut altered) = (String::new(), Vec::new());
-        let mut writer =
-            ItemWriter { form, bytes, nonfinite: None, takes_infinity: false, out: &mut out, altered: &mut altered };
+        let decoder = Decoder { chain: Chain::parse(&["json".to_owned()]).unwrap(), policies, max_inflated: 1 << 20 };
+        let json = (form == ItemForm::Json).then_some(&decoder);
+        let mut writer = ItemWriter { json, policies, takes_infinity: false, out: &mut out, altered: &mut altered };
         match writer.whole(redis_type, &packed) {
-            Ok(()) => Ok(out),
+            Ok(()) => Ok(altered.into_iter().fold(out, |out, repair| format!("{out} {repair}"))),
             Err(error) => Err(format!("{} {}", error.reason, error.path.unwrap_or_default())),
         }
     }
@@ -221,22 +227,34 @@ mod tests {
 
     #[test]
     fn what_json_cannot_hold_is_named_with_its_place() {
-        assert_eq!(json(RedisType::Hash, &[b"a", b"\xff"]).unwrap_err(), r#"invalid_utf8 $["a"]"#);
+        assert_eq!(json(RedisType::Hash, &[b"a", b"\xff"]).unwrap_err(), r#"invalid_utf8 $.a"#);
         assert_eq!(json(RedisType::List, &[b"a", b"\xff"]).unwrap_err(), "invalid_utf8 $[1]");
         assert_eq!(json(RedisType::Zset, &[b"a", b"inf"]).unwrap_err(), "json_nonfinite $[0].score");
     }
 
     #[test]
     fn values_that_are_json_stand_as_they_are() {
-        let json = |items: &[&[u8]]| written(RedisType::Hash, items, ItemForm::Json, None);
+        let json = |items: &[&[u8]]| written(RedisType::Hash, items, ItemForm::Json, Policies::default());
         assert_eq!(json(&[b"a", br#" {"x":1.10} "#, b"b", b"2"]).unwrap(), r#"{"a":{"x":1.10},"b":2}"#);
-        assert_eq!(json(&[b"a", b"{"]).unwrap_err(), r#"json_syntax $["a"]"#);
-        assert_eq!(written(RedisType::Set, &[b"x"], ItemForm::Json, None).unwrap(), r#"["x"]"#, "members are names");
+        assert_eq!(json(&[b"a", b"{"]).unwrap_err(), r#"json_syntax $.a"#);
+        assert_eq!(json(&[b"a", br#"{"b":["\u0000"]}"#]).unwrap_err(), r#"json_nul $.a.b[0]"#);
+        assert_eq!(json(&[b"a", b"\x1f\x8b\x08"]).unwrap_err(), r#"encoding_unsupported (gzip) $.a"#);
+        assert_eq!(json(&[b"a", b" "]).unwrap_err(), r#"empty_value $.a"#);
+        assert_eq!(json(&[b"a", b"\xef\xbb\xbf1", b"b", b"\xef\xbb\xbf2"]).unwrap(), r#"{"a":1,"b":2} bom"#);
+        let set = written(RedisType::Set, &[b"x"], ItemForm::Json, Policies::default());
+        assert_eq!(set.unwrap(), r#"["x"]"#, "members are names");
     }
 
     #[test]
-    fn bytes_become_base64_where_it_is_asked_for() {
-        let written = written(RedisType::List, &[b"\xff\xd8", b"x"], ItemForm::Text, Some(BytesPolicy::Base64));
-        assert_eq!(written.unwrap(), r#"["/9g=","x"]"#);
+    fn items_are_repaired_as_far_as_policies_go() {
+        let base64 = Policies { bytes: Some(BytesPolicy::Base64), ..Policies::default() };
+        let list = |item: &[u8], form, policies| written(RedisType::List, &[item, b"1"], form, policies);
+        assert_eq!(list(b"\xff\xd8", ItemForm::Text, base64).unwrap(), r#"["/9g=","1"] bytes"#);
+        let latin1 = Policies { invalid_utf8: Some(Charset::Latin1), nul: Some(NulPolicy::Strip), ..base64 };
+        assert_eq!(list(b"caf\xe9", ItemForm::Text, latin1).unwrap(), "[\"café\",\"1\"] invalid_utf8");
+        let both = list(b"\"caf\xe9\\u0000\"", ItemForm::Json, latin1);
+        assert_eq!(both.unwrap(), "[\"café\",1] invalid_utf8 nul");
+        let cp1252 = Policies { invalid_utf8: Some(Charset::Cp1252), ..base64 };
+        assert_eq!(list(b"\x81", ItemForm::Text, cp1252).unwrap_err(), "invalid_utf8 $[0]");
     }
 }

@@ -118,8 +118,8 @@ impl Mapping {
         group: &Arc<Group>,
     ) -> Result<Vec<Row>, Reject> {
         self.read_key(record)?;
-        let mut rows = Vec::new();
-        self.each_element(record, &mut |element| {
+        let mut rows: Vec<Row> = Vec::new();
+        let repairs = self.each_element(record, &mut |element| {
             let made = element
                 .map_err(|error| self.undecoded(record, error))
                 .and_then(|element| self.element(record, element, now, scratch));
@@ -131,6 +131,10 @@ impl Mapping {
                 Err(reject) => group.reject(reject),
             }
         })?;
+        // What was repaired in the value as a whole is counted once, beside what was repaired in its elements.
+        if let Some(row) = rows.first_mut() {
+            row.altered.extend(repairs);
+        }
         Ok(rows)
     }
 
@@ -149,29 +153,36 @@ impl Mapping {
         keys
     }
 
+    /// Gives each element to `take`; returns what was repaired in the value as a whole.
     fn each_element(
         &self,
         record: &Record,
         take: &mut impl FnMut(Result<Element<'_>, DecodeError>),
-    ) -> Result<(), Reject> {
+    ) -> Result<Vec<&'static str>, Reject> {
         if record.redis_type.is_whole() {
             return self.array(record, take);
         }
         self.items(record, take);
-        Ok(())
+        Ok(Vec::new())
     }
 
     /// The elements of the array in a JSON value.
-    fn array(&self, record: &Record, take: &mut impl FnMut(Result<Element<'_>, DecodeError>)) -> Result<(), Reject> {
+    fn array(
+        &self,
+        record: &Record,
+        take: &mut impl FnMut(Result<Element<'_>, DecodeError>),
+    ) -> Result<Vec<&'static str>, Reject> {
         let mut fields = Vec::new();
         let prepared = self.prepare(record, &mut fields)?;
-        let Content::Json(text, scanned) = &prepared.content else { return Ok(()) };
+        let Content::Json(text, scanned) = &prepared.content else { return Ok(prepared.altered) };
         let array = match &self.explode {
             Some(Explode::At(path)) => path.find(text, &fields, scanned.escaped_keys),
             _ => Some(text.trim_ascii()),
         };
         // Nothing there, or null, is no element.
-        let Some(array) = array.filter(|array| Kind::of(array) != Kind::Null) else { return Ok(()) };
+        let Some(array) = array.filter(|array| Kind::of(array) != Kind::Null) else {
+            return Ok(prepared.altered);
+        };
         let Some(all) = elements(array) else {
             let kind = Kind::of(array).name();
             let detail = format!("an array is wanted to make rows of, and the value is JSON ({kind})");
@@ -181,7 +192,7 @@ impl Mapping {
             let bytes = part(&record.value, element.as_bytes());
             take(Ok(Element { index, bytes, view: Cow::Borrowed(element), altered: Vec::new() }));
         }
-        Ok(())
+        Ok(prepared.altered)
     }
 
     fn element(
@@ -195,7 +206,14 @@ impl Mapping {
         let record = Record { value: element.bytes, ..record.clone() };
         let mut altered = element.altered;
         let (view, scanned) = match scan(&element.view, &mut scratch.fields) {
-            Ok(scanned) => (element.view, scanned),
+            Ok(scanned) => {
+                // An array was looked at as a whole.
+                if !record.redis_type.is_whole() {
+                    let judged = self.decoder.judge_keys(&element.view, scanned, &mut altered);
+                    judged.map_err(|error| self.undecoded(&record, error))?;
+                }
+                (element.view, scanned)
+            }
             // What a policy repairs is repaired in a copy.
             Err(_) => {
                 let checked = self.decoder.check(element.view.into_owned(), &mut scratch.fields, &mut altered);

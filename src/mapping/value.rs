@@ -1,12 +1,14 @@
 //! From a record's bytes to what its columns are read from: the one place that decides what a value is.
 
+use super::ItemForm;
 use super::collection::ItemWriter;
 use super::plan::Mapping;
 use super::source::inner;
 use super::target::unwrapped;
-use crate::decode::{Content, DecodeError, Field, Kind, Scanned, unescape};
-use crate::model::{Record, Reject};
+use crate::decode::{Content, DecodeError, Field, Kind, Scanned, push_key, unescape};
+use crate::model::{Record, RedisType, Reject};
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// A record's value, decoded.
 pub(super) struct Prepared<'r> {
@@ -54,16 +56,18 @@ impl Mapping {
         let mut text = String::with_capacity(record.value.len() + record.value.len() / 4);
         self.item_writer(&mut text, altered).whole(record.redis_type, &record.value)?;
         let (text, scanned) = self.decoder.check(text, fields, altered)?;
+        // A hash has no field twice: those that are equal now were made equal.
+        if record.redis_type == RedisType::Hash && scanned.may_repeat {
+            refuse_equal(&text, fields)?;
+        }
         Ok(Content::Json(Cow::Owned(text), scanned))
     }
 
     /// Writes items into `out`, as the mapping reads them.
-    pub(super) fn item_writer<'a>(&self, out: &'a mut String, altered: &'a mut Vec<&'static str>) -> ItemWriter<'a> {
-        let policies = &self.decoder.policies;
+    pub(super) fn item_writer<'a>(&'a self, out: &'a mut String, altered: &'a mut Vec<&'static str>) -> ItemWriter<'a> {
         ItemWriter {
-            form: self.items,
-            bytes: policies.bytes,
-            nonfinite: policies.nonfinite,
+            json: (self.items == ItemForm::Json).then_some(&self.decoder),
+            policies: self.decoder.policies,
             takes_infinity: self.takes_infinity,
             out,
             altered,
@@ -87,9 +91,6 @@ impl Mapping {
         if self.explode.is_none() {
             self.top.check(scanned.kind)?;
         }
-        if duplicate_key(&text, fields) {
-            altered.push("json_duplicate_key");
-        }
         Ok((text, scanned))
     }
 
@@ -101,25 +102,20 @@ impl Mapping {
     }
 }
 
-/// Whether a key of the top level is there twice. The last one wins, in the columns as in jsonb.
-fn duplicate_key(text: &str, fields: &[Field]) -> bool {
-    /// Beyond this many fields nobody looks: the answer is for a counter.
-    const LOOKED_AT: usize = 256;
-    let mut seen = 0_u64;
-    for (index, field) in fields.iter().enumerate().take(LOOKED_AT) {
-        let key = field.key.of(text);
-        let mark = |bytes: &[u8]| match bytes {
-            [first, .., last] => {
-                usize::from(*first).wrapping_mul(7) ^ usize::from(*last).wrapping_mul(31) ^ bytes.len()
-            }
-            bytes => bytes.len(),
-        };
-        let bit = 1 << (mark(key.as_bytes()) % 64);
-        let same = |earlier: &Field| unescape(earlier.key.of(text)) == unescape(key);
-        if (seen & bit != 0 || field.key_escaped) && fields.iter().take(index).any(same) {
-            return true;
+/// Refuses the fields of a hash that a conversion or a repair has made equal, as that of MessagePack does.
+#[cold]
+fn refuse_equal(text: &str, fields: &[Field]) -> Result<(), DecodeError> {
+    let mut seen = HashSet::new();
+    for field in fields {
+        let name = unescape(field.key.of(text));
+        if !seen.insert(name.clone()) {
+            let detail = format!("two fields of the hash become the same key {name:?}");
+            let mut error = DecodeError::new("duplicate_key_after_conversion", detail);
+            let mut path = String::from("$");
+            push_key(&mut path, &name);
+            error.path = Some(path);
+            return Err(error);
         }
-        seen |= bit;
     }
-    false
+    Ok(())
 }

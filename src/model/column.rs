@@ -146,8 +146,8 @@ impl ColumnType {
     /// Whether values are compared as text: the type has no equality, or one that takes different values for equal.
     pub fn compares_as_text(&self) -> bool {
         match self {
-            // '1 mon' = '30 days', and 'A' = 'a'.
-            Self::Json | Self::Interval(_) | Self::Citext(_) => true,
+            // '1 mon' = '30 days', and 'A' = 'a'. Enums have one equality for all of them, which finds no domain over one.
+            Self::Json | Self::Interval(_) | Self::Citext(_) | Self::Enum(_) => true,
             Self::Array(array) => array.element.compares_as_text(),
             Self::Cast(cast) => cast.equality.as_deref() != Some("="),
             _ => false,

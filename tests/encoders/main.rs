@@ -8,6 +8,8 @@
 mod arrays;
 mod catalog;
 mod further;
+mod near;
+mod oracle;
 mod round_trip;
 #[path = "../support/mod.rs"]
 mod support;

@@ -192,7 +192,8 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Into::into),
         any::<i64>().prop_map(Into::into),
         any::<u64>().prop_map(Into::into),
-        any::<f64>().prop_filter("JSON has no others", |number| number.is_finite()).prop_map(|number| json!(number)),
+        // Of few digits: the reader of the test's library is off by a bit for some others, which have a test of their own.
+        any::<i32>().prop_map(|number| json!(f64::from(number) / 8.0)),
         "[^\u{0}]{0,40}".prop_map(Into::into),
     ];
     leaf.prop_recursive(4, 48, 20, |inner| {
@@ -249,7 +250,7 @@ fn serialize(value: &Value) -> String {
     }
 }
 
-/// The library's reader is off by a bit for some floats: both sides go through it.
+/// Both sides go through the same reader.
 fn reread(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }

@@ -1,6 +1,6 @@
 //! What the types that few columns have take and refuse; tests against a server show that what they take is read back.
 
-use super::super::{Policy, Value};
+use super::super::{EpochUnit, Policy, Value};
 use super::{bytes, column, full, reason};
 use crate::encode::Encoder;
 use crate::model::{ArrayType, CastType, ColumnType, NumericLimit};
@@ -85,11 +85,19 @@ fn intervals_are_durations_and_nothing_that_could_be_two_things() {
         "PT0.0000001S",
         "ago",
         "1e3 days x",
+        "1 day 2 days",
+        "1 day2 hours",
+        "1 hour 02:03:04",
+        "2 hoursago",
+        "P+1D",
     ] {
         assert_eq!(reason(ColumnType::Interval(-1), Value::Text(text)), "interval_format", "{text}");
     }
     assert_eq!(reason(ColumnType::Interval(-1), Value::Number("5")), "interval_format");
     assert_eq!(reason(ColumnType::Interval(-1), Value::Text("P999999999999Y")), "interval_range");
+    let seconds = Policy { epoch_unit: Some(EpochUnit::S), ..Policy::default() };
+    let epoch = |text| full(ColumnType::Interval(-1), seconds.clone(), Value::Number(text)).unwrap_err().reason;
+    assert_eq!((epoch("1e40"), epoch("0.0000001")), ("interval_range".into(), "too_precise".into()));
     assert_eq!(
         bytes(ColumnType::Interval(-1), Value::Text("-P1DT2H")),
         bytes(ColumnType::Interval(-1), Value::Text("-1 day -02:00:00"))
@@ -106,15 +114,24 @@ fn intervals_are_durations_and_nothing_that_could_be_two_things() {
 
 #[test]
 fn addresses_are_whole_and_a_cidr_has_no_host() {
-    for text in
-        ["10.1", "10.0.0.256", "10.0.0.1/33", "::1/129", "fe80::1%eth0", "10.0.0.1/", "10.0.0.1/+8", "010.0.0.1", ""]
-    {
+    for text in [
+        "10.1",
+        "10.0.0.256",
+        "10.0.0.1/33",
+        "::1/129",
+        "fe80::1%eth0",
+        "10.0.0.1/",
+        "10.0.0.1/+8",
+        "010.0.0.1",
+        "10.0.0.0/08",
+        "",
+    ] {
         assert_eq!(reason(ColumnType::Inet, Value::Text(text)), "inet", "{text}");
     }
     for text in ["10.0.0.1/8", "10.0.0.128/24", "2001:db8::1/64", "0.0.0.1/0"] {
         assert_eq!(reason(ColumnType::Cidr, Value::Text(text)), "cidr_host_bits", "{text}");
     }
-    for text in ["08:00:2b:01:02", "08:00:2b:01:02:0g", "08:00:2b-01:02:03", "0:1:2:3:4:5", ""] {
+    for text in ["08:00:2b:01:02", "08:00:2b:01:02:0g", "08:00:2b-01:02:03", "0:1:2:3:4:5", "08002b.010203", ""] {
         assert_eq!(reason(ColumnType::Macaddr, Value::Text(text)), "macaddr", "{text}");
     }
     assert_eq!(reason(ColumnType::Inet, Value::Number("1")), "type_mismatch");

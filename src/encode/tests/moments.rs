@@ -136,7 +136,7 @@ fn times_of_day() {
     assert_eq!(time(ColumnType::Time(0), "24:00:00", Policy::default()), Ok(micros(86_400)));
     assert_eq!(time(ColumnType::Time(6), "1:30 PM", formats(&["%I:%M %p"])), Ok(micros(48_600)));
     assert_eq!(time(ColumnType::Time(6), "25:00", Policy::default()), err("time_range"));
-    for text in ["12:00:00Z", "1:30", "noon", "", "24:00:01", "24:00:00.5"] {
+    for text in ["12:00:00Z", "1:30", "noon", "", "24:00:01", "24:00:00.5", "12:30.5"] {
         let refused = time(ColumnType::Time(6), text, Policy::default()).unwrap_err();
         assert!(["time_format", "time_range"].contains(&refused.as_str()), "{text}: {refused}");
     }

@@ -107,6 +107,8 @@ impl Loader {
         let mut in_doubt = Groups::new();
         loop {
             let straight = table.goes_straight() && !piece.merge;
+            // Asked for before the attempt: another writer may change it meanwhile.
+            let inserts_lineage = table.inserts_lineage();
             let missed = match self.attempt(table, &piece).await {
                 Ok(settled) => return Ok(Tried::Done(settled)),
                 Err(missed) => missed,
@@ -131,7 +133,7 @@ impl Loader {
                 }
                 Missed::Ledger(error) if is_journal(&error) || verdict(&error) == Verdict::Transient => error,
                 // The rows are new in the table, and were there once.
-                Missed::Ledger(error) if is_lineage(&error) && table.inserts_lineage() => {
+                Missed::Ledger(error) if is_lineage(&error) && inserts_lineage => {
                     table.stop_inserting_lineage();
                     continue;
                 }
