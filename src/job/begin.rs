@@ -74,7 +74,7 @@ pub(super) async fn begin(
         server_version: source.version().map(str::to_owned),
         ..RunStamp::default()
     };
-    let mut check = Checking { settings, specs: &ends.specs, stamp, server };
+    let mut check = Checking { settings, specs: &ends.specs, stamp, server, clock };
     let mut rehearsed = Created::default();
     let claim = if settings.run.dry_run {
         Claim { run: id, lease: id, resumed: false }
@@ -101,12 +101,15 @@ pub(super) async fn begin(
 async fn read_clock(source: &RedisSource, specs: &[MappingSpec]) -> Result<Option<ServerClock>, Failure> {
     let clock = source.clock().await?;
     match specs.iter().find(|spec| clock.is_none() && spec.min_ttl.is_some()) {
-        Some(spec) => {
-            let message = format!("the user may not ask for the time (TIME), and mapping {} has `min_ttl`", spec.name);
-            Err(Failure::usage(Side::Redis, message, "Let it: ACL SETUSER … +time. Or take `min_ttl` out."))
-        }
+        Some(spec) => Err(without_clock(&spec.name, "min_ttl")),
         None => Ok(clock),
     }
+}
+
+/// What a mapping asks for takes a clock that nobody may read.
+fn without_clock(mapping: &str, what: &str) -> Failure {
+    let message = format!("the user may not ask for the time (TIME), and mapping {mapping} has `{what}`");
+    Failure::usage(Side::Redis, message, format!("Let it: ACL SETUSER … +time. Or take `{what}` out."))
 }
 
 /// What a check of the target goes by.
@@ -116,6 +119,8 @@ struct Checking<'a> {
     /// What is known of Redis.
     stamp: RunStamp,
     server: Server,
+    /// Redis's clock, where it may be asked for.
+    clock: Option<ServerClock>,
 }
 
 impl Checking<'_> {
@@ -124,13 +129,18 @@ impl Checking<'_> {
         let check = async |connection: &mut PgConnection| {
             preflight::check(connection, self.settings, self.specs, &stamp, self.server.clone(), how).await
         };
-        link.call("reading the target's tables", check).await.map_err(|mut failure| {
+        let checked = link.call("reading the target's tables", check).await.map_err(|mut failure| {
             // What is wrong with a mapping or a column is told with its line.
             failure.findings.iter_mut().for_each(|finding| {
                 place(finding, self.settings, self.specs);
             });
             failure
-        })
+        })?;
+        let timed = checked.plan.mappings().find(|(_, mapping)| mapping.wanted().ttl);
+        match timed.filter(|_| self.clock.is_none()) {
+            Some((_, mapping)) => Err(without_clock(mapping.name(), "redis.ttl")),
+            None => Ok(checked),
+        }
     }
 }
 

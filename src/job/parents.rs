@@ -143,6 +143,10 @@ async fn load_parents<S: Source>(
             unread.insert(key.clone(), "is not in Redis".to_owned());
             false
         }
+        Fetched::Forbidden(key) => {
+            unread.insert(key.clone(), "may not be read by this user of Redis".to_owned());
+            false
+        }
         _ => true,
     });
     if records.is_empty() {

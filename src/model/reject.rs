@@ -83,6 +83,8 @@ fn kept(value: &Bytes, stored: Option<&Stored>) -> (Option<Bytes>, Option<Withhe
 pub enum SkipReason {
     /// Listed by SCAN, not there any more when it was read.
     Gone,
+    /// Listed by SCAN, and this user of Redis may not read it.
+    Forbidden,
     /// Its time of expiry had passed when its row was to be made.
     Expired,
     /// It has less time left than its mapping's `min_ttl`.
@@ -98,6 +100,7 @@ impl SkipReason {
     pub fn code(self) -> &'static str {
         match self {
             Self::Gone => "gone",
+            Self::Forbidden => "forbidden",
             Self::Expired => "expired",
             Self::ShortLived => "short_lived",
             Self::ExistsNewer => "exists_newer",

@@ -120,6 +120,10 @@ impl Transformer {
                 made.pass_over(key, SkipReason::Gone);
                 Ok(())
             }
+            Fetched::Forbidden(key) => {
+                made.pass_over(key, SkipReason::Forbidden);
+                Ok(())
+            }
             Fetched::WrongType { key, redis_type } => {
                 let detail = format!("the key holds a {redis_type}; the mapping reads {}", mapping.wanted().types);
                 let reason = format!("redis_type ({redis_type})");

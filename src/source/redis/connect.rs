@@ -64,6 +64,7 @@ impl RedisSource {
             reader: Arc::default(),
             unwatched: AtomicBool::new(false),
             idle_refused: AtomicBool::new(false),
+            told_forbidden: AtomicBool::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

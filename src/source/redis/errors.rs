@@ -42,6 +42,23 @@ pub(super) fn is_command_refused(error: &Error) -> bool {
     error.details().starts_with("NOPERM") && error.details().contains("permissions to run")
 }
 
+/// Whether the server refused a key by its ACL: the user may run the command, on other keys.
+pub(super) fn is_key_refused(error: &Error) -> bool {
+    error.details().starts_with("NOPERM") && error.details().contains("permissions to access")
+}
+
+/// Whether that is what a failure comes from.
+pub(super) fn is_of_refused_key(failure: &Failure) -> bool {
+    let cause = failure.source.as_ref().and_then(|cause| cause.downcast_ref::<Error>());
+    cause.is_some_and(is_key_refused)
+}
+
+/// The command that a refusal names: within a question that takes several it is not always the first.
+fn refused_command(text: &str) -> Option<&str> {
+    let (name, _) = text.split_once("permissions to run the '")?.1.split_once('\'')?;
+    Some(name)
+}
+
 /// Whether the server does not know the command, or the user may not run it.
 pub(super) fn is_unavailable(error: &Error) -> bool {
     let text = error.details();
@@ -64,10 +81,15 @@ pub(super) fn failure(error: &Error, command: &str, target: &Target) -> Failure 
         );
     }
     if text.starts_with("NOPERM") {
+        let command =
+            refused_command(&text).map_or_else(|| command.to_owned(), |name| name.to_uppercase().replace('|', " "));
         return Failure::usage(
             Side::Redis,
             format!("Redis at {place} does not let this user run {command}: {text}"),
-            format!("Grant it with ACL SETUSER (such as +{}), and read access to the keys.", command.to_lowercase()),
+            format!(
+                "Grant it with ACL SETUSER (such as +{}), and read access to the keys.",
+                command.to_lowercase().replace(' ', "|")
+            ),
         );
     }
     if text.contains("DB index is out of range") {

@@ -20,6 +20,8 @@ const MISSING: i64 = -2;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum PerKey {
     Strlen,
+    /// Its first byte, which takes the right to read it: the others but `Dump` are about the key alone.
+    Peek,
     Memory,
     Type,
     ExpireTime,
@@ -168,8 +170,15 @@ impl RedisSource {
         if there.is_some_and(|count| usize::try_from(count).is_ok_and(|count| count == keys.len())) {
             return Ok(Vec::new());
         }
-        let types = self.types(keys).await?;
-        Ok(keys.iter().zip(types).filter(|(_, redis_type)| redis_type == "none").map(|(key, _)| key.clone()).collect())
+        // What may not be read is as good as missing.
+        let forbidden = self.forbidden(keys).await?;
+        let missing = keys.iter().zip(&forbidden).filter(|(_, forbidden)| **forbidden).map(|(key, _)| key.clone());
+        let mut missing: Vec<RedisKey> = missing.collect();
+        let readable = keys.iter().zip(&forbidden).filter(|(_, forbidden)| !**forbidden).map(|(key, _)| key.clone());
+        let readable: Vec<RedisKey> = readable.collect();
+        let types = self.types(&readable).await?;
+        missing.extend(readable.into_iter().zip(types).filter(|(_, name)| name == "none").map(|(key, _)| key));
+        Ok(missing)
     }
 
     async fn types(&self, keys: &[RedisKey]) -> Result<Vec<String>, Failure> {
@@ -195,6 +204,7 @@ impl RedisSource {
             // These only queue; the answers come from `try_all`.
             let () = match command {
                 PerKey::Strlen => pipeline.strlen(key).await?,
+                PerKey::Peek => pipeline.getrange(key, 0, 0).await?,
                 PerKey::Memory => pipeline.memory_usage(key, None).await?,
                 PerKey::Type => pipeline.r#type(key).await?,
                 PerKey::ExpireTime => pipeline.pexpire_time(key).await?,

@@ -8,6 +8,7 @@ mod errors;
 mod expiry;
 mod fetch;
 mod lengths;
+mod permitted;
 mod sample;
 mod scan;
 mod settings;
@@ -60,6 +61,8 @@ struct Inner {
     unwatched: AtomicBool,
     /// Whether the server does not tell how long keys have been idle.
     idle_refused: AtomicBool,
+    /// Whether it was told that the user may not read all keys.
+    told_forbidden: AtomicBool,
 }
 
 impl RedisSource {
@@ -133,11 +136,18 @@ impl RedisSource {
     }
 
     fn failure(&self, error: &Error, command: &str) -> Failure {
-        errors::failure(error, command, &self.inner.target)
+        errors::refused(error, command, &self.inner.target)
     }
 
     fn notice(&self, text: String) {
         notify(self.inner.events.as_ref(), text);
+    }
+
+    async fn read(&self, keys: &[RedisKey], wanted: Wanted, max_bytes: usize) -> Result<FetchedPage, Failure> {
+        match wanted.types.only() {
+            Some(RedisType::String) if !wanted.has_facts() => self.read_some(keys, wanted, max_bytes).await,
+            _ => self.read_typed(keys, wanted, max_bytes).await,
+        }
     }
 
     /// Counts reconnections since the last look. Returns whether there was any.
@@ -186,9 +196,11 @@ impl Source for RedisSource {
 
     async fn fetch_some(&self, keys: &[RedisKey], wanted: Wanted, max_bytes: usize) -> Result<FetchedPage, Failure> {
         self.refresh().await;
-        match wanted.types.only() {
-            Some(RedisType::String) if !wanted.has_facts() => self.read_some(keys, wanted, max_bytes).await,
-            _ => self.read_typed(keys, wanted, max_bytes).await,
+        match self.read(keys, wanted, max_bytes).await {
+            Err(refused) if errors::is_of_refused_key(&refused) => {
+                self.read_permitted(keys, wanted, max_bytes, refused).await
+            }
+            read => read,
         }
     }
 }

@@ -6,6 +6,7 @@ use super::watched::{ATTEMPTS, Watch};
 use crate::model::{Failure, Fetched, LargeKey, Packer, Record, RedisKey, RedisType, Slice};
 use crate::source::Slices;
 use crate::source::redis::RedisSource;
+use crate::source::redis::errors::is_key_refused;
 use fred::error::Error;
 use std::sync::atomic::Ordering;
 
@@ -130,6 +131,7 @@ impl Slices for SliceReader {
                     self.reading = None;
                 }
                 Ok(Step::WatchRefused) => self.source.go_unwatched(),
+                Err(error) if is_key_refused(&error) => return self.end(Fetched::Forbidden(self.key.clone())),
                 Err(error) => {
                     // The watch is lost with the connection: from the beginning.
                     self.reading = None;
