@@ -206,3 +206,38 @@ async fn a_key_of_a_module_has_a_dump_and_the_name_of_its_type() {
     let page = source.fetch(&[RedisKey::new("bloom")], Wanted { types: strings, ..base }, 1 << 20).await.unwrap();
     assert!(matches!(&page.records[0], Fetched::WrongType { redis_type, .. } if redis_type == "MBbloom--"));
 }
+
+#[tokio::test]
+async fn a_document_of_redisjson_is_read_by_its_command_or_named() {
+    for refusal in [
+        "-NOPERM User default has no permissions to run the 'json.get' command\r\n",
+        "-ERR unknown command 'JSON.GET'\r\n",
+    ] {
+        let source = serve(move |_, command| match (command[0].as_str(), command.get(1).map_or("", String::as_str)) {
+            ("MGET", _) => reply("*1\r\n$-1\r\n".to_owned()),
+            ("EVAL_RO", _) => reply("-NOPERM scripts are forbidden\r\n".to_owned()),
+            ("TYPE", _) => reply("+ReJSON-RL\r\n".to_owned()),
+            ("MEMORY", _) => reply(":200\r\n".to_owned()),
+            ("JSON.GET", "good") => reply(bulk(r#"{"a":1.10}"#)),
+            ("JSON.GET", "refused") => reply(refusal.to_owned()),
+            ("JSON.GET", "gone") => reply("$-1\r\n".to_owned()),
+            _ => None,
+        })
+        .await;
+        let fetch = async |key: &'static str, types: RedisTypes| {
+            let wanted = Wanted { types, ..Wanted::strings(false) };
+            source.fetch(&[RedisKey::new(key)], wanted, 1 << 20).await.unwrap().records.remove(0)
+        };
+        let json = || [RedisType::Json, RedisType::String].into_iter().collect();
+        let Fetched::Record(record) = fetch("good", json()).await else { panic!("no document") };
+        assert_eq!((record.redis_type, record.value.as_ref()), (RedisType::Json, &br#"{"a":1.10}"#[..]));
+        let refused = fetch("refused", json()).await;
+        assert!(matches!(&refused, Fetched::WrongType { redis_type, .. } if redis_type == "ReJSON-RL"), "{refused:?}");
+        assert!(matches!(fetch("gone", json()).await, Fetched::Gone(_)));
+        let unwanted = fetch("good", RedisTypes::STRING).await;
+        assert!(
+            matches!(&unwanted, Fetched::WrongType { redis_type, .. } if redis_type == "ReJSON-RL"),
+            "{unwanted:?}"
+        );
+    }
+}
