@@ -55,6 +55,32 @@ async fn a_connection_lost_while_the_server_is_learned_is_no_missing_ability() {
 }
 
 #[tokio::test]
+async fn another_database_has_its_own_connection_which_leaves_keys_untouched_after_a_loss_too() {
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let heard = said.clone();
+    let source = serve(move |connection, command| {
+        heard.lock().unwrap().push((connection, command.join(" ")));
+        (connection == 1 && command[0] == "DBSIZE").then_some(Answer::Close)
+    })
+    .await;
+    let other = source.with_database(2).await.unwrap();
+    assert_eq!((source.database(), other.database()), (0, 2));
+    // The first one is lost with the question, which is asked again.
+    assert_eq!(other.dbsize().await.unwrap(), 0);
+    all(&other).await;
+    let said = said.lock().unwrap();
+    let heard = |connection: usize, words: &str| {
+        said.iter().position(|(on, command)| *on == connection && command.to_uppercase().starts_with(words))
+    };
+    for connection in [1, 2] {
+        assert!(heard(connection, "SELECT 2").is_some(), "{said:?}");
+        assert!(heard(connection, "CLIENT NO-TOUCH ON") > heard(connection, "SELECT 2"), "{said:?}");
+    }
+    assert!(heard(2, "SCAN") > heard(2, "CLIENT NO-TOUCH ON"), "{said:?}");
+    assert_eq!((heard(0, "SELECT"), heard(0, "DBSIZE"), heard(3, "")), (None, None, None), "{said:?}");
+}
+
+#[tokio::test]
 async fn a_cursor_is_a_u64() {
     let source = serve(|_, command| cursor(command).and_then(two_pages)).await;
     let pages = all(&source).await;

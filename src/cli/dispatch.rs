@@ -162,6 +162,7 @@ fn write_result(out: &mut dyn Write, finished: &Finished) -> io::Result<()> {
             mapping: mapping.clone(),
             reject: reject.clone(),
             withheld: reject.withheld.clone(),
+            names_database: finished.facts.source_databases.len() > 1,
         };
         let views: Vec<_> = shown.map(view).collect();
         writeln!(out)?;

@@ -85,11 +85,24 @@ pub struct RejectView {
     pub reject: Reject,
     /// Size and hash of a value that was read, kept or not.
     pub withheld: Option<Withheld>,
+    /// Whether the number of its database stands beside the key.
+    pub names_database: bool,
 }
 
 impl From<KeptReject> for RejectView {
     fn from(kept: KeptReject) -> Self {
-        Self { mapping: kept.mapping, reject: kept.reject, withheld: kept.withheld }
+        let KeptReject { mapping, reject, withheld, elsewhere } = kept;
+        Self { mapping, reject, withheld, names_database: elsewhere }
+    }
+}
+
+impl RejectView {
+    /// The key, with its database where that is not the source's own.
+    fn key(&self) -> String {
+        match self.reject.database.filter(|_| self.names_database) {
+            Some(number) => format!("{} (database {number})", self.reject.key),
+            None => self.reject.key.to_string(),
+        }
     }
 }
 
@@ -107,8 +120,9 @@ pub fn write_rejects(out: &mut dyn Write, rejects: &[RejectView], full: bool, js
     if full {
         return rejects.iter().try_for_each(|view| write_one(out, view));
     }
-    let rows = rejects.iter().map(|RejectView { mapping, reject, .. }| {
-        let (key, detail) = (cell(&reject.key.to_string(), KEY_WIDTH), cell(&clean(&reject.detail), DETAIL_WIDTH));
+    let rows = rejects.iter().map(|view| {
+        let RejectView { mapping, reject, .. } = view;
+        let (key, detail) = (cell(&view.key(), KEY_WIDTH), cell(&clean(&reject.detail), DETAIL_WIDTH));
         let column = reject.column.as_deref().map_or_else(|| "-".to_owned(), clean);
         vec![key, clean(mapping), column, clean(&reject.reason), detail]
     });
@@ -138,8 +152,9 @@ fn printed(value: &bytes::Bytes) -> String {
     out
 }
 
-fn write_one(out: &mut dyn Write, RejectView { mapping, reject, withheld }: &RejectView) -> io::Result<()> {
-    writeln!(out, "{}", reject.key)?;
+fn write_one(out: &mut dyn Write, view: &RejectView) -> io::Result<()> {
+    let RejectView { mapping, reject, withheld, .. } = view;
+    writeln!(out, "{}", view.key())?;
     writeln!(out, "  mapping   {}", clean(mapping))?;
     writeln!(out, "  reason    {}", clean(&reject.reason))?;
     writeln!(out, "  detail    {}", clean(&reject.detail))?;
@@ -171,7 +186,7 @@ mod tests {
     fn written(key: &str, value: &'static [u8], full: bool) -> String {
         let value = Some(Bytes::from_static(value));
         let reject = Reject { value, ..Reject::new(RedisKey::new(key.to_owned()), "number", "d".repeat(500), None) };
-        let view = RejectView { mapping: "m".to_owned(), reject, withheld: None };
+        let view = RejectView { mapping: "m".to_owned(), reject, withheld: None, names_database: false };
         let mut out = Vec::new();
         let other = RejectView { reject: Reject::new(RedisKey::new("b"), "number", "d", None), ..view.clone() };
         assert!(write_rejects(&mut out, &[view, other], full, false).is_ok());
@@ -190,7 +205,7 @@ mod tests {
     fn a_line_names_the_column_that_had_no_place_for_the_value() {
         let reject =
             Reject { column: Some("age".into()), ..Reject::new(RedisKey::new("a"), "number", "no number", None) };
-        let view = RejectView { mapping: "m".to_owned(), reject, withheld: None };
+        let view = RejectView { mapping: "m".to_owned(), reject, withheld: None, names_database: false };
         let mut out = Vec::new();
         assert!(write_rejects(&mut out, &[view], false, false).is_ok());
         let words: Vec<String> = String::from_utf8_lossy(&out).split_whitespace().map(str::to_owned).collect();

@@ -228,7 +228,7 @@ sections! {
     Run run {
         /// A ready-made set of mappings; `redis2pg config presets` lists them.
         preset: Option<String> = "", "preset", any;
-        /// Keys to take at most of each mapping, for a trial on a part.
+        /// Keys to take at most of each mapping in each database, for a trial on a part.
         limit: Option<u64> = "", "limit", limit_of_one;
         /// Only keys that match this glob pattern, such as document:a*.
         keys: Option<String> = "", "keys", any;

@@ -52,6 +52,11 @@ impl KeySpill {
         self.file.is_none()
     }
 
+    /// How many bytes are kept.
+    pub fn bytes(&self) -> u64 {
+        if self.overflowed() { 0 } else { self.bytes }
+    }
+
     /// How many keys are kept.
     pub fn keys(&self) -> u64 {
         self.keys

@@ -1,6 +1,7 @@
 //! What comes before a run: both ends answer, there is something to move, nothing forbids it, and this process may do
 //! it. The first contact fails at once; after it a server that goes away is waited for.
 
+use super::databases::{self, Opened};
 use super::first_key::find_one_key;
 use super::link::{Link, Trouble, Waits};
 use super::mapping_specs::place;
@@ -22,7 +23,8 @@ use uuid::Uuid;
 
 /// A run that may go.
 pub(super) struct Begun {
-    pub(super) source: RedisSource,
+    /// The databases that are read.
+    pub(super) databases: Vec<Opened>,
     /// Redis's clock, where it is told.
     pub(super) clock: Option<ServerClock>,
     pub(super) link: Link,
@@ -59,11 +61,14 @@ pub(super) async fn begin(
     learned.postgres_version = Some(server.version.clone());
     let source = RedisSource::connect(&ends.source, Some(events.clone())).await?;
     learned.redis_version = source.version().map(str::to_owned);
+    let databases = databases::open(&source, &ends.specs, events).await;
+    let databases = databases.map_err(|failure| placed(failure, settings, &ends.specs))?;
     let clock = read_clock(&source, &ends.specs).await?;
     let mut link = Link::new(ends.target.clone(), connection, waits, stop.clone(), events.clone());
-    learned.keys.before = source.dbsize().await.ok().and_then(|keys| i64::try_from(keys).ok());
+    learned.keys.before = databases::count(databases.iter().map(|opened| opened.keys));
+    learned.databases = databases.iter().map(|opened| opened.database.number).collect();
     if !settings.run.allow_empty && settings.run.keys_from.is_none() {
-        find_one_key(&source, settings, &ends.specs, stop, events).await?;
+        find_one_key(&databases, settings, (&ends.specs, source.database()), stop, events).await?;
     }
     if stop.requested() {
         return Ok(None);
@@ -94,7 +99,10 @@ pub(super) async fn begin(
     }
     let shards = async |connection: &mut _| ledger::load_all_if(connection, claim.run, claim.resumed).await;
     let shards = link.call("reading how far the run got", shards).await?;
-    Ok(Some(Begun { source, clock, link, claim, checked, shards }))
+    if !learned.databases.contains(&source.database()) {
+        source.close().await;
+    }
+    Ok(Some(Begun { databases, clock, link, claim, checked, shards }))
 }
 
 /// Redis's clock; a mapping that goes by the time that keys have left cannot do without it.
@@ -129,19 +137,22 @@ impl Checking<'_> {
         let check = async |connection: &mut PgConnection| {
             preflight::check(connection, self.settings, self.specs, &stamp, self.server.clone(), how).await
         };
-        let checked = link.call("reading the target's tables", check).await.map_err(|mut failure| {
-            // What is wrong with a mapping or a column is told with its line.
-            failure.findings.iter_mut().for_each(|finding| {
-                place(finding, self.settings, self.specs);
-            });
-            failure
-        })?;
+        let checked = link.call("reading the target's tables", check).await;
+        let checked = checked.map_err(|failure| placed(failure, self.settings, self.specs))?;
         let timed = checked.plan.mappings().find(|(_, mapping)| mapping.wanted().ttl);
         match timed.filter(|_| self.clock.is_none()) {
             Some((_, mapping)) => Err(without_clock(mapping.name(), "redis.ttl")),
             None => Ok(checked),
         }
     }
+}
+
+/// The failure, with the line of what is wrong with a mapping or a column.
+fn placed(mut failure: Failure, settings: &Settings, specs: &[MappingSpec]) -> Failure {
+    failure.findings.iter_mut().for_each(|finding| {
+        place(finding, settings, specs);
+    });
+    failure
 }
 
 fn new_run(settings: &Settings, specs: &[MappingSpec], source: String, id: Uuid) -> NewRun {

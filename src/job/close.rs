@@ -33,6 +33,7 @@ pub(super) fn facts(
         settings: settings.redacted_json(),
         started: started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         ended: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        source_databases: learned.databases.clone(),
         source_keys: learned.keys,
         target_rows: learned.rows.clone(),
         redis_version: learned.redis_version.clone(),

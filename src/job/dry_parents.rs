@@ -4,12 +4,12 @@
 //! from its key alone. Where that is not so (a part of the keys only, a phase that is switched off, more rejects than are
 //! remembered), the parent is read and mapped once more.
 
-use super::pipeline::Transformer;
-use crate::mapping::Plan;
+use super::databases::Base;
+use super::pipeline::{Shared, Transformer};
 use crate::model::{ColumnType, Failure, MappingId, RedisKey, Reject, Row, SkipReason, Wanted};
 use crate::postgres::{Target, failure, ident, query, table_ident};
 use crate::sink::{Batch, DryRun, LoadTable, ParentCheck};
-use crate::source::{ServerClock, Source};
+use crate::source::Source;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Row as _};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,8 +24,7 @@ const NOWHERE: &str = "is neither in Redis nor in the table";
 
 /// Looks for the parents of a dry run's rows. One for each writer.
 pub(super) struct DryParents<S> {
-    source: S,
-    plan: Arc<Plan>,
+    shared: Shared<S>,
     tables: Arc<[LoadTable]>,
     target: Target,
     connection: Option<PgConnection>,
@@ -37,20 +36,19 @@ pub(super) struct DryParents<S> {
 
 impl<S: Source> DryParents<S> {
     pub(super) fn new(
-        source: S,
-        plan: Arc<Plan>,
+        shared: Shared<S>,
         tables: Arc<[LoadTable]>,
         target: Target,
         dry: DryRun,
-        (judged, clock): (Arc<[MappingId]>, Option<ServerClock>),
+        judged: Arc<[MappingId]>,
     ) -> Self {
-        let transformer = Transformer::new(clock);
-        Self { source, plan, tables, target, connection: None, dry, judged, transformer }
+        let transformer = Transformer::new(shared.clock);
+        Self { shared, tables, target, connection: None, dry, judged, transformer }
     }
 
     /// Rejects the rows of a batch whose parent is nowhere.
     pub(super) async fn check(&mut self, mut batch: Batch) -> Result<Batch, Failure> {
-        let plan = self.plan.clone();
+        let plan = self.shared.plan.clone();
         let mapping = plan.mapping(batch.mapping);
         for (place, parent) in mapping.parents().iter().enumerate() {
             let keys = |row: &Row| row.parent_keys.get(place).cloned().unwrap_or_default();
@@ -69,7 +67,9 @@ impl<S: Source> DryParents<S> {
     /// What is left to ask: nothing for a row of which some parent's key is known to be loadable.
     fn unknown(&self, parent: MappingId, asked: Vec<(usize, RedisKey)>) -> Vec<(usize, RedisKey)> {
         let mut left = asked.clone();
-        self.dry.retain_unknown(parent, &mut left);
+        for base in self.shared.bases_of(parent) {
+            self.dry.retain_unknown((parent, base.database), &mut left);
+        }
         if left.len() < asked.len() {
             let (before, after) = (keys_of_rows(&asked), keys_of_rows(&left));
             left.retain(|(at, _)| before.get(at) == after.get(at));
@@ -77,29 +77,54 @@ impl<S: Source> DryParents<S> {
         left
     }
 
-    /// The parents among these that would not become a row, and why.
+    /// The parents among these that would not become a row in any database, and why: what is said of the first one that
+    /// has the key.
     async fn unloadable(
         &mut self,
         parent: MappingId,
         asked: &[(usize, RedisKey)],
     ) -> Result<BTreeMap<RedisKey, String>, Failure> {
         let keys: BTreeSet<&RedisKey> = asked.iter().map(|(_, key)| key).collect();
-        let keys: Vec<RedisKey> = keys.into_iter().cloned().collect();
+        let mut unloadable: BTreeMap<RedisKey, String> =
+            keys.into_iter().map(|key| (key.clone(), NOWHERE.to_owned())).collect();
+        for base in self.shared.bases_of(parent) {
+            let keys: Vec<RedisKey> = unloadable.keys().cloned().collect();
+            let mut here = self.unloadable_in(&base, parent, &keys).await?;
+            unloadable.retain(|key, known| match here.remove(key) {
+                Some(why) => {
+                    if known == NOWHERE {
+                        *known = why;
+                    }
+                    true
+                }
+                None => false,
+            });
+        }
+        Ok(unloadable)
+    }
+
+    /// Those of one database.
+    async fn unloadable_in(
+        &mut self,
+        base: &Base<S>,
+        parent: MappingId,
+        keys: &[RedisKey],
+    ) -> Result<BTreeMap<RedisKey, String>, Failure> {
         let mut unloadable = BTreeMap::new();
         // What was skipped for the time that it has left is not remembered.
-        let judged = self.judged.contains(&parent) && !self.plan.mapping(parent).has_min_ttl();
-        let remembered = if judged { self.dry.rejected(parent, &keys) } else { None };
+        let judged = self.judged.contains(&parent) && !base.plan.mapping(parent).has_min_ttl();
+        let remembered = if judged { self.dry.rejected((parent, base.database), keys) } else { None };
         match remembered {
             Some(rejected) => {
                 for page in keys.chunks(PAGE) {
-                    let absent = self.source.absent(page).await?;
+                    let absent = base.source.absent(page).await?;
                     unloadable.extend(absent.into_iter().map(|key| (key, NOWHERE.to_owned())));
                 }
                 unloadable.extend(rejected.into_iter().map(|(key, reason)| (key, would_be(&reason))));
             }
             None => {
                 for page in keys.chunks(PAGE) {
-                    self.judge(parent, page, &mut unloadable).await?;
+                    self.judge(base, parent, page, &mut unloadable).await?;
                 }
             }
         }
@@ -109,14 +134,15 @@ impl<S: Source> DryParents<S> {
     /// Reads parents and maps them.
     async fn judge(
         &mut self,
+        base: &Base<S>,
         parent: MappingId,
         keys: &[RedisKey],
         unloadable: &mut BTreeMap<RedisKey, String>,
     ) -> Result<(), Failure> {
-        let mapping = self.plan.mapping(parent);
+        let mapping = base.plan.mapping(parent);
         let wanted = Wanted { expiry: mapping.has_min_ttl(), slices: false, ..mapping.wanted() };
-        let records = self.source.fetch(keys, wanted, REPLY).await?.records;
-        let made = self.transformer.transform(self.plan.mapping(parent), records);
+        let records = base.source.fetch(keys, wanted, REPLY).await?.records;
+        let made = self.transformer.transform(mapping, records);
         let why = |reason| match reason {
             SkipReason::Gone => NOWHERE.to_owned(),
             reason => format!("would be skipped ({})", reason.code()),
@@ -138,7 +164,7 @@ impl<S: Source> DryParents<S> {
             .get(usize::from(batch.mapping.0))
             .and_then(|table| table.parents.iter().find(|parent| parent.column == column));
         let Some(check) = check.filter(|_| !lost.is_empty()) else { return Ok(()) };
-        let columns = self.plan.mapping(batch.mapping).columns();
+        let columns = self.shared.plan.mapping(batch.mapping).columns();
         let Some(column_type) = columns.get(column).map(|column| &column.column_type) else { return Ok(()) };
         if !has_text(column_type) {
             // Not to be found out here; what the run itself would do is not to be called a reject.

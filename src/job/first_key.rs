@@ -2,6 +2,7 @@
 //! number, a prefix or `--keys` is wrong then, more often than not.
 
 use super::client_prefix::Prefixed;
+use super::databases::Opened;
 use crate::config::Settings;
 use crate::flow::Stop;
 use crate::mapping::{KeySet, MappingSpec, Pattern};
@@ -19,36 +20,46 @@ const QUIET: Duration = Duration::from_secs(5);
 /// # Errors
 /// There is no such key; says which families of keys there are.
 pub(super) async fn find_one_key(
-    source: &RedisSource,
+    databases: &[Opened],
     settings: &Settings,
-    specs: &[MappingSpec],
+    (specs, own): (&[MappingSpec], u8),
     stop: &Stop,
     events: &EventSender,
 ) -> Result<(), Failure> {
     let off = &settings.phases.skip;
-    let sets: Vec<(&str, KeySet)> = (specs.iter().filter(|spec| !off.contains(&spec.name)))
-        .filter_map(|spec| Some((spec.name.as_str(), KeySet::parse(spec).ok()?)))
-        .collect();
-    let mut prefixed = None;
-    let takes = |key: &RedisKey| {
-        let taken = sets.iter().any(|(_, set)| set.matches(key.as_bytes()));
-        if !taken && prefixed.is_none() {
-            prefixed = Prefixed::find(key, &sets);
+    let (mut prefixed, mut nothing) = (None, Vec::new());
+    for Opened { database, source, .. } in databases {
+        let on = specs.iter().filter(|spec| !off.contains(&spec.name) && spec.databases.has(database.number, own));
+        let sets: Vec<(&str, KeySet)> =
+            on.filter_map(|spec| Some((spec.name.as_str(), KeySet::parse(spec).ok()?))).collect();
+        if sets.is_empty() {
+            continue;
         }
-        taken
-    };
-    if search(source.scan(None), takes, stop, events, QUIET).await? || stop.requested() {
-        return Ok(());
+        let takes = |key: &RedisKey| {
+            let taken = sets.iter().any(|(_, set)| set.matches(key.as_bytes()));
+            if !taken && prefixed.is_none() {
+                prefixed = Prefixed::find(key, &sets);
+            }
+            taken
+        };
+        if search(source.scan(None), takes, stop, events, QUIET).await? || stop.requested() {
+            return Ok(());
+        }
+        let wanted: Vec<String> = sets.iter().flat_map(|(_, set)| set.patterns().map(Pattern::glob)).collect();
+        nothing.push((source, wanted.join(", ")));
     }
-    let wanted: Vec<String> = sets.iter().flat_map(|(_, set)| set.patterns().map(Pattern::glob)).collect();
     let only = settings.run.keys.as_ref().map(|keys| format!(" and --keys {keys}")).unwrap_or_default();
-    let there = families(source).await?;
+    if nothing.is_empty() {
+        let why = "phases.skip switches every mapping off";
+        return Err(Failure::usage(Side::Settings, why, "Leave one of them on."));
+    }
+    let mut said = Vec::new();
+    for (source, wanted) in nothing {
+        said.push(format!("no key in {} matches {wanted}{only}; {}", source.display(), families(source).await?));
+    }
     let hint = "Check the database number, a prefix before the keys, and --keys; --allow-empty makes this no error.";
-    Err(Failure::usage(
-        Side::Redis,
-        format!("no key in {} matches {}{only}; {there}", source.display(), wanted.join(", ")),
-        prefixed.map_or_else(|| hint.to_owned(), |prefixed| format!("{prefixed} {hint}")),
-    ))
+    let hint = prefixed.map_or_else(|| hint.to_owned(), |prefixed| format!("{prefixed} {hint}"));
+    Err(Failure::usage(Side::Redis, said.join("; "), hint))
 }
 
 /// Whether some key is taken.

@@ -38,6 +38,8 @@ pub struct KeptReject {
     pub reject: Reject,
     /// Size and hash of the value, where one was read.
     pub withheld: Option<Withheld>,
+    /// Whether its key is in another database than the source's own.
+    pub elsewhere: bool,
 }
 
 /// Rejects in order of writing.
@@ -56,6 +58,7 @@ pub(super) fn kept(entry: RejectEntry) -> KeptReject {
     let withheld = entry.value_size.zip(entry.value_hash).map(|(bytes, sha256)| Withheld { bytes, sha256 });
     let reject = Reject {
         key: entry.key,
+        database: entry.database.and_then(|number| u8::try_from(number).ok()),
         reason: Cow::Owned(entry.reason),
         detail: entry.detail,
         path: entry.path,
@@ -65,7 +68,7 @@ pub(super) fn kept(entry: RejectEntry) -> KeptReject {
         value: entry.value.map(Bytes::from),
         withheld: None,
     };
-    KeptReject { mapping: entry.mapping, reject, withheld }
+    KeptReject { mapping: entry.mapping, reject, withheld, elsewhere: entry.elsewhere }
 }
 
 async fn open(settings: &Settings) -> Result<PgConnection, Failure> {

@@ -3,6 +3,7 @@
 
 use super::design::designs;
 use super::mapping_parse::parse;
+use super::setup::own_database;
 use crate::config::{Settings, UnmatchedKeys};
 use crate::mapping::{ARCHIVE, MappingSpec, check_specs};
 use crate::model::{Finding, Severity, Side};
@@ -26,7 +27,11 @@ pub(super) fn read(settings: &Settings) -> Result<Vec<MappingSpec>, Vec<Finding>
         settings.mappings.iter().filter_map(|mapping| parse(mapping, &mut findings)).collect();
     let unread: BTreeSet<String> = findings.iter().map(|finding| finding.subject.clone()).collect();
     findings.extend(archive_name(settings, &specs));
-    findings.extend(check_specs(&specs).into_iter().filter(|finding| finding.severity == Severity::Critical));
+    findings.extend(
+        check_specs(&specs, own_database(settings))
+            .into_iter()
+            .filter(|finding| finding.severity == Severity::Critical),
+    );
     findings.extend(designs(&specs).err().unwrap_or_default());
     // What is left of a setting that could not be read is no mistake of its own.
     findings.retain_mut(|finding| match place(finding, settings, &specs) {

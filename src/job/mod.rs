@@ -5,6 +5,7 @@ mod audit;
 mod begin;
 mod client_prefix;
 mod close;
+mod databases;
 pub mod demo;
 mod design;
 #[cfg(test)]

@@ -33,8 +33,10 @@ pub(super) async fn retry_children<S: Source>(
         }
         let mut after = 0;
         loop {
-            let page =
-                async |connection: &mut _| ledger::pending_page(connection, shard, mapping.name(), after, PAGE).await;
+            let page = async |connection: &mut _| {
+                let of = (mapping.name(), shared.database);
+                ledger::pending_page(connection, shard, of, after, PAGE).await
+            };
             let pending = link.call("reading the children to try again", page).await?;
             let Some(last) = pending.last() else { break };
             after = last.id;
@@ -65,10 +67,13 @@ async fn retry_page<S: Source>(
         load_parents(shared, loader, (link, shard), (parent, &keys), &mut unread).await?;
     }
     for (parent, keys) in by_mapping(&wanted) {
-        let name = shared.plan.mapping(parent).name();
-        let reasons_of = async |connection: &mut _| ledger::reasons_of(connection, shard, name, &keys).await;
-        let reasons = link.call("reading why parents were rejected", reasons_of).await?;
-        unread.extend(reasons.into_iter().map(|(key, reason)| (key, format!("was rejected ({reason})"))));
+        // What is said last is what is told: of the database that is looked at first.
+        for base in shared.bases_of(parent).iter().rev() {
+            let of = (base.plan.mapping(parent).name(), base.database);
+            let reasons_of = async |connection: &mut _| ledger::reasons_of(connection, shard, of, &keys).await;
+            let reasons = link.call("reading why parents were rejected", reasons_of).await?;
+            unread.extend(reasons.into_iter().map(|(key, reason)| (key, format!("was rejected ({reason})"))));
+        }
     }
     let notes = notes(&wanted, &unread);
     let mut made = Transformer::new(shared.clock).transform(mapping, records);
@@ -76,6 +81,7 @@ async fn retry_page<S: Source>(
     made.tally.altered.clear();
     let batch = Batch {
         mapping: id,
+        database: shared.database,
         rows: made.rows,
         rejects: made.rejects,
         tally: made.tally,
@@ -127,8 +133,8 @@ fn by_mapping(wanted: &[(RedisKey, MappingId, RedisKey)]) -> BTreeMap<MappingId,
     sets.into_iter().map(|(mapping, keys)| (mapping, keys.into_iter().collect())).collect()
 }
 
-/// Reads parents and loads them through their own mapping. Each that is there counts as a sighting, but for those that
-/// were rejected earlier in this run: they are counted already, and their reject is taken back by what happens now.
+/// Reads parents and loads them through their own mapping. A parent is looked for in the child's own database first, then
+/// in the others that its mapping reads, until one of them has it and a row is made of it.
 async fn load_parents<S: Source>(
     shared: &Shared<S>,
     loader: &mut Loader,
@@ -136,11 +142,32 @@ async fn load_parents<S: Source>(
     (id, keys): (MappingId, &[RedisKey]),
     unread: &mut BTreeMap<RedisKey, String>,
 ) -> Result<(), Failure> {
-    let mapping = shared.plan.mapping(id);
+    let mut keys = keys.to_vec();
+    for base in shared.bases_of(id) {
+        if keys.is_empty() {
+            break;
+        }
+        let made = load_from(&shared.within(&base), loader, (link, shard), (id, &keys), unread).await?;
+        keys.retain(|key| !made.contains(key));
+    }
+    Ok(())
+}
+
+/// Loads the parents that are in the database at hand; gives the keys of which rows were made. Each that is there counts
+/// as a sighting, but for those that were rejected earlier in this run: they are counted already, and their reject is
+/// taken back by what happens now.
+async fn load_from<S: Source>(
+    shared: &Shared<S>,
+    loader: &mut Loader,
+    (link, shard): (&mut Link, ShardId),
+    (id, keys): (MappingId, &[RedisKey]),
+    unread: &mut BTreeMap<RedisKey, String>,
+) -> Result<BTreeSet<RedisKey>, Failure> {
+    let (mapping, database) = (shared.plan.mapping(id), shared.database);
     let mut records = shared.source.fetch(keys, Wanted { slices: false, ..mapping.wanted() }, REPLY).await?.records;
     records.retain(|fetched| match fetched {
         Fetched::Gone(key) => {
-            unread.insert(key.clone(), "is not in Redis".to_owned());
+            unread.entry(key.clone()).or_insert_with(|| "is not in Redis".to_owned());
             false
         }
         Fetched::Forbidden(key) => {
@@ -149,10 +176,12 @@ async fn load_parents<S: Source>(
         }
         _ => true,
     });
+    let mut with_rows = BTreeSet::new();
     if records.is_empty() {
-        return Ok(());
+        return Ok(with_rows);
     }
-    let reasons = async |connection: &mut _| ledger::reasons_of(connection, shard, mapping.name(), keys).await;
+    let of = (mapping.name(), database);
+    let reasons = async |connection: &mut _| ledger::reasons_of(connection, shard, of, keys).await;
     let rejected = link.call("reading which parents were rejected", reasons).await?;
     let rejected: BTreeSet<RedisKey> = rejected.into_iter().map(|(key, _)| key).collect();
     let (again, new): (Vec<_>, Vec<_>) = records.into_iter().partition(|fetched| rejected.contains(fetched.key()));
@@ -166,10 +195,13 @@ async fn load_parents<S: Source>(
         let Made { rows, rejects, tally, closed, passed_over } = made;
         let why = |reason: SkipReason| format!("was skipped ({})", reason.code());
         unread.extend(passed_over.iter().map(|(key, reason)| (key.clone(), why(*reason))));
+        with_rows.extend(rows.iter().map(|row| row.key.detached()));
         let gone = passed_over.into_iter().map(|(key, _)| key).collect();
-        loader.load(Batch { mapping: id, rows, rejects, tally, closed, retry, gone, ..Batch::default() }).await?;
+        let batch = Batch { mapping: id, database, rows, rejects, tally, closed, retry, gone, ..Batch::default() };
+        loader.load(batch).await?;
     }
-    Ok(())
+    unread.retain(|key, _| !with_rows.contains(key));
+    Ok(with_rows)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::begin::{Begun, begin};
 use super::close::{close, facts};
+use super::databases::{self, Base, Opened};
 use super::key_list::KeyList;
 use super::limit::{RejectLimit, tap};
 use super::migrate::{Books as LedgerBooks, End, Migration, book_earlier};
@@ -53,6 +54,8 @@ pub(super) struct Learned {
     pub(super) rows: BTreeMap<String, TableCount>,
     /// Keys in Redis.
     pub(super) keys: TableCount,
+    /// The databases of Redis that are read.
+    pub(super) databases: Vec<u8>,
     pub(super) redis_version: Option<String>,
     pub(super) postgres_version: Option<String>,
     /// The tables that were made, or would be, and the statements for it.
@@ -140,17 +143,22 @@ async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned:
     learned.learn(&begun, &ends.specs);
     let (run, resumed) = (begun.claim.run.to_string(), begun.claim.resumed);
     let _ = events.send(Event::RunStarted { run, mappings: learned.names.clone().into(), resumed }).await;
-    let mut migration = migration(settings, (ends, keys), begun, stop, events, learned);
+    let mut migration = migration(settings, (ends, keys), begun, stop, events, learned)?;
     if resumed {
         book_earlier(&mut migration).await?;
     }
     let end = migration.run().await;
-    let source = &migration.shared.source;
     // A Redis that is gone has been waited for already.
     if !matches!(&end, Err(failure) if failure.side == Side::Redis) {
-        learned.keys.after = source.dbsize().await.ok().and_then(|keys| i64::try_from(keys).ok());
+        let mut keys = Vec::new();
+        for base in migration.shared.bases.iter() {
+            keys.push(base.source.dbsize().await.ok());
+        }
+        learned.keys.after = databases::count(keys.into_iter());
     }
-    source.close().await;
+    for base in migration.shared.bases.iter() {
+        base.source.close().await;
+    }
     end
 }
 
@@ -178,8 +186,8 @@ fn migration<'a>(
     stop: &Stop,
     events: EventSender,
     learned: &mut Learned,
-) -> Migration<'a, RedisSource> {
-    let Begun { source, clock, link, claim, checked, shards } = begun;
+) -> Result<Migration<'a, RedisSource>, Failure> {
+    let Begun { databases, clock, link, claim, checked, shards } = begun;
     let mut options = setup::load_options(settings);
     options.unlogged_stage = !checked.server.may_make_temporary;
     options.resumed = claim.resumed;
@@ -190,10 +198,18 @@ fn migration<'a>(
     let flow = &settings.flow;
     let rate = RateLimit::new(some(flow.max_keys_per_second), some(flow.max_bytes_per_second.0));
     let writers = Writers::new(ends.target.clone(), tables.clone(), options, events.clone(), stop.clone());
-    Migration {
+    let bases = databases.into_iter().map(|Opened { database, source, keys }| {
+        let plan = Arc::new(checked.plan.within(database));
+        Base { database, source, plan, expected: keys }
+    });
+    let bases: Arc<[_]> = bases.collect();
+    let first = bases.first().cloned().ok_or_else(|| Failure::internal("no mapping reads any database"))?;
+    Ok(Migration {
         shared: Shared {
-            source,
-            plan: Arc::new(checked.plan),
+            source: first.source,
+            plan: first.plan,
+            database: first.database,
+            bases,
             budget: ByteBudget::new(flow.memory.0),
             rate: Arc::new(rate),
             clock,
@@ -205,7 +221,6 @@ fn migration<'a>(
         tables,
         writers,
         keys,
-        expected: learned.keys.before.and_then(|keys| u64::try_from(keys).ok()),
         ledger: dry.is_none().then_some(LedgerBooks {
             run: claim.run,
             lease: claim.lease,
@@ -214,7 +229,7 @@ fn migration<'a>(
             shards,
         }),
         dry,
-    }
+    })
 }
 
 fn some(value: u64) -> Option<u64> {

@@ -120,6 +120,11 @@ pub(super) fn source_settings(settings: &Settings) -> Result<SourceSettings, Fai
     Ok(settings)
 }
 
+/// The number of the source's own database; 0 where no source is named that can be understood.
+pub(super) fn own_database(settings: &Settings) -> u8 {
+    source_settings(settings).ok().and_then(|source| source.own_database()).unwrap_or(0)
+}
+
 pub(super) fn target(settings: &Settings) -> Result<Target, Failure> {
     Target::new(&TargetOptions {
         url: settings.require_target()?.expose().to_owned(),
@@ -157,7 +162,7 @@ pub(super) fn mappings(settings: &Settings) -> Result<Vec<MappingSpec>, Failure>
         Err(findings) => return Err(Failure::findings(findings)),
     };
     if settings.run.unmatched == UnmatchedKeys::Archive {
-        specs.push(MappingSpec::archive(&settings.archive.table));
+        specs.push(MappingSpec::archive(&settings.archive.table, &specs, own_database(settings)));
     }
     for name in &settings.phases.skip {
         if !specs.iter().any(|spec| &spec.name == name) {

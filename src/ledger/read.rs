@@ -100,6 +100,10 @@ pub struct RejectEntry {
     pub mapping: String,
     /// The key.
     pub key: RedisKey,
+    /// The number of its database, where it is known.
+    pub database: Option<i32>,
+    /// Whether that is another one than the source's own.
+    pub elsewhere: bool,
     /// The key's type in Redis.
     pub redis_type: String,
     /// The reason's code.
@@ -120,7 +124,9 @@ pub struct RejectEntry {
     pub value_hash: Option<String>,
 }
 
-const REJECT: &str = "SELECT id, mapping, key, redis_type, reason, detail, path, \
+/// The number at the end of a source's identity is its database.
+const REJECT: &str = "SELECT id, redis_db IS NOT NULL AS elsewhere, coalesce(redis_db, (SELECT \
+    substring(s.source FROM '[0-9]+$')::int4 FROM redis2pg.runs s WHERE s.id = run_id)) AS redis_db, mapping, key, redis_type, reason, detail, path, \
     column_name, sqlstate, value, value_size, value_hash FROM redis2pg.rejects";
 
 /// Rejects in order of writing.
@@ -152,6 +158,8 @@ fn reject_entry(row: &PgRow) -> Result<RejectEntry, Error> {
         id: row.try_get("id")?,
         mapping: row.try_get("mapping")?,
         key: RedisKey::new(row.try_get::<Vec<u8>, _>("key")?),
+        database: row.try_get("redis_db")?,
+        elsewhere: row.try_get("elsewhere")?,
         redis_type: row.try_get("redis_type")?,
         reason: row.try_get("reason")?,
         detail: row.try_get("detail")?,

@@ -1,7 +1,7 @@
 //! Rejects: every key that was not loaded, with what is needed to see why and to load it later.
 
 use super::shards::ShardId;
-use crate::model::{RedisKey, Reject, TableName, sha256_hex};
+use crate::model::{Database, RedisKey, Reject, TableName, sha256_hex};
 use crate::postgres::query;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error, Row};
@@ -24,7 +24,7 @@ pub struct Pending {
 pub async fn record(
     connection: &mut PgConnection,
     shard: ShardId,
-    (mapping, table): (&str, &TableName),
+    (mapping, table, database): (&str, &TableName, Database),
     rejects: &[(&Reject, bool)],
     value_cap: usize,
 ) -> Result<(), Error> {
@@ -38,7 +38,7 @@ pub async fn record(
                 columns.push(reject, *pending, value_cap);
             }
         }
-        columns.insert(connection, shard, mapping, table).await?;
+        columns.insert(connection, shard, (mapping, table, database)).await?;
     }
     Ok(())
 }
@@ -82,15 +82,14 @@ impl Columns {
         &self,
         connection: &mut PgConnection,
         shard: ShardId,
-        mapping: &str,
-        table: &TableName,
+        (mapping, table, database): (&str, &TableName, Database),
     ) -> Result<(), Error> {
         query(
-            "INSERT INTO redis2pg.rejects (run_id, phase, mapping, table_name, key, redis_type, reason, detail, path, \
-             column_name, sqlstate, value, value_size, value_hash, state) \
-             SELECT $1::text::uuid, $2, $3, $4, u.* FROM unnest($5::bytea[], $6::text[], $7::text[], $8::text[], \
+            "INSERT INTO redis2pg.rejects (run_id, phase, mapping, table_name, redis_db, key, redis_type, reason, detail, \
+             path, column_name, sqlstate, value, value_size, value_hash, state) \
+             SELECT $1::text::uuid, $2, $3, $4, $16::int4, u.* FROM unnest($5::bytea[], $6::text[], $7::text[], $8::text[], \
              $9::text[], $10::text[], $11::text[], $12::bytea[], $13::bigint[], $14::text[], $15::text[]) u \
-             ON CONFLICT (run_id, mapping, key_hash) DO UPDATE SET redis_type = excluded.redis_type, \
+             ON CONFLICT (run_id, mapping, key_hash, (coalesce(redis_db, -1))) DO UPDATE SET redis_type = excluded.redis_type, \
              reason = excluded.reason, detail = excluded.detail, path = excluded.path, \
              column_name = excluded.column_name, sqlstate = excluded.sqlstate, value = excluded.value, \
              value_size = excluded.value_size, value_hash = excluded.value_hash, state = excluded.state",
@@ -110,6 +109,7 @@ impl Columns {
         .bind(&self.size)
         .bind(&self.hash)
         .bind(&self.state)
+        .bind(database.named())
         .execute(connection)
         .await?;
         Ok(())
@@ -124,17 +124,19 @@ impl Columns {
 pub async fn resolve(
     connection: &mut PgConnection,
     shard: ShardId,
-    mapping: &str,
+    (mapping, database): (&str, Database),
     keys: &[&RedisKey],
 ) -> Result<Vec<(String, i64)>, Error> {
     let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
     query(
         "WITH gone AS (DELETE FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND mapping = $2 \
-         AND key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($3::bytea[]) k)) RETURNING reason) SELECT reason, count(*) AS rejects FROM gone GROUP BY reason",
+         AND key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($3::bytea[]) k)) \
+         AND coalesce(redis_db, -1) = coalesce($4::int4, -1) RETURNING reason) SELECT reason, count(*) AS rejects FROM gone GROUP BY reason",
     )
     .bind(shard.run.to_string())
     .bind(mapping)
     .bind(keys)
+    .bind(database.named())
     .fetch_all(connection)
     .await?
     .iter()
@@ -142,27 +144,28 @@ pub async fn resolve(
     .collect()
 }
 
-/// The next pending rejects of a phase and mapping after `after`, in order of writing.
+/// The next pending rejects of a phase and mapping, of keys of one database, after `after`, in order of writing.
 ///
 /// # Errors
 /// The server's.
 pub async fn pending_page(
     connection: &mut PgConnection,
     shard: ShardId,
-    mapping: &str,
+    (mapping, database): (&str, Database),
     after: i64,
     limit: i64,
 ) -> Result<Vec<Pending>, Error> {
     let mut transaction = connection.begin().await?;
     let rows = query(
         "SELECT id, key FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND phase = $2 AND mapping = $3 \
-         AND state = 'pending' AND id > $4 ORDER BY id LIMIT $5",
+         AND state = 'pending' AND id > $4 AND redis_db IS NOT DISTINCT FROM $6::int4 ORDER BY id LIMIT $5",
     )
     .bind(shard.run.to_string())
     .bind(shard.phase.cast_signed())
     .bind(mapping)
     .bind(after)
     .bind(limit)
+    .bind(database.named())
     .fetch_all(&mut *transaction)
     .await?;
     transaction.commit().await?;
@@ -178,18 +181,20 @@ pub async fn pending_page(
 pub async fn reasons_of(
     connection: &mut PgConnection,
     shard: ShardId,
-    mapping: &str,
+    (mapping, database): (&str, Database),
     keys: &[RedisKey],
 ) -> Result<Vec<(RedisKey, String)>, Error> {
     let keys: Vec<&[u8]> = keys.iter().map(RedisKey::as_bytes).collect();
     let mut transaction = connection.begin().await?;
     let rows = query(
         "SELECT key, reason FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND mapping = $2 \
-         AND key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($3::bytea[]) k))",
+         AND key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($3::bytea[]) k)) \
+         AND coalesce(redis_db, -1) = coalesce($4::int4, -1)",
     )
     .bind(shard.run.to_string())
     .bind(mapping)
     .bind(keys)
+    .bind(database.named())
     .fetch_all(&mut *transaction)
     .await?;
     transaction.commit().await?;

@@ -1,4 +1,4 @@
-//! Shards: how far the scan of one Redis primary got in one phase, and the lease that fences a worker which lost it.
+//! Shards: how far the scan of one logical database got in one phase, and the lease that fences a worker which lost it.
 
 use crate::model::{Exit, Failure, Side, Unmatched};
 use crate::postgres::{literal, milliseconds, query};
@@ -44,6 +44,8 @@ pub struct Checkpoint {
 pub struct Shard {
     /// The phase.
     pub phase: u32,
+    /// The shard: see [`crate::model::Database::shard`].
+    pub shard: u32,
     /// Whether the phase scanned Redis, or was fed from keys set aside.
     pub scans: bool,
     /// How far it got.
@@ -203,7 +205,7 @@ pub async fn load_all_if(connection: &mut PgConnection, run: Uuid, resumed: bool
     }
     let mut transaction = connection.begin().await?;
     let rows = query(
-        "SELECT phase, scans, epoch, server_run_id, watermark, cursor, unmatched, unmatched_keys::text AS unmatched_keys, \
+        "SELECT phase, shard, scans, epoch, server_run_id, watermark, cursor, unmatched, unmatched_keys::text AS unmatched_keys, \
          state FROM redis2pg.shards \
          WHERE run_id = $1::text::uuid ORDER BY phase, shard",
     )
@@ -216,6 +218,7 @@ pub async fn load_all_if(connection: &mut PgConnection, run: Uuid, resumed: bool
             let state: String = row.try_get("state")?;
             Ok(Shard {
                 phase: row.try_get::<i32, _>("phase")?.cast_unsigned(),
+                shard: row.try_get::<i32, _>("shard")?.cast_unsigned(),
                 scans: row.try_get("scans")?,
                 checkpoint: Checkpoint {
                     epoch: row.try_get::<i32, _>("epoch")?.cast_unsigned(),

@@ -1,6 +1,6 @@
 //! The archive: a mapping of the program's own, for the keys that no other mapping takes.
 
-use super::{CandidateSpec, ColumnSpec, MappingSpec, OnConflict};
+use super::{CandidateSpec, ColumnSpec, Databases, MappingSpec, OnConflict};
 use crate::model::RedisType;
 
 /// The name of the archive's mapping.
@@ -20,8 +20,9 @@ const COLUMNS: [(&str, &str); 9] = [
 ];
 
 impl MappingSpec {
-    /// The mapping of all keys that no other takes, into the table of that name (`schema.table`).
-    pub fn archive(table: &str) -> Self {
+    /// The mapping of all keys that none of `others` takes in the databases that they read, into the table of that name
+    /// (`schema.table`); `own` is the number of the source's own database.
+    pub fn archive(table: &str, others: &[Self], own: u8) -> Self {
         let column = |(name, source): (&str, &str)| ColumnSpec {
             name: name.to_owned(),
             from: vec![CandidateSpec::Source(source.to_owned())],
@@ -33,6 +34,7 @@ impl MappingSpec {
             // What it is called for people; `unmatched` says what it takes.
             matches: "{key..}".into(),
             exclude: Vec::new(),
+            databases: Databases::of_all(others, own),
             unmatched: true,
             separator: None,
             into: table.to_owned(),

@@ -18,8 +18,11 @@ use super::wants::{Wants, facts_fit, takes_any_key};
 use super::{ColumnSpec, ItemForm, LineageSpec, MappingSpec};
 use crate::decode::{Decoder, Form, push_json_string};
 use crate::encode::{Encoder, Policy};
-use crate::model::{Column, ColumnType, Finding, RedisType, RedisTypes, Severity, Side, Table, TableName, sha256_hex};
+use crate::model::{
+    Column, ColumnType, Database, Finding, RedisType, RedisTypes, Severity, Side, Table, TableName, sha256_hex,
+};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A row's shape has one bit for each column.
 const MAX_COLUMNS: usize = 64;
@@ -62,7 +65,7 @@ impl Plan {
         let mut doubts = Vec::new();
         if mappings.len() == specs.len() {
             check.names(&mappings);
-            doubts = check.keys(&mappings);
+            doubts = check.keys(&mappings, stamp.database);
             check.parents(specs, &mut mappings);
         }
         let phases = phases(specs).unwrap_or_else(|circle| {
@@ -72,7 +75,8 @@ impl Plan {
         if check.findings.iter().any(|finding| finding.severity == Severity::Critical) {
             return Err(check.findings);
         }
-        Ok(Self { mappings, phases, warnings: check.findings, doubts })
+        let plan = Self { mappings, phases, warnings: check.findings, doubts };
+        Ok(plan.within(Database::only(stamp.database)))
     }
 }
 
@@ -102,6 +106,7 @@ impl Check {
         let name = self.read(&subject, spec.table_name(), QUALIFIED);
         self.read(&format!("{subject}: audit"), spec.audit_table(), QUALIFIED);
         let decoder = self.decoder(spec);
+        self.told_apart(spec, &subject, stamp.database);
         let expiry_policy = ExpiryPolicy::read(spec).map_err(|mistake| self.mistake(subject.clone(), mistake));
         let expiry_policy = expiry_policy.unwrap_or_default();
         let (pattern, name) = (pattern?, name?);
@@ -182,7 +187,11 @@ impl Check {
             fingerprint,
             run_id: stamp.run_id.as_str().into(),
             run_json: run_json.into(),
-            database: stamp.database.to_string().into(),
+            databases: spec.databases.clone(),
+            own: stamp.database,
+            database: Database::only(stamp.database),
+            database_text: Arc::from(""),
+            here: true,
             server_version: stamp.server_version.as_deref().map(Into::into),
         })
     }

@@ -1,10 +1,10 @@
 //! Keys that more than one mapping would take, or one mapping in two ways: found before the first key is read where that
 //! can be found out, else by looking at every key.
 
-use super::MappingSpec;
 use super::compile::WHICH_KEYS;
 use super::pattern::{KeySet, Overlap};
-use super::plan::Plan;
+use super::plan::{Mapping, Plan};
+use super::{Databases, MappingSpec};
 use crate::model::{Finding, MappingId, Severity, Side};
 
 /// Two mappings of which it is not known whether they have a key in common; one and the same where it is not known
@@ -15,28 +15,37 @@ pub(super) struct Doubt {
     second: usize,
 }
 
-/// Understands the keys of all mappings and compares them with each other, without a look at any table.
+/// The keys of a mapping, for comparing.
+pub(super) struct Keys<'a> {
+    pub(super) mapping: &'a str,
+    pub(super) set: &'a KeySet,
+    pub(super) databases: &'a Databases,
+}
+
+/// Understands the keys of all mappings and compares them with each other, without a look at any table; `own` is the
+/// number of the source's own database.
 ///
 /// # Errors
 /// Every pattern that cannot be read, and every pair of mappings that would take the same key.
-pub fn check_keys(specs: &[MappingSpec]) -> Result<Vec<KeySet>, Vec<Finding>> {
+pub fn check_keys(specs: &[MappingSpec], own: u8) -> Result<Vec<KeySet>, Vec<Finding>> {
     let mut findings = Vec::new();
     let mut sets = Vec::new();
     for spec in specs {
         match KeySet::parse(spec) {
-            Ok(set) => sets.push((spec.name.as_str(), set)),
+            Ok(set) => sets.push((spec, set)),
             Err(why) => findings.push(critical(&spec.name, why, WHICH_KEYS)),
         }
     }
-    let named: Vec<(&str, &KeySet)> = sets.iter().map(|(name, set)| (*name, set)).collect();
-    findings.extend(conflicts(&named).0.into_iter().filter(|finding| finding.severity == Severity::Critical));
+    let all: Vec<Keys<'_>> =
+        (sets.iter()).map(|(spec, set)| Keys { mapping: &spec.name, set, databases: &spec.databases }).collect();
+    findings.extend(conflicts(&all, own).0.into_iter().filter(|finding| finding.severity == Severity::Critical));
     if findings.is_empty() { Ok(sets.into_iter().map(|(_, set)| set).collect()) } else { Err(findings) }
 }
 
 /// What is wrong with these mappings' keys, and what has to be looked at key by key.
-pub(super) fn conflicts(sets: &[(&str, &KeySet)]) -> (Vec<Finding>, Vec<Doubt>) {
+pub(super) fn conflicts(all: &[Keys<'_>], own: u8) -> (Vec<Finding>, Vec<Doubt>) {
     let (mut findings, mut doubts) = (Vec::new(), Vec::new());
-    for (second, (name, set)) in sets.iter().enumerate() {
+    for (second, Keys { mapping: name, set, databases }) in all.iter().enumerate() {
         let (ambiguity, patterns) = set.ambiguity();
         match (ambiguity, patterns) {
             (Overlap::Key(key), Some((one, two))) => {
@@ -46,8 +55,8 @@ pub(super) fn conflicts(sets: &[(&str, &KeySet)]) -> (Vec<Finding>, Vec<Doubt>) 
             (Overlap::Unknown, _) => doubts.push(Doubt { first: second, second }),
             _ => {}
         }
-        for (first, (earlier, other)) in sets.iter().enumerate().take(second) {
-            match other.overlap(set) {
+        for (first, Keys { mapping: earlier, set: other, databases: theirs }) in all.iter().enumerate().take(second) {
+            match if databases.meet(theirs, own) { other.overlap(set) } else { Overlap::Never } {
                 Overlap::Never => {}
                 Overlap::Key(key) => {
                     let message = format!("`match`: some keys would be taken by `{earlier}` as well, such as `{key}`");
@@ -99,7 +108,8 @@ impl Plan {
                 first.name
             ));
         }
-        let both = first.pattern.matches(key) && second.pattern.matches(key);
+        let takes = |mapping: &Mapping| mapping.here && mapping.pattern.matches(key);
+        let both = takes(first) && takes(second);
         both.then(|| format!("is taken by the mappings `{}` and `{}`", first.name, second.name))
     }
 }

@@ -28,6 +28,8 @@ pub enum Lineage {
         key: usize,
         /// The one of the digest.
         digest: usize,
+        /// The one of the database's number, where there is one.
+        database: Option<usize>,
     },
     /// In the ledger: the row has no place for it.
     Ledger,
@@ -43,7 +45,12 @@ impl Check {
             Some(LineageSpec::Columns { columns: named }) => {
                 let key = self.lineage_column(spec, columns, &named.key, None);
                 let digest = self.lineage_column(spec, columns, &named.digest, Some(Digest::HEX_DIGITS));
-                Some(Lineage::Columns { key: key?, digest: digest? })
+                let database = named.database.as_ref().map(|name| self.database_column(spec, columns, name));
+                let database = match database {
+                    Some(found) => Some(found?),
+                    None => None,
+                };
+                Some(Lineage::Columns { key: key?, digest: digest?, database })
             }
             _ => Some(targets.iter().position(|target| target.lineage).map_or(Lineage::Ledger, Lineage::Column)),
         }
@@ -70,14 +77,27 @@ impl Check {
         }
         fits.then_some(place)
     }
+
+    /// The place of the column with the database's number.
+    fn database_column(&mut self, spec: &MappingSpec, columns: &[Column], name: &str) -> Option<usize> {
+        use ColumnType::{Int2, Int4, Int8, Text};
+        let place = columns.iter().position(|column| column.name == name)?;
+        let fits = matches!(columns.get(place)?.column_type, Int2 | Int4 | Int8 | Text);
+        if !fits {
+            let message = "lineage needs a column of type integer (smallint, bigint, text) for the database";
+            self.target(format!("{}.{name}", spec.into), message, "Change its type, or name another column.");
+        }
+        fits.then_some(place)
+    }
 }
 
-/// Appends the lineage's members, without braces. `document_id` is JSON text; `run` too.
+/// Appends the lineage's members, without braces; `database` is the number of the key's, where it is named. `document_id`
+/// is JSON text; `run` too.
 ///
 /// In the order in which jsonb keeps keys (shorter ones first, then by bytes), which spares the server the sorting.
 pub(super) fn push_members(
     out: &mut String,
-    (record, digest): (&Record, Digest),
+    (record, digest, database): (&Record, Digest, Option<&str>),
     document_id: &str,
     run: &str,
     now: UnixMillis,
@@ -86,13 +106,18 @@ pub(super) fn push_members(
     out.push_str(run);
     out.push_str(r#","digest":""#);
     out.extend(digest.hex().map(char::from));
+    out.push('"');
+    if let Some(database) = database {
+        out.push_str(r#","database":"#);
+        out.push_str(database);
+    }
     match record.expires_at {
         Some(expires_at) => {
-            out.push_str(r#"","expires_at":""#);
+            out.push_str(r#","expires_at":""#);
             push_rfc3339(out, expires_at);
             out.push('"');
         }
-        None => out.push_str(r#"","expires_at":null"#),
+        None => out.push_str(r#","expires_at":null"#),
     }
     out.push_str(r#"},"redis_key":"#);
     push_json_string(out, record.key.as_str().unwrap_or_default());

@@ -1,5 +1,6 @@
 //! What a mapping writes about the place of its lineage, and the columns that follow from it.
 
+use super::source::Source;
 use super::{CandidateSpec, ColumnSpec, MappingSpec};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
@@ -53,6 +54,9 @@ pub struct LineageColumns {
     /// When Redis will expire the key. Unlike the others it counts when rows are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
+    /// The number of the Redis database: it tells keys of the same name apart that are in different databases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
 }
 
 impl LineageColumns {
@@ -62,6 +66,7 @@ impl LineageColumns {
             (self.run.as_deref(), "run.id", "uuid"),
             (self.migrated_at.as_deref(), "run.time", "timestamptz"),
             (self.expires_at.as_deref(), EXPIRES_AT, "timestamptz"),
+            (self.database.as_deref(), Source::DATABASE, "integer"),
         ];
         let optional = optional.into_iter().filter_map(|(name, source, sql_type)| Some((name?, source, sql_type)));
         [(self.key.as_str(), "redis.key", "text"), (self.digest.as_str(), "redis.digest", "text")]

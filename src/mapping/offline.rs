@@ -3,6 +3,7 @@
 use super::candidate::Candidate;
 use super::compile::{AN_ID, Check, QUALIFIED};
 use super::conflict::check_keys;
+use super::databases::told_apart;
 use super::expiry::ExpiryPolicy;
 use super::explode::Explode;
 use super::graph::phases;
@@ -17,12 +18,12 @@ use crate::encode::Encoder;
 use crate::model::{Column, Finding};
 
 /// Everything that can be found without a look at any table: keys, chains, sources, functions, references, and the policies of
-/// columns whose type is stated.
-pub fn check_specs(specs: &[MappingSpec]) -> Vec<Finding> {
+/// columns whose type is stated. `own` is the number of the source's own database.
+pub fn check_specs(specs: &[MappingSpec], own: u8) -> Vec<Finding> {
     let specs: Vec<_> = specs.iter().map(MappingSpec::with_lineage_columns).collect();
     let specs = specs.as_slice();
     let mut check = Check::default();
-    check.findings.extend(check_keys(specs).err().unwrap_or_default());
+    check.findings.extend(check_keys(specs, own).err().unwrap_or_default());
     for (index, spec) in specs.iter().enumerate() {
         let subject = format!("mapping {}", spec.name);
         if spec.name.is_empty() {
@@ -32,6 +33,7 @@ pub fn check_specs(specs: &[MappingSpec]) -> Vec<Finding> {
             check.critical(&subject, "`name` is taken by another mapping", ITS_OWN);
         }
         check.alone(spec, &subject);
+        check.told_apart(spec, &subject, own);
         check.references(specs, spec, &subject);
     }
     if let Err(circle) = phases(specs) {
@@ -90,6 +92,12 @@ impl Check {
         let of_key = key.peek().is_some() && key.all(of_key);
         if let Err(mistake) = Explode::read(spec, types, of_key) {
             self.mistake(subject.to_owned(), mistake);
+        }
+    }
+
+    pub(super) fn told_apart(&mut self, spec: &MappingSpec, subject: &str, own: u8) {
+        if let Err((message, hint)) = told_apart(spec, own) {
+            self.critical(subject, message, hint);
         }
     }
 

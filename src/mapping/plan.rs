@@ -2,6 +2,7 @@
 
 use super::candidate::Candidate;
 use super::conflict::Doubt;
+use super::databases::Databases;
 use super::expiry::ExpiryPolicy;
 use super::explode::Explode;
 use super::lineage::Lineage;
@@ -11,7 +12,7 @@ use super::top::Top;
 use super::{Expect, ItemForm, OnConflict};
 use crate::decode::Decoder;
 use crate::encode::Encoder;
-use crate::model::{Column, Finding, MappingId, TableName, Wanted};
+use crate::model::{Column, Database, Finding, MappingId, TableName, Wanted};
 use std::sync::Arc;
 
 /// What the lineage says about the run.
@@ -22,7 +23,7 @@ pub struct RunStamp {
     /// Whether the rows are only judged and then dropped: what would be said of where they came from is left out, and
     /// they name the keys of their parents.
     pub rehearsal: bool,
-    /// The number of the Redis database that is read.
+    /// The number of the source's own database, which mappings read that name no other.
     pub database: u8,
     /// The version of the Redis server, where it tells.
     pub server_version: Option<String>,
@@ -41,12 +42,26 @@ impl Plan {
     /// The mapping that takes a key. It is the only one, unless [`Self::dispute`] says otherwise.
     #[inline]
     pub fn classify(&self, key: &[u8]) -> Option<MappingId> {
-        self.mappings.iter().position(|mapping| mapping.pattern.matches(key)).map(|index| MappingId(index as u16))
+        let takes = |mapping: &Mapping| mapping.here && mapping.pattern.matches(key);
+        self.mappings.iter().position(takes).map(|index| MappingId(index as u16))
+    }
+
+    /// The plan for the keys of one database: those of the mappings that read it.
+    pub fn within(&self, database: Database) -> Self {
+        let mut plan = self.clone();
+        let text: Arc<str> = database.number.to_string().into();
+        for mapping in &mut plan.mappings {
+            mapping.here = mapping.reads(database.number);
+            mapping.database = database;
+            mapping.database_text = text.clone();
+        }
+        plan
     }
 
     /// The mappings that a key looks like one of, although none takes it, and why they do not.
     pub fn misses(&self, key: &[u8]) -> impl Iterator<Item = (MappingId, Miss)> {
-        self.mappings().filter_map(move |(id, mapping)| Some((id, mapping.pattern.miss(key)?)))
+        let here = self.mappings().filter(|(_, mapping)| mapping.here);
+        here.filter_map(move |(id, mapping)| Some((id, mapping.pattern.miss(key)?)))
     }
 
     /// The mapping of an id that this plan gave; the first one for any other id.
@@ -76,6 +91,9 @@ pub struct Mapping {
     pub(super) name: String,
     pub(super) table: TableName,
     pub(super) pattern: KeySet,
+    pub(super) databases: Databases,
+    /// The number of the source's own database.
+    pub(super) own: u8,
     pub(super) columns: Vec<Column>,
     /// One for each column, in the same order.
     pub(super) targets: Vec<Target>,
@@ -104,8 +122,12 @@ pub struct Mapping {
     pub(super) run_id: Arc<str>,
     /// The run's id as JSON text.
     pub(super) run_json: Arc<str>,
-    /// The number of the Redis database.
-    pub(super) database: Arc<str>,
+    /// The database that it reads in this plan.
+    pub(super) database: Database,
+    /// The number of that.
+    pub(super) database_text: Arc<str>,
+    /// Whether its keys come from that database.
+    pub(super) here: bool,
     pub(super) server_version: Option<Arc<str>>,
 }
 
@@ -173,6 +195,17 @@ impl Mapping {
     /// Where the lineage is kept.
     pub fn lineage(&self) -> Lineage {
         self.lineage
+    }
+
+    /// Whether its keys come from the database of this number.
+    pub fn reads(&self, number: u8) -> bool {
+        self.databases.has(number, self.own)
+    }
+
+    /// The number of the database, where what comes from it names it.
+    #[inline]
+    pub(super) fn named_database(&self) -> Option<&str> {
+        (!self.database.own).then_some(&*self.database_text)
     }
 
     /// What must be read of its keys.

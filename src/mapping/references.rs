@@ -2,7 +2,7 @@
 
 use super::MappingSpec;
 use super::compile::Check;
-use super::conflict::{Doubt, conflicts};
+use super::conflict::{Doubt, Keys, conflicts};
 use super::coverage::which_column;
 use super::pattern::KeySet;
 use super::plan::{Mapping, ParentRef, Target};
@@ -50,10 +50,11 @@ impl Check {
         }
     }
 
-    pub(super) fn keys(&mut self, mappings: &[Mapping]) -> Vec<Doubt> {
-        let sets: Vec<(&str, &KeySet)> =
-            mappings.iter().map(|mapping| (mapping.name.as_str(), &mapping.pattern)).collect();
-        let (findings, doubts) = conflicts(&sets);
+    pub(super) fn keys(&mut self, mappings: &[Mapping], own: u8) -> Vec<Doubt> {
+        let keys: Vec<Keys<'_>> = (mappings.iter())
+            .map(|mapping| Keys { mapping: &mapping.name, set: &mapping.pattern, databases: &mapping.databases })
+            .collect();
+        let (findings, doubts) = conflicts(&keys, own);
         self.findings.extend(findings);
         doubts
     }

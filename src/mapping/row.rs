@@ -51,7 +51,8 @@ impl Mapping {
             let written = if target.lineage {
                 let document_id = self.document_id(&context);
                 scratch.lineage.clear();
-                push_members(&mut scratch.lineage, (record, digest), &document_id, &self.run_json, now);
+                let known = (record, digest, self.named_database());
+                push_members(&mut scratch.lineage, known, &document_id, &self.run_json, now);
                 target.join_lineage(&found, &scratch.lineage, &mut scratch.own_fields, out)
             } else if found == Found::Absent {
                 continue;

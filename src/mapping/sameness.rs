@@ -1,15 +1,17 @@
 //! When two rows are the same: how each column is compared, and what makes the same row of the same value.
 
-use super::MappingSpec;
 use super::candidate::Candidate;
 use super::compile::specs_hash;
 use super::plan::{Comparison, RunStamp, Target};
 use super::source::Source;
+use super::{Databases, MappingSpec};
 use crate::model::{Column, sha256_hex};
 
 /// What makes the same row of the same key and value.
 pub(super) fn fingerprint(spec: &MappingSpec, columns: &[Column], targets: &[Target], stamp: &RunStamp) -> String {
-    let hash = specs_hash(std::slice::from_ref(spec));
+    // Which databases it reads does not change what it makes of a key.
+    let spec = MappingSpec { databases: Databases::Own, ..spec.clone() };
+    let hash = specs_hash(std::slice::from_ref(&spec));
     let mut made_by = format!("{} {hash} {columns:?}", env!("CARGO_PKG_VERSION"));
     let of_database = |candidate: &Candidate| matches!(candidate.source, Source::Database);
     if targets.iter().any(|target| target.candidates.iter().any(of_database)) {

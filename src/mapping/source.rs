@@ -115,6 +115,9 @@ impl<'r> Context<'r> {
 }
 
 impl Source {
+    /// The name of the source that is the number of the key's database.
+    pub(super) const DATABASE: &'static str = "redis.db";
+
     /// Reads a source: a path, a name such as `redis.key`, or a template of captures and paths.
     ///
     /// # Errors
@@ -129,7 +132,7 @@ impl Source {
             "element.index" => Ok(Self::ElementIndex),
             "redis.digest" => Ok(Self::Digest),
             "redis.type" => Ok(Self::Type),
-            "redis.db" => Ok(Self::Database),
+            Self::DATABASE => Ok(Self::Database),
             "redis.version" => Ok(Self::Version),
             "redis.ttl" => Ok(Self::Ttl),
             "redis.idle" => Ok(Self::Idle),
@@ -239,7 +242,7 @@ impl Source {
         let number = |number: Option<String>| number.map(|number| Found::Raw(Cow::Owned(number)));
         let found = match self {
             Self::Type => Some(Found::Text(record.type_name())),
-            Self::Database => Some(Found::Raw(Cow::Borrowed(&context.mapping.database))),
+            Self::Database => Some(Found::Raw(Cow::Borrowed(&context.mapping.database_text))),
             Self::Version => context.mapping.server_version.as_ref().map(|version| Found::Text(Cow::Borrowed(version))),
             Self::Ttl => number(facts.and_then(|facts| facts.ttl).map(|ttl| ttl.to_string())),
             Self::Idle => number(facts.and_then(|facts| facts.idle).map(|idle| idle.to_string())),

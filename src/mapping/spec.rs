@@ -7,7 +7,7 @@ use super::key_patterns::KeyPatterns;
 use super::one_or_list::one_or_list;
 use super::redis_types::one_or_several;
 use super::spec_source::constant_text;
-use super::{CandidateSpec, Expired, FunctionSpec, LineageApart, LineageSpec, RemovedElements, Right};
+use super::{CandidateSpec, Databases, Expired, FunctionSpec, LineageApart, LineageSpec, RemovedElements, Right};
 use crate::decode::{BytesPolicy, Charset, DuplicateKeys, NonfinitePolicy, NulPolicy, SurrogatePolicy};
 use crate::encode::{Encoding, EpochUnit, FromExponent, Nonfinite, Nul, TooLong};
 use crate::model::{RedisType, TableName};
@@ -26,6 +26,10 @@ pub struct MappingSpec {
     /// Patterns of keys that it leaves alone although `match` takes them.
     #[serde(default, deserialize_with = "one_or_list", skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// The logical databases of the source that its keys come from: numbers, or `all`; the one of the source's URL where
+    /// it says none.
+    #[serde(default, skip_serializing_if = "Databases::is_own")]
+    pub databases: Databases,
     /// Whether it takes the keys that no other mapping takes, whatever `match` says. Not for people to write: the
     /// archive of the program's own.
     #[serde(skip)]

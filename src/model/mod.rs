@@ -4,6 +4,7 @@
 //! only holds the handle.
 
 mod column;
+mod database;
 mod digest;
 mod event;
 mod exit;
@@ -22,6 +23,7 @@ mod tally;
 mod unmatched;
 
 pub use column::{ArrayType, CastType, Column, ColumnType, NumericLimit, Table, TableName};
+pub use database::Database;
 pub(crate) use digest::hex_digits;
 pub use digest::{Digest, sha256_hex};
 pub use event::{Event, EventSender};

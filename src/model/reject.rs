@@ -12,6 +12,8 @@ pub type Reason = Cow<'static, str>;
 pub struct Reject {
     /// The key.
     pub key: RedisKey,
+    /// The number of its database; `None` until the reject is shown to somebody: its batch knows it.
+    pub database: Option<u8>,
     /// The reason's stable code.
     pub reason: Reason,
     /// A sentence for people: what was found and where. Never holds a secret; may quote a short piece of the value.
@@ -58,6 +60,7 @@ impl Reject {
     pub fn new(key: RedisKey, reason: impl Into<Reason>, detail: impl Into<String>, value: Option<Bytes>) -> Self {
         Self {
             key,
+            database: None,
             reason: reason.into(),
             detail: detail.into(),
             path: None,

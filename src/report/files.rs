@@ -36,6 +36,8 @@ pub struct RunFacts {
     pub started: String,
     /// See `started`.
     pub ended: String,
+    /// The logical databases of Redis that were read.
+    pub source_databases: Vec<u8>,
     /// Keys in Redis before and after, where they were counted.
     pub source_keys: TableCount,
     /// Rows in the target tables, by `schema.table`.
@@ -103,6 +105,7 @@ pub fn report_json(facts: &RunFacts, books: &Books) -> Value {
         "shape_refused": shape_refused(books),
         "balanced": books.balance(),
         "mappings": mappings,
+        "source_databases": facts.source_databases,
         "counts": { "source": facts.source_keys, "target": facts.target_rows },
         "timings": {
             "seconds": books.elapsed().as_secs_f64(),
@@ -236,6 +239,7 @@ mod tests {
             settings: json!({"source": {}}),
             started: "2026-01-01T00:00:00Z".into(),
             ended: "2026-01-01T00:00:01Z".into(),
+            source_databases: vec![0, 2],
             source_keys: TableCount { before: Some(2), after: Some(2) },
             target_rows: [("app.documents".to_owned(), TableCount { before: Some(0), after: Some(1) })].into(),
             redis_version: Some("7.2.4".into()),
@@ -282,6 +286,7 @@ mod tests {
         assert_eq!(report["tables_made"], made);
         assert_eq!(report["counts"]["target"]["app.documents"]["after"], 1);
         assert_eq!(report["counts"]["source"]["before"], 2);
+        assert_eq!(report["source_databases"], json!([0, 2]));
         assert_eq!(report["timings"]["stages"]["scan"]["items"], 2);
         assert!(report.as_object().is_some_and(|all| all.contains_key("validation_passed")));
         assert_eq!((report["balanced"].as_bool(), report["resumed"].as_bool()), (Some(true), Some(true)));

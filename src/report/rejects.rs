@@ -11,6 +11,7 @@ use tempfile::NamedTempFile;
 pub fn reject_json(mapping: &str, reject: &Reject, withheld: Option<&Withheld>, value_cap: usize) -> Value {
     let mut object = Map::new();
     put_bytes(&mut object, "key", reject.key.as_bytes(), usize::MAX);
+    object.insert("database".to_owned(), reject.database.into());
     for (name, text) in [("mapping", mapping), ("reason", &reject.reason), ("detail", &reject.detail)] {
         object.insert(name.to_owned(), text.into());
     }

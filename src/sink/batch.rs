@@ -1,7 +1,7 @@
 //! A batch: rows of one mapping that are settled together, with everything else that their pages brought.
 
 use crate::flow::{PagePart, Permit};
-use crate::model::{Group, MappingId, RedisKey, Reject, Row, RowOutcome, Tally};
+use crate::model::{Database, Group, MappingId, RedisKey, Reject, Row, RowOutcome, Tally};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub struct Batch {
     /// The mapping.
     pub mapping: MappingId,
+    /// The database that its keys are in.
+    pub database: Database,
     /// The scan of the shard that it belongs to.
     pub epoch: u32,
     /// The rows, in the order in which they were read.

@@ -68,6 +68,8 @@ pub enum Provenance {
         key: usize,
         /// The one of the digest.
         digest: usize,
+        /// The one of the database's number, where there is one.
+        database: Option<usize>,
     },
     /// In the ledger.
     Ledger,

@@ -12,6 +12,7 @@ mod books;
 mod chaos;
 mod commit;
 mod crash;
+mod databases;
 mod edges;
 mod harness;
 mod lease;

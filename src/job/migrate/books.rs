@@ -20,10 +20,10 @@ pub(in crate::job) struct Books {
 }
 
 impl Books {
-    /// Opens a phase's shard. `scans`: Redis is scanned for it.
-    pub(super) async fn open_shard(&mut self, phase: u32, scans: bool) -> Result<ShardId, Failure> {
+    /// Opens a shard of a phase. `scans`: Redis is scanned for it.
+    pub(super) async fn open_shard(&mut self, phase: u32, shard: u32, scans: bool) -> Result<ShardId, Failure> {
         let (run, lease, time) = (self.run, self.lease, self.lease_time);
-        let shard = ShardId { run, phase, shard: 0, lease };
+        let shard = ShardId { run, phase, shard, lease };
         // Between phases nobody else renews the lease.
         let renew = async |connection: &mut _| ledger::renew(connection, run, lease, time).await;
         if !self.link.call("renewing the lease", renew).await? {
@@ -34,9 +34,9 @@ impl Books {
     }
 
     /// A shard of an earlier attempt that came to a checkpoint; one that did not starts like a new one.
-    pub(super) fn earlier(&self, phase: u32) -> Option<Shard> {
+    pub(super) fn earlier(&self, phase: u32, shard: u32) -> Option<Shard> {
         let begun = |shard: &&Shard| shard.checkpoint.complete || shard.checkpoint.watermark > 0;
-        self.shards.iter().find(|shard| shard.phase == phase).filter(begun).cloned()
+        self.shards.iter().find(|known| (known.phase, known.shard) == (phase, shard)).filter(begun).cloned()
     }
 
     /// Saves the checkpoint, which only the holder of the lease may.

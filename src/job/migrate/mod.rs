@@ -1,11 +1,12 @@
-//! A migration: phases in order, each one pass of the pipeline, with what surrounds it: lease, checkpoints, retries of
-//! children, the books of an earlier attempt.
+//! A migration: phases in order, each one pass of the pipeline over each database that it reads, with what surrounds it:
+//! lease, checkpoints, retries of children, the books of an earlier attempt.
 
 mod books;
 mod pass;
 
 pub(super) use books::{Books, book_earlier};
 
+use super::databases::Base;
 use super::keeper::{Keeper, checkpoint};
 use super::key_list::KeyList;
 use super::parents::retry_children;
@@ -18,6 +19,7 @@ use crate::postgres::Target;
 use crate::sink::{DryRun, LoadTable, Writers};
 use crate::source::Source;
 use pass::is_partial;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
@@ -29,8 +31,6 @@ pub(super) struct Migration<'a, S> {
     pub(super) target: Target,
     pub(super) tables: Arc<[LoadTable]>,
     pub(super) writers: Writers,
-    /// Keys that a scan will list, about.
-    pub(super) expected: Option<u64>,
     /// The keys to look at, instead of a scan.
     pub(super) keys: Option<KeyList>,
     /// Where rows go; `None` is a dry run.
@@ -47,6 +47,17 @@ pub(super) enum End {
     Stopped,
 }
 
+/// What a pass over a database leaves to the next phase.
+#[derive(Default)]
+struct Left {
+    set_aside: Option<KeySpill>,
+    /// Of the last pass that looked at all keys.
+    unmatched: Unmatched,
+}
+
+/// By the shards of the databases that were read so far, in earlier attempts too.
+type AllLeft = BTreeMap<u32, Left>;
+
 impl<S: Source> Migration<'_, S> {
     /// Runs every phase that is on and not done yet.
     ///
@@ -54,37 +65,30 @@ impl<S: Source> Migration<'_, S> {
     /// The first failure.
     pub(super) async fn run(&mut self) -> Result<End, Failure> {
         let phases = self.phases();
-        let mut set_aside: Option<KeySpill> = None;
-        let mut unmatched = Unmatched::default();
+        let mut left = self.left_by_earlier();
+        let mut end = End::Complete;
         for (index, (phase, mappings)) in phases.iter().enumerate() {
-            let phase = *phase;
-            let before = self.ledger.as_ref().and_then(|books| books.earlier(phase));
-            if let Some(done) = before.as_ref().filter(|shard| shard.checkpoint.complete) {
-                if done.scans {
-                    unmatched = done.checkpoint.unmatched.clone();
-                }
-                continue;
-            }
             let later: Vec<MappingId> = phases.iter().skip(index + 1).flat_map(|(_, ids)| ids.clone()).collect();
-            let aside = set_aside.take();
-            let scans = aside.is_none();
-            let end = self.phase(phase, mappings, &later, aside, before.map(|shard| shard.checkpoint)).await?;
-            if scans {
-                unmatched = end.unmatched;
+            if !self.phase(*phase, (mappings, &later), &mut left).await? {
+                end = End::Stopped;
+                break;
             }
-            if !end.complete {
-                self.book_unmatched(unmatched).await;
-                return Ok(End::Stopped);
-            }
-            set_aside = end.set_aside;
         }
-        self.book_unmatched(unmatched).await;
-        Ok(End::Complete)
+        for left in left.into_values() {
+            let _ = self.shared.events.send(Event::Unmatched(Box::new(left.unmatched))).await;
+        }
+        Ok(end)
     }
 
-    /// Keys that no mapping took, by the last pass that looked at all keys.
-    async fn book_unmatched(&self, unmatched: Unmatched) {
-        let _ = self.shared.events.send(Event::Unmatched(Box::new(unmatched))).await;
+    /// What passes of earlier attempts have told. Of a database as well that is read no more: `all` are those that hold
+    /// keys now.
+    fn left_by_earlier(&self) -> AllLeft {
+        let mut left = AllLeft::new();
+        let shards = self.ledger.iter().flat_map(|books| &books.shards);
+        for done in shards.filter(|shard| shard.checkpoint.complete && shard.scans) {
+            left.entry(done.shard).or_default().unmatched = done.checkpoint.unmatched.clone();
+        }
+        left
     }
 
     /// The phases that are on. Their numbers are the plan's, whatever is switched off: a resume goes by them.
@@ -103,33 +107,78 @@ impl<S: Source> Migration<'_, S> {
             .collect()
     }
 
+    /// Runs a phase: a pass over each database that one of its mappings reads. `false`: a stop was asked for.
     async fn phase(
         &mut self,
         phase: u32,
-        mappings: &[MappingId],
-        later: &[MappingId],
-        aside: Option<KeySpill>,
-        before: Option<Checkpoint>,
-    ) -> Result<PhaseEnd, Failure> {
-        let before = before.filter(|_| aside.is_none());
-        let expected = aside.as_ref().map(KeySpill::keys).or(self.expected);
+        (mappings, later): (&[MappingId], &[MappingId]),
+        left: &mut AllLeft,
+    ) -> Result<bool, Failure> {
+        let mut turns = Vec::new();
+        for base in self.shared.bases.iter() {
+            let now = reading(base, mappings);
+            if now.is_empty() {
+                continue;
+            }
+            let before = self.ledger.as_ref().and_then(|books| books.earlier(phase, base.database.shard()));
+            if before.as_ref().is_some_and(|shard| shard.checkpoint.complete) {
+                continue;
+            }
+            let aside = left.get(&base.database.shard()).and_then(|left| left.set_aside.as_ref());
+            let keys = aside.map(KeySpill::keys).or(base.expected);
+            let turn = Turn { shared: self.shared.within(base), now, later: reading(base, later) };
+            turns.push((turn, keys, before.map(|shard| shard.checkpoint)));
+        }
+        if turns.is_empty() {
+            return Ok(true);
+        }
+        let expected = turns.iter().map(|(_, keys, _)| *keys).sum();
         let started = Event::PhaseStarted { phase, mappings: mappings.to_vec(), expected };
         let _ = self.shared.events.send(started).await;
+        let mut complete = true;
+        for (turn, _, before) in turns {
+            complete = self.turn(phase, turn, before, left).await?;
+            if !complete {
+                break;
+            }
+        }
+        let _ = self.shared.events.send(Event::PhaseEnded { phase }).await;
+        Ok(complete)
+    }
+
+    /// A pass over one database. `false`: a stop was asked for.
+    async fn turn(
+        &mut self,
+        phase: u32,
+        turn: Turn<S>,
+        before: Option<Checkpoint>,
+        left: &mut AllLeft,
+    ) -> Result<bool, Failure> {
+        let database = turn.shared.database;
+        let aside = left.entry(database.shard()).or_default().set_aside.take();
+        let scans = aside.is_none();
+        let before = before.filter(|_| scans);
         let shard = match &mut self.ledger {
-            Some(books) => Some(books.open_shard(phase, aside.is_none()).await?),
+            Some(books) => Some(books.open_shard(phase, database.shard(), scans).await?),
             None => None,
         };
-        let pass = self.pass((mappings, later), shard, aside, before)?;
+        let room = left.values().filter_map(|left| left.set_aside.as_ref()).map(KeySpill::bytes).sum();
+        let room = self.settings.flow.spill_limit.0.saturating_sub(room);
+        let pass = self.pass(&turn, shard, aside, before, room)?;
         let end = match shard {
-            Some(shard) => self.while_kept(pass, shard, mappings).await?,
-            None => self.dry_pass(pass).await?,
+            Some(shard) => self.while_kept(pass, &turn, shard).await?,
+            None => self.dry_pass(pass, &turn).await?,
         };
-        let _ = self.shared.events.send(Event::PhaseEnded { phase }).await;
-        Ok(end)
+        let kept = left.entry(database.shard()).or_default();
+        if scans {
+            kept.unmatched = end.unmatched;
+        }
+        kept.set_aside = end.set_aside.filter(|_| end.complete);
+        Ok(end.complete)
     }
 
     /// Runs a pass while the lease and the checkpoint are kept up beside it.
-    async fn while_kept(&mut self, pass: Pass<S>, shard: ShardId, mappings: &[MappingId]) -> Result<PhaseEnd, Failure> {
+    async fn while_kept(&mut self, pass: Pass<S>, turn: &Turn<S>, shard: ShardId) -> Result<PassEnd, Failure> {
         let done = CancellationToken::new();
         let lost = Arc::new(AtomicBool::new(false));
         let keeper = Keeper {
@@ -143,21 +192,16 @@ impl<S: Source> Migration<'_, S> {
             lost: lost.clone(),
         };
         let keeper = tokio::spawn(keeper.run(done.clone()));
-        let result = self.pass_and_retry(pass, shard, mappings).await;
+        let result = self.pass_and_retry(pass, turn, shard).await;
         done.cancel();
         let _ = keeper.await;
         if lost.load(Ordering::Acquire) { Err(ledger::taken_over()) } else { result }
     }
 
     /// The pass itself; then, once all is loaded, children whose parent came late.
-    async fn pass_and_retry(
-        &mut self,
-        pass: Pass<S>,
-        shard: ShardId,
-        mappings: &[MappingId],
-    ) -> Result<PhaseEnd, Failure> {
+    async fn pass_and_retry(&mut self, pass: Pass<S>, turn: &Turn<S>, shard: ShardId) -> Result<PassEnd, Failure> {
         let watermark = pass.watermark.clone();
-        let end = pipeline::run(&self.shared, pass).await;
+        let end = pipeline::run(&turn.shared, pass).await;
         let mut at = checkpoint(&watermark);
         at.scanned = self.is_complete(&end);
         let Some(books) = &mut self.ledger else {
@@ -173,20 +217,20 @@ impl<S: Source> Migration<'_, S> {
         let end = end?;
         if at.scanned {
             let mut loader = self.writers.writer(shard);
-            retry_children(&self.shared, &mut loader, &mut books.link, shard, mappings).await?;
+            retry_children(&turn.shared, &mut loader, &mut books.link, shard, &turn.now).await?;
             at.complete = !self.shared.stop.cut();
             if saves {
                 books.save(shard, &at).await?;
             }
         }
-        Ok(PhaseEnd { complete: at.complete, set_aside: end.set_aside, unmatched: at.unmatched })
+        Ok(PassEnd { complete: at.complete, set_aside: end.set_aside, unmatched: at.unmatched })
     }
 
-    async fn dry_pass(&self, pass: Pass<S>) -> Result<PhaseEnd, Failure> {
+    async fn dry_pass(&self, pass: Pass<S>, turn: &Turn<S>) -> Result<PassEnd, Failure> {
         let watermark = pass.watermark.clone();
-        let end = pipeline::run(&self.shared, pass).await;
+        let end = pipeline::run(&turn.shared, pass).await;
         let complete = self.is_complete(&end);
-        Ok(PhaseEnd { complete, set_aside: end?.set_aside, unmatched: checkpoint(&watermark).unmatched })
+        Ok(PassEnd { complete, set_aside: end?.set_aside, unmatched: checkpoint(&watermark).unmatched })
     }
 
     /// Whether a pass came to its end and nothing in flight was given up.
@@ -195,7 +239,23 @@ impl<S: Source> Migration<'_, S> {
     }
 }
 
-struct PhaseEnd {
+/// A database's turn in a phase.
+struct Turn<S> {
+    /// The run, at work on that database.
+    shared: Shared<S>,
+    /// The phase's mappings that read it.
+    now: Vec<MappingId>,
+    /// Those of later phases.
+    later: Vec<MappingId>,
+}
+
+/// Those among some mappings that read a database.
+fn reading<S>(base: &Base<S>, mappings: &[MappingId]) -> Vec<MappingId> {
+    mappings.iter().copied().filter(|id| base.plan.mapping(*id).reads(base.database.number)).collect()
+}
+
+/// How a pass ended.
+struct PassEnd {
     complete: bool,
     set_aside: Option<KeySpill>,
     unmatched: Unmatched,

@@ -1,10 +1,10 @@
 //! What a pass is fed with and where it goes: the keys that it lists, those that it sets aside, its batches and its ends.
 
-use super::Migration;
+use super::{Migration, Turn};
 use crate::config::Settings;
 use crate::flow::{KeySpill, Position, Watermark};
 use crate::job::dry_parents::DryParents;
-use crate::job::pipeline::{BatchLimits, Listing, Pass, Scope, Writer};
+use crate::job::pipeline::{BatchLimits, Listing, Pass, Scope, Shared, Writer};
 use crate::ledger::{Checkpoint, ShardId};
 use crate::model::{Failure, MappingId};
 use crate::sink::DryRun;
@@ -12,25 +12,27 @@ use crate::source::{self, Source};
 use std::sync::Arc;
 
 impl<S: Source> Migration<'_, S> {
-    /// The pass of a phase: over keys that were set aside for it, over the keys of a list, or over a scan that goes on
-    /// where it was before.
+    /// The pass of a turn: over keys that were set aside for it, over the keys of a list, or over a scan that goes on
+    /// where it was before. Keys of later phases are set aside as far as there is `room` for them, in bytes.
     pub(super) fn pass(
         &self,
-        (now, later): (&[MappingId], &[MappingId]),
+        turn: &Turn<S>,
         shard: Option<ShardId>,
         aside: Option<KeySpill>,
         before: Option<Checkpoint>,
+        room: u64,
     ) -> Result<Pass<S>, Failure> {
         let fresh = before.is_none();
-        let (listing, watermark) = self.listing(aside, before)?;
+        let (listing, watermark) = self.listing(&turn.shared.source, aside, before)?;
         // A list that somebody wrote, or the rest of an earlier scan, does not hold all keys of the later phases.
         let whole = matches!(listing, Listing::Scan(_) | Listing::SetAside(_));
-        let scope = self.scope(now, later, whole && fresh)?;
-        Ok(Pass { listing, scope, limits: self.limits(), writers: self.ends(shard), watermark })
+        let scope = self.scope(turn, (whole && fresh).then_some(room))?;
+        Ok(Pass { listing, scope, limits: self.limits(), writers: self.ends(&turn.shared, shard), watermark })
     }
 
     fn listing(
         &self,
+        source: &S,
         aside: Option<KeySpill>,
         before: Option<Checkpoint>,
     ) -> Result<(Listing<S::Scan>, Watermark), Failure> {
@@ -41,7 +43,7 @@ impl<S: Source> Migration<'_, S> {
             return Ok((Listing::File(keys.lines()?), Watermark::default()));
         }
         let Some(before) = before else {
-            return Ok((Listing::Scan(self.shared.source.scan(None)), Watermark::default()));
+            return Ok((Listing::Scan(source.scan(None)), Watermark::default()));
         };
         let position = Position { page: before.watermark, cursor: before.cursor.clone(), unmatched: before.unmatched };
         let watermark = Watermark::at(before.epoch, position);
@@ -51,19 +53,17 @@ impl<S: Source> Migration<'_, S> {
             epoch: before.epoch,
             number: before.watermark,
         };
-        Ok((Listing::Scan(self.shared.source.scan(Some(from))), watermark))
+        Ok((Listing::Scan(source.scan(Some(from))), watermark))
     }
 
-    fn scope(&self, now: &[MappingId], later: &[MappingId], may_set_aside: bool) -> Result<Scope, Failure> {
+    fn scope(&self, turn: &Turn<S>, room: Option<u64>) -> Result<Scope, Failure> {
+        let (now, later) = (turn.now.clone(), turn.later.clone());
         let limit = self.settings.run.limit;
         let on: Vec<MappingId> = self.phases().into_iter().flat_map(|(_, ids)| ids).collect();
         let off = self.shared.plan.mappings().map(|(id, _)| id).filter(|id| !on.contains(id)).collect();
-        let spill = if may_set_aside && limit.is_none() && !later.is_empty() {
-            Some(KeySpill::new(self.settings.flow.spill_limit.0)?)
-        } else {
-            None
-        };
-        Ok(Scope { now: now.to_vec(), later: later.to_vec(), off, limit, spill })
+        let room = room.filter(|_| limit.is_none() && !later.is_empty());
+        let spill = room.map(KeySpill::new).transpose()?;
+        Ok(Scope { now, later, off, limit, spill })
     }
 
     fn limits(&self) -> BatchLimits {
@@ -83,7 +83,7 @@ impl<S: Source> Migration<'_, S> {
         self.phases().into_iter().flat_map(|(_, mappings)| mappings).collect()
     }
 
-    fn ends(&self, shard: Option<ShardId>) -> Vec<Writer<S>> {
+    fn ends(&self, shared: &Shared<S>, shard: Option<ShardId>) -> Vec<Writer<S>> {
         let count = self.settings.flow.writers.max(1);
         (0..count)
             .map(|_| match (shard, &self.dry) {
@@ -91,10 +91,8 @@ impl<S: Source> Migration<'_, S> {
                 (None, dry) => {
                     let dry =
                         dry.clone().unwrap_or_else(|| DryRun::new(self.tables.clone(), self.shared.events.clone(), 0));
-                    let (source, plan) = (self.shared.source.clone(), self.shared.plan.clone());
-                    let (tables, target, judged) = (self.tables.clone(), self.target.clone(), self.judged());
-                    let parents =
-                        DryParents::new(source, plan, tables, target, dry.clone(), (judged, self.shared.clock));
+                    let (tables, target) = (self.tables.clone(), self.target.clone());
+                    let parents = DryParents::new(shared.clone(), tables, target, dry.clone(), self.judged());
                     Writer::Dry(dry, Box::new(parents))
                 }
             })

@@ -10,7 +10,7 @@ use super::partition::worker;
 use super::transform::Mapped;
 use super::{BatchLimits, Shared};
 use crate::flow::{ByteBudget, PagePart, Permit};
-use crate::model::{Event, Failure, MappingId, Row, Tally};
+use crate::model::{Database, Event, Failure, MappingId, Row, Tally};
 use crate::sink::Batch;
 use crate::source::Source;
 use std::collections::HashMap;
@@ -32,6 +32,8 @@ struct Open {
 
 struct Gather {
     open: HashMap<(MappingId, usize), Open>,
+    /// The database that all of it is from.
+    database: Database,
     outlets: Vec<Outlet>,
     /// Told whenever a writer is done with a batch.
     finished: Arc<Notify>,
@@ -45,7 +47,8 @@ pub(super) async fn run<S: Source>(
     (outlets, finished): (Vec<Outlet>, Arc<Notify>),
     limits: BatchLimits,
 ) -> Result<(), Failure> {
-    let mut gather = Gather { open: HashMap::new(), outlets, finished, limits, jitter: 0x9e37_79b9_7f4a_7c15 };
+    let (open, database, jitter) = (HashMap::new(), shared.database, 0x9e37_79b9_7f4a_7c15);
+    let mut gather = Gather { open, database, outlets, finished, limits, jitter };
     let mut tick = interval(limits.age.min(std::time::Duration::from_millis(250)));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -116,9 +119,9 @@ impl Gather {
         if self.open.get(&(mapping, writer)).is_some_and(|open| open.batch.epoch != epoch) {
             self.close((mapping, writer)).await?;
         }
-        let rows_limit = self.jittered();
+        let (rows_limit, database) = (self.jittered(), self.database);
         Ok(self.open.entry((mapping, writer)).or_insert_with(|| Open {
-            batch: Batch { mapping, epoch, ..Batch::default() },
+            batch: Batch { mapping, database, epoch, ..Batch::default() },
             bytes: 0,
             since: Instant::now(),
             rows_limit,

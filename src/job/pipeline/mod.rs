@@ -18,8 +18,9 @@ mod unmatched;
 mod write;
 
 use crate::flow::{ByteBudget, KeySpill, RateLimit, Stop, Watermark};
+use crate::job::databases::Base;
 use crate::mapping::Plan;
-use crate::model::{EventSender, Failure, MappingId};
+use crate::model::{Database, EventSender, Failure, MappingId};
 use crate::source::{ServerClock, Source};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,14 +34,35 @@ pub(super) use write::Writer;
 /// What every stage of a run shares.
 #[derive(Clone)]
 pub(super) struct Shared<S> {
+    /// The database at hand.
     pub(super) source: S,
+    /// The plan for the keys of that database.
     pub(super) plan: Arc<Plan>,
+    pub(super) database: Database,
+    /// All databases that the run reads, this one among them.
+    pub(super) bases: Arc<[Base<S>]>,
     pub(super) budget: ByteBudget,
     pub(super) rate: Arc<RateLimit>,
     /// Redis's clock; `None` where no key is judged by it, or it is not told.
     pub(super) clock: Option<ServerClock>,
     pub(super) stop: Stop,
     pub(super) events: EventSender,
+}
+
+impl<S: Source> Shared<S> {
+    /// The same run, at work on another database.
+    pub(super) fn within(&self, base: &Base<S>) -> Self {
+        let Base { database, source, plan, .. } = base.clone();
+        Self { source, plan, database, ..self.clone() }
+    }
+
+    /// The databases in which keys of a mapping are looked for: the one at hand first, where the mapping reads it.
+    pub(super) fn bases_of(&self, mapping: MappingId) -> Vec<Base<S>> {
+        let reads = |base: &&Base<S>| base.plan.mapping(mapping).reads(base.database.number);
+        let mut bases: Vec<Base<S>> = self.bases.iter().filter(reads).cloned().collect();
+        bases.sort_by_key(|base| base.database != self.database);
+        bases
+    }
 }
 
 /// When a batch is closed.

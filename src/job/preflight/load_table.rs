@@ -17,7 +17,7 @@ pub(super) fn load_table(
     let mine = facts.get(mapping.table());
     let provenance = match mapping.lineage() {
         Lineage::Column(index) => Provenance::Object(index),
-        Lineage::Columns { key, digest } => Provenance::Columns { key, digest },
+        Lineage::Columns { key, digest, database } => Provenance::Columns { key, digest, database },
         Lineage::Ledger => Provenance::Ledger,
         Lineage::None => Provenance::Nowhere,
     };

@@ -143,7 +143,7 @@ fn types_are_named_or_refused_by_name() {
 #[test]
 fn the_archive_takes_what_no_other_mapping_takes_and_comes_last() {
     let mut specs = spec(r#""string""#, "", &[("key", r#""redis.key""#)]);
-    let mut archive = MappingSpec::archive("public.a");
+    let mut archive = MappingSpec::archive("public.a", &[], 0);
     specs.push(archive.clone());
     use ColumnType::{Bytea, Int4, Jsonb, Text, Timestamptz};
     let types = [

@@ -8,7 +8,7 @@ fn found(settings: &str, column: &str) -> String {
         "[[mapping]]\nname = \"m\"\nmatch = \"m:{{id}}\"\ninto = \"public.m\"\nkey = [\"id\", \"c\"]\n{settings}\n\
          column = [{{ name = \"id\", from = [\"{{id}}\"] }}, {{ name = \"c\", {column} }}]"
     );
-    let findings = check_specs(&parse_mappings(&text).unwrap());
+    let findings = check_specs(&parse_mappings(&text).unwrap(), 0);
     findings.iter().map(|finding| format!("{finding}\n")).collect()
 }
 
@@ -52,7 +52,7 @@ fn a_place_that_says_nothing_is_refused() {
 fn a_column_named_twice_in_the_key_is_told() {
     let text = "[[mapping]]\nname = 'm'\nmatch = 'm:{id}'\ninto = 'public.m'\nkey = ['id', 'id']\n\
                 column = [{ name = 'id', from = ['{id}'] }]";
-    let findings = check_specs(&parse_mappings(text).unwrap());
+    let findings = check_specs(&parse_mappings(text).unwrap(), 0);
     let told: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
     assert_eq!(told, ["`key` names the column id twice"]);
 }

@@ -2,11 +2,15 @@
 //!
 //! It also remembers, within bounds, what became of the keys that other rows refer to.
 
+mod owners;
 mod parents;
 
 use super::batch::{Batch, deduplicate, each_once};
 use super::table::LoadTable;
-use crate::model::{Event, EventSender, Failure, Group, MappingId, Reason, RedisKey, Reject, Row, RowOutcome};
+use crate::model::{
+    Database, Event, EventSender, Failure, Group, MappingId, Reason, RedisKey, Reject, Row, RowOutcome,
+};
+use owners::Owners;
 use parents::Parents;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,6 +47,8 @@ struct Kept {
     rejects: Vec<(MappingId, Reject)>,
     /// What became of the parents of other rows.
     parents: Parents,
+    /// Where several databases are read: of which one each row would be.
+    owners: Owners,
 }
 
 impl Shown {
@@ -78,11 +84,13 @@ impl DryRun {
             .tables
             .get(usize::from(batch.mapping.0))
             .ok_or_else(|| Failure::internal("a batch names a mapping that there is not"))?;
+        let database = batch.database;
         let bytes = batch.rows.iter().map(|row| row.encoded_len() as u64).sum();
         let mut tally = batch.tally;
         let rejects = each_once(batch.rejects, &mut tally);
-        let kept = deduplicate(batch.rows);
+        let mut kept = deduplicate(batch.rows);
         tally.duplicates += kept.duplicates;
+        let taken = self.taken(table, database, &mut kept.rows);
         let mut found: Vec<Reject> = Vec::new();
         for row in &kept.rows {
             match &row.group {
@@ -90,7 +98,7 @@ impl DryRun {
                 None => tally.would_load += 1,
             }
         }
-        for (reject, group) in kept.rivals.into_iter().map(collision) {
+        for (reject, group) in kept.rivals.into_iter().chain(taken).map(collision) {
             match group {
                 Some(group) => group.reject(reject),
                 None => {
@@ -104,7 +112,7 @@ impl DryRun {
             tally.add(&end.tally);
             found.extend(end.reject.map(|(reject, _)| reject));
         }
-        self.keep(table, &kept.rows, rejects.into_iter().chain(found));
+        self.keep(table, database, &kept.rows, rejects.into_iter().chain(found));
         for page in batch.pages {
             page.settle();
         }
@@ -112,15 +120,26 @@ impl DryRun {
         Ok(())
     }
 
-    /// The rejected ones among keys of a mapping, with their reasons; `None` where not all rejects could be remembered.
-    pub fn rejected(&self, mapping: MappingId, keys: &[RedisKey]) -> Option<Vec<(RedisKey, Reason)>> {
-        self.shown.kept().parents.rejected(mapping, keys)
+    /// The rejected ones among keys of a mapping in a database, with their reasons; `None` where not all rejects could be
+    /// remembered.
+    pub fn rejected(&self, of: (MappingId, Database), keys: &[RedisKey]) -> Option<Vec<(RedisKey, Reason)>> {
+        self.shown.kept().parents.rejected(of, keys)
     }
 
-    /// Takes out the keys of a mapping that are known to be loadable.
-    pub fn retain_unknown<T>(&self, mapping: MappingId, keys: &mut Vec<(T, RedisKey)>) {
+    /// Takes out the keys of a mapping in a database that are known to be loadable.
+    pub fn retain_unknown<T>(&self, of: (MappingId, Database), keys: &mut Vec<(T, RedisKey)>) {
         let kept = self.shown.kept();
-        keys.retain(|(_, key)| !kept.parents.is_loadable(mapping, key));
+        keys.retain(|(_, key)| !kept.parents.is_loadable(of, key));
+    }
+
+    /// Takes out the rows that a key of another database would have already: they come in another pass, so that no
+    /// batch has both.
+    fn taken(&self, table: &LoadTable, database: Database, rows: &mut Vec<Row>) -> Vec<Row> {
+        if database.alone {
+            return Vec::new();
+        }
+        let mut kept = self.shown.kept();
+        rows.extract_if(.., |row| !kept.owners.claim(&table.name, database, row)).collect()
     }
 
     /// What is kept to show.
@@ -128,7 +147,7 @@ impl DryRun {
         self.shown.clone()
     }
 
-    fn keep(&self, table: &LoadTable, rows: &[Row], rejects: impl Iterator<Item = Reject>) {
+    fn keep(&self, table: &LoadTable, database: Database, rows: &[Row], rejects: impl Iterator<Item = Reject>) {
         let mut kept = self.shown.kept();
         let samples = kept.samples.entry(table.id).or_default();
         let free = self.sample_rows.saturating_sub(samples.len());
@@ -139,13 +158,14 @@ impl DryRun {
         }));
         let is_parent = self.tables.iter().flat_map(|table| &table.parents).any(|parent| parent.mapping == table.id);
         if is_parent {
-            kept.parents.would_load(table.id, rows);
+            kept.parents.would_load((table.id, database), rows);
         }
         for mut reject in rejects {
             // The value would keep the whole reply that it came in.
             reject.key = reject.key.detached();
+            reject.database = Some(database.number);
             if is_parent {
-                kept.parents.reject(table.id, &reject);
+                kept.parents.reject((table.id, database), &reject);
             }
             if kept.rejects.len() < REJECTS_SHOWN {
                 reject.value = reject.value.map(|value| bytes::Bytes::copy_from_slice(&value));

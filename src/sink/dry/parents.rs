@@ -1,8 +1,11 @@
 //! What a dry run remembers of the rows that others refer to.
 
-use crate::model::{MappingId, Reason, RedisKey, Reject, Row};
+use crate::model::{Database, MappingId, Reason, RedisKey, Reject, Row};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+
+/// Keys are of a mapping, in a database.
+type Of = (MappingId, Database);
 
 /// Loadable parents that are remembered: 9 MiB of them.
 const LOADABLE: usize = 900_000;
@@ -14,7 +17,7 @@ const REASON_FRAME: usize = 128;
 #[derive(Debug, Default)]
 pub(super) struct Parents {
     /// Rejected keys with their reasons.
-    reasons: HashMap<(MappingId, RedisKey), Reason>,
+    reasons: HashMap<(Of, RedisKey), Reason>,
     /// Bytes of the keys in `reasons`; above the bound no reject is remembered any more.
     reason_bytes: usize,
     /// Hashes of keys that would be loaded: 64 bits, so that one in 10¹³ questions is answered wrongly.
@@ -24,49 +27,53 @@ pub(super) struct Parents {
 
 impl Parents {
     /// Remembers rows that would be loaded, as far as there is room.
-    pub(super) fn would_load(&mut self, mapping: MappingId, rows: &[Row]) {
+    pub(super) fn would_load(&mut self, of: Of, rows: &[Row]) {
         for row in rows.iter().take(LOADABLE.saturating_sub(self.loadable.len())) {
-            let hash = self.hash(mapping, &row.key);
+            let hash = self.hash(of, &row.key);
             self.loadable.insert(hash);
         }
     }
 
     /// Remembers a reject, unless there are too many of them.
-    pub(super) fn reject(&mut self, mapping: MappingId, reject: &Reject) {
+    pub(super) fn reject(&mut self, of: Of, reject: &Reject) {
         if !self.knows_all_rejects() {
             return;
         }
         self.reason_bytes += reject.key.as_bytes().len() + REASON_FRAME;
-        self.reasons.insert((mapping, reject.key.clone()), reject.reason.clone());
+        self.reasons.insert((of, reject.key.clone()), reject.reason.clone());
         if !self.knows_all_rejects() {
             self.reasons = HashMap::new();
         }
     }
 
     /// The rejected ones among keys, with their reasons; `None` where not all rejects could be remembered.
-    pub(super) fn rejected(&self, mapping: MappingId, keys: &[RedisKey]) -> Option<Vec<(RedisKey, Reason)>> {
-        let rejected = |key: &RedisKey| Some((key.clone(), self.reasons.get(&(mapping, key.clone()))?.clone()));
+    pub(super) fn rejected(&self, of: Of, keys: &[RedisKey]) -> Option<Vec<(RedisKey, Reason)>> {
+        let rejected = |key: &RedisKey| Some((key.clone(), self.reasons.get(&(of, key.clone()))?.clone()));
         self.knows_all_rejects().then(|| keys.iter().filter_map(rejected).collect())
     }
 
     /// Whether a key is known to be loadable.
-    pub(super) fn is_loadable(&self, mapping: MappingId, key: &RedisKey) -> bool {
-        self.loadable.contains(&self.hash(mapping, key))
+    pub(super) fn is_loadable(&self, of: Of, key: &RedisKey) -> bool {
+        self.loadable.contains(&self.hash(of, key))
     }
 
     fn knows_all_rejects(&self) -> bool {
         self.reason_bytes <= REASONS_BYTES
     }
 
-    fn hash(&self, mapping: MappingId, key: &RedisKey) -> u64 {
-        self.hasher.hash_one((mapping, key))
+    fn hash(&self, of: Of, key: &RedisKey) -> u64 {
+        self.hasher.hash_one((of, key))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Parents, REASON_FRAME, REASONS_BYTES};
-    use crate::model::{MappingId, RedisKey, Reject};
+    use crate::model::{Database, MappingId, RedisKey, Reject};
+
+    fn of(mapping: u16) -> (MappingId, Database) {
+        (MappingId(mapping), Database::only(0))
+    }
 
     fn reject(key: &str) -> Reject {
         Reject::new(RedisKey::new(key.to_owned()), "json_syntax", "", None)
@@ -75,11 +82,11 @@ mod tests {
     #[test]
     fn a_reject_is_known_by_mapping_and_key() {
         let mut parents = Parents::default();
-        parents.reject(MappingId(1), &reject("a"));
+        parents.reject(of(1), &reject("a"));
         let keys = ["a", "b"].map(RedisKey::new);
-        let rejected = parents.rejected(MappingId(1), &keys).unwrap();
+        let rejected = parents.rejected(of(1), &keys).unwrap();
         assert_eq!(rejected, [(RedisKey::new("a"), "json_syntax".into())]);
-        assert_eq!(parents.rejected(MappingId(2), &keys), Some(Vec::new()));
+        assert_eq!(parents.rejected(of(2), &keys), Some(Vec::new()));
     }
 
     #[test]
@@ -87,12 +94,12 @@ mod tests {
         let mut parents = Parents::default();
         let key = "k".repeat(REASONS_BYTES / 4 - REASON_FRAME);
         for _ in 0..4 {
-            parents.reject(MappingId(0), &reject(&key));
-            assert!(parents.rejected(MappingId(0), &[]).is_some());
+            parents.reject(of(0), &reject(&key));
+            assert!(parents.rejected(of(0), &[]).is_some());
         }
-        parents.reject(MappingId(0), &reject("one more"));
-        assert_eq!(parents.rejected(MappingId(0), &[]), None);
-        parents.reject(MappingId(0), &reject("small"));
-        assert_eq!(parents.rejected(MappingId(0), &[]), None, "it stays so");
+        parents.reject(of(0), &reject("one more"));
+        assert_eq!(parents.rejected(of(0), &[]), None);
+        parents.reject(of(0), &reject("small"));
+        assert_eq!(parents.rejected(of(0), &[]), None, "it stays so");
     }
 }

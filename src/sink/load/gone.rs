@@ -7,6 +7,7 @@
 
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
+use super::origin::is_in_ledger;
 use super::statements::{Side, key_join, owner, row_key, stage_column};
 use crate::model::{Group, GroupCounts, RowOutcome};
 use crate::postgres::{CopyBuffer, copy_tuples, ident, query, table_ident};
@@ -62,10 +63,11 @@ impl Attempt<'_> {
         }
         ending.retain(|group| !group.keeps_rows() && !book.found(group).is_some_and(GroupCounts::keeps_rows));
         let keys: Vec<&[u8]> = ending.iter().map(|group| group.key.as_bytes()).collect();
-        let counts = query(
-            "SELECT k.key, (SELECT count(*) FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = k.key) AS rows \
-             FROM unnest($2::bytea[]) WITH ORDINALITY k (key, place) ORDER BY place",
-        )
+        let counts = query(format!(
+            "SELECT k.key, (SELECT count(*) FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = k.key \
+             AND {}) AS rows FROM unnest($2::bytea[]) WITH ORDINALITY k (key, place) ORDER BY place",
+            is_in_ledger(self.piece.database)
+        ))
         .bind(self.table.name.to_string())
         .bind(keys)
         .fetch_all(connection)
@@ -114,10 +116,11 @@ impl Attempt<'_> {
             return Ok(());
         }
         let keys: Vec<&[u8]> = new.iter().map(|group| group.key.as_bytes()).collect();
-        let rows = query(
-            "SELECT EXISTS (SELECT FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = k.key) \
+        let rows = query(format!(
+            "SELECT EXISTS (SELECT FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = k.key AND {}) \
              FROM unnest($2::bytea[]) WITH ORDINALITY k (key, place) ORDER BY place",
-        )
+            is_in_ledger(self.piece.database)
+        ))
         .bind(self.table.name.to_string())
         .bind(keys)
         .fetch_all(connection)
@@ -176,12 +179,13 @@ impl Attempt<'_> {
         // The table itself says which rows are the same: an element that is only spelled otherwise is not gone. Each step
         // is a fence, so that every row is looked up by an index or in a hash, whatever the statistics say.
         let (target, same, row_key) = (table.ident(), key_join(table), row_key(table, Side::Target));
+        let here = is_in_ledger(self.piece.database);
         let sql = format!(
             "WITH present AS MATERIALIZED (SELECT s.redis2pg_reading::int8 AS reading, {row_key} AS row_key \
              FROM {present} s JOIN {target} t ON {same}), \
              known AS MATERIALIZED (SELECT r.place - 1 AS reading, r.id::uuid AS id, l.row_key \
              FROM unnest($2::bytea[], $3::text[]) WITH ORDINALITY r (key, id, place) \
-             JOIN redis2pg.loaded l ON l.table_name = $1 AND l.redis_key = r.key), \
+             JOIN redis2pg.loaded l ON l.table_name = $1 AND l.redis_key = r.key AND {here}), \
              there AS MATERIALIZED (SELECT k.reading, k.id, {row_key} AS row_key FROM known k \
              CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, k.row_key) s JOIN {target} t ON {same}), \
              gone AS MATERIALIZED (SELECT x.reading, x.row_key FROM there x \

@@ -6,7 +6,7 @@
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
 use super::statements::{ORDINAL, Side, Statements, key_join, row_key};
-use crate::model::{Reject, Row, RowOutcome, Shape};
+use crate::model::{RedisKey, Reject, Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, Verdict, query, verdict};
 use crate::sink::table::{Conflict, Provenance};
 use sqlx::postgres::PgConnection;
@@ -23,13 +23,15 @@ fn image_refused(error: Error) -> Missed {
 
 /// What is done about lineage that is there.
 const REPLACE_LINEAGE: &str = "ON CONFLICT (table_name, row_key) DO UPDATE \
-    SET run_id = excluded.run_id, redis_key = excluded.redis_key, digest = excluded.digest, loaded_at = now()";
+    SET run_id = excluded.run_id, redis_key = excluded.redis_key, redis_db = excluded.redis_db, digest = excluded.digest, loaded_at = now()";
 
 /// A row of the target that a staged row met.
 #[derive(Debug)]
 struct Existing {
     differs: bool,
     redis_key: Option<Vec<u8>>,
+    /// The number of the database of that key, where it must be this one.
+    redis_db: Option<String>,
     /// The run that wrote it, if nobody changed it since.
     owner: Option<String>,
 }
@@ -56,7 +58,7 @@ impl Attempt<'_> {
         book: &mut Book<'_>,
     ) -> Result<(), Missed> {
         let unlogged = self.options.unlogged_stage.then(|| self.piece.id.simple().to_string());
-        let sql = Statements::build(self.table, shape, number, unlogged.as_deref());
+        let sql = Statements::build(self.table, self.piece.database, (shape, number), unlogged.as_deref());
         query(&sql.create).execute(&mut *connection).await?;
         self.copy(connection, buffer, &sql.copy, rows, true).await?;
 
@@ -108,10 +110,14 @@ impl Attempt<'_> {
         let this_run = self.shard.run.to_string();
         let own = found.owner.is_some();
         let ours = row.map(|row| row.key.as_bytes());
+        let database = self.piece.database;
+        let elsewhere = found.redis_db.as_ref().filter(|number| **number != database.number.to_string());
         if let (true, Some(theirs)) = (own, &found.redis_key)
-            && Some(theirs.as_slice()) != ours
+            && (Some(theirs.as_slice()) != ours || elsewhere.is_some())
         {
-            return Decision::Collision(crate::model::RedisKey::new(theirs.clone()).to_string());
+            let theirs = RedisKey::new(theirs.clone()).to_string();
+            let place = elsewhere.map(|number| format!(" of database {number}")).unwrap_or_default();
+            return Decision::Collision(format!("{theirs}{place}"));
         }
         if !found.differs {
             return if found.owner.as_deref() == Some(&this_run) { Decision::Duplicate } else { Decision::Unchanged };
@@ -220,6 +226,7 @@ impl Staged<'_> {
                 let existing = Existing {
                     differs: row.try_get("differs")?,
                     redis_key: row.try_get("redis_key")?,
+                    redis_db: row.try_get("redis_db")?,
                     owner: row.try_get("owner")?,
                 };
                 Ok((row.try_get("ord")?, existing))
@@ -308,8 +315,8 @@ impl Staged<'_> {
         };
         let replace = if new && self.attempt.table.inserts_lineage() { "" } else { REPLACE_LINEAGE };
         query(format!(
-            "INSERT INTO redis2pg.loaded (table_name, row_key, run_id, redis_key, digest) \
-             SELECT $1, {key}, $2::text::uuid, u.redis_key, u.digest \
+            "INSERT INTO redis2pg.loaded (table_name, row_key, run_id, redis_key, digest, redis_db) \
+             SELECT $1, {key}, $2::text::uuid, u.redis_key, u.digest, $6::int4 \
              FROM unnest($3::int4[], $4::bytea[], $5::text[]) u (ord, redis_key, digest) \
              JOIN {stage} s ON s.{ORDINAL} = u.ord {stored} {replace}"
         ))
@@ -318,6 +325,7 @@ impl Staged<'_> {
         .bind(numbers)
         .bind(keys)
         .bind(digests)
+        .bind(self.attempt.piece.database.named())
         .execute(&mut *connection)
         .await?;
         sqlx::raw_sql(AssertSqlSafe("SET LOCAL enable_hashjoin = off")).execute(connection).await?;

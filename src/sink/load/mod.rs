@@ -4,7 +4,8 @@
 //! staging table and a merge (`merge`, with its SQL in `statements`, and texts that the server casts read first in
 //! `casts`), after a look at which rows are there already as they would be written (`probe`). `Loader` decides what an
 //! error means: try again, find the row at fault (`piece` cuts them up, `refusal` says why one is rejected), or stop.
-//! What is found of each row is booked for its key (`book`); rows whose elements are gone go with them (`gone`).
+//! Which database a row was made from says `origin`. What is found of each row is booked for its key (`book`); rows whose
+//! elements are gone go with them (`gone`).
 
 mod attempt;
 mod book;
@@ -12,6 +13,7 @@ mod casts;
 mod gone;
 mod loader;
 mod merge;
+mod origin;
 mod piece;
 mod probe;
 mod refusal;

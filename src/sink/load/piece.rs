@@ -1,7 +1,7 @@
 //! Pieces of a batch: what is tried in one transaction, and how it is cut up when a row of it is at fault.
 
 use crate::flow::PagePart;
-use crate::model::{Group, RedisKey, Reject, Row, Tally};
+use crate::model::{Database, Group, RedisKey, Reject, Row, Tally};
 use crate::sink::batch::{Batch, Deduplicated, deduplicate, each_once};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,6 +13,8 @@ pub(super) struct Piece {
     /// The journal's id: a new one for each piece, the same for every attempt at it.
     pub(super) id: Uuid,
     pub(super) epoch: u32,
+    /// The database that its keys are in.
+    pub(super) database: Database,
     pub(super) rows: Vec<Row>,
     /// Outcomes that were known before the load, and the rejects behind them.
     pub(super) tally: Tally,
@@ -44,6 +46,7 @@ impl Piece {
         Self {
             id: Uuid::new_v4(),
             epoch: self.epoch,
+            database: self.database,
             rows,
             pages: self.pages.clone(),
             merge: self.merge,
@@ -67,6 +70,7 @@ pub(super) fn first_pieces(batch: Batch, pages: &[PagePart]) -> Vec<Piece> {
     let mut pieces = vec![Piece {
         id: Uuid::new_v4(),
         epoch: batch.epoch,
+        database: batch.database,
         rows,
         tally,
         rejects,

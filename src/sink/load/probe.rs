@@ -7,8 +7,9 @@
 
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
+use super::origin::{is_in_ledger, is_of};
 use super::statements::{ORDINAL, Side, difference, key_join, row_key};
-use crate::model::{Row, RowOutcome, Shape};
+use crate::model::{Database, Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, copy_tuples, ident, query};
 use crate::sink::table::{Compare, LoadTable, Provenance};
 use sqlx::Row as _;
@@ -57,7 +58,7 @@ impl Attempt<'_> {
         if !stored && (rows.len() < WORTH || !gauge.due()) {
             return Ok(rows);
         }
-        let sql = Statements::build(table, shape, number);
+        let sql = Statements::build(table, self.piece.database, (shape, number));
         query(&sql.create).execute(&mut *connection).await?;
         let entries = rows.iter().zip(0_i32..).filter_map(|(at, ordinal)| Some((self.piece.rows.get(*at)?, ordinal)));
         let columns = sql.columns;
@@ -98,7 +99,7 @@ struct Statements {
 }
 
 impl Statements {
-    fn build(table: &LoadTable, shape: Shape, number: usize) -> Self {
+    fn build(table: &LoadTable, database: Database, (shape, number): (Shape, usize)) -> Self {
         let stage = format!("redis2pg_probe_{number}");
         let expiries: Vec<String> = expiries(table, shape).map(|index| ident(&table.columns[index].name)).collect();
         let mut columns: Vec<String> = table.key_idents().collect();
@@ -126,32 +127,50 @@ impl Statements {
                 "SELECT o.run_id::text AS owner, array_agg(s.{ORDINAL}) AS ordinals FROM pg_temp.{stage} s JOIN {} t ON {} \
                  CROSS JOIN LATERAL (SELECT b.run_id, b.fingerprint FROM redis2pg.batches b \
                  WHERE (b.xid & 4294967295) = t.xmin::text::bigint AND b.xmin = t.xmin AND b.table_name = $1 \
-                 ORDER BY b.xid DESC LIMIT 1) o WHERE o.fingerprint = $2 AND {}{same_expiry} GROUP BY 1",
+                 ORDER BY b.xid DESC LIMIT 1) o {}WHERE o.fingerprint = $2 AND {}{same_expiry} GROUP BY 1",
                 table.ident(),
                 key_join(table),
-                same_source(table),
+                made(table),
+                same_source(table, database),
             ),
         }
     }
 }
 
+/// A join of what the lineage object says of the making of the row: taken out of it once, and not for each of its parts.
+fn made(table: &LoadTable) -> String {
+    let object = match table.provenance {
+        Provenance::Object(object) => table.of_target(object),
+        _ => None,
+    };
+    let join = |lineage| format!("CROSS JOIN LATERAL (SELECT {lineage} -> 'redis2pg' AS made OFFSET 0) m ");
+    object.map(join).unwrap_or_default()
+}
+
 /// Whether the row was made from this key and this value.
-fn same_source(table: &LoadTable) -> String {
-    let same = |key: String, digest: String| format!("{key} = s.redis2pg_key AND {digest} = s.redis2pg_digest");
+fn same_source(table: &LoadTable, database: Database) -> String {
+    let same = |key: String, digest: String, named: &str| {
+        let here = is_of(database, named, "o.run_id");
+        format!("{key} = s.redis2pg_key AND {digest} = s.redis2pg_digest AND {here}")
+    };
     let unknown = || "false".to_owned();
     match table.provenance {
         Provenance::Object(object) => table.of_target(object).map_or_else(unknown, |lineage| {
-            same(format!("{lineage} ->> 'redis_key'"), format!("{lineage} -> 'redis2pg' ->> 'digest'"))
+            same(format!("{lineage} ->> 'redis_key'"), "m.made ->> 'digest'".to_owned(), "m.made ->> 'database'")
         }),
-        Provenance::Columns { key, digest } => {
-            table.of_target(key).zip(table.of_target(digest)).map_or_else(unknown, |(key, digest)| same(key, digest))
+        Provenance::Columns { key, digest, database } => {
+            let named = database.and_then(|index| table.of_target(index)).map(|column| format!("{column}::text"));
+            let named = named.as_deref().unwrap_or("NULL::text");
+            let columns = table.of_target(key).zip(table.of_target(digest));
+            columns.map_or_else(unknown, |(key, digest)| same(key, digest, named))
         }
         Provenance::Nowhere => unknown(),
         // By the row, one look-up each, whatever the statistics say: of a Redis key there may be a million rows.
         Provenance::Ledger => format!(
             "EXISTS (SELECT 1 FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.row_key = {} \
-             AND l.redis_key IS NOT DISTINCT FROM s.redis2pg_key AND l.digest = s.redis2pg_digest OFFSET 0)",
-            row_key(table, Side::Target)
+             AND l.redis_key IS NOT DISTINCT FROM s.redis2pg_key AND l.digest = s.redis2pg_digest AND {} OFFSET 0)",
+            row_key(table, Side::Target),
+            is_in_ledger(database)
         ),
     }
 }

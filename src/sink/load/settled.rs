@@ -75,9 +75,10 @@ impl Attempt<'_> {
             .collect();
         let mut pending = rejects.iter().filter(|(_, pending)| *pending).count() as i64;
         let keys = rejects.iter().map(|(reject, _)| &reject.key);
+        let of = (self.table.mapping.as_str(), piece.database);
         if piece.retry {
             let keys: Vec<&RedisKey> = mended.into_iter().chain(keys).chain(&piece.gone).collect();
-            for (reason, count) in ledger::resolve(connection, self.shard, &self.table.mapping, &keys).await? {
+            for (reason, count) in ledger::resolve(connection, self.shard, of, &keys).await? {
                 tally.take_back(&reason, count);
                 pending -= count;
             }
@@ -85,12 +86,12 @@ impl Attempt<'_> {
             // A key that this run has rejected already is one reject, seen again. In a resumed run it may have been
             // mended since: then it has a row now, and is no reject any more.
             let keys: Vec<&RedisKey> = keys.chain(mended.into_iter().filter(|_| self.options.resumed)).collect();
-            for (reason, count) in ledger::resolve(connection, self.shard, &self.table.mapping, &keys).await? {
+            for (reason, count) in ledger::resolve(connection, self.shard, of, &keys).await? {
                 tally.take_back(&reason, count);
                 tally.duplicates += count;
             }
         }
-        let place = (self.table.mapping.as_str(), &self.table.name);
+        let place = (self.table.mapping.as_str(), &self.table.name, piece.database);
         ledger::record_rejects(connection, self.shard, place, &rejects, self.options.value_cap).await?;
         let journal = Journal {
             id: piece.id,

@@ -1,6 +1,7 @@
 //! The SQL of a merge, for one table and one set of columns.
 
-use crate::model::Shape;
+use super::origin::of_row;
+use crate::model::{Database, Shape};
 use crate::postgres::{ident, literal};
 use crate::sink::table::{Compare, LoadColumn, LoadTable, Provenance};
 
@@ -27,7 +28,8 @@ pub(super) struct Statements {
     pub(super) alike: String,
     /// Takes the ordinals `$1` out of the staging table.
     pub(super) delete: String,
-    /// For each staged row that is in the target: ordinal, whether it differs, the run that wrote it, its Redis key.
+    /// For each staged row that is in the target: ordinal, whether it differs, the run that wrote it, its Redis key and
+    /// database.
     /// `$1`: the table's name in the ledger; `$2`: ordinals to look at, or NULL for all.
     pub(super) judge: String,
     /// Ordinals of rows with a parent missing, one statement for each parent check: `(parent index, statement)`.
@@ -48,7 +50,13 @@ pub(super) struct Statements {
 
 impl Statements {
     /// Builds them. `unlogged`: the role may not make temporary tables, so this one is made in the ledger's schema.
-    pub(super) fn build(table: &LoadTable, shape: Shape, number: usize, unlogged: Option<&str>) -> Self {
+    /// `database`: the one of the rows' keys.
+    pub(super) fn build(
+        table: &LoadTable,
+        database: Database,
+        (shape, number): (Shape, usize),
+        unlogged: Option<&str>,
+    ) -> Self {
         let (stage, create) = match unlogged {
             // Schema-qualified: a temporary table must not be shadowed by, nor shadow, a table of the customer's.
             None => {
@@ -79,7 +87,7 @@ impl Statements {
                 table.columns.iter().take(table.key_columns).map(LoadColumn::staged).collect::<Vec<_>>().join(", ")
             ),
             delete: format!("DELETE FROM {stage} WHERE {ORDINAL} = ANY ($1)"),
-            judge: judge(table, shape, &stage, &join),
+            judge: judge((table, database), shape, &stage, &join),
             orphans: orphans(table, shape, &stage),
             lock: format!(
                 "SELECT 1 FROM {stage} s JOIN {target} t ON {join} WHERE s.{ORDINAL} = ANY ($1) FOR UPDATE OF t"
@@ -140,8 +148,8 @@ fn casts(table: &LoadTable, shape: Shape, stage: &str) -> Vec<(usize, String)> {
     cast.map(|(index, column)| (index, read(column))).collect()
 }
 
-/// The Redis key, as bytes, that the target's row `t` was made from; NULL where that is not known. `$1`: the table's name
-/// in the ledger.
+/// The Redis key, as bytes, that the target's row `t` was made from; NULL where that is not known. `l`: its lineage, where
+/// the ledger has it.
 fn redis_key(table: &LoadTable) -> String {
     let nowhere = || "NULL::bytea".to_owned();
     let bytes = |text: String| format!("convert_to({text}, 'UTF8')");
@@ -150,24 +158,32 @@ fn redis_key(table: &LoadTable) -> String {
             table.of_target(object).map_or_else(nowhere, |t| bytes(format!("{t} ->> 'redis_key'")))
         }
         Provenance::Columns { key, .. } => table.of_target(key).map_or_else(nowhere, bytes),
-        Provenance::Ledger => format!(
-            "(SELECT l.redis_key FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.row_key = {})",
-            row_key(table, Side::Target)
-        ),
+        Provenance::Ledger => "l.redis_key".to_owned(),
         Provenance::Nowhere => nowhere(),
     }
 }
 
-fn judge(table: &LoadTable, shape: Shape, stage: &str, join: &str) -> String {
+fn judge((table, database): (&LoadTable, Database), shape: Shape, stage: &str, join: &str) -> String {
     let differs: Vec<String> =
         table.present(shape).skip(table.key_columns).filter_map(|(_, column)| difference(column)).collect();
     let differs = if differs.is_empty() { "false".to_owned() } else { differs.join(" OR ") };
-    let redis_key = redis_key(table);
+    // Fenced, so that each look-up is made once for a row, and by its index.
+    let lineage = match table.provenance {
+        Provenance::Ledger => format!(
+            "LEFT JOIN LATERAL (SELECT l.redis_key, l.redis_db FROM redis2pg.loaded l \
+             WHERE l.table_name = $1 AND l.row_key = {} OFFSET 0) l ON true ",
+            row_key(table, Side::Target)
+        ),
+        _ => String::new(),
+    };
     format!(
-        "SELECT s.{ORDINAL} AS ord, ({differs}) AS differs, {redis_key} AS redis_key, {} AS owner \
-         FROM {stage} s JOIN {} t ON {join} WHERE $2::int4[] IS NULL OR s.{ORDINAL} = ANY ($2)",
+        "SELECT s.{ORDINAL} AS ord, ({differs}) AS differs, {} AS redis_key, o.run AS owner, {} AS redis_db \
+         FROM {stage} s JOIN {} t ON {join} CROSS JOIN LATERAL (SELECT {} AS run OFFSET 0) o {lineage}\
+         WHERE $2::int4[] IS NULL OR s.{ORDINAL} = ANY ($2)",
+        redis_key(table),
+        of_row(table, database, "o.run"),
+        table.ident(),
         owner("$1"),
-        table.ident()
     )
 }
 

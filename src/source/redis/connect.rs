@@ -22,7 +22,7 @@ const MAX_IN_FLIGHT: usize = 100_000;
 const PROBE_KEY: &str = "redis2pg:probe";
 
 /// What the server can do and is, learned once.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Abilities {
     pub(super) run_id: Option<String>,
     pub(super) version: Option<String>,
@@ -77,6 +77,14 @@ pub(super) async fn another(settings: &SourceSettings, target: &Target) -> Resul
 }
 
 async fn open(settings: &SourceSettings, target: &Target) -> Result<Client, Failure> {
+    client(settings, target).await?.map_err(|error| errors::at_connect(&error, target))
+}
+
+/// A connection, or the server's reason against it.
+///
+/// # Errors
+/// It takes longer than it may.
+pub(super) async fn client(settings: &SourceSettings, target: &Target) -> Result<Result<Client, Error>, Failure> {
     let (config, connection) = (config(settings, target)?, connection(settings));
     let performance =
         PerformanceConfig { default_command_timeout: settings.command_timeout, ..PerformanceConfig::default() };
@@ -84,8 +92,8 @@ async fn open(settings: &SourceSettings, target: &Target) -> Result<Client, Fail
     let policy = ReconnectPolicy::new_exponential(0, 50, 2_000, 2);
     let client = Client::new(config, Some(performance), Some(connection), Some(policy));
     match tokio::time::timeout(settings.connect_timeout, client.init()).await {
-        Ok(Ok(_task)) => Ok(client),
-        Ok(Err(error)) => Err(errors::at_connect(&error, target)),
+        Ok(Ok(_task)) => Ok(Ok(client)),
+        Ok(Err(error)) => Ok(Err(error)),
         Err(_) => {
             // Stops the attempts that go on behind our back; bounded, since it may wait for them.
             let _ = tokio::time::timeout(Duration::from_secs(1), client.quit()).await;

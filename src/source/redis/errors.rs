@@ -145,6 +145,39 @@ pub(super) fn at_connect(error: &Error, target: &Target) -> Failure {
     }
 }
 
+/// What to tell a person whose server has been reached, and who cannot have another of its databases.
+pub(super) fn no_database(error: &Error, target: &Target) -> Failure {
+    let (text, place, number) = (target.scrub(error.details()), target.place(), target.database);
+    if text.contains("DB index is out of range") {
+        return Failure::usage(
+            Side::Redis,
+            format!("Redis at {place} has no database {number}"),
+            "Redis has 16 databases, 0 to 15, unless its setting `databases` says otherwise.",
+        );
+    }
+    if text.starts_with("NOPERM") {
+        return Failure::usage(
+            Side::Redis,
+            format!("Redis at {place} does not let this user select database {number}: {text}"),
+            "Grant it with ACL SETUSER … +select, or take the database out of `databases`.",
+        );
+    }
+    // A cluster has one database, and some proxies and services do not know SELECT.
+    if text.to_ascii_uppercase().contains("SELECT") || text.contains("unknown command") {
+        return Failure::usage(
+            Side::Redis,
+            format!("Redis at {place} does not select database {number}: {text}"),
+            "A Redis Cluster and some proxies have database 0 only: take the others out of `databases`.",
+        );
+    }
+    Failure::redis(
+        format!(
+            "Redis at {place} answers, and a connection with database {number}, which a mapping reads, failed: {text}"
+        ),
+        "A proxy that does not know SELECT may close the connection: take the database out of `databases` then.",
+    )
+}
+
 /// The words in an I/O error that the client gives as Rust's debug text, such as
 /// `Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }`.
 fn plain(text: &str) -> &str {

@@ -4,6 +4,7 @@
 
 mod collections;
 mod connect;
+mod databases;
 mod errors;
 mod expiry;
 mod fetch;

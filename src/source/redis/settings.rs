@@ -58,6 +58,11 @@ impl SourceSettings {
     pub fn check(&self) -> Result<(), Failure> {
         Target::parse(self).map(|_| ())
     }
+
+    /// The number of the database that is connected to; `None` where the settings cannot be understood.
+    pub fn own_database(&self) -> Option<u8> {
+        Target::parse(self).ok().map(|target| target.database)
+    }
 }
 
 impl fmt::Debug for SourceSettings {

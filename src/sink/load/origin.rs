@@ -1,0 +1,46 @@
+//! The database that a row was made from, as SQL.
+//!
+//! Lineage names the database unless it is the own one of the run's source. What names none is therefore of the own
+//! database of the run that wrote it, which the ledger knows. A run that reads its source's own database alone takes such
+//! a row for its own all the same: the cache may have moved to another database since.
+
+use crate::model::Database;
+use crate::sink::table::{LoadTable, Provenance};
+
+/// The number, as text, of the database that the target's row `t` was made from; NULL where it need not be known.
+/// `run`: the run that wrote the row, as an expression; `l`: its lineage, where the ledger has it.
+pub(super) fn of_row(table: &LoadTable, database: Database, run: &str) -> String {
+    let nothing = || "NULL::text".to_owned();
+    let named = match table.provenance {
+        Provenance::Object(object) => {
+            table.of_target(object).map_or_else(nothing, |t| format!("{t} -> 'redis2pg' ->> 'database'"))
+        }
+        Provenance::Columns { database, .. } => {
+            database.and_then(|index| table.of_target(index)).map_or_else(nothing, |t| format!("{t}::text"))
+        }
+        Provenance::Ledger => "l.redis_db::text".to_owned(),
+        Provenance::Nowhere => return nothing(),
+    };
+    known(&named, database, run)
+}
+
+/// Whether a row is of this database, as a condition. `named`: the number that its lineage names, as text; `run`: the run
+/// that wrote it, as an expression.
+pub(super) fn is_of(database: Database, named: &str, run: &str) -> String {
+    let number = database.number;
+    format!("coalesce({}, '{number}') = '{number}'", known(named, database, run))
+}
+
+/// Whether the lineage `l` in the ledger is of keys of this database, as a condition.
+pub(super) fn is_in_ledger(database: Database) -> String {
+    is_of(database, "l.redis_db::text", "l.run_id")
+}
+
+fn known(named: &str, database: Database, run: &str) -> String {
+    if database.alone {
+        return named.to_owned();
+    }
+    format!(
+        "coalesce({named}, (SELECT substring(r.source FROM '[0-9]+$') FROM redis2pg.runs r WHERE r.id = ({run})::uuid))"
+    )
+}

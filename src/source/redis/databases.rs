@@ -1,0 +1,84 @@
+//! The other logical databases of the same server: which hold keys, and a connection to one.
+
+use super::errors::{self, unexpected};
+use super::settings::{SourceSettings, Target};
+use super::sizes::Sizes;
+use super::{Inner, RedisSource, bytes_of, connect, send};
+use crate::model::Failure;
+use fred::interfaces::EventInterface;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex};
+
+impl RedisSource {
+    /// The numbers of the databases that hold keys now, in ascending order.
+    ///
+    /// # Errors
+    /// A [`Failure`] of the Redis side; a usage one where the server does not tell.
+    pub async fn filled_databases(&self) -> Result<Vec<u8>, Failure> {
+        let reply = self.ask("INFO", vec!["keyspace".into()]).await.map_err(|mut failure| {
+            if failure.side == crate::model::Side::Redis && failure.message.contains("NOPERM") {
+                failure.hint = format!("{} Or name the databases: `databases = [0, 1]`.", failure.hint);
+            }
+            failure
+        })?;
+        let text = bytes_of(reply).ok_or_else(|| self.failure(&unexpected("INFO", "no text"), "INFO"))?;
+        Ok(numbers(&String::from_utf8_lossy(&text)))
+    }
+
+    /// The same server with another database selected, over a connection of its own.
+    ///
+    /// # Errors
+    /// A usage [`Failure`] where there is no such database, or the user may not select it; one of the Redis side for a
+    /// server that is gone.
+    pub async fn with_database(&self, number: u8) -> Result<Self, Failure> {
+        let first = &self.inner;
+        let settings = SourceSettings { database: Some(number), ..first.settings.clone() };
+        let target = Target { database: number, ..first.target.clone() };
+        let client =
+            connect::client(&settings, &target).await?.map_err(|error| errors::no_database(&error, &target))?;
+        let reconnected = client.reconnect_rx();
+        if first.abilities.no_touch {
+            // It did so on the first connection; where it fails the next command will say why.
+            let _ = send(&client, "CLIENT", vec!["NO-TOUCH".into(), "ON".into()]).await;
+        }
+        let inner = Inner {
+            client,
+            target,
+            attempts: first.attempts,
+            scan_count: first.scan_count,
+            match_keys: first.match_keys.clone(),
+            abilities: first.abilities.clone(),
+            events: first.events.clone(),
+            reconnected: Mutex::new(reconnected),
+            reconnections: AtomicU64::new(0),
+            sizes: Sizes::default(),
+            settings,
+            reader: Arc::default(),
+            unwatched: AtomicBool::new(false),
+            idle_refused: AtomicBool::new(false),
+            told_forbidden: AtomicBool::new(false),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+/// The databases that an answer to INFO names.
+fn numbers(info: &str) -> Vec<u8> {
+    let number = |line: &str| line.strip_prefix("db")?.split_once(":keys=")?.0.parse().ok();
+    let mut numbers: Vec<u8> = info.lines().filter_map(number).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbers;
+
+    #[test]
+    fn databases_are_read_from_the_keyspace() {
+        let info =
+            "# Keyspace\r\ndb10:keys=1,expires=0,avg_ttl=0\r\ndb2:keys=5,expires=1,avg_ttl=9\r\ndb300:keys=1\r\n";
+        assert_eq!(numbers(info), [2, 10]);
+        assert!(numbers("# Keyspace\r\n").is_empty());
+    }
+}
