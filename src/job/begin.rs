@@ -1,6 +1,7 @@
 //! What comes before a run: both ends answer, there is something to move, nothing forbids it, and this process may do
 //! it. The first contact fails at once; after it a server that goes away is waited for.
 
+use super::field_ttl;
 use super::first_key::find_one_key;
 use super::link::{Link, Trouble, Waits};
 use super::mapping_specs::place;
@@ -88,6 +89,7 @@ pub(super) async fn begin(
     };
     let how = if settings.run.dry_run { Check::Dry } else { Check::Real };
     let mut checked = check.run(&mut link, claim.run, how).await?;
+    checked.warnings.extend(field_ttl::judge(&source, &checked.plan).await?);
     // Where the answer to the COMMIT was lost, a second attempt finds the tables made.
     if checked.created.tables.is_empty() {
         checked.created = rehearsed;

@@ -8,6 +8,7 @@ mod close;
 pub mod demo;
 mod design;
 mod dry_parents;
+mod field_ttl;
 mod first_key;
 mod keeper;
 mod key_list;

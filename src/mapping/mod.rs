@@ -23,6 +23,7 @@ mod lineage;
 mod lineage_spec;
 mod offline;
 mod pattern;
+mod place;
 mod plan;
 mod policy;
 mod redis_types;

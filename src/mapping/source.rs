@@ -4,13 +4,14 @@ use super::as_it_is::logical;
 pub(super) use super::found::{Found, inner};
 use super::jq::Program;
 use super::pattern::{Captures, Pattern};
+use super::place::Place;
 use super::plan::Mapping;
 use super::rest::Rest;
 use super::template::Template;
 use super::top::Top;
 use crate::decode::{Field, JsonPath, lookup, push_json_string};
 use crate::encode::EncodeError;
-use crate::model::{Digest, Record, RedisType, UnixMillis};
+use crate::model::{FieldExpiry, Record, RedisType};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -26,6 +27,10 @@ pub(super) enum Source {
     Key,
     ExpiresAt,
     ElementIndex,
+    /// When the element expires.
+    ElementExpiresAt,
+    /// The milliseconds until it does.
+    ElementTtl,
     Digest,
     /// What TYPE answers.
     Type,
@@ -64,24 +69,6 @@ pub(super) struct Context<'r> {
     pub(super) is_json: Cell<Option<bool>>,
 }
 
-/// What is known of a row beside its record.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Place {
-    /// Its place, where it is an element of a key that is taken apart.
-    pub(super) index: Option<u64>,
-    /// The digest of the record's value, where it was worked out already.
-    pub(super) digest: Option<Digest>,
-    /// When the row is made.
-    pub(super) now: UnixMillis,
-}
-
-impl Place {
-    /// That of an element of which nothing else is asked.
-    pub(super) fn element(index: u64) -> Self {
-        Self { index: Some(index), ..Self::default() }
-    }
-}
-
 impl<'r> Context<'r> {
     pub(super) fn path(&self, path: &JsonPath) -> Option<&'r str> {
         path.find(self.text, self.fields, self.escaped_keys)
@@ -92,6 +79,11 @@ impl<'r> Context<'r> {
         let json = logical(self.record);
         self.is_json.set(Some(json.is_some()));
         json
+    }
+
+    /// When the element expires; `None` where it has no TTL.
+    fn element_expiry(&self) -> Option<FieldExpiry> {
+        self.place.element?.expiry
     }
 
     /// The bytes of a string that JSON cannot hold.
@@ -126,6 +118,8 @@ impl Source {
             "redis.key" => Ok(Self::Key),
             "redis.expires_at" => Ok(Self::ExpiresAt),
             "element.index" => Ok(Self::ElementIndex),
+            "element.expires_at" => Ok(Self::ElementExpiresAt),
+            "element.ttl" => Ok(Self::ElementTtl),
             "redis.digest" => Ok(Self::Digest),
             "redis.type" => Ok(Self::Type),
             "redis.db" => Ok(Self::Database),
@@ -146,7 +140,7 @@ impl Source {
             text if text.contains(['{', '}']) => Template::parse(text, pattern).map(Self::Template),
             text => Err(format!(
                 "`{text}` is no source: `$.path`, `value`, `rest`, `redis.` with key, expires_at, digest, type, db, version, ttl, \
-                 idle, dump, value or bytes, `element.index`, `run.id`, `run.time`, a template such as `{{id}}`, or a constant such as {{ value = \"{text}\" }}"
+                 idle, dump, value or bytes, `element.` with index, expires_at or ttl, `run.id`, `run.time`, a template such as `{{id}}`, or a constant such as {{ value = \"{text}\" }}"
             )),
         }
     }
@@ -165,8 +159,13 @@ impl Source {
     pub(super) fn is_of_key(&self) -> bool {
         match self {
             Self::Template(template) => template.paths().next().is_none(),
-            source => !source.reads_value() && !matches!(source, Self::ElementIndex | Self::Digest),
+            source => !source.reads_value() && !source.is_of_element() && !matches!(source, Self::Digest),
         }
+    }
+
+    /// Whether it says something of one element of a key, other than its value.
+    pub(super) fn is_of_element(&self) -> bool {
+        matches!(self, Self::ElementIndex | Self::ElementExpiresAt | Self::ElementTtl)
     }
 
     /// Whether it reads the value, and takes a record that has one.
@@ -181,7 +180,8 @@ impl Source {
     /// Whether it says something about the reading rather than about the key: it differs the next time, and what it
     /// said is true all the same.
     pub(super) fn is_of_the_moment(&self) -> bool {
-        matches!(self, Self::RunId | Self::RunTime | Self::Digest | Self::Ttl | Self::Idle | Self::Version)
+        use Source::{Digest, ElementTtl, Idle, RunId, RunTime, Ttl, Version};
+        matches!(self, RunId | RunTime | Digest | Ttl | ElementTtl | Idle | Version)
     }
 
     /// Whether it reads the key.
@@ -218,8 +218,9 @@ impl Source {
             Self::Key => Found::Text(Cow::Borrowed(context.key)),
             Self::ExpiresAt => context.record.expires_at.map_or(Found::Null, Found::Millis),
             Self::ElementIndex => {
-                context.place.index.map_or(Found::Absent, |index| Found::Text(Cow::Owned(index.to_string())))
+                context.place.element.map_or(Found::Absent, |at| Found::Text(Cow::Owned(at.index.to_string())))
             }
+            Self::ElementExpiresAt => context.element_expiry().map_or(Found::Null, |expiry| Found::Millis(expiry.at)),
             Self::Digest => {
                 let digest = context.place.digest.unwrap_or_else(|| context.record.digest());
                 Found::Text(Cow::Owned(digest.to_string()))
@@ -244,6 +245,9 @@ impl Source {
             Self::Database => Some(Found::Raw(Cow::Borrowed(&context.mapping.database))),
             Self::Version => context.mapping.server_version.as_ref().map(|version| Found::Text(Cow::Borrowed(version))),
             Self::Ttl => number(facts.and_then(|facts| facts.ttl).map(|ttl| ttl.to_string())),
+            Self::ElementTtl => {
+                number(context.element_expiry().and_then(|expiry| expiry.ttl).map(|ttl| ttl.to_string()))
+            }
             Self::Idle => number(facts.and_then(|facts| facts.idle).map(|idle| idle.to_string())),
             Self::Dump => record.dump().map(|dump| Found::Bytes(dump)),
             Self::AsJson => context.as_json().map(Found::Raw),

@@ -60,6 +60,8 @@ struct Inner {
     unwatched: AtomicBool,
     /// Whether the server does not tell how long keys have been idle.
     idle_refused: AtomicBool,
+    /// Whether the server does not tell when fields of hashes expire.
+    fields_untold: AtomicBool,
 }
 
 impl RedisSource {
