@@ -123,6 +123,14 @@ impl DryRun {
         keys.retain(|(_, key)| !kept.parents.is_loadable(mapping, key));
     }
 
+    /// Remembers keys of a mapping that would be loaded, and keys that would be rejected for a reason, before they are
+    /// judged themselves.
+    pub fn remember(&self, mapping: MappingId, loadable: &[RedisKey], (rejected, reason): (&[RedisKey], &str)) {
+        let mut kept = self.shown.kept();
+        kept.parents.would_load(mapping, loadable);
+        rejected.iter().for_each(|key| kept.parents.reject(mapping, key, &reason.to_owned().into()));
+    }
+
     /// What is kept to show.
     pub fn shown(&self) -> Shown {
         self.shown.clone()
@@ -139,13 +147,13 @@ impl DryRun {
         }));
         let is_parent = self.tables.iter().flat_map(|table| &table.parents).any(|parent| parent.mapping == table.id);
         if is_parent {
-            kept.parents.would_load(table.id, rows);
+            kept.parents.would_load(table.id, rows.iter().map(|row| &row.key));
         }
         for mut reject in rejects {
             // The value would keep the whole reply that it came in.
             reject.key = reject.key.detached();
             if is_parent {
-                kept.parents.reject(table.id, &reject);
+                kept.parents.reject(table.id, &reject.key, &reject.reason);
             }
             if kept.rejects.len() < REJECTS_SHOWN {
                 reject.value = reject.value.map(|value| bytes::Bytes::copy_from_slice(&value));

@@ -71,6 +71,8 @@ impl Attempt<'_> {
         };
         let decided: BTreeSet<i32> = existing.iter().filter_map(taken).chain(out.iter().copied()).collect();
         out.extend(staged.orphans(connection, &decided, book).await?);
+        let without = decided.union(&out).copied().collect();
+        out.extend(staged.before_their_parents(connection, &without, book).await?);
         existing.retain(|ordinal, _| !out.contains(ordinal));
 
         let mut updates = Vec::new();
@@ -83,8 +85,11 @@ impl Attempt<'_> {
                 decision => staged.book(*ordinal, decision, book),
             }
         }
-        staged.update(connection, &updates, book).await?;
-
+        // A row that is there may refer to a new one, where rows refer to one another.
+        let last = self.table.refers_to_itself();
+        if !last {
+            staged.update(connection, &updates, book).await?;
+        }
         let new: Vec<i32> = (0..)
             .take(rows.len())
             .filter(|ordinal| !existing.contains_key(ordinal) && !out.contains(ordinal))
@@ -97,6 +102,9 @@ impl Attempt<'_> {
             }
             staged.rows_of(&new).for_each(|place| book.row(place, RowOutcome::Inserted));
             staged.write_lineage(connection, &new, true).await.map_err(Missed::Ledger)?;
+        }
+        if last {
+            staged.update(connection, &updates, book).await?;
         }
         if let Some(drop) = &sql.drop {
             query(drop).execute(connection).await?;
@@ -152,7 +160,7 @@ impl Staged<'_> {
         }
     }
 
-    fn reject(&self, ordinal: i32, reason: &'static str, detail: String) -> Option<Reject> {
+    pub(super) fn reject(&self, ordinal: i32, reason: &'static str, detail: String) -> Option<Reject> {
         self.row(ordinal).map(|row| Reject::of_row(row, reason, detail))
     }
 
@@ -189,7 +197,9 @@ impl Staged<'_> {
         let mut orphans = BTreeSet::new();
         for (index, statement) in &self.sql.orphans {
             let Some(parent) = self.attempt.table.parents.get(*index) else { continue };
-            if parent.foreign_key && !self.attempt.piece.orphans {
+            // One that may be new with the row is looked for by itself.
+            let own = self.attempt.table.own_references.iter().any(|own| own.parent == Some(*index));
+            if own || parent.foreign_key && !self.attempt.piece.orphans {
                 continue;
             }
             for row in query(statement).fetch_all(&mut *connection).await? {

@@ -2,7 +2,8 @@
 //!
 //! One attempt is one short transaction (`attempt`): straight COPY into a table that was empty, else COPY into a
 //! staging table and a merge (`merge`, with its SQL in `statements`, and texts that the server casts read first in
-//! `casts`), after a look at which rows are there already as they would be written (`probe`). `Loader` decides what an
+//! `casts`), after a look at which rows are there already as they would be written (`probe`). Where rows refer to rows of their own table,
+//! those that come before their parents wait (`own_parents`). `Loader` decides what an
 //! error means: try again, find the row at fault (`piece` cuts them up, `refusal` says why one is rejected), or stop.
 //! What is found of each row is booked for its key (`book`); rows whose elements are gone go with them (`gone`).
 
@@ -12,6 +13,7 @@ mod casts;
 mod gone;
 mod loader;
 mod merge;
+mod own_parents;
 mod piece;
 mod probe;
 mod refusal;

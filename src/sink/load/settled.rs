@@ -49,9 +49,11 @@ impl Attempt<'_> {
     ) -> Result<Settled, Error> {
         let piece = self.piece;
         for (reject, group) in &piece.found {
+            let reference = self.table.refers_to_itself() && reject.reason == "foreign_key";
+            let pending = reference && piece.is_tried_again();
             match group {
-                Some(group) => book.group(group).reject(reject.clone(), false),
-                None => book.lost.push(Lost { reject: reject.clone(), pending: false }),
+                Some(group) => book.group(group).reject(reject.clone(), pending),
+                None => book.lost.push(Lost { reject: reject.clone(), pending }),
             }
         }
         let mut tally = std::mem::take(&mut book.tally);
