@@ -13,6 +13,7 @@ fn migrations() -> Vec<Migration> {
         ("ledger", include_str!("../../migrations/ledger/0001_ledger.sql")),
         ("unmatched keys", include_str!("../../migrations/ledger/0002_unmatched_keys.sql")),
         ("several_rows", include_str!("../../migrations/ledger/0003_several_rows.sql")),
+        ("rows of rejects", include_str!("../../migrations/ledger/0004_rows_of_rejects.sql")),
     ];
     let migration = |(version, (name, text)): (i64, (&'static str, &'static str))| {
         Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
