@@ -5,13 +5,13 @@
 
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
-use super::statements::{ORDINAL, Side, Statements, key_join, row_key};
+use super::statements::Statements;
 use crate::model::{Reject, Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, Verdict, query, verdict};
-use crate::sink::table::{Conflict, Provenance};
+use crate::sink::table::Conflict;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error, Row as _};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A row that jsonb cannot hold has no before-image: then it is not changed. All else is the ledger's fault.
 fn image_refused(error: Error) -> Missed {
@@ -20,10 +20,6 @@ fn image_refused(error: Error) -> Missed {
         _ => Missed::Ledger(error),
     }
 }
-
-/// What is done about lineage that is there.
-const REPLACE_LINEAGE: &str = "ON CONFLICT (table_name, row_key) DO UPDATE \
-    SET run_id = excluded.run_id, redis_key = excluded.redis_key, digest = excluded.digest, loaded_at = now()";
 
 /// A row of the target that a staged row met.
 #[derive(Debug)]
@@ -291,46 +287,11 @@ impl Staged<'_> {
         };
         self.lose(ordinal, reject, false, book);
     }
+}
 
-    /// Lineage of rows whose table has no room for it. That of `new` rows is new as well, unless somebody deleted rows
-    /// that we loaded: to look for it first costs the server as much again as writing it.
-    async fn write_lineage(&self, connection: &mut PgConnection, ordinals: &[i32], new: bool) -> Result<(), Error> {
-        if self.attempt.table.provenance != Provenance::Ledger || ordinals.is_empty() {
-            return Ok(());
-        }
-        let rows: HashMap<i32, &Row> =
-            ordinals.iter().filter_map(|ordinal| Some((*ordinal, self.row(*ordinal)?))).collect();
-        let (mut numbers, mut keys, mut digests) = (Vec::new(), Vec::new(), Vec::new());
-        for (ordinal, row) in rows {
-            numbers.push(ordinal);
-            keys.push(row.key.as_bytes());
-            digests.push(row.digest.to_string());
-        }
-        // This join has no index to go by.
-        sqlx::raw_sql(AssertSqlSafe("SET LOCAL enable_hashjoin = on")).execute(&mut *connection).await?;
-        let stage = self.sql.stage.as_str();
-        // The ledger knows a row as the table spells its key.
-        let (stored, key) = if self.attempt.table.loose_key {
-            let target = format!("JOIN {} t ON {}", self.attempt.table.ident(), key_join(self.attempt.table));
-            (target, row_key(self.attempt.table, Side::Target))
-        } else {
-            (String::new(), row_key(self.attempt.table, Side::Staged))
-        };
-        let replace = if new && self.attempt.table.inserts_lineage() { "" } else { REPLACE_LINEAGE };
-        query(format!(
-            "INSERT INTO redis2pg.loaded (table_name, row_key, run_id, redis_key, digest) \
-             SELECT $1, {key}, $2::text::uuid, u.redis_key, u.digest \
-             FROM unnest($3::int4[], $4::bytea[], $5::text[]) u (ord, redis_key, digest) \
-             JOIN {stage} s ON s.{ORDINAL} = u.ord {stored} {replace}"
-        ))
-        .bind(self.attempt.table.name.to_string())
-        .bind(self.attempt.shard.run.to_string())
-        .bind(numbers)
-        .bind(keys)
-        .bind(digests)
-        .execute(&mut *connection)
-        .await?;
-        sqlx::raw_sql(AssertSqlSafe("SET LOCAL enable_hashjoin = off")).execute(connection).await?;
-        Ok(())
-    }
+/// Joins that have no index to go by need it; all others go without.
+pub(super) async fn set_hash_join(connection: &mut PgConnection, on: bool) -> Result<(), Error> {
+    let set = format!("SET LOCAL enable_hashjoin = {}", if on { "on" } else { "off" });
+    sqlx::raw_sql(AssertSqlSafe(set)).execute(connection).await?;
+    Ok(())
 }

@@ -11,6 +11,7 @@ mod attempt;
 mod book;
 mod casts;
 mod gone;
+mod lineage;
 mod loader;
 mod merge;
 mod own_parents;

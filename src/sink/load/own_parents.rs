@@ -5,12 +5,12 @@
 //! to one another in a circle are written together.
 
 use super::book::Book;
-use super::merge::Staged;
+use super::merge::{Staged, set_hash_join};
 use crate::model::Reject;
 use crate::postgres::query;
 use crate::sink::families::Families;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Error, Row as _};
+use sqlx::{Error, Row as _};
 use std::collections::BTreeSet;
 
 impl Staged<'_> {
@@ -55,10 +55,4 @@ impl Staged<'_> {
         let column = column.map(|column| column.name.clone());
         self.reject(ordinal, "missing_parent", detail).map(|reject| Reject { column, ..reject })
     }
-}
-
-async fn set_hash_join(connection: &mut PgConnection, on: bool) -> Result<(), Error> {
-    let set = format!("SET LOCAL enable_hashjoin = {}", if on { "on" } else { "off" });
-    sqlx::raw_sql(AssertSqlSafe(set)).execute(connection).await?;
-    Ok(())
 }
