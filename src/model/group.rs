@@ -142,6 +142,11 @@ impl GroupCounts {
         }
     }
 
+    /// Whether any element was rejected.
+    pub fn is_rejected(&self) -> bool {
+        self.rejected.is_some()
+    }
+
     /// Books a row that no run wrote.
     pub fn foreign(&mut self) {
         self.foreign += 1;

@@ -23,8 +23,8 @@ fn image_refused(error: Error) -> Missed {
 
 /// A row of the target that a staged row met.
 #[derive(Debug)]
-struct Existing {
-    differs: bool,
+pub(super) struct Existing {
+    pub(super) differs: bool,
     redis_key: Option<Vec<u8>>,
     /// The run that wrote it, if nobody changed it since.
     owner: Option<String>,
@@ -60,6 +60,7 @@ impl Attempt<'_> {
         let mut out = staged.unreadable(connection, book).await?;
         out.extend(staged.alike(connection, &out, book).await?);
         let mut existing = staged.judge(connection, None).await?;
+        out.extend(staged.met_before(connection, &existing, &out, book).await?);
         // Whichever key comes first, and whether or not it has its parent: a row that is another key's stays so.
         let taken = |(ordinal, found): (&i32, &Existing)| {
             let taken = matches!(self.decide(found, staged.row(*ordinal)), Decision::Collision(_));
@@ -158,29 +159,6 @@ impl Staged<'_> {
 
     pub(super) fn reject(&self, ordinal: i32, reason: &'static str, detail: String) -> Option<Reject> {
         self.row(ordinal).map(|row| Reject::of_row(row, reason, detail))
-    }
-
-    /// Sets aside elements of one key that are one row to the database, though they are spelled differently.
-    async fn alike(
-        &self,
-        connection: &mut PgConnection,
-        out: &BTreeSet<i32>,
-        book: &mut Book<'_>,
-    ) -> Result<BTreeSet<i32>, Error> {
-        let mut found = BTreeSet::new();
-        if !self.attempt.table.explodes || !self.attempt.table.loose_key {
-            return Ok(found);
-        }
-        for row in query(&self.sql.alike).fetch_all(connection).await? {
-            let (ordinal, first): (i32, i32) = (row.try_get("ord")?, row.try_get("first")?);
-            let group = |ordinal| self.row(ordinal).and_then(|row| row.group.as_ref());
-            let of_one_reading = group(ordinal).zip(group(first)).is_some_and(|(a, b)| std::sync::Arc::ptr_eq(a, b));
-            if of_one_reading && !out.contains(&ordinal) && found.insert(ordinal) {
-                let detail = "another element of the same key maps to the same row".to_owned();
-                self.lose(ordinal, self.reject(ordinal, "key_collision", detail), false, book);
-            }
-        }
-        Ok(found)
     }
 
     /// Finds rows whose parent is missing, but for those that are not written anyway.

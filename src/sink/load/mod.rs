@@ -5,8 +5,10 @@
 //! `casts`), after a look at which rows are there already as they would be written (`probe`). Where rows refer to rows of their own table,
 //! those that come before their parents wait (`own_parents`). `Loader` decides what an
 //! error means: try again, find the row at fault (`piece` cuts them up, `refusal` says why one is rejected), or stop.
-//! What is found of each row is booked for its key (`book`); rows whose elements are gone go with them (`gone`).
+//! What is found of each row is booked for its key (`book`); rows whose elements are gone go with them (`gone`), and of
+//! elements that are one row the first has it (`alike`).
 
+mod alike;
 mod attempt;
 mod book;
 mod casts;
@@ -18,6 +20,7 @@ mod own_parents;
 mod piece;
 mod probe;
 mod refusal;
+mod seen;
 mod settled;
 mod statements;
 mod writers;
