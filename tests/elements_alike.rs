@@ -7,6 +7,9 @@ use support::{Case, Client, Outcome};
 /// How many elements a key has: some ten slices.
 const ELEMENTS: usize = 20_000;
 
+/// Batches of less than two slices.
+const SMALL: &str = "[flow]\nmemory = \"8 MiB\"\nbatch_rows = 2000\n";
+
 fn mapping(key: &str, settings: &str) -> String {
     format!(
         r#"
@@ -59,12 +62,13 @@ fn is_collision(outcome: &Outcome, key: &str, elements: usize) {
 
 #[test]
 fn numbers_in_another_slice_that_are_equal_are_found_in_each_run() {
-    for lineage in ["", "lineage = \"none\"\n"] {
+    // In one transaction, and in several.
+    for (flow, lineage) in [("", ""), (SMALL, ""), (SMALL, "lineage = \"none\"\n")] {
         let (case, mut redis) = case("numeric");
-        let mut elements: Vec<String> = (0..ELEMENTS).map(|n| n.to_string()).collect();
+        let mut elements: Vec<String> = (0..ELEMENTS).map(|n| format!("{n:060}")).collect();
         elements.extend((0..20).map(|n| format!("{n}.0")));
         push(&mut redis, "RPUSH list:a", &elements);
-        let config = mapping("list", &format!("{lineage}{LIST}"));
+        let config = format!("{flow}{}", mapping("list", &format!("{lineage}{LIST}")));
         let outcome = case.run_config(&config, &[]).exits(3);
         is_collision(&outcome, "list:a", 20);
         assert_eq!(outcome.report["tally"]["rows"]["inserted"], ELEMENTS, "{outcome}");
@@ -94,7 +98,7 @@ fn texts_that_are_equal_are_found_whatever_the_slices() {
     push(&mut redis, "HSET hash:a", &lower);
     let upper: Vec<String> = (0..40).map(|n| format!("FIELD-{} large", n * 500)).collect();
     push(&mut redis, "HSET hash:a", &upper);
-    let config = mapping("hash", HASH);
+    let config = format!("{SMALL}{}", mapping("hash", HASH));
     let outcome = case.run_config(&config, &[]).exits(3);
     is_collision(&outcome, "hash:a", 40);
     assert_eq!(case.number("SELECT count(*) FROM parts"), ELEMENTS as i64);
@@ -116,10 +120,11 @@ fn texts_that_are_equal_are_found_whatever_the_slices() {
 #[test]
 fn equal_elements_of_a_list_are_one_row_wherever_they_are() {
     let (case, mut redis) = case("numeric");
-    let mut elements: Vec<String> = (0..ELEMENTS).map(|n| n.to_string()).collect();
-    elements.extend((0..20).map(|n| n.to_string()));
+    let mut elements: Vec<String> = (0..ELEMENTS).map(|n| format!("{n:060}")).collect();
+    elements.extend((0..20).map(|n| format!("{n:060}")));
     push(&mut redis, "RPUSH list:a", &elements);
-    let config = mapping("list", &LIST.replace("  { name = \"v\", from = [\"element.index\"] },\n", ""));
+    let config =
+        format!("{SMALL}{}", mapping("list", &LIST.replace("  { name = \"v\", from = [\"element.index\"] },\n", "")));
     let outcome = case.run_config(&config, &[]).exits(0);
     assert_eq!(outcome.report["tally"]["rows"]["inserted"], ELEMENTS, "{outcome}");
 }

@@ -192,3 +192,23 @@ column = [{ name = "tree", from = ["{tree}"] }, { name = "id", from = ["{id}"] }
     let outcome = case.run_config(config, &[]).exits(3);
     assert_eq!((outcome.total("inserted"), outcome.reasons("nodes")["missing_parent"]), (201, 2), "{outcome}");
 }
+
+#[test]
+fn rows_of_two_mappings_wait_for_one_another_in_one_table() {
+    let (case, mut redis) = case();
+    for at in 0..40 {
+        let parent = if at == 0 { "null".to_owned() } else { format!("\"{}\"", at - 1) };
+        let kind = if at % 2 == 0 { "category" } else { "group" };
+        redis.set(&format!("{kind}:{at}"), &format!("{{\"parent\":{parent},\"name\":\"n\"}}"));
+    }
+    redis.set("group:lost", r#"{"parent":"nowhere","name":"n"}"#);
+    let second = mapping("").replace(FLOW, "").replace("\"categories\"", "\"groups\"").replace("category:", "group:");
+    let config = format!("{}{second}", mapping("").replace("batch_rows = 20", "batch_rows = 2"));
+    let outcome = case.run_config(&config, &[]).exits(3);
+    assert_eq!(
+        (outcome.total("inserted"), outcome.reasons("groups").get("missing_parent")),
+        (40, Some(&1)),
+        "{outcome}"
+    );
+    assert_eq!(case.number("SELECT count(*) FROM categories"), 40);
+}
