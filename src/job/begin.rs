@@ -2,6 +2,7 @@
 //! it. The first contact fails at once; after it a server that goes away is waited for.
 
 use super::databases::{self, Opened};
+use super::field_ttl;
 use super::first_key::find_one_key;
 use super::link::{Link, Trouble, Waits};
 use super::mapping_specs::place;
@@ -93,6 +94,7 @@ pub(super) async fn begin(
     };
     let how = if settings.run.dry_run { Check::Dry } else { Check::Real };
     let mut checked = check.run(&mut link, claim.run, how).await?;
+    checked.warnings.extend(field_ttl::judge(&databases, &checked.plan).await?);
     // Where the answer to the COMMIT was lost, a second attempt finds the tables made.
     if checked.created.tables.is_empty() {
         checked.created = rehearsed;

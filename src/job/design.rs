@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 /// The longest name that PostgreSQL does not cut, in bytes.
 const MAX_NAME: usize = 63;
 
+/// The sources that say when a row's key or element expires.
+const EXPIRIES: [&str; 2] = ["redis.expires_at", "element.expires_at"];
+
 /// The statements that would make all tables of mappings with `create`, were none of them there. Each without its
 /// semicolon.
 ///
@@ -139,14 +142,15 @@ impl Check {
             return Vec::new();
         }
         let of_expiry = |candidate: &CandidateSpec| match candidate {
-            CandidateSpec::Source(source) => source == "redis.expires_at",
-            CandidateSpec::Table(table) => table.source.as_deref() == Some("redis.expires_at"),
+            CandidateSpec::Source(source) => EXPIRIES.contains(&source.as_str()),
+            CandidateSpec::Table(table) => table.source.as_deref().is_some_and(|source| EXPIRIES.contains(&source)),
         };
         let fed = spec.columns.iter().filter(|column| column.from.iter().any(of_expiry));
         let fed: Vec<String> = fed.map(|column| column.name.clone()).collect();
         if fed.is_empty() {
             let hint = "Add a column with `from = [\"redis.expires_at\"]`, or take it out.";
-            self.critical(&subject(spec), "`expiry_index`: no column comes from `redis.expires_at`", hint);
+            let message = "`expiry_index`: no column comes from `redis.expires_at` or `element.expires_at`";
+            self.critical(&subject(spec), message, hint);
         }
         fed
     }

@@ -11,6 +11,7 @@ mod design;
 #[cfg(test)]
 mod documentation;
 mod dry_parents;
+mod field_ttl;
 mod first_key;
 mod keeper;
 mod key_list;

@@ -15,7 +15,10 @@ mod shards;
 pub use batches::{Journal, is_committed, totals, write_journal};
 pub use end::{Finish, RunEnd, finish};
 pub use read::{RejectEntry, RejectFilter, RunEntry, list_rejects, list_runs, show_run};
-pub use rejects::{Pending, pending_page, reasons_of, record as record_rejects, resolve};
+pub use rejects::{
+    Pending, Rejected, Removed, pending_among, pending_by_id, pending_count, pending_page, reasons_of,
+    record as record_rejects, resolve,
+};
 pub use runs::{NewRun, Start, Started, is_busy, renew, start};
 pub use schema::{exists, migrate};
 pub use shards::{

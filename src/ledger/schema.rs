@@ -14,6 +14,8 @@ fn migrations() -> Vec<Migration> {
         ("unmatched keys", include_str!("../../migrations/ledger/0002_unmatched_keys.sql")),
         ("several_rows", include_str!("../../migrations/ledger/0003_several_rows.sql")),
         ("databases", include_str!("../../migrations/ledger/0004_databases.sql")),
+        ("rows of rejects", include_str!("../../migrations/ledger/0005_rows_of_rejects.sql")),
+        ("elements seen", include_str!("../../migrations/ledger/0006_elements_seen.sql")),
     ];
     let migration = |(version, (name, text)): (i64, (&'static str, &'static str))| {
         Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)

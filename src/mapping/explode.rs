@@ -5,9 +5,9 @@
 //! a JSON array is itself.
 
 use super::collection::ItemWriter;
+use super::place::{ElementPlace, Place};
 use super::plan::Mapping;
 use super::scratch::Scratch;
-use super::source::Place;
 use super::value::Prepared;
 use super::{ExplodeSpec, LineageSpec, MappingSpec};
 use crate::decode::{Content, DecodeError, JsonPath, Kind, elements, scan};
@@ -86,9 +86,9 @@ impl Explode {
     }
 }
 
-/// An element: its place, its bytes in the value, and how it is seen.
+/// An element: where it is, its bytes in the value, and how it is seen.
 struct Element<'a> {
-    index: u64,
+    place: ElementPlace,
     bytes: Bytes,
     view: Cow<'a, str>,
     altered: Vec<&'static str>,
@@ -147,7 +147,7 @@ impl Mapping {
             let Ok(element) = element else { return };
             let Ok(scanned) = scan(&element.view, &mut fields) else { return };
             let content = Content::Json(element.view, scanned);
-            let context = self.context(record, Place::element(element.index), (key, captures), &content, &fields);
+            let context = self.context(record, Place::element(element.place), (key, captures), &content, &fields);
             keys.extend(self.referred(place, &context).unwrap_or_default());
         });
         keys
@@ -190,7 +190,8 @@ impl Mapping {
         };
         for (index, element) in (0..).zip(all) {
             let bytes = part(&record.value, element.as_bytes());
-            take(Ok(Element { index, bytes, view: Cow::Borrowed(element), altered: Vec::new() }));
+            let place = ElementPlace { index, expiry: None };
+            take(Ok(Element { place, bytes, view: Cow::Borrowed(element), altered: Vec::new() }));
         }
         Ok(prepared.altered)
     }
@@ -223,7 +224,7 @@ impl Mapping {
         };
         self.top.check(scanned.kind).map_err(|error| self.undecoded(&record, error))?;
         let prepared = Prepared { content: Content::Json(view, scanned), altered };
-        self.row(&record, prepared, Some(element.index), now, scratch)
+        self.row(&record, prepared, Some(element.place), now, scratch)
     }
 }
 
@@ -239,13 +240,15 @@ impl Mapping {
     fn items(&self, record: &Record, take: &mut impl FnMut(Result<Element<'_>, DecodeError>)) {
         let mut items = Items::of(&record.value);
         let first = record.slice.map_or(0, |slice| slice.from);
-        for index in first.. {
+        let fields = record.facts.as_ref().and_then(|facts| facts.fields.as_ref());
+        for (place, index) in (first..).enumerate() {
             let before = items.rest();
             let (mut view, mut altered) = (String::new(), Vec::new());
             let mut writer = self.item_writer(&mut view, &mut altered);
             let Some(written) = writer.item(record.redis_type, &mut items, index) else { break };
             let bytes = part(&record.value, before.get(..before.len() - items.rest().len()).unwrap_or(before));
-            take(written.map(|()| Element { index, bytes, view: Cow::Owned(view), altered }));
+            let place = ElementPlace { index, expiry: fields.and_then(|fields| fields.field(place)) };
+            take(written.map(|()| Element { place, bytes, view: Cow::Owned(view), altered }));
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::model::MappingId;
 /// The mappings by phase, parents first.
 ///
 /// # Errors
-/// The name of a mapping whose parents lead back to itself.
+/// The name of a mapping whose parents lead back to it through others.
 pub(super) fn phases(specs: &[MappingSpec]) -> Result<Vec<Vec<MappingId>>, String> {
     let mut ranks: Vec<Option<usize>> = vec![None; specs.len()];
     // Each round ranks every mapping whose predecessors are ranked; as many rounds as mappings rank them all.
@@ -14,7 +14,9 @@ pub(super) fn phases(specs: &[MappingSpec]) -> Result<Vec<Vec<MappingId>>, Strin
         for (index, spec) in specs.iter().enumerate() {
             // Which keys no other mapping takes does not depend on what became of the others; it is loaded last all the same.
             let others = specs.iter().filter(|other| spec.unmatched && !other.unmatched).map(|other| &other.name);
-            let named = spec.parents.iter().map(|parent| &parent.mapping).chain(&spec.after);
+            // Rows that refer to rows of the same mapping are settled within its phase.
+            let parents = spec.parents.iter().map(|parent| &parent.mapping).filter(|parent| **parent != spec.name);
+            let named = parents.chain(&spec.after);
             let mut before = named.chain(others).filter_map(|name| {
                 // A name that is no mapping is a finding of its own.
                 specs.iter().position(|other| other.name == *name)

@@ -18,6 +18,11 @@ impl Check {
         if candidates.iter().any(|candidate| matches!(candidate.source, Source::ElementIndex)) {
             self.element_index(spec, subject);
         }
+        let of_field =
+            |candidate: &&Candidate| matches!(candidate.source, Source::ElementExpiresAt | Source::ElementTtl);
+        if let Some(candidate) = candidates.iter().find(of_field) {
+            self.field_ttl(spec, subject, &candidate.label);
+        }
     }
 
     /// A column that the key names more than once.
@@ -26,6 +31,17 @@ impl Check {
             if spec.key.iter().take(index).any(|earlier| earlier == column) {
                 self.critical(subject, format!("`key` names the column {column} twice"), "Name each column once.");
             }
+        }
+    }
+
+    /// Whether there are fields of a hash whose time of expiry could be told, each for itself.
+    fn field_ttl(&mut self, spec: &MappingSpec, subject: &str, label: &str) {
+        if spec.explode != Some(ExplodeSpec::Value(true)) {
+            let message = format!("`{label}` is that of one field of a hash, and the mapping makes no row of each");
+            self.critical(subject, message, "Set `explode = true`, or read `redis.expires_at`: the key's.");
+        } else if !spec.types.contains(&RedisType::Hash) {
+            let message = format!("`{label}` says nothing here: of all elements only the fields of hashes have a TTL");
+            self.critical(subject, message, "Take it out, or read `redis.expires_at`: the key's.");
         }
     }
 

@@ -27,6 +27,7 @@ mod lineage_spec;
 mod offline;
 mod one_or_list;
 mod pattern;
+mod place;
 mod plan;
 mod policy;
 mod redis_types;

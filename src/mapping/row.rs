@@ -2,9 +2,10 @@
 
 use super::lineage::push_members;
 use super::pattern::Captures;
+use super::place::{ElementPlace, Place};
 use super::plan::{Mapping, ParentRef, Target};
 use super::scratch::{Scratch, keep};
-use super::source::{Context, Found, Place};
+use super::source::{Context, Found};
 use super::value::Prepared;
 use crate::decode::{Content, Field, Kind, push_json_string};
 use crate::encode::EncodeError;
@@ -22,25 +23,25 @@ impl Mapping {
         self.row(record, prepared, None, now, scratch)
     }
 
-    /// The row of a value whose fields are in the scratch; `index` is its place where it is an element.
+    /// The row of a value whose fields are in the scratch; `element` is which one it is of a key that is taken apart.
     #[inline]
     pub(super) fn row(
         &self,
         record: &Record,
         mut prepared: Prepared<'_>,
-        index: Option<u64>,
+        element: Option<ElementPlace>,
         now: UnixMillis,
         scratch: &mut Scratch,
     ) -> Result<Row, Reject> {
         let (key, captures) = self.read_key(record)?;
         // Hashing costs as much as checking the text.
-        let digest = match index {
+        let digest = match element {
             _ if self.rehearsal => Digest::default(),
-            Some(index) => element_digest(record, index),
+            Some(element) => element_digest(record, element.index),
             None => record.digest(),
         };
-        let known = Some(digest).filter(|_| index.is_none() && !self.rehearsal);
-        let place = Place { index, digest: known, now };
+        let known = Some(digest).filter(|_| element.is_none() && !self.rehearsal);
+        let place = Place { element, digest: known, now };
         let context = self.context(record, place, (key, captures), &prepared.content, &scratch.fields);
         let out = &mut scratch.out;
         out.clear();

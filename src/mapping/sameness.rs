@@ -27,7 +27,7 @@ pub(super) fn comparison(ignore_changes: bool, lineage: bool, candidates: &[Cand
         Comparison::Ignored
     } else if lineage {
         Comparison::WithoutLineage
-    } else if fed_by(|source| matches!(source, Source::ExpiresAt)) {
+    } else if fed_by(|source| matches!(source, Source::ExpiresAt | Source::ElementExpiresAt)) {
         Comparison::WithinSecond
     } else if !candidates.is_empty() && candidates.iter().all(|candidate| candidate.source.is_of_the_moment()) {
         Comparison::Ignored

@@ -4,6 +4,7 @@ use super::as_it_is::logical;
 pub(super) use super::found::{Found, inner};
 use super::jq::Program;
 use super::pattern::{Captures, Pattern};
+use super::place::Place;
 use super::plan::Mapping;
 use super::rest::Rest;
 use super::template::Template;
@@ -11,7 +12,7 @@ use super::top::Top;
 use crate::config::nearest;
 use crate::decode::{Field, JsonPath, lookup, push_json_string};
 use crate::encode::EncodeError;
-use crate::model::{Digest, Record, RedisType, UnixMillis};
+use crate::model::{FieldExpiry, Record, RedisType};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -27,6 +28,10 @@ pub(super) enum Source {
     Key,
     ExpiresAt,
     ElementIndex,
+    /// When the element expires.
+    ElementExpiresAt,
+    /// The milliseconds until it does.
+    ElementTtl,
     Digest,
     /// What TYPE answers.
     Type,
@@ -65,24 +70,6 @@ pub(super) struct Context<'r> {
     pub(super) is_json: Cell<Option<bool>>,
 }
 
-/// What is known of a row beside its record.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Place {
-    /// Its place, where it is an element of a key that is taken apart.
-    pub(super) index: Option<u64>,
-    /// The digest of the record's value, where it was worked out already.
-    pub(super) digest: Option<Digest>,
-    /// When the row is made.
-    pub(super) now: UnixMillis,
-}
-
-impl Place {
-    /// That of an element of which nothing else is asked.
-    pub(super) fn element(index: u64) -> Self {
-        Self { index: Some(index), ..Self::default() }
-    }
-}
-
 impl<'r> Context<'r> {
     pub(super) fn path(&self, path: &JsonPath) -> Option<&'r str> {
         path.find(self.text, self.fields, self.escaped_keys)
@@ -93,6 +80,11 @@ impl<'r> Context<'r> {
         let json = logical(self.record);
         self.is_json.set(Some(json.is_some()));
         json
+    }
+
+    /// When the element expires; `None` where it has no TTL.
+    fn element_expiry(&self) -> Option<FieldExpiry> {
+        self.place.element?.expiry
     }
 
     /// The bytes of a string that JSON cannot hold.
@@ -130,6 +122,8 @@ impl Source {
             "redis.key" => Ok(Self::Key),
             "redis.expires_at" => Ok(Self::ExpiresAt),
             "element.index" => Ok(Self::ElementIndex),
+            "element.expires_at" => Ok(Self::ElementExpiresAt),
+            "element.ttl" => Ok(Self::ElementTtl),
             "redis.digest" => Ok(Self::Digest),
             "redis.type" => Ok(Self::Type),
             Self::DATABASE => Ok(Self::Database),
@@ -166,8 +160,13 @@ impl Source {
     pub(super) fn is_of_key(&self) -> bool {
         match self {
             Self::Template(template) => template.paths().next().is_none(),
-            source => !source.reads_value() && !matches!(source, Self::ElementIndex | Self::Digest),
+            source => !source.reads_value() && !source.is_of_element() && !matches!(source, Self::Digest),
         }
+    }
+
+    /// Whether it says something of one element of a key, other than its value.
+    pub(super) fn is_of_element(&self) -> bool {
+        matches!(self, Self::ElementIndex | Self::ElementExpiresAt | Self::ElementTtl)
     }
 
     /// Whether it reads the value, and takes a record that has one.
@@ -182,7 +181,8 @@ impl Source {
     /// Whether it says something about the reading rather than about the key: it differs the next time, and what it
     /// said is true all the same.
     pub(super) fn is_of_the_moment(&self) -> bool {
-        matches!(self, Self::RunId | Self::RunTime | Self::Digest | Self::Ttl | Self::Idle | Self::Version)
+        use Source::{Digest, ElementTtl, Idle, RunId, RunTime, Ttl, Version};
+        matches!(self, RunId | RunTime | Digest | Ttl | ElementTtl | Idle | Version)
     }
 
     /// Whether it reads the key.
@@ -219,8 +219,9 @@ impl Source {
             Self::Key => Found::Text(Cow::Borrowed(context.key)),
             Self::ExpiresAt => context.record.expires_at.map_or(Found::Null, Found::Millis),
             Self::ElementIndex => {
-                context.place.index.map_or(Found::Absent, |index| Found::Text(Cow::Owned(index.to_string())))
+                context.place.element.map_or(Found::Absent, |at| Found::Text(Cow::Owned(at.index.to_string())))
             }
+            Self::ElementExpiresAt => context.element_expiry().map_or(Found::Null, |expiry| Found::Millis(expiry.at)),
             Self::Digest => {
                 let digest = context.place.digest.unwrap_or_else(|| context.record.digest());
                 Found::Text(Cow::Owned(digest.to_string()))
@@ -245,6 +246,9 @@ impl Source {
             Self::Database => Some(Found::Raw(Cow::Borrowed(&context.mapping.database_text))),
             Self::Version => context.mapping.server_version.as_ref().map(|version| Found::Text(Cow::Borrowed(version))),
             Self::Ttl => number(facts.and_then(|facts| facts.ttl).map(|ttl| ttl.to_string())),
+            Self::ElementTtl => {
+                number(context.element_expiry().and_then(|expiry| expiry.ttl).map(|ttl| ttl.to_string()))
+            }
             Self::Idle => number(facts.and_then(|facts| facts.idle).map(|idle| idle.to_string())),
             Self::Dump => record.dump().map(|dump| Found::Bytes(dump)),
             Self::AsJson => context.as_json().map(Found::Raw),
@@ -266,10 +270,12 @@ impl Source {
 
 /// What a text may have meant that is no source.
 fn no_source(text: &str) -> String {
-    const NAMES: [&str; 16] = [
+    const NAMES: [&str; 18] = [
         "rest",
         "value",
         "element.index",
+        "element.expires_at",
+        "element.ttl",
         "run.id",
         "run.time",
         "redis.key",

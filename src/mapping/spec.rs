@@ -100,7 +100,7 @@ pub struct MappingSpec {
     /// Whether the table is made where it is missing, and its schema with it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub create: bool,
-    /// Whether the table that is made gets an index on what comes from `redis.expires_at`.
+    /// Whether the table that is made gets an index on what comes from `redis.expires_at` or `element.expires_at`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub expiry_index: bool,
     /// Whether the table that is made gets a foreign key for each of `parents`.

@@ -5,7 +5,7 @@ use super::decoding::Mistake;
 use super::plan::Target;
 use super::source::Source;
 use crate::encode::Encoder;
-use crate::model::{Column, ColumnType, RedisType, RedisTypes, ValueWanted, Wanted};
+use crate::model::{Column, ColumnType, FieldTimes, RedisType, RedisTypes, ValueWanted, Wanted};
 
 /// What the sources of a mapping want.
 #[derive(Debug, Default)]
@@ -14,6 +14,8 @@ pub(super) struct Wants {
     ttl: bool,
     idle: bool,
     dump: bool,
+    field_expiry: bool,
+    field_ttl: bool,
     /// The value as far as it can be had.
     as_it_is: bool,
     /// The first source that reads the value itself.
@@ -42,6 +44,8 @@ impl Wants {
             Source::Ttl => self.ttl = true,
             Source::Idle => self.idle = true,
             Source::Dump => self.dump = true,
+            Source::ElementExpiresAt => self.field_expiry = true,
+            Source::ElementTtl => self.field_ttl = true,
             Source::AsJson | Source::AsBytes => self.as_it_is = true,
             source if source.reads_value() => {
                 self.value.get_or_insert_with(|| label.to_owned());
@@ -65,7 +69,21 @@ impl Wants {
         let expiry = self.expiry || self.ttl || lineage;
         // What is beside the value is read with it, at once.
         let streams = streams && !self.dump && !self.idle && !self.ttl;
-        Wanted { types, expiry, slices, streams, value, ttl: self.ttl, idle: self.idle, dump: self.dump }
+        Wanted {
+            types,
+            expiry,
+            slices,
+            streams,
+            value,
+            ttl: self.ttl,
+            idle: self.idle,
+            dump: self.dump,
+            fields: match () {
+                () if self.field_ttl => FieldTimes::ExpiryAndTtl,
+                () if self.field_expiry => FieldTimes::Expiry,
+                () => FieldTimes::Unasked,
+            },
+        }
     }
 
     /// What the mapping asks for and cannot have.

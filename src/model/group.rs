@@ -27,6 +27,10 @@ pub enum RowOutcome {
 }
 
 impl RowOutcome {
+    /// Those of rows that are met anew whenever their key is read.
+    pub(super) const STANDING: [Self; 7] =
+        [Self::Inserted, Self::Updated, Self::Duplicate, Self::Unchanged, Self::Newer, Self::Kept, Self::WouldLoad];
+
     /// The name that reports count by.
     pub fn name(self) -> &'static str {
         match self {
@@ -138,6 +142,11 @@ impl GroupCounts {
         }
     }
 
+    /// Whether any element was rejected.
+    pub fn is_rejected(&self) -> bool {
+        self.rejected.is_some()
+    }
+
     /// Books a row that no run wrote.
     pub fn foreign(&mut self) {
         self.foreign += 1;
@@ -191,7 +200,10 @@ impl GroupCounts {
             // No element, or all of them as they were.
             None => tally.unchanged = 1,
         }
-        tally.rows = self.rows.into_iter().map(|(outcome, count)| (outcome.name().to_owned(), count)).collect();
+        // Where the run has seen the whole key before, its rows are counted.
+        let seen = tally.duplicates > 0;
+        let rows = self.rows.into_iter().filter(|_| !seen);
+        tally.rows = rows.map(|(outcome, count)| (outcome.name().to_owned(), count)).collect();
         GroupEnd { tally, reject }
     }
 }
@@ -219,7 +231,8 @@ mod tests {
         assert_eq!(end(&[(RowOutcome::Inserted, 3), (RowOutcome::Unchanged, 1)]).updated, 1);
         assert_eq!(end(&[(RowOutcome::Deleted, 1), (RowOutcome::Unchanged, 1)]).updated, 1);
         assert_eq!(end(&[(RowOutcome::Newer, 1), (RowOutcome::Unchanged, 1)]).skipped["exists_newer"], 1);
-        assert_eq!(end(&[(RowOutcome::Duplicate, 2)]).duplicates, 1);
+        let again = end(&[(RowOutcome::Duplicate, 2)]);
+        assert_eq!((again.duplicates, again.rows.len()), (1, 0), "its rows are counted already");
         for rows in [&[(RowOutcome::Inserted, 3), (RowOutcome::Kept, 2)][..], &[]] {
             assert_eq!(end(rows).settled(), 1);
         }

@@ -1,5 +1,6 @@
 //! What Redis knows of a key beside its value.
 
+use super::UnixMillis;
 use bytes::Bytes;
 
 /// What was read of a key beside its value, as far as its mapping wants it.
@@ -14,6 +15,49 @@ pub struct KeyFacts {
     pub idle: Option<u64>,
     /// What DUMP gives, for RESTORE; `None` where it was not asked for.
     pub dump: Option<Bytes>,
+    /// When the fields of a hash expire; `None` where it was not asked for, or the server does not tell.
+    pub fields: Option<FieldExpiries>,
     /// Whether the record has no value: nobody wanted it, it cannot be had, or the type has none that can be read.
     pub without_value: bool,
+}
+
+/// When the fields of a hash expire, by the server's clock, in the order in which its value has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldExpiries {
+    /// For each field Unix milliseconds, or a number below zero where it has no TTL.
+    pub at: Vec<UnixMillis>,
+    /// When they were asked for, by the server's clock; `None` where nobody wants to know the time left.
+    pub now: Option<UnixMillis>,
+}
+
+/// When one field of a hash expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldExpiry {
+    /// The moment.
+    pub at: UnixMillis,
+    /// Milliseconds until then when it was asked for; `None` where that is not known.
+    pub ttl: Option<i64>,
+}
+
+impl FieldExpiries {
+    /// That of the field at this place; `None` where it has no TTL.
+    pub fn field(&self, place: usize) -> Option<FieldExpiry> {
+        let at = *self.at.get(place).filter(|at| **at >= 0)?;
+        Some(FieldExpiry { at, ttl: self.now.map(|now| at.saturating_sub(now).max(0)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FieldExpiries, FieldExpiry};
+
+    #[test]
+    fn a_field_without_a_ttl_has_no_expiry_and_time_left_is_never_below_nothing() {
+        let fields = FieldExpiries { at: vec![-1, 5_000, 1_000], now: Some(2_000) };
+        assert_eq!((fields.field(0), fields.field(3)), (None, None));
+        assert_eq!(fields.field(1), Some(FieldExpiry { at: 5_000, ttl: Some(3_000) }));
+        assert_eq!(fields.field(2), Some(FieldExpiry { at: 1_000, ttl: Some(0) }));
+        let untimed = FieldExpiries { now: None, ..fields };
+        assert_eq!(untimed.field(1), Some(FieldExpiry { at: 5_000, ttl: None }));
+    }
 }

@@ -86,6 +86,8 @@ pub struct LargeKey {
     pub redis_type: RedisType,
     /// When Redis will expire it.
     pub expires_at: Option<UnixMillis>,
+    /// What is to be asked of its fields, where it is a hash.
+    pub fields: FieldTimes,
     /// How many bytes a string has; `None` for a collection.
     pub bytes: Option<u64>,
     /// What else was read of the key.
@@ -158,6 +160,20 @@ pub struct Wanted {
     pub idle: bool,
     /// Whether it wants what DUMP gives.
     pub dump: bool,
+    /// What it wants to know of the fields of hashes.
+    pub fields: FieldTimes,
+}
+
+/// What a mapping wants to know of the time that the fields of a hash have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FieldTimes {
+    /// Nothing.
+    #[default]
+    Unasked,
+    /// When each expires.
+    Expiry,
+    /// When each expires, and how long that is from now.
+    ExpiryAndTtl,
 }
 
 /// Whether a mapping wants the values of its keys.
@@ -184,6 +200,7 @@ impl Wanted {
             ttl: false,
             idle: false,
             dump: false,
+            fields: FieldTimes::Unasked,
         }
     }
 

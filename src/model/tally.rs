@@ -62,6 +62,16 @@ impl Tally {
         bump(&mut self.altered, repair, 1);
     }
 
+    /// Counts rows of a key that the run came to again, where `first` was counted before and `now` is in here.
+    pub fn recount_rows(&mut self, first: &Counts, now: &Counts) {
+        for (outcome, count) in super::recount(first, now) {
+            bump(&mut self.rows, &outcome, count);
+        }
+        for (outcome, count) in first.iter().chain(now) {
+            bump(&mut self.rows, outcome, -count);
+        }
+    }
+
     /// The number of rejects.
     pub fn rejects(&self) -> i64 {
         self.rejected.values().sum()

@@ -28,6 +28,8 @@ pub struct Batch {
     pub memory: Vec<Arc<Permit>>,
     /// Whether this is another try of rejected keys: their rejects are taken back, and what has no parent now stays so.
     pub retry: bool,
+    /// Whether a retry is followed by another: what refers to a row of its own table that is not there waits for it.
+    pub again: bool,
     /// Keys of a retry that have neither a row nor a reject any more.
     pub gone: Vec<RedisKey>,
     /// What is known about the missing parent of a key of a retry.

@@ -4,10 +4,14 @@
 
 mod batch;
 mod dry;
+mod families;
 pub mod load;
 mod table;
 
 pub use batch::{Batch, Deduplicated};
 pub use dry::{DryRun, Sample, Shown};
+pub use families::Families;
 pub use load::{LoadOptions, Loader, ProbeGauge, Writers};
-pub use table::{Compare, Conflict, LoadColumn, LoadTable, ParentCheck, Provenance, Referrer};
+pub use table::{
+    Compare, Conflict, LoadColumn, LoadTable, ParentCheck, Provenance, Referrer, SelfReference, SelfReferenceColumn,
+};

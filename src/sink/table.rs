@@ -49,7 +49,12 @@ pub struct LoadColumn {
 impl LoadColumn {
     /// The column of the staged row `s`, as an expression of the target's type.
     pub fn staged(&self) -> String {
-        let column = format!("s.{}", ident(&self.name));
+        self.staged_as("s")
+    }
+
+    /// The column of a staged row of that alias, as an expression of the target's type.
+    pub(super) fn staged_as(&self, alias: &str) -> String {
+        let column = format!("{alias}.{}", ident(&self.name));
         match &self.cast {
             Some(cast) => format!("{column}::{cast}"),
             None => column,
@@ -92,6 +97,26 @@ pub struct ParentCheck {
     pub foreign_key: bool,
 }
 
+/// A reference of the table's rows to rows of the table itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelfReference {
+    /// Its columns, each with the column that it refers to.
+    pub columns: Vec<SelfReferenceColumn>,
+    /// Which of the parent checks it is; `None` where only a foreign key of the table says it.
+    pub parent: Option<usize>,
+}
+
+/// One column of a reference to the table itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelfReferenceColumn {
+    /// The position of the referring column.
+    pub from: usize,
+    /// The column that it refers to.
+    pub to: String,
+    /// The position of that column, where the mapping writes it.
+    pub to_index: Option<usize>,
+}
+
 /// A table with a foreign key to the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Referrer {
@@ -122,6 +147,8 @@ pub struct LoadTable {
     pub conflict: Conflict,
     /// References that must lead to a row.
     pub parents: Vec<ParentCheck>,
+    /// References to rows of the table itself: such a row may be new with the one that refers to it.
+    pub own_references: Vec<SelfReference>,
     /// What makes its rows of their values: the mapping, its columns and the tool's version.
     pub fingerprint: String,
     /// Whether it pays to ask first which rows are there already; `None`: it cannot be known from key and value alone,
@@ -135,6 +162,9 @@ pub struct LoadTable {
     pub loose_key: bool,
     /// Tables whose rows may refer to its rows; only where a key is several rows.
     pub referrers: Vec<Referrer>,
+    /// Whether a row came before the one of its table that it refers to: then each batch is looked through for such rows
+    /// before the server finds them.
+    pub out_of_order: AtomicBool,
     /// Whether batches still go straight into the table: it was empty at the start and nothing has collided yet.
     pub straight: AtomicBool,
     /// Whether a row that is new in the table is taken to be new in the ledger's lineage too, until one is not.
@@ -175,6 +205,24 @@ impl LoadTable {
     /// The quoted names of the key columns.
     pub fn key_idents(&self) -> impl Iterator<Item = String> + '_ {
         self.columns.iter().take(self.key_columns).map(|column| ident(&column.name))
+    }
+
+    /// Whether its rows may refer to one another.
+    pub fn refers_to_itself(&self) -> bool {
+        !self.own_references.is_empty()
+    }
+
+    /// Whether rows that refer to rows of the same table are to be expected before these.
+    pub fn is_out_of_order(&self) -> bool {
+        self.out_of_order.load(Ordering::Relaxed)
+    }
+
+    /// A row came before the one that it refers to: from here on it is looked for such rows, and nothing goes straight.
+    pub fn expect_disorder(&self) {
+        if self.refers_to_itself() {
+            self.out_of_order.store(true, Ordering::Relaxed);
+            self.stop_going_straight();
+        }
     }
 
     /// Whether the rows of elements that are gone are deleted: the ledger says which rows came of a key.

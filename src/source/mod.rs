@@ -116,19 +116,43 @@ pub trait Source: Clone + Send + Sync + 'static {
         async move {
             let mut page = FetchedPage::default();
             while let Some(rest) = keys.get(page.records.len()..).filter(|rest| !rest.is_empty()) {
-                let some = self.fetch_some(rest, wanted, max_reply_bytes).await?;
-                if some.records.is_empty() {
-                    return Err(Failure::internal("a source returned nothing for a run of keys"));
+                let part = self.fetch_part(rest, wanted, max_reply_bytes).await?;
+                page.bytes += part.bytes;
+                page.records.extend(part.records);
+            }
+            Ok(page)
+        }
+    }
+
+    /// Reads a run of `keys` from their front, as [`Source::fetch`] reads all of them: one reply of at most
+    /// `max_reply_bytes`, and one large string at most beside it. It is never empty.
+    ///
+    /// # Errors
+    /// As [`Source::fetch_some`].
+    fn fetch_part(
+        &self,
+        keys: &[RedisKey],
+        wanted: Wanted,
+        max_reply_bytes: usize,
+    ) -> impl Future<Output = Result<FetchedPage, Failure>> + Send {
+        async move {
+            let some = self.fetch_some(keys, wanted, max_reply_bytes).await?;
+            let mut page = FetchedPage { records: Vec::new(), bytes: some.bytes };
+            let mut held = false;
+            for fetched in some.records {
+                let large = matches!(fetched, Fetched::Large { .. });
+                // A second large one is asked for again.
+                if large && std::mem::replace(&mut held, true) {
+                    break;
                 }
-                page.bytes += some.bytes;
-                for fetched in some.records {
-                    let large = matches!(fetched, Fetched::Large { .. });
-                    let whole = self.whole(fetched, wanted).await?;
-                    if let (true, Fetched::Record(record)) = (large, &whole) {
-                        page.bytes += (record.key.as_bytes().len() + record.value.len()) as u64;
-                    }
-                    page.records.push(whole);
+                let whole = self.whole(fetched, wanted).await?;
+                if let (true, Fetched::Record(record)) = (large, &whole) {
+                    page.bytes += (record.key.as_bytes().len() + record.value.len()) as u64;
                 }
+                page.records.push(whole);
+            }
+            if page.records.is_empty() {
+                return Err(Failure::internal("a source returned nothing for a run of keys"));
             }
             Ok(page)
         }

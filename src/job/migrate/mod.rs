@@ -9,7 +9,7 @@ pub(super) use books::{Books, book_earlier};
 use super::databases::Base;
 use super::keeper::{Keeper, checkpoint};
 use super::key_list::KeyList;
-use super::parents::retry_children;
+use super::parents::{Retrying, retry_children};
 use super::pipeline::{self, Pass, Shared};
 use crate::config::Settings;
 use crate::flow::KeySpill;
@@ -217,7 +217,9 @@ impl<S: Source> Migration<'_, S> {
         let end = end?;
         if at.scanned {
             let mut loader = self.writers.writer(shard);
-            retry_children(&turn.shared, &mut loader, &mut books.link, shard, &turn.now).await?;
+            let (shared, tables) = (&turn.shared, &*self.tables);
+            let retrying = Retrying { shared, tables, loader: &mut loader, link: &mut books.link, shard };
+            retry_children(retrying, &turn.now).await?;
             at.complete = !self.shared.stop.cut();
             if saves {
                 books.save(shard, &at).await?;

@@ -3,7 +3,10 @@
 use crate::mapping::{Comparison, Lineage, Mapping, OnConflict, Plan};
 use crate::model::{ColumnType, MappingId, TableName};
 use crate::postgres::{ForeignKey, IncomingKey, TableFacts};
-use crate::sink::{Compare, Conflict, LoadColumn, LoadTable, ParentCheck, ProbeGauge, Provenance, Referrer};
+use crate::sink::{
+    Compare, Conflict, LoadColumn, LoadTable, ParentCheck, ProbeGauge, Provenance, Referrer, SelfReference,
+    SelfReferenceColumn,
+};
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 
@@ -65,6 +68,7 @@ pub(super) fn load_table(
             OnConflict::Skip => Conflict::Skip,
             OnConflict::Error => Conflict::Error,
         },
+        own_references: own_references(mapping, &parents, mine),
         parents,
         fingerprint: mapping.fingerprint().to_owned(),
         explodes: mapping.explodes(),
@@ -72,9 +76,32 @@ pub(super) fn load_table(
         loose_key: mapping.columns().iter().take(mapping.key_columns()).any(|column| column.column_type.is_loose()),
         referrers: mine.map(referrers).unwrap_or_default(),
         probe: knowable.then(ProbeGauge::default),
+        out_of_order: AtomicBool::new(false),
         straight: AtomicBool::new(straight),
         lineage_is_new: AtomicBool::new(true),
     }
+}
+
+/// The references of the mapping's rows to rows of its own table: those that `parents` names, and all other foreign keys.
+/// One with a column that the mapping does not write cannot be looked through.
+fn own_references(mapping: &Mapping, parents: &[ParentCheck], facts: Option<&TableFacts>) -> Vec<SelfReference> {
+    let index = |name: &String| mapping.columns().iter().position(|column| column.name == *name);
+    let own = |(place, parent): (usize, &ParentCheck)| {
+        let column = SelfReferenceColumn { from: parent.column, to: parent.key.clone(), to_index: index(&parent.key) };
+        (parent.table == *mapping.table()).then_some(SelfReference { columns: vec![column], parent: Some(place) })
+    };
+    let mut found: Vec<SelfReference> = parents.iter().enumerate().filter_map(own).collect();
+    let keys = facts.into_iter().flat_map(|facts| &facts.incoming_keys).filter(|key| key.table == *mapping.table());
+    for key in keys {
+        let column = |(from, to): &(String, String)| {
+            Some(SelfReferenceColumn { from: index(from)?, to: to.clone(), to_index: index(to) })
+        };
+        let Some(columns) = key.columns.iter().map(column).collect::<Option<Vec<_>>>() else { continue };
+        if !found.iter().any(|known| known.columns == columns) {
+            found.push(SelfReference { columns, parent: None });
+        }
+    }
+    found
 }
 
 /// Each foreign key to the table: a row that one of its rows refers to is not deleted.

@@ -4,6 +4,7 @@ mod archive;
 mod connections;
 mod create;
 mod load_table;
+mod own_parents;
 mod server;
 mod tables;
 mod types;
@@ -20,6 +21,7 @@ use crate::model::{Exit, Failure, Finding, Severity, Side, Table, TableName};
 use crate::postgres::{TableFacts, estimate_rows, failure, query, table_ident, table_is_empty};
 use crate::sink::LoadTable;
 use load_table::load_table;
+use own_parents::name_own_parents;
 use server::judge_server;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Error, Row};
@@ -85,7 +87,7 @@ pub(super) async fn check(
     let tables: HashMap<TableName, Table> =
         facts.iter().map(|(name, facts)| (name.clone(), facts.table.clone())).collect();
     let plan = if tables.len() == names.iter().collect::<HashSet<_>>().len() {
-        Plan::compile(specs, &tables, RunStamp { rehearsal: dry, ..stamp.clone() })
+        Plan::compile(&name_own_parents(specs, &facts), &tables, RunStamp { rehearsal: dry, ..stamp.clone() })
             .map_err(|more| findings.extend(more))
             .ok()
     } else {

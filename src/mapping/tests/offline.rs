@@ -49,6 +49,19 @@ fn a_place_that_says_nothing_is_refused() {
 }
 
 #[test]
+fn the_time_of_a_field_is_told_only_where_each_is_a_row() {
+    for source in ["element.expires_at", "element.ttl"] {
+        let time = format!("from = ['{source}']");
+        for settings in ["type = 'hash'", "type = ['hash', 'string']\nexplode = false", "explode = '$.lines'"] {
+            let found = found(settings, &time);
+            assert!(found.contains(&format!("`{source}` is that of one field of a hash")), "{settings}: {found}");
+        }
+        assert!(found("explode = true\ntype = ['set', 'zset']", &time).contains("only the fields of hashes"));
+        assert_eq!(found("explode = true\ntype = ['hash', 'set']", &time), "");
+    }
+}
+
+#[test]
 fn a_column_named_twice_in_the_key_is_told() {
     let text = "[[mapping]]\nname = 'm'\nmatch = 'm:{id}'\ninto = 'public.m'\nkey = ['id', 'id']\n\
                 column = [{ name = 'id', from = ['{id}'] }]";

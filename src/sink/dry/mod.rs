@@ -142,6 +142,14 @@ impl DryRun {
         rows.extract_if(.., |row| !kept.owners.claim(&table.name, database, row)).collect()
     }
 
+    /// Remembers keys of a mapping that would be loaded, and keys that would be rejected for a reason, before they are
+    /// judged themselves.
+    pub fn remember(&self, of: (MappingId, Database), loadable: &[RedisKey], (rejected, reason): (&[RedisKey], &str)) {
+        let mut kept = self.shown.kept();
+        kept.parents.would_load(of, loadable);
+        rejected.iter().for_each(|key| kept.parents.reject(of, key, &reason.to_owned().into()));
+    }
+
     /// What is kept to show.
     pub fn shown(&self) -> Shown {
         self.shown.clone()
@@ -158,14 +166,14 @@ impl DryRun {
         }));
         let is_parent = self.tables.iter().flat_map(|table| &table.parents).any(|parent| parent.mapping == table.id);
         if is_parent {
-            kept.parents.would_load((table.id, database), rows);
+            kept.parents.would_load((table.id, database), rows.iter().map(|row| &row.key));
         }
         for mut reject in rejects {
             // The value would keep the whole reply that it came in.
             reject.key = reject.key.detached();
             reject.database = Some(database.number);
             if is_parent {
-                kept.parents.reject((table.id, database), &reject);
+                kept.parents.reject((table.id, database), &reject.key, &reject.reason);
             }
             if kept.rejects.len() < REJECTS_SHOWN {
                 reject.value = reject.value.map(|value| bytes::Bytes::copy_from_slice(&value));

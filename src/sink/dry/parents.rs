@@ -1,6 +1,6 @@
 //! What a dry run remembers of the rows that others refer to.
 
-use crate::model::{Database, MappingId, Reason, RedisKey, Reject, Row};
+use crate::model::{Database, MappingId, Reason, RedisKey};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
@@ -26,21 +26,22 @@ pub(super) struct Parents {
 }
 
 impl Parents {
-    /// Remembers rows that would be loaded, as far as there is room.
-    pub(super) fn would_load(&mut self, of: Of, rows: &[Row]) {
-        for row in rows.iter().take(LOADABLE.saturating_sub(self.loadable.len())) {
-            let hash = self.hash(of, &row.key);
+    /// Remembers keys that would be loaded, as far as there is room.
+    pub(super) fn would_load<'k>(&mut self, of: Of, keys: impl IntoIterator<Item = &'k RedisKey>) {
+        for key in keys.into_iter().take(LOADABLE.saturating_sub(self.loadable.len())) {
+            let hash = self.hash(of, key);
             self.loadable.insert(hash);
         }
     }
 
     /// Remembers a reject, unless there are too many of them.
-    pub(super) fn reject(&mut self, of: Of, reject: &Reject) {
+    pub(super) fn reject(&mut self, of: Of, key: &RedisKey, reason: &Reason) {
         if !self.knows_all_rejects() {
             return;
         }
-        self.reason_bytes += reject.key.as_bytes().len() + REASON_FRAME;
-        self.reasons.insert((of, reject.key.clone()), reject.reason.clone());
+        if self.reasons.insert((of, key.clone()), reason.clone()).is_none() {
+            self.reason_bytes += key.as_bytes().len() + REASON_FRAME;
+        }
         if !self.knows_all_rejects() {
             self.reasons = HashMap::new();
         }
@@ -69,20 +70,20 @@ impl Parents {
 #[cfg(test)]
 mod tests {
     use super::{Parents, REASON_FRAME, REASONS_BYTES};
-    use crate::model::{Database, MappingId, RedisKey, Reject};
+    use crate::model::{Database, MappingId, RedisKey};
 
     fn of(mapping: u16) -> (MappingId, Database) {
         (MappingId(mapping), Database::only(0))
     }
 
-    fn reject(key: &str) -> Reject {
-        Reject::new(RedisKey::new(key.to_owned()), "json_syntax", "", None)
+    fn reject(parents: &mut Parents, mapping: u16, key: &str) {
+        parents.reject(of(mapping), &RedisKey::new(key.to_owned()), &"json_syntax".into());
     }
 
     #[test]
     fn a_reject_is_known_by_mapping_and_key() {
         let mut parents = Parents::default();
-        parents.reject(of(1), &reject("a"));
+        reject(&mut parents, 1, "a");
         let keys = ["a", "b"].map(RedisKey::new);
         let rejected = parents.rejected(of(1), &keys).unwrap();
         assert_eq!(rejected, [(RedisKey::new("a"), "json_syntax".into())]);
@@ -92,14 +93,14 @@ mod tests {
     #[test]
     fn beyond_the_bound_nothing_is_claimed() {
         let mut parents = Parents::default();
-        let key = "k".repeat(REASONS_BYTES / 4 - REASON_FRAME);
-        for _ in 0..4 {
-            parents.reject(of(0), &reject(&key));
+        let key = "k".repeat(REASONS_BYTES / 4 - REASON_FRAME - 1);
+        for number in 0..4 {
+            reject(&mut parents, 0, &format!("{number}{key}"));
             assert!(parents.rejected(of(0), &[]).is_some());
         }
-        parents.reject(of(0), &reject("one more"));
+        reject(&mut parents, 0, "one more");
         assert_eq!(parents.rejected(of(0), &[]), None);
-        parents.reject(of(0), &reject("small"));
+        reject(&mut parents, 0, "small");
         assert_eq!(parents.rejected(of(0), &[]), None, "it stays so");
     }
 }

@@ -2,7 +2,9 @@
 
 use super::attempt::Lost;
 use crate::model::{Group, GroupCounts, Reject, Row, RowOutcome, Tally};
+use std::collections::HashSet;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// What became of some rows of each key that is several.
 pub(super) type Groups = Vec<(Arc<Group>, GroupCounts)>;
@@ -14,12 +16,14 @@ pub(super) struct Book<'a> {
     pub(super) tally: Tally,
     pub(super) lost: Vec<Lost>,
     pub(super) groups: Groups,
+    /// The places of rows of keys that are several, which are as they should be.
+    settled: Vec<usize>,
 }
 
 impl<'a> Book<'a> {
     /// Begins with outcomes that were known before.
     pub(super) fn new(rows: &'a [Row], tally: Tally) -> Self {
-        Self { rows, tally, lost: Vec::new(), groups: Groups::new() }
+        Self { rows, tally, lost: Vec::new(), groups: Groups::new(), settled: Vec::new() }
     }
 
     /// Books rows by their places in the piece.
@@ -32,6 +36,7 @@ impl<'a> Book<'a> {
     /// Books the row at a place of the piece.
     pub(super) fn row(&mut self, place: usize, outcome: RowOutcome) {
         if let Some(group) = self.rows.get(place).and_then(|row| row.group.clone()) {
+            self.settled.push(place);
             return self.group(&group).rows(outcome, 1);
         }
         let tally = &mut self.tally;
@@ -45,6 +50,12 @@ impl<'a> Book<'a> {
             // Only of keys that are several rows.
             RowOutcome::Deleted | RowOutcome::Kept => {}
         }
+    }
+
+    /// The elements that have their row so far, by reading and digest.
+    pub(super) fn elements(&self) -> HashSet<(Uuid, String)> {
+        let rows = self.settled.iter().filter_map(|place| self.rows.get(*place));
+        rows.filter_map(|row| Some((row.group.as_ref()?.id, row.digest.to_string()))).collect()
     }
 
     /// Notes that no run wrote the row that is there.

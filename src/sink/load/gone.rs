@@ -35,21 +35,22 @@ impl Attempt<'_> {
         buffer: &mut CopyBuffer,
         book: &mut Book<'_>,
     ) -> Result<(), Missed> {
-        if !self.table.deletes_gone() {
+        if !self.table.explodes {
             return Ok(());
         }
         let ending = self.ending(connection, book).await.map_err(Missed::Ledger)?;
         let tracked = self.tracked(&ending);
         let readings: Vec<Arc<Group>> = ending.iter().chain(&tracked).cloned().collect();
-        if readings.is_empty() {
-            return Ok(());
+        if !readings.is_empty() {
+            let present = self.present(connection, buffer, &readings).await?;
+            if !ending.is_empty() && self.table.deletes_gone() {
+                let gone = self.gone(connection, &present, &ending).await.map_err(Missed::Ledger)?;
+                self.delete(connection, &ending, gone, book).await?;
+            }
+            let lost = tracked.iter().any(|group| book.found(group).is_some_and(GroupCounts::is_rejected));
+            self.note(connection, (&present, lost), (&readings, ending.len())).await.map_err(Missed::Ledger)?;
         }
-        let present = self.present(connection, buffer, &readings).await?;
-        if !ending.is_empty() {
-            let gone = self.gone(connection, &present, &ending).await.map_err(Missed::Ledger)?;
-            self.delete(connection, &ending, gone, book).await?;
-        }
-        self.note(connection, &present, (&readings, ending.len())).await.map_err(Missed::Ledger)
+        self.forget(connection).await.map_err(Missed::Ledger)
     }
 
     /// The readings that end here and may have left rows behind: the last one of each key, where no rejected element may have a row,
@@ -81,57 +82,6 @@ impl Attempt<'_> {
         Ok(ending.into_iter().zip(more).filter(|(_, more)| *more).map(|(group, _)| group).collect())
     }
 
-    /// The readings with rows here that go on in another transaction.
-    fn tracked(&self, ending: &[Arc<Group>]) -> Vec<Arc<Group>> {
-        let mut tracked: Vec<Arc<Group>> = Vec::new();
-        for group in self.piece.rows.iter().filter_map(|row| row.group.as_ref()) {
-            let known = |others: &[Arc<Group>]| others.iter().rev().any(|other| Arc::ptr_eq(other, group));
-            let closed = || self.piece.closed.iter().any(|other| Arc::ptr_eq(other, group));
-            if self.is_tracked(group) && !known(&tracked) && !known(ending) && !closed() {
-                tracked.push(group.clone());
-            }
-        }
-        tracked
-    }
-
-    /// Whether the rows of a reading are noted until it ends: it takes several transactions, and may leave rows behind.
-    fn is_tracked(&self, group: &Group) -> bool {
-        (self.piece.split || group.sliced) && group.had_rows.get().copied().unwrap_or(true)
-    }
-
-    /// Learns, before the first row of a reading that takes several transactions is written, whether there are any of
-    /// its key: if not, none can be left behind.
-    pub(super) async fn learn_rows(&self, connection: &mut PgConnection) -> Result<(), Error> {
-        if !self.table.deletes_gone() {
-            return Ok(());
-        }
-        let mut new: Vec<&Arc<Group>> = Vec::new();
-        for group in self.piece.rows.iter().filter_map(|row| row.group.as_ref()) {
-            let unknown = (self.piece.split || group.sliced) && group.had_rows.get().is_none();
-            if unknown && !new.iter().rev().any(|known| Arc::ptr_eq(known, group)) {
-                new.push(group);
-            }
-        }
-        if new.is_empty() {
-            return Ok(());
-        }
-        let keys: Vec<&[u8]> = new.iter().map(|group| group.key.as_bytes()).collect();
-        let rows = query(format!(
-            "SELECT EXISTS (SELECT FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = k.key AND {}) \
-             FROM unnest($2::bytea[]) WITH ORDINALITY k (key, place) ORDER BY place",
-            is_in_ledger(self.piece.database)
-        ))
-        .bind(self.table.name.to_string())
-        .bind(keys)
-        .fetch_all(connection)
-        .await?;
-        for (row, group) in rows.iter().zip(new) {
-            // Set already only by an earlier attempt at the same piece, which saw the same.
-            let _ = group.had_rows.set(row.try_get(0)?);
-        }
-        Ok(())
-    }
-
     /// A table of the rows of these readings in this piece; gives its name.
     async fn present(
         &self,
@@ -148,19 +98,22 @@ impl Attempt<'_> {
         let keys = self.table.key_idents().collect::<Vec<_>>().join(", ");
         let columns: Vec<String> = self.table.columns.iter().take(self.table.key_columns).map(stage_column).collect();
         let create = format!(
-            "{create} AS SELECT 0::int4 AS redis2pg_reading, {} FROM {} WITH NO DATA",
+            "{create} AS SELECT 0::int4 AS redis2pg_reading, ''::text AS redis2pg_digest, {} FROM {} WITH NO DATA",
             columns.join(", "),
             self.table.ident()
         );
         query(create).execute(&mut *connection).await?;
-        let copy = format!("COPY {name} (redis2pg_reading, {keys}) FROM STDIN (FORMAT binary)");
+        let copy = format!("COPY {name} (redis2pg_reading, redis2pg_digest, {keys}) FROM STDIN (FORMAT binary)");
         let reading_of = |group: &Arc<Group>| readings.iter().position(|known| Arc::ptr_eq(known, group));
         let rows = self.piece.rows.iter().filter_map(|row| Some((row, reading_of(row.group.as_ref()?)? as i32)));
-        let columns = (1 + self.table.key_columns) as i16;
+        let columns = (2 + self.table.key_columns) as i16;
         copy_tuples(connection, buffer, &copy, rows, |chunk, (row, reading)| {
             chunk.extend_from_slice(&columns.to_be_bytes());
             chunk.extend_from_slice(&4_i32.to_be_bytes());
             chunk.extend_from_slice(&reading.to_be_bytes());
+            let digest = row.digest.hex();
+            chunk.extend_from_slice(&(digest.len() as i32).to_be_bytes());
+            chunk.extend_from_slice(&digest);
             chunk.extend_from_slice(row.identity());
         })
         .await
@@ -281,41 +234,6 @@ impl Attempt<'_> {
             .await
             .map_err(Missed::Ledger)?;
         Ok(gone.into_iter().collect())
-    }
-
-    /// Notes the rows of the readings that go on, behind the first `ended`; forgets those of the ended ones.
-    async fn note(
-        &self,
-        connection: &mut PgConnection,
-        present: &str,
-        (readings, ended): (&[Arc<Group>], usize),
-    ) -> Result<(), Error> {
-        let ids: Vec<String> = readings.iter().map(|group| group.id.to_string()).collect();
-        if readings.len() > ended {
-            query(format!(
-                "INSERT INTO redis2pg.seen (run_id, reading, row_key) \
-                 SELECT $1::text::uuid, ($2::text[])[s.redis2pg_reading + 1]::uuid, {} FROM {present} s \
-                 JOIN {} t ON {} WHERE s.redis2pg_reading >= $3 ON CONFLICT DO NOTHING",
-                row_key(self.table, Side::Target),
-                self.table.ident(),
-                key_join(self.table)
-            ))
-            .bind(self.shard.run.to_string())
-            .bind(&ids)
-            .bind(ended as i32)
-            .execute(&mut *connection)
-            .await?;
-        }
-        if ended > 0 {
-            query("DELETE FROM redis2pg.seen WHERE reading = ANY ($1::text[]::uuid[])")
-                .bind(ids.get(..ended).unwrap_or(&ids))
-                .execute(&mut *connection)
-                .await?;
-        }
-        if self.options.unlogged_stage {
-            query(format!("DROP TABLE {present}")).execute(connection).await?;
-        }
-        Ok(())
     }
 }
 

@@ -147,6 +147,7 @@ impl Loader {
                         continue;
                     }
                     Verdict::ForeignKey if !piece.orphans => {
+                        table.expect_disorder();
                         piece.orphans = true;
                         piece.merge = true;
                         continue;

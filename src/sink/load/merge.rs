@@ -5,13 +5,13 @@
 
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
-use super::statements::{ORDINAL, Side, Statements, key_join, row_key};
+use super::statements::Statements;
 use crate::model::{RedisKey, Reject, Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, Verdict, query, verdict};
-use crate::sink::table::{Conflict, Provenance};
+use crate::sink::table::Conflict;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error, Row as _};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A row that jsonb cannot hold has no before-image: then it is not changed. All else is the ledger's fault.
 fn image_refused(error: Error) -> Missed {
@@ -21,14 +21,10 @@ fn image_refused(error: Error) -> Missed {
     }
 }
 
-/// What is done about lineage that is there.
-const REPLACE_LINEAGE: &str = "ON CONFLICT (table_name, row_key) DO UPDATE \
-    SET run_id = excluded.run_id, redis_key = excluded.redis_key, redis_db = excluded.redis_db, digest = excluded.digest, loaded_at = now()";
-
 /// A row of the target that a staged row met.
 #[derive(Debug)]
-struct Existing {
-    differs: bool,
+pub(super) struct Existing {
+    pub(super) differs: bool,
     redis_key: Option<Vec<u8>>,
     /// The number of the database of that key, where it must be this one.
     redis_db: Option<String>,
@@ -66,6 +62,7 @@ impl Attempt<'_> {
         let mut out = staged.unreadable(connection, book).await?;
         out.extend(staged.alike(connection, &out, book).await?);
         let mut existing = staged.judge(connection, None).await?;
+        out.extend(staged.met_before(connection, &existing, &out, book).await?);
         // Whichever key comes first, and whether or not it has its parent: a row that is another key's stays so.
         let taken = |(ordinal, found): (&i32, &Existing)| {
             let taken = matches!(self.decide(found, staged.row(*ordinal)), Decision::Collision(_));
@@ -73,6 +70,8 @@ impl Attempt<'_> {
         };
         let decided: BTreeSet<i32> = existing.iter().filter_map(taken).chain(out.iter().copied()).collect();
         out.extend(staged.orphans(connection, &decided, book).await?);
+        let without = decided.union(&out).copied().collect();
+        out.extend(staged.before_their_parents(connection, &without, book).await?);
         existing.retain(|ordinal, _| !out.contains(ordinal));
 
         let mut updates = Vec::new();
@@ -85,8 +84,11 @@ impl Attempt<'_> {
                 decision => staged.book(*ordinal, decision, book),
             }
         }
-        staged.update(connection, &updates, book).await?;
-
+        // A row that is there may refer to a new one, where rows refer to one another.
+        let last = self.table.refers_to_itself();
+        if !last {
+            staged.update(connection, &updates, book).await?;
+        }
         let new: Vec<i32> = (0..)
             .take(rows.len())
             .filter(|ordinal| !existing.contains_key(ordinal) && !out.contains(ordinal))
@@ -99,6 +101,9 @@ impl Attempt<'_> {
             }
             staged.rows_of(&new).for_each(|place| book.row(place, RowOutcome::Inserted));
             staged.write_lineage(connection, &new, true).await.map_err(Missed::Ledger)?;
+        }
+        if last {
+            staged.update(connection, &updates, book).await?;
         }
         if let Some(drop) = &sql.drop {
             query(drop).execute(connection).await?;
@@ -158,31 +163,8 @@ impl Staged<'_> {
         }
     }
 
-    fn reject(&self, ordinal: i32, reason: &'static str, detail: String) -> Option<Reject> {
+    pub(super) fn reject(&self, ordinal: i32, reason: &'static str, detail: String) -> Option<Reject> {
         self.row(ordinal).map(|row| Reject::of_row(row, reason, detail))
-    }
-
-    /// Sets aside elements of one key that are one row to the database, though they are spelled differently.
-    async fn alike(
-        &self,
-        connection: &mut PgConnection,
-        out: &BTreeSet<i32>,
-        book: &mut Book<'_>,
-    ) -> Result<BTreeSet<i32>, Error> {
-        let mut found = BTreeSet::new();
-        if !self.attempt.table.explodes || !self.attempt.table.loose_key {
-            return Ok(found);
-        }
-        for row in query(&self.sql.alike).fetch_all(connection).await? {
-            let (ordinal, first): (i32, i32) = (row.try_get("ord")?, row.try_get("first")?);
-            let group = |ordinal| self.row(ordinal).and_then(|row| row.group.as_ref());
-            let of_one_reading = group(ordinal).zip(group(first)).is_some_and(|(a, b)| std::sync::Arc::ptr_eq(a, b));
-            if of_one_reading && !out.contains(&ordinal) && found.insert(ordinal) {
-                let detail = "another element of the same key maps to the same row".to_owned();
-                self.lose(ordinal, self.reject(ordinal, "key_collision", detail), false, book);
-            }
-        }
-        Ok(found)
     }
 
     /// Finds rows whose parent is missing, but for those that are not written anyway.
@@ -195,7 +177,9 @@ impl Staged<'_> {
         let mut orphans = BTreeSet::new();
         for (index, statement) in &self.sql.orphans {
             let Some(parent) = self.attempt.table.parents.get(*index) else { continue };
-            if parent.foreign_key && !self.attempt.piece.orphans {
+            // One that may be new with the row is looked for by itself.
+            let own = self.attempt.table.own_references.iter().any(|own| own.parent == Some(*index));
+            if own || parent.foreign_key && !self.attempt.piece.orphans {
                 continue;
             }
             for row in query(statement).fetch_all(&mut *connection).await? {
@@ -288,47 +272,11 @@ impl Staged<'_> {
         };
         self.lose(ordinal, reject, false, book);
     }
+}
 
-    /// Lineage of rows whose table has no room for it. That of `new` rows is new as well, unless somebody deleted rows
-    /// that we loaded: to look for it first costs the server as much again as writing it.
-    async fn write_lineage(&self, connection: &mut PgConnection, ordinals: &[i32], new: bool) -> Result<(), Error> {
-        if self.attempt.table.provenance != Provenance::Ledger || ordinals.is_empty() {
-            return Ok(());
-        }
-        let rows: HashMap<i32, &Row> =
-            ordinals.iter().filter_map(|ordinal| Some((*ordinal, self.row(*ordinal)?))).collect();
-        let (mut numbers, mut keys, mut digests) = (Vec::new(), Vec::new(), Vec::new());
-        for (ordinal, row) in rows {
-            numbers.push(ordinal);
-            keys.push(row.key.as_bytes());
-            digests.push(row.digest.to_string());
-        }
-        // This join has no index to go by.
-        sqlx::raw_sql(AssertSqlSafe("SET LOCAL enable_hashjoin = on")).execute(&mut *connection).await?;
-        let stage = self.sql.stage.as_str();
-        // The ledger knows a row as the table spells its key.
-        let (stored, key) = if self.attempt.table.loose_key {
-            let target = format!("JOIN {} t ON {}", self.attempt.table.ident(), key_join(self.attempt.table));
-            (target, row_key(self.attempt.table, Side::Target))
-        } else {
-            (String::new(), row_key(self.attempt.table, Side::Staged))
-        };
-        let replace = if new && self.attempt.table.inserts_lineage() { "" } else { REPLACE_LINEAGE };
-        query(format!(
-            "INSERT INTO redis2pg.loaded (table_name, row_key, run_id, redis_key, digest, redis_db) \
-             SELECT $1, {key}, $2::text::uuid, u.redis_key, u.digest, $6::int4 \
-             FROM unnest($3::int4[], $4::bytea[], $5::text[]) u (ord, redis_key, digest) \
-             JOIN {stage} s ON s.{ORDINAL} = u.ord {stored} {replace}"
-        ))
-        .bind(self.attempt.table.name.to_string())
-        .bind(self.attempt.shard.run.to_string())
-        .bind(numbers)
-        .bind(keys)
-        .bind(digests)
-        .bind(self.attempt.piece.database.named())
-        .execute(&mut *connection)
-        .await?;
-        sqlx::raw_sql(AssertSqlSafe("SET LOCAL enable_hashjoin = off")).execute(connection).await?;
-        Ok(())
-    }
+/// Joins that have no index to go by need it; all others go without.
+pub(super) async fn set_hash_join(connection: &mut PgConnection, on: bool) -> Result<(), Error> {
+    let set = format!("SET LOCAL enable_hashjoin = {}", if on { "on" } else { "off" });
+    sqlx::raw_sql(AssertSqlSafe(set)).execute(connection).await?;
+    Ok(())
 }

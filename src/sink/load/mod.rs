@@ -2,21 +2,26 @@
 //!
 //! One attempt is one short transaction (`attempt`): straight COPY into a table that was empty, else COPY into a
 //! staging table and a merge (`merge`, with its SQL in `statements`, and texts that the server casts read first in
-//! `casts`), after a look at which rows are there already as they would be written (`probe`). `Loader` decides what an
+//! `casts`), after a look at which rows are there already as they would be written (`probe`). Where rows refer to rows of their own table,
+//! those that come before their parents wait (`own_parents`). `Loader` decides what an
 //! error means: try again, find the row at fault (`piece` cuts them up, `refusal` says why one is rejected), or stop.
 //! Which database a row was made from says `origin`. What is found of each row is booked for its key (`book`); rows whose
-//! elements are gone go with them (`gone`).
+//! elements are gone go with them (`gone`), and of elements that are one row the first has it (`alike`).
 
+mod alike;
 mod attempt;
 mod book;
 mod casts;
 mod gone;
+mod lineage;
 mod loader;
 mod merge;
 mod origin;
+mod own_parents;
 mod piece;
 mod probe;
 mod refusal;
+mod seen;
 mod settled;
 mod statements;
 mod writers;

@@ -34,6 +34,8 @@ pub(super) struct Piece {
     pub(super) unstored: bool,
     /// These are rejected keys, tried again: what is rejected now stays so.
     pub(super) retry: bool,
+    /// Another retry follows, for rows that refer to rows of their own table.
+    pub(super) again: bool,
     /// Keys of a retry that have neither a row nor a reject any more.
     pub(super) gone: Vec<RedisKey>,
     /// What is known about the missing parent of a key.
@@ -41,6 +43,11 @@ pub(super) struct Piece {
 }
 
 impl Piece {
+    /// Whether the run will try a row again that refers to one of its own table.
+    pub(super) fn is_tried_again(&self) -> bool {
+        !self.retry || self.again
+    }
+
     /// A piece of other rows of the same pages, to be tried the same way.
     pub(super) fn beside(&self, rows: Vec<Row>) -> Self {
         Self {
@@ -54,6 +61,7 @@ impl Piece {
             unstored: self.unstored,
             split: true,
             retry: self.retry,
+            again: self.again,
             notes: self.notes.clone(),
             ..Self::default()
         }
@@ -76,6 +84,7 @@ pub(super) fn first_pieces(batch: Batch, pages: &[PagePart]) -> Vec<Piece> {
         rejects,
         pages: pages.iter().map(|page| page.number().cast_signed()).collect(),
         retry: batch.retry,
+        again: batch.again,
         gone: batch.gone,
         split: !rivals.is_empty(),
         notes: batch.notes,

@@ -2,8 +2,8 @@
 
 use super::attempt::{Attempt, Lost, Missed};
 use super::book::{Book, Groups};
-use crate::ledger::{self, Journal};
-use crate::model::{RedisKey, Reject, Tally};
+use crate::ledger::{self, Journal, Rejected, Removed};
+use crate::model::{Counts, GroupEnd, RedisKey, Reject, Tally, recount};
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
 
@@ -47,52 +47,98 @@ impl Attempt<'_> {
         connection: &mut PgConnection,
         mut book: Book<'_>,
     ) -> Result<Settled, Error> {
-        let piece = self.piece;
-        for (reject, group) in &piece.found {
-            match group {
-                Some(group) => book.group(group).reject(reject.clone(), false),
-                None => book.lost.push(Lost { reject: reject.clone(), pending: false }),
-            }
-        }
+        self.book_found(&mut book);
         let mut tally = std::mem::take(&mut book.tally);
         for lost in &book.lost {
             tally.reject(&lost.reject.reason);
         }
-        let mut mended: Vec<&RedisKey> =
-            piece.rows.iter().filter(|row| row.group.is_none()).map(|row| &row.key).collect();
-        let mut ends = Vec::new();
-        for group in &piece.closed {
-            let end = group.with(book.found(group)).end();
+        let ends = self.ends(&book, &mut tally);
+        let mut rejects: Vec<Rejected<'_>> = Vec::new();
+        rejects.extend(self.piece.rejects.iter().map(|reject| rejected(reject, false)));
+        rejects.extend(book.lost.iter().map(|lost| rejected(&lost.reject, lost.pending)));
+        for (_, end) in &ends {
+            let of_end = end.reject.as_ref().map(|(reject, pending)| rejected(reject, *pending));
+            rejects.extend(of_end.map(|reject| Rejected { rows: end.tally.rows.clone(), ..reject }));
+        }
+        let mut pending = rejects.iter().filter(|reject| reject.pending).count() as i64;
+        for removed in self.resolve(connection, &rejects, &ends).await? {
+            tally.take_back(&removed.reason, 1);
+            if self.piece.retry {
+                pending -= 1;
+            } else {
+                tally.duplicates += 1;
+            }
+            if let Some((_, end)) = ends.iter().rev().find(|(key, _)| **key == removed.key) {
+                tally.recount_rows(&removed.rows, &end.tally.rows);
+            }
+            // They stay counted as long as it is a reject.
+            for reject in rejects.iter_mut().filter(|reject| reject.reject.key == removed.key) {
+                reject.rows = recount(&removed.rows, &reject.rows);
+            }
+        }
+        self.write(connection, &rejects, &tally).await?;
+        Ok(Settled { tally, pending, groups: book.groups })
+    }
+
+    /// Books the rejects that the load itself had found in the piece.
+    fn book_found(&self, book: &mut Book<'_>) {
+        for (reject, group) in &self.piece.found {
+            let reference = self.table.refers_to_itself() && reject.reason == "foreign_key";
+            let pending = reference && self.piece.is_tried_again();
+            match group {
+                Some(group) => book.group(group).reject(reject.clone(), pending),
+                None => book.lost.push(Lost { reject: reject.clone(), pending }),
+            }
+        }
+    }
+
+    /// How the keys that are several rows end. One that is rejected again is one reject, and a duplicate.
+    fn ends(&self, book: &Book<'_>, tally: &mut Tally) -> Vec<(&RedisKey, GroupEnd)> {
+        let mut ends: Vec<(&RedisKey, GroupEnd)> = Vec::new();
+        for group in &self.piece.closed {
+            let mut end = group.with(book.found(group)).end();
             tally.add(&end.tally);
-            match end.reject {
-                Some((reject, pending)) => ends.push(Lost { reject, pending }),
-                None => mended.push(&group.key),
+            let earlier = ends.iter().position(|(key, earlier)| **key == group.key && earlier.reject.is_some());
+            if let Some(place) = earlier.filter(|_| end.reject.is_some()) {
+                let (_, earlier) = ends.remove(place);
+                earlier.reject.iter().for_each(|(reject, _)| tally.take_back(&reject.reason, 1));
+                tally.duplicates += 1;
+                tally.recount_rows(&earlier.tally.rows, &end.tally.rows);
+                end.tally.rows = recount(&earlier.tally.rows, &end.tally.rows);
             }
+            ends.push((&group.key, end));
         }
-        let lost: Vec<&Lost> = book.lost.iter().chain(&ends).collect();
-        let rejects: Vec<(&Reject, bool)> = (piece.rejects.iter().map(|reject| (reject, false)))
-            .chain(lost.iter().map(|lost| (&lost.reject, lost.pending)))
-            .collect();
-        let mut pending = rejects.iter().filter(|(_, pending)| *pending).count() as i64;
-        let keys = rejects.iter().map(|(reject, _)| &reject.key);
-        let of = (self.table.mapping.as_str(), piece.database);
-        if piece.retry {
-            let keys: Vec<&RedisKey> = mended.into_iter().chain(keys).chain(&piece.gone).collect();
-            for (reason, count) in ledger::resolve(connection, self.shard, of, &keys).await? {
-                tally.take_back(&reason, count);
-                pending -= count;
-            }
-        } else if self.options.resumed || !rejects.is_empty() {
-            // A key that this run has rejected already is one reject, seen again. In a resumed run it may have been
-            // mended since: then it has a row now, and is no reject any more.
-            let keys: Vec<&RedisKey> = keys.chain(mended.into_iter().filter(|_| self.options.resumed)).collect();
-            for (reason, count) in ledger::resolve(connection, self.shard, of, &keys).await? {
-                tally.take_back(&reason, count);
-                tally.duplicates += count;
-            }
+        ends
+    }
+
+    /// Takes back the rejects of keys that are settled anew.
+    async fn resolve(
+        &self,
+        connection: &mut PgConnection,
+        rejects: &[Rejected<'_>],
+        ends: &[(&RedisKey, GroupEnd)],
+    ) -> Result<Vec<Removed>, Error> {
+        let piece = self.piece;
+        let rows = piece.rows.iter().filter(|row| row.group.is_none()).map(|row| &row.key);
+        let mended = rows.chain(ends.iter().filter(|(_, end)| end.reject.is_none()).map(|(key, _)| *key));
+        let keys = rejects.iter().map(|rejected| &rejected.reject.key);
+        let keys: Vec<&RedisKey> = if piece.retry {
+            mended.chain(keys).chain(&piece.gone).collect()
+        } else {
+            // A key that this run has rejected already is one reject, seen again. In a resumed run it may have been mended
+            // since: then it has a row now, and is no reject any more.
+            keys.chain(mended.filter(|_| self.options.resumed)).collect()
+        };
+        if keys.is_empty() {
+            return Ok(Vec::new());
         }
+        ledger::resolve(connection, self.shard, (self.table.mapping.as_str(), piece.database), &keys).await
+    }
+
+    async fn write(&self, connection: &mut PgConnection, rejects: &[Rejected<'_>], tally: &Tally) -> Result<(), Error> {
+        let piece = self.piece;
         let place = (self.table.mapping.as_str(), &self.table.name, piece.database);
-        ledger::record_rejects(connection, self.shard, place, &rejects, self.options.value_cap).await?;
+        ledger::record_rejects(connection, self.shard, place, rejects, self.options.value_cap).await?;
         let journal = Journal {
             id: piece.id,
             epoch: piece.epoch,
@@ -100,9 +146,12 @@ impl Attempt<'_> {
             table: &self.table.name,
             fingerprint: &self.table.fingerprint,
             pages: &piece.pages,
-            tally: &tally,
+            tally,
         };
-        ledger::write_journal(connection, self.shard, &journal).await?;
-        Ok(Settled { tally, pending, groups: book.groups })
+        ledger::write_journal(connection, self.shard, &journal).await
     }
+}
+
+fn rejected(reject: &Reject, pending: bool) -> Rejected<'_> {
+    Rejected { reject, pending, rows: Counts::new() }
 }

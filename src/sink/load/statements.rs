@@ -3,7 +3,7 @@
 use super::origin::of_row;
 use crate::model::{Database, Shape};
 use crate::postgres::{ident, literal};
-use crate::sink::table::{Compare, LoadColumn, LoadTable, Provenance};
+use crate::sink::table::{Compare, LoadColumn, LoadTable, Provenance, SelfReference};
 
 /// The keys of a lineage object; left out when rows are compared.
 const LINEAGE_KEYS: [&str; 5] =
@@ -34,6 +34,9 @@ pub(super) struct Statements {
     pub(super) judge: String,
     /// Ordinals of rows with a parent missing, one statement for each parent check: `(parent index, statement)`.
     pub(super) orphans: Vec<(usize, String)>,
+    /// For each reference to the table itself: the staged rows whose parent is not in the table, each with a staged row that
+    /// is its parent, if there is one.
+    pub(super) own_orphans: Vec<(usize, String)>,
     /// Locks the target rows of the ordinals `$1`.
     pub(super) lock: String,
     /// Before-images of the ordinals `$1`; `$2`: run; `$3`: the table's name in the ledger.
@@ -89,6 +92,7 @@ impl Statements {
             delete: format!("DELETE FROM {stage} WHERE {ORDINAL} = ANY ($1)"),
             judge: judge((table, database), shape, &stage, &join),
             orphans: orphans(table, shape, &stage),
+            own_orphans: own_orphans(table, shape, &stage),
             lock: format!(
                 "SELECT 1 FROM {stage} s JOIN {target} t ON {join} WHERE s.{ORDINAL} = ANY ($1) FOR UPDATE OF t"
             ),
@@ -233,6 +237,33 @@ fn orphans(table: &LoadTable, shape: Shape, stage: &str) -> Vec<(usize, String)>
             Some((index, statement))
         })
         .collect()
+}
+
+fn own_orphans(table: &LoadTable, shape: Shape, stage: &str) -> Vec<(usize, String)> {
+    let references = table.own_references.iter().enumerate();
+    let whole = references.filter(|(_, reference)| reference.columns.iter().all(|column| shape.has(column.from)));
+    whole.filter_map(|(index, reference)| Some((index, own_orphan(table, shape, stage, reference)?))).collect()
+}
+
+fn own_orphan(table: &LoadTable, shape: Shape, stage: &str, reference: &SelfReference) -> Option<String> {
+    let (mut given, mut there, mut staged) = (Vec::new(), Vec::new(), Vec::new());
+    for column in &reference.columns {
+        let own = table.columns.get(column.from)?;
+        let value = own.staged();
+        given.push(format!("{value} IS NOT NULL"));
+        there.push(format!("t.{} {} {value}", ident(&column.to), own.equality));
+        // A column that the rows leave to its default is not to be known here.
+        let to = column.to_index.filter(|index| shape.has(*index)).and_then(|index| table.columns.get(index));
+        staged.push(to.map_or("false".to_owned(), |to| format!("{} {} {value}", to.staged_as("p"), own.equality)));
+    }
+    Some(format!(
+        "SELECT s.{ORDINAL} AS ord, p.{ORDINAL} AS parent FROM {stage} s LEFT JOIN {stage} p ON {} WHERE {} \
+         AND NOT EXISTS (SELECT 1 FROM {} t WHERE {} OFFSET 0)",
+        staged.join(" AND "),
+        given.join(" AND "),
+        table.ident(),
+        there.join(" AND ")
+    ))
 }
 
 fn update(table: &LoadTable, shape: Shape, stage: &str, join: &str) -> Option<String> {

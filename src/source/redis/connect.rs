@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Commands in flight at most; a page and its times of expiry are some thousands.
 const MAX_IN_FLIGHT: usize = 100_000;
 /// The key that is asked for to learn whether a command may be run. Any key does; this one is unlikely to be there.
-const PROBE_KEY: &str = "redis2pg:probe";
+pub(super) const PROBE_KEY: &str = "redis2pg:probe";
 
 /// What the server can do and is, learned once.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +65,7 @@ impl RedisSource {
             unwatched: AtomicBool::new(false),
             idle_refused: AtomicBool::new(false),
             told_forbidden: AtomicBool::new(false),
+            fields_untold: AtomicBool::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

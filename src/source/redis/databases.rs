@@ -57,6 +57,7 @@ impl RedisSource {
             unwatched: AtomicBool::new(false),
             idle_refused: AtomicBool::new(false),
             told_forbidden: AtomicBool::new(false),
+            fields_untold: AtomicBool::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

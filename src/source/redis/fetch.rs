@@ -36,7 +36,11 @@ pub(super) type Expiries = Option<Vec<i64>>;
 /// Bytes of the key and the value in one entry.
 pub(super) fn size_of(fetched: &Fetched) -> u64 {
     let value = match fetched {
-        Fetched::Record(record) => record.value.len() + record.dump().map_or(0, Bytes::len),
+        Fetched::Record(record) => {
+            let fields = record.facts.as_ref().and_then(|facts| facts.fields.as_ref());
+            let fields = fields.map_or(0, |fields| std::mem::size_of_val(fields.at.as_slice()));
+            record.value.len() + record.dump().map_or(0, Bytes::len) + fields
+        }
         _ => 0,
     };
     (fetched.key().as_bytes().len() + value) as u64

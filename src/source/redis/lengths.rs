@@ -6,7 +6,7 @@ use super::errors::unexpected;
 use super::expiry::numbers;
 use super::fetch::{Expiries, PerKey};
 use crate::decode::MAX_TEXT_BYTES;
-use crate::model::{Failure, Fetched, LargeKey, RedisKey, RedisType, Wanted};
+use crate::model::{Failure, Fetched, FieldTimes, LargeKey, RedisKey, RedisType, Wanted};
 use fred::error::Error;
 use fred::types::Value;
 
@@ -118,7 +118,13 @@ impl RedisSource {
             Reading::Whole => None,
             Reading::Large(bytes) => {
                 let expires_at = expiries.next().filter(|at| *at >= 0);
-                let large = LargeKey { redis_type: RedisType::String, expires_at, bytes: Some(bytes), facts: None };
+                let large = LargeKey {
+                    redis_type: RedisType::String,
+                    expires_at,
+                    fields: FieldTimes::Unasked,
+                    bytes: Some(bytes),
+                    facts: None,
+                };
                 Some(Fetched::Large { key, large })
             }
             Reading::TooLarge(bytes, limit) => Some(too_large(key, RedisType::String, bytes, limit)),

@@ -64,6 +64,8 @@ struct Inner {
     idle_refused: AtomicBool,
     /// Whether it was told that the user may not read all keys.
     told_forbidden: AtomicBool,
+    /// Whether the server does not tell when fields of hashes expire.
+    fields_untold: AtomicBool,
 }
 
 impl RedisSource {

@@ -48,6 +48,7 @@ impl RedisSource {
                 ttl: now.and_then(|now| time_left(facts.expiry, now)),
                 idle: idle.get(index).copied().flatten(),
                 dump: None,
+                fields: None,
                 without_value: wanted.value == ValueWanted::Never || redis_type == RedisType::Module,
             };
             match dumps.next().unwrap_or(Dump::NotAsked) {

@@ -5,6 +5,7 @@
 
 mod beside;
 pub(super) mod facts;
+mod fields;
 mod pack;
 mod slice;
 mod slices;
@@ -15,7 +16,9 @@ pub(in crate::source) use slices::SliceReader;
 
 use super::fetch::PerKey;
 use super::{RedisSource, bytes_of};
-use crate::model::{Failure, Fetched, LargeKey, Record, RedisKey, RedisType, ValueWanted, Wanted};
+use crate::model::{
+    Failure, Fetched, FieldExpiries, FieldTimes, LargeKey, Record, RedisKey, RedisType, ValueWanted, Wanted,
+};
 use crate::source::FetchedPage;
 use bytes::Bytes;
 use facts::Facts;
@@ -33,6 +36,8 @@ const NONE: &str = "none";
 /// What came of one key.
 enum Read {
     Value(Bytes),
+    /// A hash, and when its fields expire.
+    Hash(fields::Timed),
     Gone,
     /// It has another type than it had a moment ago.
     Changed,
@@ -58,7 +63,7 @@ impl RedisSource {
         self.ask_beside(keys, &mut facts, wanted).await?;
         let mut records: Vec<Option<Fetched>> =
             keys.iter().zip(&facts).map(|(key, facts)| unread(key, facts, wanted)).collect();
-        self.read_small(keys, &facts, &mut records).await?;
+        self.read_small(keys, &facts, &mut records, wanted).await?;
         for ((key, facts), record) in keys.iter().zip(facts).zip(&mut records) {
             if record.is_none() {
                 *record = Some(match sliced(&facts, wanted, max_bytes) {
@@ -66,7 +71,13 @@ impl RedisSource {
                         let expires_at = facts.expiry.filter(|at| *at >= 0);
                         Fetched::Large {
                             key: key.clone(),
-                            large: LargeKey { redis_type, expires_at, bytes: None, facts: facts.beside },
+                            large: LargeKey {
+                                redis_type,
+                                expires_at,
+                                fields: wanted.fields,
+                                bytes: None,
+                                facts: facts.beside,
+                            },
                         }
                     }
                     None => self.read_alone(key, facts, wanted).await?,
@@ -83,6 +94,7 @@ impl RedisSource {
         keys: &[RedisKey],
         facts: &[Facts],
         records: &mut [Option<Fetched>],
+        wanted: Wanted,
     ) -> Result<(), Failure> {
         let places: Vec<(usize, RedisType)> = (facts.iter().zip(records.iter()).enumerate())
             .filter(|(_, (facts, record))| record.is_none() && facts.memory.is_some_and(|memory| memory <= LARGE))
@@ -92,11 +104,11 @@ impl RedisSource {
         if places.is_empty() {
             return Ok(());
         }
-        let wanted: Vec<(RedisKey, RedisType)> =
+        let asked: Vec<(RedisKey, RedisType)> =
             places.iter().filter_map(|(place, redis_type)| Some((keys.get(*place)?.clone(), *redis_type))).collect();
         let mut retry = self.retry("HGETALL");
         let values = loop {
-            match small::read(&self.inner.client, &wanted).await {
+            match small::read(&self.inner.client, &asked).await {
                 Ok(values) => break values,
                 Err(error) => retry.after(error).await?,
             }
@@ -106,6 +118,37 @@ impl RedisSource {
                 (value, records.get_mut(place), keys.get(place), facts.get(place))
             {
                 *record = Some(fetched(key, redis_type, value, facts));
+            }
+        }
+        self.time_small(records, wanted).await
+    }
+
+    /// Asks when the fields of the hashes expire that were read; one that has gone, or is none any more, becomes `None`.
+    async fn time_small(&self, records: &mut [Option<Fetched>], wanted: Wanted) -> Result<(), Failure> {
+        let hash = |(place, record): (usize, &Option<Fetched>)| match record {
+            Some(Fetched::Record(record)) if record.redis_type == RedisType::Hash && record.has_value() => {
+                Some((place, (record.key.clone(), record.value.clone())))
+            }
+            _ => None,
+        };
+        if wanted.fields == FieldTimes::Unasked {
+            return Ok(());
+        }
+        let (places, hashes): (Vec<usize>, Vec<_>) = records.iter().enumerate().filter_map(hash).unzip();
+        let mut retry = self.retry("HPEXPIRETIME");
+        let timed = loop {
+            match self.time_fields(&self.inner.client, &hashes, wanted.fields).await {
+                Ok(timed) => break timed.unwrap_or_default(),
+                Err(error) => retry.after(error).await?,
+            }
+        };
+        for (place, timed) in places.into_iter().zip(timed) {
+            if let Some(record) = records.get_mut(place) {
+                let there = timed.filter(|(value, _)| !value.is_empty());
+                *record = record.take().zip(there).map(|(record, (value, fields))| match record {
+                    Fetched::Record(record) => Fetched::Record(with_fields(Record { value, ..record }, fields)),
+                    other => other,
+                });
             }
         }
         Ok(())
@@ -123,10 +166,14 @@ impl RedisSource {
             let read = match redis_type {
                 RedisType::String => self.read_string(key).await?,
                 RedisType::Json => self.read_json(key).await?,
-                _ => self.read_watched(key, redis_type, WHOLE_LIMIT).await?,
+                _ => self.read_watched(key, (redis_type, wanted.fields), WHOLE_LIMIT).await?,
             };
             match read {
                 Read::Value(value) => return Ok(fetched(key, redis_type, value, &facts)),
+                Read::Hash((value, fields)) => {
+                    let record = record(key, redis_type, value, &facts);
+                    return Ok(Fetched::Record(with_fields(record, fields)));
+                }
                 Read::Gone => return Ok(Fetched::Gone(key.clone())),
                 Read::Unreadable(..) | Read::Refused if wanted.value == ValueWanted::IfPossible => {
                     return Ok(without_value(key, redis_type, &facts));
@@ -228,16 +275,18 @@ fn without_value(key: &RedisKey, redis_type: RedisType, facts: &Facts) -> Fetche
 }
 
 fn fetched(key: &RedisKey, redis_type: RedisType, value: Bytes, facts: &Facts) -> Fetched {
+    Fetched::Record(record(key, redis_type, value, facts))
+}
+
+fn record(key: &RedisKey, redis_type: RedisType, value: Bytes, facts: &Facts) -> Record {
     let expires_at = facts.expiry.filter(|at| *at >= 0);
-    Fetched::Record(Record {
-        key: key.clone(),
-        redis_type,
-        value,
-        stored: None,
-        slice: None,
-        expires_at,
-        facts: facts.beside.clone(),
-    })
+    Record { key: key.clone(), redis_type, value, stored: None, slice: None, expires_at, facts: facts.beside.clone() }
+}
+
+/// A hash with the times of its fields.
+fn with_fields(mut record: Record, fields: FieldExpiries) -> Record {
+    Arc::make_mut(record.facts.get_or_insert_default()).fields = Some(fields);
+    record
 }
 
 /// Whether the command is for another type than the key has.

@@ -7,6 +7,7 @@ use crate::model::{Failure, Fetched, LargeKey, Packer, Record, RedisKey, RedisTy
 use crate::source::Slices;
 use crate::source::redis::RedisSource;
 use crate::source::redis::errors::is_key_refused;
+use bytes::Bytes;
 use fred::error::Error;
 use std::sync::atomic::Ordering;
 
@@ -47,6 +48,33 @@ enum Step {
     WatchRefused,
 }
 
+impl Reading {
+    /// Goes on behind a slice of so many bytes and elements; gives the slice's place.
+    fn went_on(&mut self, next: Option<Place>, (bytes, elements): (usize, usize)) -> Slice {
+        let slice = Slice { from: self.elements, first: self.first, last: next.is_none() };
+        self.first = false;
+        self.elements += elements as u64;
+        if let Some(next) = next {
+            // Pieces of a string stay as long as they are: no collection is asked for so many items.
+            if self.count != PIECE {
+                self.count = (SLICE / (bytes / elements.max(1)).max(1)).clamp(1, ITEMS);
+            }
+            self.place = next;
+        }
+        slice
+    }
+}
+
+/// A slice as a record holds it, and how many elements, or bytes of a string, it has.
+fn packed(redis_type: RedisType, items: Vec<Bytes>) -> (Bytes, usize) {
+    if redis_type == RedisType::String {
+        let piece = items.into_iter().next().unwrap_or_default();
+        let bytes = piece.len();
+        return (piece, bytes);
+    }
+    (items.iter().map(|item| item.as_ref()).collect::<Packer>().finish(), items.len())
+}
+
 impl SliceReader {
     pub(in crate::source) fn new(source: RedisSource, key: RedisKey, large: LargeKey) -> Self {
         Self { source, key, large, reading: None, changes: 0, finished: false }
@@ -71,31 +99,29 @@ impl SliceReader {
             Err(error) if is_wrong_type(&error) => return Ok(Step::Changed),
             Err(error) => return Err(error),
         };
-        let last = slice.next.is_none();
+        let (last, empty) = (slice.next.is_none(), slice.items.is_empty());
+        let (value, elements) = packed(self.large.redis_type, slice.items);
+        let hash = (self.key.clone(), value.clone());
+        let timed = match self.source.time_fields(reading.watch.client()?, &[hash], self.large.fields).await? {
+            Some(mut timed) => match timed.pop().flatten() {
+                Some(timed) => Some(timed),
+                None => return Ok(Step::Changed),
+            },
+            None => None,
+        };
         if last && !reading.watch.unchanged().await? {
             return Ok(Step::Changed);
         }
-        if last && reading.first && slice.items.is_empty() && self.large.redis_type != RedisType::Stream {
+        if last && reading.first && empty && self.large.redis_type != RedisType::Stream {
             return Ok(Step::Gone);
         }
-        let place = Slice { from: reading.elements, first: reading.first, last };
-        reading.first = false;
-        let value = if self.large.redis_type == RedisType::String {
-            let piece = slice.items.into_iter().next().unwrap_or_default();
-            reading.elements += piece.len() as u64;
-            piece
-        } else {
-            let packed = slice.items.iter().map(|item| item.as_ref()).collect::<Packer>().finish();
-            reading.elements += slice.items.len() as u64;
-            let each = (packed.len() / slice.items.len().max(1)).max(1);
-            reading.count = (SLICE / each).clamp(1, ITEMS);
-            packed
-        };
-        if let Some(next) = slice.next {
-            reading.place = next;
-        }
+        let place = reading.went_on(slice.next, (value.len(), elements));
         let (key, LargeKey { redis_type, expires_at, facts, .. }) = (self.key.clone(), self.large.clone());
-        Ok(Step::Read(Record { key, redis_type, value, stored: None, slice: Some(place), expires_at, facts }))
+        let record = Record { key, redis_type, value, stored: None, slice: Some(place), expires_at, facts };
+        Ok(Step::Read(match timed {
+            Some((value, fields)) => super::with_fields(Record { value, ..record }, fields),
+            None => record,
+        }))
     }
 
     fn end(&mut self, with: Fetched) -> Result<Option<Fetched>, Failure> {

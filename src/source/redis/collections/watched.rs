@@ -7,7 +7,7 @@
 use super::pack::pack;
 use super::slice::{self, Place};
 use super::{Read, is_wrong_type};
-use crate::model::{Failure, RedisKey, RedisType};
+use crate::model::{Failure, FieldTimes, RedisKey, RedisType};
 use crate::source::redis::errors::{is_unavailable, unexpected};
 use crate::source::redis::{RedisSource, connect, number_of, send};
 use bytes::Bytes;
@@ -33,18 +33,18 @@ enum Attempt {
 }
 
 impl RedisSource {
-    /// Reads a collection in slices, up to `limit` bytes.
+    /// Reads a collection in slices, up to `limit` bytes; of a hash what is wanted of its fields too.
     pub(super) async fn read_watched(
         &self,
         key: &RedisKey,
-        redis_type: RedisType,
+        (redis_type, fields): (RedisType, FieldTimes),
         limit: usize,
     ) -> Result<Read, Failure> {
         let mut retry = self.retry("WATCH");
         let mut changes = 0;
         loop {
             let watch = !self.inner.unwatched.load(Ordering::Relaxed);
-            match self.attempt(key, redis_type, limit, watch).await {
+            match self.attempt(key, (redis_type, fields), limit, watch).await {
                 Ok(Attempt::Done(read)) => return Ok(read),
                 Ok(Attempt::ChangedWhileRead) if changes == ATTEMPTS => {
                     let detail = format!("it was changed while it was read, {} times in a row", ATTEMPTS + 1);
@@ -60,12 +60,15 @@ impl RedisSource {
     async fn attempt(
         &self,
         key: &RedisKey,
-        redis_type: RedisType,
+        (redis_type, fields): (RedisType, FieldTimes),
         limit: usize,
         watch: bool,
     ) -> Result<Attempt, Error> {
         let Some(mut watch) = Watch::begin(self, key, watch).await? else { return Ok(Attempt::WatchRefused) };
         let read = match whole(watch.client()?, key, redis_type, limit).await {
+            Ok(Read::Value(value)) if redis_type == RedisType::Hash => {
+                self.timed(watch.client()?, key, value, fields).await?
+            }
             Ok(read) => read,
             Err(error) if is_wrong_type(&error) => Read::Changed,
             Err(error) => return Err(error),
@@ -75,6 +78,17 @@ impl RedisSource {
 }
 
 impl RedisSource {
+    /// A hash that was just read, with the times of its fields where the server tells them.
+    async fn timed(&self, client: &Client, key: &RedisKey, value: Bytes, wanted: FieldTimes) -> Result<Read, Error> {
+        let hash = [(key.clone(), value.clone())];
+        Ok(match self.time_fields(client, &hash, wanted).await?.and_then(|mut timed| timed.pop()) {
+            None => Read::Value(value),
+            Some(None) => Read::Changed,
+            Some(Some((value, _))) if value.is_empty() => Read::Gone,
+            Some(Some(timed)) => Read::Hash(timed),
+        })
+    }
+
     /// From here on large values are read without a watch.
     pub(super) fn go_unwatched(&self) {
         if !self.inner.unwatched.swap(true, Ordering::Relaxed) {

@@ -2,16 +2,20 @@
 //!
 //! Parents come before their children, and their rejects are remembered: whether a parent would be loaded is then known
 //! from its key alone. Where that is not so (a part of the keys only, a phase that is switched off, more rejects than are
-//! remembered), the parent is read and mapped once more.
+//! remembered), the parent is read and mapped once more. So it is where rows refer to rows of their own mapping
+//! (`ancestors`), which may come later.
+
+mod ancestors;
+mod reference;
 
 use super::databases::Base;
 use super::pipeline::{Shared, Transformer};
-use crate::model::{ColumnType, Failure, MappingId, RedisKey, Reject, Row, SkipReason, Wanted};
-use crate::postgres::{Target, failure, ident, query, table_ident};
-use crate::sink::{Batch, DryRun, LoadTable, ParentCheck};
+use crate::model::{Failure, MappingId, RedisKey, Reject, Row, SkipReason, Wanted};
+use crate::postgres::{Target, failure};
+use crate::sink::{Batch, DryRun, LoadTable};
 use crate::source::Source;
+use reference::{has_text, reference, rows_of};
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Row as _};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -48,20 +52,35 @@ impl<S: Source> DryParents<S> {
 
     /// Rejects the rows of a batch whose parent is nowhere.
     pub(super) async fn check(&mut self, mut batch: Batch) -> Result<Batch, Failure> {
-        let plan = self.shared.plan.clone();
-        let mapping = plan.mapping(batch.mapping);
-        for (place, parent) in mapping.parents().iter().enumerate() {
-            let keys = |row: &Row| row.parent_keys.get(place).cloned().unwrap_or_default();
-            let asked: Vec<(usize, RedisKey)> = (batch.rows.iter().enumerate())
-                .flat_map(|(at, row)| keys(row).into_iter().map(move |key| (at, key)))
-                .collect();
-            let asked = if self.judged.contains(&parent.mapping) { self.unknown(parent.mapping, asked) } else { asked };
-            let unloadable = self.unloadable(parent.mapping, &asked).await?;
-            let mut lost = without_parent(asked, &unloadable);
-            self.keep_with_row(&batch, parent.column, &mut lost).await?;
+        let parents = self.shared.plan.mapping(batch.mapping).parents().len();
+        for place in 0..parents {
+            let lost = self.without_other_parent(batch.mapping, &batch.rows, place).await?;
             reject(&mut batch, &lost);
         }
+        let lost = self.without_own_parent(batch.mapping, &batch.rows).await?;
+        reject(&mut batch, &lost);
         Ok(batch)
+    }
+
+    /// The rows whose parent of another mapping is nowhere, each with the parent's key and why.
+    async fn without_other_parent(&mut self, mapping: MappingId, rows: &[Row], place: usize) -> Result<Lost, Failure> {
+        let plan = self.shared.plan.clone();
+        let Some(parent) = plan.mapping(mapping).parents().get(place).filter(|parent| parent.mapping != mapping) else {
+            return Ok(Lost::new());
+        };
+        let keys = |row: &Row| row.parent_keys.get(place).cloned().unwrap_or_default();
+        let asked: Vec<(usize, RedisKey)> =
+            (rows.iter().enumerate()).flat_map(|(at, row)| keys(row).into_iter().map(move |key| (at, key))).collect();
+        let asked = if self.judged.contains(&parent.mapping) { self.unknown(parent.mapping, asked) } else { asked };
+        let unloadable = self.unloadable(parent.mapping, &asked).await?;
+        let mut lost = without_parent(asked, &unloadable);
+        let suspects: Vec<usize> = lost.keys().copied().collect();
+        match self.with_row(mapping, rows, (parent.column, &suspects)).await? {
+            Some(there) => lost.retain(|at, _| !there.contains(at)),
+            // Not to be found out here; what the run itself would do is not to be called a reject.
+            None => lost.clear(),
+        }
+        Ok(lost)
     }
 
     /// What is left to ask: nothing for a row of which some parent's key is known to be loadable.
@@ -152,27 +171,27 @@ impl<S: Source> DryParents<S> {
         Ok(())
     }
 
-    /// Takes out of `lost` the children whose parent is a row already.
-    async fn keep_with_row(
+    /// Those of the rows, by their places, whose parent is a row already; `None` where that cannot be found out here.
+    async fn with_row(
         &mut self,
-        batch: &Batch,
-        column: usize,
-        lost: &mut HashMap<usize, (RedisKey, String)>,
-    ) -> Result<(), Failure> {
+        mapping: MappingId,
+        rows: &[Row],
+        (column, suspects): (usize, &[usize]),
+    ) -> Result<Option<BTreeSet<usize>>, Failure> {
         let tables = self.tables.clone();
         let check = tables
-            .get(usize::from(batch.mapping.0))
+            .get(usize::from(mapping.0))
             .and_then(|table| table.parents.iter().find(|parent| parent.column == column));
-        let Some(check) = check.filter(|_| !lost.is_empty()) else { return Ok(()) };
-        let columns = self.shared.plan.mapping(batch.mapping).columns();
-        let Some(column_type) = columns.get(column).map(|column| &column.column_type) else { return Ok(()) };
+        let Some(check) = check.filter(|_| !suspects.is_empty()) else { return Ok(Some(BTreeSet::new())) };
+        let columns = self.shared.plan.mapping(mapping).columns();
+        let Some(column_type) = columns.get(column).map(|column| &column.column_type) else {
+            return Ok(Some(BTreeSet::new()));
+        };
         if !has_text(column_type) {
-            // Not to be found out here; what the run itself would do is not to be called a reject.
-            lost.clear();
-            return Ok(());
+            return Ok(None);
         }
         let references: Vec<(usize, String)> =
-            lost.keys().filter_map(|at| Some((*at, reference(batch.rows.get(*at)?, column, column_type)?))).collect();
+            suspects.iter().filter_map(|at| Some((*at, reference(rows.get(*at)?, column, column_type)?))).collect();
         let texts: Vec<&str> = references.iter().map(|(_, text)| text.as_str()).collect();
         let connection = match &mut self.connection {
             Some(connection) => connection,
@@ -181,14 +200,12 @@ impl<S: Source> DryParents<S> {
         let found = rows_of(connection, check, column_type, &texts)
             .await
             .map_err(|error| failure("looking for parents", error))?;
-        for (at, text) in &references {
-            if found.contains(text) {
-                lost.remove(at);
-            }
-        }
-        Ok(())
+        Ok(Some(references.iter().filter(|(_, text)| found.contains(text)).map(|(at, _)| *at).collect()))
     }
 }
+
+/// Rows by their places, each with the key of a parent that would not become a row, and why.
+type Lost = HashMap<usize, (RedisKey, String)>;
 
 /// How many keys there are for each row.
 fn keys_of_rows(asked: &[(usize, RedisKey)]) -> HashMap<usize, usize> {
@@ -200,10 +217,7 @@ fn keys_of_rows(asked: &[(usize, RedisKey)]) -> HashMap<usize, usize> {
 }
 
 /// The rows of which no key that the parent may have would become a row, each with the first of those keys.
-fn without_parent(
-    asked: Vec<(usize, RedisKey)>,
-    unloadable: &BTreeMap<RedisKey, String>,
-) -> HashMap<usize, (RedisKey, String)> {
+fn without_parent(asked: Vec<(usize, RedisKey)>, unloadable: &BTreeMap<RedisKey, String>) -> Lost {
     let (mut lost, mut kept) = (HashMap::new(), BTreeSet::new());
     for (at, key) in asked {
         match unloadable.get(&key) {
@@ -219,42 +233,12 @@ fn without_parent(
     lost
 }
 
-/// Which of these keys, as text, the parent's table has. None where there is no such table yet.
-async fn rows_of(
-    connection: &mut PgConnection,
-    check: &ParentCheck,
-    column_type: &ColumnType,
-    texts: &[&str],
-) -> Result<BTreeSet<String>, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    let exists: bool = query("SELECT to_regclass($1) IS NOT NULL")
-        .bind(table_ident(&check.table))
-        .fetch_one(&mut *transaction)
-        .await?
-        .try_get(0)?;
-    let mut found = BTreeSet::new();
-    if exists {
-        let key = ident(&check.key);
-        // The parameter is cast where the types are known to agree, so that the key's index is of use.
-        let condition = match column_type {
-            ColumnType::Uuid => format!("p.{key} = ANY ($1::text[]::uuid[])"),
-            ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8 => format!("p.{key} = ANY ($1::text[]::bigint[])"),
-            _ => format!("p.{key}::text = ANY ($1)"),
-        };
-        let text = format!("SELECT p.{key}::text AS key FROM {} p WHERE {condition}", table_ident(&check.table));
-        let rows = query(text).bind(texts).fetch_all(&mut *transaction).await?;
-        found = rows.iter().map(|row| row.try_get("key")).collect::<Result<_, _>>()?;
-    }
-    transaction.rollback().await?;
-    Ok(found)
-}
-
 fn would_be(reason: &str) -> String {
     format!("would be rejected ({reason})")
 }
 
 /// Takes the rows at these places out of the batch.
-fn reject(batch: &mut Batch, lost: &HashMap<usize, (RedisKey, String)>) {
+fn reject(batch: &mut Batch, lost: &Lost) {
     if lost.is_empty() {
         return;
     }
@@ -276,23 +260,4 @@ fn reject(batch: &mut Batch, lost: &HashMap<usize, (RedisKey, String)>) {
         }
         parent.is_none()
     });
-}
-
-/// Whether a reference of this type can be written as text here.
-fn has_text(column_type: &ColumnType) -> bool {
-    use ColumnType::{Enum, Int2, Int4, Int8, Text, Uuid, Varchar};
-    matches!(column_type, Uuid | Int2 | Int4 | Int8 | Text | Varchar(_) | Enum(_))
-}
-
-/// The text of a column that refers to a parent.
-fn reference(row: &Row, column: usize, column_type: &ColumnType) -> Option<String> {
-    let field = row.field(column)?;
-    match column_type {
-        ColumnType::Uuid => uuid::Uuid::from_slice(field).ok().map(|id| id.to_string()),
-        ColumnType::Int2 => Some(i16::from_be_bytes(field.try_into().ok()?).to_string()),
-        ColumnType::Int4 => Some(i32::from_be_bytes(field.try_into().ok()?).to_string()),
-        ColumnType::Int8 => Some(i64::from_be_bytes(field.try_into().ok()?).to_string()),
-        ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Enum(_) => String::from_utf8(field.to_vec()).ok(),
-        _ => None,
-    }
 }
