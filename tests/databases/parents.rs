@@ -94,3 +94,37 @@ fn what_is_set_aside_of_all_databases_has_one_bound() {
     assert_eq!(run.count("pets", "inserted"), 200);
     assert_eq!(several.case.sql("SELECT shard, scans FROM redis2pg.shards WHERE phase = 2 ORDER BY 1"), "2|f\n5|t");
 }
+
+const CATEGORIES: &str = r#"
+[[mapping]]
+name = "categories"
+match = "category:{id}"
+databases = [0, 4]
+into = "public.categories"
+key = ["id"]
+parents = [{ mapping = "categories", column = "parent" }]
+column = [{ name = "id", from = ["{id}"] }, { name = "parent", from = ["$.parent"] }]
+"#;
+
+#[test]
+fn rows_may_refer_to_rows_of_their_own_table_from_another_database() {
+    let several = Several::new("CREATE TABLE categories (id text PRIMARY KEY, parent text REFERENCES categories)");
+    let below = |parent: &str| format!(r#"{{"parent":"{parent}"}}"#);
+    // Roots in one database, their children in the other, and children of those beside them.
+    for (root, child) in [(4, 0), (0, 4)] {
+        several.database(root).set(&format!("category:{root}"), "{}");
+        for at in 0..20 {
+            several.database(child).set(&format!("category:{root}-{at}"), &below(&root.to_string()));
+            several.database(child).set(&format!("category:{root}-{at}-1"), &below(&format!("{root}-{at}")));
+        }
+    }
+    several.database(4).set("category:orphan", &below("nowhere"));
+    let run = several.case.run_config(CATEGORIES, &[]).exits(3);
+    assert_eq!(run.reasons("categories"), [("missing_parent".to_owned(), 1)].into(), "{run}");
+    assert_eq!(several.case.number("SELECT count(*) FROM categories c JOIN categories p ON p.id = c.parent"), 80);
+    let again = several.case.run_config(CATEGORIES, &[]).exits(3);
+    assert_eq!(again.total("unchanged"), 82, "{again}");
+    // What another database holds is not judged beforehand.
+    let dry = several.case.run_config(CATEGORIES, &["--dry-run"]).exits(0);
+    assert_eq!(dry.total("would_load"), 83, "{dry}");
+}
