@@ -264,6 +264,29 @@ fn a_row_that_somebody_deleted_is_loaded_again_with_its_lineage() {
 }
 
 #[test]
+fn a_table_that_was_made_anew_with_another_key_is_filled_whatever_the_ledger_has() {
+    let (case, mut redis) = case();
+    redis.say("HSET hash:1 a 1 b 2");
+    assert_eq!(case.run_config(MAPPINGS, &[]).exits(0).total("inserted"), 1);
+    case.sql(
+        "DROP TABLE fields; CREATE TABLE public.fields (id integer, field integer, value integer, PRIMARY KEY (id, field)); \
+         GRANT ALL ON fields TO redis2pg",
+    );
+    redis.say("DEL hash:1");
+    redis.say("HSET hash:1 7 1");
+    let run = case.run_config(MAPPINGS, &[]).exits(0);
+    assert!(run.stderr.contains("DELETE FROM redis2pg.loaded WHERE table_name = 'public.fields'"), "{run}");
+    assert_eq!(case.sql("SELECT * FROM fields"), "1|7|1");
+    case.sql("DELETE FROM redis2pg.loaded WHERE table_name = 'public.fields'");
+    redis.say("HSET hash:1 8 2");
+    case.run_config(MAPPINGS, &[]).exits(0);
+    redis.say("HDEL hash:1 7 8");
+    redis.say("HSET hash:1 9 3");
+    let run = case.run_config(MAPPINGS, &[]).exits(0);
+    assert!(!run.stderr.contains("redis2pg.loaded"), "{run}");
+}
+
+#[test]
 fn settings_that_cannot_be_are_refused() {
     let (case, _) = case();
     for (from, to, said) in [

@@ -44,7 +44,7 @@ impl Attempt<'_> {
         if !readings.is_empty() {
             let present = self.present(connection, buffer, &readings).await?;
             if !ending.is_empty() && self.table.deletes_gone() {
-                let gone = self.gone(connection, &present, &ending).await.map_err(Missed::Ledger)?;
+                let gone = self.gone_of_this_table(connection, &present, &ending).await.map_err(Missed::Ledger)?;
                 self.delete(connection, &ending, gone, book).await?;
             }
             let lost = tracked.iter().any(|group| book.found(group).is_some_and(GroupCounts::is_rejected));
@@ -119,6 +119,31 @@ impl Attempt<'_> {
         .await
         .map_err(|error| Missed::Server { error, row: None })?;
         Ok(name)
+    }
+
+    /// What is gone, as far as the ledger speaks of this table. It may have rows of a former one of the same name, or from
+    /// before its key columns got other types: their keys cannot be read, and then nothing is taken for gone.
+    async fn gone_of_this_table(
+        &self,
+        connection: &mut PgConnection,
+        present: &str,
+        ending: &[Arc<Group>],
+    ) -> Result<Vec<Gone>, Error> {
+        query("SAVEPOINT redis2pg_gone").execute(&mut *connection).await?;
+        let gone = match self.gone(connection, present, ending).await {
+            Err(error) if is_data_exception(&error) => {
+                let table = &self.table.name;
+                tracing::warn!(
+                    "rows of {table} whose elements are gone stay: redis2pg.loaded has rows of a former table of this name, whose \
+                     keys no longer fit ({error}); DELETE FROM redis2pg.loaded WHERE table_name = '{table}' forgets them"
+                );
+                query("ROLLBACK TO SAVEPOINT redis2pg_gone").execute(&mut *connection).await?;
+                Vec::new()
+            }
+            gone => gone?,
+        };
+        query("RELEASE SAVEPOINT redis2pg_gone").execute(connection).await?;
+        Ok(gone)
     }
 
     /// The rows of the ending readings' keys that none of their elements made again.
@@ -253,4 +278,9 @@ fn referred_to(table: &LoadTable) -> String {
         })
         .collect();
     if checks.is_empty() { "false".to_owned() } else { checks.join(" OR ") }
+}
+
+/// Whether a value could not be read as its type (class 22 of SQLSTATE).
+fn is_data_exception(error: &Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code.starts_with("22"))
 }
