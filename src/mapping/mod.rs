@@ -17,6 +17,7 @@ mod explode;
 mod found;
 mod functions;
 mod graph;
+mod identity;
 mod idle;
 mod jq;
 mod key_patterns;
@@ -44,6 +45,7 @@ mod streaming;
 mod target;
 mod template;
 mod top;
+mod unreachable;
 mod value;
 mod wants;
 

@@ -213,10 +213,12 @@ impl Mapping {
             let detail = format!("the record has no {}", labels.join(", "));
             return Err(self.refused(record, index, EncodeError::new("field_missing", detail), None));
         }
-        if let Found::Raw(raw) = &mut found {
-            let checked = target.unwrap(raw, &self.decoder, altered).and_then(|()| target.check(raw));
-            checked.map_err(|error| self.refused(record, index, error, place))?;
-        }
+        let unwrapped = match &mut found {
+            Found::Raw(raw) => target.unwrap(raw, &self.decoder, altered),
+            _ => Ok(()),
+        };
+        let checked = unwrapped.and_then(|()| target.check(&found));
+        checked.map_err(|error| self.refused(record, index, error, place))?;
         Ok(found)
     }
 

@@ -109,6 +109,24 @@ fn a_limit_on_inflating_is_the_mappings_own() {
 }
 
 #[test]
+fn a_column_has_the_json_type_that_it_expects_behind_its_functions_too() {
+    let columns = r#"{ name = "data", from = ["$.a", { source = "$.v", with = ["lower"] }, "redis.expires_at"], expect = "object" }"#;
+    for (value, reason) in [
+        (r#"{"v":"X"}"#, "json_not_object (string)"),
+        (r#"{"a":[1]}"#, "json_not_object (array)"),
+        (r#"{"a":"x"}"#, "json_not_object (string)"),
+    ] {
+        let reject = map("", columns, value.as_bytes()).1.expect_err(value);
+        assert_eq!((reject.reason.as_ref(), reject.column.as_deref()), (reason, Some("data")), "{value}");
+    }
+    let json = r#"{ name = "data", from = ["$.v"], with = ["trim", "json"], expect = "object" }"#;
+    let (plan, row) = map("", json, br#"{"v":" {\"x\":1} "}"#);
+    assert_eq!(read_back(&plan, &row.unwrap())["data"], json!({"x": 1}));
+    let (plan, row) = map("", columns, br#"{"a":null}"#);
+    assert_eq!(read_back(&plan, &row.unwrap())["data"], Value::Null, "null is no value of another type");
+}
+
+#[test]
 fn what_contradicts_the_chain_is_found_at_once() {
     let found = |settings: &str, columns: &str| compile(settings, columns).err().unwrap_or_default();
     let whole = r#"{ name = "note", from = ["value"] }"#;
