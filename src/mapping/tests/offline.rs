@@ -196,3 +196,24 @@ fn settings_that_contradict_each_other_are_told() {
     assert!(told("key = 'id'", &many(65)).contains("`column`: 65 columns"));
     assert_eq!(told("key = 'id'", &many(64)), "");
 }
+
+#[test]
+fn many_mappings_are_compared_in_no_time() {
+    let mapping = |index: usize, keys: &str| {
+        format!(
+            "[[mapping]]\nname = 'm{index}'\nmatch = '{keys}'\ninto = 'public.m'\nkey = 'id'\n\
+             column = [{{ name = 'id', from = '{{id}}' }}]\n"
+        )
+    };
+    let prefixes = (0..150).map(|index| mapping(index, &format!("k{index}:{{id}}")));
+    let suffixes = (150..300).map(|index| mapping(index, &format!("app:{{id}}:k{index}")));
+    let text: String = prefixes.chain(suffixes).collect();
+    let mut specs = parse_mappings(&text).unwrap();
+    let begun = std::time::Instant::now();
+    assert_eq!(check_specs(&specs), []);
+    // A pair of automata takes milliseconds in a debug build, and there are 45,000 pairs.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+    specs[299].matches = "k7:{id}".into();
+    let told = check_specs(&specs);
+    assert!(told.len() == 1 && told[0].message.contains("taken by `m7` as well"), "{told:?}");
+}
