@@ -22,7 +22,7 @@ pub fn check_specs(specs: &[MappingSpec]) -> Vec<Finding> {
     let specs: Vec<_> = specs.iter().map(MappingSpec::with_lineage_columns).collect();
     let specs = specs.as_slice();
     let mut check = Check::default();
-    check.findings.extend(check_keys(specs).err().unwrap_or_default());
+    check.findings.extend(check_keys(specs));
     for (index, spec) in specs.iter().enumerate() {
         let subject = format!("mapping {}", spec.name);
         if spec.name.is_empty() {
