@@ -4,7 +4,7 @@ use super::candidate::Candidate;
 use super::compile::Check;
 use super::source::Source;
 use super::spec::{ColumnSpec, MappingSpec, SizeSpec};
-use super::{CandidateSpec, ItemForm, LineageSpec, SourceTable};
+use super::{CandidateSpec, FunctionSpec, ItemForm, LineageSpec, SourceTable};
 use crate::config::ByteSize;
 use crate::decode::{Chain, Decoder, Form, Policies};
 use crate::encode::Encoder;
@@ -73,7 +73,7 @@ fn contradictions(spec: &MappingSpec, chain: &Chain) -> Vec<Mistake> {
         ("invalid_utf8", spec.invalid_utf8.is_some() && !(whole_text || items), "Bytes have no encoding: take it out."),
         ("surrogates", spec.surrogates.is_some() && !json, only_json),
         ("nonfinite", spec.nonfinite.is_some() && !(json || scores), only_json),
-        ("duplicate_keys", spec.duplicate_keys.is_some() && !(json || entries), only_json),
+        ("duplicate_keys", spec.duplicate_keys.is_some() && !(json || entries || reads_texts(spec)), only_json),
         (
             "unwrap_json_string",
             spec.unwrap_json_string && !whole_json,
@@ -88,6 +88,18 @@ fn contradictions(spec: &MappingSpec, chain: &Chain) -> Vec<Mistake> {
     ];
     let wrong = settings.into_iter().filter(|(_, wrong, _)| *wrong);
     wrong.map(|(setting, _, hint)| (format!("`{setting}` {}", does_nothing(spec, whole)), hint)).collect()
+}
+
+/// Whether a function reads JSON out of texts.
+fn reads_texts(spec: &MappingSpec) -> bool {
+    let json = |function: &FunctionSpec| matches!(function, FunctionSpec::Call(name) if name == "json");
+    spec.columns.iter().any(|column| {
+        let own = column.from.iter().filter_map(|candidate| match candidate {
+            CandidateSpec::Table(table) => Some(&table.with),
+            CandidateSpec::Source(_) => None,
+        });
+        own.chain([&column.with]).flatten().any(json)
+    })
 }
 
 /// Why a setting cannot act.

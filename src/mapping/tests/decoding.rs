@@ -127,6 +127,18 @@ fn a_column_has_the_json_type_that_it_expects_behind_its_functions_too() {
 }
 
 #[test]
+fn keys_that_stand_twice_are_told_in_json_that_a_function_reads() {
+    let columns = r#"{ name = "data", from = ["$.v"], with = ["json"] }"#;
+    let (plan, row) = map("", columns, br#"{"v":"{\"a\":1,\"a\":2}"}"#);
+    let row = row.unwrap();
+    assert_eq!((&row.altered[..], &read_back(&plan, &row)["data"]), (&["json_duplicate_key"][..], &json!({"a": 2})));
+    let refused = map("duplicate_keys = \"reject\"", columns, br#"{"v":"[{\"a\":1,\"a\":2}]"}"#).1.unwrap_err();
+    assert_eq!((refused.reason.as_ref(), refused.column.as_deref()), ("json_duplicate_key", Some("data")));
+    let (_, row) = map("duplicate_keys = \"reject\"", columns, br#"{"v":"[{\"a\":1},{\"a\":2}]"}"#);
+    assert_eq!(row.unwrap().altered, [""; 0]);
+}
+
+#[test]
 fn what_contradicts_the_chain_is_found_at_once() {
     let found = |settings: &str, columns: &str| compile(settings, columns).err().unwrap_or_default();
     let whole = r#"{ name = "note", from = ["value"] }"#;

@@ -143,6 +143,15 @@ fn settings_that_no_value_of_the_types_has_a_use_for_are_refused() {
 }
 
 #[test]
+fn keys_of_json_that_a_function_reads_can_be_judged() {
+    let settings = "key = 'id'\ntype = 'hash'\nduplicate_keys = 'reject'";
+    for column in ["from = '$.a', with = ['json']", "from = [{ source = '$.a', with = 'json' }]"] {
+        assert_eq!(told(settings, &format!("{{ name = 'v', {column} }}")), "", "{column}");
+    }
+    assert!(told(settings, "{ name = 'v', from = '$.a', with = ['trim'] }").contains("`duplicate_keys` does nothing"));
+}
+
+#[test]
 fn settings_about_values_that_are_not_decoded_are_refused() {
     let column = "{ name = 'v', from = 'redis.value' }";
     for setting in
