@@ -226,3 +226,25 @@ column = [
         (&"missing_parent".into(), &"its parent parent:8 is not in Redis".into())
     );
 }
+
+#[test]
+fn text_that_functions_make_is_no_object_and_a_run_identifies_no_row() {
+    let case = Case::new();
+    case.sql(TABLES);
+    case.redis().set("plain:1", r#"{"d":{"x":1}}"#);
+    case.redis().set("plain:2", r#"{"v":"X"}"#);
+    let plain = |key: &str, columns: &str| {
+        format!(
+            "[[mapping]]\nname = \"plain\"\nmatch = \"plain:{{id}}\"\ninto = \"public.plain\"\nkey = {key}\n\
+             column = [{{ name = \"id\", from = \"{{id}}\" }}, {columns}]"
+        )
+    };
+    let expects = "{ name = \"doc\", from = [\"$.d\", { source = \"$.v\", with = \"lower\" }], expect = \"object\" }";
+    let run = case.run_config(&plain("\"id\"", expects), &[]).exits(3);
+    assert_eq!(run.reject("plain:2")["reason"], "json_not_object (string)");
+    assert_eq!(case.sql("SELECT id, doc FROM plain"), "1|{\"x\":1}");
+
+    let volatile = "{ name = \"doc\", from = \"run.time\" }";
+    let refused = case.run_config(&plain("[\"id\", \"doc\"]", volatile), &[]).exits(2);
+    assert!(refused.stderr.contains("`run.time` is another one in the next run"), "{refused}");
+}

@@ -16,7 +16,7 @@ match = "user:{{id}}"
 into = "shop.users"
 key = ["id"]
 create = true
-grants = {{ {reader} = ["SELECT"] }}
+grants = {{ {reader} = ["SELECT", "ALL", "select"] }}
 lineage = {{ columns = {{ key = "redis_key", digest = "redis_digest", run = "redis_run", migrated_at = "loaded_at" }} }}
 column = [
   {{ name = "id", type = "int8", from = ["{{id}}"] }},
@@ -33,7 +33,7 @@ create = true
 expiry_index = true
 foreign_keys = true
 parents = [{{ mapping = "users", column = "user_id" }}]
-grants = {{ {reader} = ["select", "DELETE"], public = ["SELECT"] }}
+grants = {{ {reader} = ["select", "DELETE", "SELECT"], public = ["SELECT"] }}
 column = [
   {{ name = "id", type = "text", from = ["{{id}}"] }},
   {{ name = "user_id", type = "bigint", from = ["$.user"] }},
@@ -68,7 +68,7 @@ ALTER TABLE "shop"."sessions" ADD FOREIGN KEY ("user_id") REFERENCES "shop"."use
 CREATE INDEX ON "shop"."sessions" ("expires_at");
 GRANT USAGE ON SCHEMA "shop" TO "public";
 GRANT USAGE ON SCHEMA "shop" TO "{reader}";
-GRANT SELECT ON TABLE "shop"."users" TO "{reader}";
+GRANT ALL ON TABLE "shop"."users" TO "{reader}";
 GRANT SELECT ON TABLE "shop"."sessions" TO "public";
 GRANT SELECT, DELETE ON TABLE "shop"."sessions" TO "{reader}";
 "#
@@ -122,7 +122,8 @@ fn a_dry_run_shows_what_a_run_then_makes_and_a_second_run_uses() {
     assert_eq!(case.number("SELECT count(*) FROM pg_attrdef WHERE adrelid = 'shop.users'::regclass"), 0);
     let rights = format!(
         "SELECT has_table_privilege('{reader}', 'shop.users', 'SELECT') AND has_schema_privilege('{reader}', 'shop', 'USAGE') \
-         AND has_table_privilege('{reader}', 'shop.sessions', 'DELETE') AND NOT has_table_privilege('{reader}', 'shop.users', 'DELETE')"
+         AND has_table_privilege('{reader}', 'shop.sessions', 'DELETE') AND has_table_privilege('{reader}', 'shop.users', 'TRIGGER') \
+         AND NOT has_table_privilege('{reader}', 'shop.sessions', 'INSERT')"
     );
     assert_eq!(case.sql(&rights), "t");
 
@@ -366,8 +367,8 @@ fn settings_that_contradict_each_other_are_found_without_a_server() {
         ("\"int8\"", "\"int8;\"", "shop.users.id: `type`: "),
         ("shop.sessions", "shop.users", "another mapping would make shop.users as well"),
         ("name = \"plan\"", "name = \"redis_key\"", "shop.users.redis_key: the column is mapped twice"),
-        ("[\"SELECT\"]", "[]", "\"reader\" gets no right"),
-        ("[\"SELECT\"]", "[\"LOGIN\"]", "LOGIN"),
+        ("[\"SELECT\", \"ALL\", \"select\"]", "[]", "\"reader\" gets no right"),
+        ("[\"SELECT\", \"ALL\", \"select\"]", "[\"LOGIN\"]", "LOGIN"),
     ] {
         assert!(whole.contains(from), "{from}");
         let said = check(&whole.replacen(from, to, 1));

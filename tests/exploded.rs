@@ -471,3 +471,19 @@ fn an_entry_that_has_a_field_twice_is_told() {
     assert_eq!((&reject["reason"], &reject["path"]), (&"json_duplicate_key".into(), &"$.fields.kind".into()));
     assert_eq!(case.sql("SELECT id, kind FROM events"), "1704164645123-1|c");
 }
+
+#[test]
+fn fields_of_an_entry_that_a_repair_makes_equal_are_rejected() {
+    let (case, mut redis) = case();
+    let mut add = |id: &[u8], one: &[u8], two: &[u8]| {
+        let _ = redis.answer(&[b"XADD", b"events:s", id, one, b"a", two, b"b"]);
+    };
+    add(b"1704164645123-0", b"kind", b"ki\0nd");
+    add(b"1704164645123-1", b"kind", b"kin\xe9");
+    let config = MAPPINGS.replace("name = \"events\"", "name = \"events\"\nnul = \"strip\"\ninvalid_utf8 = \"latin1\"");
+    let outcome = case.run_config(&config, &[]).exits(3);
+    let reject = outcome.reject("events:s");
+    let told = (&reject["reason"], &reject["path"]);
+    assert_eq!(told, (&"duplicate_key_after_conversion".into(), &"$.fields.kind".into()));
+    assert_eq!(case.sql("SELECT id, kind FROM events"), "1704164645123-1|a");
+}

@@ -445,6 +445,28 @@ fn keys_from_a_pipe_are_read_for_every_phase() {
 }
 
 #[test]
+fn a_carriage_return_is_part_of_a_key_unless_it_ends_every_line() {
+    let case = Case::new();
+    let mut redis = case.redis();
+    redis.set("session:a", r#"{"session_id":"a"}"#);
+    redis.set("session:b", r#"{"session_id":"b"}"#);
+    let _ = redis.answer(&[&b"SET"[..], b"session:b\r", br#"{"session_id":"with-cr"}"#]);
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("keys");
+    let run = |text: &str, notice: &str| {
+        std::fs::write(&list, text).unwrap();
+        let run = case.run(&["--keys-from", list.to_str().unwrap()]).exits(0);
+        assert!(run.stderr.contains(notice), "{run}");
+        let ids =
+            case.sql(&format!("SELECT string_agg(replace(id, chr(13), '<CR>'), ' ' ORDER BY id) FROM {SESSIONS}"));
+        case.sql(&format!("TRUNCATE {SESSIONS}"));
+        ids
+    };
+    assert_eq!(run("session:a\r\nsession:b\r\n", "every line ends in CR LF"), "a b");
+    assert_eq!(run("session:a\nsession:b\r\n", "1 of 2 lines end in CR LF"), "a b<CR>");
+}
+
+#[test]
 fn a_missing_right_on_the_audit_log_is_found_before_anything_is_written() {
     let case = Case::new();
     case.run(&["--allow-empty"]).exits(0);

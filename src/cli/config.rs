@@ -3,7 +3,7 @@
 use super::failure::{clean, write_finding};
 use super::flags::{Everything, SettingFlags};
 use crate::config::{FlagValues, Key, Settings, default_toml};
-use crate::model::{Exit, Finding};
+use crate::model::{Exit, Finding, Severity};
 use crate::report::{plain_table, script};
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -109,18 +109,27 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// Does `config check`: every finding, or that all is well. Gives what to exit with.
+/// Does `config check`: every finding, or that all is well, and the warnings. Gives what to exit with.
 ///
 /// # Errors
 /// Where `out` cannot be written.
-pub fn check(out: &mut dyn Write, loaded: &Result<Settings, Vec<Finding>>, json: bool) -> io::Result<Exit> {
-    let findings = loaded.as_ref().err().map_or(&[][..], Vec::as_slice);
+pub fn check(
+    out: &mut dyn Write,
+    loaded: &Result<Settings, Vec<Finding>>,
+    warnings: &[Finding],
+    json: bool,
+) -> io::Result<Exit> {
+    let mistakes = loaded.as_ref().err().map_or(&[][..], Vec::as_slice);
+    let findings = mistakes.iter().chain(warnings);
     if json {
         let list: Vec<Value> = findings
-            .iter()
             .map(|finding| {
                 let file = finding.place.as_ref().filter(|place| place.line.is_some());
                 json!({
+                    "severity": match finding.severity {
+                        Severity::Warning => "warning",
+                        Severity::Critical => "error",
+                    },
                     "subject": finding.subject,
                     "from": finding.place.as_ref().map(ToString::to_string),
                     "file": file.map(|place| &place.source),
@@ -130,16 +139,17 @@ pub fn check(out: &mut dyn Write, loaded: &Result<Settings, Vec<Finding>>, json:
                 })
             })
             .collect();
-        serde_json::to_writer_pretty(&mut *out, &json!({"ok": findings.is_empty(), "findings": list}))?;
+        serde_json::to_writer_pretty(&mut *out, &json!({"ok": mistakes.is_empty(), "findings": list}))?;
         writeln!(out)?;
-    } else if findings.is_empty() {
-        writeln!(out, "The settings are sound.")?;
     } else {
         for finding in findings {
             write_finding(out, "", finding)?;
         }
+        if mistakes.is_empty() {
+            writeln!(out, "The settings are sound.")?;
+        }
     }
-    Ok(if findings.is_empty() { Exit::Done } else { Exit::Usage })
+    Ok(if mistakes.is_empty() { Exit::Done } else { Exit::Usage })
 }
 
 /// Does `config presets`: the names, each with the first comment of its text. `presets` are `(name, TOML text)`.
@@ -164,6 +174,7 @@ pub fn presets(out: &mut dyn Write, presets: &[(&str, &str)], json: bool) -> io:
 mod tests {
     use super::check;
     use crate::config::{FlagValues, Raw, Settings};
+    use crate::model::{Exit, Finding, Side};
     use serde_json::{Value, json};
 
     #[test]
@@ -175,12 +186,29 @@ mod tests {
         let flags = FlagValues { config: Some(path.clone()), values };
         let loaded = Settings::load(flags, std::iter::empty(), &|_| None, &|_| Vec::new());
         let mut out = Vec::new();
-        assert!(check(&mut out, &loaded, true).is_ok());
+        assert!(check(&mut out, &loaded, &[], true).is_ok());
         let printed: Value = serde_json::from_slice(&out).unwrap();
         let (file, flag) = (&printed["findings"][0], &printed["findings"][1]);
         assert_eq!((&file["subject"], &file["file"]), (&json!("flow.memry"), &json!(path)));
         assert_eq!((&file["line"], &file["from"]), (&json!(3), &json!(format!("{}:3", path.display()))));
         let of_flag = ["subject", "from", "file", "line"].map(|name| flag[name].clone());
         assert_eq!(of_flag, [json!("flow.writers"), json!("--writers"), Value::Null, Value::Null]);
+    }
+
+    #[test]
+    fn warnings_are_told_and_are_no_mistakes() {
+        let settings = || Settings::load(FlagValues::default(), std::iter::empty(), &|_| None, &|_| Vec::new());
+        let warning = [Finding::warning(Side::Settings, "mapping b", "is large", "Make it smaller.")];
+        let told = |warnings: &[Finding], json: bool| {
+            let mut out = Vec::new();
+            let exit = check(&mut out, &settings(), warnings, json).unwrap();
+            (exit, String::from_utf8(out).unwrap())
+        };
+        let text = "warning: settings mapping b: is large\n  hint: Make it smaller.\nThe settings are sound.\n";
+        assert_eq!(told(&warning, false), (Exit::Done, text.to_owned()));
+        let (exit, document) = told(&warning, true);
+        let document: Value = serde_json::from_str(&document).unwrap();
+        assert_eq!((exit, &document["ok"]), (Exit::Done, &json!(true)));
+        assert_eq!(document["findings"][0]["severity"], "warning");
     }
 }

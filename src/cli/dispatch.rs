@@ -114,7 +114,11 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
                 show(out, &settings, &job::create_statements(&settings).unwrap_or_default(), args)?;
                 Ok(Exit::Done)
             }
-            ConfigCommand::Check(args) => Ok(check(out, &load(args.settings.values.clone()), args.json)?),
+            ConfigCommand::Check(args) => {
+                let loaded = load(args.settings.values.clone());
+                let warnings = loaded.as_ref().map(job::mapping_warnings).unwrap_or_default();
+                Ok(check(out, &loaded, &warnings, args.json)?)
+            }
             ConfigCommand::Presets { json } => {
                 presets(out, crate::mapping::presets(), *json)?;
                 Ok(Exit::Done)

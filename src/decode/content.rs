@@ -1,7 +1,7 @@
 //! What a value is once its mapping's chain has run: JSON, text or bytes, repaired where the mapping asks for it.
 
 use super::chain::{Chain, Form};
-use super::duplicates::refuse_duplicates;
+use super::duplicates::{refuse_duplicates, refuse_made_equal};
 use super::error::FaultKind;
 use super::repair::repair;
 use super::transcode::{from_msgpack, from_php};
@@ -212,7 +212,12 @@ impl Decoder {
         }
         let mended = repair(text, &self.policies, altered).map_err(|fault| fault.explain(text))?;
         match scan(&mended, fields) {
-            Ok(scanned) => Ok((mended, scanned)),
+            Ok(scanned) => {
+                if scanned.may_repeat {
+                    refuse_made_equal(text, &mended)?;
+                }
+                Ok((mended, scanned))
+            }
             Err(fault) => {
                 let mut error = fault.explain(&mended);
                 error.detail.push_str(" of the text as repaired");

@@ -3,7 +3,7 @@
 use super::DecodeError;
 use super::path::{path_at, string_end};
 use super::text::unescape;
-use std::borrow::Cow;
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// Refuses a well-formed text in which any object has a key twice, in whatever spelling.
@@ -19,7 +19,7 @@ pub(super) fn refuse_duplicates(text: &str) -> Result<(), DecodeError> {
     while let Some((at, token)) = walk.next() {
         match token {
             Token::Open => levels.push((hashes.len(), at)),
-            Token::Key(key) => hashes.push(hash(&key)),
+            Token::Key(raw) => hashes.push(hash(&unescape(raw))),
             Token::Close => {
                 let Some((first, start)) = levels.pop() else { break };
                 let keys = hashes.get_mut(first..).unwrap_or_default();
@@ -51,13 +51,49 @@ fn refuse_repeated(text: &str, start: usize, wanted: u64) -> Result<(), DecodeEr
             Token::Open => depth += 1,
             Token::Close if depth == 1 => break,
             Token::Close => depth -= 1,
-            Token::Key(key) if depth == 1 && hash(&key) == wanted => {
+            Token::Key(raw) if depth == 1 => {
+                let key = unescape(raw);
+                if hash(&key) != wanted {
+                    continue;
+                }
                 if seen.contains(&key) {
-                    return Err(duplicate(text.as_bytes(), &key, walk.at));
+                    let error = DecodeError::new("json_duplicate_key", format!("an object has the key {key:?} twice"));
+                    return Err(of_key(error, text.as_bytes(), walk.at));
                 }
                 seen.push(key);
             }
             Token::Key(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a text in which keys of one object are equal that were not before it was repaired. `before` is the text as it
+/// was: a repair changes what is in strings, and adds or drops none of them.
+///
+/// # Errors
+/// `duplicate_key_after_conversion`, with the path of the second one.
+#[cold]
+pub(super) fn refuse_made_equal(before: &str, after: &str) -> Result<(), DecodeError> {
+    let (mut old, mut new) = (Walk { text: before, at: 0 }, Walk { text: after, at: 0 });
+    // The keys of each open level, as they are now, with how they were written and whether they were repaired.
+    let mut levels: Vec<HashMap<_, (&str, bool)>> = Vec::new();
+    while let (Some((_, was)), Some((_, is))) = (old.next(), new.next()) {
+        match (was, is) {
+            (Token::Key(was), Token::Key(is)) => {
+                let Some(keys) = levels.last_mut() else { break };
+                let (key, repaired) = (unescape(is), was != is);
+                match keys.insert(key.clone(), (was, repaired)) {
+                    Some((other, other_repaired)) if other != was && (repaired || other_repaired) => {
+                        let detail = format!("two keys of an object become the same key {key:?} by a repair");
+                        let error = DecodeError::new("duplicate_key_after_conversion", detail);
+                        return Err(of_key(error, after.as_bytes(), new.at));
+                    }
+                    _ => {}
+                }
+            }
+            (Token::Open, _) => levels.push(HashMap::new()),
+            _ => drop(levels.pop()),
         }
     }
     Ok(())
@@ -69,9 +105,9 @@ fn hash(key: &str) -> u64 {
     hasher.finish()
 }
 
+/// Adds the path of the key that ends there.
 #[cold]
-fn duplicate(bytes: &[u8], key: &str, end: usize) -> DecodeError {
-    let mut error = DecodeError::new("json_duplicate_key", format!("an object has the key {key:?} twice"));
+fn of_key(mut error: DecodeError, bytes: &[u8], end: usize) -> DecodeError {
     // The path of what follows the colon is the key's.
     let colon = bytes.iter().skip(end).position(|byte| *byte == b':').map_or(end, |length| end + length);
     error.path = Some(path_at(bytes, colon + 1));
@@ -81,7 +117,8 @@ fn duplicate(bytes: &[u8], key: &str, end: usize) -> DecodeError {
 enum Token<'a> {
     Open,
     Close,
-    Key(Cow<'a, str>),
+    /// A key between its quotes, as it is written.
+    Key(&'a str),
 }
 
 /// Where objects and arrays begin and end in a well-formed text, and the keys in between.
@@ -103,7 +140,7 @@ impl<'a> Walk<'a> {
                 b'"' => {
                     self.at = string_end(bytes, start);
                     if bytes.get(self.at..).unwrap_or_default().trim_ascii_start().starts_with(b":") {
-                        let key = unescape(self.text.get(start + 1..self.at - 1).unwrap_or_default());
+                        let key = self.text.get(start + 1..self.at.saturating_sub(1)).unwrap_or_default();
                         return Some((start, Token::Key(key)));
                     }
                 }

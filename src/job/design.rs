@@ -2,7 +2,7 @@
 
 use super::setup;
 use crate::config::Settings;
-use crate::mapping::{CandidateSpec, ColumnSpec, MappingSpec, ParentSpec};
+use crate::mapping::{CandidateSpec, ColumnSpec, MappingSpec, ParentSpec, Right};
 use crate::model::{Failure, Finding, Side, TableName};
 use crate::postgres::{ColumnDesign, ForeignKey, Grant, TableDesign, TypeName, statements};
 use std::collections::BTreeSet;
@@ -26,6 +26,15 @@ pub fn create_statements(settings: &Settings) -> Result<Vec<String>, Failure> {
     let designs: Vec<&TableDesign> = designs.iter().flatten().collect();
     let schemas = designs.iter().map(|design| design.name.schema.clone()).filter(|schema| schema != "public");
     Ok(statements(&designs, &schemas.collect()))
+}
+
+/// The names of rights, each once. `ALL` has the others in it, and stands alone in SQL.
+fn names(rights: &[Right]) -> Vec<&'static str> {
+    if rights.contains(&Right::All) {
+        return vec![Right::All.sql()];
+    }
+    let mut seen = BTreeSet::new();
+    rights.iter().map(|right| right.sql()).filter(|name| seen.insert(*name)).collect()
 }
 
 /// The table of each mapping that asks for it, in the order of the mappings.
@@ -132,7 +141,7 @@ impl Check {
             if rights.is_empty() {
                 self.critical(&subject, format!("{role:?} gets no right"), "Name one, such as \"SELECT\".");
             }
-            grants.push(Grant { role: role.clone(), rights: rights.iter().map(|right| right.sql()).collect() });
+            grants.push(Grant { role: role.clone(), rights: names(rights) });
         }
         grants
     }

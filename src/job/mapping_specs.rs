@@ -17,6 +17,19 @@ pub fn check_mappings(settings: &Settings) -> Vec<Finding> {
     read(settings).err().unwrap_or_default()
 }
 
+/// What a run could live with and a person should know of the mappings, such as keys that cannot be compared beforehand.
+/// Of mappings in which nothing is wrong.
+pub fn mapping_warnings(settings: &Settings) -> Vec<Finding> {
+    let specs: Vec<MappingSpec> =
+        settings.mappings.iter().filter_map(|mapping| parse(mapping, &mut Vec::new())).collect();
+    let mut warnings = check_specs(&specs, own_database(settings));
+    warnings.retain(|finding| finding.severity == Severity::Warning);
+    for warning in &mut warnings {
+        let _ = place(warning, settings, &specs);
+    }
+    warnings
+}
+
 /// The mappings of the settings.
 ///
 /// # Errors
@@ -95,8 +108,9 @@ fn named(message: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::check_mappings;
+    use super::{check_mappings, mapping_warnings};
     use crate::config::{FlagValues, Settings};
+    use crate::model::{Finding, Severity};
 
     const FILE: &str = r#"
 [flow]
@@ -140,15 +154,34 @@ on_conflict = "updat"
 key = 7
 "#;
 
-    #[test]
-    fn every_mistake_is_told_at_once_with_its_line() {
+    fn load(file: &str) -> Result<Settings, Vec<Finding>> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("c.toml");
-        std::fs::write(&path, FILE).unwrap();
+        std::fs::write(&path, file).unwrap();
         let flags = FlagValues { config: Some(path), ..FlagValues::default() };
-        let Err(findings) = Settings::load(flags, std::iter::empty(), &|_| None, &check_mappings) else {
-            panic!("it is refused")
+        Settings::load(flags, std::iter::empty(), &|_| None, &check_mappings)
+    }
+
+    #[test]
+    fn what_a_run_can_live_with_is_told_beside_the_mistakes() {
+        let mapping = |name: &str, from: char| {
+            format!(
+                "[[mapping]]\nname = '{name}'\nmatch = 'd:{{id:/[{from}-z]*m[{from}-z]{{20}}/}}'\ninto = 'public.{name}'\n\
+                 key = 'id'\ncolumn = [{{ name = 'id', from = '{{id}}' }}]\n"
+            )
         };
+        let settings = load(&(mapping("one", 'a') + &mapping("two", 'k'))).expect("no mistake");
+        let warnings = mapping_warnings(&settings);
+        let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+        assert_eq!(warning.severity, Severity::Warning);
+        let told = warning.to_string();
+        assert!(told.contains("mapping two") && told.contains("c.toml:9)") && told.contains("`one`"), "{told}");
+        assert_eq!(mapping_warnings(&load(&mapping("one", 'a')).expect("no mistake")), []);
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once_with_its_line() {
+        let Err(findings) = load(FILE) else { panic!("it is refused") };
         let told: Vec<String> = findings.iter().map(ToString::to_string).collect();
         for (line, part) in [
             (3, "flow.memry"),

@@ -30,6 +30,6 @@ mod run;
 mod setup;
 
 pub use design::create_statements;
-pub use mapping_specs::check_mappings;
+pub use mapping_specs::{check_mappings, mapping_warnings};
 pub use run::{Finished, run};
 pub use setup::preset;

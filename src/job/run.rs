@@ -132,6 +132,9 @@ async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned:
         None => None,
     };
     let Some(begun) = begin(settings, &ends, stop, &events, learned).await? else { return Ok(End::Stopped) };
+    if let Some(text) = keys.as_ref().and_then(KeyList::notice) {
+        let _ = events.send(Event::Notice(text)).await;
+    }
     for warning in &begun.checked.warnings {
         let _ = events.send(Event::Notice(warning.to_string())).await;
     }

@@ -84,6 +84,11 @@ impl Candidate {
         }
     }
 
+    /// Whether one of its functions reads JSON out of a text.
+    pub(super) fn reads_json(&self) -> bool {
+        self.with.iter().any(|function| matches!(function, Function::Json))
+    }
+
     /// Whether it says the same of every element of a key.
     pub(super) fn is_of_key(&self) -> bool {
         self.source.is_of_key()

@@ -7,6 +7,8 @@ use crate::decode::{BytesPolicy, DecodeError, Decoder, NonfinitePolicy, Policies
 use crate::model::{Items, RedisType};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// Writes items as JSON.
 pub(super) struct ItemWriter<'a> {
@@ -62,11 +64,19 @@ impl ItemWriter<'_> {
     }
 
     /// Writes names and values as an object.
+    ///
+    /// # Errors
+    /// As [`Self::whole`]; `duplicate_key_after_conversion` where two different names become one.
     pub(super) fn object<'i>(
         &mut self,
-        pairs: impl Iterator<Item = (&'i [u8], &'i [u8])>,
+        pairs: impl Iterator<Item = (&'i [u8], &'i [u8])> + Clone,
         path: &str,
     ) -> Result<(), DecodeError> {
+        let Policies { invalid_utf8, bytes, .. } = self.policies;
+        let converts = invalid_utf8.is_some() || bytes.is_some();
+        if converts && pairs.clone().any(|(name, _)| std::str::from_utf8(name).is_err()) {
+            self.refuse_equal(pairs.clone().map(|(name, _)| name), path)?;
+        }
         self.out.push('{');
         for (place, (name, value)) in pairs.enumerate() {
             if place > 0 {
@@ -91,7 +101,7 @@ impl ItemWriter<'_> {
             writer.out.push_str("{\"id\":");
             writer.string(id, &format!("$[{place}].id"))?;
             writer.out.push_str(",\"fields\":");
-            writer.object(fields.into_iter(), &format!("$[{place}].fields"))?;
+            writer.object(fields.iter().copied(), &format!("$[{place}].fields"))?;
             writer.out.push('}');
             Ok(())
         })
@@ -113,28 +123,40 @@ impl ItemWriter<'_> {
 
     /// Writes an item as a string.
     pub(super) fn string(&mut self, item: &[u8], path: &str) -> Result<(), DecodeError> {
+        let (text, repair) = self.text(item).map_err(|error| at(error, path))?;
+        push_json_string(self.out, &text);
+        repair.into_iter().for_each(|repair| self.note(repair));
+        Ok(())
+    }
+
+    /// An item as text, and the repair that made it one.
+    fn text<'i>(&self, item: &'i [u8]) -> Result<(Cow<'i, str>, Option<&'static str>), DecodeError> {
         let error = match std::str::from_utf8(item) {
-            Ok(text) => {
-                push_json_string(self.out, text);
-                return Ok(());
-            }
+            Ok(text) => return Ok((Cow::Borrowed(text), None)),
             Err(error) => error,
         };
         match self.policies {
             Policies { invalid_utf8: Some(charset), .. } => {
-                let text = charset.stand_in(item, error).map_err(|error| at(error, path))?;
-                push_json_string(self.out, &text);
-                self.note("invalid_utf8");
+                Ok((Cow::Owned(charset.stand_in(item, error)?), Some("invalid_utf8")))
             }
-            Policies { bytes: Some(BytesPolicy::Base64), .. } => {
-                self.out.push('"');
-                STANDARD.encode_string(item, self.out);
-                self.out.push('"');
-                self.note("bytes");
-            }
+            Policies { bytes: Some(BytesPolicy::Base64), .. } => Ok((Cow::Owned(STANDARD.encode(item)), Some("bytes"))),
             _ => {
                 let detail = format!("not UTF-8 at byte {} of the item", error.valid_up_to());
-                return Err(at(DecodeError::new("invalid_utf8", detail), path));
+                Err(DecodeError::new("invalid_utf8", detail))
+            }
+        }
+    }
+
+    /// Refuses different names that become the same text, as MessagePack's are refused.
+    #[cold]
+    fn refuse_equal<'i>(&self, names: impl Iterator<Item = &'i [u8]>, path: &str) -> Result<(), DecodeError> {
+        let mut seen: HashMap<Cow<'i, str>, &[u8]> = HashMap::new();
+        for name in names {
+            let (text, _) = self.text(name).map_err(|error| at(error, path))?;
+            if seen.insert(text.clone(), name).is_some_and(|other| other != name) {
+                let detail = format!("two fields become the same key {text:?}");
+                let error = DecodeError::new("duplicate_key_after_conversion", detail);
+                return Err(at(error, &field_path(path, text.as_bytes())));
             }
         }
         Ok(())
@@ -254,6 +276,21 @@ mod tests {
         assert_eq!(list(b"caf\xe9", ItemForm::Text, latin1).unwrap(), "[\"café\",\"1\"] invalid_utf8");
         let both = list(b"\"caf\xe9\\u0000\"", ItemForm::Json, latin1);
         assert_eq!(both.unwrap(), "[\"café\",1] invalid_utf8 nul");
+        let field = |redis_type, names: [&[u8]; 2], policies| {
+            let of_hash = [names[0], &b"1"[..], names[1], b"2"];
+            let of_stream = [&b"1-0"[..], b"2", names[0], b"1", names[1], b"2"];
+            let items = if redis_type == RedisType::Hash { &of_hash[..] } else { &of_stream };
+            written(redis_type, items, ItemForm::Text, policies)
+        };
+        for (redis_type, path) in [(RedisType::Hash, "$"), (RedisType::Stream, "$[0].fields")] {
+            let equal = Err(format!("duplicate_key_after_conversion {path}[\"/w==\"]"));
+            assert_eq!(field(redis_type, [b"\xff", b"/w=="], base64), equal);
+            assert_eq!(field(redis_type, [b"/w==", b"\xff"], base64), equal);
+            let equal = Err(format!("duplicate_key_after_conversion {path}.é"));
+            assert_eq!(field(redis_type, [b"\xe9", "é".as_bytes()], latin1), equal);
+        }
+        let twice = field(RedisType::Stream, [b"\xff", b"\xff"], base64).unwrap();
+        assert_eq!(twice, r#"[{"id":"1-0","fields":{"/w==":"1","/w==":"2"}}] bytes"#, "one field, twice");
         let cp1252 = Policies { invalid_utf8: Some(Charset::Cp1252), ..base64 };
         assert_eq!(list(b"\x81", ItemForm::Text, cp1252).unwrap_err(), "invalid_utf8 $[0]");
     }

@@ -40,6 +40,14 @@ impl Check {
             let message = "`required` and `default` contradict each other: with a default, nothing is ever missing";
             self.critical(subject, message, "Take one of them out.");
         }
+        if wanted.required && wanted.optional {
+            let message = "`required` and `optional` contradict each other: the table may lack what each row must have";
+            self.critical(subject, message, "Take one of them out.");
+        }
+        if wanted.empty_as_null && wanted.null_tokens.iter().any(String::is_empty) {
+            let message = "`null_tokens` names the empty text, of which `empty_as_null` says the same";
+            self.critical(subject, message, "Say it once.");
+        }
         if wanted.from.is_empty() && wanted.default.is_none() && !lineage {
             self.critical(subject, "`from`: nothing feeds the column", "Say where it comes from: `from = \"$.name\"`.");
         }

@@ -1,7 +1,7 @@
 //! From what a person wrote to a plan: every mistake is found at once, before the first key is read.
 
 use super::candidate::Candidate;
-use super::decoding::{Mistake, decoder, unreadable, whole_fits};
+use super::decoding::{Mistake, decoder, has_values, unreadable, whole_fits};
 use super::expiry::ExpiryPolicy;
 use super::explode::Explode;
 use super::graph::phases;
@@ -123,9 +123,7 @@ impl Check {
             let subject = format!("{}.{}", spec.into, column.name);
             self.sources_fit(subject, column, &target.candidates, &target.encoder, decoder.chain.form);
         }
-        if columns.len() > MAX_COLUMNS {
-            self.critical(&subject, format!("{} columns", columns.len()), "A mapping writes at most 64 columns.");
-        }
+        self.too_many_columns(&subject, spec);
         let lineage_id = match &spec.lineage {
             Some(LineageSpec::Column { document_id, .. }) => {
                 self.read(&subject, Source::parse(document_id, pattern.first()), AN_ID)
@@ -224,6 +222,14 @@ impl Check {
         }
     }
 
+    /// More columns than a row's shape has bits for.
+    pub(super) fn too_many_columns(&mut self, subject: &str, spec: &MappingSpec) {
+        if spec.columns.len() > MAX_COLUMNS {
+            let message = format!("`column`: {} columns, those of the lineage among them", spec.columns.len());
+            self.critical(subject, message, "A mapping writes at most 64 columns.");
+        }
+    }
+
     pub(super) fn mistake(&mut self, subject: String, (message, hint): Mistake) {
         self.critical(subject, message, hint);
     }
@@ -286,9 +292,7 @@ impl Check {
         if !spec.types.iter().any(|redis_type| redis_type.is_whole()) && spec.decode != ["json"] {
             self.critical(subject, "`decode` is for strings, and the mapping takes none", "Take it out.");
         }
-        let has_values =
-            |redis_type: &RedisType| matches!(redis_type, RedisType::Hash | RedisType::List | RedisType::Stream);
-        if spec.items == ItemForm::Json && !spec.types.iter().any(has_values) {
+        if spec.items == ItemForm::Json && !spec.types.iter().any(|redis_type| has_values(*redis_type)) {
             let hint = "Take it out, or take hashes, lists or streams.";
             self.critical(subject, "`items` is about the values of hashes, lists and streams", hint);
         }

@@ -5,7 +5,7 @@ use super::compile::WHICH_KEYS;
 use super::pattern::{KeySet, Overlap};
 use super::plan::{Mapping, Plan};
 use super::{Databases, MappingSpec};
-use crate::model::{Finding, MappingId, Severity, Side};
+use crate::model::{Finding, MappingId, Side};
 
 /// Two mappings of which it is not known whether they have a key in common; one and the same where it is not known
 /// whether two of its patterns read a key differently.
@@ -23,11 +23,9 @@ pub(super) struct Keys<'a> {
 }
 
 /// Understands the keys of all mappings and compares them with each other, without a look at any table; `own` is the
-/// number of the source's own database.
-///
-/// # Errors
-/// Every pattern that cannot be read, and every pair of mappings that would take the same key.
-pub fn check_keys(specs: &[MappingSpec], own: u8) -> Result<Vec<KeySet>, Vec<Finding>> {
+/// number of the source's own database. Gives every pattern that cannot be read, every pair of mappings that would take
+/// the same key, and as a warning every pair of which that could not be found out.
+pub fn check_keys(specs: &[MappingSpec], own: u8) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut sets = Vec::new();
     for spec in specs {
@@ -38,8 +36,8 @@ pub fn check_keys(specs: &[MappingSpec], own: u8) -> Result<Vec<KeySet>, Vec<Fin
     }
     let all: Vec<Keys<'_>> =
         (sets.iter()).map(|(spec, set)| Keys { mapping: &spec.name, set, databases: &spec.databases }).collect();
-    findings.extend(conflicts(&all, own).0.into_iter().filter(|finding| finding.severity == Severity::Critical));
-    if findings.is_empty() { Ok(sets.into_iter().map(|(_, set)| set).collect()) } else { Err(findings) }
+    findings.extend(conflicts(&all, own).0);
+    findings
 }
 
 /// What is wrong with these mappings' keys, and what has to be looked at key by key.

@@ -1,13 +1,14 @@
 //! What a mapping says about its values, checked: its chain, its policies, and whether its sources fit them.
 
 use super::candidate::Candidate;
+use super::compile::Check;
 use super::source::Source;
 use super::spec::{ColumnSpec, MappingSpec, SizeSpec};
-use super::{CandidateSpec, LineageSpec, SourceTable};
+use super::{CandidateSpec, FunctionSpec, ItemForm, LineageSpec, SourceTable};
 use crate::config::ByteSize;
 use crate::decode::{Chain, Decoder, Form, Policies};
 use crate::encode::Encoder;
-use crate::model::{Column, ColumnType};
+use crate::model::{Column, ColumnType, RedisType};
 
 /// A mistake: what it concerns in the mapping, what is wrong, and what to do about it.
 pub(super) type Mistake = (String, &'static str);
@@ -54,30 +55,93 @@ fn max_inflated(spec: &MappingSpec) -> Result<usize, String> {
         .ok_or_else(|| format!("`max_inflated` is {size}"))
 }
 
-/// Settings that could never act on what the chain ends in.
+/// Settings that could never act on any of the values that the mapping takes.
 fn contradictions(spec: &MappingSpec, chain: &Chain) -> Vec<Mistake> {
-    let (json, text) = (chain.form.is_json(), chain.form != Form::Bytes);
+    let takes = |of: fn(RedisType) -> bool| spec.types.iter().any(|redis_type| of(*redis_type));
+    let (whole, items) = (takes(RedisType::is_whole), takes(RedisType::has_items));
+    let (whole_json, whole_text) = (whole && chain.form.is_json(), whole && chain.form != Form::Bytes);
+    let json = whole_json || spec.items == ItemForm::Json && takes(has_values);
+    let scores = takes(|redis_type| redis_type == RedisType::Zset);
+    let entries = takes(|redis_type| redis_type == RedisType::Stream);
+    let only_json = if items { NO_JSON_ITEMS } else { ONLY_JSON };
     let settings = [
-        ("nul", spec.nul.is_some() && !text, "Text and JSON can hold U+0000, bytes hold anything: take it out."),
-        ("invalid_utf8", spec.invalid_utf8.is_some() && !text, "Bytes have no encoding: take it out."),
-        ("surrogates", spec.surrogates.is_some() && !json, ONLY_JSON),
-        ("nonfinite", spec.nonfinite.is_some() && !json, ONLY_JSON),
-        ("duplicate_keys", spec.duplicate_keys.is_some() && !json, ONLY_JSON),
-        ("unwrap_json_string", spec.unwrap_json_string && !json, ONLY_JSON),
+        (
+            "nul",
+            spec.nul.is_some() && !(whole_text || items),
+            "Text and JSON can hold U+0000, bytes hold anything: take it out.",
+        ),
+        ("invalid_utf8", spec.invalid_utf8.is_some() && !(whole_text || items), "Bytes have no encoding: take it out."),
+        ("surrogates", spec.surrogates.is_some() && !json, only_json),
+        ("nonfinite", spec.nonfinite.is_some() && !(json || scores), only_json),
+        ("duplicate_keys", spec.duplicate_keys.is_some() && !(json || entries || reads_texts(spec)), only_json),
+        (
+            "unwrap_json_string",
+            spec.unwrap_json_string && !whole_json,
+            if items { "It is for strings that are a JSON string as a whole: take it out." } else { ONLY_JSON },
+        ),
         (
             "bytes",
-            spec.bytes.is_some() && !(json && chain.form.holds_bytes()) && spec.types.iter().all(|t| t.is_whole()),
+            spec.bytes.is_some() && !(whole_json && chain.form.holds_bytes() || items),
             "Only msgpack, php and the items of collections can hold bytes: take it out.",
         ),
         ("max_inflated", spec.max_inflated.is_some() && !chain.inflates(), "No step inflates anything: take it out."),
     ];
     let wrong = settings.into_iter().filter(|(_, wrong, _)| *wrong);
-    wrong
-        .map(|(setting, _, hint)| (format!("`{setting}` does not go with `decode`: {:?}", spec.decode), hint))
-        .collect()
+    wrong.map(|(setting, _, hint)| (format!("`{setting}` {}", does_nothing(spec, whole)), hint)).collect()
+}
+
+/// Whether a function reads JSON out of texts.
+fn reads_texts(spec: &MappingSpec) -> bool {
+    let json = |function: &FunctionSpec| matches!(function, FunctionSpec::Call(name) if name == "json");
+    spec.columns.iter().any(|column| {
+        let own = column.from.iter().filter_map(|candidate| match candidate {
+            CandidateSpec::Table(table) => Some(&table.with),
+            CandidateSpec::Source(_) => None,
+        });
+        own.chain([&column.with]).flatten().any(json)
+    })
+}
+
+/// Why a setting cannot act.
+fn does_nothing(spec: &MappingSpec, whole: bool) -> String {
+    if whole {
+        return format!("does not go with `decode`: {:?}", spec.decode);
+    }
+    let types: Vec<&str> = spec.types.iter().map(|redis_type| redis_type.name()).collect();
+    format!("does nothing for values of the type {} as the mapping reads them", types.join(", "))
+}
+
+/// Whether there are values in a type that may be JSON by themselves.
+pub(super) fn has_values(redis_type: RedisType) -> bool {
+    matches!(redis_type, RedisType::Hash | RedisType::List | RedisType::Stream)
 }
 
 const ONLY_JSON: &str = "Only JSON has what it is about: take it out, or end `decode` in json.";
+
+const NO_JSON_ITEMS: &str = "Only JSON has what it is about: take it out, or say `items = \"json\"` where the values of \
+                             hashes and streams and the elements of lists are JSON.";
+
+impl Check {
+    /// Settings about how values are read, of a mapping that takes them as they are.
+    pub(super) fn undecoded(&mut self, spec: &MappingSpec, subject: &str) {
+        let settings = [
+            ("decode", spec.decode != ["json"]),
+            ("items", spec.items == ItemForm::Json),
+            ("nul", spec.nul.is_some()),
+            ("surrogates", spec.surrogates.is_some()),
+            ("nonfinite", spec.nonfinite.is_some()),
+            ("invalid_utf8", spec.invalid_utf8.is_some()),
+            ("duplicate_keys", spec.duplicate_keys.is_some()),
+            ("bytes", spec.bytes.is_some()),
+            ("unwrap_json_string", spec.unwrap_json_string),
+        ];
+        for (setting, _) in settings.into_iter().filter(|(_, given)| *given) {
+            let message = format!("`{setting}` does nothing: the mapping reads no value that is decoded");
+            let hint = "Take it out, or read \"$\" or \"value\": `redis.value`, `redis.bytes` and `redis.dump` are of the value as it is.";
+            self.critical(subject, message, hint);
+        }
+    }
+}
 
 /// The sources of a mapping that its chain gives nothing to, by column.
 pub(super) fn unreadable(spec: &MappingSpec) -> Vec<(String, Mistake)> {

@@ -308,7 +308,7 @@ impl ItemWriter<'_> {
             self.out.push_str(&format!(",\"time\":{time},\"sequence\":{sequence}"));
         }
         self.out.push_str(",\"fields\":");
-        self.object(fields.into_iter(), "$.fields")?;
+        self.object(fields.iter().copied(), "$.fields")?;
         self.out.push('}');
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::candidate::Candidate;
 use super::compile::Check;
+use super::functions::Function;
 use super::source::Source;
 use super::{ColumnSpec, ExplodeSpec, MappingSpec};
 use crate::decode::Form;
@@ -22,6 +23,22 @@ impl Check {
             |candidate: &&Candidate| matches!(candidate.source, Source::ElementExpiresAt | Source::ElementTtl);
         if let Some(candidate) = candidates.iter().find(of_field) {
             self.field_ttl(spec, subject, &candidate.label);
+        }
+    }
+
+    /// What a column asks of JSON that none of its sources gives.
+    pub(super) fn unmet(&mut self, subject: &str, column: &ColumnSpec, candidates: &[Candidate]) {
+        if candidates.is_empty() || candidates.len() != column.from.len() || candidates.iter().any(gives_json) {
+            return;
+        }
+        for (setting, given) in [("expect", column.expect.is_some()), ("unwrap_json_string", column.unwrap_json_string)]
+        {
+            if given {
+                let message = format!(
+                    "`{setting}` is about JSON, and none of the column's sources gives any: functions make text"
+                );
+                self.critical(subject, message, "Take it out, or end `with` in `json`.");
+            }
         }
     }
 
@@ -61,6 +78,15 @@ impl Check {
     }
 }
 
+/// Whether what comes of a candidate can be JSON: a field of the value, or what a function has read as JSON.
+fn gives_json(candidate: &Candidate) -> bool {
+    match (candidate.with.last(), &candidate.source) {
+        (Some(function), _) => matches!(function, Function::Json),
+        (None, Source::Whole | Source::Path(_) | Source::Collect(_) | Source::Rest(_)) => true,
+        (None, source) => matches!(source, Source::Jq(_) | Source::Json(_) | Source::AsJson),
+    }
+}
+
 /// Whether a text with U+0000 can come to the column at all.
 fn meets_nul(spec: &MappingSpec, column: &ColumnSpec, candidates: &[Candidate]) -> bool {
     let form = spec.decode.last().and_then(|last| Form::named(last));
@@ -76,6 +102,6 @@ fn meets_nul(spec: &MappingSpec, column: &ColumnSpec, candidates: &[Candidate]) 
                 Source::Template(template) => template.has_nul(),
                 _ => false,
             };
-            from_source || candidate.with.iter().any(super::functions::Function::may_make_nul)
+            from_source || candidate.with.iter().any(Function::may_make_nul)
         })
 }

@@ -18,6 +18,7 @@ mod explode;
 mod found;
 mod functions;
 mod graph;
+mod identity;
 mod idle;
 mod jq;
 mod key_patterns;
@@ -46,6 +47,7 @@ mod streaming;
 mod target;
 mod template;
 mod top;
+mod unreachable;
 mod value;
 mod wants;
 

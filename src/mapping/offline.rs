@@ -23,7 +23,7 @@ pub fn check_specs(specs: &[MappingSpec], own: u8) -> Vec<Finding> {
     let specs: Vec<_> = specs.iter().map(MappingSpec::with_lineage_columns).collect();
     let specs = specs.as_slice();
     let mut check = Check::default();
-    check.findings.extend(check_keys(specs, own).err().unwrap_or_default());
+    check.findings.extend(check_keys(specs, own));
     for (index, spec) in specs.iter().enumerate() {
         let subject = format!("mapping {}", spec.name);
         if spec.name.is_empty() {
@@ -51,11 +51,16 @@ impl Check {
         let types = self.types(subject, spec);
         self.own_coverage(spec);
         self.key_twice(subject, spec);
+        self.too_many_columns(subject, spec);
         if let Err(mistake) = ExpiryPolicy::read(spec) {
             self.mistake(subject.to_owned(), mistake);
         }
         // A pattern that cannot be read is told already.
         let keys = KeySet::parse(spec).ok();
+        if keys.as_ref().is_some_and(KeySet::takes_nothing) {
+            let message = "`exclude` takes every key that `match` takes: nothing is left for the mapping";
+            self.critical(subject, message, "Name less in `exclude`, or take the mapping out.");
+        }
         let mut read = Vec::new();
         for column in &spec.columns {
             let subject = format!("{}.{}", spec.into, column.name);
@@ -65,6 +70,11 @@ impl Check {
             let Some(keys) = &keys else { continue };
             let candidates = self.candidates(&subject, column, keys.first());
             self.idle(spec, &subject, column, &candidates);
+            self.unreachable(&subject, column, &candidates);
+            self.volatile_key(spec, &subject, column, &candidates);
+            if encoder.as_ref().is_none_or(|(_, encoder)| encoder.takes_json()) {
+                self.unmet(&subject, column, &candidates);
+            }
             if let (Some((known, encoder)), Some(form)) = (&encoder, form) {
                 self.constant_candidates(&subject, &candidates, encoder);
                 self.sources_fit(subject, known, &candidates, encoder, form);
@@ -80,6 +90,9 @@ impl Check {
             _ => None,
         };
         let wants = Wants::of(read.iter().flat_map(|(_, candidates)| candidates), lineage_id.as_ref());
+        if !spec.explodes() && wants.is_undecoded(types) {
+            self.undecoded(spec, subject);
+        }
         wants
             .mistakes(types, spec.explodes())
             .into_iter()

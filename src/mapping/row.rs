@@ -7,7 +7,7 @@ use super::plan::{Mapping, ParentRef, Target};
 use super::scratch::{Scratch, keep};
 use super::source::{Context, Found};
 use super::value::Prepared;
-use crate::decode::{Content, Field, Kind, push_json_string};
+use crate::decode::{Content, Decoder, Field, Kind, push_json_string, scan};
 use crate::encode::EncodeError;
 use crate::model::{Digest, Record, RedisKey, RedisType, Reject, Row, Shape, Splice, UnixMillis};
 use std::borrow::Cow;
@@ -184,7 +184,7 @@ impl Mapping {
         altered: &mut Vec<&'static str>,
     ) -> Result<Found<'r>, Reject> {
         let record = context.record;
-        let (mut found, mut place) = (Found::Absent, None);
+        let (mut found, mut place, mut read_json) = (Found::Absent, None, false);
         for candidate in &target.candidates {
             match candidate.evaluate(context) {
                 Err(error) => return Err(self.refused(record, index, error, Some(&candidate.label))),
@@ -194,6 +194,7 @@ impl Mapping {
                 Ok(given) if target.means_null(&given) => found = Found::Null,
                 Ok(given) => {
                     (found, place) = (given, Some(candidate.label.as_str()));
+                    read_json = candidate.reads_json();
                     break;
                 }
             }
@@ -215,10 +216,16 @@ impl Mapping {
             let detail = format!("the record has no {}", labels.join(", "));
             return Err(self.refused(record, index, EncodeError::new("field_missing", detail), None));
         }
-        if let Found::Raw(raw) = &mut found {
-            let checked = target.unwrap(raw, &self.decoder, altered).and_then(|()| target.check(raw));
-            checked.map_err(|error| self.refused(record, index, error, place))?;
-        }
+        let unwrapped = match &mut found {
+            Found::Raw(raw) => target.unwrap(raw, &self.decoder, altered),
+            _ => Ok(()),
+        };
+        let judged = match &found {
+            Found::Raw(raw) if read_json => unwrapped.and_then(|()| judge(raw, &self.decoder, altered)),
+            _ => unwrapped,
+        };
+        let checked = judged.and_then(|()| target.check(&found));
+        checked.map_err(|error| self.refused(record, index, error, place))?;
         Ok(found)
     }
 
@@ -249,6 +256,14 @@ impl Mapping {
         reject.path = place.or(only).filter(|place| place.starts_with('$')).map(str::to_owned);
         reject
     }
+}
+
+/// Looks for keys that stand twice in JSON that a function has read out of a text, which was not part of the value's own.
+#[cold]
+fn judge(raw: &str, decoder: &Decoder, altered: &mut Vec<&'static str>) -> Result<(), EncodeError> {
+    let Ok(scanned) = scan(raw, &mut Vec::new()) else { return Ok(()) };
+    let judged = decoder.judge_keys(raw, scanned, altered);
+    judged.map_err(|error| EncodeError { reason: error.reason, detail: error.detail })
 }
 
 /// Whether the field that begins at `begun` is NULL.

@@ -69,13 +69,22 @@ impl Target {
         }
     }
 
-    pub(super) fn check(&self, raw: &str) -> Result<(), EncodeError> {
+    /// Whether a value has the JSON type that the column must have. What is no JSON goes in as a string or number of JSON.
+    ///
+    /// # Errors
+    /// `json_not_object (…)` and `json_not_array (…)`.
+    pub(super) fn check(&self, found: &Found<'_>) -> Result<(), EncodeError> {
         let (wanted, name) = match self.expect {
             Some(Expect::Object) => (Kind::Object, "json_not_object"),
             Some(Expect::Array) => (Kind::Array, "json_not_array"),
             None => return Ok(()),
         };
-        let kind = Kind::of(raw);
+        let kind = match found {
+            Found::Raw(raw) => Kind::of(raw),
+            Found::Text(_) | Found::Bytes(_) => Kind::String,
+            Found::Millis(_) => Kind::Number,
+            Found::Absent | Found::Null => return Ok(()),
+        };
         if kind == wanted {
             return Ok(());
         }

@@ -5,10 +5,9 @@ use super::collection::ItemWriter;
 use super::plan::Mapping;
 use super::source::inner;
 use super::target::unwrapped;
-use crate::decode::{Content, DecodeError, Field, Kind, Scanned, push_key, unescape};
-use crate::model::{Record, RedisType, Reject};
+use crate::decode::{Content, DecodeError, Field, Kind, Scanned, unescape};
+use crate::model::{Record, Reject};
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 /// A record's value, decoded.
 pub(super) struct Prepared<'r> {
@@ -56,10 +55,6 @@ impl Mapping {
         let mut text = String::with_capacity(record.value.len() + record.value.len() / 4);
         self.item_writer(&mut text, altered).whole(record.redis_type, &record.value)?;
         let (text, scanned) = self.decoder.check(text, fields, altered)?;
-        // A hash has no field twice: those that are equal now were made equal.
-        if record.redis_type == RedisType::Hash && scanned.may_repeat {
-            refuse_equal(&text, fields)?;
-        }
         Ok(Content::Json(Cow::Owned(text), scanned))
     }
 
@@ -100,22 +95,4 @@ impl Mapping {
         reject.path = error.path;
         reject
     }
-}
-
-/// Refuses the fields of a hash that a conversion or a repair has made equal, as that of MessagePack does.
-#[cold]
-fn refuse_equal(text: &str, fields: &[Field]) -> Result<(), DecodeError> {
-    let mut seen = HashSet::new();
-    for field in fields {
-        let name = unescape(field.key.of(text));
-        if !seen.insert(name.clone()) {
-            let detail = format!("two fields of the hash become the same key {name:?}");
-            let mut error = DecodeError::new("duplicate_key_after_conversion", detail);
-            let mut path = String::from("$");
-            push_key(&mut path, &name);
-            error.path = Some(path);
-            return Err(error);
-        }
-    }
-    Ok(())
 }

@@ -58,7 +58,7 @@ impl<'a> Items<'a> {
     }
 
     /// The items in twos; an odd one at the end is left out.
-    pub fn pairs(mut self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    pub fn pairs(mut self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone {
         std::iter::from_fn(move || self.next().zip(self.next()))
     }
 }

@@ -6,7 +6,7 @@ use super::files::peak_memory;
 use super::log::LogGate;
 use super::table::{clock, mebibytes};
 use crate::config::{Progress, scrub};
-use crate::model::Event;
+use crate::model::{Event, RedisKey};
 use serde_json::json;
 use std::fmt;
 use std::io::{self, Write};
@@ -60,7 +60,7 @@ impl Renderer {
     /// Shows an event that a person wants to see at once. A terminal that cannot be written to is no reason to stop.
     fn event(&mut self, event: &Event, books: &Books) {
         let text = match event {
-            Event::Notice(text) => crate::model::RedisKey::new(scrub(text).into_owned()).to_string(),
+            Event::Notice(text) => notice(text),
             Event::RunStarted { run, resumed: false, .. } => format!("run {run}"),
             Event::RunStarted { run, resumed: true, .. } => format!("run {run} goes on"),
             Event::PhaseStarted { phase, mappings, .. } => {
@@ -98,6 +98,16 @@ impl Renderer {
         if let Kind::Bars(bars) = &self.0 {
             bars.finish();
         }
+    }
+}
+
+/// A notice without secrets and control characters, its hint on a line of its own. A line break of anybody else's is none.
+fn notice(text: &str) -> String {
+    const HINT: &str = "\n  hint: ";
+    let shown = |text: &str| RedisKey::new(scrub(text).into_owned()).to_string();
+    match text.rsplit_once(HINT) {
+        Some((said, hint)) => format!("{}{HINT}{}", shown(said), shown(hint)),
+        None => shown(text),
     }
 }
 
@@ -167,8 +177,8 @@ fn snapshot(books: &Books, event: &str) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, Renderer, drive};
-    use crate::model::{Event, MappingId, Tally};
+    use super::{Kind, Renderer, drive, notice};
+    use crate::model::{Event, Finding, MappingId, Side, Tally};
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex, PoisonError};
     use tokio::sync::mpsc;
@@ -218,6 +228,14 @@ mod tests {
         let text = out.text();
         assert!(text.contains("run r1\nphase 1: documents\nlost redis://u:***@h\\x1b[31m\n"), "{text}");
         assert!(text.contains("1 of 1 done") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn a_hint_has_a_line_of_its_own_and_nothing_else_breaks_one() {
+        let finding = Finding::warning(Side::Postgres, "limits", "few are left:\nrun r2", "Use fewer\u{7}.");
+        let told = notice(&finding.to_string());
+        assert_eq!(told, "warning: postgres limits: few are left:\\x0arun r2\n  hint: Use fewer\\x07.");
+        assert_eq!(notice("hint: a\nb"), "hint: a\\x0ab");
     }
 
     #[tokio::test]

@@ -141,7 +141,28 @@ fn v06_duplicate_keys_can_be_refused_at_any_depth() {
         assert_eq!(mended(strict, value), (value.to_owned(), vec![]));
     }
     let both = Policies { nul: Some(NulPolicy::Strip), ..strict };
-    assert_eq!(reason(both, r#"{"a":1,"a\u0000":2}"#), "json_duplicate_key", "equal only once it is repaired");
+    assert_eq!(reason(both, r#"{"a\u0000":1,"a\u0000":2}"#), "json_duplicate_key", "equal before it is repaired");
+}
+
+#[test]
+fn keys_that_a_repair_makes_equal_are_never_one_in_silence() {
+    for duplicate_keys in [DuplicateKeys::Last, DuplicateKeys::Reject] {
+        let repaired = Policies { nul: Some(NulPolicy::Strip), duplicate_keys, ..SURROGATES };
+        for (value, path) in [
+            (r#"{"a":1,"a\u0000":2}"#, "$.a"),
+            (r#"[NaN,{"b":{"\u0000a":1,"x":":","a":2}}]"#, "$[1].b.a"),
+            (r#"{"x\ud800":1,"x\udc00":2}"#, "$[\"x\u{fffd}\"]"),
+        ] {
+            let all = Policies { nonfinite: Some(NonfinitePolicy::String), ..repaired };
+            let error = read("json", all, value.as_bytes()).unwrap_err();
+            let told = (error.reason.as_ref(), error.path.as_deref());
+            assert_eq!(told, ("duplicate_key_after_conversion", Some(path)), "{value}");
+        }
+    }
+    let strip = nul(NulPolicy::Strip);
+    let both = (r#"{"a":1,"a":2,"b":""}"#.to_owned(), vec!["nul", "json_duplicate_key"]);
+    assert_eq!(mended(strip, br#"{"a":1,"a":2,"b":"\u0000"}"#), both, "these were equal before");
+    assert_eq!(mended(strip, br#"{"a\u0000":{"a":1},"b":{"a":2}}"#).1, ["nul"], "they are of different objects");
 }
 
 #[test]

@@ -4,11 +4,11 @@
 use super::partition::worker;
 use super::{PassEnd, Shared, contains, unmatched};
 use crate::flow::{KeyReader, KeySpill, PagePart, Watermark};
+use crate::job::key_list::KeyLines;
 use crate::mapping::Plan;
 use crate::model::{Event, Failure, MappingId, RedisKey, Side, SkipReason, Tally};
 use crate::source::{Scan, Source};
 use std::collections::HashMap;
-use std::io::BufRead;
 use tokio::sync::mpsc;
 
 /// Keys a page, where no server says how many.
@@ -19,7 +19,7 @@ pub(in crate::job) enum Listing<C> {
     /// SCAN.
     Scan(C),
     /// A file with a key a line.
-    File(Box<dyn BufRead + Send>),
+    File(KeyLines),
     /// Keys that an earlier phase set aside.
     SetAside(KeyReader),
 }
@@ -118,7 +118,7 @@ async fn next_page<S: Source>(
             let keys = classify(&shared.plan, page.keys)?;
             return Ok(Some(Page { epoch: page.epoch, number: page.number, keys, next_cursor: page.resume_cursor }));
         }
-        Listing::File(lines) => read_keys(lines)?.map(|keys| classify(&shared.plan, keys)).transpose()?,
+        Listing::File(lines) => lines.next_page(PAGE)?.map(|keys| classify(&shared.plan, keys)).transpose()?,
         Listing::SetAside(keys) => {
             keys.next_page(PAGE)?.map(|page| page.into_iter().map(|(id, key)| (Some(id), key)).collect())
         }
@@ -148,26 +148,6 @@ fn classify(plan: &Plan, keys: Vec<RedisKey>) -> Result<Vec<(Option<MappingId>, 
 fn disputed(key: &RedisKey, why: &str) -> Failure {
     let hint = "Nothing was loaded for this key. Make the patterns exclude each other, or name it in `exclude` of one.";
     Failure::usage(Side::Settings, format!("the key {key} {why}"), hint)
-}
-
-fn read_keys(lines: &mut Box<dyn BufRead + Send>) -> Result<Option<Vec<RedisKey>>, Failure> {
-    let mut keys = Vec::new();
-    let mut line = Vec::new();
-    while keys.len() < PAGE {
-        line.clear();
-        let read = lines.read_until(b'\n', &mut line).map_err(|error| {
-            Failure::usage(Side::Settings, format!("run.keys_from: cannot be read: {error}"), "Check the file.")
-        })?;
-        if read == 0 {
-            break;
-        }
-        let key = line.strip_suffix(b"\n").unwrap_or(&line);
-        let key = key.strip_suffix(b"\r").unwrap_or(key);
-        if !key.is_empty() {
-            keys.push(RedisKey::new(key.to_vec()));
-        }
-    }
-    Ok((!keys.is_empty()).then_some(keys))
 }
 
 /// What a page holds for this pass.

@@ -119,6 +119,17 @@ impl KeySet {
         })
     }
 
+    /// Whether what is excluded leaves it no key at all.
+    pub(in crate::mapping) fn takes_nothing(&self) -> bool {
+        let left = |pattern| Common {
+            left: pattern,
+            right: pattern,
+            excludes: self.excludes.iter().collect(),
+            differing: false,
+        };
+        !self.excludes.is_empty() && self.patterns.iter().all(|pattern| left(pattern).find() == Overlap::Never)
+    }
+
     /// A key that two of the patterns read differently, with those two.
     pub(in crate::mapping) fn ambiguity(&self) -> (Overlap, Option<(&Pattern, &Pattern)>) {
         let mut unknown = false;
@@ -172,6 +183,16 @@ mod tests {
         assert!(set.matches(b"user:1") && set.matches(b"user:1:2:lock"));
         assert!(!set.matches(b"user:1:lock") && set.captures(b"user:1:lock").is_none());
         assert_eq!(set.miss(b"user:1:lock"), Some(Miss::Excluded));
+    }
+
+    #[test]
+    fn an_exclusion_that_leaves_nothing_is_known() {
+        let nothing = |settings| set(settings).takes_nothing();
+        assert!(nothing("match = \"user:{id}\"\nexclude = [\"user:{id..}\"]"));
+        assert!(nothing("match = [\"a:{id}\", \"b:{id}\"]\nexclude = [\"a:{x}\", \"b:{x..}\"]"));
+        assert!(!nothing("match = [\"a:{id}\", \"b:{id}\"]\nexclude = [\"a:{x}\"]"));
+        assert!(!nothing("match = \"user:{id..}\"\nexclude = [\"user:{id}\"]"), "user:a:b is left");
+        assert!(!nothing("match = \"user:{id}\""));
     }
 
     #[test]

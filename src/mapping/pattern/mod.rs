@@ -89,6 +89,14 @@ impl Pattern {
         }
     }
 
+    /// The literal text that it ends with; empty where it ends with a capture.
+    fn suffix(&self) -> &str {
+        match self.parts.last() {
+            Some(Part::Literal(literal)) => literal,
+            _ => "",
+        }
+    }
+
     /// Gives the captures the slots that they have in `names`. `false` where the names are not the same.
     fn reorder(&mut self, names: &[String]) -> bool {
         let place = |name: &String| names.iter().position(|known| known == name);

@@ -109,6 +109,36 @@ fn a_limit_on_inflating_is_the_mappings_own() {
 }
 
 #[test]
+fn a_column_has_the_json_type_that_it_expects_behind_its_functions_too() {
+    let columns = r#"{ name = "data", from = ["$.a", { source = "$.v", with = ["lower"] }, "redis.expires_at"], expect = "object" }"#;
+    for (value, reason) in [
+        (r#"{"v":"X"}"#, "json_not_object (string)"),
+        (r#"{"a":[1]}"#, "json_not_object (array)"),
+        (r#"{"a":"x"}"#, "json_not_object (string)"),
+    ] {
+        let reject = map("", columns, value.as_bytes()).1.expect_err(value);
+        assert_eq!((reject.reason.as_ref(), reject.column.as_deref()), (reason, Some("data")), "{value}");
+    }
+    let json = r#"{ name = "data", from = ["$.v"], with = ["trim", "json"], expect = "object" }"#;
+    let (plan, row) = map("", json, br#"{"v":" {\"x\":1} "}"#);
+    assert_eq!(read_back(&plan, &row.unwrap())["data"], json!({"x": 1}));
+    let (plan, row) = map("", columns, br#"{"a":null}"#);
+    assert_eq!(read_back(&plan, &row.unwrap())["data"], Value::Null, "null is no value of another type");
+}
+
+#[test]
+fn keys_that_stand_twice_are_told_in_json_that_a_function_reads() {
+    let columns = r#"{ name = "data", from = ["$.v"], with = ["json"] }"#;
+    let (plan, row) = map("", columns, br#"{"v":"{\"a\":1,\"a\":2}"}"#);
+    let row = row.unwrap();
+    assert_eq!((&row.altered[..], &read_back(&plan, &row)["data"]), (&["json_duplicate_key"][..], &json!({"a": 2})));
+    let refused = map("duplicate_keys = \"reject\"", columns, br#"{"v":"[{\"a\":1,\"a\":2}]"}"#).1.unwrap_err();
+    assert_eq!((refused.reason.as_ref(), refused.column.as_deref()), ("json_duplicate_key", Some("data")));
+    let (_, row) = map("duplicate_keys = \"reject\"", columns, br#"{"v":"[{\"a\":1},{\"a\":2}]"}"#);
+    assert_eq!(row.unwrap().altered, [""; 0]);
+}
+
+#[test]
 fn what_contradicts_the_chain_is_found_at_once() {
     let found = |settings: &str, columns: &str| compile(settings, columns).err().unwrap_or_default();
     let whole = r#"{ name = "note", from = ["value"] }"#;
