@@ -379,6 +379,24 @@ fn dates_and_times_in_the_spellings_that_a_column_names() {
 }
 
 #[test]
+fn a_value_that_a_format_takes_for_something_else_is_rejected() {
+    for (sql_type, policy, value, reason) in [
+        ("timestamp", r#"formats = ["%Y-%m-%d %H:%M:%S"]"#, r#""2024-01-02 03:04:60""#, "timestamp_range"),
+        ("timestamptz", r#"formats = ["rfc2822"]"#, r#""Tue, 02 Jan 2024 03:04:60 GMT""#, "timestamp_range"),
+        ("time", r#"formats = ["%H:%M:%S"]"#, r#""03:04:60""#, "time_range"),
+        ("date", r#"formats = ["%d/%m/%Y"]"#, r#""02/01/24""#, "timestamp_format"),
+        ("date", r#"formats = ["%d%m%Y"]"#, r#""2012024""#, "timestamp_format"),
+        ("date", r#"formats = ["%d/%m/%Y %z"]"#, r#""02/01/2024 +0500""#, "date_has_time"),
+        ("timestamp", r#"formats = ["%s"]"#, r#""-1""#, "timestamp_implausible"),
+    ] {
+        let case = Case::new();
+        let (run, stored) = load(&case, sql_type, &[value], &format!(", {policy}"));
+        assert!(stored.is_empty(), "{policy}: {stored:?}");
+        assert_eq!(run.exits(3).reject("thing:0")["reason"], reason, "{policy}");
+    }
+}
+
+#[test]
 fn a_policy_that_does_nothing_is_found_before_the_run() {
     for (sql_type, policy, said) in [
         ("text", r#"epoch_unit = "s""#, "`epoch_unit` does nothing"),
@@ -388,6 +406,9 @@ fn a_policy_that_does_nothing_is_found_before_the_run() {
         ("timestamptz", r#"assume_timezone = "Mars/Olympus""#, "`assume_timezone` is not understood"),
         ("timestamp", r#"formats = ["iso"]"#, "`iso` is neither"),
         ("time", r#"formats = ["%d/%m/%Y"]"#, "gives no value"),
+        ("time", r#"formats = ["%H:%M %z"]"#, "reads an offset"),
+        ("time[]", r#"formats = ["%I:%M"]"#, "go with `%p`"),
+        ("timestamptz", r#"formats = ["%s%.f"]"#, "write `unix`"),
         ("timestamp", r#"formats = ["unix"], epoch_unit = "s""#, "both say"),
         ("timetz", r#"assume_timezone = "Europe/Paris""#, "without a date"),
         ("interval", r#"epoch_unit = "auto""#, "`epoch_unit` does nothing"),

@@ -17,6 +17,7 @@ mod moment;
 mod network;
 mod number;
 mod numeric;
+mod pattern;
 mod policy;
 mod stored;
 mod text;
