@@ -154,6 +154,50 @@ fn what_a_reader_would_change_in_silence_does_not_reach_it() {
 }
 
 #[test]
+fn bounds_of_ranges_are_read_as_columns_of_their_type() {
+    for (sql_type, good, bad, reason) in [
+        (
+            "tsrange",
+            [
+                (
+                    r#""[2024-01-02 03:04:05+05:00,2024-01-02T03:04:05.1234567]""#,
+                    "[\"2024-01-01 22:04:05\",\"2024-01-02 03:04:05.123456\"]",
+                ),
+                (r#""(,\"2024-01-02\")""#, "(,\"2024-01-02 00:00:00\")"),
+            ],
+            r#""[now,)""#,
+            "timestamp_format",
+        ),
+        (
+            "tstzrange",
+            [(r#""[2024-01-02 03:04:05-08,)""#, "[\"2024-01-02 11:04:05+00\",)"), (r#""empty""#, "empty")],
+            r#""[2024-01-02 03:04:05 IST,)""#,
+            "timestamp_ambiguous",
+        ),
+        (
+            "daterange[]",
+            [(r#"["[2024-01-02,2024-01-03]",null]"#, "{\"[2024-01-02,2024-01-04)\",NULL}"), ("[]", "{}")],
+            r#"["[2024-01-02 03:04:05,)"]"#,
+            "date_has_time",
+        ),
+        ("numrange", [(r#""[1.50,)""#, "[1.50,)"), ("null", "NULL")], r#""[NaN,)""#, "number"),
+        ("int8range", [(r#""[1,2]""#, "[1,3)"), (r#""(,)""#, "(,)")], r#""[1.5,)""#, "integer"),
+        ("int4multirange", [(r#""{[1,2], [5,5]}""#, "{[1,3),[5,6)}"), (r#""{}""#, "{}")], r#""{now}""#, "type_input"),
+    ] {
+        check("", sql_type, &good, Some((bad, reason)));
+    }
+}
+
+#[test]
+fn any_json_goes_into_bytea_as_it_is_written() {
+    let case = Case::new();
+    let (run, _) = load(&case, "bytea", &["1.10", "true", r#"{"a": [1]}"#, r#""text""#, "null"], "");
+    let _ = run.exits(0);
+    let stored = case.sql("SELECT coalesce(encode(v, 'escape'), 'NULL') FROM things ORDER BY id");
+    assert_eq!(stored, "1.10\ntrue\n{\"a\": [1]}\ntext\nNULL");
+}
+
+#[test]
 fn arrays_of_types_that_are_read_from_text() {
     check(
         "",
@@ -180,7 +224,12 @@ fn extensions() {
     check(
         "CREATE SCHEMA ext; CREATE EXTENSION hstore SCHEMA ext; GRANT USAGE ON SCHEMA ext TO redis2pg",
         "ext.hstore",
-        &[(r#"{"a":"1","b":null}"#, r#""a"=>"1", "b"=>NULL"#), ("{}", ""), (r#""a=>2""#, r#""a"=>"2""#)],
+        &[
+            (r#"{"a":"1","b":null}"#, r#""a"=>"1", "b"=>NULL"#),
+            ("{}", ""),
+            (r#""a=>2""#, r#""a"=>"2""#),
+            (r#"{"a":1,"\u0061":2}"#, r#""a"=>"2""#),
+        ],
         Some((r#""a=>""#, "type_input")),
     );
     check(

@@ -19,6 +19,7 @@ mod number;
 mod numeric;
 mod pattern;
 mod policy;
+mod range;
 mod stored;
 mod text;
 mod time;
@@ -239,10 +240,11 @@ fn field(out: &mut Vec<u8>, bytes: &[u8]) -> Note {
 
 fn bytea(value: Value<'_>, out: &mut Vec<u8>) -> Result<Note, EncodeError> {
     match value {
-        Value::Text(text) | Value::Json(text) => {
+        Value::Text(text) | Value::Number(text) | Value::Json(text) => {
             check_size(text.len(), MAX_TEXT_BYTES)?;
             Ok(field(out, text.as_bytes()))
         }
+        Value::Bool(flag) => Ok(field(out, if flag { b"true" } else { b"false" })),
         _ => Err(mismatch(value, "bytea")),
     }
 }

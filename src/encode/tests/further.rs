@@ -169,9 +169,42 @@ fn types_without_a_binary_encoder_get_text() {
     assert_eq!(text(cast("vector", None), Value::Json("[1,2.5]")), "[1,2.5]");
     let json = r#"{"a" : "b, \"c\"", "d\\":null,"e":1}"#;
     assert_eq!(text(cast("hstore", None), Value::Json(json)), r#""a"=>"b, \"c\"", "d\\"=>NULL, "e"=>"1""#);
+    let twice = r#"{"a":1,"\u0061":2,"q\"":"\u00e9","b":{},"b":true}"#;
+    assert_eq!(text(cast("hstore", None), Value::Json(twice)), "\"a\"=>\"2\", \"b\"=>\"true\", \"q\\\"\"=>\"é\"");
     assert_eq!(reason(cast("hstore", None), Value::Json(r#"{"a":{}}"#)), "type_mismatch");
     assert_eq!(text(cast("_box", Some(';')), Value::Json(r#"["1,2,3,4",null]"#)), r#"{"1,2,3,4";NULL}"#);
     assert_eq!(text(cast("_point", Some(',')), Value::Text("{\"(1,2)\"}")), "{\"(1,2)\"}");
+}
+
+#[test]
+fn what_the_server_would_bend_is_read_here() {
+    let own = |name: &str, delimiter| {
+        let sql = format!("\"pg_catalog\".\"{name}\"");
+        ColumnType::Cast(CastType { name: name.into(), sql, equality: None, delimiter })
+    };
+    assert_eq!(text(own("int4range", None), Value::Text("[1, 2.0]")), "[1,2]");
+    assert_eq!(text(own("_int4range", Some(',')), Value::Json(r#"["[ 1,2)",null]"#)), r#"{"[1,2)",NULL}"#);
+    assert_eq!(reason(own("_int4range", Some(',')), Value::Json(r#"["[1.5,2)"]"#)), "integer");
+    assert_eq!(reason(own("_int4range", Some(',')), Value::Text("{\"[1,2)\"}")), "type_mismatch");
+    assert_eq!(reason(own("int4range", None), Value::Bool(true)), "type_mismatch");
+    assert_eq!(reason(own("money", None), Value::Bool(true)), "type_mismatch");
+    assert_eq!(reason(own("money", None), Value::Text("1\0")), "text_nul");
+    let strip = Policy { nul: Some(super::super::Nul::Strip), ..Policy::default() };
+    let repaired = full(own("money", None), strip, Value::Text("1\0")).unwrap();
+    assert_eq!(repaired, (b"1".to_vec(), Some("nul")));
+}
+
+#[test]
+fn any_json_goes_into_bytea_as_it_is_written() {
+    for (value, stored) in [
+        (Value::Number("1.10"), &b"1.10"[..]),
+        (Value::Bool(true), b"true"),
+        (Value::Json(r#"{"a": 1}"#), br#"{"a": 1}"#),
+        (Value::Text("1.10"), b"1.10"),
+    ] {
+        assert_eq!(bytes(ColumnType::Bytea, value).unwrap(), stored, "{value:?}");
+    }
+    assert_eq!(reason(ColumnType::Bytea, Value::Millis(1)), "type_mismatch");
 }
 
 #[test]
