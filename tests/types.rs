@@ -188,6 +188,16 @@ fn bounds_of_ranges_are_read_as_columns_of_their_type() {
     }
 }
 
+/// The documentation says so, since nothing here reads the fields.
+#[test]
+fn the_server_reads_the_fields_of_composite_types_in_its_own_way() {
+    let case = Case::new();
+    case.sql("CREATE TYPE parts AS (n numeric(5,2), at timestamp, t varchar(3))");
+    let (run, stored) = load(&case, "parts", &[r#""(1.005,2024-01-02 03:04:05.1234567+05:00,\"abc  \")""#], "");
+    let _ = run.exits(0);
+    assert_eq!(stored, ["(1.01,\"2024-01-02 03:04:05.123457\",abc)"]);
+}
+
 #[test]
 fn any_json_goes_into_bytea_as_it_is_written() {
     let case = Case::new();
