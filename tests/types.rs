@@ -188,6 +188,25 @@ fn bounds_of_ranges_are_read_as_columns_of_their_type() {
     }
 }
 
+#[test]
+fn elements_of_a_domain_are_read_as_what_it_stands_on() {
+    let domains = "CREATE DOMAIN amount AS money; CREATE DOMAIN span AS tsrange";
+    let span = "[\"2024-01-01 22:04:05\",)";
+    check(
+        domains,
+        "span",
+        &[(r#""[2024-01-02 03:04:05+05:00,)""#, span), ("null", "NULL")],
+        Some((r#""[now,)""#, "timestamp_format")),
+    );
+    check(domains, "amount[]", &[("[1.5,null]", "{$1.50,NULL}"), ("[]", "{}")], Some(("[0.001]", "too_precise")));
+    check(
+        domains,
+        "span[]",
+        &[(r#"["empty"]"#, "{empty}"), ("null", "NULL")],
+        Some((r#"["[now,)"]"#, "timestamp_format")),
+    );
+}
+
 /// The documentation says so, since nothing here reads the fields.
 #[test]
 fn the_server_reads_the_fields_of_composite_types_in_its_own_way() {

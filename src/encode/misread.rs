@@ -19,8 +19,8 @@ pub(super) enum Misreader {
 impl Misreader {
     /// The type's, or that of an array's elements.
     pub(super) fn of(cast: &CastType) -> Option<Self> {
-        let name = cast.sql.strip_prefix("\"pg_catalog\".\"")?.strip_suffix('"')?;
-        match name.strip_prefix('_').unwrap_or(name) {
+        let sql = cast.element.as_ref().unwrap_or(&cast.sql);
+        match sql.strip_prefix("\"pg_catalog\".\"")?.strip_suffix('"')? {
             "money" => Some(Self::Money),
             "oid" | "xid" | "cid" => Some(Self::Unsigned { most: u64::from(u32::MAX) }),
             "xid8" => Some(Self::Unsigned { most: u64::MAX }),

@@ -14,7 +14,7 @@ fn array(element: ColumnType) -> ColumnType {
 }
 
 fn cast(name: &str, delimiter: Option<char>) -> ColumnType {
-    ColumnType::Cast(CastType { name: name.into(), sql: format!("x.{name}"), equality: None, delimiter })
+    ColumnType::Cast(CastType { name: name.into(), sql: format!("x.{name}"), equality: None, delimiter, element: None })
 }
 
 fn text(column_type: ColumnType, value: Value<'_>) -> String {
@@ -182,7 +182,8 @@ fn types_without_a_binary_encoder_get_text() {
 fn what_the_server_would_bend_is_read_here() {
     let own = |name: &str, delimiter| {
         let sql = format!("\"pg_catalog\".\"{name}\"");
-        ColumnType::Cast(CastType { name: name.into(), sql, equality: None, delimiter })
+        let element = name.strip_prefix('_').map(|name| format!("\"pg_catalog\".\"{name}\""));
+        ColumnType::Cast(CastType { name: name.into(), sql, equality: None, delimiter, element })
     };
     assert_eq!(text(own("int4range", None), Value::Text("[1, 2.0]")), "[1,2]");
     assert_eq!(text(own("_int4range", Some(',')), Value::Json(r#"["[ 1,2)",null]"#)), r#"{"[1,2)",NULL}"#);
