@@ -38,7 +38,7 @@ fn fill(redis: &mut Client) {
     redis.integer(&[&b"HSET"[..], BINARY, b"f", b"v"]);
     redis.say("RPUSH list b a");
     redis.say("SADD set y x");
-    redis.say("ZADD zset 1.5 m");
+    redis.say("ZADD zset 19.99 m");
     redis.integer(&[&b"ZADD"[..], b"infinite", b"inf", b"m"]);
     redis.say("XADD stream 5-1 f v");
     redis.say("PFADD hll a b c");
@@ -66,7 +66,7 @@ fn every_type_is_kept_with_its_value_where_json_can_hold_it() {
          stream|stream|[{\"id\": \"5-1\", \"fields\": {\"f\": \"v\"}}]|\n\
          text|string|\"hello\"|\n\
          twice|string|\"{\\\"a\\\":1,\\\"a\\\":2}\"|\n\
-         zset|zset|[{\"score\": 1.5, \"member\": \"m\"}]|"
+         zset|zset|[{\"score\": 19.99, \"member\": \"m\"}]|"
     );
     assert_eq!(
         case.sql("SELECT type, value IS NULL, value_bytes LIKE 'HYLL%'::bytea FROM redis_archive WHERE key = 'hll'"),

@@ -248,3 +248,26 @@ fn text_that_functions_make_is_no_object_and_a_run_identifies_no_row() {
     let refused = case.run_config(&plain("[\"id\", \"doc\"]", volatile), &[]).exits(2);
     assert!(refused.stderr.contains("`run.time` is another one in the next run"), "{refused}");
 }
+
+#[test]
+fn keys_in_quotes_are_escaped_as_in_json() {
+    let case = Case::new();
+    case.sql("SET ROLE redis2pg; CREATE TABLE paths (id text PRIMARY KEY, said text, dir text)");
+    case.redis().set("path:1", r#"{"say \"hi\"":"hello","C:\\dir":"tmp"}"#);
+    let config = r#"
+[[mapping]]
+name = "paths"
+match = "path:{id}"
+into = "public.paths"
+key = ["id"]
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "said", from = ['$["say \"hi\""]'] },
+  { name = "dir", from = ['$["C:\\dir"]'] },
+]
+"#;
+    let _ = case.run_config(config, &[]).exits(0);
+    assert_eq!(case.sql("SELECT id, said, dir FROM paths"), "1|hello|tmp");
+    let wrong = case.run_config(&config.replace(r"C:\\dir", r"C:\dir"), &[]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("a backslash"), "{wrong}");
+}

@@ -344,6 +344,30 @@ fn what_becomes_of_an_infinite_score_can_be_said() {
     assert_eq!(outcome.report["tally"]["altered"]["nonfinite"], 1, "{outcome}");
 }
 
+#[test]
+fn a_score_has_the_digits_that_it_was_given() {
+    let (case, mut redis) = case();
+    redis.say("ZADD board:x 19.99 a 0.1 b -3 c 1e20 d 9007199254740993 e 0.0000001 f");
+    case.sql("ALTER TABLE scores ADD whole jsonb, ADD exact numeric(30,7), ADD written text");
+    let more = "{ name = \"whole\", from = [\"$\"] }, { name = \"exact\", from = [\"$.score\"] }, \
+                { name = \"written\", from = [\"$.score\"] },";
+    let _ = case.run_config(&scores("", more), &[]).exits(0);
+    assert_eq!(
+        case.sql("SELECT member, score, whole ->> 'score', trim_scale(exact), written FROM scores ORDER BY 1"),
+        "a|19.99|19.99|19.99|19.99\nb|0.1|0.1|0.1|0.1\nc|-3|-3|-3|-3\n\
+         d|1e+20|100000000000000000000|100000000000000000000|1e+20\n\
+         e|9.007199254740992e+15|9007199254740992|9007199254740992|9007199254740992\n\
+         f|1e-07|0.0000001|0.0000001|1e-7"
+    );
+    // A row as a server wrote it that sends 17 digits is set right once.
+    case.sql("UPDATE scores SET written = '19.989999999999998' WHERE member = 'a'; DELETE FROM redis2pg.loaded");
+    let changed = case.run_config(&scores("on_conflict = \"update\"", more), &[]).exits(0);
+    assert_eq!(changed.report["tally"]["rows"]["updated"], 1, "{changed}");
+    assert_eq!(case.sql("SELECT written FROM scores WHERE member = 'a'"), "19.99");
+    let again = case.run_config(&scores("on_conflict = \"update\"", more), &[]).exits(0);
+    assert_eq!(again.total("unchanged"), 1, "{again}");
+}
+
 /// Elements whose keys are equal to the database however they are spelled.
 mod loose {
     use super::{Case, Client};

@@ -113,7 +113,7 @@ fn binary_items_cost_no_other_key_its_place() {
     let outcome = outcome.exits(3);
     assert_eq!(case.sql("SELECT id FROM users"), "good");
     assert_eq!(outcome.reject("user:bad")["path"], "$.name");
-    assert_eq!(outcome.reject("user:odd")["path"], r#"$["a\u{0}"b\n"]"#);
+    assert_eq!(outcome.reject("user:odd")["path"], r#"$["a\u0000\"b\n"]"#);
     assert_eq!(outcome.reject("user:nul")["reason"], "json_nul");
     assert_eq!(outcome.reject("bag:inf")["reason"], "json_nonfinite");
 }

@@ -154,6 +154,79 @@ fn what_a_reader_would_change_in_silence_does_not_reach_it() {
 }
 
 #[test]
+fn bounds_of_ranges_are_read_as_columns_of_their_type() {
+    for (sql_type, good, bad, reason) in [
+        (
+            "tsrange",
+            [
+                (
+                    r#""[2024-01-02 03:04:05+05:00,2024-01-02T03:04:05.1234567]""#,
+                    "[\"2024-01-01 22:04:05\",\"2024-01-02 03:04:05.123456\"]",
+                ),
+                (r#""(,\"2024-01-02\")""#, "(,\"2024-01-02 00:00:00\")"),
+            ],
+            r#""[now,)""#,
+            "timestamp_format",
+        ),
+        (
+            "tstzrange",
+            [(r#""[2024-01-02 03:04:05-08,)""#, "[\"2024-01-02 11:04:05+00\",)"), (r#""empty""#, "empty")],
+            r#""[2024-01-02 03:04:05 IST,)""#,
+            "timestamp_ambiguous",
+        ),
+        (
+            "daterange[]",
+            [(r#"["[2024-01-02,2024-01-03]",null]"#, "{\"[2024-01-02,2024-01-04)\",NULL}"), ("[]", "{}")],
+            r#"["[2024-01-02 03:04:05,)"]"#,
+            "date_has_time",
+        ),
+        ("numrange", [(r#""[1.50,)""#, "[1.50,)"), ("null", "NULL")], r#""[NaN,)""#, "number"),
+        ("int8range", [(r#""[1,2]""#, "[1,3)"), (r#""(,)""#, "(,)")], r#""[1.5,)""#, "integer"),
+        ("int4multirange", [(r#""{[1,2], [5,5]}""#, "{[1,3),[5,6)}"), (r#""{}""#, "{}")], r#""{now}""#, "type_input"),
+    ] {
+        check("", sql_type, &good, Some((bad, reason)));
+    }
+}
+
+#[test]
+fn elements_of_a_domain_are_read_as_what_it_stands_on() {
+    let domains = "CREATE DOMAIN amount AS money; CREATE DOMAIN span AS tsrange";
+    let span = "[\"2024-01-01 22:04:05\",)";
+    check(
+        domains,
+        "span",
+        &[(r#""[2024-01-02 03:04:05+05:00,)""#, span), ("null", "NULL")],
+        Some((r#""[now,)""#, "timestamp_format")),
+    );
+    check(domains, "amount[]", &[("[1.5,null]", "{$1.50,NULL}"), ("[]", "{}")], Some(("[0.001]", "too_precise")));
+    check(
+        domains,
+        "span[]",
+        &[(r#"["empty"]"#, "{empty}"), ("null", "NULL")],
+        Some((r#"["[now,)"]"#, "timestamp_format")),
+    );
+}
+
+/// The documentation says so, since nothing here reads the fields.
+#[test]
+fn the_server_reads_the_fields_of_composite_types_in_its_own_way() {
+    let case = Case::new();
+    case.sql("CREATE TYPE parts AS (n numeric(5,2), at timestamp, t varchar(3))");
+    let (run, stored) = load(&case, "parts", &[r#""(1.005,2024-01-02 03:04:05.1234567+05:00,\"abc  \")""#], "");
+    let _ = run.exits(0);
+    assert_eq!(stored, ["(1.01,\"2024-01-02 03:04:05.123457\",abc)"]);
+}
+
+#[test]
+fn any_json_goes_into_bytea_as_it_is_written() {
+    let case = Case::new();
+    let (run, _) = load(&case, "bytea", &["1.10", "true", r#"{"a": [1]}"#, r#""text""#, "null"], "");
+    let _ = run.exits(0);
+    let stored = case.sql("SELECT coalesce(encode(v, 'escape'), 'NULL') FROM things ORDER BY id");
+    assert_eq!(stored, "1.10\ntrue\n{\"a\": [1]}\ntext\nNULL");
+}
+
+#[test]
 fn arrays_of_types_that_are_read_from_text() {
     check(
         "",
@@ -180,7 +253,12 @@ fn extensions() {
     check(
         "CREATE SCHEMA ext; CREATE EXTENSION hstore SCHEMA ext; GRANT USAGE ON SCHEMA ext TO redis2pg",
         "ext.hstore",
-        &[(r#"{"a":"1","b":null}"#, r#""a"=>"1", "b"=>NULL"#), ("{}", ""), (r#""a=>2""#, r#""a"=>"2""#)],
+        &[
+            (r#"{"a":"1","b":null}"#, r#""a"=>"1", "b"=>NULL"#),
+            ("{}", ""),
+            (r#""a=>2""#, r#""a"=>"2""#),
+            (r#"{"a":1,"\u0061":2}"#, r#""a"=>"2""#),
+        ],
         Some((r#""a=>""#, "type_input")),
     );
     check(
@@ -379,6 +457,24 @@ fn dates_and_times_in_the_spellings_that_a_column_names() {
 }
 
 #[test]
+fn a_value_that_a_format_takes_for_something_else_is_rejected() {
+    for (sql_type, policy, value, reason) in [
+        ("timestamp", r#"formats = ["%Y-%m-%d %H:%M:%S"]"#, r#""2024-01-02 03:04:60""#, "timestamp_range"),
+        ("timestamptz", r#"formats = ["rfc2822"]"#, r#""Tue, 02 Jan 2024 03:04:60 GMT""#, "timestamp_range"),
+        ("time", r#"formats = ["%H:%M:%S"]"#, r#""03:04:60""#, "time_range"),
+        ("date", r#"formats = ["%d/%m/%Y"]"#, r#""02/01/24""#, "timestamp_format"),
+        ("date", r#"formats = ["%d%m%Y"]"#, r#""2012024""#, "timestamp_format"),
+        ("date", r#"formats = ["%d/%m/%Y %z"]"#, r#""02/01/2024 +0500""#, "date_has_time"),
+        ("timestamp", r#"formats = ["%s"]"#, r#""-1""#, "timestamp_implausible"),
+    ] {
+        let case = Case::new();
+        let (run, stored) = load(&case, sql_type, &[value], &format!(", {policy}"));
+        assert!(stored.is_empty(), "{policy}: {stored:?}");
+        assert_eq!(run.exits(3).reject("thing:0")["reason"], reason, "{policy}");
+    }
+}
+
+#[test]
 fn a_policy_that_does_nothing_is_found_before_the_run() {
     for (sql_type, policy, said) in [
         ("text", r#"epoch_unit = "s""#, "`epoch_unit` does nothing"),
@@ -388,6 +484,9 @@ fn a_policy_that_does_nothing_is_found_before_the_run() {
         ("timestamptz", r#"assume_timezone = "Mars/Olympus""#, "`assume_timezone` is not understood"),
         ("timestamp", r#"formats = ["iso"]"#, "`iso` is neither"),
         ("time", r#"formats = ["%d/%m/%Y"]"#, "gives no value"),
+        ("time", r#"formats = ["%H:%M %z"]"#, "reads an offset"),
+        ("time[]", r#"formats = ["%I:%M"]"#, "go with `%p`"),
+        ("timestamptz", r#"formats = ["%s%.f"]"#, "write `unix`"),
         ("timestamp", r#"formats = ["unix"], epoch_unit = "s""#, "both say"),
         ("timetz", r#"assume_timezone = "Europe/Paris""#, "without a date"),
         ("interval", r#"epoch_unit = "auto""#, "`epoch_unit` does nothing"),

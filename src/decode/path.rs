@@ -4,6 +4,7 @@ use super::elements::element;
 use super::json::scan;
 use super::scanned::{Field, Kind};
 use super::text::unescape;
+use std::borrow::Cow;
 
 /// A path into a value: its keys and indexes from the top. Empty for `$`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,12 +18,16 @@ enum PathStep {
 }
 
 impl JsonPath {
-    /// Reads a path such as `$`, `$.a`, `$.a.b`, `$["a.b"].c`, `$.a[0]` or `$[-1].a` (the last element).
+    /// Reads a path such as `$`, `$.a`, `$.a.b`, `$["a.b"].c`, `$.a[0]` or `$[-1].a` (the last element). What stands in
+    /// quotes is escaped as in JSON.
     ///
     /// # Errors
     /// Where the text is not of that form.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a path such as `$.name`, `$[\"a name\"]` or `$.list[0]`");
+        let wrong = || {
+            let hint = if text.contains('\\') { "; in quotes, a quote is `\\\"` and a backslash `\\\\`" } else { "" };
+            format!("`{text}` is not a path such as `$.name`, `$[\"a name\"]` or `$.list[0]`{hint}")
+        };
         let mut rest = text.strip_prefix('$').ok_or_else(wrong)?;
         let mut steps = Vec::new();
         while !rest.is_empty() {
@@ -63,9 +68,9 @@ impl JsonPath {
 impl PathStep {
     /// Reads the step at the start of `text`; gives what follows it.
     fn parse(text: &str) -> Option<(Self, &str)> {
-        let (step, tail) = if let Some(tail) = text.strip_prefix("[\"") {
-            let (key, tail) = tail.split_once("\"]")?;
-            (Self::Key(key.to_owned()), tail)
+        let (step, tail) = if text.starts_with("[\"") {
+            let (quoted, tail) = text.split_at_checked(string_end(text.as_bytes(), 1))?;
+            (Self::Key(unquoted(quoted.get(1..)?)?.into_owned()), tail.strip_prefix(']')?)
         } else if let Some(tail) = text.strip_prefix('[') {
             let (index, tail) = tail.split_once(']')?;
             let digits = index.strip_prefix('-').filter(|digits| *digits != "0").unwrap_or(index);
@@ -90,6 +95,14 @@ impl PathStep {
             }
         }
     }
+}
+
+/// What a string of JSON stands for, its quotes included; `None` where an escape is none of JSON's.
+fn unquoted(quoted: &str) -> Option<Cow<'_, str>> {
+    if quoted.contains('\\') {
+        return serde_json::from_str(quoted).ok().map(Cow::Owned);
+    }
+    quoted.get(1..quoted.len().checked_sub(1)?).map(Cow::Borrowed)
 }
 
 /// The value of a field of the top level: the last one of that key, as PostgreSQL's jsonb has it.
@@ -169,7 +182,7 @@ fn print(steps: &[Step]) -> String {
     out
 }
 
-/// Appends the step to a key, for people: as a mapping has it, but that control characters are escaped.
+/// Appends the step to a key, as a mapping has it.
 pub fn push_key(out: &mut String, key: &str) {
     if !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-') {
         out.push('.');
@@ -177,7 +190,11 @@ pub fn push_key(out: &mut String, key: &str) {
     } else {
         out.push_str("[\"");
         for c in key.chars() {
-            if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+            match c {
+                '"' | '\\' | '\n' | '\r' | '\t' => out.extend(c.escape_default()),
+                c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+                c => out.push(c),
+            }
         }
         out.push_str("\"]");
     }
@@ -231,6 +248,35 @@ mod tests {
             ("$.missing[0]", None),
         ] {
             assert_eq!(find(path, text).as_deref(), found, "{path}");
+        }
+    }
+
+    #[test]
+    fn keys_in_quotes_are_escaped_as_in_json() {
+        let text = r#"{"a\"b":1,"a\\b":2,"a\"]b":3,"\u00e9\n":4,"a\tb":5}"#;
+        for (path, found) in [
+            (r#"$["a\"b"]"#, Some("1")),
+            (r#"$["a\\b"]"#, Some("2")),
+            (r#"$["a\"]b"]"#, Some("3")),
+            (r#"$["\u00e9\n"]"#, Some("4")),
+            ("$[\"a\tb\"]", Some("5")),
+            (r#"$["b"]"#, None),
+        ] {
+            assert_eq!(find(path, text).as_deref(), found, "{path}");
+        }
+        for text in [r#"$["a\b""#, r#"$["a\qb"]"#, r#"$["a"b"]"#, r#"$["a\"]"#, r#"$["\ud800"]"#] {
+            assert!(JsonPath::parse(text).is_err(), "{text}");
+        }
+        assert!(JsonPath::parse(r#"$["C:\dir"]"#).unwrap_err().contains("a backslash"));
+    }
+
+    #[test]
+    fn what_is_printed_of_a_key_is_read_again() {
+        for key in ["a", "a b", "a\"b", "a\\b", "a\n\u{1}\u{7f}", "\"]", "é", "\u{2028}"] {
+            let mut path = String::from("$");
+            super::push_key(&mut path, key);
+            assert_eq!(JsonPath::parse(&path).unwrap().first_key(), Some(key), "{path}");
+            assert!(!path.chars().any(char::is_control), "{path:?}");
         }
     }
 

@@ -56,7 +56,14 @@ pub(super) fn bytea(value: Value<'_>, encoding: Option<Encoding>, out: &mut Vec<
             decoded = encoding.decode(text)?;
             decoded.as_slice()
         }
-        (Value::Text(text) | Value::Json(text), None) => text.as_bytes(),
+        (Value::Text(text) | Value::Number(text) | Value::Json(text), None) => text.as_bytes(),
+        (Value::Bool(flag), None) => {
+            if flag {
+                &b"true"[..]
+            } else {
+                b"false"
+            }
+        }
         _ => return Err(mismatch(value, "bytea")),
     };
     check_size(bytes.len(), MAX_TEXT_BYTES)?;

@@ -3,14 +3,16 @@
 //! The staged text is cast when the rows are merged. Objects are refused but for hstore: some types take any text at all,
 //! and would store the JSON as a word of theirs.
 
-use super::array::{elements, end_of_element, json_array, json_value};
+use super::array::{elements, json_array, json_value};
 use super::error::{EncodeError, mismatch, quote};
 use super::misread::Misreader;
 use super::policy::Policy;
-use super::text::{Limit, repaired, text};
+use super::text::{Limit, refuse_nul, repaired, text, without_nul};
 use super::{Note, Value};
-use crate::decode::Kind;
+use crate::decode::{Kind, unescape};
 use crate::model::CastType;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// Types whose own text is a JSON array of numbers.
 const VECTORS: [&str; 2] = ["vector", "halfvec"];
@@ -48,13 +50,33 @@ pub(super) fn encode(
         }
         (_, Value::Json(_)) => return Err(mismatch(value, &cast.name)),
         _ if cast.is_one_byte() => return text(value, out, one_character),
-        _ => {
-            let sent = text(value, out, |text| misreader.map_or(Ok(()), |misreader| misreader.check(text)));
+        (_, Value::Text(given) | Value::Number(given)) if misreader.is_some() => {
+            read_repaired(given, misreader, policy)?
+        }
+        _ if misreader.is_some() => return Err(mismatch(value, &cast.name)),
+        (_, value) => {
+            let sent = text(value, out, |_| Ok(()));
             return sent.or_else(|error| repaired(value, error, policy, Limit::None, out));
         }
     };
     text(Value::Text(&written), out, |_| Ok(()))?;
     Ok(note)
+}
+
+/// A text as the type's reader changes nothing in it.
+fn read(text: &str, misreader: Option<Misreader>) -> Result<Cow<'_, str>, EncodeError> {
+    refuse_nul(text)?;
+    misreader.map_or(Ok(Cow::Borrowed(text)), |misreader| misreader.read(text))
+}
+
+/// As [`read`], without the characters U+0000 where the column asks for it.
+fn read_repaired(text: &str, misreader: Option<Misreader>, policy: &Policy) -> Result<(String, Note), EncodeError> {
+    match (read(text, misreader), policy.nul) {
+        (Err(error), Some(nul)) if error.reason == "text_nul" => {
+            Ok((read(&without_nul(text, nul), misreader)?.into_owned(), Some("nul")))
+        }
+        (read, _) => Ok((read?.into_owned(), None)),
+    }
 }
 
 /// A JSON array as PostgreSQL writes arrays: `{"a",NULL,{…}}`.
@@ -98,22 +120,25 @@ fn push_array(
     Ok(())
 }
 
-/// An object as hstore writes it: `"key"=>"value", "other"=>NULL`.
+/// An object as hstore writes it: `"key"=>"value", "other"=>NULL`. hstore keeps any of two equal keys: here the last one
+/// wins, as in jsonb.
 fn hstore(json: &str) -> Result<String, EncodeError> {
-    let mut rest = json.get(1..json.len().saturating_sub(1)).unwrap_or_default().trim_ascii();
-    let mut out = String::new();
-    while !rest.is_empty() {
-        let (member, tail) = rest.split_at(end_of_element(rest.as_bytes()));
-        let key_end = end_of_string(member);
-        let (key, value) = member.split_at(key_end);
+    let mut members: BTreeMap<String, &str> = BTreeMap::new();
+    for member in elements(json) {
+        let (key, value) = member.split_at(end_of_string(member));
         let value = value.trim_ascii_start().strip_prefix(':').unwrap_or(value).trim_ascii();
+        let key = key.trim_ascii();
+        let key = unescape(key.get(1..key.len().saturating_sub(1)).unwrap_or_default());
+        members.insert(key.into_owned(), value);
+    }
+    let mut out = String::new();
+    for (key, value) in members {
         if !out.is_empty() {
             out.push_str(", ");
         }
-        push_scalar(key.trim_ascii(), None, &mut out)?;
+        push_quoted(&key, &mut out);
         out.push_str("=>");
         push_scalar(value, None, &mut out)?;
-        rest = tail.strip_prefix(',').unwrap_or(tail).trim_ascii();
     }
     Ok(out)
 }
@@ -141,7 +166,11 @@ fn push_scalar(json: &str, misreader: Option<Misreader>, out: &mut String) -> Re
         Value::Bool(flag) => flag.to_string(),
         value => return Err(mismatch(value, "text")),
     };
-    misreader.map_or(Ok(()), |misreader| misreader.check(&text))?;
+    push_quoted(&read(&text, misreader)?, out);
+    Ok(())
+}
+
+fn push_quoted(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {
         if matches!(c, '"' | '\\') {
@@ -150,5 +179,4 @@ fn push_scalar(json: &str, misreader: Option<Misreader>, out: &mut String) -> Re
         out.push(c);
     }
     out.push('"');
-    Ok(())
 }

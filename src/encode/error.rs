@@ -30,6 +30,7 @@ pub(super) fn mismatch(value: Value<'_>, wanted: &str) -> EncodeError {
         Value::Number(text) => format!("the number {}", quote(text)),
         Value::Bool(flag) => format!("the boolean {flag}"),
         Value::Json(text) => format!("JSON ({})", crate::decode::Kind::of(text).name()),
+        Value::Bytes([_]) => "1 byte".to_owned(),
         Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
         Value::Millis(_) => "a moment".to_owned(),
     };

@@ -4,16 +4,17 @@ use super::calendar::{DAY, YEAR_ONE, days_from_civil, days_in};
 use super::error::{EncodeError, quote};
 use super::moment::Clock;
 use super::number::{decimal, is_number};
-use super::timestamp::{epoch, read_iso, shifted};
+use super::pattern::{Misfit, Pattern};
+use super::timestamp::{ambiguous, epoch, plausible, read_iso, shifted};
 use super::{EpochUnit, Value};
 use jiff::civil::{DateTime, Time};
-use jiff::fmt::{rfc2822, strtime};
+use jiff::fmt::rfc2822;
 
 /// A spelling of dates and times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A strptime pattern such as `%d/%m/%Y`.
-    Pattern(String),
+    Pattern(Pattern),
     /// `[2024,1,2,3,4,5,123000000]`: year, month, day, hour, minute, second, nanoseconds; the last ones may be missing.
     JacksonArray,
     /// `/Date(1704164645123+0100)/`: milliseconds since 1970; the offset does not change the moment.
@@ -45,7 +46,7 @@ impl Format {
     /// Reads a format as the configuration names it.
     ///
     /// # Errors
-    /// In words for people: an unknown name, or a pattern that jiff's strptime does not read.
+    /// In words for people: an unknown name, or a pattern that cannot be read or leaves a part of a value unread.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some((_, format)) = NAMED.iter().find(|(name, _)| *name == text) {
             return Ok(format.clone());
@@ -54,18 +55,14 @@ impl Format {
             let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
             return Err(format!("`{text}` is neither a strptime pattern nor one of {}", names.join(", ")));
         }
-        if text.contains("%Q") || text.contains("%:Q") {
-            return Err(format!("`{text}`: names of time zones are not read from values"));
-        }
-        reread(text).map_err(|error| format!("`{text}`: {error}"))?;
-        Ok(Self::Pattern(text.to_owned()))
+        Pattern::parse(text).map(Self::Pattern).map_err(|error| format!("`{text}`: {error}"))
     }
 
     /// Whether it gives a date; each column but those of times of day needs one.
     pub fn has_date(&self) -> bool {
         match self {
             Self::Pattern(pattern) => {
-                reread(pattern).is_ok_and(|time| time.to_date().is_ok() || time.timestamp().is_some())
+                pattern.sample().is_some_and(|time| time.to_datetime().is_ok() || time.timestamp().is_some())
             }
             _ => true,
         }
@@ -74,11 +71,16 @@ impl Format {
     /// Whether it gives a time of day without a date.
     pub fn is_time(&self) -> bool {
         match self {
-            Self::Pattern(pattern) => {
-                reread(pattern).is_ok_and(|time| time.to_date().is_err() && time.hour().is_some())
-            }
+            Self::Pattern(pattern) => pattern
+                .sample()
+                .is_some_and(|time| time.to_date().is_err() && time.to_time().is_ok() && time.hour().is_some()),
             _ => false,
         }
+    }
+
+    /// Whether it reads an offset from UTC, which a time of day without zone would lose.
+    pub fn has_offset(&self) -> bool {
+        matches!(self, Self::Pattern(pattern) if pattern.has('z'))
     }
 
     /// The value in this spelling; `None`: it is in another one.
@@ -89,10 +91,7 @@ impl Format {
             (Self::DotnetDate, Value::Text(text)) => dotnet_date(text),
             (Self::DotnetTicks, Value::Text(text) | Value::Number(text)) => ticks(text.trim_matches(' ')),
             (Self::MongoExtjson, Value::Json(text) | Value::Text(text)) => mongo(text),
-            (Self::Rfc2822, Value::Text(text)) => {
-                let moment = rfc2822::DateTimeParser::new().parse_timestamp(text.trim_matches(' ')).ok()?;
-                Some(Ok(Clock::moment(moment.as_nanosecond().div_euclid(1000) as i64)))
-            }
+            (Self::Rfc2822, Value::Text(text)) => mail(text.trim_matches(' ')),
             (Self::Unix(unit), Value::Text(text) | Value::Number(text)) => {
                 let text = text.trim_matches(' ');
                 is_number(text).then(|| epoch(text, Some(*unit)).map(Clock::moment))
@@ -101,20 +100,24 @@ impl Format {
         }
     }
 
-    /// Microseconds since midnight in this spelling.
-    pub(super) fn read_time(&self, text: &str) -> Option<i64> {
+    /// Microseconds since midnight in this spelling; `None`: it is in another one.
+    pub(super) fn read_time(&self, text: &str) -> Option<Result<i64, EncodeError>> {
         let Self::Pattern(pattern) = self else { return None };
-        let time = strtime::parse(pattern, text.trim_matches(' ')).ok()?.to_time().ok()?;
-        Some(time.duration_since(Time::midnight()).as_micros() as i64)
+        Some(match pattern.read(text.trim_matches(' '))? {
+            Ok(parts) => {
+                let time = parts.to_time().ok()?;
+                Ok(time.duration_since(Time::midnight()).as_micros() as i64)
+            }
+            Err(Misfit::LeapSecond) => {
+                Err(EncodeError::new("time_range", format!("{} is no time of day", quote(text))))
+            }
+            Err(_) => Err(EncodeError::new("time_format", format!("{} {FEW_DIGITS}", quote(text)))),
+        })
     }
 }
 
-/// Writes a moment by a pattern and reads it back, which tells whether the pattern can be read at all.
-fn reread(pattern: &str) -> Result<strtime::BrokenDownTime, jiff::Error> {
-    let moment = jiff::Timestamp::UNIX_EPOCH.to_zoned_datetime(jiff::tz::TimeZone::UTC);
-    let written = strtime::format(pattern, &moment)?;
-    strtime::parse(pattern, written)
-}
+/// What is wrong with a text whose digits could be others than those that a pattern takes them for.
+const FEW_DIGITS: &str = "has fewer digits than the pattern wants";
 
 fn range(text: &str) -> EncodeError {
     EncodeError::new("timestamp_range", format!("{} has no place in the calendar", quote(text)))
@@ -129,13 +132,36 @@ fn moment(text: &str, micros: Option<i128>) -> Result<Clock, EncodeError> {
     }
 }
 
-fn by_pattern(pattern: &str, text: &str) -> Option<Result<Clock, EncodeError>> {
-    let parsed = strtime::parse(pattern, text.trim_matches(' ')).ok()?;
+fn by_pattern(pattern: &Pattern, text: &str) -> Option<Result<Clock, EncodeError>> {
+    let parsed = match pattern.read(text.trim_matches(' '))? {
+        Ok(parsed) => parsed,
+        Err(Misfit::LeapSecond | Misfit::Offset) => return Some(Err(range(text))),
+        Err(Misfit::Digits) => {
+            return Some(Err(EncodeError::new("timestamp_format", format!("{} {FEW_DIGITS}", quote(text)))));
+        }
+    };
     if let Some(moment) = parsed.timestamp() {
-        return Some(Ok(Clock::moment(moment.as_nanosecond().div_euclid(1000) as i64)));
+        return Some(plausible(text, moment.as_nanosecond().div_euclid(1000)).map(Clock::moment));
     }
     let Some(local) = parsed.to_datetime().ok().filter(|local| local.year() > 0) else { return Some(Err(range(text))) };
     Some(Ok(Clock { micros: since_1970(local), offset: parsed.offset().map(jiff::tz::Offset::seconds) }))
+}
+
+/// A date as in mail and HTTP. jiff takes 60 seconds for 59, and zones that it does not know for UTC.
+fn mail(text: &str) -> Option<Result<Clock, EncodeError>> {
+    let moment = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    let before_comment = text.split('(').next().unwrap_or_default().trim_ascii_end();
+    let zone = before_comment.rsplit([' ', '\t']).next().unwrap_or_default();
+    let known = ["UT", "GMT", "Z", "EST", "EDT", "CST", "CDT", "MST", "MDT", "PST", "PDT"];
+    if text.contains(":60") {
+        return Some(Err(range(text)));
+    }
+    match zone.starts_with(['+', '-']) {
+        true if super::timestamp::offset(zone.as_bytes()).is_none() => return Some(Err(range(text))),
+        false if !known.iter().any(|name| name.eq_ignore_ascii_case(zone)) => return Some(Err(ambiguous(text))),
+        _ => {}
+    }
+    Some(Ok(Clock::moment(moment.as_nanosecond().div_euclid(1000) as i64)))
 }
 
 /// Microseconds since 1970 as the clock shows them; more digits are cut toward the past.
@@ -161,6 +187,10 @@ fn jackson(text: &str) -> Option<Result<Clock, EncodeError>> {
         && (0..1_000_000_000).contains(&part(6));
     let seconds = || (part(3) * 60 + part(4)) * 60 + part(5);
     let micros = || days_from_civil(year, month, day) * DAY + seconds() * 1_000_000 + part(6) / 1000;
+    // Jackson writes milliseconds there too, if it is set to.
+    if valid && (1..1000).contains(&part(6)) {
+        return Some(Err(ambiguous(text)));
+    }
     Some(if valid { Ok(Clock { micros: micros(), offset: None }) } else { Err(range(text)) })
 }
 

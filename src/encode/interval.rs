@@ -6,11 +6,19 @@ use super::number::{Decimal, decimal, is_number, scaled};
 use super::{EpochUnit, Note, Policy, Value};
 
 /// The three parts that PostgreSQL keeps apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Interval {
     months: i128,
     days: i128,
     micros: i128,
+    /// Whether no number had a fraction that is lost in these.
+    whole: bool,
+}
+
+impl Default for Interval {
+    fn default() -> Self {
+        Self { months: 0, days: 0, micros: 0, whole: true }
+    }
 }
 
 const SECOND: i128 = 1_000_000;
@@ -28,10 +36,13 @@ pub(super) fn encode(value: Value<'_>, policy: &Policy, typmod: i32) -> Result<(
     };
     let interval = if is_number(text) {
         number(text, policy.epoch_unit)?
-    } else if text.trim_start_matches(['-', '+']).starts_with('P') {
-        iso(text).ok_or_else(|| wrong(text))?
     } else {
-        plain(text).ok_or_else(|| wrong(text))?
+        let is_iso = text.trim_start_matches(['-', '+']).starts_with('P');
+        let read = if is_iso { iso(text) } else { plain(text) }.ok_or_else(|| wrong(text))?;
+        if !read.whole {
+            return Err(fraction(text));
+        }
+        read
     };
     let months = i32::try_from(interval.months).map_err(|_| range(text))?;
     let days = i32::try_from(interval.days).map_err(|_| range(text))?;
@@ -53,6 +64,12 @@ fn range(text: &str) -> EncodeError {
 fn wrong(text: &str) -> EncodeError {
     let detail = format!("{} is no interval such as P1DT2H or 1 day 02:03:04", quote(text));
     EncodeError::new("interval_format", detail)
+}
+
+#[cold]
+fn fraction(text: &str) -> EncodeError {
+    let detail = format!("{} has a fraction that is no whole number of microseconds, days or months", quote(text));
+    EncodeError::new("too_precise", detail)
 }
 
 /// Refuses what the column's typmod would cut off: fields below its least one, and digits of a second.
@@ -123,7 +140,7 @@ fn shift(number: Decimal, digits: i32) -> Option<i128> {
 }
 
 impl Interval {
-    /// Adds a number of a unit; `None` where that is no whole number of what PostgreSQL keeps.
+    /// Adds a number of a unit; `None` where that is more than fits.
     fn add(&mut self, number: Decimal, unit: Unit) -> Option<()> {
         let (part, size) = match unit {
             Unit::Months(size) => (&mut self.months, size),
@@ -131,12 +148,16 @@ impl Interval {
             Unit::Micros(size) => (&mut self.micros, size),
         };
         let sized = Decimal { mantissa: number.mantissa.checked_mul(size)?, ..number };
-        *part = part.checked_add(shift(sized, 0)?)?;
+        match shift(sized, 0) {
+            Some(number) => *part = part.checked_add(number)?,
+            None if sized.scale > 0 => self.whole = false,
+            None => return None,
+        }
         Some(())
     }
 
     fn negated(self) -> Self {
-        Self { months: -self.months, days: -self.days, micros: -self.micros }
+        Self { months: -self.months, days: -self.days, micros: -self.micros, ..self }
     }
 }
 
@@ -194,7 +215,9 @@ fn plain(text: &str) -> Option<Interval> {
         let end = rest.find(|c: char| !matches!(c, '0'..='9' | '+' | '-' | '.' | ':')).unwrap_or(rest.len());
         let (number, tail) = rest.split_at(end);
         let tail = if number.contains(':') {
-            interval.micros = interval.micros.checked_add(clock(number)?)?;
+            let (micros, whole) = clock(number)?;
+            interval.micros = interval.micros.checked_add(micros)?;
+            interval.whole &= whole;
             seen.extend([HOUR, MINUTE, SECOND].map(Unit::Micros));
             tail
         } else {
@@ -230,8 +253,8 @@ fn unit(word: &str) -> Option<Unit> {
     })
 }
 
-/// Hours, minutes and seconds; without seconds it could be either two of them.
-fn clock(text: &str) -> Option<i128> {
+/// Hours, minutes and seconds, and whether nothing of them is lost; without seconds it could be either two of them.
+fn clock(text: &str) -> Option<(i128, bool)> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let mut parts = unsigned.split(':');
     let (hours, minutes, seconds) = (parts.next()?, parts.next()?, parts.next()?);
@@ -239,10 +262,15 @@ fn clock(text: &str) -> Option<i128> {
         |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<i128>().ok()).flatten();
     let (hours, minutes) = (whole(hours)?, whole(minutes).filter(|minutes| *minutes < 60)?);
     let starts = seconds.starts_with(|c: char| c.is_ascii_digit()) && is_number(seconds);
-    let seconds = shift(decimal(seconds), 6).filter(|_| starts)?;
+    let number = Some(decimal(seconds)).filter(|_| starts)?;
+    let (seconds, kept) = match shift(number, 6) {
+        Some(micros) => (micros, true),
+        None if number.scale > 6 => (0, false),
+        None => return None,
+    };
     if parts.next().is_some() || seconds >= MINUTE {
         return None;
     }
     let micros = hours.checked_mul(HOUR)?.checked_add(minutes * MINUTE + seconds)?;
-    Some(if text.starts_with('-') { -micros } else { micros })
+    Some((if text.starts_with('-') { -micros } else { micros }, kept))
 }

@@ -1,7 +1,9 @@
 //! Texts that a reader of PostgreSQL's own takes for something else without a word: they must not reach it.
 
 use super::error::{EncodeError, quote};
+use super::range::RangeType;
 use crate::model::CastType;
+use std::borrow::Cow;
 
 /// Types whose readers change what they are given.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -10,29 +12,34 @@ pub(super) enum Misreader {
     Money,
     /// Counts from the top where the number is negative, and in eights behind a zero; older servers read 0 in other texts.
     Unsigned { most: u64 },
+    /// Drops offsets of bounds, rounds their digits, and takes words such as `now`.
+    Range(RangeType),
 }
 
 impl Misreader {
     /// The type's, or that of an array's elements.
     pub(super) fn of(cast: &CastType) -> Option<Self> {
-        let name = cast.sql.strip_prefix("\"pg_catalog\".\"")?.strip_suffix('"')?;
-        match name.strip_prefix('_').unwrap_or(name) {
+        let sql = cast.element.as_ref().unwrap_or(&cast.sql);
+        match sql.strip_prefix("\"pg_catalog\".\"")?.strip_suffix('"')? {
             "money" => Some(Self::Money),
             "oid" | "xid" | "cid" => Some(Self::Unsigned { most: u64::from(u32::MAX) }),
             "xid8" => Some(Self::Unsigned { most: u64::MAX }),
-            _ => None,
+            name => RangeType::of(name).map(Self::Range),
         }
     }
 
-    /// Refuses a text that would be changed.
+    /// The text as its reader changes nothing in it.
     ///
     /// # Errors
-    /// `number` or `too_precise` for money; `integer` or `number_range` for the others.
-    pub(super) fn check(self, text: &str) -> Result<(), EncodeError> {
+    /// `number` or `too_precise` for money; `integer` or `number_range` for numbers of objects; for a range those of its
+    /// bounds, and `type_input`.
+    pub(super) fn read(self, text: &str) -> Result<Cow<'_, str>, EncodeError> {
         match self {
-            Self::Money => money(text),
-            Self::Unsigned { most } => unsigned(text, most),
+            Self::Money => money(text)?,
+            Self::Unsigned { most } => unsigned(text, most)?,
+            Self::Range(range) => return range.read(text).map(Cow::Owned),
         }
+        Ok(Cow::Borrowed(text))
     }
 }
 

@@ -11,6 +11,9 @@ pub(super) fn time(value: Value<'_>, policy: &Policy, digits: u8) -> Field<i64> 
     let text = text_of(value, "time")?;
     let (micros, zone) = read(text, policy)?;
     if !zone.is_empty() {
+        if !names_zone(zone) {
+            return Err(wrong(text));
+        }
         let detail = format!("{} names a zone, and the column has none", quote(text));
         return Err(EncodeError::new("time_format", detail));
     }
@@ -33,6 +36,12 @@ pub(super) fn timetz(value: Value<'_>, policy: &Policy, digits: u8) -> Field<(i6
     Ok((micros.map(|micros| (micros, -east)), note))
 }
 
+/// Whether what follows a time is a zone.
+fn names_zone(text: &str) -> bool {
+    let zone = text.strip_prefix(' ').unwrap_or(text);
+    matches!(zone, "Z" | "z" | "UTC") || offset(zone.as_bytes()).is_some()
+}
+
 fn text_of<'a>(value: Value<'a>, wanted: &str) -> Result<&'a str, EncodeError> {
     match value {
         Value::Text(text) => Ok(text.trim_matches(' ')),
@@ -46,9 +55,19 @@ fn wrong(text: &str) -> EncodeError {
 
 /// Microseconds since midnight and the zone behind them. 24:00:00 is the end of the day.
 fn read<'a>(text: &'a str, policy: &Policy) -> Result<(i64, &'a str), EncodeError> {
-    if let Some(micros) = policy.formats.iter().find_map(|format| format.read_time(text)) {
-        return Ok((micros, ""));
+    let mut refused = None;
+    for format in &policy.formats {
+        match format.read_time(text) {
+            Some(Ok(micros)) => return Ok((micros, "")),
+            Some(Err(error)) => refused = refused.or(Some(error)),
+            None => {}
+        }
     }
+    // What a format recognised and refused says more than that it is no time such as 23:59 either.
+    read_plain(text).map_err(|error| refused.unwrap_or(error))
+}
+
+fn read_plain(text: &str) -> Result<(i64, &str), EncodeError> {
     if let Some(rest) = text.strip_prefix("24:00").map(|rest| rest.strip_prefix(":00").unwrap_or(rest))
         && !rest.starts_with([':', '.'])
         && !rest.starts_with(|c: char| c.is_ascii_digit())

@@ -61,7 +61,6 @@ pub(super) fn epoch(text: &str, unit: Option<EpochUnit>) -> Result<i64, EncodeEr
         let detail = format!("{} is a number, and the column has no epoch_unit", quote(text));
         return Err(EncodeError::new("timestamp_format", detail));
     };
-    let implausible = || EncodeError::new("timestamp_implausible", format!("{} is not in 1990 to 2100", quote(text)));
     let number = decimal(text);
     // Digits after the point of this unit that make a microsecond.
     let micro_digits: i32 = match unit {
@@ -76,11 +75,19 @@ pub(super) fn epoch(text: &str, unit: Option<EpochUnit>) -> Result<i64, EncodeEr
             _ => -3,
         },
     };
-    let micros = shifted(number.mantissa, micro_digits.saturating_sub(number.scale)).ok_or_else(implausible)?;
-    if !PLAUSIBLE.contains(&micros) {
-        return Err(implausible());
+    // What is beyond 128 bits is beyond the plausible too.
+    plausible(text, shifted(number.mantissa, micro_digits.saturating_sub(number.scale)).unwrap_or(i128::MAX))
+}
+
+/// Microseconds since 1970 that a number stands for, if that is a plausible time.
+pub(super) fn plausible(text: &str, micros: i128) -> Result<i64, EncodeError> {
+    match i64::try_from(micros) {
+        Ok(known) if PLAUSIBLE.contains(&micros) => Ok(known),
+        _ => {
+            let detail = format!("{} is not in 1990 to 2100", quote(text));
+            Err(EncodeError::new("timestamp_implausible", detail))
+        }
     }
-    i64::try_from(micros).map_err(|_| implausible())
 }
 
 /// `mantissa` × 10^`digits`, rounded toward the past.

@@ -169,14 +169,15 @@ impl ItemWriter<'_> {
         }
     }
 
-    /// Writes a score. Redis prints them as C's `%.17g` does; but for the infinities that is JSON.
+    /// Writes a score, which is a float: in the shortest digits that read back equal, whatever digits the server sends.
     pub(super) fn number(&mut self, score: &[u8], path: &str) -> Result<(), DecodeError> {
-        match std::str::from_utf8(score) {
-            Ok(text) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
-                self.out.push_str(text);
+        let number = std::str::from_utf8(score).ok().and_then(|text| text.parse::<f64>().ok());
+        match number.filter(|number| number.is_finite()) {
+            Some(number) => {
+                push_float(number, self.out);
                 Ok(())
             }
-            _ => self.infinity(score, path),
+            None => self.infinity(score, path),
         }
     }
 
@@ -194,6 +195,21 @@ impl ItemWriter<'_> {
         }
         self.note("nonfinite");
         Ok(())
+    }
+}
+
+/// Appends a finite float in the form of C's `%g`: whole numbers below 1e17 have all of their digits, and no point.
+fn push_float(number: f64, out: &mut String) {
+    let size = number.abs();
+    if number == 0.0 {
+        out.push_str(if number.is_sign_negative() { "-0" } else { "0" });
+    } else if number.fract() == 0.0 && size < 1e17 {
+        out.push_str(&(number as i64).to_string());
+    } else if (1e-4..1e17).contains(&size) {
+        out.push_str(&number.to_string());
+    } else {
+        let text = format!("{number:e}");
+        out.push_str(&if text.contains("e-") { text } else { text.replace('e', "e+") });
     }
 }
 
@@ -245,6 +261,29 @@ mod tests {
             json(RedisType::Stream, &[b"1-0", b"2", b"a", b"1", b"b", b"2", b"2-0", b"0"]).unwrap(),
             r#"[{"id":"1-0","fields":{"a":"1","b":"2"}},{"id":"2-0","fields":{}}]"#
         );
+    }
+
+    #[test]
+    fn a_score_has_the_shortest_digits_that_read_back_equal() {
+        for (sent, written) in [
+            ("19.989999999999998", "19.99"),
+            ("19.99", "19.99"),
+            ("0.10000000000000001", "0.1"),
+            ("9.9999999999999995e-08", "1e-7"),
+            ("0.0001", "0.0001"),
+            ("3", "3"),
+            ("-0", "-0"),
+            ("1704164645123.456", "1704164645123.456"),
+            ("9007199254740993", "9007199254740992"),
+            ("99999999999999984", "99999999999999984"),
+            ("9.9999999999999984e+16", "99999999999999984"),
+            ("1e+20", "1e+20"),
+            ("-1.7976931348623157e+308", "-1.7976931348623157e+308"),
+            ("4.9406564584124654e-324", "5e-324"),
+        ] {
+            let member = json(RedisType::Zset, &[b"m", sent.as_bytes()]).unwrap();
+            assert_eq!(member, format!(r#"[{{"member":"m","score":{written}}}]"#), "{sent}");
+        }
     }
 
     #[test]

@@ -89,6 +89,9 @@ fn read_formats(wanted: &ColumnSpec, element: &ColumnType, faults: &mut Vec<Faul
                 formats.push(format);
                 continue;
             }
+            Ok(format) if matches!(element, ColumnType::Time(_)) && format.has_offset() => {
+                format!("`formats`: `{text}` reads an offset, which a time without zone does not keep")
+            }
             Ok(_) => format!("`formats`: `{text}` gives no value for this type"),
             Err(message) => format!("`formats`: {message}"),
         };
@@ -103,7 +106,7 @@ fn read_formats(wanted: &ColumnSpec, element: &ColumnType, faults: &mut Vec<Faul
 
 fn fits(format: &Format, column_type: &ColumnType) -> bool {
     match column_type {
-        ColumnType::Time(_) => format.is_time(),
+        ColumnType::Time(_) => format.is_time() && !format.has_offset(),
         _ => format.has_date(),
     }
 }

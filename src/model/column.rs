@@ -115,6 +115,8 @@ pub struct CastType {
     pub equality: Option<String>,
     /// For arrays, what stands between the elements in text.
     pub delimiter: Option<char>,
+    /// For arrays, the type of the elements as `sql` has it; of a domain what it stands on.
+    pub element: Option<String>,
 }
 
 impl CastType {

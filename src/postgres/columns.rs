@@ -114,7 +114,7 @@ fn scalar(row: &PgRow) -> Result<ColumnType, Error> {
         return Ok(ColumnType::Unsupported(format!("{schema}.{name}")));
     }
     let sql = format!("{}.{}", ident(&schema), ident(&name));
-    Ok(ColumnType::Cast(CastType { name, sql, equality: row.try_get("equality")?, delimiter: None }))
+    Ok(ColumnType::Cast(CastType { name, sql, equality: row.try_get("equality")?, delimiter: None, element: None }))
 }
 
 fn array(row: &PgRow, element: ColumnType, element_oid: u32) -> Result<ColumnType, Error> {
@@ -131,7 +131,7 @@ fn array(row: &PgRow, element: ColumnType, element_oid: u32) -> Result<ColumnTyp
             let delimiter = delimiter.chars().next().filter(|_| !is_nested);
             // Arrays have one equality, which looks up that of the elements by itself.
             let equality = element.equality.map(|_| "=".to_owned());
-            Ok(ColumnType::Cast(CastType { name, sql, equality, delimiter }))
+            Ok(ColumnType::Cast(CastType { name, sql, equality, delimiter, element: Some(element.sql) }))
         }
         element => Ok(ColumnType::Array(Box::new(ArrayType { element, element_oid }))),
     }

@@ -12,7 +12,9 @@ fn array(element: ColumnType, element_oid: u32) -> ColumnType {
 
 fn cast(name: &str, has_equality: bool, delimiter: Option<char>) -> ColumnType {
     let sql = format!("\"pg_catalog\".\"{name}\"");
-    ColumnType::Cast(CastType { name: name.to_owned(), sql, equality: has_equality.then(|| "=".to_owned()), delimiter })
+    let element = name.strip_prefix('_').map(|name| format!("\"pg_catalog\".\"{name}\""));
+    let equality = has_equality.then(|| "=".to_owned());
+    ColumnType::Cast(CastType { name: name.to_owned(), sql, equality, delimiter, element })
 }
 
 #[test]

@@ -7,9 +7,11 @@
 
 mod arrays;
 mod catalog;
+mod formats;
 mod further;
 mod near;
 mod oracle;
+mod ranges;
 mod round_trip;
 #[path = "../support/mod.rs"]
 mod support;

@@ -265,6 +265,7 @@ fn texts_that_only_the_server_reads() {
             sql: format!("\"pg_catalog\".\"{name}\""),
             equality: None,
             delimiter: None,
+            element: None,
         })
     };
     let amounts =

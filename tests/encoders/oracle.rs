@@ -79,7 +79,12 @@ impl<'a> Judged<'a> {
     }
 
     pub(crate) fn rounding(self) -> Self {
-        Self { policy: Policy { round: true, ..Policy::default() }, ..self }
+        self.with(Policy { round: true, ..Policy::default() })
+    }
+
+    /// With policies of the column.
+    pub(crate) fn with(self, policy: Policy) -> Self {
+        Self { policy, ..self }
     }
 
     /// Fails where an accepted text is stored as something else than PostgreSQL reads in it.

@@ -141,8 +141,11 @@ impl<'p> Writer<'p> {
 
     fn base64(&mut self, bytes: &[u8]) -> Result<String, DecodeError> {
         if self.policies.bytes.is_none() {
-            let detail = format!("{} bytes that are not text, which JSON cannot hold", bytes.len());
-            return Err(self.error("encoding_bytes_in_json", detail));
+            let found = match bytes.len() {
+                1 => "1 byte that is no text".to_owned(),
+                count => format!("{count} bytes that are no text"),
+            };
+            return Err(self.error("encoding_bytes_in_json", format!("{found}, which JSON cannot hold")));
         }
         self.note("bytes");
         Ok(STANDARD.encode(bytes))

@@ -14,7 +14,7 @@ fn array(element: ColumnType) -> ColumnType {
 }
 
 fn cast(name: &str, delimiter: Option<char>) -> ColumnType {
-    ColumnType::Cast(CastType { name: name.into(), sql: format!("x.{name}"), equality: None, delimiter })
+    ColumnType::Cast(CastType { name: name.into(), sql: format!("x.{name}"), equality: None, delimiter, element: None })
 }
 
 fn text(column_type: ColumnType, value: Value<'_>) -> String {
@@ -73,7 +73,6 @@ fn intervals_are_durations_and_nothing_that_could_be_two_things() {
         "P1",
         "1",
         "02:03",
-        "P1.5D",
         "1 fortnight",
         "day",
         "PT1H1H",
@@ -82,7 +81,6 @@ fn intervals_are_durations_and_nothing_that_could_be_two_things() {
         "1 day 2",
         "1.02:03:04",
         "00:61:00",
-        "PT0.0000001S",
         "ago",
         "1e3 days x",
         "1 day 2 days",
@@ -92,6 +90,9 @@ fn intervals_are_durations_and_nothing_that_could_be_two_things() {
         "P+1D",
     ] {
         assert_eq!(reason(ColumnType::Interval(-1), Value::Text(text)), "interval_format", "{text}");
+    }
+    for text in ["P1.5D", "PT0.0000001S", "P0.1M", "1.5 days", "00:00:01.0000001", "0.1 microseconds ago"] {
+        assert_eq!(reason(ColumnType::Interval(-1), Value::Text(text)), "too_precise", "{text}");
     }
     assert_eq!(reason(ColumnType::Interval(-1), Value::Number("5")), "interval_format");
     assert_eq!(reason(ColumnType::Interval(-1), Value::Text("P999999999999Y")), "interval_range");
@@ -124,6 +125,7 @@ fn addresses_are_whole_and_a_cidr_has_no_host() {
         "10.0.0.1/+8",
         "010.0.0.1",
         "10.0.0.0/08",
+        "1.2.3.4/08",
         "",
     ] {
         assert_eq!(reason(ColumnType::Inet, Value::Text(text)), "inet", "{text}");
@@ -169,9 +171,43 @@ fn types_without_a_binary_encoder_get_text() {
     assert_eq!(text(cast("vector", None), Value::Json("[1,2.5]")), "[1,2.5]");
     let json = r#"{"a" : "b, \"c\"", "d\\":null,"e":1}"#;
     assert_eq!(text(cast("hstore", None), Value::Json(json)), r#""a"=>"b, \"c\"", "d\\"=>NULL, "e"=>"1""#);
+    let twice = r#"{"a":1,"\u0061":2,"q\"":"\u00e9","b":{},"b":true}"#;
+    assert_eq!(text(cast("hstore", None), Value::Json(twice)), "\"a\"=>\"2\", \"b\"=>\"true\", \"q\\\"\"=>\"é\"");
     assert_eq!(reason(cast("hstore", None), Value::Json(r#"{"a":{}}"#)), "type_mismatch");
     assert_eq!(text(cast("_box", Some(';')), Value::Json(r#"["1,2,3,4",null]"#)), r#"{"1,2,3,4";NULL}"#);
     assert_eq!(text(cast("_point", Some(',')), Value::Text("{\"(1,2)\"}")), "{\"(1,2)\"}");
+}
+
+#[test]
+fn what_the_server_would_bend_is_read_here() {
+    let own = |name: &str, delimiter| {
+        let sql = format!("\"pg_catalog\".\"{name}\"");
+        let element = name.strip_prefix('_').map(|name| format!("\"pg_catalog\".\"{name}\""));
+        ColumnType::Cast(CastType { name: name.into(), sql, equality: None, delimiter, element })
+    };
+    assert_eq!(text(own("int4range", None), Value::Text("[1, 2.0]")), "[1,2]");
+    assert_eq!(text(own("_int4range", Some(',')), Value::Json(r#"["[ 1,2)",null]"#)), r#"{"[1,2)",NULL}"#);
+    assert_eq!(reason(own("_int4range", Some(',')), Value::Json(r#"["[1.5,2)"]"#)), "integer");
+    assert_eq!(reason(own("_int4range", Some(',')), Value::Text("{\"[1,2)\"}")), "type_mismatch");
+    assert_eq!(reason(own("int4range", None), Value::Bool(true)), "type_mismatch");
+    assert_eq!(reason(own("money", None), Value::Bool(true)), "type_mismatch");
+    assert_eq!(reason(own("money", None), Value::Text("1\0")), "text_nul");
+    let strip = Policy { nul: Some(super::super::Nul::Strip), ..Policy::default() };
+    let repaired = full(own("money", None), strip, Value::Text("1\0")).unwrap();
+    assert_eq!(repaired, (b"1".to_vec(), Some("nul")));
+}
+
+#[test]
+fn any_json_goes_into_bytea_as_it_is_written() {
+    for (value, stored) in [
+        (Value::Number("1.10"), &b"1.10"[..]),
+        (Value::Bool(true), b"true"),
+        (Value::Json(r#"{"a": 1}"#), br#"{"a": 1}"#),
+        (Value::Text("1.10"), b"1.10"),
+    ] {
+        assert_eq!(bytes(ColumnType::Bytea, value).unwrap(), stored, "{value:?}");
+    }
+    assert_eq!(reason(ColumnType::Bytea, Value::Millis(1)), "type_mismatch");
 }
 
 #[test]

@@ -90,6 +90,9 @@ fn t12_and_t13_a_format_that_is_named_is_read() {
     assert_eq!(moment(Value::Json("[2024,1,2,3,4,5,123000000]"), utc(&["jackson_array"])), Ok(MOMENT + 123_000));
     assert_eq!(moment(Value::Json("[2024,1,2]"), utc(&["jackson_array"])), Ok(day));
     assert_eq!(moment(Value::Json("[2024,13,2]"), utc(&["jackson_array"])), err("timestamp_range"));
+    assert_eq!(moment(Value::Json("[2024,1,2,3,4,5,0]"), utc(&["jackson_array"])), Ok(MOMENT));
+    assert_eq!(moment(Value::Json("[2024,1,2,3,4,5,1000]"), utc(&["jackson_array"])), Ok(MOMENT + 1));
+    assert_eq!(moment(Value::Json("[2024,1,2,3,4,5,123]"), utc(&["jackson_array"])), err("timestamp_ambiguous"));
     for text in ["/Date(1704164645123+0100)/", "/Date(1704164645123)/"] {
         assert_eq!(moment(Value::Text(text), formats(&["dotnet_date"])), Ok(MOMENT + 123_000));
     }
@@ -105,6 +108,75 @@ fn t12_and_t13_a_format_that_is_named_is_read() {
     assert_eq!(moment(Value::Number("1704164645.123456789"), formats(&["unix"])), Ok(MOMENT + 123_456));
     assert_eq!(moment(Value::Text("1704164645123"), formats(&["unix"])), err("timestamp_implausible"));
     assert_eq!(moment(Value::Text("1704164645123"), formats(&["unix", "unix_ms"])), Ok(MOMENT + 123_000));
+}
+
+#[test]
+fn a_format_takes_nothing_that_a_clock_does_not_show() {
+    for (name, text) in [
+        ("%Y-%m-%d %H:%M:%S", "2024-01-02 03:04:60"),
+        ("%Y-%m-%d %T", "2024-01-02 03:04:60"),
+        ("%Y-%m-%dT%H:%M:%S%.f", "2024-12-31T23:59:60.5"),
+        ("%Y%m%d%H%M%S", "20240102030460"),
+        ("%S/%M/%H %d.%m.%Y", "60/04/03 02.01.2024"),
+        ("rfc2822", "Tue, 02 Jan 2024 03:04:60 +0000"),
+        ("rfc2822", "Tue, 02 Jan 2024 03:04:05 +2000"),
+        ("%Y-%m-%d %H:%M %z", "2024-01-02 03:04 +2000"),
+    ] {
+        assert_eq!(clock(6, Value::Text(text), formats(&[name])), err("timestamp_range"), "{name}: {text}");
+    }
+    let last = MOMENT + 54_000_000;
+    assert_eq!(clock(6, Value::Text("2024-01-02 03:04:59"), formats(&["%F %T"])), Ok(Some(last)));
+    assert_eq!(clock(6, Value::Text("Tue, 02 Jan 2024 03:04:59 GMT (CET)"), formats(&["rfc2822"])), Ok(Some(last)));
+    assert_eq!(
+        clock(6, Value::Text("Tue, 02 Jan 2024 03:04:05 IST"), formats(&["rfc2822"])),
+        err("timestamp_ambiguous")
+    );
+}
+
+#[test]
+fn a_format_takes_no_fewer_digits_than_make_it_clear() {
+    for (name, text) in [
+        ("%d/%m/%Y", "02/01/24"),
+        ("%d/%m/%Y", "02/01/024"),
+        ("%d%m%Y", "2012024"),
+        ("%Y%m%d", "2024112"),
+        ("%d/%m/%y", "02/01/4"),
+        ("%G-W%V-%u", "24-W01-2"),
+        ("%D", "01/02/4"),
+        ("%Y-%m-%d %H%M%S", "2024-01-02 10405"),
+    ] {
+        assert_eq!(clock(6, Value::Text(text), formats(&[name])), err("timestamp_format"), "{name}: {text}");
+    }
+    for (name, text) in
+        [("%d/%m/%Y", "2/1/2024"), ("%d/%m/%y", "2/1/24"), ("%d%m%Y", "02012024"), ("%G-W%V-%u", "2024-W1-2")]
+    {
+        assert_eq!(clock(6, Value::Text(text), formats(&[name])), Ok(Some(1_704_153_600_000_000)), "{name}: {text}");
+    }
+    assert_eq!(days(Value::Text("01/01/0012"), formats(&["%d/%m/%Y"])), Ok(-715_145));
+    assert_eq!(clock(6, Value::Text("2024-01-02 1"), formats(&["%Y-%m-%d %H"])), Ok(Some(1_704_157_200_000_000)));
+}
+
+#[test]
+fn seconds_since_1970_are_whole_and_plausible() {
+    let seconds = |text| clock(6, Value::Text(text), formats(&["%s"]));
+    assert_eq!(seconds("1704164645"), Ok(Some(MOMENT)));
+    assert_eq!(clock(6, Value::Text("1704164645 +0500"), formats(&["%s %z"])), Ok(Some(MOMENT)), "as git writes it");
+    for text in ["5", "-1", "9904164645"] {
+        assert_eq!(seconds(text), err("timestamp_implausible"), "{text}");
+    }
+    assert_eq!(seconds("1704164645.999"), err("timestamp_format"));
+}
+
+#[test]
+fn a_pattern_that_leaves_a_part_of_a_value_unread_is_no_format() {
+    for text in ["%s%.f", "%s %Y", "%C%y-%m-%d", "%Y %y-%m-%d", "%I:%M", "%H:%M %p", "%Y-%m-%d %j", "%d %d/%m/%Y"] {
+        assert!(Format::parse(text).is_err(), "{text}");
+    }
+    for text in ["%I:%M %p", "%a, %d %b %Y %T %z", "%Y-%j", "100%% %Y-%m-%d", "%-d.%-m.%Y", "%s"] {
+        assert!(Format::parse(text).is_ok(), "{text}: {:?}", Format::parse(text));
+    }
+    assert!(Format::parse("%H:%M %:z").unwrap().has_offset() && !Format::parse("%H:%M").unwrap().has_offset());
+    assert!(!Format::parse("%Y-%m-%d %S").unwrap().has_date(), "seconds of no minute");
 }
 
 #[test]
@@ -136,9 +208,15 @@ fn times_of_day() {
     assert_eq!(time(ColumnType::Time(0), "24:00:00", Policy::default()), Ok(micros(86_400)));
     assert_eq!(time(ColumnType::Time(6), "1:30 PM", formats(&["%I:%M %p"])), Ok(micros(48_600)));
     assert_eq!(time(ColumnType::Time(6), "25:00", Policy::default()), err("time_range"));
+    assert_eq!(time(ColumnType::Time(6), "03:04:60", formats(&["%H:%M:%S"])), err("time_range"));
+    assert_eq!(time(ColumnType::Time(6), "10405", formats(&["%H%M%S"])), err("time_format"));
     for text in ["12:00:00Z", "1:30", "noon", "", "24:00:01", "24:00:00.5", "12:30.5"] {
         let refused = time(ColumnType::Time(6), text, Policy::default()).unwrap_err();
         assert!(["time_format", "time_range"].contains(&refused.as_str()), "{text}: {refused}");
+    }
+    for (text, said) in [("03:04:05,123", "is no time"), ("01:04 PM", "is no time"), ("03:04:05 +05", "names a zone")] {
+        let refused = full(ColumnType::Time(6), Policy::default(), Value::Text(text)).unwrap_err();
+        assert_eq!((refused.reason.as_ref(), refused.detail.contains(said)), ("time_format", true), "{refused}");
     }
     assert_eq!(time(ColumnType::Time(0), "12:00:00.5", Policy::default()), err("too_precise"));
     let east = |seconds: i32| [micros(43_200), (-seconds).to_be_bytes().to_vec()].concat();
