@@ -1,7 +1,7 @@
 //! Keys whose time has come, or nearly so: whether they become rows.
 
 use super::MappingSpec;
-use super::decoding::Mistake;
+use super::compile::decoding::Mistake;
 use super::plan::Mapping;
 use crate::config::Span;
 use crate::model::{SkipReason, UnixMillis};

@@ -1,13 +1,13 @@
 //! The compiled plan of a run: its mappings, which keys they take, and in which phases they are loaded.
 
 use super::candidate::Candidate;
-use super::conflict::Doubt;
-use super::databases::Databases;
+use super::compile::conflict::Doubt;
 use super::expiry::ExpiryPolicy;
 use super::explode::Explode;
 use super::lineage::Lineage;
 use super::pattern::{KeySet, Miss};
 use super::source::Source;
+use super::spec::databases::Databases;
 use super::top::Top;
 use super::{Expect, ItemForm, OnConflict};
 use crate::decode::Decoder;

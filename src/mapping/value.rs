@@ -5,8 +5,8 @@ use super::collection::ItemWriter;
 use super::plan::Mapping;
 use super::source::inner;
 use super::target::unwrapped;
-use crate::decode::{Content, DecodeError, Field, Kind, Scanned, unescape};
-use crate::model::{Record, Reject};
+use crate::decode::{Content, DecodeError, Field, Form, Kind, Scanned, not_utf8, unescape};
+use crate::model::{Record, Reject, Stored};
 use std::borrow::Cow;
 
 /// A record's value, decoded.
@@ -94,5 +94,22 @@ impl Mapping {
         let mut reject = Reject::of(record, error.reason, error.detail);
         reject.path = error.path;
         reject
+    }
+
+    /// What is left to look at of a value that is not in memory: nothing.
+    #[cold]
+    fn prepare_stored<'r>(&self, record: &'r Record, stored: &Stored) -> Result<Prepared<'r>, Reject> {
+        let content = match self.decoder.chain.form {
+            _ if !self.wanted.streams => {
+                let detail = format!("the value has {} bytes and is not in memory as a whole", stored.len);
+                return Err(Reject::of(record, "value_too_large", detail));
+            }
+            Form::Text => match stored.invalid_utf8 {
+                Some(at) => return Err(self.undecoded(record, not_utf8(&stored.head, at))),
+                None => Content::Text(Cow::Borrowed("")),
+            },
+            _ => Content::Bytes(Cow::Borrowed(&[])),
+        };
+        Ok(Prepared { content, altered: Vec::new() })
     }
 }

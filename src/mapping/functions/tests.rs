@@ -2,7 +2,7 @@
 
 use super::{Found, Function, ID_NAMESPACE};
 use crate::mapping::FunctionSpec;
-use crate::mapping::spec_source::LookupSpec;
+use crate::mapping::LookupSpec;
 use std::borrow::Cow;
 use uuid::Uuid;
 

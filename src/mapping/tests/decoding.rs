@@ -196,6 +196,6 @@ fn the_examples_of_the_documentation_are_read() {
     let specs: Vec<_> = blocks.iter().filter(whole).flat_map(|block| parse_mappings(block).unwrap()).collect();
     assert!(specs.iter().any(|spec| spec.decode.len() > 1), "the examples of chains are among them");
     for spec in specs {
-        assert!(crate::mapping::decoding::decoder(&spec).is_ok(), "{}: {:?}", spec.name, spec.decode);
+        assert!(crate::mapping::compile::decoding::decoder(&spec).is_ok(), "{}: {:?}", spec.name, spec.decode);
     }
 }

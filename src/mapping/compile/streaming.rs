@@ -2,13 +2,10 @@
 //!
 //! Such a mapping puts a string's bytes into one column as they are, and reads nothing else in them.
 
-use super::explode::Explode;
-use super::plan::{Mapping, Target};
-use super::source::Source;
-use super::value::Prepared;
-use crate::decode::{Content, Decoder, Form, not_utf8};
-use crate::model::{Record, Reject, Stored};
-use std::borrow::Cow;
+use crate::decode::Decoder;
+use crate::mapping::explode::Explode;
+use crate::mapping::plan::Target;
+use crate::mapping::source::Source;
 
 /// Whether a mapping takes large strings in slices; if so, the column that they go into is marked.
 pub(super) fn settle(
@@ -31,23 +28,4 @@ pub(super) fn settle(
 /// Whether a source says the same whatever the value is, or what is known of one without its bytes.
 fn is_blind(source: &Source) -> bool {
     source.is_of_key() || matches!(source, Source::Digest)
-}
-
-impl Mapping {
-    /// What is left to look at of a value that is not in memory: nothing.
-    #[cold]
-    pub(super) fn prepare_stored<'r>(&self, record: &'r Record, stored: &Stored) -> Result<Prepared<'r>, Reject> {
-        let content = match self.decoder.chain.form {
-            _ if !self.wanted.streams => {
-                let detail = format!("the value has {} bytes and is not in memory as a whole", stored.len);
-                return Err(Reject::of(record, "value_too_large", detail));
-            }
-            Form::Text => match stored.invalid_utf8 {
-                Some(at) => return Err(self.undecoded(record, not_utf8(&stored.head, at))),
-                None => Content::Text(Cow::Borrowed("")),
-            },
-            _ => Content::Bytes(Cow::Borrowed(&[])),
-        };
-        Ok(Prepared { content, altered: Vec::new() })
-    }
 }

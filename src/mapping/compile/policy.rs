@@ -1,8 +1,8 @@
 //! A column's policies: what was written, read, and held against the column's type. One that could never do anything is a
 //! mistake of whoever wrote it.
 
-use super::ColumnSpec;
 use crate::encode::{EpochUnit, Format, Policy, parse_offset, parse_zone};
+use crate::mapping::ColumnSpec;
 use crate::model::ColumnType;
 use jiff::tz::TimeZone;
 

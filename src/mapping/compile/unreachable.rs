@@ -1,9 +1,9 @@
 //! Candidates and constants that are never looked at, since one before them always has a value.
 
-use super::ColumnSpec;
-use super::candidate::Candidate;
-use super::compile::Check;
-use super::source::Source;
+use super::Check;
+use crate::mapping::ColumnSpec;
+use crate::mapping::candidate::Candidate;
+use crate::mapping::source::Source;
 
 const HINT: &str = "Take it out, or put the one that always has a value last.";
 

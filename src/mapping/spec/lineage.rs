@@ -1,7 +1,7 @@
 //! What a mapping writes about the place of its lineage, and the columns that follow from it.
 
-use super::source::Source;
-use super::{CandidateSpec, ColumnSpec, MappingSpec};
+use crate::mapping::source::Source;
+use crate::mapping::{CandidateSpec, ColumnSpec, MappingSpec};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -80,7 +80,7 @@ pub(super) const EXPIRES_AT: &str = "redis.expires_at";
 
 impl MappingSpec {
     /// The jsonb column for lineage, where there is one.
-    pub(super) fn lineage_column(&self) -> Option<&str> {
+    pub(in crate::mapping) fn lineage_column(&self) -> Option<&str> {
         match &self.lineage {
             Some(LineageSpec::Column { column, .. }) => Some(column),
             _ => None,

@@ -141,8 +141,8 @@ impl<'de, T: Deserialize<'de>, O, F: FnOnce(String) -> O, G: FnOnce(T) -> O> Vis
 
 #[cfg(test)]
 mod tests {
-    use super::{CandidateSpec, ConstantSpec, FunctionSpec};
     use crate::mapping::ColumnSpec;
+    use crate::mapping::{CandidateSpec, ConstantSpec, FunctionSpec};
 
     fn from(text: &str) -> Result<Vec<CandidateSpec>, String> {
         let column = toml::from_str::<ColumnSpec>(&format!("name = 'a'\nfrom = [{text}]"));

@@ -57,7 +57,7 @@ impl<'de> Visitor<'de> for OneOrSeveral {
 
 #[cfg(test)]
 mod tests {
-    use super::KeyPatterns;
+    use crate::mapping::KeyPatterns;
 
     #[test]
     fn one_pattern_is_written_as_it_was_before_there_could_be_several() {

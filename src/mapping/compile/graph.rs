@@ -1,6 +1,6 @@
 //! The order of the mappings: a phase for each rank of the graph of parents.
 
-use super::MappingSpec;
+use crate::mapping::MappingSpec;
 use crate::model::MappingId;
 
 /// The mappings by phase, parents first.

@@ -1,16 +1,16 @@
 //! Keys that more than one mapping would take, or one mapping in two ways: found before the first key is read where that
 //! can be found out, else by looking at every key.
 
-use super::compile::WHICH_KEYS;
-use super::pattern::{KeySet, Overlap};
-use super::plan::{Mapping, Plan};
-use super::{Databases, MappingSpec};
+use super::WHICH_KEYS;
+use crate::mapping::pattern::{KeySet, Overlap};
+use crate::mapping::plan::{Mapping, Plan};
+use crate::mapping::{Databases, MappingSpec};
 use crate::model::{Finding, MappingId, Side};
 
 /// Two mappings of which it is not known whether they have a key in common; one and the same where it is not known
 /// whether two of its patterns read a key differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Doubt {
+pub(in crate::mapping) struct Doubt {
     first: usize,
     second: usize,
 }

@@ -1,10 +1,10 @@
 //! When two rows are the same: how each column is compared, and what makes the same row of the same value.
 
-use super::candidate::Candidate;
-use super::compile::specs_hash;
-use super::plan::{Comparison, RunStamp, Target};
-use super::source::Source;
-use super::{Databases, MappingSpec};
+use super::specs_hash;
+use crate::mapping::candidate::Candidate;
+use crate::mapping::plan::{Comparison, RunStamp, Target};
+use crate::mapping::source::Source;
+use crate::mapping::{Databases, MappingSpec};
 use crate::model::{Column, sha256_hex};
 
 /// What makes the same row of the same key and value.

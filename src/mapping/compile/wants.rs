@@ -1,10 +1,10 @@
 //! What a mapping's sources want to be read of its keys, and what cannot be had of some types.
 
-use super::candidate::Candidate;
 use super::decoding::Mistake;
-use super::plan::Target;
-use super::source::Source;
 use crate::encode::Encoder;
+use crate::mapping::candidate::Candidate;
+use crate::mapping::plan::Target;
+use crate::mapping::source::Source;
 use crate::model::{Column, ColumnType, FieldTimes, RedisType, RedisTypes, ValueWanted, Wanted};
 
 /// What the sources of a mapping want.

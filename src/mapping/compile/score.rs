@@ -1,10 +1,10 @@
 //! The infinite scores of sorted sets, which JSON has no number for: where they can be stored as what they are.
 
-use super::plan::Target;
-use super::source::Source;
-use super::{CandidateSpec, ColumnSpec, ExplodeSpec, MappingSpec};
 use crate::decode::JsonPath;
 use crate::encode::{Nonfinite, Policy};
+use crate::mapping::plan::Target;
+use crate::mapping::source::Source;
+use crate::mapping::{CandidateSpec, ColumnSpec, ExplodeSpec, MappingSpec};
 use crate::model::{Column, ColumnType};
 
 /// How a source reads the score of an element.

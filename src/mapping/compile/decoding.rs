@@ -1,23 +1,23 @@
 //! What a mapping says about its values, checked: its chain, its policies, and whether its sources fit them.
 
-use super::candidate::Candidate;
-use super::compile::Check;
-use super::source::Source;
-use super::spec::{ColumnSpec, MappingSpec, SizeSpec};
-use super::{CandidateSpec, FunctionSpec, ItemForm, LineageSpec, SourceTable};
+use super::Check;
 use crate::config::ByteSize;
 use crate::decode::{Chain, Decoder, Form, Policies};
 use crate::encode::Encoder;
+use crate::mapping::candidate::Candidate;
+use crate::mapping::source::Source;
+use crate::mapping::spec::{ColumnSpec, MappingSpec, SizeSpec};
+use crate::mapping::{CandidateSpec, FunctionSpec, ItemForm, LineageSpec, SourceTable};
 use crate::model::{Column, ColumnType, RedisType};
 
 /// A mistake: what it concerns in the mapping, what is wrong, and what to do about it.
-pub(super) type Mistake = (String, &'static str);
+pub(in crate::mapping) type Mistake = (String, &'static str);
 
 /// Reads how the values of a mapping are decoded.
 ///
 /// # Errors
 /// Everything that is wrong with the chain, and every setting that contradicts it.
-pub(super) fn decoder(spec: &MappingSpec) -> Result<Decoder, Vec<Mistake>> {
+pub(in crate::mapping) fn decoder(spec: &MappingSpec) -> Result<Decoder, Vec<Mistake>> {
     let mut mistakes = Vec::new();
     let max_inflated = max_inflated(spec).unwrap_or_else(|message| {
         mistakes.push((message, "Write a number of bytes above 0, or a text such as \"64MiB\"."));

@@ -1,9 +1,9 @@
 //! What may identify a row: nothing that a second run would see otherwise although nothing was changed.
 
-use super::candidate::Candidate;
-use super::compile::Check;
-use super::source::Source;
-use super::{ColumnSpec, MappingSpec};
+use super::Check;
+use crate::mapping::candidate::Candidate;
+use crate::mapping::source::Source;
+use crate::mapping::{ColumnSpec, MappingSpec};
 
 impl Check {
     /// A column of the key whose sources say something about the reading, so that each run would make rows of its own.

@@ -1,11 +1,11 @@
 //! Settings that could never act, and sources that say nothing: mistakes of whoever wrote them, found without a server.
 
-use super::candidate::Candidate;
-use super::compile::Check;
-use super::functions::Function;
-use super::source::Source;
-use super::{ColumnSpec, ExplodeSpec, MappingSpec};
+use super::Check;
 use crate::decode::Form;
+use crate::mapping::candidate::Candidate;
+use crate::mapping::functions::Function;
+use crate::mapping::source::Source;
+use crate::mapping::{ColumnSpec, ExplodeSpec, MappingSpec};
 use crate::model::RedisType;
 
 impl Check {

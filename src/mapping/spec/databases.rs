@@ -1,8 +1,8 @@
 //! `databases` as it is written: which logical databases a mapping's keys come from.
 
-use super::decoding::Mistake;
-use super::source::Source;
-use super::{CandidateSpec, ColumnSpec, LineageApart, LineageSpec, MappingSpec};
+use crate::mapping::compile::decoding::Mistake;
+use crate::mapping::source::Source;
+use crate::mapping::{CandidateSpec, ColumnSpec, LineageApart, LineageSpec, MappingSpec};
 use serde::de::{Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -35,7 +35,7 @@ impl Databases {
     }
 
     /// Whether some database is among both.
-    pub(super) fn meet(&self, other: &Self, own: u8) -> bool {
+    pub(in crate::mapping) fn meet(&self, other: &Self, own: u8) -> bool {
         match self {
             Self::Own => other.has(own, own),
             Self::All => true,
@@ -63,7 +63,7 @@ impl Databases {
     }
 
     /// All that some mapping reads.
-    pub(super) fn of_all(specs: &[MappingSpec], own: u8) -> Self {
+    pub(in crate::mapping) fn of_all(specs: &[MappingSpec], own: u8) -> Self {
         let (first, others) = match specs.split_first() {
             Some((first, others)) => (first.databases.clone(), others),
             None => return Self::Own,
@@ -90,7 +90,7 @@ impl Databases {
 }
 
 /// What a mapping needs so that keys of different databases are told apart.
-pub(super) fn told_apart(spec: &MappingSpec, own: u8) -> Result<(), Mistake> {
+pub(in crate::mapping) fn told_apart(spec: &MappingSpec, own: u8) -> Result<(), Mistake> {
     match &spec.lineage {
         Some(LineageSpec::Columns { columns }) if columns.database.is_none() && spec.databases.go_beyond(own) => {
             let message =
@@ -177,7 +177,7 @@ fn in_range<E: Error>(number: i64) -> Result<u8, E> {
 
 #[cfg(test)]
 mod tests {
-    use super::Databases;
+    use crate::mapping::Databases;
 
     fn read(text: &str) -> Result<Databases, String> {
         serde_json::from_str(text).map_err(|error| error.to_string())

@@ -1,8 +1,8 @@
 //! Whether a mapping and its table have the same columns.
 
-use super::compile::Check;
-use super::{ColumnSpec, MappingSpec};
+use super::Check;
 use crate::config::nearest;
+use crate::mapping::{ColumnSpec, MappingSpec};
 use crate::model::{Column, Finding, Side, Table};
 
 impl Check {

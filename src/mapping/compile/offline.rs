@@ -1,20 +1,20 @@
 //! What is wrong with mappings as they are written, whatever the tables are.
 
-use super::candidate::Candidate;
-use super::compile::{AN_ID, Check, QUALIFIED};
 use super::conflict::check_keys;
-use super::databases::told_apart;
-use super::expiry::ExpiryPolicy;
-use super::explode::Explode;
 use super::graph::phases;
 use super::known_type::known_type;
-use super::pattern::KeySet;
 use super::policy::unreadable_policies;
 use super::references::ITS_OWN;
-use super::source::Source;
 use super::wants::Wants;
-use super::{ColumnSpec, LineageSpec, MappingSpec};
+use super::{AN_ID, Check, QUALIFIED};
 use crate::encode::Encoder;
+use crate::mapping::candidate::Candidate;
+use crate::mapping::expiry::ExpiryPolicy;
+use crate::mapping::explode::Explode;
+use crate::mapping::pattern::KeySet;
+use crate::mapping::source::Source;
+use crate::mapping::spec::databases::told_apart;
+use crate::mapping::{ColumnSpec, LineageSpec, MappingSpec};
 use crate::model::{Column, Finding};
 
 /// Everything that can be found without a look at any table: keys, chains, sources, functions, references, and the policies of

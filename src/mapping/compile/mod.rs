@@ -1,28 +1,47 @@
 //! From what a person wrote to a plan: every mistake is found at once, before the first key is read.
+//!
+//! `offline` finds what needs no table, `Plan::compile` the rest; both by way of `Check`, which collects findings. What is
+//! said of one column is in `column`, `target` and `policy`, of several mappings in `references` and `conflict`.
+
+mod column;
+pub(super) mod conflict;
+mod coverage;
+pub(super) mod decoding;
+mod graph;
+mod identity;
+mod idle;
+mod known_type;
+mod offline;
+mod policy;
+mod references;
+mod sameness;
+mod score;
+mod streaming;
+mod target;
+mod unreachable;
+mod wants;
+
+pub use conflict::check_keys;
+pub use offline::check_specs;
 
 use super::candidate::Candidate;
-use super::decoding::{Mistake, decoder, has_values, unreadable, whole_fits};
 use super::expiry::ExpiryPolicy;
 use super::explode::Explode;
-use super::graph::phases;
 use super::pattern::{KeySet, Pattern};
 use super::plan::{Mapping, Plan, RunStamp, Target};
-use super::policy::compile_policy;
 use super::rest;
-use super::sameness::{comparison, fingerprint};
-use super::score;
 use super::source::Source;
-use super::streaming;
 use super::top::Top;
-use super::wants::{Wants, facts_fit, takes_any_key};
 use super::{ColumnSpec, ItemForm, LineageSpec, MappingSpec};
 use crate::decode::{Decoder, Form, push_json_string};
-use crate::encode::{Encoder, Policy};
-use crate::model::{
-    Column, ColumnType, Database, Finding, RedisType, RedisTypes, Severity, Side, Table, TableName, sha256_hex,
-};
+use crate::encode::Encoder;
+use crate::model::{Column, Database, Finding, RedisType, RedisTypes, Severity, Side, Table, TableName, sha256_hex};
+use decoding::{Mistake, decoder, has_values, unreadable, whole_fits};
+use graph::phases;
+use sameness::fingerprint;
 use std::collections::HashMap;
 use std::sync::Arc;
+use wants::{Wants, facts_fit, takes_any_key};
 
 /// A row's shape has one bit for each column.
 const MAX_COLUMNS: usize = 64;
@@ -124,15 +143,7 @@ impl Check {
             self.sources_fit(subject, column, &target.candidates, &target.encoder, decoder.chain.form);
         }
         self.too_many_columns(&subject, spec);
-        let lineage_id = match &spec.lineage {
-            Some(LineageSpec::Column { document_id, .. }) => {
-                self.read(&subject, Source::parse(document_id, pattern.first()), AN_ID)
-            }
-            _ => None,
-        };
-        if matches!(lineage_id, Some(Source::Rest(_))) {
-            self.critical(&subject, "`lineage.document_id` names the rest, which is no id", AN_ID);
-        }
+        let lineage_id = self.lineage_id(spec, pattern.first());
         let entered = targets.iter().flat_map(|target| &target.candidates).map(Candidate::top);
         let top = entered.chain(lineage_id.as_ref().map(Source::top)).fold(Top::default(), Top::and);
         let wants = Wants::of(targets.iter().flat_map(|target| &target.candidates), lineage_id.as_ref());
@@ -194,6 +205,17 @@ impl Check {
         })
     }
 
+    /// Where the id comes from that the lineage names.
+    fn lineage_id(&mut self, spec: &MappingSpec, pattern: &Pattern) -> Option<Source> {
+        let Some(LineageSpec::Column { document_id, .. }) = &spec.lineage else { return None };
+        let subject = format!("mapping {}", spec.name);
+        let id = self.read(&subject, Source::parse(document_id, pattern), AN_ID);
+        if matches!(id, Some(Source::Rest(_))) {
+            self.critical(subject, "`lineage.document_id` names the rest, which is no id", AN_ID);
+        }
+        id
+    }
+
     /// How the mapping's values are decoded; what its sources cannot read of them is found with it.
     pub(super) fn decoder(&mut self, spec: &MappingSpec) -> Option<Decoder> {
         for (subject, mistake) in unreadable(spec) {
@@ -234,57 +256,6 @@ impl Check {
         self.critical(subject, message, hint);
     }
 
-    fn column(
-        &mut self,
-        spec: &MappingSpec,
-        wanted: &ColumnSpec,
-        table: &Table,
-        pattern: &Pattern,
-    ) -> Option<(Column, Target)> {
-        let subject = format!("{}.{}", spec.into, wanted.name);
-        let Some(column) = table.column(&wanted.name) else {
-            self.missing_column(spec, wanted, subject);
-            return None;
-        };
-        let is_key = spec.key.contains(&wanted.name);
-        let lineage = spec.lineage_column() == Some(&wanted.name);
-        let policy = self.policy(&subject, wanted, &column.column_type)?;
-        let policy = score::keep_infinity(spec, wanted, &column.column_type, policy);
-        let Some(encoder) = Encoder::new(column, policy) else {
-            let (message, hint) = match &column.column_type {
-                ColumnType::Unsupported(name) => {
-                    (format!("nothing can be written to the type {name}"), "Leave the column out of the mapping.")
-                }
-                _ => ("the column is generated and cannot be written".into(), "Leave the column out of the mapping."),
-            };
-            self.target(subject, message, hint);
-            return None;
-        };
-        if lineage && column.column_type != ColumnType::Jsonb {
-            self.target(subject, "lineage needs a jsonb column", "Name another column, or leave `lineage` out.");
-            return None;
-        }
-        self.constants(&subject, wanted, &encoder);
-        self.contradictions(&subject, wanted, &encoder, lineage);
-        let candidates = self.candidates(&subject, wanted, pattern);
-        self.constant_candidates(&subject, &candidates, &encoder);
-        let target = Target {
-            comparison: comparison(wanted.ignore_changes, lineage, &candidates),
-            encoder,
-            candidates,
-            default: wanted.default.clone(),
-            null_as: wanted.null_as.clone(),
-            // A NOT NULL column says so of null itself.
-            wants_value: wanted.required && !column.not_null,
-            required: wanted.required || is_key || (column.not_null && !column.has_default),
-            unwrap_json_string: wanted.unwrap_json_string,
-            expect: wanted.expect,
-            lineage,
-            streams: false,
-        };
-        Some((column.clone(), target))
-    }
-
     pub(super) fn types(&mut self, subject: &str, spec: &MappingSpec) -> RedisTypes {
         if spec.types.is_empty() {
             self.critical(subject, "`type` names no type", "Leave it out for strings, or name those that it takes.");
@@ -297,14 +268,6 @@ impl Check {
             self.critical(subject, "`items` is about the values of hashes, lists and streams", hint);
         }
         spec.types.iter().copied().collect()
-    }
-
-    pub(super) fn policy(&mut self, subject: &str, wanted: &ColumnSpec, column_type: &ColumnType) -> Option<Policy> {
-        compile_policy(wanted, column_type)
-            .map_err(|faults| {
-                faults.iter().for_each(|fault| self.critical(subject, fault.message.as_str(), fault.hint))
-            })
-            .ok()
     }
 }
 

@@ -1,13 +1,13 @@
 //! What mappings have to do with each other: names, keys, parents, and what waits for what.
 
-use super::MappingSpec;
-use super::compile::Check;
+use super::Check;
 use super::conflict::{Doubt, Keys, conflicts};
 use super::coverage::which_column;
-use super::pattern::KeySet;
-use super::plan::{Mapping, ParentRef, Target};
-use super::reference::functions_before_id;
 use crate::config::nearest;
+use crate::mapping::MappingSpec;
+use crate::mapping::pattern::KeySet;
+use crate::mapping::plan::{Mapping, ParentRef, Target};
+use crate::mapping::reference::functions_before_id;
 use crate::model::MappingId;
 
 impl Check {

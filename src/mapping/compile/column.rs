@@ -1,13 +1,13 @@
 //! The settings of one column: what feeds it, and whether they agree with each other and with the table.
 
-use super::ColumnSpec;
-use super::candidate::Candidate;
-use super::compile::Check;
-use super::found::Found;
-use super::functions::Function;
-use super::pattern::Pattern;
+use super::Check;
 use crate::decode::scan;
 use crate::encode::{Encoder, Value};
+use crate::mapping::ColumnSpec;
+use crate::mapping::candidate::Candidate;
+use crate::mapping::found::Found;
+use crate::mapping::functions::Function;
+use crate::mapping::pattern::Pattern;
 
 impl Check {
     /// The candidates of a column.
