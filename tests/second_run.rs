@@ -219,3 +219,28 @@ column = [{ name = "id", from = ["{id}"] }, { name = "n", from = ["$.n"] }]
         case.sql("TRUNCATE small");
     }
 }
+
+#[test]
+fn columns_may_have_the_names_that_our_statements_use() {
+    let case = Case::new();
+    case.sql(
+        "SET ROLE redis2pg; CREATE TABLE names (s text PRIMARY KEY, t text, l text, r text DEFAULT 'kept', j text)",
+    );
+    let mapping = |t: &str| {
+        format!(
+            "[[mapping]]\nname = \"names\"\nmatch = \"n:{{id}}\"\ninto = \"public.names\"\nkey = \"s\"\n\
+             column = [{{ name = \"s\", from = \"{{id}}\" }}, {{ name = \"l\", from = \"$.l\" }}{t}]\n"
+        )
+    };
+    for (id, mapping) in [("plain", mapping("")), ("mapped", mapping(", { name = \"t\", from = \"$.l\" }"))] {
+        let mapping = mapping.replace("n:{id}", &format!("{id}:{{id}}"));
+        let key = format!("{id}:{id}");
+        case.redis().set(&key, "{\"l\":\"one\"}");
+        case.run_config(&mapping, &[]).exits(0);
+        case.redis().set(&key, "{\"l\":\"two\"}");
+        let run = case.run_config(&mapping, &[]).exits(0);
+        assert_eq!(run.total("updated"), 1, "{run}");
+        let image = case.json("SELECT image FROM redis2pg.before_images ORDER BY row_xmin DESC LIMIT 1");
+        assert_eq!((&image["s"], &image["l"], &image["r"]), (&id.into(), &"one".into(), &"kept".into()), "{image}");
+    }
+}

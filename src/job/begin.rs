@@ -12,8 +12,8 @@ use super::setup::Ends;
 use crate::config::Settings;
 use crate::flow::Stop;
 use crate::ledger::{self, NewRun, Shard, Start};
-use crate::mapping::{MappingSpec, RunStamp, specs_hash};
-use crate::model::{Event, EventSender, Failure, Side};
+use crate::mapping::{Mapping, MappingSpec, RunStamp, specs_hash};
+use crate::model::{Event, EventSender, Failure, FieldTimes, Side};
 use crate::postgres::{answered, failure};
 use crate::source::ServerClock;
 use crate::source::redis::RedisSource;
@@ -116,6 +116,16 @@ async fn read_clock(source: &RedisSource, specs: &[MappingSpec]) -> Result<Optio
     }
 }
 
+/// The source of a mapping that is worked out from Redis's clock for each key.
+fn timed_by(mapping: &Mapping) -> Option<&'static str> {
+    let wanted = mapping.wanted();
+    match wanted.fields {
+        _ if wanted.ttl => Some("redis.ttl"),
+        FieldTimes::ExpiryAndTtl => Some("element.ttl"),
+        _ => None,
+    }
+}
+
 /// What a mapping asks for takes a clock that nobody may read.
 fn without_clock(mapping: &str, what: &str) -> Failure {
     let message = format!("the user may not ask for the time (TIME), and mapping {mapping} has `{what}`");
@@ -141,9 +151,9 @@ impl Checking<'_> {
         };
         let checked = link.call("reading the target's tables", check).await;
         let checked = checked.map_err(|failure| placed(failure, self.settings, self.specs))?;
-        let timed = checked.plan.mappings().find(|(_, mapping)| mapping.wanted().ttl);
+        let timed = checked.plan.mappings().find_map(|(_, mapping)| Some((mapping, timed_by(mapping)?)));
         match timed.filter(|_| self.clock.is_none()) {
-            Some((_, mapping)) => Err(without_clock(mapping.name(), "redis.ttl")),
+            Some((mapping, source)) => Err(without_clock(mapping.name(), source)),
             None => Ok(checked),
         }
     }

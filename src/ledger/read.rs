@@ -125,9 +125,12 @@ pub struct RejectEntry {
 }
 
 /// The number at the end of a source's identity is its database.
-const REJECT: &str = "SELECT id, redis_db IS NOT NULL AS elsewhere, coalesce(redis_db, (SELECT \
+///
+/// A ledger that no run of this version has brought up to date yet has no `redis_db`: it is asked for by way of JSON.
+const REJECT: &str = "SELECT id, d.named IS NOT NULL AS elsewhere, coalesce(d.named, (SELECT \
     substring(s.source FROM '[0-9]+$')::int4 FROM redis2pg.runs s WHERE s.id = run_id)) AS redis_db, mapping, key, redis_type, reason, detail, path, \
-    column_name, sqlstate, value, value_size, value_hash FROM redis2pg.rejects";
+    column_name, sqlstate, value, value_size, value_hash FROM redis2pg.rejects j \
+    CROSS JOIN LATERAL (SELECT (to_jsonb(j.*) ->> 'redis_db')::int4 AS named) d";
 
 /// Rejects in order of writing.
 ///
@@ -137,7 +140,7 @@ pub async fn list_rejects(connection: &mut PgConnection, filter: &RejectFilter) 
     let text = format!(
         "{REJECT} WHERE run_id = (SELECT r.id FROM redis2pg.runs r WHERE starts_with(r.id::text, $1) \
          ORDER BY r.started_at DESC LIMIT 1) AND ($2::text IS NULL OR mapping = $2) \
-         AND ($3::text IS NULL OR reason = $3) AND redis2pg.rejects.id > $5 AND ($6::bytea IS NULL OR key = $6) ORDER BY redis2pg.rejects.id LIMIT $4"
+         AND ($3::text IS NULL OR reason = $3) AND j.id > $5 AND ($6::bytea IS NULL OR key = $6) ORDER BY j.id LIMIT $4"
     );
     let mut transaction = connection.begin().await?;
     let rows = query(text)

@@ -1,7 +1,7 @@
 //! Whose a row is, when keys of the same name are in several databases.
 
 use crate::support::Case;
-use crate::{COUNT, PLACES, Several, by_id, item, kept_in, loaded};
+use crate::{BY_DATABASE, COUNT, PLACES, Several, by_id, item, kept_in, loaded};
 
 #[test]
 fn the_same_keys_of_two_databases_are_rows_of_their_own() {
@@ -125,4 +125,16 @@ fn without_databases(case: &Case) {
          ALTER TABLE redis2pg.rejects ADD UNIQUE (run_id, mapping, key_hash); \
          DELETE FROM redis2pg._migrations WHERE version = 4",
     );
+}
+
+#[test]
+fn the_rejects_of_an_older_ledger_can_be_read_before_a_run_brings_it_up_to_date() {
+    let several = Several::new("CREATE TABLE items (id text PRIMARY KEY, n int)");
+    several.database(0).set("item:1", "{");
+    let own = by_id(BY_DATABASE).replace("databases = [0, 2]\n", "");
+    several.case.run_config(&own, &[]).exits(3);
+    let before = several.case.ledger(&["rejects", "list"]);
+    without_databases(&several.case);
+    assert_eq!(several.case.ledger(&["rejects", "list"]), before);
+    assert_eq!(before[0]["key"], "item:1", "{before}");
 }

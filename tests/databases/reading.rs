@@ -156,3 +156,41 @@ fn what_reads_one_database_takes_no_connection_more() {
     assert_eq!(connections("databases = [2]\n"), alone + 1);
     assert_eq!(alone, 1);
 }
+
+#[test]
+fn what_one_database_has_left_behind_is_not_looked_for_among_the_rows_of_another() {
+    let several = Several::new("CREATE TABLE flags (db integer, id text, flag text, PRIMARY KEY (db, id, flag))");
+    let config = r#"
+[[mapping]]
+name = "flags"
+match = "flags:{id}"
+type = "set"
+explode = true
+into = "public.flags"
+key = ["db", "id", "flag"]
+column = [{ name = "db", from = "redis.db" }, { name = "id", from = "{id}" }, { name = "flag", from = "$.member" }]
+"#;
+    several.database(0).say("SADD flags:x a b");
+    several.database(2).say("SADD flags:x c");
+    let rows = || several.case.sql("SELECT string_agg(db || flag, ' ' ORDER BY db, flag) FROM flags");
+    let from = |number: u8| {
+        let (server, _) = several.case.source.rsplit_once('/').expect("a database");
+        crate::Case::with_ends(&format!("{server}/{number}"), &several.case.target).run_config(config, &[]).exits(0)
+    };
+    // Runs of one database each, and of both before one of them.
+    for both in [false, true] {
+        if both {
+            several.case.sql("TRUNCATE flags; DELETE FROM redis2pg.loaded");
+            let both = config.replace("type = \"set\"", "type = \"set\"\ndatabases = [0, 2]");
+            several.case.run_config(&both, &[]).exits(0);
+        }
+        from(0);
+        from(2);
+        assert_eq!(rows(), "0a 0b 2c");
+    }
+    several.database(2).say("SADD flags:x d");
+    from(2);
+    several.database(2).say("SREM flags:x c");
+    from(2);
+    assert_eq!(rows(), "0a 0b 2d");
+}

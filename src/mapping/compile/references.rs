@@ -36,7 +36,9 @@ impl Check {
 
     /// A mapping that waits for itself.
     pub(super) fn circle(&mut self, specs: &[MappingSpec], name: &str) {
-        let refers = specs.iter().any(|spec| spec.name == name && !spec.parents.is_empty());
+        // That a mapping is its own parent leads nowhere.
+        let others = |spec: &MappingSpec| spec.parents.iter().any(|parent| parent.mapping != name);
+        let refers = specs.iter().any(|spec| spec.name == name && others(spec));
         let setting = if refers { "parents" } else { "after" };
         let message = format!("`{setting}` leads back to the mapping itself");
         self.critical(format!("mapping {name}"), message, "Take one of the references out.");

@@ -100,7 +100,7 @@ pub struct MappingSpec {
     #[serde(default)]
     pub on_conflict: OnConflict,
     /// Mappings whose rows this one's rows refer to; they are loaded first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "one_or_list", skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<ParentSpec>,
     /// Mappings that are loaded before this one although nothing refers to them.
     #[serde(default, deserialize_with = "one_or_list", skip_serializing_if = "Vec::is_empty")]

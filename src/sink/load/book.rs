@@ -2,7 +2,7 @@
 
 use super::attempt::Lost;
 use crate::model::{Group, GroupCounts, Reject, Row, RowOutcome, Tally};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -16,6 +16,8 @@ pub(super) struct Book<'a> {
     pub(super) tally: Tally,
     pub(super) lost: Vec<Lost>,
     pub(super) groups: Groups,
+    /// Where in `groups` a reading is.
+    places: HashMap<Uuid, usize>,
     /// The places of rows of keys that are several, which are as they should be.
     settled: Vec<usize>,
 }
@@ -23,7 +25,7 @@ pub(super) struct Book<'a> {
 impl<'a> Book<'a> {
     /// Begins with outcomes that were known before.
     pub(super) fn new(rows: &'a [Row], tally: Tally) -> Self {
-        Self { rows, tally, lost: Vec::new(), groups: Groups::new(), settled: Vec::new() }
+        Self { rows, tally, lost: Vec::new(), groups: Groups::new(), places: HashMap::new(), settled: Vec::new() }
     }
 
     /// Books rows by their places in the piece.
@@ -75,18 +77,15 @@ impl<'a> Book<'a> {
 
     /// What was found of a key that is several rows.
     pub(super) fn group(&mut self, group: &Arc<Group>) -> &mut GroupCounts {
-        let place = match self.groups.iter().rposition(|(known, _)| Arc::ptr_eq(known, group)) {
-            Some(place) => place,
-            None => {
-                self.groups.push((group.clone(), GroupCounts::default()));
-                self.groups.len() - 1
-            }
-        };
+        let place = *self.places.entry(group.id).or_insert_with(|| {
+            self.groups.push((group.clone(), GroupCounts::default()));
+            self.groups.len() - 1
+        });
         &mut self.groups[place].1
     }
 
     /// What was found of it, if anything.
     pub(super) fn found(&self, group: &Arc<Group>) -> Option<&GroupCounts> {
-        self.groups.iter().find(|(known, _)| Arc::ptr_eq(known, group)).map(|(_, counts)| counts)
+        self.groups.get(*self.places.get(&group.id)?).map(|(_, counts)| counts)
     }
 }

@@ -7,7 +7,7 @@
 
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
-use super::origin::is_in_ledger;
+use super::origin::is_surely_in_ledger;
 use super::statements::{Side, key_join, owner, row_key, stage_column};
 use crate::model::{Group, GroupCounts, RowOutcome};
 use crate::postgres::{CopyBuffer, copy_tuples, ident, query, table_ident};
@@ -56,18 +56,15 @@ impl Attempt<'_> {
     /// The readings that end here and may have left rows behind: the last one of each key, where no rejected element may have a row,
     /// and where the ledger has more rows of the key than it made.
     async fn ending(&self, connection: &mut PgConnection, book: &Book<'_>) -> Result<Vec<Arc<Group>>, Error> {
-        let mut ending: Vec<Arc<Group>> = Vec::new();
-        for group in self.piece.closed.iter().rev() {
-            if !ending.iter().any(|later| later.key == group.key) {
-                ending.push(group.clone());
-            }
-        }
+        let mut later = HashSet::new();
+        let last = self.piece.closed.iter().rev().filter(|group| later.insert(&group.key));
+        let mut ending: Vec<Arc<Group>> = last.cloned().collect();
         ending.retain(|group| !group.keeps_rows() && !book.found(group).is_some_and(GroupCounts::keeps_rows));
         let keys: Vec<&[u8]> = ending.iter().map(|group| group.key.as_bytes()).collect();
         let counts = query(format!(
             "SELECT k.key, (SELECT count(*) FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = k.key \
              AND {}) AS rows FROM unnest($2::bytea[]) WITH ORDINALITY k (key, place) ORDER BY place",
-            is_in_ledger(self.piece.database)
+            is_surely_in_ledger(self.piece.database)
         ))
         .bind(self.table.name.to_string())
         .bind(keys)
@@ -157,7 +154,7 @@ impl Attempt<'_> {
         // The table itself says which rows are the same: an element that is only spelled otherwise is not gone. Each step
         // is a fence, so that every row is looked up by an index or in a hash, whatever the statistics say.
         let (target, same, row_key) = (table.ident(), key_join(table), row_key(table, Side::Target));
-        let here = is_in_ledger(self.piece.database);
+        let here = is_surely_in_ledger(self.piece.database);
         let sql = format!(
             "WITH present AS MATERIALIZED (SELECT s.redis2pg_reading::int8 AS reading, {row_key} AS row_key \
              FROM {present} s JOIN {target} t ON {same}), \
@@ -237,7 +234,7 @@ impl Attempt<'_> {
         );
         query(format!(
             "INSERT INTO redis2pg.before_images (run_id, table_name, row_key, image, row_xmin) \
-             SELECT $2::text::uuid, $3, r.row_key::jsonb, to_jsonb(t), t.xmin::text::bigint FROM {rows} \
+             SELECT $2::text::uuid, $3, r.row_key::jsonb, to_jsonb(t.*), t.xmin::text::bigint FROM {rows} \
              JOIN {} t ON {} ON CONFLICT DO NOTHING",
             table.ident(),
             key_join(table)

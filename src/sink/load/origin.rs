@@ -36,6 +36,16 @@ pub(super) fn is_in_ledger(database: Database) -> String {
     is_of(database, "l.redis_db::text", "l.run_id")
 }
 
+/// Whether the lineage `l` in the ledger is of keys of this database for certain, as a condition: what is left behind of
+/// those is deleted, so that here no run takes rows of another database for its own.
+pub(super) fn is_surely_in_ledger(database: Database) -> String {
+    let number = database.number;
+    format!(
+        "(l.redis_db = {number} OR l.redis_db IS NULL AND l.run_id IN (SELECT r.id FROM redis2pg.runs r \
+         WHERE coalesce(substring(r.source FROM '[0-9]+$'), '{number}') = '{number}'))"
+    )
+}
+
 fn known(named: &str, database: Database, run: &str) -> String {
     if database.alone {
         return named.to_owned();

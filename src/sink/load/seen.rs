@@ -2,7 +2,7 @@
 //! asks which rows are gone, or whether a row has its element already, is told by it.
 
 use super::attempt::Attempt;
-use super::origin::is_in_ledger;
+use super::origin::is_surely_in_ledger;
 use super::statements::{Side, key_join, row_key};
 use crate::model::Group;
 use crate::postgres::{literal, query};
@@ -54,7 +54,7 @@ impl Attempt<'_> {
         let rows = query(format!(
             "SELECT EXISTS (SELECT FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = k.key AND {}) \
              FROM unnest($2::bytea[]) WITH ORDINALITY k (key, place) ORDER BY place",
-            is_in_ledger(self.piece.database)
+            is_surely_in_ledger(self.piece.database)
         ))
         .bind(self.table.name.to_string())
         .bind(keys)

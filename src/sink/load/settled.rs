@@ -6,6 +6,7 @@ use crate::ledger::{self, Journal, Rejected, Removed};
 use crate::model::{Counts, GroupEnd, RedisKey, Reject, Tally, recount};
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
+use std::collections::HashMap;
 
 /// What became of a piece's sightings.
 #[derive(Debug)]
@@ -61,19 +62,28 @@ impl Attempt<'_> {
             rejects.extend(of_end.map(|reject| Rejected { rows: end.tally.rows.clone(), ..reject }));
         }
         let mut pending = rejects.iter().filter(|reject| reject.pending).count() as i64;
-        for removed in self.resolve(connection, &rejects, &ends).await? {
+        let removed = self.resolve(connection, &rejects, &ends).await?;
+        let (mut ended, mut places) = (HashMap::new(), HashMap::<&RedisKey, Vec<usize>>::new());
+        if !removed.is_empty() {
+            ended.extend(ends.iter().map(|(key, end)| (*key, end)));
+            let keys = rejects.iter().map(|reject| &reject.reject.key).enumerate();
+            keys.for_each(|(place, key)| places.entry(key).or_default().push(place));
+        }
+        for removed in removed {
             tally.take_back(&removed.reason, 1);
             if self.piece.retry {
                 pending -= 1;
             } else {
                 tally.duplicates += 1;
             }
-            if let Some((_, end)) = ends.iter().rev().find(|(key, _)| **key == removed.key) {
+            if let Some(end) = ended.get(&removed.key) {
                 tally.recount_rows(&removed.rows, &end.tally.rows);
             }
             // They stay counted as long as it is a reject.
-            for reject in rejects.iter_mut().filter(|reject| reject.reject.key == removed.key) {
-                reject.rows = recount(&removed.rows, &reject.rows);
+            for place in places.get(&removed.key).into_iter().flatten() {
+                if let Some(reject) = rejects.get_mut(*place) {
+                    reject.rows = recount(&removed.rows, &reject.rows);
+                }
             }
         }
         self.write(connection, &rejects, &tally).await?;
@@ -94,21 +104,24 @@ impl Attempt<'_> {
 
     /// How the keys that are several rows end. One that is rejected again is one reject, and a duplicate.
     fn ends(&self, book: &Book<'_>, tally: &mut Tally) -> Vec<(&RedisKey, GroupEnd)> {
-        let mut ends: Vec<(&RedisKey, GroupEnd)> = Vec::new();
+        let mut ends: Vec<Option<(&RedisKey, GroupEnd)>> = Vec::new();
+        let mut rejected: HashMap<&RedisKey, usize> = HashMap::new();
         for group in &self.piece.closed {
             let mut end = group.with(book.found(group)).end();
             tally.add(&end.tally);
-            let earlier = ends.iter().position(|(key, earlier)| **key == group.key && earlier.reject.is_some());
-            if let Some(place) = earlier.filter(|_| end.reject.is_some()) {
-                let (_, earlier) = ends.remove(place);
+            let earlier = rejected.get(&group.key).filter(|_| end.reject.is_some());
+            if let Some((_, earlier)) = earlier.and_then(|place| ends.get_mut(*place)?.take()) {
                 earlier.reject.iter().for_each(|(reject, _)| tally.take_back(&reject.reason, 1));
                 tally.duplicates += 1;
                 tally.recount_rows(&earlier.tally.rows, &end.tally.rows);
                 end.tally.rows = recount(&earlier.tally.rows, &end.tally.rows);
             }
-            ends.push((&group.key, end));
+            if end.reject.is_some() {
+                rejected.insert(&group.key, ends.len());
+            }
+            ends.push(Some((&group.key, end)));
         }
-        ends
+        ends.into_iter().flatten().collect()
     }
 
     /// Takes back the rejects of keys that are settled anew.

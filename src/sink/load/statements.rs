@@ -98,7 +98,7 @@ impl Statements {
             ),
             images: format!(
                 "INSERT INTO redis2pg.before_images (run_id, table_name, row_key, image, row_xmin) \
-                 SELECT $2::text::uuid, $3, {}, to_jsonb(t), t.xmin::text::bigint FROM {stage} s \
+                 SELECT $2::text::uuid, $3, {}, to_jsonb(t.*), t.xmin::text::bigint FROM {stage} s \
                  JOIN {target} t ON {join} WHERE s.{ORDINAL} = ANY ($1) ON CONFLICT DO NOTHING",
                 row_key(table, Side::Target)
             ),

@@ -4,7 +4,7 @@ use super::errors::{self, unexpected};
 use super::settings::{SourceSettings, Target};
 use super::sizes::Sizes;
 use super::{Inner, RedisSource, bytes_of, connect, send};
-use crate::model::Failure;
+use crate::model::{Failure, Side};
 use fred::interfaces::EventInterface;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
@@ -16,13 +16,16 @@ impl RedisSource {
     /// A [`Failure`] of the Redis side; a usage one where the server does not tell.
     pub async fn filled_databases(&self) -> Result<Vec<u8>, Failure> {
         let reply = self.ask("INFO", vec!["keyspace".into()]).await.map_err(|mut failure| {
-            if failure.side == crate::model::Side::Redis && failure.message.contains("NOPERM") {
+            if failure.side == Side::Redis && failure.message.contains("NOPERM") {
                 failure.hint = format!("{} Or name the databases: `databases = [0, 1]`.", failure.hint);
             }
             failure
         })?;
         let text = bytes_of(reply).ok_or_else(|| self.failure(&unexpected("INFO", "no text"), "INFO"))?;
-        Ok(numbers(&String::from_utf8_lossy(&text)))
+        numbers(&String::from_utf8_lossy(&text)).map_err(|number| {
+            let message = format!("database {number} of Redis holds keys, and only those up to 255 can be read");
+            Failure::usage(Side::Redis, message, "Name the databases to read: `databases = [0, 1]` instead of `all`.")
+        })
     }
 
     /// The same server with another database selected, over a connection of its own.
@@ -64,11 +67,15 @@ impl RedisSource {
 }
 
 /// The databases that an answer to INFO names.
-fn numbers(info: &str) -> Vec<u8> {
-    let number = |line: &str| line.strip_prefix("db")?.split_once(":keys=")?.0.parse().ok();
-    let mut numbers: Vec<u8> = info.lines().filter_map(number).collect();
+///
+/// # Errors
+/// The first number that is none of a database that can be read.
+fn numbers(info: &str) -> Result<Vec<u8>, String> {
+    let number = |line: &str| Some(line.strip_prefix("db")?.split_once(":keys=")?.0.to_owned());
+    let read = |number: String| number.parse::<u8>().map_err(|_| number);
+    let mut numbers: Vec<u8> = info.lines().filter_map(number).map(read).collect::<Result<_, _>>()?;
     numbers.sort_unstable();
-    numbers
+    Ok(numbers)
 }
 
 #[cfg(test)]
@@ -79,7 +86,8 @@ mod tests {
     fn databases_are_read_from_the_keyspace() {
         let info =
             "# Keyspace\r\ndb10:keys=1,expires=0,avg_ttl=0\r\ndb2:keys=5,expires=1,avg_ttl=9\r\ndb300:keys=1\r\n";
-        assert_eq!(numbers(info), [2, 10]);
-        assert!(numbers("# Keyspace\r\n").is_empty());
+        assert_eq!(numbers(info), Err("300".to_owned()), "it holds a key that cannot be read");
+        assert_eq!(numbers(&info.replace("db300", "db255")), Ok(vec![2, 10, 255]));
+        assert_eq!(numbers("# Keyspace\r\n"), Ok(Vec::new()));
     }
 }

@@ -58,8 +58,9 @@ impl RedisSource {
     fn say_forbidden(&self, key: &RedisKey) {
         if !self.inner.told_forbidden.swap(true, Ordering::Relaxed) {
             self.notice(format!(
-                "Redis does not let this user read every key that it lists, such as {key}: they are skipped as forbidden. \
-                 To move them too, allow their pattern: ACL SETUSER … ~PATTERN"
+                "Redis does not let this user read every key that it lists in database {}, such as {key}: they are skipped \
+                 as forbidden. To move them too, allow their pattern: ACL SETUSER … ~PATTERN",
+                self.database()
             ));
         }
     }
