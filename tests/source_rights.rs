@@ -70,6 +70,8 @@ fn a_parent_that_may_not_be_read_is_named_as_the_reason() {
     assert!(detail.contains("owner:7 may not be read"), "{detail}");
     let dry = limited.run_config(&settings, &["--dry-run"]).exits(3);
     assert_eq!(dry.reasons("notes"), [("missing_parent".to_owned(), 1)].into(), "{dry}");
+    let detail = dry.reject("note:1")["detail"].as_str().unwrap_or_default().to_owned();
+    assert!(detail.contains("owner:7 would be skipped (forbidden)"), "{detail}");
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod scanned;
 mod text;
 mod transcode;
 
+pub(crate) use chain::hex_bytes;
 pub use chain::{Chain, ChainError, Form};
 pub use content::{Content, Decoder};
 pub use duplicates::has_duplicate_keys;

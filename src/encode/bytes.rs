@@ -2,7 +2,7 @@
 
 use super::error::{mismatch, quote};
 use super::{EncodeError, Note, Value, check_size, field};
-use crate::decode::MAX_TEXT_BYTES;
+use crate::decode::{MAX_TEXT_BYTES, hex_bytes};
 use base64::Engine;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::{DecodePaddingMode, general_purpose::PAD};
@@ -30,22 +30,20 @@ impl Encoding {
     fn decode(self, text: &str) -> Result<Vec<u8>, EncodeError> {
         let wrong = |reason, what: &str| EncodeError::new(reason, format!("{} is not {what}", quote(text)));
         match self {
-            Self::Base64 => {
-                let compact: String = text.split_ascii_whitespace().collect();
-                let engine = if compact.contains(['-', '_']) { URL_SAFE } else { STANDARD };
-                engine.decode(compact).map_err(|_| wrong("base64", "base64"))
-            }
+            Self::Base64 => base64_bytes(text).map_err(|_| wrong("base64", "base64")),
             Self::Hex => {
-                let digits = text.strip_prefix("\\x").unwrap_or(text).as_bytes();
-                let nibble = |digit: &u8| char::from(*digit).to_digit(16).map(|value| value as u8);
-                let byte = |pair: &[u8]| match pair {
-                    [high, low] => Some(nibble(high)? << 4 | nibble(low)?),
-                    _ => None,
-                };
-                digits.chunks(2).map(byte).collect::<Option<_>>().ok_or_else(|| wrong("hex", "hexadecimal"))
+                let digits = text.strip_prefix("\\x").unwrap_or(text);
+                hex_bytes(digits.as_bytes()).ok_or_else(|| wrong("hex", "hexadecimal"))
             }
         }
     }
+}
+
+/// The bytes that base64 stands for, in either alphabet, with or without padding and line breaks.
+pub(crate) fn base64_bytes(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
+    let compact: String = text.split_ascii_whitespace().collect();
+    let engine = if compact.contains(['-', '_']) { URL_SAFE } else { STANDARD };
+    engine.decode(compact)
 }
 
 /// Appends the bytes of a value: with an encoding, those that its text stands for.
@@ -57,13 +55,8 @@ pub(super) fn bytea(value: Value<'_>, encoding: Option<Encoding>, out: &mut Vec<
             decoded.as_slice()
         }
         (Value::Text(text) | Value::Number(text) | Value::Json(text), None) => text.as_bytes(),
-        (Value::Bool(flag), None) => {
-            if flag {
-                &b"true"[..]
-            } else {
-                b"false"
-            }
-        }
+        (Value::Bool(true), None) => b"true".as_slice(),
+        (Value::Bool(false), None) => b"false".as_slice(),
         _ => return Err(mismatch(value, "bytea")),
     };
     check_size(bytes.len(), MAX_TEXT_BYTES)?;

@@ -29,6 +29,7 @@ mod unsupported;
 mod zone;
 
 pub use bytes::Encoding;
+pub(crate) use bytes::base64_bytes;
 pub use calendar::push_rfc3339;
 pub use error::EncodeError;
 pub use format::Format;

@@ -8,8 +8,6 @@ mod close;
 mod databases;
 pub mod demo;
 mod design;
-#[cfg(test)]
-mod documentation;
 mod dry_parents;
 mod field_ttl;
 mod first_key;
@@ -21,8 +19,6 @@ mod link;
 mod mapping_parse;
 mod mapping_specs;
 mod migrate;
-#[cfg(test)]
-mod mistakes;
 mod parents;
 mod pipeline;
 mod preflight;
@@ -33,3 +29,6 @@ pub use design::create_statements;
 pub use mapping_specs::{check_mappings, mapping_warnings};
 pub use run::{Finished, run};
 pub use setup::preset;
+
+#[cfg(test)]
+mod tests;

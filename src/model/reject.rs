@@ -94,7 +94,7 @@ pub enum SkipReason {
     ShortLived,
     /// The row in PostgreSQL was written or changed by somebody else.
     ExistsNewer,
-    /// Excluded by `--limit` or `--keys` after it had been matched.
+    /// Listed when `--limit` had been reached.
     Excluded,
 }
 

@@ -9,7 +9,7 @@ pub mod redis;
 pub use clock::ServerClock;
 pub use collector::Collector;
 
-use crate::model::{Failure, Fetched, LargeKey, RedisKey, RedisType, Wanted};
+use crate::model::{Failure, Fetched, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
 use std::future::Future;
 
 /// Where a scan goes on: the server and place that an earlier scan had reached.
@@ -96,11 +96,11 @@ pub trait Source: Clone + Send + Sync + 'static {
     /// Reads the slices of a value that [`Fetched::Large`] named.
     fn slices(&self, key: RedisKey, large: LargeKey) -> Self::Slices;
 
-    /// The keys among these that are not there. Their values are not looked at.
+    /// The keys among these that cannot be had, each with why: it has gone, or may not be read. Values are not looked at.
     ///
     /// # Errors
     /// As [`Source::fetch_some`].
-    fn absent(&self, keys: &[RedisKey]) -> impl Future<Output = Result<Vec<RedisKey>, Failure>> + Send;
+    fn absent(&self, keys: &[RedisKey]) -> impl Future<Output = Result<Vec<(RedisKey, SkipReason)>, Failure>> + Send;
 
     /// Reads all of `keys`, in replies of at most `max_reply_bytes` each (but for single values above it). Strings that
     /// are taken in slices are set aside in files.

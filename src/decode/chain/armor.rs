@@ -43,15 +43,20 @@ fn decoded(engine: &GeneralPurpose, bytes: &[u8]) -> Result<Vec<u8>, DecodeError
     engine.decode(&joined).map_err(|error| DecodeError::new("base64", format!("not base64: {error}")))
 }
 
+/// Hexadecimal digits, two a byte.
 pub(super) fn hex(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
     let bytes = bytes.trim_ascii();
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    let (pairs, []) = bytes.as_chunks::<2>() else {
-        return Err(DecodeError::new("hex", format!("{} hexadecimal digits: one is missing", bytes.len())));
-    };
-    let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
-    pairs.iter().map(byte).collect::<Option<_>>().ok_or_else(|| {
-        let at = bytes.iter().position(|byte| digit(*byte).is_none()).unwrap_or_default();
-        DecodeError::new("hex", format!("not a hexadecimal digit at byte {at}"))
+    hex_bytes(bytes).ok_or_else(|| match bytes.iter().position(|byte| !byte.is_ascii_hexdigit()) {
+        _ if bytes.len() % 2 == 1 => {
+            DecodeError::new("hex", format!("{} hexadecimal digits: one is missing", bytes.len()))
+        }
+        at => DecodeError::new("hex", format!("not a hexadecimal digit at byte {}", at.unwrap_or_default())),
     })
+}
+
+/// The bytes that hexadecimal digits stand for, two each; `None` where there is anything else, or a digit too few.
+pub(crate) fn hex_bytes(digits: &[u8]) -> Option<Vec<u8>> {
+    let (pairs, []) = digits.as_chunks::<2>() else { return None };
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }

@@ -9,6 +9,7 @@ mod parse;
 mod step;
 mod stream;
 
+pub(crate) use armor::hex_bytes;
 pub use parse::ChainError;
 pub(super) use step::is_text;
 

@@ -1,8 +1,8 @@
 //! Rows that refer to rows of their own mapping: the dry run follows the references up to a row that is there, to one that
 //! refers to nothing, or to where they lead nowhere.
 
-use super::{DryParents, Lost, NOWHERE, PAGE, REPLY, would_be};
-use crate::model::{Failure, MappingId, RedisKey, Row, SkipReason, Wanted};
+use super::{DryParents, Lost, PAGE, REPLY, would_be, would_be_skipped};
+use crate::model::{Failure, MappingId, RedisKey, Row, Wanted};
 use crate::sink::Families;
 use crate::source::Source;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -115,11 +115,7 @@ impl<S: Source> DryParents<S> {
             let records = self.shared.source.fetch_part(page, wanted, REPLY).await?.records;
             read += records.len();
             let made = self.transformer.transform(plan.mapping(mapping), records);
-            let why = |reason| match reason {
-                SkipReason::Gone => NOWHERE.to_owned(),
-                reason => format!("would be skipped ({})", reason.code()),
-            };
-            let passed_over = made.passed_over.iter().map(|(key, reason)| (key, why(*reason)));
+            let passed_over = made.passed_over.iter().map(|(key, reason)| (key, would_be_skipped(*reason)));
             let rejected = made.rejects.iter().map(|reject| (&reject.key, would_be(&reject.reason)));
             for (key, why) in passed_over.chain(rejected) {
                 let (number, _) = kin.number(key);

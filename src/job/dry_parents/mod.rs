@@ -137,7 +137,7 @@ impl<S: Source> DryParents<S> {
             Some(rejected) => {
                 for page in keys.chunks(PAGE) {
                     let absent = base.source.absent(page).await?;
-                    unloadable.extend(absent.into_iter().map(|key| (key, NOWHERE.to_owned())));
+                    unloadable.extend(absent.into_iter().map(|(key, reason)| (key, would_be_skipped(reason))));
                 }
                 unloadable.extend(rejected.into_iter().map(|(key, reason)| (key, would_be(&reason))));
             }
@@ -162,11 +162,7 @@ impl<S: Source> DryParents<S> {
         let wanted = Wanted { expiry: mapping.has_min_ttl(), slices: false, ..mapping.wanted() };
         let records = base.source.fetch(keys, wanted, REPLY).await?.records;
         let made = self.transformer.transform(mapping, records);
-        let why = |reason| match reason {
-            SkipReason::Gone => NOWHERE.to_owned(),
-            reason => format!("would be skipped ({})", reason.code()),
-        };
-        unloadable.extend(made.passed_over.into_iter().map(|(key, reason)| (key.detached(), why(reason))));
+        unloadable.extend(made.passed_over.into_iter().map(|(key, reason)| (key.detached(), would_be_skipped(reason))));
         unloadable.extend(made.rejects.into_iter().map(|reject| (reject.key.detached(), would_be(&reject.reason))));
         Ok(())
     }
@@ -231,6 +227,13 @@ fn without_parent(asked: Vec<(usize, RedisKey)>, unloadable: &BTreeMap<RedisKey,
     }
     lost.retain(|at, _| !kept.contains(at));
     lost
+}
+
+fn would_be_skipped(reason: SkipReason) -> String {
+    match reason {
+        SkipReason::Gone => NOWHERE.to_owned(),
+        reason => format!("would be skipped ({})", reason.code()),
+    }
 }
 
 fn would_be(reason: &str) -> String {

@@ -1,9 +1,11 @@
-//! What may identify a row: nothing that a second run would see otherwise although nothing was changed.
+//! What identifies a row: nothing that a second run would see otherwise although nothing was changed, and with keys of several
+//! databases something that tells them apart.
 
 use super::Check;
+use super::decoding::Mistake;
 use crate::mapping::candidate::Candidate;
 use crate::mapping::source::Source;
-use crate::mapping::{ColumnSpec, MappingSpec};
+use crate::mapping::{CandidateSpec, ColumnSpec, LineageApart, LineageSpec, MappingSpec};
 
 impl Check {
     /// A column of the key whose sources say something about the reading, so that each run would make rows of its own.
@@ -21,6 +23,13 @@ impl Check {
             self.critical(subject, message, hint);
         }
     }
+
+    /// Whether keys of different databases are told apart; `own` is the number of the source's own.
+    pub(super) fn told_apart(&mut self, spec: &MappingSpec, subject: &str, own: u8) {
+        if let Err(mistake) = told_apart(spec, own) {
+            self.mistake(subject.to_owned(), mistake);
+        }
+    }
 }
 
 impl Source {
@@ -29,4 +38,29 @@ impl Source {
     fn is_volatile(&self) -> bool {
         matches!(self, Self::RunId | Self::RunTime | Self::Ttl | Self::Idle | Self::Version | Self::ExpiresAt)
     }
+}
+
+/// What a mapping needs so that keys of different databases are told apart.
+fn told_apart(spec: &MappingSpec, own: u8) -> Result<(), Mistake> {
+    match &spec.lineage {
+        Some(LineageSpec::Columns { columns }) if columns.database.is_none() && spec.databases.go_beyond(own) => {
+            let message =
+                "`lineage` has no column for the database, and `databases` names another one than the source's";
+            Err((message.to_owned(), "Add `database = \"…\"` to its `columns`: an integer column."))
+        }
+        Some(LineageSpec::Apart(LineageApart::None)) if spec.databases.are_several() && !key_has_database(spec) => {
+            let message = "`databases` names several, and without lineage a key of one would overwrite that of another";
+            Err((message.to_owned(), "Add a column from `redis.db` to `key`, or give `lineage` a place."))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn key_has_database(spec: &MappingSpec) -> bool {
+    // It is never absent: candidates behind it would not be looked at, and one before it would hide it.
+    let first = |column: &ColumnSpec| match column.from.first() {
+        Some(CandidateSpec::Source(source)) => source == Source::DATABASE,
+        _ => false,
+    };
+    spec.columns.iter().any(|column| spec.key.contains(&column.name) && first(column))
 }

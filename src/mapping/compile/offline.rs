@@ -13,7 +13,6 @@ use crate::mapping::expiry::ExpiryPolicy;
 use crate::mapping::explode::Explode;
 use crate::mapping::pattern::KeySet;
 use crate::mapping::source::Source;
-use crate::mapping::spec::databases::told_apart;
 use crate::mapping::{ColumnSpec, LineageSpec, MappingSpec};
 use crate::model::{Column, Finding};
 
@@ -105,12 +104,6 @@ impl Check {
         let of_key = key.peek().is_some() && key.all(of_key);
         if let Err(mistake) = Explode::read(spec, types, of_key) {
             self.mistake(subject.to_owned(), mistake);
-        }
-    }
-
-    pub(super) fn told_apart(&mut self, spec: &MappingSpec, subject: &str, own: u8) {
-        if let Err((message, hint)) = told_apart(spec, own) {
-            self.critical(subject, message, hint);
         }
     }
 

@@ -1,17 +1,10 @@
 //! Functions that decode and hash texts.
 
-use crate::encode::EncodeError;
-use base64::Engine;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use base64::engine::{DecodePaddingMode, general_purpose::PAD};
+use crate::encode::{EncodeError, base64_bytes};
 use md5::{Digest, Md5};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::fmt::Write;
-
-const CONFIG: GeneralPurposeConfig = PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent);
-const STANDARD: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::STANDARD, CONFIG);
-const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::URL_SAFE, CONFIG);
 
 /// The MD5 of a text, as PostgreSQL's `md5(text)` says it in a database in UTF-8.
 pub(super) fn md5_hex(bytes: &[u8]) -> String {
@@ -24,9 +17,7 @@ pub(super) fn md5_hex(bytes: &[u8]) -> String {
 
 /// The text that base64 stands for, in either alphabet, with or without padding and line breaks.
 pub(super) fn base64_decode(text: &str) -> Result<String, EncodeError> {
-    let compact: String = text.split_ascii_whitespace().collect();
-    let engine = if compact.contains(['-', '_']) { URL_SAFE } else { STANDARD };
-    let bytes = engine.decode(compact).map_err(|error| EncodeError::new("base64", format!("not base64: {error}")))?;
+    let bytes = base64_bytes(text).map_err(|error| EncodeError::new("base64", format!("not base64: {error}")))?;
     String::from_utf8(bytes).map_err(|error| not_utf8("base64", error.utf8_error().valid_up_to()))
 }
 

@@ -1,8 +1,6 @@
 //! `databases` as it is written: which logical databases a mapping's keys come from.
 
-use crate::mapping::compile::decoding::Mistake;
-use crate::mapping::source::Source;
-use crate::mapping::{CandidateSpec, ColumnSpec, LineageApart, LineageSpec, MappingSpec};
+use crate::mapping::MappingSpec;
 use serde::de::{Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -72,7 +70,7 @@ impl Databases {
     }
 
     /// Whether there are any beside the source's own.
-    fn go_beyond(&self, own: u8) -> bool {
+    pub(in crate::mapping) fn go_beyond(&self, own: u8) -> bool {
         match self {
             Self::Own => false,
             Self::All => true,
@@ -80,38 +78,14 @@ impl Databases {
         }
     }
 
-    fn are_several(&self) -> bool {
+    /// Whether there may be more than one.
+    pub(in crate::mapping) fn are_several(&self) -> bool {
         match self {
             Self::Own => false,
             Self::All => true,
             Self::These(numbers) => numbers.len() > 1,
         }
     }
-}
-
-/// What a mapping needs so that keys of different databases are told apart.
-pub(in crate::mapping) fn told_apart(spec: &MappingSpec, own: u8) -> Result<(), Mistake> {
-    match &spec.lineage {
-        Some(LineageSpec::Columns { columns }) if columns.database.is_none() && spec.databases.go_beyond(own) => {
-            let message =
-                "`lineage` has no column for the database, and `databases` names another one than the source's";
-            Err((message.to_owned(), "Add `database = \"…\"` to its `columns`: an integer column."))
-        }
-        Some(LineageSpec::Apart(LineageApart::None)) if spec.databases.are_several() && !key_has_database(spec) => {
-            let message = "`databases` names several, and without lineage a key of one would overwrite that of another";
-            Err((message.to_owned(), "Add a column from `redis.db` to `key`, or give `lineage` a place."))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn key_has_database(spec: &MappingSpec) -> bool {
-    // It is never absent: candidates behind it would not be looked at, and one before it would hide it.
-    let first = |column: &ColumnSpec| match column.from.first() {
-        Some(CandidateSpec::Source(source)) => source == Source::DATABASE,
-        _ => false,
-    };
-    spec.columns.iter().any(|column| spec.key.contains(&column.name) && first(column))
 }
 
 impl Serialize for Databases {

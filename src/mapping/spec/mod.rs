@@ -1,7 +1,7 @@
 //! What a person writes: a `[[mapping]]` of the configuration file, as data, not yet checked against any table.
 //!
 //! Owns the vocabulary of the mapping language; `compile` gives it meaning. Uses `model::TableName`,
-//! the names of `decode`'s and `encode`'s policies, and serde only.
+//! the names of `decode`'s and `encode`'s policies, and serde; checks are `compile`'s.
 
 mod column;
 pub(super) mod databases;

@@ -6,7 +6,8 @@
 //! those that come before their parents wait (`own_parents`). `Loader` decides what an
 //! error means: try again, find the row at fault (`piece` cuts them up, `refusal` says why one is rejected), or stop.
 //! Which database a row was made from says `origin`. What is found of each row is booked for its key (`book`); rows whose
-//! elements are gone go with them (`gone`), and of elements that are one row the first has it (`alike`).
+//! elements are gone go with them (`gone`), and of elements that are one row the first has it (`alike`); both ask what a
+//! reading of several transactions noted (`seen`). Lineage that the table has no room for writes `lineage`.
 
 mod alike;
 mod attempt;

@@ -2,10 +2,10 @@
 //!
 //! A nil of MGET may be a missing key or one of another type, so nils are asked for their TYPE.
 
-use super::errors::unexpected;
+use super::errors::{is_of_refused_key, unexpected};
 use super::lengths::{Reading, Readings};
 use super::{RedisSource, bytes_of, number_of};
-use crate::model::{Failure, Fetched, Record, RedisKey, RedisType, Wanted};
+use crate::model::{Failure, Fetched, Record, RedisKey, RedisType, SkipReason, Wanted};
 use crate::source::FetchedPage;
 use bytes::Bytes;
 use fred::error::Error;
@@ -165,8 +165,9 @@ impl RedisSource {
         Ok(())
     }
 
-    /// The keys that are not there: one EXISTS where all are, which is the usual case, else the TYPE of each.
-    pub(super) async fn missing(&self, keys: &[RedisKey]) -> Result<Vec<RedisKey>, Failure> {
+    /// The keys that cannot be had, each with why: one EXISTS where all are there, which is the usual case, else the TYPE
+    /// of each. Only where that is refused is it asked which keys the user may not read.
+    pub(super) async fn missing(&self, keys: &[RedisKey]) -> Result<Vec<(RedisKey, SkipReason)>, Failure> {
         self.refresh().await;
         let args = keys.iter().map(|key| Value::Bytes(key.bytes())).collect();
         // Keys are distinct, or are counted once for each mention. A server that refuses the command is asked for types.
@@ -174,15 +175,19 @@ impl RedisSource {
         if there.is_some_and(|count| usize::try_from(count).is_ok_and(|count| count == keys.len())) {
             return Ok(Vec::new());
         }
-        // What may not be read is as good as missing.
-        let forbidden = self.forbidden(keys).await?;
-        let missing = keys.iter().zip(&forbidden).filter(|(_, forbidden)| **forbidden).map(|(key, _)| key.clone());
-        let mut missing: Vec<RedisKey> = missing.collect();
-        let readable = keys.iter().zip(&forbidden).filter(|(_, forbidden)| !**forbidden).map(|(key, _)| key.clone());
-        let readable: Vec<RedisKey> = readable.collect();
-        let types = self.types(&readable).await?;
-        missing.extend(readable.into_iter().zip(types).filter(|(_, name)| name == "none").map(|(key, _)| key));
-        Ok(missing)
+        let mut forbidden = Vec::new();
+        let mut readable = keys.to_vec();
+        let types = match self.types(keys).await {
+            Err(refused) if is_of_refused_key(&refused) => {
+                let mut refused = self.forbidden(keys).await?.into_iter();
+                forbidden.extend(readable.extract_if(.., |_| refused.next().unwrap_or(false)));
+                self.types(&readable).await?
+            }
+            types => types?,
+        };
+        let gone = readable.into_iter().zip(types).filter(|(_, name)| name == "none").map(|(key, _)| key);
+        let forbidden = forbidden.into_iter().map(|key| (key, SkipReason::Forbidden));
+        Ok(gone.map(|key| (key, SkipReason::Gone)).chain(forbidden).collect())
     }
 
     async fn types(&self, keys: &[RedisKey]) -> Result<Vec<String>, Failure> {
@@ -234,6 +239,22 @@ impl RedisSource {
         let found = replies.len();
         let error = replies.into_iter().find_map(Result::err);
         Err(error.unwrap_or_else(|| unexpected("a pipeline", &mismatch(found, keys.len()))))
+    }
+
+    /// One command for each key, with the usual attempts.
+    pub(super) async fn each_answered(
+        &self,
+        keys: &[RedisKey],
+        command: PerKey,
+        name: &'static str,
+    ) -> Result<Vec<FredResult<Value>>, Failure> {
+        let mut retry = self.retry(name);
+        loop {
+            match self.each(keys, command).await {
+                Ok(replies) => return Ok(replies),
+                Err(error) => retry.after(error).await?,
+            }
+        }
     }
 
     fn learn_sizes(&self, page: &FetchedPage) {

@@ -57,13 +57,7 @@ impl RedisSource {
             return Ok(Readings { each: vec![Reading::Whole; count], expiries });
         }
         let keys = keys.get(..PROBE_PAGE).unwrap_or(keys);
-        let mut retry = self.retry("STRLEN");
-        let replies = loop {
-            match self.each(keys, PerKey::Strlen).await {
-                Ok(replies) => break replies,
-                Err(error) => retry.after(error).await?,
-            }
-        };
+        let replies = self.each_answered(keys, PerKey::Strlen, "STRLEN").await?;
         // Another type has no length and will be a nil.
         let length = |reply: Result<Value, Error>| reply.ok().and_then(|value| value.as_u64()).unwrap_or(0);
         Ok(Readings { each: plan(replies.into_iter().map(length), wanted, max_bytes), expiries: None })

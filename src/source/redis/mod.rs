@@ -19,7 +19,7 @@ mod tls;
 pub use scan::Scanner;
 pub use settings::SourceSettings;
 
-use crate::model::{Event, EventSender, Failure, LargeKey, RedisKey, RedisType, Wanted};
+use crate::model::{Event, EventSender, Failure, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
 use crate::source::{Checkpoint, FetchedPage, ServerClock, Source};
 use collections::SliceReader;
 use connect::Abilities;
@@ -193,7 +193,7 @@ impl Source for RedisSource {
         SliceReader::new(self.clone(), key, large)
     }
 
-    async fn absent(&self, keys: &[RedisKey]) -> Result<Vec<RedisKey>, Failure> {
+    async fn absent(&self, keys: &[RedisKey]) -> Result<Vec<(RedisKey, SkipReason)>, Failure> {
         self.missing(keys).await
     }
 

@@ -41,13 +41,7 @@ impl RedisSource {
     pub(super) async fn forbidden(&self, keys: &[RedisKey]) -> Result<Vec<bool>, Failure> {
         // A user who may not run one of them may run the other. TYPE does not take the right to read the value.
         for (command, name) in [(PerKey::Peek, "GETRANGE"), (PerKey::Type, "TYPE")] {
-            let mut retry = self.retry(name);
-            let replies = loop {
-                match self.each(keys, command).await {
-                    Ok(replies) => break replies,
-                    Err(error) => retry.after(error).await?,
-                }
-            };
+            let replies = self.each_answered(keys, command, name).await?;
             if !replies.iter().any(|reply| reply.as_ref().is_err_and(is_command_refused)) {
                 return Ok(replies.iter().map(|reply| reply.as_ref().is_err_and(is_key_refused)).collect());
             }

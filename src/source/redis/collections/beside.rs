@@ -10,7 +10,6 @@ use super::{NONE, WHOLE_LIMIT};
 use crate::model::{Failure, KeyFacts, RedisKey, RedisType, UnixMillis, ValueWanted, Wanted};
 use bytes::Bytes;
 use fred::error::Error;
-use fred::interfaces::FredResult;
 use fred::types::Value;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -121,22 +120,6 @@ impl RedisSource {
             }
         }
         Ok(dumps)
-    }
-
-    /// One command for each key, with the usual attempts.
-    async fn each_answered(
-        &self,
-        keys: &[RedisKey],
-        command: PerKey,
-        name: &'static str,
-    ) -> Result<Vec<FredResult<Value>>, Failure> {
-        let mut retry = self.retry(name);
-        loop {
-            match self.each(keys, command).await {
-                Ok(replies) => return Ok(replies),
-                Err(error) => retry.after(error).await?,
-            }
-        }
     }
 
     /// The server's clock, with the usual attempts.

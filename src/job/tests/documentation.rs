@@ -1,18 +1,18 @@
 //! The examples of the documentation that are TOML: each is a file without mistakes, or a part of one.
 
-use super::check_mappings;
 use crate::config::{FlagValues, Settings};
+use crate::job::check_mappings;
 use crate::model::Finding;
 
 const PAGES: [&str; 8] = [
-    include_str!("../../README.md"),
-    include_str!("../../docs/mapping.md"),
-    include_str!("../../docs/walkthrough.md"),
-    include_str!("../../docs/configuration.md"),
-    include_str!("../../docs/operations.md"),
-    include_str!("../../docs/contract-reviewer.md"),
-    include_str!("../../docs/rejects.md"),
-    include_str!("../../docs/design.md"),
+    include_str!("../../../README.md"),
+    include_str!("../../../docs/mapping.md"),
+    include_str!("../../../docs/walkthrough.md"),
+    include_str!("../../../docs/configuration.md"),
+    include_str!("../../../docs/operations.md"),
+    include_str!("../../../docs/contract-reviewer.md"),
+    include_str!("../../../docs/rejects.md"),
+    include_str!("../../../docs/design.md"),
 ];
 
 /// What an example leaves out that is a part of a mapping. The reader knows the mapping of users.

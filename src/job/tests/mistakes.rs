@@ -1,7 +1,7 @@
 //! Mistakes that people make in mappings, one at a time: each is told once, with its line, the setting and a hint.
 
-use super::check_mappings;
 use crate::config::{FlagValues, Settings};
+use crate::job::check_mappings;
 use crate::model::Finding;
 
 const FILE: &str = r#"
