@@ -53,6 +53,10 @@ impl Decoder {
         fields: &mut Vec<Field>,
         altered: &mut Vec<&'static str>,
     ) -> Result<Content<'a>, DecodeError> {
+        if let Some(number) = self.chain.number(value) {
+            let (text, scanned) = self.check(number, fields, altered)?;
+            return Ok(Content::Json(Cow::Owned(text), scanned));
+        }
         let bytes = self.chain.unpack(value, self.max_inflated)?;
         fields.clear();
         match self.chain.form {

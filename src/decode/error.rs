@@ -38,6 +38,11 @@ impl Fault {
         explain(text.as_bytes(), self, 0)
     }
 
+    /// Whether it is a number that is only too large.
+    pub(super) fn is_number_range(self) -> bool {
+        self.kind == FaultKind::NumberRange
+    }
+
     /// Whether it is one of the tokens that stand for numbers which JSON does not have.
     pub(super) fn is_nonfinite(self, text: &str) -> bool {
         self.kind == FaultKind::Syntax(A_VALUE)

@@ -30,6 +30,8 @@ impl MappingSpec {
         };
         Self {
             items: crate::mapping::ItemForm::default(),
+            members: crate::mapping::ItemForm::default(),
+            empty_items: None,
             name: ARCHIVE.to_owned(),
             // What it is called for people; `unmatched` says what it takes.
             matches: "{key..}".into(),

@@ -1,6 +1,6 @@
 //! A value of any type as JSON, as far as JSON in PostgreSQL can hold it without a loss.
 
-use super::collection::ItemWriter;
+use super::collection::{ItemForms, ItemWriter};
 use crate::decode::{MAX_JSONB_BYTES, Policies, has_duplicate_keys, push_json_string, scan};
 use crate::model::{Record, RedisType};
 use std::borrow::Cow;
@@ -15,6 +15,7 @@ pub(super) fn logical(record: &Record) -> Option<Cow<'_, str>> {
         let mut text = String::with_capacity(record.value.len() + record.value.len() / 4);
         let mut altered = Vec::new();
         let mut writer = ItemWriter {
+            forms: ItemForms::default(),
             json: None,
             policies: Policies::default(),
             takes_infinity: false,

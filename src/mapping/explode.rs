@@ -260,7 +260,7 @@ impl ItemWriter<'_> {
         Some(match redis_type {
             RedisType::Hash => self.field(first, items.next()?),
             RedisType::Zset => self.scored(first, items.next()?),
-            RedisType::Set => self.member(first),
+            RedisType::Set => self.alone(first),
             RedisType::Stream => {
                 let count: usize = std::str::from_utf8(items.next()?).ok()?.parse().ok()?;
                 let fields: Vec<(&[u8], &[u8])> = (0..count).map_while(|_| items.next().zip(items.next())).collect();
@@ -282,16 +282,16 @@ impl ItemWriter<'_> {
         Ok(())
     }
 
-    fn member(&mut self, member: &[u8]) -> Result<(), DecodeError> {
+    fn alone(&mut self, member: &[u8]) -> Result<(), DecodeError> {
         self.out.push_str("{\"member\":");
-        self.string(member, "$.member")?;
+        self.member(member, "$.member")?;
         self.out.push('}');
         Ok(())
     }
 
     fn scored(&mut self, member: &[u8], score: &[u8]) -> Result<(), DecodeError> {
         self.out.push_str("{\"member\":");
-        self.string(member, "$.member")?;
+        self.member(member, "$.member")?;
         self.out.push_str(",\"score\":");
         self.number(score, "$.score")?;
         self.out.push('}');

@@ -39,9 +39,9 @@ pub use pattern::{KeySet, Miss, Pattern, escape_literal};
 pub use plan::{Comparison, Mapping, ParentRef, Plan, RunStamp};
 pub use scratch::Scratch;
 pub use spec::{
-    CandidateSpec, ColumnSpec, ConstantSpec, Databases, Expect, ExplodeSpec, FunctionSpec, ItemForm, KeyPatterns,
-    LineageApart, LineageColumns, LineageSpec, LookupSpec, MappingSpec, OnConflict, ParentSpec, Right, SizeSpec,
-    SourceTable, parse_mappings,
+    CandidateSpec, ColumnSpec, ConstantSpec, Databases, EmptyItems, Expect, ExplodeSpec, FunctionSpec, ItemForm,
+    KeyPatterns, LineageApart, LineageColumns, LineageSpec, LookupSpec, MappingSpec, OnConflict, ParentSpec, Right,
+    SizeSpec, SourceTable, parse_mappings,
 };
 
 /// The presets that ship with the tool: name and TOML text.

@@ -1,6 +1,7 @@
 //! The compiled plan of a run: its mappings, which keys they take, and in which phases they are loaded.
 
 use super::candidate::Candidate;
+use super::collection::ItemForms;
 use super::compile::conflict::Doubt;
 use super::expiry::ExpiryPolicy;
 use super::explode::Explode;
@@ -9,7 +10,7 @@ use super::pattern::{KeySet, Miss};
 use super::source::Source;
 use super::spec::databases::Databases;
 use super::top::Top;
-use super::{Expect, ItemForm, OnConflict};
+use super::{Expect, OnConflict};
 use crate::decode::Decoder;
 use crate::encode::Encoder;
 use crate::model::{Column, Database, Finding, MappingId, TableName, Wanted};
@@ -102,7 +103,7 @@ pub struct Mapping {
     pub(super) expiry: ExpiryPolicy,
     pub(super) explode: Option<Explode>,
     pub(super) deletes_removed: bool,
-    pub(super) items: ItemForm,
+    pub(super) items: ItemForms,
     /// Whether an infinite score is given as text to the columns, which all can take it.
     pub(super) takes_infinity: bool,
     pub(super) lineage_id: Option<Source>,

@@ -1,6 +1,5 @@
 //! From a record's bytes to what its columns are read from: the one place that decides what a value is.
 
-use super::ItemForm;
 use super::collection::ItemWriter;
 use super::plan::Mapping;
 use super::source::inner;
@@ -61,7 +60,8 @@ impl Mapping {
     /// Writes items into `out`, as the mapping reads them.
     pub(super) fn item_writer<'a>(&'a self, out: &'a mut String, altered: &'a mut Vec<&'static str>) -> ItemWriter<'a> {
         ItemWriter {
-            json: (self.items == ItemForm::Json).then_some(&self.decoder),
+            forms: self.items,
+            json: Some(&self.decoder),
             policies: self.decoder.policies,
             takes_infinity: self.takes_infinity,
             out,

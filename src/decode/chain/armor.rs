@@ -1,4 +1,4 @@
-//! Steps that take nothing but clothes off: prefixes, base64 and hexadecimal.
+//! Steps that take nothing but clothes off: prefixes, base64, hexadecimal, and the frame of a string of PHP's.
 
 use super::super::DecodeError;
 use base64::Engine;
@@ -51,6 +51,37 @@ pub(super) fn hex(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
             DecodeError::new("hex", format!("{} hexadecimal digits: one is missing", bytes.len()))
         }
         at => DecodeError::new("hex", format!("not a hexadecimal digit at byte {}", at.unwrap_or_default())),
+    })
+}
+
+/// Whether bytes begin as PHP's `serialize` begins a string: `s:5:"`.
+pub(super) fn is_php_string(bytes: &[u8]) -> bool {
+    php_length(bytes).is_some()
+}
+
+/// The length that a string of PHP's states, and where it begins.
+fn php_length(bytes: &[u8]) -> Option<(usize, usize)> {
+    let digits = bytes.strip_prefix(b"s:")?;
+    let count = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let length = std::str::from_utf8(digits.get(..count)?).ok()?.parse().ok()?;
+    digits.get(count..)?.starts_with(b":\"").then_some((length, count + 4))
+}
+
+/// The bytes of a string as PHP's `serialize` writes it, `s:5:"hello";`. The length that is stated says where it ends.
+pub(super) fn php_string(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, DecodeError> {
+    let Some((length, start)) = php_length(&bytes) else {
+        let foreign = super::super::foreign(&bytes).filter(|found| !found.reason.contains("(php"));
+        let detail = "php_string: it is no string that PHP's serialize wrote";
+        return Err(foreign.unwrap_or_else(|| DecodeError::new("php_syntax", detail)));
+    };
+    let end = start.saturating_add(length);
+    if bytes.get(end..) != Some(b"\";") {
+        let detail = format!("php_string: the string does not end behind the {length} bytes that it states");
+        return Err(DecodeError::new("php_syntax", detail));
+    }
+    Ok(match bytes {
+        Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(start..end).unwrap_or_default()),
+        Cow::Owned(bytes) => Cow::Owned(bytes.get(start..end).unwrap_or_default().to_vec()),
     })
 }
 

@@ -4,6 +4,7 @@
 //! bytes, and nothing is ever tried to see whether it works.
 
 mod armor;
+mod bare_number;
 mod block;
 mod parse;
 mod step;
@@ -72,6 +73,8 @@ impl Form {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chain {
     steps: Vec<Step>,
+    /// Whether values that are a number alone are that number, whatever the rest of the chain says.
+    numbers: bool,
     /// What the bytes are behind the last step.
     pub form: Form,
 }
@@ -80,6 +83,11 @@ impl Chain {
     /// Whether it has no steps.
     pub(super) fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// A value that is a number alone, as JSON, where the chain says that there are such; `None` for all others.
+    pub(super) fn number(&self, value: &[u8]) -> Option<String> {
+        if self.numbers { bare_number::json(value) } else { None }
     }
 
     /// Whether any step inflates what it is given.

@@ -12,8 +12,12 @@ pub struct ChainError {
     pub hint: &'static str,
 }
 
+/// What a chain begins with where some values are a number alone.
+const NUMBER: &str = "number?";
+
 const STEPS: &str = "Steps: gzip, zlib, zstd, lz4, snappy (each also with `?`: where its magic bytes are), deflate, \
-                     lz4_block, snappy_block, lzf, base64, base64url, hex, strip:PREFIX, strip?:PREFIX. The last one \
+                     lz4_block, snappy_block, lzf, base64, base64url, hex, php_string, php_string?, strip:PREFIX, \
+                     strip?:PREFIX; before all others number?. The last one \
                      says what the bytes are: json, text, bytes, msgpack, php.";
 
 impl Chain {
@@ -25,12 +29,21 @@ impl Chain {
     pub fn parse(names: &[String]) -> Result<Self, Vec<ChainError>> {
         let mut wrong = Vec::new();
         let mut chain = Self::default();
-        let Some((last, steps)) = names.split_last() else {
+        let Some((last, mut steps)) = names.split_last() else {
             return Err(vec![error("`decode` is empty".to_owned(), STEPS)]);
         };
+        if let [first, rest @ ..] = steps
+            && first == NUMBER
+        {
+            (chain.numbers, steps) = (true, rest);
+        }
         match Form::named(last) {
             Some(form) => chain.form = form,
             None => wrong.push(no_form(last)),
+        }
+        if chain.numbers && !matches!(chain.form, Form::Msgpack | Form::Php) && wrong.is_empty() {
+            let message = format!("`decode`: `{NUMBER}` does nothing before `{last}`");
+            wrong.push(error(message, "JSON has numbers of its own, text and bytes have none: take it out."));
         }
         for name in steps.iter().chain(Form::named(last).is_none().then_some(last)) {
             match step(name) {
@@ -53,6 +66,10 @@ fn no_form(last: &str) -> ChainError {
 }
 
 fn step(name: &str) -> Result<Step, ChainError> {
+    if name == NUMBER {
+        let message = format!("`decode`: `{NUMBER}` is about the value as it is in Redis");
+        return Err(error(message, "Write it before all other steps."));
+    }
     if Form::named(name).is_some() {
         let message = format!("`decode` has `{name}` before its end");
         return Err(error(message, "What the bytes are is the last word of the chain: take the rest out."));
@@ -108,6 +125,8 @@ mod tests {
             (&["lzf?", "json"], "nothing in the bytes"),
             (&["strip:", "json"], "no prefix"),
             (&["brotli", "json"], "no step"),
+            (&["number?", "json"], "does nothing before `json`"),
+            (&["zlib?", "number?", "php"], "before all other steps"),
             (&["plain"], "no step"),
         ] {
             let found = parse(names).unwrap_err();

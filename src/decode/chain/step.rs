@@ -26,6 +26,7 @@ pub(super) enum Kind {
     Base64,
     Base64Url,
     Hex,
+    PhpString,
     Strip(Box<[u8]>),
 }
 
@@ -47,8 +48,10 @@ impl Trouble {
 impl Kind {
     pub(super) fn named(name: &str) -> Option<Self> {
         let named = |kind: &Self| kind.name() == name;
-        use Kind::{Base64, Base64Url, Deflate, Gzip, Hex, Lz4, Lz4Block, Lzf, Snappy, SnappyBlock, Zlib, Zstd};
-        [Gzip, Zlib, Deflate, Zstd, Lz4, Snappy, Lz4Block, SnappyBlock, Lzf, Base64, Base64Url, Hex]
+        use Kind::{
+            Base64, Base64Url, Deflate, Gzip, Hex, Lz4, Lz4Block, Lzf, PhpString, Snappy, SnappyBlock, Zlib, Zstd,
+        };
+        [Gzip, Zlib, Deflate, Zstd, Lz4, Snappy, Lz4Block, SnappyBlock, Lzf, Base64, Base64Url, Hex, PhpString]
             .into_iter()
             .find(named)
     }
@@ -67,13 +70,17 @@ impl Kind {
             Self::Base64 => "base64",
             Self::Base64Url => "base64url",
             Self::Hex => "hex",
+            Self::PhpString => "php_string",
             Self::Strip(_) => "strip",
         }
     }
 
     /// Whether the bytes themselves tell that the step applies.
     pub(super) fn has_magic(&self) -> bool {
-        matches!(self, Self::Gzip | Self::Zlib | Self::Zstd | Self::Lz4 | Self::Snappy | Self::Strip(_))
+        matches!(
+            self,
+            Self::Gzip | Self::Zlib | Self::Zstd | Self::Lz4 | Self::Snappy | Self::PhpString | Self::Strip(_)
+        )
     }
 
     /// Whether the bytes begin as this step's do; so do all where nothing tells.
@@ -85,6 +92,7 @@ impl Kind {
             Self::Zstd => bytes.starts_with(b"\x28\xb5\x2f\xfd"),
             Self::Lz4 => bytes.starts_with(b"\x04\x22\x4d\x18"),
             Self::Snappy => bytes.starts_with(b"\xff\x06\x00\x00sNaPpY"),
+            Self::PhpString => armor::is_php_string(bytes),
             Self::Strip(prefix) => bytes.starts_with(prefix),
             _ => true,
         }
@@ -93,7 +101,7 @@ impl Kind {
 
 impl Step {
     pub(super) fn inflates(&self) -> bool {
-        !matches!(self.kind, Kind::Base64 | Kind::Base64Url | Kind::Hex | Kind::Strip(_))
+        !matches!(self.kind, Kind::Base64 | Kind::Base64Url | Kind::Hex | Kind::PhpString | Kind::Strip(_))
     }
 
     /// Whether no bytes at all are nothing that it could unpack.
@@ -108,6 +116,7 @@ impl Step {
         }
         let unpacked = match &self.kind {
             Kind::Strip(prefix) => return armor::strip(bytes, prefix),
+            Kind::PhpString => return armor::php_string(bytes),
             Kind::Base64 => return armor::base64(&bytes).map(Cow::Owned),
             Kind::Base64Url => return armor::base64url(&bytes).map(Cow::Owned),
             Kind::Hex => return armor::hex(&bytes).map(Cow::Owned),

@@ -128,6 +128,9 @@ fn mixed_values_go_through_one_chain() {
     assert_eq!(run(&["strip?:gz:", "zlib?"], &prefixed).unwrap(), PLAIN);
     assert_eq!(run(&["strip?:gz:", "zlib?"], PLAIN).unwrap(), PLAIN);
     assert_eq!(reason(&["strip:gz:", "zlib"], PLAIN), "prefix_missing");
+    let framed = [format!("s:{}:\"", PLAIN.len()).as_bytes(), PLAIN, b"\";"].concat();
+    assert_eq!(run(&["php_string"], &framed).unwrap(), PLAIN);
+    assert_eq!(run(&["gzip", "php_string?", "php_string?"], &gzip(&framed)).unwrap(), PLAIN);
 }
 
 #[test]
@@ -253,4 +256,25 @@ fn an_empty_value_is_empty_whatever_the_chain_unless_a_step_needs_bytes() {
     for steps in steps {
         assert_eq!(reason(steps, b""), "empty_value", "{steps:?}");
     }
+}
+
+#[test]
+fn a_string_of_php_ends_where_it_says() {
+    assert_eq!(run(&["php_string"], b"s:3:\"a\";\";").unwrap(), b"a\";");
+    assert_eq!(run(&["php_string"], b"s:2:\"\xff\xd8\";").unwrap(), b"\xff\xd8");
+    assert_eq!(run(&["php_string"], b"s:0:\"\";").unwrap(), b"");
+    for broken in [
+        &b"s:4:\"a\";"[..],
+        b"s:1:\"a\";s",
+        b"s:1:\"ab\";",
+        b"s:18446744073709551615:\"\";",
+        b"s::\"\";",
+        b"a:0:{}",
+        b"5",
+    ] {
+        assert_eq!(reason(&["php_string"], broken), "php_syntax", "{broken:?}");
+    }
+    assert_eq!(reason(&["php_string"], b""), "empty_value");
+    assert_eq!(reason(&["php_string"], b"\x80\x04\x95"), "encoding_unsupported (pickle)");
+    assert_eq!(run(&["php_string?"], b"a:0:{}").unwrap(), b"a:0:{}");
 }

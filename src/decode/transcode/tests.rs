@@ -6,7 +6,8 @@ use rmp::encode;
 use serde_json::{Value, json};
 
 fn read(form: &str, policies: Policies, value: &[u8]) -> Result<(String, Vec<&'static str>), DecodeError> {
-    let decoder = Decoder { chain: Chain::parse(&[form.to_owned()]).unwrap(), policies, max_inflated: 1 << 20 };
+    let names: Vec<String> = form.split(' ').map(str::to_owned).collect();
+    let decoder = Decoder { chain: Chain::parse(&names).unwrap(), policies, max_inflated: 1 << 20 };
     let mut altered = Vec::new();
     match decoder.decode(value, &mut Vec::new(), &mut altered)? {
         Content::Json(text, _) => Ok((text.into_owned(), altered)),
@@ -301,4 +302,17 @@ proptest! {
             let _ = read("php", policies, text.as_bytes());
         }
     }
+}
+
+#[test]
+fn a_number_alone_is_itself_only_where_the_chain_says_so() {
+    let read = |form: &str, value: &[u8]| read(form, Policies::default(), value).map(|(text, _)| text);
+    // The text of a digit is a number of MessagePack too, another one.
+    assert_eq!((read("msgpack", b"5").unwrap(), read("number? msgpack", b"5").unwrap()), ("53".into(), "5".into()));
+    assert_eq!(read("number? msgpack", b"\x05").unwrap(), "5");
+    assert_eq!(read("number? zlib? php", b"-1.50").unwrap(), "-1.50");
+    assert_eq!(read("number? php", b"007").unwrap(), r#""007""#);
+    assert_eq!(read("number? php", b"i:7;").unwrap(), "7");
+    assert_eq!(read("number? php", b"1e999999999").unwrap_err().reason, "json_number_range");
+    assert_eq!(read("number? php", b"7x").unwrap_err().reason, "php_syntax");
 }

@@ -60,7 +60,9 @@ fn contradictions(spec: &MappingSpec, chain: &Chain) -> Vec<Mistake> {
     let takes = |of: fn(RedisType) -> bool| spec.types.iter().any(|redis_type| of(*redis_type));
     let (whole, items) = (takes(RedisType::is_whole), takes(RedisType::has_items));
     let (whole_json, whole_text) = (whole && chain.form.is_json(), whole && chain.form != Form::Bytes);
-    let json = whole_json || spec.items == ItemForm::Json && takes(has_values);
+    let json_items =
+        spec.items == ItemForm::Json && takes(has_values) || spec.members == ItemForm::Json && takes(has_members);
+    let json = whole_json || json_items;
     let scores = takes(|redis_type| redis_type == RedisType::Zset);
     let entries = takes(|redis_type| redis_type == RedisType::Stream);
     let only_json = if items { NO_JSON_ITEMS } else { ONLY_JSON };
@@ -79,6 +81,7 @@ fn contradictions(spec: &MappingSpec, chain: &Chain) -> Vec<Mistake> {
             spec.unwrap_json_string && !whole_json,
             if items { "It is for strings that are a JSON string as a whole: take it out." } else { ONLY_JSON },
         ),
+        ("empty_items", spec.empty_items.is_some() && !json_items, NO_JSON_ITEMS),
         (
             "bytes",
             spec.bytes.is_some() && !(whole_json && chain.form.holds_bytes() || items),
@@ -116,17 +119,25 @@ pub(super) fn has_values(redis_type: RedisType) -> bool {
     matches!(redis_type, RedisType::Hash | RedisType::List | RedisType::Stream)
 }
 
+/// Whether there are members in a type.
+pub(super) fn has_members(redis_type: RedisType) -> bool {
+    matches!(redis_type, RedisType::Set | RedisType::Zset)
+}
+
 const ONLY_JSON: &str = "Only JSON has what it is about: take it out, or end `decode` in json.";
 
 const NO_JSON_ITEMS: &str = "Only JSON has what it is about: take it out, or say `items = \"json\"` where the values of \
-                             hashes and streams and the elements of lists are JSON.";
+                             hashes and streams and the elements of lists are JSON, or `members = \"json\"` where the \
+                             members of sets and sorted sets are.";
 
 impl Check {
     /// Settings about how values are read, of a mapping that takes them as they are.
     pub(super) fn undecoded(&mut self, spec: &MappingSpec, subject: &str) {
         let settings = [
             ("decode", spec.decode != ["json"]),
-            ("items", spec.items == ItemForm::Json),
+            ("items", spec.items != ItemForm::Text),
+            ("members", spec.members != ItemForm::Text),
+            ("empty_items", spec.empty_items.is_some()),
             ("nul", spec.nul.is_some()),
             ("surrogates", spec.surrogates.is_some()),
             ("nonfinite", spec.nonfinite.is_some()),

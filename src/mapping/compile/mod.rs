@@ -25,6 +25,7 @@ pub use conflict::check_keys;
 pub use offline::check_specs;
 
 use super::candidate::Candidate;
+use super::collection::ItemForms;
 use super::expiry::ExpiryPolicy;
 use super::explode::Explode;
 use super::pattern::{KeySet, Pattern};
@@ -36,7 +37,7 @@ use super::{ColumnSpec, ItemForm, LineageSpec, MappingSpec};
 use crate::decode::{Decoder, Form, push_json_string};
 use crate::encode::Encoder;
 use crate::model::{Column, Database, Finding, RedisType, RedisTypes, Severity, Side, Table, TableName, sha256_hex};
-use decoding::{Mistake, decoder, has_values, unreadable, whole_fits};
+use decoding::{Mistake, decoder, has_members, has_values, unreadable, whole_fits};
 use graph::phases;
 use sameness::fingerprint;
 use std::collections::HashMap;
@@ -183,7 +184,7 @@ impl Check {
             expiry: expiry_policy,
             explode,
             deletes_removed: spec.deletes_rows(),
-            items: spec.items,
+            items: ItemForms::of(spec),
             takes_infinity,
             lineage_id,
             top,
@@ -263,9 +264,13 @@ impl Check {
         if !spec.types.iter().any(|redis_type| redis_type.is_whole()) && spec.decode != ["json"] {
             self.critical(subject, "`decode` is for strings, and the mapping takes none", "Take it out.");
         }
-        if spec.items == ItemForm::Json && !spec.types.iter().any(|redis_type| has_values(*redis_type)) {
+        if spec.items != ItemForm::Text && !spec.types.iter().any(|redis_type| has_values(*redis_type)) {
             let hint = "Take it out, or take hashes, lists or streams.";
             self.critical(subject, "`items` is about the values of hashes, lists and streams", hint);
+        }
+        if spec.members != ItemForm::Text && !spec.types.iter().any(|redis_type| has_members(*redis_type)) {
+            let hint = "Take it out, or take sets or sorted sets.";
+            self.critical(subject, "`members` is about the members of sets and sorted sets", hint);
         }
         spec.types.iter().copied().collect()
     }

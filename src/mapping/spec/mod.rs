@@ -68,6 +68,12 @@ pub struct MappingSpec {
     /// What the values of a hash or stream, and the elements of a list, are.
     #[serde(default, skip_serializing_if = "ItemForm::is_text")]
     pub items: ItemForm,
+    /// What the members of a set or sorted set are.
+    #[serde(default, skip_serializing_if = "ItemForm::is_text")]
+    pub members: ItemForm,
+    /// What happens to an empty item where items are JSON (counted as altered); without it the record is rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty_items: Option<EmptyItems>,
     /// The steps that a value's bytes go through, and what they are then: such as `["zstd?", "json"]`.
     #[serde(default = "json_alone", deserialize_with = "one_or_list", skip_serializing_if = "is_json_alone")]
     pub decode: Vec<String>,
@@ -183,6 +189,16 @@ pub enum ItemForm {
     Text,
     /// JSON: each stands as it is.
     Json,
+    /// Bytes: each is a JSON string in base64, whatever it is.
+    Bytes,
+}
+
+/// What happens to an empty item where items are JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmptyItems {
+    /// It is null.
+    Null,
 }
 
 impl ItemForm {

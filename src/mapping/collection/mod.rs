@@ -1,18 +1,41 @@
 //! A collection as JSON text, so that paths, whole values and everything else are the same for every type.
 //!
 //! A hash is an object, a list and a set are arrays, a sorted set is an array of `{"member": …, "score": …}` by rank, a
-//! stream an array of `{"id": …, "fields": {…}}`. What is in them are strings, unless the mapping says that it is JSON.
+//! stream an array of `{"id": …, "fields": {…}}`. What is in them are strings, unless the mapping says that it is JSON, or
+//! bytes.
 
-use crate::decode::{BytesPolicy, DecodeError, Decoder, NonfinitePolicy, Policies, push_json_string, push_key};
+use super::{EmptyItems, ItemForm, MappingSpec};
+use crate::decode::{
+    BytesPolicy, DecodeError, Decoder, NonfinitePolicy, Policies, not_utf8, push_json_string, push_key,
+};
 use crate::model::{Items, RedisType};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+/// What the items of a mapping's collections are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ItemForms {
+    /// The values of hashes and streams, and the elements of lists.
+    values: ItemForm,
+    /// The members of sets and sorted sets.
+    members: ItemForm,
+    /// What an empty one is where they are JSON.
+    empty: Option<EmptyItems>,
+}
+
+impl ItemForms {
+    pub(super) fn of(spec: &MappingSpec) -> Self {
+        Self { values: spec.items, members: spec.members, empty: spec.empty_items }
+    }
+}
+
 /// Writes items as JSON.
 pub(super) struct ItemWriter<'a> {
-    /// What reads the values of hashes and streams and the elements of lists where they are JSON; else they are text.
+    /// What the items are.
+    pub(super) forms: ItemForms,
+    /// What reads those that are JSON.
     pub(super) json: Option<&'a Decoder>,
     /// What becomes of items that are no text, and of infinite scores.
     pub(super) policies: Policies,
@@ -35,7 +58,7 @@ impl ItemWriter<'_> {
             RedisType::Hash => self.object(items.pairs(), "$"),
             RedisType::Zset => self.array(items.pairs(), |writer, (member, score), place| {
                 writer.out.push_str("{\"member\":");
-                writer.string(member, &format!("$[{place}].member"))?;
+                writer.member(member, &format!("$[{place}].member"))?;
                 writer.out.push_str(",\"score\":");
                 writer.number(score, &format!("$[{place}].score"))?;
                 writer.out.push('}');
@@ -43,7 +66,7 @@ impl ItemWriter<'_> {
             }),
             RedisType::Stream => self.stream(items),
             RedisType::List => self.array(items, |writer, item, place| writer.value(item, &format!("$[{place}]"))),
-            _ => self.array(items, |writer, item, place| writer.string(item, &format!("$[{place}]"))),
+            _ => self.array(items, |writer, item, place| writer.member(item, &format!("$[{place}]"))),
         }
     }
 
@@ -107,9 +130,30 @@ impl ItemWriter<'_> {
         })
     }
 
-    /// Writes a value: as the JSON that it is, or as a string.
+    /// Writes a value of a hash or stream, or an element of a list, as what the mapping says that it is.
     pub(super) fn value(&mut self, item: &[u8], path: &str) -> Result<(), DecodeError> {
-        let Some(decoder) = self.json else { return self.string(item, path) };
+        self.formed(self.forms.values, item, path)
+    }
+
+    /// Writes a member of a set or sorted set, as what the mapping says that it is.
+    pub(super) fn member(&mut self, item: &[u8], path: &str) -> Result<(), DecodeError> {
+        self.formed(self.forms.members, item, path)
+    }
+
+    fn formed(&mut self, form: ItemForm, item: &[u8], path: &str) -> Result<(), DecodeError> {
+        let decoder = match (form, self.json) {
+            (ItemForm::Bytes, _) => {
+                push_json_string(self.out, &STANDARD.encode(item));
+                return Ok(());
+            }
+            (ItemForm::Json, Some(decoder)) => decoder,
+            _ => return self.string(item, path),
+        };
+        if item.is_empty() && self.forms.empty == Some(EmptyItems::Null) {
+            self.out.push_str("null");
+            self.note("empty_items");
+            return Ok(());
+        }
         let mut repairs = Vec::new();
         let (text, scanned) = decoder.item(item, &mut repairs).map_err(|mut error| {
             let inside = error.path.as_deref().and_then(|inside| inside.strip_prefix('$')).unwrap_or_default();
@@ -140,10 +184,7 @@ impl ItemWriter<'_> {
                 Ok((Cow::Owned(charset.stand_in(item, error)?), Some("invalid_utf8")))
             }
             Policies { bytes: Some(BytesPolicy::Base64), .. } => Ok((Cow::Owned(STANDARD.encode(item)), Some("bytes"))),
-            _ => {
-                let detail = format!("not UTF-8 at byte {} of the item", error.valid_up_to());
-                Err(DecodeError::new("invalid_utf8", detail))
-            }
+            _ => Err(not_utf8(item, error.valid_up_to() as u64)),
         }
     }
 
@@ -226,111 +267,4 @@ fn field_path(path: &str, name: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::ItemWriter;
-    use crate::decode::{BytesPolicy, Chain, Charset, Decoder, NulPolicy, Policies};
-    use crate::mapping::ItemForm;
-    use crate::model::{Packer, RedisType};
-
-    fn json(redis_type: RedisType, items: &[&[u8]]) -> Result<String, String> {
-        written(redis_type, items, ItemForm::Text, Policies::default())
-    }
-
-    fn written(redis_type: RedisType, items: &[&[u8]], form: ItemForm, policies: Policies) -> Result<String, String> {
-        let packed = items.iter().copied().collect::<Packer>().finish();
-        let (mut out, mut altered) = (String::new(), Vec::new());
-        let decoder = Decoder { chain: Chain::parse(&["json".to_owned()]).unwrap(), policies, max_inflated: 1 << 20 };
-        let json = (form == ItemForm::Json).then_some(&decoder);
-        let mut writer = ItemWriter { json, policies, takes_infinity: false, out: &mut out, altered: &mut altered };
-        match writer.whole(redis_type, &packed) {
-            Ok(()) => Ok(altered.into_iter().fold(out, |out, repair| format!("{out} {repair}"))),
-            Err(error) => Err(format!("{} {}", error.reason, error.path.unwrap_or_default())),
-        }
-    }
-
-    #[test]
-    fn each_type_has_one_form() {
-        assert_eq!(json(RedisType::Hash, &[b"a", b"1", b"b\"", b""]).unwrap(), r#"{"a":"1","b\"":""}"#);
-        assert_eq!(json(RedisType::List, &[b"x", b"y"]).unwrap(), r#"["x","y"]"#);
-        assert_eq!(json(RedisType::Set, &[]).unwrap(), "[]");
-        assert_eq!(
-            json(RedisType::Zset, &[b"m", b"-1.5", b"n", b"1e+20"]).unwrap(),
-            r#"[{"member":"m","score":-1.5},{"member":"n","score":1e+20}]"#
-        );
-        assert_eq!(
-            json(RedisType::Stream, &[b"1-0", b"2", b"a", b"1", b"b", b"2", b"2-0", b"0"]).unwrap(),
-            r#"[{"id":"1-0","fields":{"a":"1","b":"2"}},{"id":"2-0","fields":{}}]"#
-        );
-    }
-
-    #[test]
-    fn a_score_has_the_shortest_digits_that_read_back_equal() {
-        for (sent, written) in [
-            ("19.989999999999998", "19.99"),
-            ("19.99", "19.99"),
-            ("0.10000000000000001", "0.1"),
-            ("9.9999999999999995e-08", "1e-7"),
-            ("0.0001", "0.0001"),
-            ("3", "3"),
-            ("-0", "-0"),
-            ("1704164645123.456", "1704164645123.456"),
-            ("9007199254740993", "9007199254740992"),
-            ("99999999999999984", "99999999999999984"),
-            ("9.9999999999999984e+16", "99999999999999984"),
-            ("1e+20", "1e+20"),
-            ("-1.7976931348623157e+308", "-1.7976931348623157e+308"),
-            ("4.9406564584124654e-324", "5e-324"),
-        ] {
-            let member = json(RedisType::Zset, &[b"m", sent.as_bytes()]).unwrap();
-            assert_eq!(member, format!(r#"[{{"member":"m","score":{written}}}]"#), "{sent}");
-        }
-    }
-
-    #[test]
-    fn what_json_cannot_hold_is_named_with_its_place() {
-        assert_eq!(json(RedisType::Hash, &[b"a", b"\xff"]).unwrap_err(), r#"invalid_utf8 $.a"#);
-        assert_eq!(json(RedisType::List, &[b"a", b"\xff"]).unwrap_err(), "invalid_utf8 $[1]");
-        assert_eq!(json(RedisType::Zset, &[b"a", b"inf"]).unwrap_err(), "json_nonfinite $[0].score");
-    }
-
-    #[test]
-    fn values_that_are_json_stand_as_they_are() {
-        let json = |items: &[&[u8]]| written(RedisType::Hash, items, ItemForm::Json, Policies::default());
-        assert_eq!(json(&[b"a", br#" {"x":1.10} "#, b"b", b"2"]).unwrap(), r#"{"a":{"x":1.10},"b":2}"#);
-        assert_eq!(json(&[b"a", b"{"]).unwrap_err(), r#"json_syntax $.a"#);
-        assert_eq!(json(&[b"a", br#"{"b":["\u0000"]}"#]).unwrap_err(), r#"json_nul $.a.b[0]"#);
-        assert_eq!(json(&[b"a", b"\x1f\x8b\x08"]).unwrap_err(), r#"encoding_unsupported (gzip) $.a"#);
-        assert_eq!(json(&[b"a", b" "]).unwrap_err(), r#"empty_value $.a"#);
-        assert_eq!(json(&[b"a", b"\xef\xbb\xbf1", b"b", b"\xef\xbb\xbf2"]).unwrap(), r#"{"a":1,"b":2} bom"#);
-        let set = written(RedisType::Set, &[b"x"], ItemForm::Json, Policies::default());
-        assert_eq!(set.unwrap(), r#"["x"]"#, "members are names");
-    }
-
-    #[test]
-    fn items_are_repaired_as_far_as_policies_go() {
-        let base64 = Policies { bytes: Some(BytesPolicy::Base64), ..Policies::default() };
-        let list = |item: &[u8], form, policies| written(RedisType::List, &[item, b"1"], form, policies);
-        assert_eq!(list(b"\xff\xd8", ItemForm::Text, base64).unwrap(), r#"["/9g=","1"] bytes"#);
-        let latin1 = Policies { invalid_utf8: Some(Charset::Latin1), nul: Some(NulPolicy::Strip), ..base64 };
-        assert_eq!(list(b"caf\xe9", ItemForm::Text, latin1).unwrap(), "[\"café\",\"1\"] invalid_utf8");
-        let both = list(b"\"caf\xe9\\u0000\"", ItemForm::Json, latin1);
-        assert_eq!(both.unwrap(), "[\"café\",1] invalid_utf8 nul");
-        let field = |redis_type, names: [&[u8]; 2], policies| {
-            let of_hash = [names[0], &b"1"[..], names[1], b"2"];
-            let of_stream = [&b"1-0"[..], b"2", names[0], b"1", names[1], b"2"];
-            let items = if redis_type == RedisType::Hash { &of_hash[..] } else { &of_stream };
-            written(redis_type, items, ItemForm::Text, policies)
-        };
-        for (redis_type, path) in [(RedisType::Hash, "$"), (RedisType::Stream, "$[0].fields")] {
-            let equal = Err(format!("duplicate_key_after_conversion {path}[\"/w==\"]"));
-            assert_eq!(field(redis_type, [b"\xff", b"/w=="], base64), equal);
-            assert_eq!(field(redis_type, [b"/w==", b"\xff"], base64), equal);
-            let equal = Err(format!("duplicate_key_after_conversion {path}.é"));
-            assert_eq!(field(redis_type, [b"\xe9", "é".as_bytes()], latin1), equal);
-        }
-        let twice = field(RedisType::Stream, [b"\xff", b"\xff"], base64).unwrap();
-        assert_eq!(twice, r#"[{"id":"1-0","fields":{"/w==":"1","/w==":"2"}}] bytes"#, "one field, twice");
-        let cp1252 = Policies { invalid_utf8: Some(Charset::Cp1252), ..base64 };
-        assert_eq!(list(b"\x81", ItemForm::Text, cp1252).unwrap_err(), "invalid_utf8 $[0]");
-    }
-}
+mod tests;
