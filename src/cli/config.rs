@@ -2,8 +2,8 @@
 
 use super::failure::{clean, write_finding};
 use super::flags::{Everything, SettingFlags};
-use crate::config::{FlagValues, Key, Settings, default_toml};
-use crate::model::{Exit, Finding, Severity};
+use crate::config::{FlagValues, Key, Settings, default_toml, nearest};
+use crate::model::{Exit, Failure, Finding, Severity, Side};
 use crate::report::{plain_table, script};
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -23,10 +23,13 @@ pub enum ConfigCommand {
     Show(Box<ShowArgs>),
     /// Check the settings from all layers, and list everything that is wrong
     Check(Box<CheckArgs>),
-    /// List the presets
+    /// List the presets, or print one, as a file to start from
     Presets {
+        /// The preset to print
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
         /// Print one JSON document
-        #[arg(long)]
+        #[arg(long, conflicts_with = "name")]
         json: bool,
     },
 }
@@ -150,6 +153,21 @@ pub fn check(
         }
     }
     Ok(if mistakes.is_empty() { Exit::Done } else { Exit::Usage })
+}
+
+/// For `config presets NAME`: its text as it is, which is a configuration file. `presets` are `(name, TOML text)`.
+///
+/// # Errors
+/// Where there is no such preset.
+pub fn preset_text<'p>(presets: &'p [(&str, &str)], name: &str) -> Result<&'p str, Failure> {
+    if let Some((_, text)) = presets.iter().find(|(known, _)| *known == name) {
+        return Ok(text);
+    }
+    let names: Vec<&str> = presets.iter().map(|(name, _)| *name).collect();
+    let near = nearest(name, names.iter().copied());
+    let hint =
+        near.map_or_else(|| format!("The presets are {}.", names.join(", ")), |near| format!("Did you mean {near}?"));
+    Err(Failure::usage(Side::Settings, format!("there is no preset \"{}\"", clean(name)), hint))
 }
 
 /// Does `config presets`: the names, each with the first comment of its text. `presets` are `(name, TOML text)`.

@@ -2,8 +2,8 @@
 
 use super::rejects::nothing_found;
 use super::{
-    Cli, Command, ConfigCommand, DemoArgs, RejectView, RejectsCommand, RunView, RunsCommand, check, presets, show,
-    write_failure, write_rejects, write_run, write_runs,
+    Cli, Command, ConfigCommand, DemoArgs, RejectView, RejectsCommand, RunView, RunsCommand, check, preset_text,
+    presets, show, write_failure, write_rejects, write_run, write_runs,
 };
 use crate::config::{FlagValues, Raw, Settings, default_toml};
 use crate::flow::Stop;
@@ -119,7 +119,11 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
                 let warnings = loaded.as_ref().map(job::mapping_warnings).unwrap_or_default();
                 Ok(check(out, &loaded, &warnings, args.json)?)
             }
-            ConfigCommand::Presets { json } => {
+            ConfigCommand::Presets { name: Some(name), .. } => {
+                out.write_all(preset_text(crate::mapping::presets(), name)?.as_bytes())?;
+                Ok(Exit::Done)
+            }
+            ConfigCommand::Presets { name: None, json } => {
                 presets(out, crate::mapping::presets(), *json)?;
                 Ok(Exit::Done)
             }

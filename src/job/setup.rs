@@ -177,7 +177,8 @@ pub(super) fn mappings(settings: &Settings) -> Result<Vec<MappingSpec>, Failure>
         }
     }
     if specs.is_empty() && findings.is_empty() {
-        let hint = "Use --preset contract-reviewer, or write [[mapping]] into the file of --config.";
+        let hint =
+            "Use --preset (`redis2pg config presets` lists them), or write [[mapping]] into the file of --config.";
         findings.push(Finding::critical(Side::Settings, "mapping", "there is nothing to migrate", hint));
     }
     if findings.is_empty() { Ok(specs) } else { Err(Failure::findings(findings)) }

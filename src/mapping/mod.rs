@@ -18,6 +18,7 @@ mod lineage;
 mod pattern;
 mod place;
 mod plan;
+mod presets;
 mod reference;
 mod rest;
 mod row;
@@ -37,17 +38,13 @@ pub use functions::ID_NAMESPACE;
 pub use lineage::{LINEAGE_KEYS, Lineage, SOURCE_METADATA};
 pub use pattern::{KeySet, Miss, Pattern, escape_literal};
 pub use plan::{Comparison, Mapping, ParentRef, Plan, RunStamp};
+pub use presets::presets;
 pub use scratch::Scratch;
 pub use spec::{
     CandidateSpec, ColumnSpec, ConstantSpec, Databases, EmptyItems, Expect, ExplodeSpec, FunctionSpec, ItemForm,
     KeyPatterns, LineageApart, LineageColumns, LineageSpec, LookupSpec, MappingSpec, OnConflict, ParentSpec, Right,
     SizeSpec, SourceTable, parse_mappings,
 };
-
-/// The presets that ship with the tool: name and TOML text.
-pub fn presets() -> &'static [(&'static str, &'static str)] {
-    &[("contract-reviewer", include_str!("../../config/presets/contract-reviewer.toml"))]
-}
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 // Each test binary uses its own part of this module; naming all of it here keeps the rest from being reported as dead.
 const _: fn(&Case, Outcome, &mut Client) = |case, outcome, client| {
     let _ = (case.run(&[]), case.run_config("", &[]), case.ledger(&[]), case.start(&[]), case.fingerprint());
+    let _ = case.run_preset("", &[]);
     let _ =
         (case.list(&[]), case.xmins(""), case.secrets(), case.number(""), case.json(""), &case.database, &case.target);
     let _ = (outcome.count("", ""), outcome.reasons(""), outcome.reject(""), outcome.total(""), outcome.said());
@@ -97,6 +98,13 @@ impl Case {
         let dir = tempfile::tempdir().expect("a directory");
         let mut command = self.run_command(&dir.path().join("report"), args);
         Outcome::of(command.args(["--preset", "contract-reviewer"]), dir)
+    }
+
+    /// `run` with another preset.
+    pub(crate) fn run_preset(&self, name: &str, args: &[&str]) -> Outcome {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut command = self.run_command(&dir.path().join("report"), args);
+        Outcome::of(command.args(["--preset", name]), dir)
     }
 
     /// `run` with the mappings of a configuration text.

@@ -3,9 +3,11 @@
 #![expect(clippy::expect_used, reason = "a test without its servers has failed")]
 
 mod app;
+mod page;
 pub(crate) mod scripted;
 
 pub(crate) use app::{Case, Client, Outcome, Running};
+pub(crate) use page::walk;
 
 use redis2pg::sandbox::{PostgresOptions, PostgresServer, RedisOptions, RedisServer};
 use std::sync::OnceLock;
@@ -17,6 +19,7 @@ const _: fn() -> &'static PostgresServer = postgres;
 const _: fn() -> String = redis_database;
 const _: fn() -> (String, String) = database;
 const _: fn() -> Case = Case::new;
+const _: fn(&Case, &str) -> (usize, usize) = walk;
 const _: Option<(Client, Outcome, Running)> = None;
 
 /// The Redis of this test binary. Tests that run side by side take a logical database each: see [`redis_database`].
