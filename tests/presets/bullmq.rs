@@ -19,7 +19,7 @@ fn job(redis: &mut Client, key: &str, i: usize) {
         ("data", &data),
         ("opts", r#"{"attempts":3,"backoff":{"type":"fixed","delay":1000}}"#),
         ("timestamp", &at),
-        ("delay", "0"),
+        ("delay", "1500.5"),
         ("priority", "2"),
     ];
     match i % 3 {
@@ -74,7 +74,7 @@ fn state(redis: &mut Client, queue: &str) -> (i64, i64) {
 
 #[test]
 fn jobs_are_loaded_and_the_state_of_their_queues_is_left_alone() {
-    let repeated = "repeat:dc8f96808dbf0ca8802f8088560e1ac4:1700000000000";
+    let repeated = "repeat:nightly:eu:1700000000000";
     let mut beside = (0, 0);
     let (case, run) = moved("bullmq", 0, |redis| {
         for i in 0..MANY {
@@ -95,11 +95,11 @@ fn jobs_are_loaded_and_the_state_of_their_queues_is_left_alone() {
     let rows = case.json("SELECT jsonb_object_agg(id, data) FROM bullmq.jobs WHERE id ~ '^[0-9]+$'");
     assert_eq!(rows, Value::Object((0..MANY).map(|i| (i.to_string(), data(i))).collect()));
     let row = |id: &str, columns: &str| case.sql(&format!("SELECT {columns} FROM bullmq.jobs WHERE id = '{id}'"));
-    let all = "queue, name, opts->'attempts', extract(epoch FROM created_at), extract(epoch FROM finished_on), attempts_made, \
+    let all = "queue, name, delay_ms, opts->'attempts', extract(epoch FROM created_at), extract(epoch FROM finished_on), attempts_made, \
                progress, returnvalue, failed_reason, stacktrace->>0 LIKE 'Error:%', other";
-    assert_eq!(row("3", all), "image-resize|send|3|1700000000.126000|||||||{}");
-    assert_eq!(row("4", all), "mail|send|3|1700000000.127000|1700000005.123000|1|100|{\"sent\": true}|||{}");
-    let failed = "mail|send|3|1700000000.131000|1700000005.123000|3|{\"step\": 2}||connect ECONNREFUSED|t|{\"pb\": \"worker-1\"}";
+    assert_eq!(row("3", all), "image-resize|send|1500.5|3|1700000000.126000|||||||{}");
+    assert_eq!(row("4", all), "mail|send|1500.5|3|1700000000.127000|1700000005.123000|1|100|{\"sent\": true}|||{}");
+    let failed = "mail|send|1500.5|3|1700000000.131000|1700000005.123000|3|{\"step\": 2}||connect ECONNREFUSED|t|{\"pb\": \"worker-1\"}";
     assert_eq!(row("8", all), failed);
     assert_eq!(
         (row("5", "attempts_made"), row("order-7", "queue"), row(repeated, "name")),

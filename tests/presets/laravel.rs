@@ -36,10 +36,12 @@ fn scalars_arrays_and_bare_numbers_of_the_cache_are_loaded() {
             set(redis, &format!("{prefix}tag:people:key"), string("65b1f0c2a7d3e812345678").as_bytes(), None);
             set(redis, &format!("{prefix}laravel_unique_job:App\\Jobs\\Sync:7"), b"aBcDeFgHiJkLmNoP", Some(60));
             set(redis, &format!("{prefix}laravel-queue-overlap:App\\Jobs\\Sync"), b"aBcDeFgHiJkLmNoP", Some(60));
+            set(redis, &format!("{prefix}framework/schedule-eeb46c93"), b"aBcDeFgHiJkLmNoP", Some(60));
+            set(redis, &format!("{prefix}illuminate:cache:flexible:lock:posts"), b"aBcDeFgHiJkLmNoP", Some(60));
         }
         add(redis, "RPUSH", "laravel_database_queues:default", &[b"{}"]);
     });
-    assert_eq!((run.count("entries", "inserted"), left(&run)), (MANY as i64, (13, 12)), "{run}");
+    assert_eq!((run.count("entries", "inserted"), left(&run)), (MANY as i64, (19, 18)), "{run}");
     let rows = case.json("SELECT jsonb_object_agg(key, value) FROM laravel.cache");
     assert_eq!(rows, Value::Object(entries.into_iter().collect()));
     same_expiry(&case, "laravel_database_laravel_cache:posts:0", "laravel.cache", "key = 'posts:0'");
@@ -54,6 +56,9 @@ fn objects_are_rejected_and_numbers_of_other_spellings_are_kept_as_text() {
             ("phone", &b"0612345678"[..]),
             ("large", b"12345678901234567890123"),
             ("rate", b"1.50"),
+            ("code", b"12e3"),
+            ("hash", b"0e462097431906509019562988736854"),
+            ("float", b"1.0E+25"),
             ("object", br#"O:8:"stdClass":1:{s:1:"a";i:1;}"#),
             ("inside", br#"a:1:{s:4:"user";O:15:"App\Models\User":0:{}}"#),
             ("reference", b"a:2:{i:0;s:1:\"x\";i:1;R:2;}"),
@@ -67,7 +72,8 @@ fn objects_are_rejected_and_numbers_of_other_spellings_are_kept_as_text() {
     });
     assert_eq!(
         case.sql("SELECT key, value FROM laravel.cache ORDER BY key"),
-        "large|12345678901234567890123\nphone|\"0612345678\"\nrate|1.50"
+        "code|\"12e3\"\nfloat|10000000000000000000000000\nhash|\"0e462097431906509019562988736854\"\n\
+         large|12345678901234567890123\nphone|\"0612345678\"\nrate|1.50"
     );
     for (name, reason) in [
         ("object", "encoding_unsupported (php_object)"),

@@ -11,6 +11,7 @@ mod laravel;
 mod page;
 
 mod php;
+mod prefixes;
 mod sidekiq;
 mod spring;
 #[path = "../support/mod.rs"]

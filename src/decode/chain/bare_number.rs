@@ -5,19 +5,27 @@ use super::super::json::scan;
 use super::super::push_json_string;
 use super::super::scanned::Kind;
 
-/// A value that is a number alone, as JSON. A spelling that JSON does not have, such as `007`, `+5` or one with blanks around it, is a
-/// string: most likely it was one.
+/// A value that is a number alone, as JSON. A spelling that JSON does not have, such as `007`, `+5` or one with blanks around
+/// it, is a string: most likely it was one. So is one with an exponent, of which jsonb keeps no spelling (`12e3` may be a
+/// code, `0e46` a hash), unless it is written as PHP writes floats.
 pub(super) fn json(value: &[u8]) -> Option<String> {
     if !is_number(value.trim_ascii()) {
         return None;
     }
     let text = std::str::from_utf8(value).ok()?;
-    if Kind::of(text) == Kind::Number && text.trim_ascii().len() == text.len() && well_formed(text) {
+    let plain = !text.contains(['e', 'E']) || is_php_float(text);
+    if plain && Kind::of(text) == Kind::Number && text.trim_ascii().len() == text.len() && well_formed(text) {
         return Some(text.to_owned());
     }
     let mut json = String::with_capacity(text.len() + 2);
     push_json_string(&mut json, text);
     Some(json)
+}
+
+/// Whether a number is of PHP's form for floats that are very large or small: `1.0E+25`.
+fn is_php_float(number: &str) -> bool {
+    let number = number.strip_prefix('-').unwrap_or(number).as_bytes();
+    matches!(number, [b'1'..=b'9', b'.', ..]) && number.windows(2).any(|pair| matches!(pair, b"E+" | b"E-"))
 }
 
 /// Whether JSON spells a number so; one that is only too large is one.
@@ -51,10 +59,23 @@ mod tests {
 
     #[test]
     fn a_number_is_itself_and_another_spelling_a_string() {
-        for number in ["5", "-1.50", "0", "1e5", "1.0E+25", "12345678901234567890123", "1e999999"] {
+        for number in ["5", "-1.50", "0", "1.0E+25", "-2.5E-9", "12345678901234567890123", "1.5E+999999"] {
             assert_eq!(json(number.as_bytes()).as_deref(), Some(number));
         }
-        for text in ["007", "+5", ".5", "5.", " 5", "5\n", "-.5e-3"] {
+        for text in [
+            "1e5",
+            "1E5",
+            "1.5e+9",
+            "0e462097431906509019562988736854",
+            "12e999999",
+            "007",
+            "+5",
+            ".5",
+            "5.",
+            " 5",
+            "5\n",
+            "-.5e-3",
+        ] {
             let quoted = serde_json::to_string(text).unwrap();
             assert_eq!(json(text.as_bytes()), Some(quoted));
         }
