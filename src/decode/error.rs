@@ -115,6 +115,8 @@ fn syntax(body: &[u8], at: usize, offset: usize, expected: &str) -> (&'static st
 
 /// What the scanner says it expected where a value should begin.
 pub(super) const A_VALUE: &str = "a value";
+/// What it expected behind `\u`.
+pub(super) const FOUR_DIGITS: &str = "four hexadecimal digits";
 
 /// The token at the start of a text that stands for a number which JSON does not have.
 pub(super) fn nonfinite(rest: &[u8]) -> Option<&'static str> {

@@ -2,7 +2,7 @@
 //!
 //! Owns the scanner. It is iterative (nesting cannot overflow the stack) and copies nothing.
 
-use super::error::{A_VALUE, Fault, FaultKind};
+use super::error::{A_VALUE, FOUR_DIGITS, Fault, FaultKind};
 use super::number;
 use super::open_keys::OpenKeys;
 use super::scanned::{Field, Kind, Scanned, Span};
@@ -269,7 +269,7 @@ impl Scanner<'_> {
         let value = digits.iter().try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?));
         match value {
             Some(value) if digits.len() == 4 => Ok(value),
-            _ => Err(Fault { kind: FaultKind::Syntax("four hexadecimal digits"), at }),
+            _ => Err(Fault { kind: FaultKind::Syntax(FOUR_DIGITS), at }),
         }
     }
 

@@ -3,13 +3,14 @@
 //! It reads the text as JSON, token by token, so that `\\u0000` (a backslash, then text) and `"NaN"` stay as they are.
 //! What it writes is scanned again: it repairs three things and proves nothing.
 
-use super::error::{Fault, FaultKind, nonfinite};
+use super::error::{FOUR_DIGITS, Fault, FaultKind, nonfinite};
 use super::{NonfinitePolicy, NulPolicy, Policies};
 
 /// Rewrites a text; the names of the policies that acted go to `altered`.
 ///
 /// # Errors
-/// The first NUL or half surrogate pair that no policy covers, by its place in `text`.
+/// The first NUL or half surrogate pair that no policy covers, by its place in `text`; and an escape without all of its
+/// digits, which it could get from what stands behind a NUL that is taken out.
 pub(super) fn repair(text: &str, policies: &Policies, altered: &mut Vec<&'static str>) -> Result<String, Fault> {
     let mut repair = Repair { text, out: String::with_capacity(text.len()), policies, altered };
     let mut at = 0;
@@ -89,6 +90,9 @@ impl Repair<'_> {
             Some(0xd800..=0xdbff) if matches!(unit(self.rest(at + 6)), Some(0xdc00..=0xdfff)) => at + 12,
             Some(0xd800..=0xdfff) => return self.half(at),
             Some(_) => at + 6,
+            None if self.rest(at).starts_with(b"\\u") => {
+                return Err(Fault { kind: FaultKind::Syntax(FOUR_DIGITS), at });
+            }
             // A backslash and one more character, whatever its length.
             None => at + 1 + self.text.get(at + 1..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8),
         };

@@ -76,6 +76,11 @@ impl Pattern {
             piece.touches = piece.is_number() && (beside(place.checked_sub(1)) || beside(Some(place + 1)));
         }
         let careful = pieces.iter().any(|piece| piece.touches || matches!(piece.directive, Some('y' | 'g')));
+        let open =
+            |[one, next]: &[Piece; 2]| one.directive == Some('z') && (next.is_number() || next.begins_as_offset());
+        if pieces.array_windows().any(open) {
+            return Err("nothing tells where the offset (`%z`) ends".to_owned());
+        }
         Ok(Self { text: text.to_owned(), pieces, careful })
     }
 
@@ -129,6 +134,11 @@ impl Piece {
         self.directive.is_some_and(|directive| width(directive).is_some() || matches!(directive, 'f' | 'N'))
             && !self.text.starts_with("%.")
     }
+
+    /// Whether it is literal text that could be the rest of an offset.
+    fn begins_as_offset(&self) -> bool {
+        self.directive.is_none() && self.text.starts_with(|c: char| c.is_ascii_digit() || c == ':')
+    }
 }
 
 /// Writes a moment by a pattern and reads it back, which tells whether the pattern can be read at all.
@@ -177,7 +187,8 @@ fn check(directives: &[char]) -> Result<(), String> {
     if has(&['I', 'l']) != has(&['p', 'P']) {
         return Err("hours to 12 (`%I`) go with `%p`, and hours to 24 (`%H`) without".to_owned());
     }
-    if has(&['d', 'e']) && has(&['j', 'U', 'V', 'W', 'G', 'g']) {
+    let days: [&[char]; 5] = [&['m', 'b', 'B', 'h', 'd', 'e'], &['j'], &['U'], &['W'], &['V', 'G', 'g']];
+    if days.into_iter().filter(|named| has(named)).count() > 1 {
         return Err("it names the day in two ways, of which one would not be read".to_owned());
     }
     fields.sort_unstable();

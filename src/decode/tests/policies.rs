@@ -85,6 +85,14 @@ fn a_nul_between_two_halves_makes_no_pair_of_them() {
 }
 
 #[test]
+fn a_nul_that_is_taken_out_completes_no_escape() {
+    for value in [r#"["\u0000","\u000\u00001"]"#, r#"["\u0000\u00\u000041"]"#, r#"["\u0000","\u000\ud83d1"]"#] {
+        let all = Policies { nul: Some(NulPolicy::Strip), ..SURROGATES };
+        assert_eq!(reason(all, value), "json_syntax", "{value}");
+    }
+}
+
+#[test]
 fn bare_tokens_become_null_or_strings_and_quoted_ones_stay() {
     let value = r#"{"a":NaN,"b":[-Infinity, Infinity,-1,"NaN: -Infinity"],"Infinity":1}"#;
     let (text, altered) = mended(nonfinite(NonfinitePolicy::Null), value);

@@ -169,7 +169,22 @@ fn seconds_since_1970_are_whole_and_plausible() {
 
 #[test]
 fn a_pattern_that_leaves_a_part_of_a_value_unread_is_no_format() {
-    for text in ["%s%.f", "%s %Y", "%C%y-%m-%d", "%Y %y-%m-%d", "%I:%M", "%H:%M %p", "%Y-%m-%d %j", "%d %d/%m/%Y"] {
+    for text in [
+        "%s%.f",
+        "%s %Y",
+        "%C%y-%m-%d",
+        "%Y %y-%m-%d",
+        "%I:%M",
+        "%H:%M %p",
+        "%Y-%m-%d %j",
+        "%d %d/%m/%Y",
+        "%Y-%m %j",
+        "%Y %U %W %a",
+        "%Y %U %V %u",
+        "%Y-%m-%dT%z%H:%M",
+        "%Y-%m-%dT%H %z:%M",
+        "%F %T%:z0",
+    ] {
         assert!(Format::parse(text).is_err(), "{text}");
     }
     for text in ["%I:%M %p", "%a, %d %b %Y %T %z", "%Y-%j", "100%% %Y-%m-%d", "%-d.%-m.%Y", "%s"] {
