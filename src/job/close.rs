@@ -4,6 +4,7 @@
 use super::analyze::analyze;
 use super::link::{Link, Waits};
 use super::run::{Finished, Learned};
+use super::sequences::move_on;
 use super::{audit, setup};
 use crate::config::{Settings, scrub};
 use crate::flow::Stop;
@@ -58,6 +59,7 @@ pub(super) async fn close(settings: &Settings, stop: &Stop, mut learned: Learned
     if let (Some(link), Some(run)) = (&mut link, learned.run) {
         match close_ledger(link, settings, &learned, finished, run).await {
             Ok(()) => {
+                move_sequences(link, settings, &learned, finished).await;
                 refresh_statistics(link, settings, &learned, finished).await;
                 count_rows(link, &mut learned).await;
             }
@@ -184,6 +186,17 @@ async fn write_end(
         Ok(Ok(finish))
     };
     link.call("closing the run in the ledger", write).await
+}
+
+/// Moves the sequences of written columns past what is in the tables, however the run ended and whatever it loaded: an earlier
+/// attempt may have been killed. Not doing it costs no row: it is told.
+async fn move_sequences(link: &mut Link, settings: &Settings, learned: &Learned, finished: &mut Finished) {
+    for (table, columns) in &learned.columns {
+        match move_on(link, (table, columns), settings).await {
+            Ok(notices) => notices.into_iter().for_each(|notice| finished.notice(notice)),
+            Err(failure) => finished.notice(format!("the sequences of {table} were not looked at: {failure}")),
+        }
+    }
 }
 
 /// Analyzes the tables that got rows, once all are loaded. Not doing it costs no row: it is told, and that is all.

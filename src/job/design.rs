@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 /// The longest name that PostgreSQL does not cut, in bytes.
 const MAX_NAME: usize = 63;
 
+/// What is said of a longer one.
+const CUT: &str = "the name has more than 63 bytes: PostgreSQL would cut it";
+
 /// The sources that say when a row's key or element expires.
 const EXPIRIES: [&str; 2] = ["redis.expires_at", "element.expires_at"];
 
@@ -77,6 +80,7 @@ impl Check {
         let name = spec.table_name().ok()?;
         if !spec.create {
             self.without_create(spec);
+            self.cut_names(&whole, &name);
             return None;
         }
         if name.table.contains('.') {
@@ -97,6 +101,15 @@ impl Check {
             indexes: self.indexes(&whole),
             grants,
         })
+    }
+
+    /// Names that no table or column can have, whoever made it: a statement with one would be about another.
+    fn cut_names(&mut self, spec: &MappingSpec, table: &TableName) {
+        let of_table = [&table.schema, &table.table].map(|name| (format!("{}: into", subject(spec)), name));
+        let of_columns = spec.columns.iter().map(|column| (format!("{}.{}", spec.into, column.name), &column.name));
+        for (subject, _) in of_table.into_iter().chain(of_columns).filter(|(_, name)| name.len() > MAX_NAME) {
+            self.critical(&subject, CUT, "Write the name that it has in the database.");
+        }
     }
 
     fn without_create(&mut self, spec: &MappingSpec) {
@@ -191,7 +204,7 @@ impl Check {
         let fault = if name.is_empty() {
             "the name is empty"
         } else if name.len() > MAX_NAME {
-            "the name has more than 63 bytes: PostgreSQL would cut it"
+            CUT
         } else if name.chars().any(char::is_control) {
             "the name has control characters"
         } else {

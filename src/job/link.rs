@@ -56,13 +56,6 @@ impl From<Failure> for Trouble {
     }
 }
 
-impl Trouble {
-    /// An error in words of our own, unless it is one that passes.
-    pub(super) fn said(error: Error, say: impl FnOnce(Error) -> Failure) -> Self {
-        if verdict(&error) == Verdict::Transient { Self::Server(error) } else { Self::Final(say(error)) }
-    }
-}
-
 impl Link {
     /// Goes on with an open connection.
     pub(super) fn new(target: Target, connection: PgConnection, waits: Waits, stop: Stop, events: EventSender) -> Self {

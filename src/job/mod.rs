@@ -23,6 +23,7 @@ mod parents;
 mod pipeline;
 mod preflight;
 mod run;
+mod sequences;
 mod setup;
 
 pub use design::create_statements;

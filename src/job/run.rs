@@ -15,7 +15,7 @@ use crate::model::{Event, EventSender, Exit, Failure, MappingId, Reject, Side, T
 use crate::report::{self, Books, Renderer, RunFacts, TableCount};
 use crate::sink::{DryRun, Sample, Shown, Writers};
 use crate::source::redis::RedisSource;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -50,6 +50,8 @@ pub(super) struct Learned {
     pub(super) names: Vec<String>,
     /// Each mapping's table, and its audit log.
     pub(super) tables: Vec<(MappingId, TableName, Option<TableName>)>,
+    /// The columns of each table that mappings write.
+    pub(super) columns: BTreeMap<TableName, BTreeSet<String>>,
     /// Rows in the tables.
     pub(super) rows: BTreeMap<String, TableCount>,
     /// Keys in Redis.
@@ -175,6 +177,10 @@ impl Learned {
         self.tables = (mappings().zip(specs))
             .map(|((id, mapping), spec)| (id, mapping.table().clone(), spec.audit_table().ok().flatten()))
             .collect();
+        for (_, mapping) in mappings() {
+            let columns = self.columns.entry(mapping.table().clone()).or_default();
+            columns.extend(mapping.columns().iter().map(|column| column.name.clone()));
+        }
         self.rows = (self.tables.iter().zip(&begun.checked.rows))
             .map(|((_, table, _), rows)| (table.to_string(), TableCount { before: Some(*rows), after: None }))
             .collect();

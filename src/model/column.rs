@@ -190,7 +190,7 @@ pub struct Column {
     pub not_null: bool,
     /// Whether it has a default (or is an identity column).
     pub has_default: bool,
-    /// Whether it is generated, or an identity column `GENERATED ALWAYS`: it can't be written.
+    /// Whether it is generated of other columns: it can't be written.
     pub generated: bool,
 }
 

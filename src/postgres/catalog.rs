@@ -2,7 +2,10 @@
 //! the wrong type is stored as garbage without an error.
 
 use super::columns::read_columns;
+use super::sequences::{FedColumn, read_fed_columns};
 use super::sql::query;
+use super::triggers::{RowTrigger, Rule, read_row_triggers, read_rules};
+use super::unique_index::{UniqueIndex, read_unique_indexes};
 use crate::model::{Table, TableName};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Error, Row};
@@ -14,12 +17,24 @@ pub struct TableFacts {
     pub table: Table,
     /// What it is where it is no table that rows can be loaded into, such as `a view`.
     pub no_table: Option<&'static str>,
-    /// Whether a usable unique index (whole, immediate, on plain columns) is on exactly the key columns asked for.
-    pub key_is_unique: bool,
+    /// The indexes that keep its rows apart.
+    pub indexes: Vec<UniqueIndex>,
+    /// How it is partitioned, such as `RANGE (day)`, and the columns that every unique index must have then.
+    pub partitioning: Option<(String, Vec<String>)>,
     /// Whether row-level security applies to us: COPY into the table is then refused by the server.
     pub row_security: bool,
+    /// Whether one of its policies lets us insert rows at all. Of interest where row-level security applies.
+    pub policy_for_insert: bool,
+    /// The triggers that may change or drop a row before it is stored.
+    pub row_triggers: Vec<RowTrigger>,
+    /// Its rules for INSERT and UPDATE.
+    pub rules: Vec<Rule>,
+    /// The columns that sequences feed.
+    pub fed_columns: Vec<FedColumn>,
     /// What the role may do.
     pub privileges: Privileges,
+    /// Whether the role may use the schema: without it no other right is of use.
+    pub schema_usage: bool,
     /// The foreign keys of one column that are checked at once.
     pub foreign_keys: Vec<ForeignKey>,
     /// The foreign keys of other tables, or of itself, that refer to it.
@@ -72,22 +87,33 @@ pub enum Privilege {
     Table,
 }
 
+impl TableFacts {
+    /// Whether a usable unique index (whole, immediate, on plain columns) is on exactly these columns.
+    pub fn is_unique(&self, key: &[String]) -> bool {
+        self.indexes.iter().any(|index| index.supports(key))
+    }
+}
+
 /// Reads a table; `None` where there is none of that name.
 ///
 /// # Errors
 /// The server's.
-pub async fn read_table(
-    connection: &mut PgConnection,
-    name: &TableName,
-    key: &[String],
-) -> Result<Option<TableFacts>, Error> {
+pub async fn read_table(connection: &mut PgConnection, name: &TableName) -> Result<Option<TableFacts>, Error> {
     let Some(head) = query(
         "SELECT c.oid::bigint AS oid, c.relkind::text AS kind, \
          has_table_privilege(c.oid, 'SELECT') AS may_select, has_any_column_privilege(c.oid, 'SELECT') AS some_select, \
          has_table_privilege(c.oid, 'INSERT') AS may_insert, has_any_column_privilege(c.oid, 'INSERT') AS some_insert, \
          has_table_privilege(c.oid, 'UPDATE') AS may_update, has_any_column_privilege(c.oid, 'UPDATE') AS some_update, \
          has_table_privilege(c.oid, 'DELETE') AS may_delete, false AS some_delete, \
-         pg_catalog.row_security_active(c.oid) AS row_security \
+         has_schema_privilege(n.oid, 'USAGE') AS schema_usage, \
+         pg_catalog.row_security_active(c.oid) AS row_security, \
+         EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive AND p.polcmd IN ('*', 'a') \
+                 AND (p.polroles = '{0}' OR EXISTS (SELECT FROM unnest(p.polroles) r WHERE pg_has_role(r, 'USAGE')))) \
+           AS policy_for_insert, \
+         pg_get_partkeydef(c.oid) AS partitioning, \
+         ARRAY(SELECT a.attname::text FROM pg_catalog.pg_partitioned_table p JOIN pg_catalog.pg_attribute a \
+               ON a.attrelid = c.oid AND a.attnum > 0 AND a.attnum = ANY (p.partattrs::int2[]) WHERE p.partrelid = c.oid) \
+           AS partition_columns \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'f', 'v', 'm')",
     )
@@ -108,17 +134,45 @@ pub async fn read_table(
             "f" => Some("a foreign table"),
             _ => None,
         },
-        key_is_unique: read_key(connection, oid, key).await?,
+        indexes: read_unique_indexes(connection, oid).await?,
+        partitioning: match head.try_get::<Option<String>, _>("partitioning")? {
+            Some(how) => Some((how, head.try_get("partition_columns")?)),
+            None => None,
+        },
         row_security: head.try_get("row_security")?,
+        policy_for_insert: head.try_get("policy_for_insert")?,
+        row_triggers: read_row_triggers(connection, oid).await?,
+        rules: read_rules(connection, oid).await?,
+        fed_columns: read_fed_columns(connection, oid).await?,
         privileges: Privileges {
             select: privilege(&head, "select")?,
             insert: privilege(&head, "insert")?,
             update: privilege(&head, "update")?,
             delete: privilege(&head, "delete")?,
         },
+        schema_usage: head.try_get("schema_usage")?,
         foreign_keys: read_foreign_keys(connection, oid).await?,
         incoming_keys: read_incoming_keys(connection, oid).await?,
     }))
+}
+
+/// Those among some tables that are not there. Not by to_regclass, which fails where the role may not use a schema.
+///
+/// # Errors
+/// The server's.
+pub async fn missing_tables(connection: &mut PgConnection, names: &[TableName]) -> Result<Vec<TableName>, Error> {
+    let (schemas, tables): (Vec<&str>, Vec<&str>) =
+        names.iter().map(|name| (name.schema.as_str(), name.table.as_str())).unzip();
+    let missing = query(
+        "SELECT t.schema, t.name FROM unnest($1::text[], $2::text[]) t (schema, name) WHERE NOT EXISTS \
+         (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+          WHERE n.nspname = t.schema AND c.relname = t.name)",
+    )
+    .bind(schemas)
+    .bind(tables)
+    .fetch_all(connection)
+    .await?;
+    missing.iter().map(|row| Ok(TableName { schema: row.try_get(0)?, table: row.try_get(1)? })).collect()
 }
 
 fn privilege(head: &PgRow, right: &str) -> Result<Privilege, Error> {
@@ -153,21 +207,6 @@ pub async fn estimate_rows(connection: &mut PgConnection, table: &TableName) -> 
     )
     .bind(&table.schema)
     .bind(&table.table)
-    .fetch_one(connection)
-    .await?
-    .try_get(0)
-}
-
-async fn read_key(connection: &mut PgConnection, oid: i64, key: &[String]) -> Result<bool, Error> {
-    query(
-        "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = $1::oid AND i.indisunique \
-         AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL \
-         AND (SELECT array_agg(a.attname::text ORDER BY a.attname::text) FROM pg_catalog.pg_attribute a \
-              WHERE a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])) \
-             = (SELECT array_agg(k ORDER BY k) FROM unnest($2::text[]) k))",
-    )
-    .bind(oid)
-    .bind(key)
     .fetch_one(connection)
     .await?
     .try_get(0)

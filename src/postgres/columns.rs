@@ -58,7 +58,7 @@ const COLUMNS: &str = "WITH RECURSIVE base AS ( \
                ORDER BY m.amname LIMIT 1) END AS equality, \
             a.attnotnull OR b.domain_not_null AS not_null, \
             a.atthasdef OR a.attidentity <> '' AS has_default, \
-            a.attgenerated <> '' OR a.attidentity = 'a' AS is_generated, \
+            a.attgenerated <> '' AS is_generated, \
             ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid \
                   ORDER BY e.enumsortorder) AS labels \
      FROM base b JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::oid AND a.attnum = b.attnum \

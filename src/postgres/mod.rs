@@ -9,18 +9,25 @@ mod catalog;
 mod columns;
 mod connect;
 mod copy;
+mod sequences;
 mod sql;
 mod table_design;
+mod triggers;
 mod type_name;
+mod unique_index;
 mod verdict;
 
 pub use answer::{answered, silence};
 pub use catalog::{
-    ForeignKey, IncomingKey, Privilege, Privileges, TableFacts, estimate_rows, read_table, table_is_empty,
+    ForeignKey, IncomingKey, Privilege, Privileges, TableFacts, estimate_rows, missing_tables, read_table,
+    table_is_empty,
 };
 pub use connect::{Target, TargetOptions};
 pub use copy::{CopyBuffer, copy_rows, copy_tuples};
-pub use sql::{ident, literal, milliseconds, query, table_ident};
+pub use sequences::{FedColumn, Steps, fed_columns};
+pub use sql::{ident, literal, milliseconds, query, shown_ident, shown_list, shown_table, table_ident};
 pub use table_design::{ColumnDesign, Grant, TableDesign, statements};
+pub use triggers::{RowTrigger, Rule};
 pub use type_name::{KnownType, TypeName, resolve};
+pub use unique_index::UniqueIndex;
 pub use verdict::{Verdict, error_line, failure, refuses_value, verdict};

@@ -15,6 +15,34 @@ pub fn table_ident(name: &TableName) -> String {
     format!("{}.{}", ident(&name.schema), ident(&name.table))
 }
 
+/// The words that PostgreSQL takes for something else where a name stands bare.
+const RESERVED: &str = " all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate \
+    collation column concurrently constraint create cross current_catalog current_date current_role current_schema \
+    current_time current_timestamp current_user default deferrable desc distinct do else end except false fetch for \
+    foreign freeze from full grant group having ilike in initially inner intersect into is isnull join lateral leading \
+    left like limit localtime localtimestamp natural not notnull null offset on only or order outer overlaps placing \
+    primary references returning right select session_user similar some symmetric table tablesample then to trailing \
+    true union unique user using variadic verbose when where window with ";
+
+/// An identifier as people write it: quoted only where it must be. For statements that are shown, not sent.
+pub fn shown_ident(name: &str) -> String {
+    let first = |byte: &u8| byte.is_ascii_lowercase() || *byte == b'_';
+    let plain = name.as_bytes().first().is_some_and(first)
+        && name.bytes().all(|byte| first(&byte) || byte.is_ascii_digit() || byte == b'$')
+        && !RESERVED.contains(&format!(" {name} "));
+    if plain { name.to_owned() } else { ident(name) }
+}
+
+/// A table, or what is named like one, as people write it.
+pub fn shown_table(name: &TableName) -> String {
+    format!("{}.{}", shown_ident(&name.schema), shown_ident(&name.table))
+}
+
+/// A list of columns as people write it.
+pub fn shown_list(names: &[String]) -> String {
+    names.iter().map(|name| shown_ident(name)).collect::<Vec<_>>().join(", ")
+}
+
 /// A quoted string literal that means the same whatever `standard_conforming_strings` says.
 pub fn literal(text: &str) -> String {
     if text.contains('\\') {
@@ -38,12 +66,21 @@ pub fn milliseconds(duration: Duration) -> u128 {
 
 #[cfg(test)]
 mod tests {
-    use super::{ident, literal};
+    use super::{ident, literal, shown_ident};
 
     #[test]
     fn quotes_are_doubled() {
         assert_eq!(ident("a\"; DROP TABLE x; --"), "\"a\"\"; DROP TABLE x; --\"");
         assert_eq!(literal("it's"), "'it''s'");
         assert_eq!(literal(r"a\'b"), r"E'a\\''b'");
+    }
+
+    #[test]
+    fn names_are_shown_bare_where_they_can_be() {
+        for (name, shown) in
+            [("items", "items"), ("a$1", "a$1"), ("Items", "\"Items\""), ("order", "\"order\""), ("1a", "\"1a\"")]
+        {
+            assert_eq!(shown_ident(name), shown);
+        }
     }
 }

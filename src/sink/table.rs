@@ -141,6 +141,8 @@ pub struct LoadTable {
     pub columns: Vec<LoadColumn>,
     /// How many key columns there are.
     pub key_columns: usize,
+    /// Whether a column is written that is `GENERATED ALWAYS AS IDENTITY`: an INSERT must say that it means it. COPY need not.
+    pub overrides_identity: bool,
     /// Where the lineage is kept.
     pub provenance: Provenance,
     /// What to do about rows that are there.

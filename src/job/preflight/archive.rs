@@ -1,52 +1,54 @@
 //! The archive's table: made where it is missing.
 
-use super::Check;
+use super::preset::refused;
+use super::{Check, Created};
 use crate::config::Settings;
 use crate::job::link::Trouble;
 use crate::mapping::MappingSpec;
-use crate::model::{Exit, Finding, Side, TableName};
-use crate::postgres::{failure, ident, query, table_ident};
+use crate::model::{Finding, Side, TableName};
+use crate::postgres::{ident, missing_tables, query, shown_ident, table_ident};
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, Connection, Row};
 
-/// Makes the archive's table, where there is an archive and no such table, and says so.
+/// Makes the archive's table, where there is an archive and no such table, and says so, or why it cannot be made.
 ///
 /// # Errors
-/// Where the role may not make it.
+/// The server's, where it says nothing of the table.
 pub(super) async fn make_missing(
     connection: &mut PgConnection,
     settings: &Settings,
     specs: &[MappingSpec],
     check: Check,
-) -> Result<Option<Finding>, Trouble> {
+) -> Result<Created, Trouble> {
     let archive = specs.iter().find(|spec| spec.unmatched).filter(|_| settings.target.create_schema);
-    let Some(table) = archive.and_then(|spec| spec.table_name().ok()) else { return Ok(None) };
-    let there = query("SELECT to_regclass($1) IS NOT NULL, to_regnamespace($2) IS NOT NULL")
-        .bind(table_ident(&table))
-        .bind(ident(&table.schema))
-        .fetch_one(&mut *connection)
-        .await?;
-    if there.try_get(0)? {
-        return Ok(None);
+    let Some(table) = archive.and_then(|spec| spec.table_name().ok()) else { return Ok(Created::default()) };
+    if missing_tables(connection, std::slice::from_ref(&table)).await?.is_empty() {
+        return Ok(Created::default());
     }
+    let has_schema: bool = query("SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)")
+        .bind(&table.schema)
+        .fetch_one(&mut *connection)
+        .await?
+        .try_get(0)?;
     let statement = statement(&table);
     let schema = format!("CREATE SCHEMA IF NOT EXISTS {}", ident(&table.schema));
-    let statements = if there.try_get(1)? { statement.clone() } else { format!("{schema}; {statement}") };
-    sqlx::raw_sql(AssertSqlSafe(statements)).execute(connection).await.map_err(|error| {
-        Trouble::said(error, |error| {
-            let mut failure = failure("making the archive's table", error);
-            if failure.exit == Exit::Usage {
-                failure.hint =
-                    format!("GRANT CREATE ON SCHEMA {} TO the role, or create the table first.", table.schema);
-            }
-            failure
-        })
-    })?;
+    let statements = if has_schema { statement.clone() } else { format!("{schema}; {statement}") };
+    let mut savepoint = connection.begin().await?;
+    let made = sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut *savepoint).await;
+    if let Err(error) = made {
+        savepoint.rollback().await?;
+        let hint =
+            format!("GRANT CREATE ON SCHEMA {} TO the role, or create the table first.", shown_ident(&table.schema));
+        let findings = vec![refused(error, &table.to_string(), hint)?];
+        return Ok(Created { tables: vec![table], findings, ..Created::default() });
+    }
+    savepoint.commit().await?;
     let message = match check {
         Check::Dry => "the archive's table is missing; a run would make it",
         Check::Rehearsal | Check::Real => "the archive's table was missing and is made",
     };
-    Ok(Some(Finding::warning(Side::Postgres, table.to_string(), format!("{message}: {statement}"), "")))
+    let told = Finding::warning(Side::Postgres, table.to_string(), format!("{message}: {statement}"), "");
+    Ok(Created { findings: vec![told], ..Created::default() })
 }
 
 fn statement(table: &TableName) -> String {

@@ -1,14 +1,15 @@
 //! Tables that mappings ask for are made where they are missing, in the transaction of the check: a check that is not for
 //! real leaves nothing behind.
 
+use super::preset::refused;
 use crate::config::Settings;
 use crate::job::design::designs;
 use crate::job::link::Trouble;
 use crate::mapping::MappingSpec;
-use crate::model::{Exit, Failure, Finding, Side, TableName};
+use crate::model::{Failure, Finding, Side, TableName};
 use crate::postgres::{TableDesign, milliseconds, query, read_table, resolve, statements};
 use sqlx::postgres::PgConnection;
-use sqlx::{Error, Row};
+use sqlx::{Connection, Error, Row};
 use std::collections::BTreeSet;
 
 /// What a check made, or would have made for real.
@@ -18,8 +19,17 @@ pub(in crate::job) struct Created {
     pub(in crate::job) tables: Vec<TableName>,
     /// The statements that made them, without semicolons.
     pub(in crate::job) statements: Vec<String>,
-    /// What keeps others from being made; none is made then.
+    /// What keeps others from being made, or is to be told of it.
     pub(super) findings: Vec<Finding>,
+}
+
+impl Created {
+    /// Adds what was made beside.
+    pub(super) fn append(&mut self, mut more: Self) {
+        self.tables.append(&mut more.tables);
+        self.statements.append(&mut more.statements);
+        self.findings.append(&mut more.findings);
+    }
 }
 
 /// Makes the tables that are missing and whose mapping has `create`.
@@ -38,7 +48,7 @@ pub(super) async fn create_missing(
     let mut missing = Vec::new();
     for (spec, design) in specs.iter().zip(&designs) {
         if let Some(design) = design
-            && read_table(connection, &design.name, &[]).await?.is_none()
+            && read_table(connection, &design.name).await?.is_none()
         {
             missing.push((spec, design));
         }
@@ -61,12 +71,22 @@ pub(super) async fn create_missing(
     // A foreign key locks its parent's table against writes.
     let timeout = milliseconds(settings.target.lock_timeout.0);
     query(format!("SET LOCAL lock_timeout = {timeout}")).execute(&mut *connection).await?;
+    let mut savepoint = connection.begin().await?;
     for statement in &statements {
         // Sent as one statement: the server takes no second one with it.
-        query(statement.as_str()).execute(&mut *connection).await.map_err(|error| refused(error, statement))?;
+        if let Err(error) = query(statement.as_str()).execute(&mut *savepoint).await {
+            savepoint.rollback().await?;
+            let first = statement.lines().next().unwrap_or_default().trim_end_matches(" (");
+            return Ok(Created { tables, findings: vec![refused(error, first, MEND)?], ..Created::default() });
+        }
     }
+    savepoint.commit().await?;
     Ok(Created { tables, statements, findings })
 }
+
+/// What to do about a statement that the server refuses.
+const MEND: &str = "Mend the mapping, grant the role what is missing, or make the table yourself; \
+    `redis2pg config show` prints all statements.";
 
 /// The schemas that are missing, and where the role may make nothing.
 async fn look_at_schemas(
@@ -154,8 +174,8 @@ async fn unfit_parents(
     let mut findings = Vec::new();
     for key in design.foreign_keys.iter().filter(|key| !made.contains(&key.parent)) {
         // A table that is not there is a finding of its own.
-        let parent = read_table(connection, &key.parent, std::slice::from_ref(&key.parent_column)).await?;
-        if parent.is_some_and(|parent| !parent.key_is_unique) {
+        let parent = read_table(connection, &key.parent).await?;
+        if parent.is_some_and(|parent| !parent.is_unique(std::slice::from_ref(&key.parent_column))) {
             findings.push(Finding::critical(
                 Side::Postgres,
                 format!("mapping {}: foreign_keys", spec.name),
@@ -165,19 +185,4 @@ async fn unfit_parents(
         }
     }
     Ok(findings)
-}
-
-/// What the server would not make.
-fn refused(error: Error, statement: &str) -> Trouble {
-    let first = statement.lines().next().unwrap_or_default().trim_end_matches(" (").to_owned();
-    Trouble::said(error, |error| {
-        let mut failure = crate::postgres::failure(&first, error);
-        if failure.exit == Exit::Usage || failure.hint.is_empty() {
-            failure.exit = Exit::Usage;
-            failure.hint = "Mend the mapping, grant the role what is missing, or make the table yourself; \
-                            `redis2pg config show` prints all statements."
-                .to_owned();
-        }
-        failure
-    })
 }

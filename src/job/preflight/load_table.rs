@@ -49,7 +49,9 @@ pub(super) fn load_table(
     // Nor can it cast.
     let cast = |columns: &[LoadColumn]| columns.iter().any(|column| column.cast.is_some());
     let secured = mine.is_some_and(|facts| facts.row_security);
-    let straight = empty && checked && provenance != Provenance::Ledger && !secured && !cast(&columns);
+    // It would pass by the table's rules, which an INSERT obeys.
+    let ruled = mine.is_some_and(|facts| facts.rules.iter().any(|rule| rule.enabled && rule.event == "INSERT"));
+    let straight = empty && checked && provenance != Provenance::Ledger && !secured && !ruled && !cast(&columns);
     // Whether a row is as it would be made is known from key, value and time of expiry, unless this holds.
     let volatile =
         |index| mapping.comparison(index) == Comparison::WithinSecond && compare(mapping, index) != Compare::Expiry;
@@ -61,6 +63,7 @@ pub(super) fn load_table(
         name: mapping.table().clone(),
         columns,
         key_columns: mapping.key_columns(),
+        overrides_identity: mine.is_some_and(|facts| overrides_identity(mapping, facts)),
         provenance,
         conflict: match mapping.on_conflict() {
             OnConflict::UpdateOwn => Conflict::UpdateOwn,
@@ -102,6 +105,11 @@ fn own_references(mapping: &Mapping, parents: &[ParentCheck], facts: Option<&Tab
         }
     }
     found
+}
+
+fn overrides_identity(mapping: &Mapping, facts: &TableFacts) -> bool {
+    let always = facts.fed_columns.iter().filter(|fed| fed.always);
+    always.into_iter().any(|fed| mapping.columns().iter().any(|column| column.name == fed.column))
 }
 
 /// Each foreign key to the table: a row that one of its rows refers to is not deleted.

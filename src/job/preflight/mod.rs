@@ -3,11 +3,17 @@
 mod archive;
 mod connections;
 mod create;
+mod earlier_ids;
+mod interference;
 mod load_table;
 mod own_parents;
+mod preset;
+mod room;
+mod sequences;
 mod server;
 mod tables;
 mod types;
+mod uniqueness;
 
 pub(super) use create::Created;
 pub(super) use server::{Server, look};
@@ -18,15 +24,14 @@ use crate::config::Settings;
 use crate::ledger;
 use crate::mapping::{MappingSpec, Plan, RunStamp};
 use crate::model::{Exit, Failure, Finding, Severity, Side, Table, TableName};
-use crate::postgres::{TableFacts, estimate_rows, failure, query, table_ident, table_is_empty};
+use crate::postgres::{TableFacts, estimate_rows, table_ident, table_is_empty};
 use crate::sink::LoadTable;
 use load_table::load_table;
 use own_parents::name_own_parents;
-use server::judge_server;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, Error, Row};
+use sqlx::{Connection, Error};
 use std::collections::{HashMap, HashSet};
-use tables::find_tables;
+use tables::{Judging, NO_TABLE, find_tables};
 
 /// The target as it was found, and the plan that fits it.
 pub(super) struct Checked {
@@ -56,7 +61,7 @@ pub(super) enum Check {
 /// back, unless the check is for real.
 ///
 /// # Errors
-/// Every finding that forbids the run.
+/// Every finding, where one forbids the run: first what is wrong with the server, then with the tables, then with the mappings.
 pub(super) async fn check(
     connection: &mut PgConnection,
     settings: &Settings,
@@ -65,36 +70,30 @@ pub(super) async fn check(
     server: Server,
     check: Check,
 ) -> Result<Checked, Trouble> {
-    let dry = check == Check::Dry;
+    let names = table_names(specs)?;
     let mut transaction = connection.begin().await?;
     ledger::end_where_idle(&mut transaction, ledger::idle_timeout(settings.flow.lease.0)).await?;
-    let names = table_names(specs)?;
-    let of_preset = make_missing(&mut transaction, settings, &names).await?;
-    let mut created = create::create_missing(&mut transaction, settings, specs).await?;
-    created.tables.splice(0..0, of_preset);
-    let made = archive::make_missing(&mut transaction, settings, specs, check).await?;
-    let (facts, mut findings) = find(&mut transaction, settings, (specs, &names), &stamp.run_id, check).await?;
-    findings.extend(made);
-    if !created.findings.is_empty() {
-        // Why a table could not be made is told; that it is missing says nothing more.
-        let missing = |finding: &Finding| created.tables.iter().any(|table| finding.subject == table.to_string());
-        findings.retain(|finding| !missing(finding));
+    let mut created = make(&mut transaction, settings, (specs, &names), (&server, check)).await?;
+    let mut findings: Vec<Finding> = server.judge_writes(check).into_iter().collect();
+    findings.extend(server.judge_encoding());
+    if check != Check::Dry && !server.takes_no_writes() {
+        findings.extend(server.judge_ledger());
     }
+    let judging = Judging { server: &server, check, preset: preset::statements(settings) };
+    let (facts, found) = find(&mut transaction, settings, (specs, &names), &stamp.run_id, judging).await?;
+    findings.extend(found);
+    // Why a table could not be made is told; that it is missing says nothing more.
+    let unmade = |finding: &Finding| created.tables.iter().any(|table| finding.subject == table.to_string());
+    findings.retain(|finding| finding.message != NO_TABLE || !unmade(finding));
     findings.append(&mut created.findings);
-    if !dry {
-        findings.extend(judge_server(&server));
-    }
-    let tables: HashMap<TableName, Table> =
-        facts.iter().map(|(name, facts)| (name.clone(), facts.table.clone())).collect();
-    let plan = if tables.len() == names.iter().collect::<HashSet<_>>().len() {
-        Plan::compile(&name_own_parents(specs, &facts), &tables, RunStamp { rehearsal: dry, ..stamp.clone() })
-            .map_err(|more| findings.extend(more))
-            .ok()
-    } else {
-        None
-    };
+    let plan = compile(specs, &facts, stamp, check).map_err(|more| {
+        let missing = names.iter().filter(|name| !facts.contains_key(name)).map(TableName::to_string);
+        let missing: HashSet<String> = missing.collect();
+        // They are found missing already.
+        findings.extend(more.into_iter().filter(|finding| !missing.contains(&finding.subject)));
+    });
     let critical = findings.iter().any(|finding| finding.severity == Severity::Critical);
-    let (Some(plan), false) = (plan, critical) else { return Err(Failure::findings(findings).into()) };
+    let (Ok(plan), false) = (plan, critical) else { return Err(refusal(findings, &server, check).into()) };
     let (mut loads, mut rows) = (Vec::new(), Vec::new());
     for (id, mapping) in plan.mappings() {
         let empty = table_is_empty(&mut transaction, &table_ident(mapping.table())).await?;
@@ -107,18 +106,64 @@ pub(super) async fn check(
     Ok(Checked { plan, tables: loads, rows, warnings, created, server })
 }
 
-/// What is wrong with the tables, the audit logs and the limits on connections.
+/// A server that takes no writes is no mistake of whoever runs this, unless something else is.
+fn refusal(findings: Vec<Finding>, server: &Server, check: Check) -> Failure {
+    let of_server = server.judge_writes(check);
+    let others = |finding: &&Finding| finding.severity == Severity::Critical && Some(*finding) != of_server.as_ref();
+    let exit = if findings.iter().any(|finding| others(&finding)) { Exit::Usage } else { Exit::Postgres };
+    Failure { exit, ..Failure::findings(findings) }
+}
+
+/// The plan, as far as the tables are there.
+fn compile(
+    specs: &[MappingSpec],
+    facts: &HashMap<TableName, TableFacts>,
+    stamp: &RunStamp,
+    check: Check,
+) -> Result<Plan, Vec<Finding>> {
+    let tables: HashMap<TableName, Table> =
+        facts.iter().map(|(name, facts)| (name.clone(), facts.table.clone())).collect();
+    let stamp = RunStamp { rehearsal: check == Check::Dry, ..stamp.clone() };
+    Plan::compile(&name_own_parents(specs, facts), &tables, stamp)
+}
+
+/// Makes the tables that are missing and that a run makes. Where nothing can be written they are only named.
+async fn make(
+    connection: &mut PgConnection,
+    settings: &Settings,
+    (specs, names): (&[MappingSpec], &[TableName]),
+    (server, check): (&Server, Check),
+) -> Result<Created, Trouble> {
+    if server.takes_no_writes() {
+        let of_preset = preset::statements(settings).is_some();
+        let made = |spec: &MappingSpec| settings.target.create_schema && (of_preset || spec.create || spec.unmatched);
+        let made = specs.iter().zip(names).filter(|(spec, _)| made(spec)).map(|(_, name)| name.clone());
+        return Ok(Created { tables: made.collect(), ..Created::default() });
+    }
+    let mut created = preset::make_missing(connection, settings, names).await?;
+    created.append(create::create_missing(connection, settings, specs).await?);
+    created.append(archive::make_missing(connection, settings, specs, check).await?);
+    Ok(created)
+}
+
+/// What is wrong with the tables, the audit logs, the limits on connections, and the room that there is.
 async fn find(
     connection: &mut PgConnection,
     settings: &Settings,
     (specs, names): (&[MappingSpec], &[TableName]),
     run: &str,
-    check: Check,
+    judging: Judging<'_>,
 ) -> Result<(HashMap<TableName, TableFacts>, Vec<Finding>), Error> {
-    let (facts, mut findings) = find_tables(connection, specs, names, check == Check::Dry).await?;
+    let (facts, mut findings) = find_tables(connection, specs, names, judging).await?;
     findings.extend(connections::judge(connection, settings.flow.writers).await?);
     findings.extend(audit::find_missing(connection, specs).await?);
-    if check == Check::Rehearsal {
+    if judging.server.takes_no_writes() {
+        return Ok((facts, findings));
+    }
+    if judging.check != Check::Dry {
+        findings.extend(room::judge(connection, names).await?);
+    }
+    if judging.check == Check::Rehearsal {
         findings.extend(audit::rehearse(connection, specs, run, settings.target.lock_timeout.0).await?);
     }
     Ok((facts, findings))
@@ -138,49 +183,4 @@ fn table_names(specs: &[MappingSpec]) -> Result<Vec<TableName>, Failure> {
         })
         .collect();
     if findings.is_empty() { Ok(names) } else { Err(Failure::findings(findings)) }
-}
-
-/// Makes the preset's tables where one is missing; gives those that it made.
-async fn make_missing(
-    connection: &mut PgConnection,
-    settings: &Settings,
-    names: &[TableName],
-) -> Result<Vec<TableName>, Trouble> {
-    let schema = settings.run.preset.as_deref().and_then(setup::preset_schema);
-    let Some(schema) = schema.filter(|_| settings.target.create_schema) else { return Ok(Vec::new()) };
-    let idents: Vec<String> = names.iter().map(table_ident).collect();
-    let missing: bool = query("SELECT EXISTS (SELECT 1 FROM unnest($1::text[]) n WHERE to_regclass(n) IS NULL)")
-        .bind(idents)
-        .fetch_one(&mut *connection)
-        .await?
-        .try_get(0)?;
-    if !missing {
-        return Ok(Vec::new());
-    }
-    let before = tables_beside(connection, names).await?;
-    sqlx::raw_sql(AssertSqlSafe(schema)).execute(&mut *connection).await.map_err(|error| {
-        Trouble::said(error, |error| {
-            let mut failure = failure("making the preset's tables", error);
-            if failure.exit == Exit::Usage {
-                failure.hint = "GRANT CREATE ON DATABASE … TO the role, or create the tables first.".to_owned();
-            }
-            failure
-        })
-    })?;
-    let after = tables_beside(connection, names).await?;
-    Ok(after.into_iter().filter(|table| !before.contains(table)).collect())
-}
-
-/// All tables of the schemas that these are in.
-async fn tables_beside(connection: &mut PgConnection, names: &[TableName]) -> Result<Vec<TableName>, Error> {
-    let schemas: Vec<&str> = names.iter().map(|name| name.schema.as_str()).collect();
-    let rows = query(
-        "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
-         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'p') ORDER BY c.oid",
-    )
-    .bind(schemas)
-    .fetch_all(connection)
-    .await?;
-    rows.iter().map(|row| Ok(TableName { schema: row.try_get(0)?, table: row.try_get(1)? })).collect()
 }

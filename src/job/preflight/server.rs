@@ -1,7 +1,8 @@
 //! The server itself: whether it takes writes, and what the role may do in its database.
 
-use crate::model::{Failure, Finding, Side};
-use crate::postgres::{failure, query};
+use super::Check;
+use crate::model::{Failure, Finding, Severity, Side};
+use crate::postgres::{failure, query, shown_ident};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error, Row};
 
@@ -10,71 +11,147 @@ use sqlx::{Connection, Error, Row};
 pub(in crate::job) struct Server {
     pub(in crate::job) version: String,
     pub(in crate::job) may_make_temporary: bool,
+    /// The role that we are to it.
+    pub(super) role: String,
+    /// The database.
+    pub(super) database: String,
+    /// Whether it is a standby, which takes no writes from anybody.
+    standby: bool,
+    /// Whether transactions take no writes unless they say otherwise.
+    read_only: bool,
+    /// The encoding of the database.
+    encoding: String,
     /// Whether the schema of the ledger can be used or made.
-    pub(in crate::job) ledger: bool,
+    ledger: bool,
     /// Whether tables can be made in that schema, for staging where there are no temporary ones.
-    pub(in crate::job) stage: bool,
+    stage: bool,
+    /// The rights on the ledger's tables that a run needs and the role does not have: `(right, table)`.
+    lacking: Vec<(String, String)>,
 }
 
-/// Looks at the server: a target that cannot be written is refused before anything is read.
+/// What the server says of itself, and what it knows of the role.
+const LOOK: &str = "SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS standby, \
+    current_user::text AS role, current_database()::text AS database, \
+    current_setting('transaction_read_only') = 'on' AS read_only, \
+    has_database_privilege(current_database(), 'TEMP') AS temporary, \
+    CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'redis2pg') \
+         THEN has_schema_privilege('redis2pg', 'USAGE') \
+         ELSE has_database_privilege(current_database(), 'CREATE') END AS ledger, \
+    CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'redis2pg') \
+         THEN has_schema_privilege('redis2pg', 'CREATE') \
+         ELSE has_database_privilege(current_database(), 'CREATE') END AS stage, \
+    current_setting('server_encoding') AS encoding";
+
+/// The rights on the ledger's tables that the statements of a run need and the role lacks.
+const LACKING: &str = "SELECT r.privilege, c.relname::text FROM \
+    (VALUES ('_migrations', 'SELECT'), ('runs', 'SELECT'), ('runs', 'INSERT'), ('runs', 'UPDATE'), \
+     ('shards', 'SELECT'), ('shards', 'INSERT'), ('shards', 'UPDATE'), ('batches', 'SELECT'), ('batches', 'INSERT'), \
+     ('rejects', 'SELECT'), ('rejects', 'INSERT'), ('rejects', 'DELETE'), ('before_images', 'INSERT'), \
+     ('loaded', 'SELECT'), ('loaded', 'INSERT'), ('loaded', 'UPDATE'), ('loaded', 'DELETE'), \
+     ('seen', 'SELECT'), ('seen', 'INSERT'), ('seen', 'DELETE')) r (name, privilege) \
+    JOIN pg_catalog.pg_namespace n ON n.nspname = 'redis2pg' \
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = r.name AND c.relkind = 'r' \
+    WHERE NOT has_table_privilege(c.oid, r.privilege) ORDER BY c.relname, r.privilege";
+
+/// Looks at the server. What is wrong with it is a finding of the check that follows, among all others.
 ///
 /// # Errors
-/// It is read-only, or does not answer.
+/// It does not answer.
 pub(in crate::job) async fn look(connection: &mut PgConnection) -> Result<Server, Failure> {
-    let said = |error| failure("looking at the server", error);
-    let mut transaction = connection.begin().await.map_err(said)?;
-    let row = query(
-        "SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS standby, \
-         current_setting('transaction_read_only') = 'on' AS read_only, \
-         has_database_privilege(current_database(), 'TEMP') AS temporary, \
-         CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'redis2pg') \
-              THEN has_schema_privilege('redis2pg', 'USAGE') \
-              ELSE has_database_privilege(current_database(), 'CREATE') END AS ledger, \
-         CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'redis2pg') \
-              THEN has_schema_privilege('redis2pg', 'CREATE') \
-              ELSE has_database_privilege(current_database(), 'CREATE') END AS stage, \
-         current_setting('server_encoding') AS encoding",
-    )
-    .fetch_one(&mut *transaction)
-    .await
-    .map_err(said)?;
-    transaction.commit().await.map_err(said)?;
-    let get = |error: Error| failure("looking at the server", error);
-    if row.try_get("standby").map_err(get)? {
-        let hint = "Point target.url / --to at the primary.";
-        return Err(Failure::postgres("the server is a read-only standby", hint));
-    }
-    if row.try_get("read_only").map_err(get)? {
-        let hint = "Unset default_transaction_read_only for this role and database, or point --to elsewhere.";
-        return Err(Failure::postgres("the server takes no writes: transactions are read-only", hint));
-    }
-    let encoding: String = row.try_get("encoding").map_err(get)?;
-    if encoding != "UTF8" {
-        let message = format!("the database's encoding is {encoding}; JSON text can hold what it cannot");
-        return Err(Failure::usage(Side::Postgres, message, "Use a database with encoding UTF8."));
-    }
+    read(connection).await.map_err(|error| failure("looking at the server", error))
+}
+
+async fn read(connection: &mut PgConnection) -> Result<Server, Error> {
+    let mut transaction = connection.begin().await?;
+    let row = query(LOOK).fetch_one(&mut *transaction).await?;
+    let lacking = query(LACKING).fetch_all(&mut *transaction).await?;
+    transaction.commit().await?;
     Ok(Server {
-        version: row.try_get("version").map_err(get)?,
-        may_make_temporary: row.try_get("temporary").map_err(get)?,
-        ledger: row.try_get("ledger").map_err(get)?,
-        stage: row.try_get("stage").map_err(get)?,
+        version: row.try_get("version")?,
+        may_make_temporary: row.try_get("temporary")?,
+        role: row.try_get("role")?,
+        database: row.try_get("database")?,
+        standby: row.try_get("standby")?,
+        read_only: row.try_get("read_only")?,
+        encoding: row.try_get("encoding")?,
+        ledger: row.try_get("ledger")?,
+        stage: row.try_get("stage")?,
+        lacking: lacking.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, Error>>()?,
     })
 }
 
-/// What the role lacks beside its rights on the tables.
-pub(super) fn judge_server(server: &Server) -> Option<Finding> {
-    let (message, hint) = if !server.ledger {
-        (
-            "the role may neither use nor create it; the ledger lives there",
-            "GRANT CREATE ON DATABASE … TO the role, or let a superuser run once and GRANT USAGE.",
-        )
-    } else if !server.may_make_temporary && !server.stage {
-        (
-            "the role may make no temporary tables, and no tables in this schema, where staging tables go then",
-            "GRANT TEMPORARY ON DATABASE … TO the role, or GRANT CREATE ON SCHEMA redis2pg TO the role.",
-        )
-    } else {
-        return None;
-    };
-    Some(Finding::critical(Side::Postgres, "schema redis2pg", message, hint))
+impl Server {
+    /// Whether nothing can be written there at all.
+    pub(super) fn takes_no_writes(&self) -> bool {
+        self.standby || self.read_only
+    }
+
+    /// The role, as it stands in a statement.
+    pub(super) fn shown_role(&self) -> String {
+        shown_ident(&self.role)
+    }
+
+    /// That it takes no writes. A dry run needs none.
+    pub(super) fn judge_writes(&self, check: Check) -> Option<Finding> {
+        let (role, database) = (self.shown_role(), shown_ident(&self.database));
+        let (message, hint) = if self.standby {
+            ("it is a read-only standby", "Point target.url / --to at the primary.".to_owned())
+        } else if self.read_only {
+            (
+                "it takes no writes: transactions are read-only",
+                format!(
+                    "Unset default_transaction_read_only: ALTER ROLE {role} IN DATABASE {database} RESET \
+                     default_transaction_read_only, or that of the role, of the database or of the server; or point --to elsewhere."
+                ),
+            )
+        } else {
+            return None;
+        };
+        let mut finding = Finding::critical(Side::Postgres, "the server", message, hint);
+        if check == Check::Dry {
+            finding.severity = Severity::Warning;
+            finding.message.push_str("; a run would be refused");
+        }
+        Some(finding)
+    }
+
+    /// An encoding that cannot hold every text.
+    pub(super) fn judge_encoding(&self) -> Option<Finding> {
+        (self.encoding != "UTF8").then(|| {
+            let message = format!("its encoding is {}; JSON text can hold what it cannot", self.encoding);
+            let hint = "Use a database with encoding UTF8: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0.";
+            Finding::critical(Side::Postgres, format!("database {}", self.database), message, hint)
+        })
+    }
+
+    /// What the role lacks beside its rights on the tables.
+    pub(super) fn judge_ledger(&self) -> Vec<Finding> {
+        let (role, database) = (self.shown_role(), shown_ident(&self.database));
+        if !self.ledger {
+            let message = format!("the role {role} may neither use nor create it; the ledger lives there");
+            let hint = format!(
+                "GRANT CREATE ON DATABASE {database} TO {role}, or let a superuser run once and then: \
+                 GRANT USAGE ON SCHEMA redis2pg TO {role}."
+            );
+            return vec![Finding::critical(Side::Postgres, "schema redis2pg", message, hint)];
+        }
+        let mut findings = Vec::new();
+        if !self.may_make_temporary && !self.stage {
+            let message = format!(
+                "the role {role} may make no temporary tables, and no tables in this schema, where staging tables go then"
+            );
+            let hint = format!(
+                "GRANT TEMPORARY ON DATABASE {database} TO {role}, or GRANT CREATE ON SCHEMA redis2pg TO {role}."
+            );
+            findings.push(Finding::critical(Side::Postgres, "schema redis2pg", message, hint));
+        }
+        if !self.lacking.is_empty() {
+            let lacking: Vec<String> =
+                self.lacking.iter().map(|(privilege, table)| format!("{privilege} on {table}")).collect();
+            let message = format!("the role {role} lacks rights on the ledger: {}", lacking.join(", "));
+            let hint = format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA redis2pg TO {role}.");
+            findings.push(Finding::critical(Side::Postgres, "schema redis2pg", message, hint));
+        }
+        findings
+    }
 }

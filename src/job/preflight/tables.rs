@@ -1,36 +1,51 @@
 //! The tables as they are: what is missing, and what is wrong with them.
 
+use super::server::Server;
 use super::types::judge_types;
+use super::{Check, earlier_ids, interference, sequences, uniqueness};
 use crate::mapping::MappingSpec;
 use crate::model::{Finding, Side, TableName};
-use crate::postgres::{Privilege, Privileges, TableFacts, read_table};
+use crate::postgres::{Privilege, TableFacts, read_table, shown_table};
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
 use std::collections::HashMap;
+
+/// What the tables are looked at for.
+#[derive(Clone, Copy)]
+pub(super) struct Judging<'a> {
+    pub(super) server: &'a Server,
+    pub(super) check: Check,
+    /// The statements that make the preset's own tables.
+    pub(super) preset: Option<&'a str>,
+}
+
+/// What is said of a table that is not there.
+pub(super) const NO_TABLE: &str = "there is no such table";
 
 /// Reads the tables that there are. What is wrong with them, or that they are not there, is a finding each.
 pub(super) async fn find_tables(
     connection: &mut PgConnection,
     specs: &[MappingSpec],
     names: &[TableName],
-    dry: bool,
+    judging: Judging<'_>,
 ) -> Result<(HashMap<TableName, TableFacts>, Vec<Finding>), Error> {
     let mut facts = HashMap::new();
     let mut findings = Vec::new();
     for (spec, name) in specs.iter().zip(names) {
-        match read_table(connection, name, &spec.key).await? {
-            Some(found) => {
-                findings.extend(judge(spec, &found, dry));
-                findings.extend(judge_types(connection, spec, name).await?);
-                facts.insert(name.clone(), found);
-            }
-            None => findings.push(Finding::critical(
-                Side::Postgres,
-                name.to_string(),
-                "there is no such table",
-                how_to_have(name),
-            )),
+        if !facts.contains_key(name)
+            && let Some(found) = read_table(connection, name).await?
+        {
+            facts.insert(name.clone(), found);
         }
+        let found = match facts.get(name) {
+            Some(found) => judge(connection, spec, found, judging).await?,
+            None => {
+                vec![Finding::critical(Side::Postgres, name.to_string(), NO_TABLE, how_to_have(name))]
+            }
+        };
+        // What is said of a table, several of its mappings would say.
+        let new: Vec<Finding> = found.into_iter().filter(|finding| !findings.contains(finding)).collect();
+        findings.extend(new);
     }
     Ok((facts, findings))
 }
@@ -45,47 +60,71 @@ fn how_to_have(name: &TableName) -> &'static str {
     }
 }
 
-fn judge(spec: &MappingSpec, facts: &TableFacts, dry: bool) -> Vec<Finding> {
+async fn judge(
+    connection: &mut PgConnection,
+    spec: &MappingSpec,
+    facts: &TableFacts,
+    judging: Judging<'_>,
+) -> Result<Vec<Finding>, Error> {
+    let Judging { server, check, preset } = judging;
     let name = facts.table.name.to_string();
     if let Some(kind) = facts.no_table {
         let message = format!("it is {kind}, and rows are loaded into tables alone");
-        return vec![Finding::critical(Side::Postgres, name, message, "Name a table of this database in `into`.")];
+        return Ok(vec![Finding::critical(Side::Postgres, name, message, "Name a table of this database in `into`.")]);
     }
+    let dry = check == Check::Dry;
+    let mut findings = judge_rights(spec, facts, (server, dry));
+    let whole = spec.with_lineage_columns();
+    findings.extend(uniqueness::judge(&whole, facts));
+    findings.extend(sequences::judge(&whole, facts, (server, dry)));
+    findings.extend(interference::judge(connection, spec, facts, (server, check, preset)).await?);
+    findings.extend(judge_types(connection, spec, &facts.table.name).await?);
+    findings.extend(earlier_ids::judge(connection, spec, facts).await?);
+    Ok(findings)
+}
+
+/// What the role may not do with the table, its schema, and the tables that refer to it. A dry run reads only.
+///
+/// Rights on single columns do not do: the right to read is used on whole rows, and the others go with it.
+fn judge_rights(spec: &MappingSpec, facts: &TableFacts, (server, dry): (&Server, bool)) -> Vec<Finding> {
+    let (table, role) = (&facts.table.name, server.shown_role());
     let mut findings = Vec::new();
-    if !dry {
-        findings.extend(judge_rights(&name, facts.privileges, spec.deletes_rows()));
+    if !facts.schema_usage {
+        let schema = crate::postgres::shown_ident(&table.schema);
+        let message =
+            format!("the role {role} lacks USAGE on its schema, without which it may do nothing with the table");
+        let hint = format!("GRANT USAGE ON SCHEMA {schema} TO {role}.");
+        findings.push(Finding::critical(Side::Postgres, table.to_string(), message, hint));
     }
+    let rights = facts.privileges;
+    let mut needed = vec![("SELECT", rights.select)];
+    if !dry {
+        needed.extend([("INSERT", rights.insert), ("UPDATE", rights.update)]);
+    }
+    if spec.deletes_rows() && !dry {
+        needed.push(("DELETE", rights.delete));
+    }
+    findings.extend(lacking(table, &role, &needed));
     if spec.deletes_rows() {
         findings.extend(facts.incoming_keys.iter().filter(|key| !key.readable).map(|key| {
             Finding::warning(
                 Side::Postgres,
-                name.clone(),
+                table.to_string(),
                 format!(
                     "{} refers to it and cannot be read: rows whose elements are gone from Redis are kept",
                     key.table
                 ),
-                format!("GRANT SELECT ON {} TO the role to have those deleted that nothing refers to.", key.table),
+                format!(
+                    "GRANT SELECT ON {} TO {role} to have those deleted that nothing refers to.",
+                    shown_table(&key.table)
+                ),
             )
         }));
-    }
-    if !facts.key_is_unique {
-        let key = spec.key.join(", ");
-        findings.push(Finding::critical(
-            Side::Postgres,
-            name.clone(),
-            format!("`key`: no unique index is on exactly ({key}): a second run would store every row twice"),
-            format!("Create one that is neither partial nor deferrable: ALTER TABLE {name} ADD PRIMARY KEY ({key})."),
-        ));
     }
     findings
 }
 
-/// Rights on single columns do not do: the right to read is used on whole rows, and the others go with it.
-fn judge_rights(table: &str, rights: Privileges, deletes: bool) -> Option<Finding> {
-    let mut needed = vec![("SELECT", rights.select), ("INSERT", rights.insert), ("UPDATE", rights.update)];
-    if deletes {
-        needed.push(("DELETE", rights.delete));
-    }
+fn lacking(table: &TableName, role: &str, needed: &[(&str, Privilege)]) -> Option<Finding> {
     let having = |wanted: &[Privilege]| {
         let names: Vec<&str> = needed.iter().filter(|(_, has)| wanted.contains(has)).map(|(name, _)| *name).collect();
         (!names.is_empty()).then(|| names.join(", "))
@@ -99,6 +138,6 @@ fn judge_rights(table: &str, rights: Privileges, deletes: bool) -> Option<Findin
         )
     });
     let message: Vec<String> = missing.into_iter().chain(partly).collect();
-    let hint = format!("GRANT {short} ON {table} TO the role in target.url / --to.");
-    Some(Finding::critical(Side::Postgres, table, message.join("; "), hint))
+    let hint = format!("GRANT {short} ON {} TO {role}.", shown_table(table));
+    Some(Finding::critical(Side::Postgres, table.to_string(), message.join("; "), hint))
 }

@@ -38,14 +38,25 @@ impl Check {
                 || spec.columns.iter().any(|mapped| mapped.name == column.name);
             if column.not_null && !column.has_default && !column.generated && !mapped {
                 let subject = format!("{}.{}", spec.into, column.name);
-                self.target(subject, "NOT NULL without a default, and no column of the mapping feeds it", "Map it.");
+                let message = "NOT NULL without a default, and no column of the mapping feeds it";
+                let alter = format!("ALTER TABLE {} ALTER COLUMN {}", spec.into, column.name);
+                self.target(
+                    subject,
+                    message,
+                    &format!("Map it, or: {alter} SET DEFAULT …; or: {alter} DROP NOT NULL."),
+                );
             }
         }
     }
 
     pub(super) fn missing_column(&mut self, spec: &MappingSpec, wanted: &ColumnSpec, subject: String) {
         if !wanted.optional || spec.key.contains(&wanted.name) {
-            return self.target(subject, "the column is missing", "Add it, or take it out of the mapping.");
+            let column_type = wanted.sql_type.as_deref().unwrap_or("…");
+            let hint = format!(
+                "ALTER TABLE {} ADD COLUMN {} {column_type}; or take it out of the mapping.",
+                spec.into, wanted.name
+            );
+            return self.target(subject, "the column is missing", &hint);
         }
         let lineage = spec.lineage_column() == Some(&wanted.name);
         let message = if lineage {

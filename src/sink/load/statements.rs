@@ -74,8 +74,11 @@ impl Statements {
         let target = table.ident();
         let columns = table.column_list(shape);
         let join = key_join(table);
-        let insert =
-            format!("INSERT INTO {target} ({columns}) SELECT {} FROM {stage} s", table.list(shape, LoadColumn::staged));
+        let overriding = if table.overrides_identity { "OVERRIDING SYSTEM VALUE " } else { "" };
+        let insert = format!(
+            "INSERT INTO {target} ({columns}) {overriding}SELECT {} FROM {stage} s",
+            table.list(shape, LoadColumn::staged)
+        );
         let on_conflict = format!("ON CONFLICT ({}) DO NOTHING", table.key_idents().collect::<Vec<_>>().join(", "));
         Self {
             create: format!(

@@ -1,0 +1,73 @@
+//! The preset's tables: made where one is missing.
+
+use super::Created;
+use crate::config::Settings;
+use crate::job::link::Trouble;
+use crate::job::setup;
+use crate::model::{Finding, Side, TableName};
+use crate::postgres::{Verdict, missing_tables, query, verdict};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection, Error, Row};
+
+/// The statements that make the preset's tables, where a run would.
+pub(super) fn statements(settings: &Settings) -> Option<&'static str> {
+    let schema = settings.run.preset.as_deref().and_then(setup::preset_schema);
+    schema.filter(|_| settings.target.create_schema)
+}
+
+/// Makes the preset's tables where one of `names` is missing. That the server refuses to is a finding, and then none is made.
+///
+/// # Errors
+/// The server's, where it says nothing of the tables.
+pub(super) async fn make_missing(
+    connection: &mut PgConnection,
+    settings: &Settings,
+    names: &[TableName],
+) -> Result<Created, Trouble> {
+    let Some(schema) = statements(settings) else { return Ok(Created::default()) };
+    let missing = missing_tables(connection, names).await?;
+    if missing.is_empty() {
+        return Ok(Created::default());
+    }
+    let before = tables_beside(connection, names).await?;
+    let mut savepoint = connection.begin().await?;
+    match sqlx::raw_sql(AssertSqlSafe(schema)).execute(&mut *savepoint).await {
+        Ok(_) => savepoint.commit().await?,
+        Err(error) => {
+            savepoint.rollback().await?;
+            let tables = names.to_vec();
+            let hint = "GRANT CREATE ON DATABASE … TO the role, or create the tables first.";
+            let findings = vec![refused(error, "the preset's tables", hint)?];
+            return Ok(Created { tables, findings, ..Created::default() });
+        }
+    }
+    let after = tables_beside(connection, names).await?;
+    let tables = after.into_iter().filter(|table| !before.contains(table)).collect();
+    Ok(Created { tables, ..Created::default() })
+}
+
+/// What the server did not make, and why; an error that is of the server itself stays one.
+pub(super) fn refused(error: Error, what: &str, hint: impl Into<String>) -> Result<Finding, Trouble> {
+    let Some(database) = error.as_database_error() else { return Err(error.into()) };
+    let code = database.code().unwrap_or_default();
+    // 53: out of resources, 58: its disk fails.
+    if verdict(&error) == Verdict::Transient || code.starts_with("53") || code.starts_with("58") {
+        return Err(error.into());
+    }
+    let message = format!("cannot be made: {} (SQLSTATE {code})", database.message());
+    Ok(Finding::critical(Side::Postgres, what, message, hint))
+}
+
+/// All tables of the schemas that these are in.
+async fn tables_beside(connection: &mut PgConnection, names: &[TableName]) -> Result<Vec<TableName>, Error> {
+    let schemas: Vec<&str> = names.iter().map(|name| name.schema.as_str()).collect();
+    let rows = query(
+        "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'p') ORDER BY c.oid",
+    )
+    .bind(schemas)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| Ok(TableName { schema: row.try_get(0)?, table: row.try_get(1)? })).collect()
+}

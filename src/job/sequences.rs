@@ -1,0 +1,150 @@
+//! Sequences of columns that a run wrote: moved past what is in the table, so that the application draws no value that is
+//! there already.
+//!
+//! Only ever onward, and beside an application that draws at the same time: a short way is gone by drawing, which no other
+//! session can cross; only over a long one the sequence is set, and not where it has got there meanwhile.
+
+use super::link::{Link, Trouble};
+use crate::config::Settings;
+use crate::model::{Failure, TableName};
+use crate::postgres::{
+    FedColumn, Steps, failure, fed_columns, ident, literal, milliseconds, query, shown_table, table_ident,
+};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection, Error, Row};
+use std::collections::BTreeSet;
+
+/// So many values are drawn one by one: about a fifth of a second. For another session to get past a value that is set, it would have to
+/// draw more than these between two calls in one statement.
+const DRAWN: i64 = 100_000;
+
+/// Moves the sequences of a table's written columns; gives what is to be told.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn move_on(
+    link: &mut Link,
+    (table, written): (&TableName, &BTreeSet<String>),
+    settings: &Settings,
+) -> Result<Vec<String>, Failure> {
+    let what = format!("looking for the sequences of {table}");
+    let fed = link.call(&what, async |connection: &mut _| look(connection, table).await).await?;
+    let mut notices = Vec::new();
+    for column in fed.iter().filter(|column| written.contains(&column.column)) {
+        let Some(steps) = column.steps else { continue };
+        let way = Way { table, column, steps };
+        let what = format!("moving the sequence {}", column.sequence);
+        let go = async |connection: &mut _| way.go(connection, settings).await;
+        notices.extend(link.call(&what, go).await?);
+    }
+    Ok(notices)
+}
+
+async fn look(connection: &mut PgConnection, table: &TableName) -> Result<Vec<FedColumn>, Error> {
+    let mut transaction = connection.begin().await?;
+    let fed = fed_columns(&mut transaction, table).await?;
+    transaction.commit().await?;
+    Ok(fed)
+}
+
+/// A sequence and the column that it is to be past.
+struct Way<'a> {
+    table: &'a TableName,
+    column: &'a FedColumn,
+    steps: Steps,
+}
+
+impl Way<'_> {
+    /// Goes it in one transaction; gives what is to be told of it. Twice is as good as once.
+    async fn go(&self, connection: &mut PgConnection, settings: &Settings) -> Result<Option<String>, Trouble> {
+        let mut transaction = connection.begin().await?;
+        let limits = format!(
+            "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
+            milliseconds(settings.target.lock_timeout.0),
+            milliseconds(settings.target.statement_timeout.0)
+        );
+        sqlx::raw_sql(AssertSqlSafe(limits)).execute(&mut *transaction).await?;
+        let told = self.pass(&mut transaction).await.map_err(|error| {
+            let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
+            // A look through a column without an index takes as long the next time.
+            if code == "57014" { failure("looking for its last value", error).into() } else { Trouble::from(error) }
+        })?;
+        transaction.commit().await?;
+        Ok(told)
+    }
+
+    async fn pass(&self, connection: &mut PgConnection) -> Result<Option<String>, Error> {
+        let Steps { increment, least, greatest, start, cycles } = self.steps;
+        let last = if self.column.readable { self.last(connection).await? } else { None };
+        // Values of an unused sequence begin with the first.
+        let from = last.unwrap_or_else(|| start.saturating_sub(increment));
+        let value = self.furthest(connection).await?.filter(|value| self.is_past(*value, from));
+        let Some(value) = value else { return Ok(None) };
+        if value < least || value > greatest {
+            return Ok(Some(format!("{} ends before it and cannot be moved there", self.behind(value))));
+        }
+        if cycles || !self.column.readable || !self.column.settable {
+            let why = if cycles { "cycles, and is left alone" } else { "may not be moved by the role" };
+            return Ok(Some(format!("{} {why}. To move it: {}", self.behind(value), self.by_hand(value))));
+        }
+        // The next value after these is behind that one.
+        let draws = from.abs_diff(value) / increment.unsigned_abs();
+        match i64::try_from(draws) {
+            Ok(0) => return Ok(None),
+            Ok(draws) if draws <= DRAWN => self.draw(connection, draws).await?,
+            _ => self.set(connection, value, from).await?,
+        }
+        let sequence = shown_table(&self.column.sequence);
+        Ok(Some(format!(
+            "the sequence {sequence} was moved past {value}, the last in {}.{}",
+            self.table, self.column.column
+        )))
+    }
+
+    /// The value in the table that the sequence must be past: the greatest, or in a descending sequence the least.
+    async fn furthest(&self, connection: &mut PgConnection) -> Result<Option<i64>, Error> {
+        let most = if self.steps.increment > 0 { "max" } else { "min" };
+        let (column, table) = (ident(&self.column.column), table_ident(self.table));
+        query(format!("SELECT {most}({column})::bigint FROM {table}")).fetch_one(connection).await?.try_get(0)
+    }
+
+    /// The last value that it gave to anybody.
+    async fn last(&self, connection: &mut PgConnection) -> Result<Option<i64>, Error> {
+        query(format!("SELECT pg_sequence_last_value({})", self.sequence())).fetch_one(connection).await?.try_get(0)
+    }
+
+    async fn draw(&self, connection: &mut PgConnection, values: i64) -> Result<(), Error> {
+        let statement = format!("SELECT count(nextval({})) FROM generate_series(1, {values})", self.sequence());
+        query(statement).fetch_one(connection).await.map(|_| ())
+    }
+
+    /// Sets it, unless it has got there: `from` is where it was when nobody had drawn from it.
+    async fn set(&self, connection: &mut PgConnection, value: i64, from: i64) -> Result<(), Error> {
+        let (sequence, order) = (self.sequence(), if self.steps.increment > 0 { "<" } else { ">" });
+        let behind = format!("coalesce(pg_sequence_last_value({sequence}), {from}) {order} {value}");
+        let statement = format!("SELECT setval({sequence}, {value}) WHERE {behind}");
+        query(statement).fetch_optional(connection).await.map(|_| ())
+    }
+
+    /// Whether a value comes behind another one in the sequence's order.
+    fn is_past(&self, value: i64, other: i64) -> bool {
+        if self.steps.increment > 0 { value > other } else { value < other }
+    }
+
+    /// It, as an argument of the server's functions.
+    fn sequence(&self) -> String {
+        format!("{}::regclass", literal(&table_ident(&self.column.sequence)))
+    }
+
+    fn behind(&self, value: i64) -> String {
+        let sequence = shown_table(&self.column.sequence);
+        format!("{}.{} has the value {value}, and the sequence {sequence}", self.table, self.column.column)
+    }
+
+    /// What somebody else can do, with a sequence that may be further than is known here.
+    fn by_hand(&self, value: i64) -> String {
+        let (sequence, further) =
+            (shown_table(&self.column.sequence), if self.steps.increment > 0 { "greatest" } else { "least" });
+        format!("SELECT setval({}, {further}({value}, last_value)) FROM {sequence};", literal(&sequence))
+    }
+}
