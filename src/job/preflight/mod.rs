@@ -5,6 +5,7 @@ mod connections;
 mod create;
 mod load_table;
 mod own_parents;
+pub(super) mod redis;
 mod server;
 mod tables;
 mod types;
