@@ -98,5 +98,8 @@ fn the_command_that_is_refused_is_named_whatever_else_was_asked_with_it() {
     case.sql("ALTER TABLE notes ADD until timestamptz");
     let run = limited.run_config(&notes("type = [\"string\", \"hash\"]").replace("\"$.owner\"] }]", until), &[]);
     assert_eq!(run.code, 2, "{run}");
-    assert!(run.stderr.contains("run TIME") && run.stderr.contains("+time)"), "{run}");
+    assert!(
+        run.stderr.contains("may not run PEXPIRETIME (for notes)") && run.stderr.contains("blind +pexpiretime"),
+        "{run}"
+    );
 }

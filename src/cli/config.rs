@@ -2,10 +2,11 @@
 
 use super::failure::{clean, write_finding};
 use super::flags::{Everything, SettingFlags};
-use crate::config::{FlagValues, Key, Settings, default_toml, nearest};
+use crate::config::{FlagValues, Key, Settings, default_toml, nearest, scrub};
 use crate::model::{Exit, Failure, Finding, Severity, Side};
 use crate::report::{plain_table, script};
 use serde_json::{Value, json};
+use std::cmp::Reverse;
 use std::io::{self, Write};
 
 /// Arguments of `config`.
@@ -50,6 +51,7 @@ pub struct ShowArgs {
 
 /// Arguments of `config check`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = CHECK_HELP)]
 pub struct CheckArgs {
     /// Print one JSON document
     #[arg(long)]
@@ -58,6 +60,14 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub settings: SettingFlags<Everything>,
 }
+
+const CHECK_HELP: &str = "\
+Each end that the settings name is looked at, as at the start of a run: by --from and --to, the file, or the environment,
+REDIS_URL and DATABASE_URL among it. Nothing is left behind in either. With one of them that one is looked at, with none
+the settings alone are checked.
+
+Exit codes: 0 nothing forbids a run (warnings may be told) · 2 settings, rights, tables, or no matching key · 5 Redis
+cannot be reached · 6 PostgreSQL cannot be reached or takes no writes; the first that applies.";
 
 impl ConfigArgs {
     pub(super) fn flags(&self) -> &FlagValues {
@@ -112,47 +122,67 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// Does `config check`: every finding, or that all is well, and the warnings. Gives what to exit with.
+/// What `config check` has to tell.
+pub struct CheckView<'a> {
+    /// Everything that was found.
+    pub findings: &'a [Finding],
+    /// What to exit with.
+    pub exit: Exit,
+    /// The ends that were looked at, without secrets.
+    pub ends: &'a [String],
+}
+
+/// Does `config check`: every finding, critical ones first, and how many there are, or that all is well.
 ///
 /// # Errors
 /// Where `out` cannot be written.
-pub fn check(
-    out: &mut dyn Write,
-    loaded: &Result<Settings, Vec<Finding>>,
-    warnings: &[Finding],
-    json: bool,
-) -> io::Result<Exit> {
-    let mistakes = loaded.as_ref().err().map_or(&[][..], Vec::as_slice);
-    let findings = mistakes.iter().chain(warnings);
+pub fn check(out: &mut dyn Write, view: &CheckView<'_>, json: bool) -> io::Result<()> {
+    // What the settings tell by themselves, the look may have told again.
+    let told_before = |at: usize, finding: &Finding| view.findings.iter().take(at).any(|earlier| earlier == finding);
+    let findings = view.findings.iter().enumerate().filter(|(at, finding)| !told_before(*at, finding));
+    let mut findings: Vec<&Finding> = findings.map(|(_, finding)| finding).collect();
+    findings.sort_by_key(|finding| Reverse(finding.severity));
     if json {
-        let list: Vec<Value> = findings
-            .map(|finding| {
-                let file = finding.place.as_ref().filter(|place| place.line.is_some());
-                json!({
-                    "severity": match finding.severity {
-                        Severity::Warning => "warning",
-                        Severity::Critical => "error",
-                    },
-                    "subject": finding.subject,
-                    "from": finding.place.as_ref().map(ToString::to_string),
-                    "file": file.map(|place| &place.source),
-                    "line": file.and_then(|place| place.line),
-                    "message": finding.message,
-                    "hint": finding.hint,
-                })
-            })
-            .collect();
-        serde_json::to_writer_pretty(&mut *out, &json!({"ok": mistakes.is_empty(), "findings": list}))?;
-        writeln!(out)?;
-    } else {
-        for finding in findings {
-            write_finding(out, "", finding)?;
-        }
-        if mistakes.is_empty() {
-            writeln!(out, "The settings are sound.")?;
-        }
+        let list: Vec<Value> = findings.into_iter().map(finding_json).collect();
+        let told = json!({
+            "ok": view.exit == Exit::Done, "exit_code": view.exit.code(), "ends": view.ends, "findings": list,
+        });
+        serde_json::to_writer_pretty(&mut *out, &told)?;
+        return writeln!(out);
     }
-    Ok(if mistakes.is_empty() { Exit::Done } else { Exit::Usage })
+    for finding in &findings {
+        write_finding(out, "", finding)?;
+    }
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Critical).count();
+    let counts = format!("{}, {}", counted(errors, "error"), counted(findings.len() - errors, "warning"));
+    let ends: Vec<String> = view.ends.iter().map(|end| clean(end)).collect();
+    match (errors, ends.is_empty()) {
+        (0, true) => writeln!(out, "The settings are sound."),
+        (0, false) => writeln!(out, "{counts}. Looked at {}: nothing forbids a run.", ends.join(" and ")),
+        (_, true) => writeln!(out, "{counts}. No server was looked at."),
+        (_, false) => writeln!(out, "{counts}. Looked at {}: a run would be refused.", ends.join(" and ")),
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn finding_json(finding: &Finding) -> Value {
+    let file = finding.place.as_ref().filter(|place| place.line.is_some());
+    json!({
+        "severity": match finding.severity {
+            Severity::Warning => "warning",
+            Severity::Critical => "error",
+        },
+        "side": finding.side.to_string(),
+        "subject": scrub(&finding.subject),
+        "from": finding.place.as_ref().map(ToString::to_string),
+        "file": file.map(|place| &place.source),
+        "line": file.and_then(|place| place.line),
+        "message": scrub(&finding.message),
+        "hint": finding.hint,
+    })
 }
 
 /// For `config presets NAME`: its text as it is, which is a configuration file. `presets` are `(name, TOML text)`.
@@ -190,7 +220,7 @@ pub fn presets(out: &mut dyn Write, presets: &[(&str, &str)], json: bool) -> io:
 
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::{CheckView, check};
     use crate::config::{FlagValues, Raw, Settings};
     use crate::model::{Exit, Finding, Side};
     use serde_json::{Value, json};
@@ -202,31 +232,50 @@ mod tests {
         std::fs::write(&path, "[flow]\n\nmemry = 1\n").unwrap();
         let values = [("flow.writers", Raw::Text("many".to_owned()))].into();
         let flags = FlagValues { config: Some(path.clone()), values };
-        let loaded = Settings::load(flags, std::iter::empty(), &|_| None, &|_| Vec::new());
+        let findings = Settings::load(flags, std::iter::empty(), &|_| None, &|_| Vec::new()).unwrap_err();
         let mut out = Vec::new();
-        assert!(check(&mut out, &loaded, &[], true).is_ok());
+        let view = CheckView { findings: &findings, exit: Exit::Usage, ends: &[] };
+        assert!(check(&mut out, &view, true).is_ok());
         let printed: Value = serde_json::from_slice(&out).unwrap();
         let (file, flag) = (&printed["findings"][0], &printed["findings"][1]);
         assert_eq!((&file["subject"], &file["file"]), (&json!("flow.memry"), &json!(path)));
         assert_eq!((&file["line"], &file["from"]), (&json!(3), &json!(format!("{}:3", path.display()))));
         let of_flag = ["subject", "from", "file", "line"].map(|name| flag[name].clone());
         assert_eq!(of_flag, [json!("flow.writers"), json!("--writers"), Value::Null, Value::Null]);
+        assert_eq!((&printed["ok"], &printed["exit_code"]), (&json!(false), &json!(2)));
     }
 
     #[test]
-    fn warnings_are_told_and_are_no_mistakes() {
-        let settings = || Settings::load(FlagValues::default(), std::iter::empty(), &|_| None, &|_| Vec::new());
-        let warning = [Finding::warning(Side::Settings, "mapping b", "is large", "Make it smaller.")];
-        let told = |warnings: &[Finding], json: bool| {
+    fn findings_are_told_by_how_bad_they_are_and_counted() {
+        let warning = Finding::warning(Side::Settings, "mapping b", "is large", "Make it smaller.");
+        let error = Finding::critical(Side::Redis, "source", "redis://u:hunter2@h is gone", "");
+        let told = |findings: &[Finding], exit, ends: &[String], json: bool| {
             let mut out = Vec::new();
-            let exit = check(&mut out, &settings(), warnings, json).unwrap();
-            (exit, String::from_utf8(out).unwrap())
+            check(&mut out, &CheckView { findings, exit, ends }, json).unwrap();
+            String::from_utf8(out).unwrap()
         };
-        let text = "warning: settings mapping b: is large\n  hint: Make it smaller.\nThe settings are sound.\n";
-        assert_eq!(told(&warning, false), (Exit::Done, text.to_owned()));
-        let (exit, document) = told(&warning, true);
-        let document: Value = serde_json::from_str(&document).unwrap();
-        assert_eq!((exit, &document["ok"]), (Exit::Done, &json!(true)));
-        assert_eq!(document["findings"][0]["severity"], "warning");
+        let warned = "warning: settings mapping b: is large\n  hint: Make it smaller.\n";
+        let one = [warning.clone()];
+        assert_eq!(told(&one, Exit::Done, &[], false), format!("{warned}The settings are sound.\n"));
+        let ends = ["redis://h:1/0".to_owned()];
+        let sound = told(&one, Exit::Done, &ends, false);
+        assert_eq!(sound, format!("{warned}0 errors, 1 warning. Looked at redis://h:1/0: nothing forbids a run.\n"));
+        let both = [warning.clone(), error, warning];
+        let refused = told(&both, Exit::Redis, &ends, false);
+        let first = "error: redis source: redis://u:***@h is gone\n";
+        assert_eq!(
+            refused,
+            format!("{first}{warned}1 error, 1 warning. Looked at redis://h:1/0: a run would be refused.\n")
+        );
+        let document: Value = serde_json::from_str(&told(&both, Exit::Redis, &ends, true)).unwrap();
+        assert_eq!(
+            (&document["ok"], &document["exit_code"], &document["ends"]),
+            (&json!(false), &json!(5), &json!(ends))
+        );
+        assert_eq!(
+            (&document["findings"][0]["side"], &document["findings"][1]["severity"]),
+            (&json!("redis"), &json!("warning"))
+        );
+        assert!(!document.to_string().contains("hunter2"));
     }
 }

@@ -2,14 +2,14 @@
 
 use super::rejects::nothing_found;
 use super::{
-    Cli, Command, ConfigCommand, DemoArgs, RejectView, RejectsCommand, RunView, RunsCommand, check, preset_text,
+    CheckView, Cli, Command, ConfigCommand, DemoArgs, RejectView, RejectsCommand, RunView, RunsCommand, check, preset_text,
     presets, show, write_failure, write_rejects, write_run, write_runs,
 };
 use crate::config::{FlagValues, Raw, Settings, default_toml};
 use crate::flow::Stop;
 use crate::job::{self, Finished, demo::Demo};
 use crate::ledger::{RejectFilter, RunEntry};
-use crate::model::{Exit, Failure, Reject};
+use crate::model::{Exit, Failure, Finding, Reject};
 use crate::report::{LogGate, Renderer, init_log, report_json, summary, tables_made};
 use std::ffi::OsString;
 use std::future::Future;
@@ -115,9 +115,12 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
                 Ok(Exit::Done)
             }
             ConfigCommand::Check(args) => {
-                let loaded = load(args.settings.values.clone());
-                let warnings = loaded.as_ref().map(job::mapping_warnings).unwrap_or_default();
-                Ok(check(out, &loaded, &warnings, args.json)?)
+                let findings = match load(args.settings.values.clone()) {
+                    Ok(settings) => return look(args.json, &settings, out),
+                    Err(findings) => findings,
+                };
+                check(out, &CheckView { findings: &findings, exit: Exit::Usage, ends: &[] }, args.json)?;
+                Ok(Exit::Usage)
             }
             ConfigCommand::Presets { name: Some(name), .. } => {
                 out.write_all(preset_text(crate::mapping::presets(), name)?.as_bytes())?;
@@ -129,6 +132,20 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
             }
         },
     }
+}
+
+/// `config check` with settings that are sound by themselves.
+fn look(json: bool, settings: &Settings, out: &mut dyn Write) -> Result<Exit, Ended> {
+    let renderer = Renderer::new(settings.log.progress, io::stderr().is_terminal(), &LogGate::default());
+    let checked = block_on(async {
+        let stop = Stop::new();
+        // Without a handler a signal ends the process at once: nothing is left behind.
+        let _signals = stop.listen_for_signals();
+        job::check(settings, renderer, stop).await
+    })?;
+    let findings: Vec<Finding> = job::mapping_warnings(settings).into_iter().chain(checked.findings).collect();
+    check(out, &CheckView { findings: &findings, exit: checked.exit, ends: &checked.ends }, json)?;
+    Ok(checked.exit)
 }
 
 fn run(json: bool, settings: &Settings, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Ended> {

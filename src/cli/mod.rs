@@ -10,7 +10,7 @@ mod rejects;
 mod run;
 mod runs;
 
-pub use config::{CheckArgs, ConfigArgs, ConfigCommand, ShowArgs, check, preset_text, presets, show};
+pub use config::{CheckArgs, CheckView, ConfigArgs, ConfigCommand, ShowArgs, check, preset_text, presets, show};
 pub use demo::DemoArgs;
 pub use dispatch::main;
 pub use failure::write_failure;

@@ -1,22 +1,20 @@
-//! What comes before a run: both ends answer, there is something to move, nothing forbids it, and this process may do
-//! it. The first contact fails at once; after it a server that goes away is waited for.
+//! What comes before a run: a look at both ends, and then the claim that makes this process the only one that works at it.
+//! The first contact fails at once; after it a server that goes away is waited for.
 
-use super::databases::{self, Opened};
-use super::field_ttl;
-use super::first_key::find_one_key;
-use super::link::{Link, Trouble, Waits};
+use super::databases::Opened;
+use super::link::{Link, Trouble};
+use super::look::{self, Looked, Looker, Source, TargetEnd, stamp};
 use super::mapping_specs::place;
-use super::preflight::{self, Check, Checked, Created, Server};
+use super::preflight::redis::Found;
+use super::preflight::{Check, Checked};
 use super::run::Learned;
 use super::setup::Ends;
 use crate::config::Settings;
 use crate::flow::Stop;
 use crate::ledger::{self, NewRun, Shard, Start};
-use crate::mapping::{Mapping, MappingSpec, RunStamp, specs_hash};
-use crate::model::{Event, EventSender, Failure, FieldTimes, Side};
-use crate::postgres::{answered, failure};
+use crate::mapping::{MappingSpec, specs_hash};
+use crate::model::{Event, EventSender, Failure, Side};
 use crate::source::ServerClock;
-use crate::source::redis::RedisSource;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnection;
 use std::time::Duration;
@@ -54,109 +52,49 @@ pub(super) async fn begin(
     events: &EventSender,
     learned: &mut Learned,
 ) -> Result<Option<Begun>, Failure> {
-    let mut connection = ends.target.connect().await?;
-    let waits = Waits::new(settings);
-    let server = answered(waits.silence, preflight::look(&mut connection))
-        .await
-        .map_err(|error| failure("looking at the server", error))??;
-    learned.postgres_version = Some(server.version.clone());
-    let source = RedisSource::connect(&ends.source, Some(events.clone())).await?;
-    learned.redis_version = source.version().map(str::to_owned);
-    let databases = databases::open(&source, &ends.specs, events).await;
-    let databases = databases.map_err(|failure| placed(failure, settings, &ends.specs))?;
-    let clock = read_clock(&source, &ends.specs).await?;
-    let mut link = Link::new(ends.target.clone(), connection, waits, stop.clone(), events.clone());
-    learned.keys.before = databases::count(databases.iter().map(|opened| opened.keys));
-    learned.databases = databases.iter().map(|opened| opened.database.number).collect();
-    if !settings.run.allow_empty && settings.run.keys_from.is_none() {
-        find_one_key(&databases, settings, (&ends.specs, source.database()), stop, events).await?;
-    }
+    let id = Uuid::now_v7();
+    let dry = settings.run.dry_run;
+    let mut stamp = stamp(settings, &id.to_string());
+    // Whatever forbids the run is said before the first thing is written.
+    let how = if dry { Check::Dry } else { Check::Rehearsal };
+    let looker = Looker { settings, stop, events, stamp: &stamp, how, ahead: dry };
+    let look = look::Ends { specs: &ends.specs, source: Some(&ends.source), target: Some(&ends.target) };
+    let Looked { source, target, troubles } = looker.look(&look).await;
+    learned.look(source.as_ref(), target.as_ref());
+    let warnings = troubles.verdict(settings, &ends.specs)?;
     if stop.requested() {
         return Ok(None);
     }
-    let id = Uuid::now_v7();
-    let stamp = RunStamp {
-        database: source.database(),
-        server_version: source.version().map(str::to_owned),
-        ..RunStamp::default()
+    // Where nothing is critical, both ends were reached, and the tables were understood.
+    let (Some(Source { redis, found }), Some(TargetEnd { mut link, server, checked: Some(checked) })) =
+        (source, target)
+    else {
+        return Err(Failure::internal("an end was not reached, and nothing says why"));
     };
-    let mut check = Checking { settings, specs: &ends.specs, stamp, server, clock };
-    let mut rehearsed = Created::default();
-    let claim = if settings.run.dry_run {
-        Claim { run: id, lease: id, resumed: false }
+    let Found { databases, clock, .. } = found;
+    let (claim, mut checked) = if dry {
+        (Claim { run: id, lease: id, resumed: false }, checked)
     } else {
-        // Whatever forbids the run is said before the first thing is written.
-        rehearsed = check.run(&mut link, id, Check::Rehearsal).await?.created;
-        let new = new_run(settings, &ends.specs, source.identity(), id);
+        let new = new_run(settings, &ends.specs, redis.identity(), id);
         let Some(claim) = claim(&mut link, settings, &new, stop, events).await? else { return Ok(None) };
         learned.run = Some((claim.run, claim.lease));
-        claim
+        stamp.run_id = claim.run.to_string();
+        stamp.server_version = redis.version().map(str::to_owned);
+        let real = look::check(&mut link, (settings, &ends.specs), &stamp, &server, Check::Real).await;
+        let mut real = real.map_err(|failure| placed(failure, settings, &ends.specs))?;
+        // Where the answer to the COMMIT was lost, a second attempt finds the tables made.
+        if real.created.tables.is_empty() {
+            real.created = checked.created;
+        }
+        (claim, real)
     };
-    let how = if settings.run.dry_run { Check::Dry } else { Check::Real };
-    let mut checked = check.run(&mut link, claim.run, how).await?;
-    checked.warnings.extend(field_ttl::judge(&databases, &checked.plan).await?);
-    // Where the answer to the COMMIT was lost, a second attempt finds the tables made.
-    if checked.created.tables.is_empty() {
-        checked.created = rehearsed;
-    }
+    checked.warnings = warnings;
     let shards = async |connection: &mut _| ledger::load_all_if(connection, claim.run, claim.resumed).await;
     let shards = link.call("reading how far the run got", shards).await?;
-    if !learned.databases.contains(&source.database()) {
-        source.close().await;
+    if !learned.databases.contains(&redis.database()) {
+        redis.close().await;
     }
     Ok(Some(Begun { databases, clock, link, claim, checked, shards }))
-}
-
-/// Redis's clock; a mapping that goes by the time that keys have left cannot do without it.
-async fn read_clock(source: &RedisSource, specs: &[MappingSpec]) -> Result<Option<ServerClock>, Failure> {
-    let clock = source.clock().await?;
-    match specs.iter().find(|spec| clock.is_none() && spec.min_ttl.is_some()) {
-        Some(spec) => Err(without_clock(&spec.name, "min_ttl")),
-        None => Ok(clock),
-    }
-}
-
-/// The source of a mapping that is worked out from Redis's clock for each key.
-fn timed_by(mapping: &Mapping) -> Option<&'static str> {
-    let wanted = mapping.wanted();
-    match wanted.fields {
-        _ if wanted.ttl => Some("redis.ttl"),
-        FieldTimes::ExpiryAndTtl => Some("element.ttl"),
-        _ => None,
-    }
-}
-
-/// What a mapping asks for takes a clock that nobody may read.
-fn without_clock(mapping: &str, what: &str) -> Failure {
-    let message = format!("the user may not ask for the time (TIME), and mapping {mapping} has `{what}`");
-    Failure::usage(Side::Redis, message, format!("Let it: ACL SETUSER … +time. Or take `{what}` out."))
-}
-
-/// What a check of the target goes by.
-struct Checking<'a> {
-    settings: &'a Settings,
-    specs: &'a [MappingSpec],
-    /// What is known of Redis.
-    stamp: RunStamp,
-    server: Server,
-    /// Redis's clock, where it may be asked for.
-    clock: Option<ServerClock>,
-}
-
-impl Checking<'_> {
-    async fn run(&mut self, link: &mut Link, run: Uuid, how: Check) -> Result<Checked, Failure> {
-        let stamp = RunStamp { run_id: run.to_string(), ..self.stamp.clone() };
-        let check = async |connection: &mut PgConnection| {
-            preflight::check(connection, self.settings, self.specs, &stamp, self.server.clone(), how).await
-        };
-        let checked = link.call("reading the target's tables", check).await;
-        let checked = checked.map_err(|failure| placed(failure, self.settings, self.specs))?;
-        let timed = checked.plan.mappings().find_map(|(_, mapping)| Some((mapping, timed_by(mapping)?)));
-        match timed.filter(|_| self.clock.is_none()) {
-            Some((mapping, source)) => Err(without_clock(mapping.name(), source)),
-            None => Ok(checked),
-        }
-    }
 }
 
 /// The failure, with the line of what is wrong with a mapping or a column.

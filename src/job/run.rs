@@ -5,6 +5,7 @@ use super::close::{close, facts};
 use super::databases::{self, Base, Opened};
 use super::key_list::KeyList;
 use super::limit::{RejectLimit, tap};
+use super::look;
 use super::migrate::{Books as LedgerBooks, End, Migration, book_earlier};
 use super::pipeline::Shared;
 use super::setup::{self, Ends};
@@ -168,6 +169,17 @@ async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned:
 }
 
 impl Learned {
+    /// What the look at the ends told, however it ended.
+    pub(super) fn look(&mut self, source: Option<&look::Source>, target: Option<&look::TargetEnd>) {
+        self.postgres_version = target.map(|target| target.server.version.clone());
+        let Some(look::Source { redis, found }) = source else { return };
+        self.redis_version = redis.version().map(str::to_owned);
+        if !found.databases.is_empty() {
+            self.keys.before = databases::count(found.databases.iter().map(|opened| opened.keys));
+        }
+        self.databases = found.databases.iter().map(|opened| opened.database.number).collect();
+    }
+
     fn learn(&mut self, begun: &Begun, specs: &[MappingSpec]) {
         let mappings = || begun.checked.plan.mappings();
         let created = &begun.checked.created;

@@ -76,7 +76,7 @@ fn together(mut failures: Vec<(&str, Failure)>) -> Failure {
 
 /// Whether the file of keys can be read, before anything is written. What is no plain file, such as a pipe, is left
 /// alone: it can be read once only, and is copied then.
-fn key_file(settings: &Settings) -> Result<(), Failure> {
+pub(super) fn key_file(settings: &Settings) -> Result<(), Failure> {
     let Some(path) = &settings.run.keys_from else { return Ok(()) };
     let said = |error| unreadable(path, &error);
     let facts = std::fs::metadata(path).map_err(said)?;

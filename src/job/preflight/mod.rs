@@ -8,6 +8,7 @@ mod interference;
 mod load_table;
 mod own_parents;
 mod preset;
+pub(super) mod redis;
 mod room;
 mod sequences;
 mod server;

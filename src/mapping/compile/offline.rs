@@ -14,7 +14,7 @@ use crate::mapping::explode::Explode;
 use crate::mapping::pattern::KeySet;
 use crate::mapping::source::Source;
 use crate::mapping::{ColumnSpec, LineageSpec, MappingSpec};
-use crate::model::{Column, Finding};
+use crate::model::{Column, Finding, Wanted};
 
 /// Everything that can be found without a look at any table: keys, chains, sources, functions, references, and the policies of
 /// columns whose type is stated. `own` is the number of the source's own database.
@@ -39,6 +39,22 @@ pub fn check_specs(specs: &[MappingSpec], own: u8) -> Vec<Finding> {
         check.circle(specs, &circle);
     }
     check.findings
+}
+
+/// What a mapping wants to be read of its keys, as far as that is known without its table: of values that are read in
+/// pieces nothing is. `None` where the mapping cannot be read.
+pub fn wanted_of(spec: &MappingSpec) -> Option<Wanted> {
+    let (spec, mut check) = (spec.with_lineage_columns(), Check::default());
+    let keys = KeySet::parse(&spec).ok()?;
+    let columns = spec.columns.iter();
+    let candidates: Vec<Candidate> = columns.flat_map(|column| check.candidates("", column, keys.first())).collect();
+    let lineage_id = match &spec.lineage {
+        Some(LineageSpec::Column { document_id, .. }) => Source::parse(document_id, keys.first()).ok(),
+        _ => None,
+    };
+    let expiry = lineage_id.is_some() || ExpiryPolicy::read(&spec).ok()?.wants_expiry();
+    let types = check.types("", &spec);
+    Some(Wants::of(candidates.iter(), lineage_id.as_ref()).wanted(types, spec.explodes(), expiry, false))
 }
 
 impl Check {

@@ -1,9 +1,10 @@
 //! Making the connection: bounded in time, with a clear failure, and learning what the server can do.
 
-use super::errors::{self, Retry};
+use super::errors::{self, Refusals, Retry};
+use super::server::ServerFacts;
 use super::settings::{Address, SourceSettings, Target};
 use super::sizes::Sizes;
-use super::{Inner, RedisSource, bytes_of, notify, send, tls};
+use super::{Inner, RedisSource, bytes_of, send, tls};
 use crate::model::{EventSender, Failure};
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
@@ -24,10 +25,13 @@ pub(super) const PROBE_KEY: &str = "redis2pg:probe";
 /// What the server can do and is, learned once.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Abilities {
+    /// What INFO tells, where it is not refused.
+    pub(super) server: Option<ServerFacts>,
     pub(super) run_id: Option<String>,
-    pub(super) version: Option<String>,
     /// Whether CLIENT ID works, for telling connections apart where INFO is refused.
     pub(super) client_id: bool,
+    /// Whether TYPE works.
+    pub(super) types: bool,
     /// Whether PEXPIRETIME works (Redis 7).
     pub(super) expire_time: bool,
     /// Whether a read-only script may ask for the times of expiry of a whole page (Redis 7).
@@ -39,19 +43,22 @@ pub(super) struct Abilities {
 }
 
 impl RedisSource {
-    /// Connects, checks that the user may read, and learns what the server can do. Notices go to `events`.
+    /// Connects, and learns what the server can do. Notices of what happens later go to `events`.
     ///
     /// # Errors
-    /// A usage [`Failure`] for a bad URL, refused credentials, a missing right or database; one of the Redis side for
-    /// an unreachable server, within `connect_timeout` and a moment.
+    /// A usage [`Failure`] for a bad URL, refused credentials or a missing database; one of the Redis side for an
+    /// unreachable server, within `connect_timeout` and a moment, or one that is not ready after all attempts.
     pub async fn connect(settings: &SourceSettings, events: Option<EventSender>) -> Result<Self, Failure> {
         let target = Target::parse(settings)?;
         let client = open(settings, &target).await?;
-        let reconnected = client.reconnect_rx();
-        let abilities = learn(&client, &target, settings, events.as_ref()).await?;
+        let (reconnected, refusals) = (client.reconnect_rx(), Refusals::new(client.error_rx()));
+        let abilities = learn(&client, &target, settings).await?;
+        let role = abilities.server.as_ref().and_then(|server| server.role.clone());
         let inner = Inner {
             client,
             target,
+            role: Mutex::new(role),
+            role_changes: AtomicU64::new(0),
             attempts: settings.reconnect_attempts,
             scan_count: settings.scan_count.max(1),
             match_keys: settings.match_keys.clone(),
@@ -59,6 +66,7 @@ impl RedisSource {
             events,
             reconnected: Mutex::new(reconnected),
             reconnections: AtomicU64::new(0),
+            refusals,
             sizes: Sizes::default(),
             settings: settings.clone(),
             reader: Arc::default(),
@@ -73,12 +81,40 @@ impl RedisSource {
 
 /// One more connection to the same server.
 pub(super) async fn another(settings: &SourceSettings, target: &Target) -> Result<Client, Error> {
-    // The first connection was made with these settings: what fails now is the server or the network.
-    open(settings, target).await.map_err(|failure| Error::new(ErrorKind::IO, failure.message))
+    let lost = |why: String| Error::new(ErrorKind::IO, why);
+    match client(settings, target).await {
+        Ok(Ok(client)) => Ok(client),
+        // The first connection was made with these settings; they may have been refused since.
+        Ok(Err(error)) if errors::is_refused_for_good(&error) => Err(error),
+        Ok(Err(error)) => Err(lost(error.details().to_owned())),
+        Err(failure) => Err(lost(failure.message)),
+    }
 }
 
+/// The first connection.
 async fn open(settings: &SourceSettings, target: &Target) -> Result<Client, Failure> {
-    client(settings, target).await?.map_err(|error| errors::at_connect(&error, target))
+    ready(settings, target, errors::at_connect).await
+}
+
+/// A connection with another database of a server that has been reached.
+pub(super) async fn another_database(settings: &SourceSettings, target: &Target) -> Result<Client, Failure> {
+    ready(settings, target, errors::no_database).await
+}
+
+/// A server that cannot be reached fails at once; one that says that it is not ready yet is waited for.
+async fn ready(
+    settings: &SourceSettings,
+    target: &Target,
+    refused: fn(&Error, &Target) -> Failure,
+) -> Result<Client, Failure> {
+    let mut retry = Retry::new(target, "PING", settings.reconnect_attempts);
+    loop {
+        match client(settings, target).await? {
+            Ok(client) => return Ok(client),
+            Err(error) if errors::is_not_ready(&error) => retry.after(error).await?,
+            Err(error) => return Err(refused(&error, target)),
+        }
+    }
 }
 
 /// A connection, or the server's reason against it.
@@ -139,28 +175,24 @@ fn connection(settings: &SourceSettings) -> ConnectionConfig {
     }
 }
 
-async fn learn(
-    client: &Client,
-    target: &Target,
-    settings: &SourceSettings,
-    events: Option<&EventSender>,
-) -> Result<Abilities, Failure> {
+async fn learn(client: &Client, target: &Target, settings: &SourceSettings) -> Result<Abilities, Failure> {
     let ask = Questions { client, target, attempts: settings.reconnect_attempts };
-    ask.may_read().await?;
     let mut abilities = Abilities::default();
-    match ask.info("server").await? {
+    match ask.info().await? {
         Ok(text) => {
-            abilities.run_id = field(&text, "run_id").map(str::to_owned);
-            abilities.version = field(&text, "redis_version").map(str::to_owned);
+            let server = ServerFacts::read(&text);
+            abilities.run_id.clone_from(&server.run_id);
+            abilities.server = Some(server);
         }
         Err(error) => tracing::debug!("INFO: {}", target.scrub(error.details())),
     }
     if abilities.run_id.is_none() {
         abilities.client_id = ask.works("CLIENT", vec!["ID".into()]).await?;
-        let text = "Redis does not tell its run id (INFO server is refused): the scan starts again after every \
-                    reconnection";
-        notify(events, text.to_owned());
     }
+    abilities.types = match ask.once("TYPE", vec![PROBE_KEY.into()]).await? {
+        Ok(_) => true,
+        Err(error) => !errors::is_unavailable(&error),
+    };
     abilities.expire_time = match ask.once("PEXPIRETIME", vec![PROBE_KEY.into()]).await? {
         Ok(_) => true,
         Err(error) => !errors::is_unavailable(&error),
@@ -171,15 +203,6 @@ async fn learn(
     let probe = vec![super::collections::facts::FACTS_SCRIPT.into(), "1".into(), PROBE_KEY.into()];
     abilities.facts_script = abilities.read_script && ask.works("EVAL_RO", probe).await?;
     abilities.no_touch = ask.works("CLIENT", vec!["NO-TOUCH".into(), "ON".into()]).await?;
-    if !abilities.no_touch
-        && let Some(policy) = ask.eviction().await?
-    {
-        let text = format!(
-            "Redis evicts by use (maxmemory-policy {policy}) and can't read without touching (CLIENT NO-TOUCH, Redis \
-             7.2): reading makes all keys look recently used"
-        );
-        notify(events, text);
-    }
     Ok(abilities)
 }
 
@@ -207,53 +230,9 @@ impl Questions<'_> {
         Ok(self.once(command, args).await?.is_ok())
     }
 
-    /// Finds out before the run whether the commands that it can't do without may be run.
-    async fn may_read(&self) -> Result<(), Failure> {
-        let commands = [
-            ("SCAN", vec!["0".into(), "COUNT".into(), "1".into()]),
-            ("MGET", vec![PROBE_KEY.into()]),
-            ("TYPE", vec![PROBE_KEY.into()]),
-            ("STRLEN", vec![PROBE_KEY.into()]),
-        ];
-        for (command, args) in commands {
-            match self.once(command, args).await? {
-                Ok(_) => {}
-                // The user may read other keys than the probe.
-                Err(error) if error.details().starts_with("NOPERM") && !errors::is_command_refused(&error) => {}
-                Err(error) => return Err(errors::refused(&error, command, self.target)),
-            }
-        }
-        Ok(())
-    }
-
-    /// The eviction policy, where it goes by use and the server tells.
-    async fn eviction(&self) -> Result<Option<String>, Failure> {
-        let Ok(text) = self.info("memory").await? else { return Ok(None) };
-        let policy = field(&text, "maxmemory_policy").filter(|policy| policy.contains("lru") || policy.contains("lfu"));
-        Ok(policy.map(str::to_owned))
-    }
-
-    async fn info(&self, section: &'static str) -> Result<Result<String, Error>, Failure> {
-        let reply = self.once("INFO", vec![section.into()]).await?;
+    async fn info(&self) -> Result<Result<String, Error>, Failure> {
+        let reply = self.once("INFO", Vec::new()).await?;
         let text = reply.and_then(|reply| bytes_of(reply).ok_or_else(|| errors::unexpected("INFO", "no text")));
         Ok(text.map(|text| String::from_utf8_lossy(&text).into_owned()))
-    }
-}
-
-/// The value of `name:` in an answer to INFO.
-pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
-    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::field;
-
-    #[test]
-    fn fields_of_info_are_found_by_their_whole_name() {
-        let info = "# Server\r\nredis_version:7.0.15\r\nrun_id_old:x\r\nrun_id:abc\r\n";
-        assert_eq!(field(info, "run_id"), Some("abc"));
-        assert_eq!(field(info, "redis_version"), Some("7.0.15"));
-        assert_eq!(field(info, "version"), None);
     }
 }

@@ -1,6 +1,6 @@
 //! The other logical databases of the same server: which hold keys, and a connection to one.
 
-use super::errors::{self, unexpected};
+use super::errors::{Refusals, unexpected};
 use super::settings::{SourceSettings, Target};
 use super::sizes::Sizes;
 use super::{Inner, RedisSource, bytes_of, connect, send};
@@ -37,9 +37,8 @@ impl RedisSource {
         let first = &self.inner;
         let settings = SourceSettings { database: Some(number), ..first.settings.clone() };
         let target = Target { database: number, ..first.target.clone() };
-        let client =
-            connect::client(&settings, &target).await?.map_err(|error| errors::no_database(&error, &target))?;
-        let reconnected = client.reconnect_rx();
+        let client = connect::another_database(&settings, &target).await?;
+        let (reconnected, refusals) = (client.reconnect_rx(), Refusals::new(client.error_rx()));
         if first.abilities.no_touch {
             // It did so on the first connection; where it fails the next command will say why.
             let _ = send(&client, "CLIENT", vec!["NO-TOUCH".into(), "ON".into()]).await;
@@ -54,6 +53,9 @@ impl RedisSource {
             events: first.events.clone(),
             reconnected: Mutex::new(reconnected),
             reconnections: AtomicU64::new(0),
+            role: Mutex::new(first.abilities.server.as_ref().and_then(|server| server.role.clone())),
+            role_changes: AtomicU64::new(0),
+            refusals,
             sizes: Sizes::default(),
             settings,
             reader: Arc::default(),

@@ -5,11 +5,16 @@ use crate::flow::Backoff;
 use crate::model::{Failure, Side};
 use fred::error::{Error, ErrorKind};
 use fred::types::Resp3Frame;
+use fred::types::config::Server;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
 
 /// Beginnings of error replies of a server that will be ready in a moment.
-const NOT_READY: [&str; 6] =
-    ["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ERR max number of clients reached"];
+const NOT_READY: [&str; 6] = ["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ERR max number of clients"];
+/// What EXEC says before the reason why it could not be run.
+const ABORTED: &str = "EXECABORT Transaction discarded because of: ";
 
 /// The error in a reply, if it is one. `custom_raw` hands error replies out like any other.
 pub(super) fn in_reply(frame: Resp3Frame) -> Result<Resp3Frame, Error> {
@@ -27,10 +32,16 @@ pub(super) fn unexpected(command: &str, what: &str) -> Error {
     Error::new(ErrorKind::Protocol, format!("{command} was answered with {what}"))
 }
 
+/// Whether a server that answers says that it will do what it is asked in a moment.
+pub(super) fn is_not_ready(error: &Error) -> bool {
+    let text = error.details();
+    let text = text.strip_prefix(ABORTED).unwrap_or(text);
+    NOT_READY.iter().any(|prefix| text.starts_with(prefix))
+}
+
 /// Whether a later attempt can succeed.
 pub(super) fn is_transient(error: &Error) -> bool {
-    let text = error.details();
-    NOT_READY.iter().any(|prefix| text.starts_with(prefix))
+    is_not_ready(error)
         || matches!(
             error.kind(),
             ErrorKind::IO | ErrorKind::Timeout | ErrorKind::Canceled | ErrorKind::Backpressure | ErrorKind::Routing
@@ -99,6 +110,19 @@ pub(super) fn failure(error: &Error, command: &str, target: &Target) -> Failure 
             "Redis has 16 databases, 0 to 15, unless its setting `databases` says otherwise.",
         );
     }
+    if text.starts_with("READONLY") {
+        return Failure::redis(
+            format!("Redis at {place} is a replica and takes no writes ({command}): {text}"),
+            "Point source.url / --from at its primary.",
+        );
+    }
+    if ["MOVED ", "ASK ", "CROSSSLOT"].iter().any(|sign| text.starts_with(sign)) {
+        return Failure::usage(
+            Side::Redis,
+            format!("Redis at {place} is a node of a Redis Cluster, and holds a part of the keys only: {text}"),
+            "Name the cluster: redis-cluster:// in source.url / --from.",
+        );
+    }
     if is_tls(error) {
         return Failure::redis(
             format!("the TLS handshake with Redis at {place} failed: {text}"),
@@ -115,6 +139,12 @@ pub(super) fn unreachable(why: &str, target: &Target) -> Failure {
         format!("Redis at {} could not be reached (source.url / --from): {}", target.place(), target.scrub(why)),
         "Check host and port, that the server runs, and that no firewall is in between; rediss:// is for TLS.",
     )
+}
+
+/// Whether no further attempt at a connection can succeed: what the server refuses is in the settings.
+pub(super) fn is_refused_for_good(error: &Error) -> bool {
+    let text = error.details();
+    is_credentials(error) || text.starts_with("NOPERM") || text.contains("DB index is out of range")
 }
 
 fn is_credentials(error: &Error) -> bool {
@@ -138,7 +168,7 @@ fn is_tls(error: &Error) -> bool {
 /// Whether the first connection failed for a reason that has a clearer message than "could not be reached".
 pub(super) fn at_connect(error: &Error, target: &Target) -> Failure {
     let text = error.details();
-    if is_credentials(error) || is_tls(error) || text.starts_with("NOPERM") || text.contains("DB index") {
+    if is_refused_for_good(error) || is_tls(error) {
         failure(error, "PING or SELECT", target)
     } else {
         unreachable(plain(text), target)
@@ -190,18 +220,52 @@ pub(super) struct Retry<'a> {
     target: &'a Target,
     command: &'static str,
     backoff: Backoff,
+    /// The client's news of attempts to connect again that failed.
+    refusals: Option<&'a Refusals>,
+}
+
+/// The client's news of connections that were lost or could not be made again, and why.
+pub(super) struct Refusals(Mutex<Receiver<(Error, Option<Server>)>>);
+
+impl Refusals {
+    pub(super) fn new(news: Receiver<(Error, Option<Server>)>) -> Self {
+        Self(Mutex::new(news))
+    }
+
+    /// The last refusal that no further attempt mends, of those that were not looked at yet.
+    fn last(&self) -> Option<Error> {
+        let mut news = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = None;
+        loop {
+            match news.try_recv() {
+                Ok((error, _)) => last = is_refused_for_good(&error).then_some(error).or(last),
+                Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return last,
+            }
+        }
+    }
 }
 
 impl<'a> Retry<'a> {
     /// At most `most` further attempts at `command`.
     pub(super) fn new(target: &'a Target, command: &'static str, most: u32) -> Self {
-        Self { target, command, backoff: Backoff::at_most(most) }
+        Self { target, command, backoff: Backoff::at_most(most), refusals: None }
+    }
+
+    /// Gives up as soon as the server refuses to be connected to again: its password was changed, say.
+    pub(super) fn heeding(self, refusals: &'a Refusals) -> Self {
+        // What was refused before has been overcome.
+        let _ = refusals.last();
+        Self { refusals: Some(refusals), ..self }
     }
 
     /// Waits before the next attempt, or says why there is none.
     pub(super) async fn after(&mut self, error: Error) -> Result<(), Failure> {
         if !is_transient(&error) {
             return Err(refused(&error, self.command, self.target));
+        }
+        if let Some(refusal) = self.refusals.and_then(Refusals::last) {
+            return Err(refused(&refusal, self.command, self.target));
         }
         let Some(pause) = self.backoff.pause(Instant::now()) else {
             let (place, command) = (self.target.place(), self.command);

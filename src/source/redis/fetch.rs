@@ -2,6 +2,7 @@
 //!
 //! A nil of MGET may be a missing key or one of another type, so nils are asked for their TYPE.
 
+use super::collections::{NONE, is_wrong_type};
 use super::errors::{is_of_refused_key, unexpected};
 use super::lengths::{Reading, Readings};
 use super::{RedisSource, bytes_of, number_of};
@@ -16,6 +17,9 @@ use fred::types::{ClusterHash, CustomCommand, Resp3Frame, Value};
 const FOREVER: i64 = -1;
 const MISSING: i64 = -2;
 
+/// What stands for the type of a key that is no string, where TYPE is refused.
+const UNTOLD: &str = "another type than string (TYPE is refused)";
+
 /// Which command is sent for each key of a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum PerKey {
@@ -24,6 +28,7 @@ pub(super) enum PerKey {
     Peek,
     Memory,
     Type,
+    Exists,
     ExpireTime,
     Ttl,
     Idle,
@@ -150,7 +155,7 @@ impl RedisSource {
         let types = self.types(&keys).await?;
         for ((index, key), redis_type) in nils.into_iter().zip(types) {
             let fetched = match redis_type.as_str() {
-                "none" => Fetched::Gone(key),
+                NONE => Fetched::Gone(key),
                 // Written between the two questions: it is read once more, and has gone if it is nil again.
                 "string" => match self.values(std::slice::from_ref(&key), want_expiry, None).await?.pop() {
                     Some(again) => again,
@@ -185,12 +190,15 @@ impl RedisSource {
             }
             types => types?,
         };
-        let gone = readable.into_iter().zip(types).filter(|(_, name)| name == "none").map(|(key, _)| key);
+        let gone = readable.into_iter().zip(types).filter(|(_, name)| name == NONE).map(|(key, _)| key);
         let forbidden = forbidden.into_iter().map(|key| (key, SkipReason::Forbidden));
         Ok(gone.map(|key| (key, SkipReason::Gone)).chain(forbidden).collect())
     }
 
     async fn types(&self, keys: &[RedisKey]) -> Result<Vec<String>, Failure> {
+        if !self.inner.abilities.types {
+            return self.types_untold(keys).await;
+        }
         let mut retry = self.retry("TYPE");
         loop {
             let replies = match self.each(keys, PerKey::Type).await {
@@ -205,6 +213,22 @@ impl RedisSource {
         }
     }
 
+    /// As far as it goes without TYPE: whether each key is there, and whether it is a string.
+    async fn types_untold(&self, keys: &[RedisKey]) -> Result<Vec<String>, Failure> {
+        let lengths = self.each_answered(keys, PerKey::Strlen, "STRLEN").await?;
+        let there = self.each_answered(keys, PerKey::Exists, "EXISTS").await?;
+        let types = lengths.into_iter().zip(there).map(|(length, there)| match length {
+            Err(error) if is_wrong_type(&error) => Ok(UNTOLD.to_owned()),
+            Err(error) => Err(self.failure(&error, "STRLEN")),
+            // An empty string has no length either.
+            Ok(length) if length.as_u64() == Some(0) && there.is_ok_and(|there| there.as_u64() == Some(0)) => {
+                Ok(NONE.to_owned())
+            }
+            Ok(_) => Ok("string".to_owned()),
+        });
+        types.collect()
+    }
+
     /// One command for each key, written at once. A pipeline alone writes each command by itself; a command beside it
     /// makes the client flush once (a million commands: 2 instead of 8 CPU seconds).
     pub(super) async fn each(&self, keys: &[RedisKey], command: PerKey) -> Result<Vec<FredResult<Value>>, Error> {
@@ -216,6 +240,7 @@ impl RedisSource {
                 PerKey::Peek => pipeline.getrange(key, 0, 0).await?,
                 PerKey::Memory => pipeline.memory_usage(key, None).await?,
                 PerKey::Type => pipeline.r#type(key).await?,
+                PerKey::Exists => pipeline.exists(key).await?,
                 PerKey::ExpireTime => pipeline.pexpire_time(key).await?,
                 PerKey::Ttl => pipeline.pttl(key).await?,
                 PerKey::Idle => {

@@ -2,6 +2,7 @@
 //!
 //! Owns everything that knows fred. Keys and values are bytes throughout: replies are read raw, never as text.
 
+mod acl;
 mod collections;
 mod connect;
 mod databases;
@@ -10,20 +11,25 @@ mod expiry;
 mod fetch;
 mod lengths;
 mod permitted;
+mod rights;
 mod sample;
 mod scan;
+mod server;
 mod settings;
 mod sizes;
 mod tls;
 
+pub use acl::KeyRights;
+pub use rights::Permission;
 pub use scan::Scanner;
+pub use server::{Eviction, Replica, ServerFacts};
 pub use settings::SourceSettings;
 
 use crate::model::{Event, EventSender, Failure, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
 use crate::source::{Checkpoint, FetchedPage, ServerClock, Source};
-use collections::SliceReader;
+use collections::{Reader, SliceReader};
 use connect::Abilities;
-use errors::Retry;
+use errors::{Refusals, Retry};
 use fred::error::Error;
 use fred::interfaces::ClientLike;
 use fred::types::config::Server;
@@ -53,11 +59,16 @@ struct Inner {
     /// fred's news of reconnections; read whenever a command is about to be sent.
     reconnected: Mutex<Receiver<Server>>,
     reconnections: AtomicU64,
+    /// What the server was at the last look: `master` or `slave`; `None` where it does not tell.
+    role: Mutex<Option<String>>,
+    /// How often that changed.
+    role_changes: AtomicU64,
+    refusals: Refusals,
     sizes: Sizes,
     /// How to connect once more.
     settings: SourceSettings,
     /// The connection for large values, made when it is first needed.
-    reader: Arc<tokio::sync::Mutex<Option<fred::clients::Client>>>,
+    reader: Arc<tokio::sync::Mutex<Option<Reader>>>,
     /// Whether the user may not WATCH.
     unwatched: AtomicBool,
     /// Whether the server does not tell how long keys have been idle.
@@ -91,7 +102,17 @@ impl RedisSource {
 
     /// The version that the server gives itself; `None` where INFO is refused.
     pub fn version(&self) -> Option<&str> {
-        self.inner.abilities.version.as_deref()
+        self.server()?.version.as_deref()
+    }
+
+    /// Whether the source is a cluster as a whole, not a server by itself.
+    pub fn is_cluster(&self) -> bool {
+        self.inner.settings.url.starts_with("redis-cluster:") || self.inner.settings.url.starts_with("rediss-cluster:")
+    }
+
+    /// Whether reading makes keys look recently used.
+    pub fn touches(&self) -> bool {
+        !self.inner.abilities.no_touch
     }
 
     /// The server's clock, asked for now; `None` where the user may not ask for it.
@@ -114,7 +135,7 @@ impl RedisSource {
         // An error means that it is closed already.
         let _ = self.inner.client.quit().await;
         if let Some(reader) = self.inner.reader.lock().await.take() {
-            let _ = reader.quit().await;
+            reader.close().await;
         }
     }
 
@@ -135,7 +156,13 @@ impl RedisSource {
     }
 
     fn retry(&self, command: &'static str) -> Retry<'_> {
-        Retry::new(&self.inner.target, command, self.inner.attempts)
+        self.retry_more(command, 0)
+    }
+
+    /// The attempts that are left after some that failed.
+    fn retry_more(&self, command: &'static str, failed: u32) -> Retry<'_> {
+        let most = self.inner.attempts.saturating_sub(failed);
+        Retry::new(&self.inner.target, command, most).heeding(&self.inner.refusals)
     }
 
     fn failure(&self, error: &Error, command: &str) -> Failure {
@@ -172,12 +199,29 @@ impl RedisSource {
         count > 0
     }
 
-    /// Does again what a connection forgets. To be called before reading.
+    /// Does again what a connection forgets, and looks whom it is with. To be called before reading.
     async fn refresh(&self) {
-        if self.note_reconnections() && self.inner.abilities.no_touch {
+        if !self.note_reconnections() {
+            return;
+        }
+        if self.inner.abilities.no_touch {
             // Where it fails the next command will say why.
             let _ = self.once("CLIENT", vec!["NO-TOUCH".into(), "ON".into()]).await;
         }
+        // So is this; what does not tell its role now is judged by its run id alone.
+        let told = self.info("replication").await.ok();
+        let Some(now) = told.and_then(|text| server::field(&text, "role").map(str::to_owned)) else { return };
+        let mut role = self.inner.role.lock().unwrap_or_else(PoisonError::into_inner);
+        if role.as_ref().is_some_and(|before| *before != now) {
+            self.inner.role_changes.fetch_add(1, Ordering::Relaxed);
+        }
+        *role = Some(now);
+    }
+
+    /// One attempt at a section of INFO.
+    async fn info(&self, section: &'static str) -> Result<String, Error> {
+        let text = bytes_of(self.once("INFO", vec![section.into()]).await?).unwrap_or_default();
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 }
 

@@ -3,7 +3,7 @@
 //! A page is read as if all of it were permitted; only one that is refused is looked at key by key.
 
 use super::RedisSource;
-use super::errors::{is_command_refused, is_key_refused};
+use super::errors::{is_key_refused, is_unavailable};
 use super::fetch::PerKey;
 use crate::model::{Failure, Fetched, RedisKey, Wanted};
 use crate::source::FetchedPage;
@@ -39,10 +39,31 @@ impl RedisSource {
 
     /// Which of these keys the user may not read.
     pub(super) async fn forbidden(&self, keys: &[RedisKey]) -> Result<Vec<bool>, Failure> {
-        // A user who may not run one of them may run the other. TYPE does not take the right to read the value.
-        for (command, name) in [(PerKey::Peek, "GETRANGE"), (PerKey::Type, "TYPE")] {
-            let replies = self.each_answered(keys, command, name).await?;
-            if !replies.iter().any(|reply| reply.as_ref().is_err_and(is_command_refused)) {
+        // A user who may not run one of them may run another. The first three take the right to read the value.
+        let questions = [
+            (PerKey::Ttl, "PTTL"),
+            (PerKey::ExpireTime, "PEXPIRETIME"),
+            (PerKey::Peek, "GETRANGE"),
+            (PerKey::Type, "TYPE"),
+            (PerKey::Strlen, "STRLEN"),
+        ];
+        self.refused_by(keys, &questions).await
+    }
+
+    /// Which of these keys the user may not read, as far as that can be learned without making one look used.
+    ///
+    /// # Errors
+    /// The server is gone.
+    pub async fn unreadable(&self, keys: &[RedisKey]) -> Result<Vec<bool>, Failure> {
+        let questions = [(PerKey::Ttl, "PTTL"), (PerKey::ExpireTime, "PEXPIRETIME"), (PerKey::Type, "TYPE")];
+        self.refused_by(keys, &questions).await
+    }
+
+    /// The keys that are refused by the first command that the user may run, and the server knows.
+    async fn refused_by(&self, keys: &[RedisKey], questions: &[(PerKey, &'static str)]) -> Result<Vec<bool>, Failure> {
+        for (command, name) in questions {
+            let replies = self.each_answered(keys, *command, name).await?;
+            if !replies.iter().any(|reply| reply.as_ref().is_err_and(is_unavailable)) {
                 return Ok(replies.iter().map(|reply| reply.as_ref().is_err_and(is_key_refused)).collect());
             }
         }

@@ -6,7 +6,7 @@
 //! starts again in a new epoch. An error is never the end; only cursor 0 from the epoch's own server is.
 
 use super::errors::{Retry, unexpected};
-use super::{RedisSource, bytes_of, connect, number_of};
+use super::{RedisSource, bytes_of, number_of, server};
 use crate::model::{Failure, RedisKey};
 use crate::source::{Checkpoint, Scan, ScanPage};
 use fred::error::Error;
@@ -21,8 +21,8 @@ const MAX_RESTARTS: u32 = 100;
 /// What tells servers, or at least connections, apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Fence {
-    /// The server's run id.
-    Run(String),
+    /// The server's run id, and how often it became a primary or a replica since the connection was first made.
+    Run(String, u64),
     /// The connection's id and how often it was made again, where the run id is refused.
     Connection(Option<i64>, u64),
 }
@@ -50,7 +50,7 @@ impl Scanner {
     /// Starts a scan, or goes on with one: from the checkpoint's cursor where the server is still the same, otherwise
     /// from the beginning in the epoch after it.
     pub fn start(source: RedisSource, from: Option<Checkpoint>) -> Self {
-        let fence = source.run_id().map(|id| Fence::Run(id.to_owned()));
+        let fence = source.run_id().map(|id| Fence::Run(id.to_owned(), source.role_changes()));
         let cursor = "0".to_owned();
         let mut scan = Self { source, fence, epoch: 0, number: 0, cursor, restarts: 0, finished: false, pending: None };
         if let Some(from) = from {
@@ -93,7 +93,7 @@ impl Scanner {
         "0".clone_into(&mut self.cursor);
         self.fence = Some(fence);
         self.source.notice(format!(
-            "Redis was restarted or replaced in mid-scan: the scan of {} starts again",
+            "Redis was restarted or replaced in mid-scan, or took another role: the scan of {} starts again",
             self.source.display()
         ));
         Ok(())
@@ -135,7 +135,7 @@ impl Scan for Scanner {
 
     fn server_run_id(&self) -> Option<&str> {
         match &self.fence {
-            Some(Fence::Run(id)) => Some(id),
+            Some(Fence::Run(id, _)) => Some(id),
             _ => None,
         }
     }
@@ -156,6 +156,10 @@ impl RedisSource {
         }
     }
 
+    fn role_changes(&self) -> u64 {
+        self.inner.role_changes.load(Ordering::Relaxed)
+    }
+
     async fn list(&self, cursor: &str, pattern: Option<&str>) -> Result<(String, Vec<RedisKey>), Error> {
         let count = Value::from(self.inner.scan_count.to_string());
         let mut arguments = vec![cursor.into(), "COUNT".into(), count];
@@ -168,10 +172,11 @@ impl RedisSource {
 
     async fn fence(&self) -> Result<Fence, Error> {
         if self.inner.abilities.run_id.is_some() {
-            let reply = self.once("INFO", vec!["server".into()]).await?;
-            let text = bytes_of(reply).unwrap_or_default();
-            let id = connect::field(&String::from_utf8_lossy(&text), "run_id").map(str::to_owned);
-            return id.map(Fence::Run).ok_or_else(|| unexpected("INFO", "no run id"));
+            let id = server::field(&self.info("server").await?, "run_id").map(str::to_owned);
+            // Behind the page: a connection that was lost with it is known to be lost now.
+            self.refresh().await;
+            let run = id.map(|id| Fence::Run(id, self.role_changes()));
+            return run.ok_or_else(|| unexpected("INFO", "no run id"));
         }
         let id = if self.inner.abilities.client_id {
             number_of(&self.once("CLIENT", vec!["ID".into()]).await?)
@@ -180,7 +185,7 @@ impl RedisSource {
             self.once("TYPE", vec!["redis2pg:probe".into()]).await.ok();
             None
         };
-        self.note_reconnections();
+        self.refresh().await;
         Ok(Fence::Connection(id, self.inner.reconnections.load(Ordering::Relaxed)))
     }
 }

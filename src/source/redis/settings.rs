@@ -59,6 +59,11 @@ impl SourceSettings {
         Target::parse(self).map(|_| ())
     }
 
+    /// The server as text without credentials, such as `redis://host:6379/0`.
+    pub fn display(&self) -> String {
+        Target::parse(self).map_or_else(|_| "***".to_owned(), |target| target.to_string())
+    }
+
     /// The number of the database that is connected to; `None` where the settings cannot be understood.
     pub fn own_database(&self) -> Option<u8> {
         Target::parse(self).ok().map(|target| target.database)
@@ -67,9 +72,8 @@ impl SourceSettings {
 
 impl fmt::Debug for SourceSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = Target::parse(self).map_or_else(|_| "***".to_owned(), |target| target.to_string());
         f.debug_struct("SourceSettings")
-            .field("url", &url)
+            .field("url", &self.display())
             .field("username", &self.username)
             .field("password", &self.password.as_ref().map(|_| "***"))
             .field("database", &self.database)

@@ -26,25 +26,22 @@ const COUNTS: [&str; 2] = ["subexpiry", "keys_with_volatile_items"];
 pub(super) type Timed = (Bytes, FieldExpiries);
 
 impl RedisSource {
-    /// Whether the server tells when fields of hashes expire. Where it does not, a notice says so, once.
+    /// Why the server does not tell when fields of hashes expire; `None` where it does. It is not asked again then.
     ///
     /// # Errors
     /// The server is gone.
-    pub async fn tells_field_expiry(&self) -> Result<bool, Failure> {
-        if self.inner.fields_untold.load(Ordering::Relaxed) {
-            return Ok(false);
-        }
+    pub async fn hides_field_expiry(&self) -> Result<Option<String>, Failure> {
         let args = || vec![PROBE_KEY.into(), "FIELDS".into(), "1".into(), "field".into()];
         let mut retry = self.retry(COMMAND);
         loop {
             match self.once(COMMAND, args()).await {
                 Err(error) if is_transient(&error) => retry.after(error).await?,
                 Err(error) if is_unavailable(&error) => {
-                    self.say_fields_untold(&error);
-                    return Ok(false);
+                    self.inner.fields_untold.store(true, Ordering::Relaxed);
+                    return Ok(Some(self.untold(&error)));
                 }
                 // The user may read other keys than the probe.
-                _ => return Ok(true),
+                _ => return Ok(None),
             }
         }
     }
@@ -90,13 +87,15 @@ impl RedisSource {
 
     fn say_fields_untold(&self, error: &Error) {
         if !self.inner.fields_untold.swap(true, Ordering::Relaxed) {
-            let why = self.inner.target.scrub(error.details());
-            let why = why.split(", with args").next().unwrap_or_default();
-            self.notice(format!(
-                "element.expires_at and element.ttl are null: Redis does not tell when fields of hashes expire \
-                 ({COMMAND}): {why}"
-            ));
+            let why = self.untold(error);
+            self.notice(format!("element.expires_at and element.ttl are null: {why}"));
         }
+    }
+
+    fn untold(&self, error: &Error) -> String {
+        let why = self.inner.target.scrub(error.details());
+        let why = why.split(", with args").next().unwrap_or_default();
+        format!("Redis does not tell when fields of hashes expire ({COMMAND}): {why}")
     }
 }
 

@@ -13,6 +13,7 @@ mod small;
 mod watched;
 
 pub(in crate::source) use slices::SliceReader;
+pub(super) use watched::Reader;
 
 use super::fetch::PerKey;
 use super::{RedisSource, bytes_of};
@@ -31,7 +32,7 @@ const LARGE: u64 = 1 << 20;
 /// decoded), whatever `flow.memory` says; jsonb holds no more than four times as much.
 pub(super) const WHOLE_LIMIT: usize = 64 << 20;
 /// What TYPE answers for a key that is not there.
-const NONE: &str = "none";
+pub(super) const NONE: &str = "none";
 
 /// What came of one key.
 enum Read {
@@ -290,6 +291,6 @@ fn with_fields(mut record: Record, fields: FieldExpiries) -> Record {
 }
 
 /// Whether the command is for another type than the key has.
-fn is_wrong_type(error: &fred::error::Error) -> bool {
+pub(super) fn is_wrong_type(error: &fred::error::Error) -> bool {
     error.details().starts_with("WRONGTYPE")
 }

@@ -2,7 +2,7 @@
 
 use super::is_wrong_type;
 use super::slice::{self, Place};
-use super::watched::{ATTEMPTS, Watch};
+use super::watched::{ATTEMPTS, Ending, Watch};
 use crate::model::{Failure, Fetched, LargeKey, Packer, Record, RedisKey, RedisType, Slice};
 use crate::source::Slices;
 use crate::source::redis::RedisSource;
@@ -27,6 +27,8 @@ pub struct SliceReader {
     reading: Option<Reading>,
     /// How often it changed while it was read.
     changes: u32,
+    /// How often the server failed meanwhile.
+    failures: u32,
     finished: bool,
 }
 
@@ -77,7 +79,7 @@ fn packed(redis_type: RedisType, items: Vec<Bytes>) -> (Bytes, usize) {
 
 impl SliceReader {
     pub(in crate::source) fn new(source: RedisSource, key: RedisKey, large: LargeKey) -> Self {
-        Self { source, key, large, reading: None, changes: 0, finished: false }
+        Self { source, key, large, reading: None, changes: 0, failures: 0, finished: false }
     }
 
     async fn step(&mut self) -> Result<Step, Error> {
@@ -109,8 +111,12 @@ impl SliceReader {
             },
             None => None,
         };
-        if last && !reading.watch.unchanged().await? {
-            return Ok(Step::Changed);
+        if last {
+            match reading.watch.unchanged().await? {
+                Ending::Same => {}
+                Ending::Changed => return Ok(Step::Changed),
+                Ending::Refused => return Ok(Step::WatchRefused),
+            }
         }
         if last && reading.first && empty && self.large.redis_type != RedisType::Stream {
             return Ok(Step::Gone);
@@ -137,7 +143,9 @@ impl Slices for SliceReader {
             return Ok(None);
         }
         let source = self.source.clone();
-        let mut retry = source.retry("HSCAN");
+        // Each failure begins the key anew: they are counted for all of it, or a slice that never comes would be asked for
+        // for ever.
+        let mut retry = source.retry_more("HSCAN", self.failures);
         loop {
             match self.step().await {
                 Ok(Step::Read(record)) => {
@@ -156,11 +164,15 @@ impl Slices for SliceReader {
                     self.changes += 1;
                     self.reading = None;
                 }
-                Ok(Step::WatchRefused) => self.source.go_unwatched(),
+                Ok(Step::WatchRefused) => {
+                    self.reading = None;
+                    self.source.go_unwatched();
+                }
                 Err(error) if is_key_refused(&error) => return self.end(Fetched::Forbidden(self.key.clone())),
                 Err(error) => {
                     // The watch is lost with the connection: from the beginning.
                     self.reading = None;
+                    self.failures += 1;
                     retry.after(error).await?;
                 }
             }

@@ -1,21 +1,26 @@
 //! A large collection, read in slices that are of one moment: a watch says whether it changed in between.
 //!
 //! On a connection of its own, since a watch belongs to a connection; one that was made anew in between has lost it
-//! without a word, and is found by its id. WATCH and MULTI are asked for once; a user who may not run them reads
+//! without a word, and is found by its id and the server's. Cursors of HSCAN and the like are the server's too, so that
+//! is looked at without a watch as well. WATCH and MULTI are asked for once; a user who may not run them reads
 //! without, and is told.
 
 use super::pack::pack;
 use super::slice::{self, Place};
 use super::{Read, is_wrong_type};
 use crate::model::{Failure, FieldTimes, RedisKey, RedisType};
-use crate::source::redis::errors::{is_unavailable, unexpected};
-use crate::source::redis::{RedisSource, connect, number_of, send};
+use crate::source::redis::errors::{is_transient, is_unavailable, unexpected};
+use crate::source::redis::{RedisSource, bytes_of, connect, number_of, send, server};
 use bytes::Bytes;
 use fred::clients::Client;
 use fred::error::Error;
+use fred::interfaces::{ClientLike, EventInterface};
+use fred::types::config::Server;
 use fred::types::{Resp3Frame, Value};
 use std::sync::atomic::Ordering;
 use tokio::sync::OwnedMutexGuard;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
 
 /// Bytes that a slice is to have, about.
 const SLICE: usize = 1 << 20;
@@ -23,6 +28,16 @@ const SLICE: usize = 1 << 20;
 const FIRST: usize = 64;
 /// So often a collection that changes while it is read is read again.
 pub(super) const ATTEMPTS: u32 = 5;
+
+/// How a reading ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// All of it is of one moment, or was not watched and is of one server.
+    Same,
+    Changed,
+    /// The user may watch, and may not look what came of it.
+    Refused,
+}
 
 /// What one attempt came to.
 enum Attempt {
@@ -73,7 +88,11 @@ impl RedisSource {
             Err(error) if is_wrong_type(&error) => Read::Changed,
             Err(error) => return Err(error),
         };
-        Ok(if watch.unchanged().await? { Attempt::Done(read) } else { Attempt::ChangedWhileRead })
+        Ok(match watch.unchanged().await? {
+            Ending::Same => Attempt::Done(read),
+            Ending::Changed => Attempt::ChangedWhileRead,
+            Ending::Refused => Attempt::WatchRefused,
+        })
     }
 }
 
@@ -99,50 +118,104 @@ impl RedisSource {
     }
 }
 
-/// The connection for large values, and a watch on it. Nobody else may use the connection meanwhile: the watch is the
-/// connection's.
+/// The connection for large values. It is the reader's alone: a watch is the connection's.
+pub(in crate::source::redis) struct Reader {
+    client: Client,
+    reconnected: Receiver<Server>,
+    /// Whether a reading has begun on it and did not come to its end: a watch or half a transaction may be left.
+    used: bool,
+}
+
+/// What must be the same at both ends of a reading: the connection and the server behind it.
+#[derive(Debug, PartialEq, Eq)]
+struct Identity {
+    connection: Option<i64>,
+    run_id: Option<String>,
+}
+
+/// A reading of one value on the connection for large ones, and perhaps a watch on its key. Nobody else may use the
+/// connection meanwhile.
 pub(super) struct Watch {
-    reader: OwnedMutexGuard<Option<Client>>,
-    /// The connection's id when the watch began; `None` without a watch.
-    connection: Option<Option<i64>>,
+    reader: OwnedMutexGuard<Option<Reader>>,
+    watched: bool,
+    asks_run_id: bool,
+    before: Identity,
 }
 
 impl Watch {
     /// Takes the connection, and watches the key if it is to; `None` where the user may not.
     pub(super) async fn begin(source: &RedisSource, key: &RedisKey, watch: bool) -> Result<Option<Self>, Error> {
         let mut reader = source.inner.reader.clone().lock_owned().await;
-        let client = match &mut *reader {
-            Some(client) => client,
-            none => none.insert(connect::another(&source.inner.settings, &source.inner.target).await?),
+        if let Some(left) = reader.take_if(|reader| reader.used) {
+            let _ = left.client.quit().await;
+        }
+        let open = match &mut *reader {
+            Some(open) => open,
+            none => {
+                let client = connect::another(&source.inner.settings, &source.inner.target).await?;
+                let reconnected = client.reconnect_rx();
+                none.insert(Reader { client, reconnected, used: false })
+            }
         };
-        let mut connection = None;
+        open.used = true;
+        lost(&mut open.reconnected);
+        let asks_run_id = source.inner.abilities.run_id.is_some();
+        let before = identity(&open.client, asks_run_id).await?;
         if watch {
-            connection = Some(connection_id(client).await);
-            // A reading that broke off may have left a watch.
-            let _ = send(client, "UNWATCH", Vec::new()).await;
-            match send(client, "WATCH", vec![Value::Bytes(key.bytes())]).await {
+            match send(&open.client, "WATCH", vec![Value::Bytes(key.bytes())]).await {
                 Ok(_) => {}
                 Err(error) if is_unavailable(&error) => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
-        Ok(Some(Self { reader, connection }))
+        Ok(Some(Self { reader, watched: watch, asks_run_id, before }))
     }
 
     /// The connection.
     pub(super) fn client(&mut self) -> Result<&Client, Error> {
-        self.reader.as_ref().ok_or_else(|| unexpected("WATCH", "a connection that is gone"))
+        self.reader().map(|reader| &reader.client)
     }
 
-    /// Ends the watch; whether nothing was changed since it began.
-    pub(super) async fn unchanged(&mut self) -> Result<bool, Error> {
-        let Some(before) = self.connection else { return Ok(true) };
-        let client = self.client()?;
-        Ok(unchanged(client).await? && connection_id(client).await == before)
+    /// Ends the reading; whether all of it came from one server over one connection, and nothing that is watched was
+    /// changed since it began.
+    pub(super) async fn unchanged(&mut self) -> Result<Ending, Error> {
+        let (watched, asks_run_id) = (self.watched, self.asks_run_id);
+        let reader = self.reader()?;
+        let unwritten = match watched {
+            false => true,
+            true => match unwritten(&reader.client).await {
+                Err(error) if is_unavailable(&error) => return Ok(Ending::Refused),
+                unwritten => unwritten?,
+            },
+        };
+        let after = identity(&reader.client, asks_run_id).await?;
+        let kept = !lost(&mut reader.reconnected);
+        reader.used = false;
+        Ok(if unwritten && kept && after == self.before { Ending::Same } else { Ending::Changed })
+    }
+
+    fn reader(&mut self) -> Result<&mut Reader, Error> {
+        self.reader.as_mut().ok_or_else(|| unexpected("WATCH", "a connection that is gone"))
     }
 }
 
-async fn unchanged(client: &Client) -> Result<bool, Error> {
+impl Reader {
+    pub(in crate::source::redis) async fn close(self) {
+        // An error means that it is closed already.
+        let _ = self.client.quit().await;
+    }
+}
+
+/// Whether the connection was lost and made again since the last look.
+fn lost(news: &mut Receiver<Server>) -> bool {
+    let mut any = false;
+    while !matches!(news.try_recv(), Err(TryRecvError::Empty | TryRecvError::Closed)) {
+        any = true;
+    }
+    any
+}
+
+async fn unwritten(client: &Client) -> Result<bool, Error> {
     send(client, "MULTI", Vec::new()).await?;
     send(client, "PING", Vec::new()).await?;
     match send(client, "EXEC", Vec::new()).await? {
@@ -152,8 +225,19 @@ async fn unchanged(client: &Client) -> Result<bool, Error> {
     }
 }
 
-async fn connection_id(client: &Client) -> Option<i64> {
-    send(client, "CLIENT", vec!["ID".into()]).await.ok().as_ref().and_then(number_of)
+/// Whom the connection is with, as far as that is told. A proxy may change the server and keep the connection.
+async fn identity(client: &Client, asks_run_id: bool) -> Result<Identity, Error> {
+    let told = |reply: Result<Resp3Frame, Error>| match reply {
+        Err(error) if is_transient(&error) => Err(error),
+        reply => Ok(reply.ok()),
+    };
+    let connection = told(send(client, "CLIENT", vec!["ID".into()]).await)?.as_ref().and_then(number_of);
+    let mut run_id = None;
+    if asks_run_id {
+        let text = told(send(client, "INFO", vec!["server".into()]).await)?.and_then(bytes_of).unwrap_or_default();
+        run_id = server::field(&String::from_utf8_lossy(&text), "run_id").map(str::to_owned);
+    }
+    Ok(Identity { connection, run_id })
 }
 
 async fn whole(client: &Client, key: &RedisKey, redis_type: RedisType, limit: usize) -> Result<Read, Error> {

@@ -18,8 +18,8 @@ pub(super) struct Prefixed {
 
 impl Prefixed {
     /// The prefix of a key, where a mapping would take what comes after it.
-    pub(super) fn find(key: &RedisKey, sets: &[(&str, KeySet)]) -> Option<Self> {
-        let patterns = sets.iter().flat_map(|(name, set)| set.patterns().map(move |pattern| (*name, pattern)));
+    pub(super) fn find(key: &RedisKey, sets: &[(String, KeySet)]) -> Option<Self> {
+        let patterns = sets.iter().flat_map(|(name, set)| set.patterns().map(move |pattern| (name.as_str(), pattern)));
         patterns.into_iter().find_map(|(name, pattern)| {
             let at = prefix_length(key.as_bytes(), pattern)?;
             let before = std::str::from_utf8(key.as_bytes().get(..at)?).ok()?;
@@ -27,6 +27,18 @@ impl Prefixed {
             let pattern = format!("{}{}", escape_literal(before), pattern.text());
             Some(Self { mapping: name.to_owned(), begins, pattern })
         })
+    }
+}
+
+impl Prefixed {
+    /// The name of the mapping.
+    pub(super) fn mapping(&self) -> &str {
+        &self.mapping
+    }
+
+    /// The prefix, and what the pattern begins with.
+    pub(super) fn begins(&self) -> &str {
+        &self.begins
     }
 }
 
@@ -67,7 +79,7 @@ mod tests {
     fn hint(pattern: &str, key: &[u8]) -> Option<String> {
         let text = format!("[[mapping]]\nname = \"documents\"\nmatch = '{pattern}'\ninto = \"a.b\"\nkey = []");
         let set = KeySet::parse(&parse_mappings(&text).unwrap()[0]).unwrap();
-        Prefixed::find(&RedisKey::new(key.to_vec()), &[("documents", set)]).map(|found| found.to_string())
+        Prefixed::find(&RedisKey::new(key.to_vec()), &[("documents".to_owned(), set)]).map(|found| found.to_string())
     }
 
     #[test]

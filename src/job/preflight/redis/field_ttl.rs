@@ -1,11 +1,12 @@
 //! Fields of hashes that expire by themselves: whether Redis tells when, and whether a mapping lets that go unnoticed.
 
-use super::databases::Opened;
+use crate::job::databases::Opened;
 use crate::mapping::{Mapping, Plan};
 use crate::model::{Failure, FieldTimes, Finding, RedisType, Side, ValueWanted};
+use crate::source::redis::RedisSource;
 
-/// Finds out, before rows are read, what there is to say of the TTLs of fields: a notice where a mapping wants them and
-/// Redis does not tell, and a warning for each mapping that reads hashes and stores none of the TTLs that there are.
+/// Finds out, before rows are read, what there is to say of the TTLs of fields: a warning for each mapping that wants
+/// them where Redis does not tell, and one for each mapping that reads hashes and stores none of the TTLs that there are.
 ///
 /// # Errors
 /// Redis is gone.
@@ -15,8 +16,11 @@ pub(super) async fn judge(databases: &[Opened], plan: &Plan) -> Result<Vec<Findi
         let mappings = plan.mappings().map(|(_, mapping)| mapping);
         let hashes: Vec<&Mapping> =
             mappings.filter(|mapping| mapping.reads(database.number) && reads_hashes(mapping)).collect();
-        if hashes.iter().any(|mapping| stores_times(mapping)) {
-            source.tells_field_expiry().await?;
+        let storing: Vec<&&Mapping> = hashes.iter().filter(|mapping| stores_times(mapping)).collect();
+        if !storing.is_empty()
+            && let Some(why) = source.hides_field_expiry().await?
+        {
+            findings.extend(storing.into_iter().map(|mapping| hidden(mapping, source, &why)));
         }
         let losing = |mapping: &&Mapping| !stores_times(mapping) && !mapping.wanted().dump;
         let losing: Vec<&Mapping> = hashes.into_iter().filter(losing).collect();
@@ -38,6 +42,12 @@ fn reads_hashes(mapping: &Mapping) -> bool {
 
 fn stores_times(mapping: &Mapping) -> bool {
     mapping.wanted().fields != FieldTimes::Unasked
+}
+
+fn hidden(mapping: &Mapping, source: &RedisSource, why: &str) -> Finding {
+    let message = format!("element.expires_at and element.ttl are null: {why}");
+    let hint = format!("It takes Redis 7.4 or Valkey 9, and the right: ACL SETUSER {} +hpexpiretime", source.user());
+    Finding::warning(Side::Redis, format!("mapping {}", mapping.name()), message, hint)
 }
 
 fn lost(mapping: &Mapping, (database, count): (u8, u64)) -> Finding {

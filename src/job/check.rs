@@ -1,0 +1,62 @@
+//! `config check`: the look that a run begins with, and no run.
+
+use super::look::{Ends, Looker, Sorted, Troubles, stamp};
+use super::preflight::Check;
+use super::setup;
+use crate::config::Settings;
+use crate::flow::Stop;
+use crate::model::{Exit, Finding};
+use crate::report::{Renderer, drive};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// Events waiting to be shown.
+const EVENTS: usize = 64;
+
+/// What a check found.
+#[derive(Debug)]
+pub struct Checked {
+    /// Critical ones first.
+    pub findings: Vec<Finding>,
+    /// What to exit with: `Done` where none is critical.
+    pub exit: Exit,
+    /// The ends that were looked at, without secrets; none where the settings name none.
+    pub ends: Vec<String>,
+}
+
+/// Looks at the ends that the settings name, as a run with them would, and leaves nothing behind in either. Without any, the
+/// settings alone are checked: no connection is made. Ends early at a stop.
+pub async fn check(settings: &Settings, renderer: Renderer, stop: Stop) -> Checked {
+    let mut troubles = Troubles::default();
+    let mut ends = Vec::new();
+    let source = settings.source.url.as_ref().map(|_| setup::source_settings(settings));
+    let source = source.and_then(|source| troubles.take("source", source));
+    let target = settings.target.url.as_ref().map(|_| setup::target(settings));
+    let target = target.and_then(|target| troubles.take("target", target));
+    troubles.take("run.keys_from", setup::key_file(settings));
+    let is_named = source.is_some() || target.is_some();
+    // What is wrong with the mappings was found when the settings were read. That there are none is told where a run would
+    // be refused for it.
+    let specs = if is_named { troubles.take("mapping", setup::mappings(settings)) } else { None };
+    let specs = specs.unwrap_or_default();
+    ends.extend(source.iter().map(|source| source.display()));
+    ends.extend(target.iter().map(|target| format!("postgres://{target}")));
+    if is_named {
+        let stamp = stamp(settings, &Uuid::now_v7().to_string());
+        let how = if settings.run.dry_run { Check::Dry } else { Check::Rehearsal };
+        let (events, shown) = mpsc::channel(EVENTS);
+        let looker = Looker { settings, stop: &stop, events: &events, stamp: &stamp, how, ahead: true };
+        let look = Ends { specs: &specs, source: source.as_ref(), target: target.as_ref() };
+        let shown = tokio::spawn(drive(shown, renderer));
+        let looked = looker.look(&look).await;
+        troubles.add(looked.troubles);
+        if let Some(source) = looked.source {
+            source.redis.close().await;
+        }
+        drop((looked.target, events));
+        // All that could fail in showing is the terminal.
+        let _ = shown.await;
+    }
+    let Sorted { findings, exit } = troubles.sorted(settings, &specs);
+    Checked { findings, exit, ends }
+}
