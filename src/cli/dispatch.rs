@@ -7,10 +7,10 @@ use super::{
 };
 use crate::config::{FlagValues, Raw, Settings, default_toml};
 use crate::flow::Stop;
-use crate::job::{self, Finished, demo::Demo};
+use crate::job::{self, Finished, RetryRequest, demo::Demo};
 use crate::ledger::{RejectFilter, RunEntry};
 use crate::model::{Exit, Failure, Reject};
-use crate::report::{LogGate, Renderer, init_log, report_json, summary, tables_made};
+use crate::report::{LogGate, Renderer, init_log, report_json, retried, summary, tables_made};
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::{self, IsTerminal, Write};
@@ -61,7 +61,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
     let load = |flags: FlagValues| Settings::load(flags, std::env::vars_os(), &job::preset, &job::check_mappings);
     let loaded = || load(cli.command.flags().clone()).map_err(Failure::findings);
     match &cli.command {
-        Command::Run(args) => run(args.json, &loaded()?, out, err),
+        Command::Run(args) => run(args.json, &loaded()?, None, out, err),
         Command::Demo(args) => demo(args, out, err),
         Command::Runs(args) => {
             let settings = loaded()?;
@@ -77,11 +77,12 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
             Ok(Exit::Done)
         }
         Command::Rejects(args) => {
-            let (full, key, limit) = match &args.command {
-                RejectsCommand::List { limit, .. } => (false, None, *limit),
-                RejectsCommand::Show { key, limit, .. } => (true, key.clone(), *limit),
+            let (full, key, limit, wanted) = match &args.command {
+                RejectsCommand::List { limit, filter } => (false, None, *limit, filter),
+                RejectsCommand::Show { key, limit, filter } => (true, key.clone(), *limit, filter),
+                RejectsCommand::Retry(args) => return run(args.json, &loaded()?, Some(&args.request()), out, err),
             };
-            let wanted = args.filter();
+            let of_key = key.is_some();
             let filter = RejectFilter {
                 run: wanted.run.clone(),
                 reason: wanted.reason.clone(),
@@ -97,7 +98,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
             let rejects = block_on(job::ledger::rejects(&settings, &filter))??;
             let views: Vec<_> = rejects.into_iter().map(RejectView::from).collect();
             if views.is_empty() && !wanted.json {
-                writeln!(out, "{}", nothing_found(args))?;
+                writeln!(out, "{}", nothing_found(wanted, of_key))?;
             } else {
                 write_rejects(out, &views, full, wanted.json)?;
             }
@@ -127,7 +128,13 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
     }
 }
 
-fn run(json: bool, settings: &Settings, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Ended> {
+fn run(
+    json: bool,
+    settings: &Settings,
+    retry: Option<&RetryRequest>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Exit, Ended> {
     let gate = LogGate::default();
     init_log(&settings.log, &gate)?;
     let renderer = Renderer::new(settings.log.progress, io::stderr().is_terminal(), &gate);
@@ -135,7 +142,10 @@ fn run(json: bool, settings: &Settings, out: &mut dyn Write, err: &mut dyn Write
         let stop = Stop::new();
         // Without a handler a signal ends the process at once, which the ledger survives.
         let _signals = stop.listen_for_signals();
-        job::run(settings, renderer, stop).await
+        match retry {
+            Some(request) => job::retry(settings, request, renderer, stop).await,
+            None => job::run(settings, renderer, stop).await,
+        }
     })?;
     if json {
         serde_json::to_writer_pretty(&mut *out, &report_json(&finished.facts, &finished.books))
@@ -143,6 +153,9 @@ fn run(json: bool, settings: &Settings, out: &mut dyn Write, err: &mut dyn Write
         writeln!(out)?;
     } else if finished.books.run().is_some() {
         write_result(out, &finished)?;
+    } else if finished.failure.is_none() && finished.state == "done" {
+        writeln!(out, "There was nothing to retry.")?;
+        write!(out, "{}", retried(&finished.facts))?;
     }
     if let Some(failure) = &finished.failure {
         let _ = write_failure(err, failure);
@@ -153,7 +166,7 @@ fn run(json: bool, settings: &Settings, out: &mut dyn Write, err: &mut dyn Write
 fn write_result(out: &mut dyn Write, finished: &Finished) -> io::Result<()> {
     let dry = finished.facts.dry_run;
     write!(out, "{}", summary(&finished.books, finished.state, finished.exit, dry))?;
-    write!(out, "{}", tables_made(&finished.facts))?;
+    write!(out, "{}{}", tables_made(&finished.facts), retried(&finished.facts))?;
     for (mapping, samples) in &finished.samples {
         for sample in samples {
             let columns = sample.columns.join(", ");
@@ -188,7 +201,7 @@ fn demo(args: &DemoArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exi
     // The environment is not looked at: the demo must not reach anybody's servers.
     let settings =
         Settings::load(flags, std::iter::empty(), &job::preset, &job::check_mappings).map_err(Failure::findings)?;
-    let exit = run(false, &settings, out, err)?;
+    let exit = run(false, &settings, None, out, err)?;
     if !matches!(exit, Exit::Done | Exit::Rejects) {
         return Ok(exit);
     }

@@ -1,12 +1,16 @@
 //! `redis2pg rejects`: its arguments, and the printing of rejects as the ledger knows them.
 
 use super::failure::clean;
-use super::flags::{Ledger, SettingFlags};
+use super::flags::{Everything, Ledger, SettingFlags};
 use crate::config::FlagValues;
+use crate::job::RetryRequest;
 use crate::job::ledger::KeptReject;
+use crate::ledger::RetryFilter;
 use crate::model::{RedisKey, Reject, Withheld};
 use crate::report::{cell, plain_table, reject_json};
+use std::ffi::OsString;
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 
 /// Arguments of `rejects`.
 #[derive(Debug, clap::Args)]
@@ -45,6 +49,9 @@ pub enum RejectsCommand {
         #[command(flatten)]
         filter: RejectsFilter,
     },
+    /// Take the open rejects of a run once more, as the settings say now: what is loaded is closed
+    #[command(after_help = RETRY)]
+    Retry(Box<RetryArgs>),
     /// Show rejects in full: reason, place, and the value as it was read
     Show {
         /// Only this key
@@ -58,16 +65,50 @@ pub enum RejectsCommand {
     },
 }
 
+/// Arguments of `rejects retry`.
+#[derive(Debug, clap::Args)]
+pub struct RetryArgs {
+    /// Only these keys
+    #[arg(value_name = "KEY")]
+    pub keys: Vec<OsString>,
+    /// Rejects of this run, or of the one that it retries [default: the latest that is no retry]
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    /// Only this reason, such as json_syntax
+    #[arg(long, value_name = "REASON")]
+    pub reason: Option<String>,
+    /// Only rejects of this mapping
+    #[arg(long, value_name = "NAME")]
+    pub mapping: Option<String>,
+    /// Print the report as one JSON document to stdout
+    #[arg(long)]
+    pub json: bool,
+    /// All settings.
+    #[command(flatten)]
+    pub settings: SettingFlags<Everything>,
+}
+
+const RETRY: &str = "\
+It takes the settings of `run`: the same source, target and mappings, mended where they were at fault. A key that has gone
+from Redis is loaded from the value that the ledger kept of it.
+
+Exit codes are those of `run`; 3 as long as any reject of that run is open, taken or not.";
+
 impl RejectsArgs {
-    /// Which rejects were asked for.
-    pub fn filter(&self) -> &RejectsFilter {
+    pub(super) fn flags(&self) -> &FlagValues {
         match &self.command {
-            RejectsCommand::List { filter, .. } | RejectsCommand::Show { filter, .. } => filter,
+            RejectsCommand::List { filter, .. } | RejectsCommand::Show { filter, .. } => &filter.settings.values,
+            RejectsCommand::Retry(args) => &args.settings.values,
         }
     }
+}
 
-    pub(super) fn flags(&self) -> &FlagValues {
-        &self.filter().settings.values
+impl RetryArgs {
+    /// What is to be retried.
+    pub fn request(&self) -> RetryRequest {
+        let keys = self.keys.iter().map(|key| key.as_bytes().to_vec()).collect();
+        let filter = RetryFilter { reason: self.reason.clone(), mapping: self.mapping.clone(), keys };
+        RetryRequest { run: self.run.clone(), filter }
     }
 }
 
@@ -130,9 +171,8 @@ pub fn write_rejects(out: &mut dyn Write, rejects: &[RejectView], full: bool, js
 }
 
 /// What to say where nothing was found.
-pub(super) fn nothing_found(args: &RejectsArgs) -> String {
-    let RejectsFilter { run, reason, .. } = args.filter();
-    let of_key = matches!(&args.command, RejectsCommand::Show { key: Some(_), .. });
+pub(super) fn nothing_found(filter: &RejectsFilter, of_key: bool) -> String {
+    let RejectsFilter { run, reason, .. } = filter;
     if !of_key && reason.is_none() {
         return "There are no rejects.".to_owned();
     }

@@ -3,14 +3,14 @@
 
 use super::analyze::analyze;
 use super::link::{Link, Waits};
-use super::run::{Finished, Learned};
+use super::run::{Finished, Learned, Retried};
 use super::{audit, setup};
 use crate::config::{Settings, scrub};
 use crate::flow::Stop;
 use crate::ledger::{self, Finish, RejectFilter, RunEnd};
 use crate::model::{Event, Exit, Failure, MappingId, Side, TableName};
 use crate::postgres::{Verdict, estimate_rows, failure, verdict};
-use crate::report::{self, RunFacts};
+use crate::report::{self, RetryFacts, RunFacts};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
 use std::collections::BTreeMap;
@@ -41,6 +41,7 @@ pub(super) fn facts(
         tables_made: learned.created.0.clone(),
         made_by: learned.created.1.clone(),
         toast_compression: setup::compression(settings),
+        retry: learned.retried.map(|Retried { run, open }| RetryFacts { of: run.to_string(), open }),
     }
 }
 
@@ -82,7 +83,7 @@ impl Finished {
     }
 
     /// A notice that comes when the events are over.
-    fn notice(&mut self, text: String) {
+    pub(super) fn notice(&mut self, text: String) {
         tracing::warn!("{text}");
         let now = self.books.started() + self.books.elapsed();
         self.books.apply(&Event::Notice(text), now);
@@ -237,6 +238,8 @@ async fn write_report(
         file.write(mapping, reject, None).map_err(said)?;
     }
     if let (Some(link), Some((run, _))) = (link, learned.run) {
+        // Those of a retry belong to the run that it retries.
+        let run = learned.retried.map_or(run, |retried| retried.run);
         let mut filter = RejectFilter { run: Some(run.to_string()), limit: 1000, ..RejectFilter::default() };
         loop {
             let page = async |connection: &mut _| ledger::list_rejects(connection, &filter).await;

@@ -24,10 +24,14 @@ pub async fn runs(settings: &Settings, limit: i64) -> Result<Vec<RunEntry>, Fail
 /// As [`runs`]; there is none of that id.
 pub async fn run(settings: &Settings, id: Option<&str>) -> Result<RunEntry, Failure> {
     let mut connection = open(settings).await?;
-    ledger::show_run(&mut connection, id).await.map_err(|error| failure("reading the run", error))?.ok_or_else(|| {
-        let message = id.map_or_else(|| "there are no runs yet".to_owned(), |id| format!("there is no run {id}"));
-        Failure::usage(Side::Settings, message, "See `redis2pg runs list`.")
-    })
+    let run = ledger::show_run(&mut connection, id).await.map_err(|error| failure("reading the run", error))?;
+    run.ok_or_else(|| no_such_run(id))
+}
+
+/// Why there is no run of that id, or none at all.
+pub(super) fn no_such_run(id: Option<&str>) -> Failure {
+    let message = id.map_or_else(|| "there are no runs yet".to_owned(), |id| format!("there is no run {id}"));
+    Failure::usage(Side::Settings, message, "See `redis2pg runs list`.")
 }
 
 /// A reject that the ledger holds.
@@ -67,6 +71,7 @@ pub(super) fn kept(entry: RejectEntry) -> KeptReject {
         redis_type: Cow::Owned(entry.redis_type),
         value: entry.value.map(Bytes::from),
         withheld: None,
+        replay: None,
     };
     KeptReject { mapping: entry.mapping, reject, withheld, elsewhere: entry.elsewhere }
 }
@@ -74,12 +79,14 @@ pub(super) fn kept(entry: RejectEntry) -> KeptReject {
 async fn open(settings: &Settings) -> Result<PgConnection, Failure> {
     let mut connection = setup::target(settings)?.connect().await?;
     let there = ledger::exists(&mut connection).await.map_err(|error| failure("looking for the ledger", error))?;
-    if there {
-        return Ok(connection);
-    }
-    Err(Failure::usage(
+    if there { Ok(connection) } else { Err(without_ledger()) }
+}
+
+/// No run has written into this database.
+pub(super) fn without_ledger() -> Failure {
+    Failure::usage(
         Side::Postgres,
         "this database has no ledger (schema redis2pg): no run has written here",
         "Check the database in target.url / --to.",
-    ))
+    )
 }

@@ -22,12 +22,14 @@ mod migrate;
 mod parents;
 mod pipeline;
 mod preflight;
+mod retry;
 mod run;
 mod setup;
 
 pub use design::create_statements;
 pub use mapping_specs::{check_mappings, mapping_warnings};
-pub use run::{Finished, run};
+pub use retry::RetryRequest;
+pub use run::{Finished, retry, run};
 pub use setup::preset;
 
 #[cfg(test)]

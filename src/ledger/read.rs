@@ -1,5 +1,6 @@
 //! Reading the ledger for people: `runs` and `rejects`.
 
+use super::retry::chosen;
 use crate::model::{RedisKey, Tally};
 use crate::postgres::query;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -138,13 +139,13 @@ const REJECT: &str = "SELECT id, d.named IS NOT NULL AS elsewhere, coalesce(d.na
 /// The server's.
 pub async fn list_rejects(connection: &mut PgConnection, filter: &RejectFilter) -> Result<Vec<RejectEntry>, Error> {
     let text = format!(
-        "{REJECT} WHERE run_id = (SELECT r.id FROM redis2pg.runs r WHERE starts_with(r.id::text, $1) \
-         ORDER BY r.started_at DESC LIMIT 1) AND ($2::text IS NULL OR mapping = $2) \
-         AND ($3::text IS NULL OR reason = $3) AND j.id > $5 AND ($6::bytea IS NULL OR key = $6) ORDER BY j.id LIMIT $4"
+        "{REJECT} WHERE run_id = {} AND ($2::text IS NULL OR mapping = $2) \
+         AND ($3::text IS NULL OR reason = $3) AND j.id > $5 AND ($6::bytea IS NULL OR key = $6) ORDER BY j.id LIMIT $4",
+        chosen("$1")
     );
     let mut transaction = connection.begin().await?;
     let rows = query(text)
-        .bind(filter.run.as_deref().unwrap_or_default())
+        .bind(filter.run.as_deref())
         .bind(filter.mapping.as_deref())
         .bind(filter.reason.as_deref())
         .bind(filter.limit)
