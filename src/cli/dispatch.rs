@@ -1,6 +1,6 @@
 //! From the command line to an exit code: settings, the job, and what is printed of it.
 
-use super::rejects::nothing_found;
+use super::rejects::run_rejects;
 use super::{
     Cli, Command, ConfigCommand, DemoArgs, RejectView, RejectsCommand, RunView, RunsCommand, check, presets, show,
     write_failure, write_rejects, write_run, write_runs,
@@ -40,7 +40,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: 
     }
 }
 
-enum Ended {
+/// Why a command did not do.
+pub(super) enum Ended {
     Failed(Failure),
     Output(io::Error),
 }
@@ -71,39 +72,17 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
                     write_runs(out, &runs.iter().map(run_view).collect::<Vec<_>>(), *json)?;
                 }
                 RunsCommand::Show { id, json, .. } => {
-                    write_run(out, &run_view(&block_on(job::ledger::run(&settings, id.as_deref()))??), *json)?;
+                    let mut run = run_view(&block_on(job::ledger::run(&settings, id.as_deref()))??);
+                    run.rejects = Some(block_on(job::ledger::reject_counts(&settings, &run.id))??.into());
+                    write_run(out, &run, *json)?;
                 }
             }
             Ok(Exit::Done)
         }
-        Command::Rejects(args) => {
-            let (full, key, limit, wanted) = match &args.command {
-                RejectsCommand::List { limit, filter } => (false, None, *limit, filter),
-                RejectsCommand::Show { key, limit, filter } => (true, key.clone(), *limit, filter),
-                RejectsCommand::Retry(args) => return run(args.json, &loaded()?, Some(&args.request()), out, err),
-            };
-            let of_key = key.is_some();
-            let filter = RejectFilter {
-                run: wanted.run.clone(),
-                reason: wanted.reason.clone(),
-                key: key.map(String::into_bytes),
-                limit: i64::from(limit),
-                ..RejectFilter::default()
-            };
-            let settings = loaded()?;
-            if let Some(run) = &wanted.run {
-                // A run that is not there is no run without rejects.
-                block_on(job::ledger::run(&settings, Some(run)))??;
-            }
-            let rejects = block_on(job::ledger::rejects(&settings, &filter))??;
-            let views: Vec<_> = rejects.into_iter().map(RejectView::from).collect();
-            if views.is_empty() && !wanted.json {
-                writeln!(out, "{}", nothing_found(wanted, of_key))?;
-            } else {
-                write_rejects(out, &views, full, wanted.json)?;
-            }
-            Ok(Exit::Done)
-        }
+        Command::Rejects(args) => match &args.command {
+            RejectsCommand::Retry(args) => run(args.json, &loaded()?, Some(&args.request()), out, err),
+            command => run_rejects(command, &loaded()?, out),
+        },
         Command::Config(args) => match &args.command {
             ConfigCommand::Show(args) if args.defaults => {
                 out.write_all(default_toml().as_bytes())?;
@@ -180,6 +159,7 @@ fn write_result(out: &mut dyn Write, finished: &Finished) -> io::Result<()> {
             reject: reject.clone(),
             withheld: reject.withheld.clone(),
             names_database: finished.facts.source_databases.len() > 1,
+            standing: None,
         };
         let views: Vec<_> = shown.map(view).collect();
         writeln!(out)?;
@@ -205,10 +185,14 @@ fn demo(args: &DemoArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exi
     if !matches!(exit, Exit::Done | Exit::Rejects) {
         return Ok(exit);
     }
-    writeln!(out, "\nWhat could not be moved (redis2pg rejects list):")?;
+    writeln!(out, "\nWhat could not be moved (redis2pg rejects list --keys):")?;
     let filter = RejectFilter { limit: 20, ..RejectFilter::default() };
-    let rejects = block_on(job::ledger::rejects(&settings, &filter))??;
-    let views: Vec<_> = rejects.into_iter().map(RejectView::from).collect();
+    let mut views = Vec::new();
+    let take = |kept| {
+        views.push(RejectView::from(kept));
+        Ok::<_, Failure>(())
+    };
+    block_on(job::ledger::rejects(&settings, &filter, take))??;
     write_rejects(out, &views, false, false)?;
     writeln!(out, "\nOne of the rows, with where it came from:")?;
     let row = "SELECT filename, file_size, mime_type, upload_timestamp, jsonb_pretty(metadata) \
@@ -231,11 +215,13 @@ fn run_view(entry: &RunEntry) -> RunView {
         exit_code: entry.exit_code,
         error: entry.error.clone(),
         tally: entry.tally.clone(),
+        retry_of: entry.retry_of.clone(),
+        rejects: None,
     }
 }
 
 /// Runs a job on a runtime of its own.
-fn block_on<T>(job: impl Future<Output = T>) -> Result<T, Failure> {
+pub(super) fn block_on<T>(job: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

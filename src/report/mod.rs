@@ -16,6 +16,6 @@ pub use files::{
     write_report,
 };
 pub use log::{LogGate, init_log};
-pub use rejects::{RejectsFile, reject_json};
+pub use rejects::{RejectLine, RejectsFile, Standing, key_json};
 pub use render::{Renderer, drive};
 pub use table::{cell, named_family, plain_table, reasons, row_counts, summary, tally_table};

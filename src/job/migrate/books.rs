@@ -69,9 +69,7 @@ pub(in crate::job) async fn book_earlier<S: Source>(migration: &mut Migration<'_
         let settled = u64::try_from(tally.settled()).unwrap_or(0);
         let events = &migration.shared.events;
         let _ = events.send(Event::Listed { matched: vec![(id, settled)], scanned: 0 }).await;
-        // Marked as pending: what was rejected before does not count against a limit of this attempt.
-        let pending = tally.rejects();
-        let _ = events.send(Event::Settled { mapping: id, tally: tally.clone(), bytes: 0, pending }).await;
+        let _ = events.send(Event::Earlier { mapping: id, tally: tally.clone() }).await;
     }
     Ok(())
 }

@@ -56,7 +56,7 @@ pub(super) async fn run<S: Source>(
                 if lane.send(records, permit).await.is_err() {
                     return unread.done();
                 }
-                if lane.from_ledger(&gone).await?.is_break() {
+                if lane.look_in_ledger(&gone).await?.is_break() {
                     return unread.done();
                 }
                 for fetched in large {
@@ -96,7 +96,7 @@ impl<S: Source> Lane<'_, S> {
     }
 
     /// Looks for keys that have gone from Redis in the ledger, a part at a time.
-    async fn from_ledger(&self, gone: &[Fetched]) -> Result<ControlFlow<()>, Failure> {
+    async fn look_in_ledger(&self, gone: &[Fetched]) -> Result<ControlFlow<()>, Failure> {
         let Some(retry) = self.shared.retry.as_ref().filter(|_| !gone.is_empty()) else {
             return Ok(ControlFlow::Continue(()));
         };

@@ -1,9 +1,15 @@
-//! `rejects retry`: the open rejects of a run are taken once more, and what is loaded is closed.
+//! Rejects: listed, exported, limited, and taken once more.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod limits;
+mod listing;
 mod mended;
+mod undisturbed;
+mod vanished;
 
 /// A table of numbers, and its mapping.
 const TABLE: &str = "SET ROLE redis2pg; CREATE TABLE items (id text PRIMARY KEY, n integer)";
