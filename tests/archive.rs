@@ -235,7 +235,7 @@ fn a_stopped_run_is_resumed() {
         redis.integer(&[&b"SETNX"[..], &long, b"v"]);
     }
     // Small pages, and none set aside: most keys are not listed yet when the first reject is known.
-    let slowly = ["--stop-at-first", "--scan-count", "20", "--spill-limit", "0", "--batch-rows", "20"];
+    let slowly = ["--continue-on-error=false", "--scan-count", "20", "--spill-limit", "0", "--batch-rows", "20"];
     let outcome = case.run_config(CONFIG, &slowly).exits(7);
     let first = outcome.count("archive", "inserted");
     assert!((1..1500).contains(&first), "{first}");

@@ -81,9 +81,9 @@ fn a_stop_names_the_setting_that_asked_for_it() {
     let case = Case::new();
     case.redis().set_many(&documents(0..50));
     case.redis().set("document:broken", "{");
-    let run = case.run(&["--stop-at-first", "--batch-rows", "10"]);
+    let run = case.run(&["--continue-on-error=false", "--batch-rows", "10"]);
     let notices = run.report["notices"].to_string();
-    assert!(notices.contains("errors.stop_at_first") && !notices.contains("errors.max_rejects"), "{run}");
+    assert!(notices.contains("errors.continue_on_error") && !notices.contains("errors.max_rejects"), "{run}");
     let run = case.run(&["--max-rejects", "1", "--batch-rows", "10"]).exits(3);
     assert!(!run.report["notices"].to_string().contains("stopping"), "{run}");
 }
@@ -150,7 +150,7 @@ fn a_key_without_a_reject_is_told_apart_from_a_run_without_any() {
         let output = case.command().args(["rejects", "show", "--to", &case.target]).args(args).output();
         String::from_utf8_lossy(&output.expect("redis2pg").stdout).into_owned()
     };
-    assert_eq!(show(&["document:2"]), "There is no reject of that key in the latest run.\n");
-    assert_eq!(show(&["--reason", "number"]), "There are no rejects with the reason number in the latest run.\n");
+    assert_eq!(show(&["document:2"]), "There is no open reject of that key in the latest run.\n");
+    assert_eq!(show(&["--reason", "number"]), "There are no open rejects with the reason number in the latest run.\n");
     assert!(show(&["document:1"]).contains("json_syntax"));
 }

@@ -101,12 +101,12 @@ fn reports_are_complete_and_private() {
     assert_eq!(case.ledger(&["runs", "show"]), shown, "the latest, where none is named");
     assert_eq!((shown["state"].as_str(), shown["exit_code"].as_i64()), (Some("done"), Some(3)));
     assert_eq!(shown["tally"], first.report["tally"]);
-    let rejects = case.ledger(&["rejects", "list", "--run", run]);
+    let rejects = case.ledger(&["rejects", "list", "--keys", "--run", run]);
     assert_eq!(rejects.as_array().unwrap().len(), summary.broken.len());
     let one = case.ledger(&["rejects", "show", "document:broken-nul"]);
     assert_eq!((one[0]["reason"].as_str(), one[0]["path"].as_str()), (Some("json_nul"), Some("$.metadata.title")));
     assert!(one[0]["value"].as_str().unwrap().contains(r"ab\u0000cd"));
-    let some = case.ledger(&["rejects", "list", "--reason", "missing_parent"]);
+    let some = case.ledger(&["rejects", "list", "--keys", "--reason", "missing_parent"]);
     assert_eq!(some.as_array().unwrap().len(), 2);
 
     let audit = case.sql(

@@ -1,16 +1,16 @@
 //! From the command line to an exit code: settings, the job, and what is printed of it.
 
-use super::rejects::nothing_found;
+use super::rejects::run_rejects;
 use super::{
-    CheckView, Cli, Command, ConfigCommand, DemoArgs, RejectView, RejectsCommand, RunView, RunsCommand, check, preset_text,
-    presets, show, write_failure, write_rejects, write_run, write_runs,
+    CheckView, Cli, Command, ConfigCommand, DemoArgs, RejectView, RejectsCommand, RunView, RunsCommand, check,
+    preset_text, presets, show, write_failure, write_rejects, write_run, write_runs,
 };
 use crate::config::{FlagValues, Raw, Settings, default_toml};
 use crate::flow::Stop;
-use crate::job::{self, Finished, demo::Demo};
+use crate::job::{self, Finished, RetryRequest, demo::Demo};
 use crate::ledger::{RejectFilter, RunEntry};
 use crate::model::{Exit, Failure, Finding, Reject};
-use crate::report::{LogGate, Renderer, init_log, report_json, summary, tables_made};
+use crate::report::{LogGate, Renderer, init_log, report_json, retried, summary, tables_made};
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::{self, IsTerminal, Write};
@@ -40,7 +40,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: 
     }
 }
 
-enum Ended {
+/// Why a command did not do.
+pub(super) enum Ended {
     Failed(Failure),
     Output(io::Error),
 }
@@ -61,7 +62,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
     let load = |flags: FlagValues| Settings::load(flags, std::env::vars_os(), &job::preset, &job::check_mappings);
     let loaded = || load(cli.command.flags().clone()).map_err(Failure::findings);
     match &cli.command {
-        Command::Run(args) => run(args.json, &loaded()?, out, err),
+        Command::Run(args) => run(args.json, &loaded()?, None, out, err),
         Command::Demo(args) => demo(args, out, err),
         Command::Runs(args) => {
             let settings = loaded()?;
@@ -71,38 +72,17 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
                     write_runs(out, &runs.iter().map(run_view).collect::<Vec<_>>(), *json)?;
                 }
                 RunsCommand::Show { id, json, .. } => {
-                    write_run(out, &run_view(&block_on(job::ledger::run(&settings, id.as_deref()))??), *json)?;
+                    let mut run = run_view(&block_on(job::ledger::run(&settings, id.as_deref()))??);
+                    run.rejects = Some(block_on(job::ledger::reject_counts(&settings, &run.id))??.into());
+                    write_run(out, &run, *json)?;
                 }
             }
             Ok(Exit::Done)
         }
-        Command::Rejects(args) => {
-            let (full, key, limit) = match &args.command {
-                RejectsCommand::List { limit, .. } => (false, None, *limit),
-                RejectsCommand::Show { key, limit, .. } => (true, key.clone(), *limit),
-            };
-            let wanted = args.filter();
-            let filter = RejectFilter {
-                run: wanted.run.clone(),
-                reason: wanted.reason.clone(),
-                key: key.map(String::into_bytes),
-                limit: i64::from(limit),
-                ..RejectFilter::default()
-            };
-            let settings = loaded()?;
-            if let Some(run) = &wanted.run {
-                // A run that is not there is no run without rejects.
-                block_on(job::ledger::run(&settings, Some(run)))??;
-            }
-            let rejects = block_on(job::ledger::rejects(&settings, &filter))??;
-            let views: Vec<_> = rejects.into_iter().map(RejectView::from).collect();
-            if views.is_empty() && !wanted.json {
-                writeln!(out, "{}", nothing_found(args))?;
-            } else {
-                write_rejects(out, &views, full, wanted.json)?;
-            }
-            Ok(Exit::Done)
-        }
+        Command::Rejects(args) => match &args.command {
+            RejectsCommand::Retry(args) => run(args.json, &loaded()?, Some(&args.request()), out, err),
+            command => run_rejects(command, &loaded()?, out),
+        },
         Command::Config(args) => match &args.command {
             ConfigCommand::Show(args) if args.defaults => {
                 out.write_all(default_toml().as_bytes())?;
@@ -148,7 +128,13 @@ fn look(json: bool, settings: &Settings, out: &mut dyn Write) -> Result<Exit, En
     Ok(checked.exit)
 }
 
-fn run(json: bool, settings: &Settings, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Ended> {
+fn run(
+    json: bool,
+    settings: &Settings,
+    retry: Option<&RetryRequest>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Exit, Ended> {
     let gate = LogGate::default();
     init_log(&settings.log, &gate)?;
     let renderer = Renderer::new(settings.log.progress, io::stderr().is_terminal(), &gate);
@@ -156,7 +142,10 @@ fn run(json: bool, settings: &Settings, out: &mut dyn Write, err: &mut dyn Write
         let stop = Stop::new();
         // Without a handler a signal ends the process at once, which the ledger survives.
         let _signals = stop.listen_for_signals();
-        job::run(settings, renderer, stop).await
+        match retry {
+            Some(request) => job::retry(settings, request, renderer, stop).await,
+            None => job::run(settings, renderer, stop).await,
+        }
     })?;
     if json {
         serde_json::to_writer_pretty(&mut *out, &report_json(&finished.facts, &finished.books))
@@ -164,6 +153,9 @@ fn run(json: bool, settings: &Settings, out: &mut dyn Write, err: &mut dyn Write
         writeln!(out)?;
     } else if finished.books.run().is_some() {
         write_result(out, &finished)?;
+    } else if finished.failure.is_none() && finished.state == "done" {
+        writeln!(out, "There was nothing to retry.")?;
+        write!(out, "{}", retried(&finished.facts))?;
     }
     if let Some(failure) = &finished.failure {
         let _ = write_failure(err, failure);
@@ -174,7 +166,7 @@ fn run(json: bool, settings: &Settings, out: &mut dyn Write, err: &mut dyn Write
 fn write_result(out: &mut dyn Write, finished: &Finished) -> io::Result<()> {
     let dry = finished.facts.dry_run;
     write!(out, "{}", summary(&finished.books, finished.state, finished.exit, dry))?;
-    write!(out, "{}", tables_made(&finished.facts))?;
+    write!(out, "{}{}", tables_made(&finished.facts), retried(&finished.facts))?;
     for (mapping, samples) in &finished.samples {
         for sample in samples {
             let columns = sample.columns.join(", ");
@@ -188,6 +180,7 @@ fn write_result(out: &mut dyn Write, finished: &Finished) -> io::Result<()> {
             reject: reject.clone(),
             withheld: reject.withheld.clone(),
             names_database: finished.facts.source_databases.len() > 1,
+            standing: None,
         };
         let views: Vec<_> = shown.map(view).collect();
         writeln!(out)?;
@@ -209,14 +202,18 @@ fn demo(args: &DemoArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exi
     // The environment is not looked at: the demo must not reach anybody's servers.
     let settings =
         Settings::load(flags, std::iter::empty(), &job::preset, &job::check_mappings).map_err(Failure::findings)?;
-    let exit = run(false, &settings, out, err)?;
+    let exit = run(false, &settings, None, out, err)?;
     if !matches!(exit, Exit::Done | Exit::Rejects) {
         return Ok(exit);
     }
-    writeln!(out, "\nWhat could not be moved (redis2pg rejects list):")?;
+    writeln!(out, "\nWhat could not be moved (redis2pg rejects list --keys):")?;
     let filter = RejectFilter { limit: 20, ..RejectFilter::default() };
-    let rejects = block_on(job::ledger::rejects(&settings, &filter))??;
-    let views: Vec<_> = rejects.into_iter().map(RejectView::from).collect();
+    let mut views = Vec::new();
+    let take = |kept| {
+        views.push(RejectView::from(kept));
+        Ok::<_, Failure>(())
+    };
+    block_on(job::ledger::rejects(&settings, &filter, take))??;
     write_rejects(out, &views, false, false)?;
     writeln!(out, "\nOne of the rows, with where it came from:")?;
     let row = "SELECT filename, file_size, mime_type, upload_timestamp, jsonb_pretty(metadata) \
@@ -239,11 +236,13 @@ fn run_view(entry: &RunEntry) -> RunView {
         exit_code: entry.exit_code,
         error: entry.error.clone(),
         tally: entry.tally.clone(),
+        retry_of: entry.retry_of.clone(),
+        rejects: None,
     }
 }
 
 /// Runs a job on a runtime of its own.
-fn block_on<T>(job: impl Future<Output = T>) -> Result<T, Failure> {
+pub(super) fn block_on<T>(job: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

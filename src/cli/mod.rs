@@ -15,9 +15,11 @@ pub use demo::DemoArgs;
 pub use dispatch::main;
 pub use failure::write_failure;
 pub use flags::{Everything, Ledger, Scope, SettingFlags};
-pub use rejects::{RejectView, RejectsArgs, RejectsCommand, RejectsFilter, write_rejects};
+pub use rejects::{
+    RejectView, RejectsArgs, RejectsCommand, RejectsFilter, RetryArgs, StateArg, write_groups, write_rejects,
+};
 pub use run::RunArgs;
-pub use runs::{RunView, RunsArgs, RunsCommand, write_run, write_runs};
+pub use runs::{RejectCounts, RunView, RunsArgs, RunsCommand, write_run, write_runs};
 
 use crate::config::{FlagValues, scrub};
 use crate::model::Exit;

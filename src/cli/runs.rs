@@ -70,6 +70,26 @@ pub struct RunView {
     pub error: Option<String>,
     /// What became of its keys.
     pub tally: Tally,
+    /// The run whose rejects it retries.
+    pub retry_of: Option<String>,
+    /// What became of its rejects since; where one run is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejects: Option<RejectCounts>,
+}
+
+/// Rejects of a run by state.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct RejectCounts {
+    /// Those that no retry has settled. Of a retry: those of the run that it retries.
+    pub open: i64,
+    /// Those that retries have settled. Of a retry: those that it has settled itself.
+    pub closed: i64,
+}
+
+impl From<(i64, i64)> for RejectCounts {
+    fn from((open, closed): (i64, i64)) -> Self {
+        Self { open, closed }
+    }
 }
 
 /// Writes runs as a table or as one JSON document.
@@ -84,7 +104,7 @@ pub fn write_runs(out: &mut dyn Write, runs: &[RunView], json: bool) -> io::Resu
     if runs.is_empty() {
         return writeln!(out, "There are no runs yet.");
     }
-    let header = ["run", "state", "started", "ended", "matched", "inserted", "updated", "rejected"];
+    let header = ["run", "state", "started", "ended", "matched", "inserted", "updated", "rejected", "retry of"];
     let rows = runs.iter().map(|run| {
         vec![
             clean(&run.id),
@@ -95,6 +115,7 @@ pub fn write_runs(out: &mut dyn Write, runs: &[RunView], json: bool) -> io::Resu
             run.tally.inserted.to_string(),
             run.tally.updated.to_string(),
             run.tally.rejects().to_string(),
+            run.retry_of.as_deref().map_or_else(|| "-".to_owned(), clean),
         ]
     });
     writeln!(out, "{}", plain_table(&header, rows))
@@ -120,6 +141,17 @@ pub fn write_run(out: &mut dyn Write, run: &RunView, json: bool) -> io::Result<(
         ("error", run.error.as_deref().unwrap_or("-")),
     ] {
         writeln!(out, "{name:<8} {}", clean(value))?;
+    }
+    if let Some(of) = &run.retry_of {
+        writeln!(out, "{:<8} {}", "retry of", clean(of))?;
+    }
+    if let Some(RejectCounts { open, closed }) = run.rejects {
+        writeln!(
+            out,
+            "{:<8} {open} open, {closed} closed by {}",
+            "rejects",
+            if run.retry_of.is_some() { "it" } else { "retries" }
+        )?;
     }
     writeln!(out, "{}", tally_table([("all", &run.tally)].into_iter(), false))?;
     if !run.tally.rows.is_empty() {

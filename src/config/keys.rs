@@ -58,8 +58,15 @@ impl Key {
     }
 }
 
+/// Settings that had another name, with what to write instead.
+const RENAMED: [(&str, &str); 1] =
+    [("stop_at_first", "it is errors.continue_on_error now, which says the opposite: continue_on_error = false")];
+
 /// A hint that names the nearest existing setting to `section.name`, or the section's settings.
 pub(super) fn nearest_key(section: &str, name: &str) -> String {
+    if let Some((_, hint)) = RENAMED.iter().find(|(known, _)| *known == name) {
+        return (*hint).to_owned();
+    }
     let elsewhere = KEYS.iter().find(|key| key.name == name && key.section != section);
     if let Some(key) = elsewhere {
         return format!("did you mean `{}` in [{}]?", key.name, key.section);
@@ -89,6 +96,10 @@ pub(super) fn nearest_section(name: &str) -> String {
 
 /// A hint that names the nearest environment variable.
 pub(super) fn nearest_env(variable: &str) -> String {
+    let lower = variable.to_ascii_lowercase();
+    if let Some((_, hint)) = RENAMED.iter().find(|(known, _)| lower.ends_with(known)) {
+        return (*hint).to_owned();
+    }
     let names: Vec<String> = KEYS.iter().flat_map(|key| [Some(key.env()), key.short_env()]).flatten().collect();
     let tail = |name: &str| name.trim_start_matches("REDIS2PG_").to_owned();
     let tails: Vec<String> = names.iter().map(|name| tail(name)).collect();

@@ -8,6 +8,7 @@ mod default_file;
 mod keys;
 mod layers;
 mod load;
+mod max_rejects;
 mod places;
 mod secret;
 mod settings;
@@ -19,6 +20,7 @@ pub use choice::{Compression, LogFormat, LogLevel, Progress, Staging, UnmatchedK
 pub use default_file::default_toml;
 pub use keys::{Key, nearest};
 pub use layers::{FlagValues, MappingTable, Origin};
+pub use max_rejects::MaxRejects;
 pub use places::Places;
 pub use secret::{Secret, SecretUrl, scrub};
 pub use settings::{Errors, Flow, KEYS, Log, Phases, Run, SECTIONS, Settings, Source, Target};

@@ -3,6 +3,7 @@
 use super::choice::{Compression, LogFormat, LogLevel, Progress, Staging, UnmatchedKeys};
 use super::keys::Key;
 use super::layers::{Layers, MappingTable, Origin};
+use super::max_rejects::MaxRejects;
 use super::secret::{Secret, SecretUrl};
 use super::units::{ByteSize, Span};
 use super::value::SettingValue;
@@ -212,10 +213,11 @@ sections! {
     }
     /// What happens to records that cannot be loaded.
     Errors errors {
-        /// Rejects after which the run stops, resumable, with exit 7; 0 for no limit.
-        max_rejects: u64 = "0", "max-rejects", any;
-        /// Stop at the first reject, resumable, with exit 7.
-        stop_at_first: bool = "false", "stop-at-first", any;
+        /// More rejects than this stop the run, resumable, with exit 7: a number such as 100, or a share such as 5% of the
+        /// keys that have an outcome, judged from 1,000 keys on and at the end of each phase; 0 for no limit.
+        max_rejects: MaxRejects = "0", "max-rejects", any;
+        /// Go on after a reject; false stops the run at the first one, resumable, with exit 7.
+        continue_on_error: bool = "true", "continue-on-error", any;
         /// Bytes of a rejected value that are kept with the reject. Enough to see what is wrong; values can be huge.
         value_cap: ByteSize = "64KiB", "value-cap", any;
     }

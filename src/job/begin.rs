@@ -7,7 +7,8 @@ use super::look::{self, Looked, Looker, Source, TargetEnd, stamp};
 use super::mapping_specs::place;
 use super::preflight::redis::Found;
 use super::preflight::{Check, Checked};
-use super::run::Learned;
+use super::retry::{Retry, RetryRequest};
+use super::run::{Learned, Retried};
 use super::setup::Ends;
 use crate::config::Settings;
 use crate::flow::Stop;
@@ -17,6 +18,8 @@ use crate::model::{Event, EventSender, Failure, Side};
 use crate::source::ServerClock;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnection;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -28,6 +31,8 @@ pub(super) struct Begun {
     pub(super) clock: Option<ServerClock>,
     pub(super) link: Link,
     pub(super) claim: Claim,
+    /// The rejects of another run that this one takes.
+    pub(super) retry: Option<Arc<Retry>>,
     pub(super) checked: Checked,
     /// Shards of an earlier attempt at this run.
     pub(super) shards: Vec<Shard>,
@@ -41,12 +46,12 @@ pub(super) struct Claim {
     pub(super) resumed: bool,
 }
 
-/// Does all that comes before the first key. `None`: a stop was asked for.
+/// Does all that comes before the first key. `None`: a stop was asked for, or there is nothing to retry.
 ///
 /// # Errors
 /// Whatever forbids the run.
 pub(super) async fn begin(
-    settings: &Settings,
+    (settings, request): (&Settings, Option<&RetryRequest>),
     ends: &Ends,
     stop: &Stop,
     events: &EventSender,
@@ -57,7 +62,7 @@ pub(super) async fn begin(
     let mut stamp = stamp(settings, &id.to_string());
     // Whatever forbids the run is said before the first thing is written.
     let how = if dry { Check::Dry } else { Check::Rehearsal };
-    let looker = Looker { settings, stop, events, stamp: &stamp, how, ahead: dry };
+    let looker = Looker { settings, stop, events, stamp: &stamp, how, ahead: dry, seek: request.is_none() };
     let look = look::Ends { specs: &ends.specs, source: Some(&ends.source), target: Some(&ends.target) };
     let Looked { source, target, troubles } = looker.look(&look).await;
     learned.look(source.as_ref(), target.as_ref());
@@ -72,10 +77,23 @@ pub(super) async fn begin(
         return Err(Failure::internal("an end was not reached, and nothing says why"));
     };
     let Found { databases, clock, .. } = found;
+    let retry = match request {
+        Some(request) => Some(Arc::new(Retry::find(&mut link, (settings, ends), request, stop).await?)),
+        None => None,
+    };
+    if let Some(retry) = &retry {
+        let (taken, open) = retry.open().await?;
+        learned.retried = Some(Retried { run: retry.of().run, open });
+        if taken == 0 {
+            return Ok(None);
+        }
+        tell(retry, taken, redis.identity(), &ends.specs, events).await;
+    }
     let (claim, mut checked) = if dry {
         (Claim { run: id, lease: id, resumed: false }, checked)
     } else {
-        let new = new_run(settings, &ends.specs, redis.identity(), id);
+        let retry_of = retry.as_ref().map(|retry| retry.of().run);
+        let new = NewRun { retry_of, ..new_run(settings, &ends.specs, redis.identity(), id) };
         let Some(claim) = claim(&mut link, settings, &new, stop, events).await? else { return Ok(None) };
         learned.run = Some((claim.run, claim.lease));
         stamp.run_id = claim.run.to_string();
@@ -94,7 +112,29 @@ pub(super) async fn begin(
     if !learned.databases.contains(&redis.database()) {
         redis.close().await;
     }
-    Ok(Some(Begun { databases, clock, link, claim, checked, shards }))
+    Ok(Some(Begun { databases, clock, link, claim, retry, checked, shards }))
+}
+
+/// Says what is retried, and what is not as it was.
+async fn tell(retry: &Retry, taken: i64, source: String, specs: &[MappingSpec], events: &EventSender) {
+    let origin = &retry.origin;
+    let run = origin.of.run;
+    let mut notices = vec![format!("retrying {taken} open rejects of run {run}")];
+    let differing = origin.differing(&hashes(specs));
+    if !differing.is_empty() {
+        notices.push(format!("run {run} had other mappings; these differ now: {}", differing.join(", ")));
+    }
+    if origin.source != source {
+        notices.push(format!("run {run} read from {}; this retry reads from {source}", origin.source));
+    }
+    for text in notices {
+        let _ = events.send(Event::Notice(text)).await;
+    }
+}
+
+/// The hash of each mapping, by name.
+fn hashes(specs: &[MappingSpec]) -> BTreeMap<String, String> {
+    specs.iter().map(|spec| (spec.name.clone(), specs_hash(std::slice::from_ref(spec)))).collect()
 }
 
 /// The failure, with the line of what is wrong with a mapping or a column.
@@ -112,9 +152,10 @@ fn new_run(settings: &Settings, specs: &[MappingSpec], source: String, id: Uuid)
         lease_time: settings.flow.lease.0,
         source,
         mapping_hash: specs_hash(specs),
-        mappings: specs.iter().map(|spec| (spec.name.clone(), specs_hash(std::slice::from_ref(spec)))).collect(),
+        mappings: hashes(specs),
         settings: settings.redacted_json().to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        retry_of: None,
     }
 }
 
@@ -128,17 +169,18 @@ async fn claim(
 ) -> Result<Option<Claim>, Failure> {
     link.call("making the ledger (schema redis2pg)", migrate).await?;
     loop {
-        let resume = settings.run.resume;
+        // A retry is run again.
+        let resume = settings.run.resume && new.retry_of.is_none();
         let start = async |connection: &mut _| ledger::start(connection, new, resume).await;
         match link.call("claiming the run in the ledger", start).await? {
             Start::Started(started) => {
-                if settings.run.resume && !started.resumed {
+                if resume && !started.resumed {
                     let text = "there is no unfinished run of this source and these mappings: starting anew".to_owned();
                     let _ = events.send(Event::Notice(text)).await;
                 }
                 return Ok(Some(Claim { run: started.run, lease: new.lease, resumed: started.resumed }));
             }
-            Start::Busy { run, expires_in } if settings.run.resume => {
+            Start::Busy { run, expires_in } if resume => {
                 let text = format!("run {run} still has its lease; it ends in {expires_in:.0?} unless it is renewed");
                 let _ = events.send(Event::Notice(text)).await;
                 if !wait_for_lease(expires_in, stop).await {

@@ -45,7 +45,7 @@ pub async fn check(settings: &Settings, renderer: Renderer, stop: Stop) -> Check
         let stamp = stamp(settings, &Uuid::now_v7().to_string());
         let how = if settings.run.dry_run { Check::Dry } else { Check::Rehearsal };
         let (events, shown) = mpsc::channel(EVENTS);
-        let looker = Looker { settings, stop: &stop, events: &events, stamp: &stamp, how, ahead: true };
+        let looker = Looker { settings, stop: &stop, events: &events, stamp: &stamp, how, ahead: true, seek: true };
         let look = Ends { specs: &specs, source: source.as_ref(), target: target.as_ref() };
         let shown = tokio::spawn(drive(shown, renderer));
         let looked = looker.look(&look).await;

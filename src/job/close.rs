@@ -2,8 +2,9 @@
 //! a server that is restarting just now is waited for; what is done twice for it counts once.
 
 use super::analyze::analyze;
+use super::ledger::{PAGE, PAGE_BYTES};
 use super::link::{Link, Waits};
-use super::run::{Finished, Learned};
+use super::run::{Finished, Learned, Retried};
 use super::sequences::move_on;
 use super::{audit, setup};
 use crate::config::{Settings, scrub};
@@ -11,7 +12,7 @@ use crate::flow::Stop;
 use crate::ledger::{self, Finish, RejectFilter, RunEnd};
 use crate::model::{Event, Exit, Failure, MappingId, Side, TableName};
 use crate::postgres::{Verdict, estimate_rows, failure, verdict};
-use crate::report::{self, RunFacts};
+use crate::report::{self, RejectLine, RetryFacts, RunFacts};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
 use std::collections::BTreeMap;
@@ -42,6 +43,7 @@ pub(super) fn facts(
         tables_made: learned.created.0.clone(),
         made_by: learned.created.1.clone(),
         toast_compression: setup::compression(settings),
+        retry: learned.retried.map(|Retried { run, open }| RetryFacts { of: run.to_string(), open }),
     }
 }
 
@@ -84,7 +86,7 @@ impl Finished {
     }
 
     /// A notice that comes when the events are over.
-    fn notice(&mut self, text: String) {
+    pub(super) fn notice(&mut self, text: String) {
         tracing::warn!("{text}");
         let now = self.books.started() + self.books.elapsed();
         self.books.apply(&Event::Notice(text), now);
@@ -247,17 +249,19 @@ async fn write_report(
     report::write_report(dir, &finished.facts, &finished.books).map_err(said)?;
     let mut file = report::RejectsFile::create(dir, settings.errors.value_cap.0).map_err(said)?;
     for (mapping, reject) in &finished.rejects {
-        file.write(mapping, reject, None).map_err(said)?;
+        file.write(&RejectLine { mapping, reject, withheld: None, standing: None }).map_err(said)?;
     }
     if let (Some(link), Some((run, _))) = (link, learned.run) {
-        let mut filter = RejectFilter { run: Some(run.to_string()), limit: 1000, ..RejectFilter::default() };
+        // Those of a retry belong to the run that it retries.
+        let run = learned.retried.map_or(run, |retried| retried.run);
+        let mut filter = RejectFilter { run: Some(run.to_string()), limit: PAGE, ..RejectFilter::default() };
         loop {
-            let page = async |connection: &mut _| ledger::list_rejects(connection, &filter).await;
+            let page = async |connection: &mut _| ledger::list_rejects(connection, &filter, PAGE_BYTES).await;
             let page = link.call("reading the rejects", page).await?;
             let Some(last) = page.last() else { break };
             filter.after = last.id;
             for kept in page.into_iter().map(super::ledger::kept) {
-                file.write(&kept.mapping, &kept.reject, kept.withheld.as_ref()).map_err(said)?;
+                file.write(&kept.line()).map_err(said)?;
             }
         }
     }

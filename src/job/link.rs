@@ -84,24 +84,52 @@ impl Link {
                 Err(Trouble::Final(failure)) => return Err(failure),
                 Err(Trouble::Server(error)) => error,
             };
-            if verdict(&error) != Verdict::Transient {
-                return Err(failure(what, error));
-            }
-            let pause = backoff.pause(Instant::now()).filter(|_| !self.stop.cut());
-            let Some(pause) = pause else {
-                self.waits.retry = Duration::ZERO;
-                let mut failure = failure(what, error);
-                if self.stop.cut() {
-                    failure.exit = Exit::Stopped;
-                }
-                return Err(failure);
-            };
-            self.tell(format!("PostgreSQL: {what}: {error}; trying again in {pause:.1?}")).await;
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.stop.wait_cut() => {}
-            }
+            self.wait(&mut backoff, what, error).await?;
         }
+    }
+
+    /// How long what is begun now is tried again: for those who do the attempts themselves, since a stage cannot hand a
+    /// closure over to [`Self::call`].
+    pub(super) fn backoff(&self) -> Backoff {
+        Backoff::until(self.waits.retry)
+    }
+
+    /// Waits before the next attempt.
+    ///
+    /// # Errors
+    /// The attempt's, where none follows.
+    pub(super) async fn wait(&mut self, backoff: &mut Backoff, what: &str, error: Error) -> Result<(), Failure> {
+        if verdict(&error) != Verdict::Transient {
+            return Err(failure(what, error));
+        }
+        let pause = backoff.pause(Instant::now()).filter(|_| !self.stop.cut());
+        let Some(pause) = pause else {
+            self.waits.retry = Duration::ZERO;
+            let mut failure = failure(what, error);
+            if self.stop.cut() {
+                failure.exit = Exit::Stopped;
+            }
+            return Err(failure);
+        };
+        self.tell(format!("PostgreSQL: {what}: {error}; trying again in {pause:.1?}")).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.stop.wait_cut() => {}
+        }
+        Ok(())
+    }
+
+    /// Waits for an answer on a connection that was taken, no longer than for any attempt.
+    ///
+    /// # Errors
+    /// The server's; a silent one.
+    pub(super) async fn answer<T>(&self, work: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
+        answered(self.waits.silence, work).await?
+    }
+
+    /// Gives a connection back that is in order.
+    pub(super) fn keep(&mut self, connection: PgConnection) {
+        self.connection = Some(connection);
     }
 
     /// Does something at most once.
@@ -128,7 +156,11 @@ impl Link {
         Ok(done)
     }
 
-    async fn take(&mut self) -> Result<PgConnection, Error> {
+    /// A connection, the one that was kept if there is one.
+    ///
+    /// # Errors
+    /// As connecting gives them.
+    pub(super) async fn take(&mut self) -> Result<PgConnection, Error> {
         match self.connection.take() {
             Some(connection) => Ok(connection),
             None => self.target.try_connect().await,

@@ -55,6 +55,8 @@ pub(super) struct Looker<'a> {
     pub(super) how: Check,
     /// Whether nothing will be loaded now.
     pub(super) ahead: bool,
+    /// Whether keys of the mappings are looked for, as far as the settings do not name keys; a retry knows its keys.
+    pub(super) seek: bool,
 }
 
 impl Looker<'_> {
@@ -98,7 +100,14 @@ impl Looker<'_> {
     }
 
     fn redis<'a>(&'a self, specs: &'a [MappingSpec]) -> Look<'a> {
-        Look { settings: self.settings, specs, stop: self.stop, events: self.events, ahead: self.ahead }
+        Look {
+            settings: self.settings,
+            specs,
+            stop: self.stop,
+            events: self.events,
+            ahead: self.ahead,
+            seek: self.seek,
+        }
     }
 
     async fn look_at_target(

@@ -21,6 +21,7 @@ mod migrate;
 mod parents;
 mod pipeline;
 mod preflight;
+mod retry;
 mod run;
 mod sequences;
 mod setup;
@@ -28,7 +29,8 @@ mod setup;
 pub use check::{Checked, check};
 pub use design::create_statements;
 pub use mapping_specs::{check_mappings, mapping_warnings};
-pub use run::{Finished, run};
+pub use retry::RetryRequest;
+pub use run::{Finished, retry, run};
 pub use setup::preset;
 
 #[cfg(test)]

@@ -7,12 +7,13 @@ use super::key_list::KeyList;
 use super::limit::{RejectLimit, tap};
 use super::look;
 use super::migrate::{Books as LedgerBooks, End, Migration, book_earlier};
-use super::pipeline::Shared;
+use super::pipeline::{STORED_VALUE, Shared};
+use super::retry::RetryRequest;
 use super::setup::{self, Ends};
 use crate::config::{Settings, UnmatchedKeys};
 use crate::flow::{ByteBudget, RateLimit, Stop};
 use crate::mapping::MappingSpec;
-use crate::model::{Event, EventSender, Exit, Failure, MappingId, Reject, Side, TableName};
+use crate::model::{Counts, Event, EventSender, Exit, Failure, MappingId, Reject, Side, SkipReason, TableName, Tally};
 use crate::report::{self, Books, Renderer, RunFacts, TableCount};
 use crate::sink::{DryRun, Sample, Shown, Writers};
 use crate::source::redis::RedisSource;
@@ -63,22 +64,44 @@ pub(super) struct Learned {
     pub(super) postgres_version: Option<String>,
     /// The tables that were made, or would be, and the statements for it.
     pub(super) created: (Vec<String>, Vec<String>),
+    /// The run whose rejects are retried.
+    pub(super) retried: Option<Retried>,
     /// Dry run: what it shows.
     pub(super) shown: Option<Shown>,
 }
 
+/// A run whose rejects are retried.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retried {
+    pub(super) run: Uuid,
+    /// How many of its rejects are open.
+    pub(super) open: i64,
+}
+
 /// Migrates as the settings say. Ends by itself or when `stop` is raised; always gives the books.
 pub async fn run(settings: &Settings, renderer: Renderer, stop: Stop) -> Finished {
+    work(settings, None, renderer, stop).await
+}
+
+/// Takes the open rejects of an earlier run once more, as the settings say now; otherwise as [`run`].
+pub async fn retry(settings: &Settings, request: &RetryRequest, renderer: Renderer, stop: Stop) -> Finished {
+    work(settings, Some(request), renderer, stop).await
+}
+
+async fn work(settings: &Settings, request: Option<&RetryRequest>, renderer: Renderer, stop: Stop) -> Finished {
     let started = jiff::Timestamp::now();
     let (events, tapped) = mpsc::channel(EVENTS);
     let (counted, shown) = mpsc::channel(EVENTS);
     let tap = tokio::spawn(tap(tapped, counted, RejectLimit::new(settings, stop.clone())));
     let drive = tokio::spawn(report::drive(shown, renderer));
     let mut learned = Learned::default();
-    let result = execute(settings, &stop, events, &mut learned).await;
+    let result = execute((settings, request), &stop, events, &mut learned).await;
     let _ = tap.await;
     let books = drive.await.unwrap_or_else(|_| Books::new(std::time::Instant::now()));
-    let (exit, state, failure) = judge(result, &books, settings);
+    if let (Some(retried), true) = (&mut learned.retried, settings.run.dry_run) {
+        retried.open -= closing(&books.total());
+    }
+    let (exit, state, failure) = judge(result, &books, (settings, learned.retried));
     let mut finished = Finished {
         exit,
         failure,
@@ -88,11 +111,43 @@ pub async fn run(settings: &Settings, renderer: Renderer, stop: Stop) -> Finishe
         samples: BTreeMap::new(),
         rejects: Vec::new(),
     };
+    tell_retried(&mut finished);
     close(settings, &stop, learned, &mut finished).await;
     finished
 }
 
-fn judge(result: Result<End, Failure>, books: &Books, settings: &Settings) -> (Exit, &'static str, Option<Failure>) {
+/// How many rejects a dry run would close.
+fn closing(tally: &Tally) -> i64 {
+    let left = [SkipReason::Gone, SkipReason::Forbidden, SkipReason::Excluded];
+    let left: i64 = left.iter().filter_map(|reason| tally.skipped.get(reason.code())).sum();
+    tally.matched - tally.rejects() - left
+}
+
+/// Says of a retry what a person would not see in its counts.
+fn tell_retried(finished: &mut Finished) {
+    if finished.facts.retry.is_none() {
+        return;
+    }
+    let total = finished.books.total();
+    let count = |counts: &Counts, name: &str| counts.get(name).copied().unwrap_or(0);
+    let (kept, gone) = (count(&total.altered, STORED_VALUE), count(&total.skipped, SkipReason::Gone.code()));
+    if kept > 0 {
+        finished.notice(format!("{kept} keys have gone from Redis: the values kept with their rejects were taken"));
+    }
+    if gone > 0 {
+        let why = "they have gone from Redis, and the ledger has no whole value of them that their mapping could take";
+        finished.notice(format!("{gone} keys cannot be loaded: {why}; their rejects stay open"));
+    }
+    if total.unmatched > 0 {
+        finished.notice(format!("{} keys are of no mapping now: their rejects stay open", total.unmatched));
+    }
+}
+
+fn judge(
+    result: Result<End, Failure>,
+    books: &Books,
+    (settings, retried): (&Settings, Option<Retried>),
+) -> (Exit, &'static str, Option<Failure>) {
     match result {
         Err(failure) => {
             let state = if failure.exit == Exit::Stopped { "stopped" } else { "failed" };
@@ -103,6 +158,9 @@ fn judge(result: Result<End, Failure>, books: &Books, settings: &Settings) -> (E
             let failure = Failure::internal("the books do not balance: some keys have no outcome");
             (Exit::Internal, "failed", Some(failure))
         }
+        // Whatever this retry took: what is open of that run is not done.
+        Ok(End::Complete) if retried.is_some_and(|retried| retried.open > 0) => (Exit::Rejects, "done", None),
+        Ok(End::Complete) if retried.is_some() => (Exit::Done, "done", None),
         Ok(End::Complete) if books.total().matched == 0 && !settings.run.allow_empty => {
             let hint = "Check run.keys_from and --keys; --allow-empty makes this no error.";
             let failure = Failure::usage(Side::Settings, "no key that was listed matches a mapping", hint);
@@ -128,13 +186,20 @@ fn unmatched(books: &Books) -> Failure {
     Failure::usage(Side::Redis, message, hint)
 }
 
-async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned: &mut Learned) -> Result<End, Failure> {
+async fn execute(
+    (settings, request): (&Settings, Option<&RetryRequest>),
+    stop: &Stop,
+    events: EventSender,
+    learned: &mut Learned,
+) -> Result<End, Failure> {
     let ends = setup::ends(settings)?;
     let keys = match &settings.run.keys_from {
         Some(path) => Some(KeyList::open(path, stop).await?),
         None => None,
     };
-    let Some(begun) = begin(settings, &ends, stop, &events, learned).await? else { return Ok(End::Stopped) };
+    let Some(begun) = begin((settings, request), &ends, stop, &events, learned).await? else {
+        return Ok(if stop.requested() { End::Stopped } else { End::Complete });
+    };
     if let Some(text) = keys.as_ref().and_then(KeyList::notice) {
         let _ = events.send(Event::Notice(text)).await;
     }
@@ -154,6 +219,9 @@ async fn execute(settings: &Settings, stop: &Stop, events: EventSender, learned:
         book_earlier(&mut migration).await?;
     }
     let end = migration.run().await;
+    if let (Some(retry), Some(retried), true) = (&migration.shared.retry, &mut learned.retried, end.is_ok()) {
+        retried.open = retry.open().await?.1;
+    }
     // A Redis that is gone has been waited for already.
     if !matches!(&end, Err(failure) if failure.side == Side::Redis) {
         let mut keys = Vec::new();
@@ -208,7 +276,8 @@ fn migration<'a>(
     events: EventSender,
     learned: &mut Learned,
 ) -> Result<Migration<'a, RedisSource>, Failure> {
-    let Begun { databases, clock, link, claim, checked, shards } = begun;
+    let Begun { databases, clock, link, claim, retry, checked, shards } = begun;
+    let retry_of = retry.as_ref().map(|retry| retry.of());
     let mut options = setup::load_options(settings);
     options.unlogged_stage = !checked.server.may_make_temporary;
     options.resumed = claim.resumed;
@@ -234,6 +303,7 @@ fn migration<'a>(
             budget: ByteBudget::new(flow.memory.0),
             rate: Arc::new(rate),
             clock,
+            retry,
             stop: stop.clone(),
             events,
         },
@@ -247,6 +317,7 @@ fn migration<'a>(
             lease: claim.lease,
             lease_time: settings.flow.lease.0,
             link,
+            retry_of,
             shards,
         }),
         dry,

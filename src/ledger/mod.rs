@@ -6,18 +6,26 @@
 
 mod batches;
 mod end;
+mod pending;
 mod read;
+mod read_rejects;
+mod reject_columns;
 mod rejects;
+mod retry;
 mod runs;
 mod schema;
 mod shards;
 
 pub use batches::{Journal, is_committed, totals, write_journal};
 pub use end::{Finish, RunEnd, finish};
-pub use read::{RejectEntry, RejectFilter, RunEntry, list_rejects, list_runs, show_run};
-pub use rejects::{
-    Pending, Rejected, Removed, pending_among, pending_by_id, pending_count, pending_page, reasons_of,
-    record as record_rejects, resolve,
+pub use pending::{Pending, pending_among, pending_by_id, pending_count, pending_page};
+pub use read::{RunEntry, list_runs, show_run};
+pub use read_rejects::{
+    RejectEntry, RejectFilter, RejectGroup, WhichState, count_rejects, group_rejects, list_rejects,
+};
+pub use rejects::{Known, Rejected, Removed, known, record as record_rejects, reopen, resolve, touch};
+pub use retry::{
+    KeptValue, OpenKey, Origin, RetryFilter, RetryOf, kept_values, last_reject, open_count, open_page, origin,
 };
 pub use runs::{NewRun, Start, Started, is_busy, renew, start};
 pub use schema::{exists, migrate};

@@ -1,7 +1,11 @@
 //! Rejects: every key that was not loaded, with what is needed to see why and to load it later.
+//!
+//! A reject belongs to the run that found it. A run that retries those of another one closes what it loads, in the rows'
+//! transaction, and writes what it rejects again where it was.
 
+use super::reject_columns::Columns;
 use super::shards::ShardId;
-use crate::model::{Counts, Database, RedisKey, Reject, TableName, sha256_hex};
+use crate::model::{Counts, Database, RedisKey, Reject, TableName};
 use crate::postgres::query;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Error, Row};
@@ -17,7 +21,7 @@ pub struct Rejected<'a> {
     pub rows: Counts,
 }
 
-/// A reject that was removed.
+/// A reject that was taken back.
 #[derive(Clone, Debug)]
 pub struct Removed {
     /// The key.
@@ -26,18 +30,25 @@ pub struct Removed {
     pub reason: String,
     /// What was counted of the key's rows, where it is several.
     pub rows: Counts,
+    /// Whether this run's books count it.
+    pub counted: bool,
 }
 
-/// A reject that the run itself will try again, once more parents are there.
+/// What the ledger knows of a key that was rejected.
 #[derive(Clone, Debug)]
-pub struct Pending {
-    /// Its place in the order of writing.
-    pub id: i64,
+pub struct Known {
     /// The key.
     pub key: RedisKey,
+    /// Why it was rejected.
+    pub reason: String,
+    /// Whether this run's books count it.
+    pub counted: bool,
+    /// Whether a retry has settled it.
+    pub closed: bool,
 }
 
-/// Writes rejects inside the caller's transaction. A key that was rejected before in this run is written over.
+/// Writes rejects inside the caller's transaction. A key that was rejected before in this run is written over; in a retry
+/// one that the retried run had rejected.
 ///
 /// Values above `value_cap` bytes are kept as size and hash only.
 ///
@@ -60,93 +71,15 @@ pub async fn record(
                 columns.push(rejected, value_cap)?;
             }
         }
-        columns.insert(connection, shard, (mapping, table, database)).await?;
+        columns.write(connection, shard, (mapping, table, database)).await?;
     }
     Ok(())
 }
 
-#[derive(Default)]
-struct Columns {
-    key: Vec<Vec<u8>>,
-    redis_type: Vec<String>,
-    reason: Vec<String>,
-    detail: Vec<String>,
-    path: Vec<Option<String>>,
-    column: Vec<Option<String>>,
-    sqlstate: Vec<Option<String>>,
-    value: Vec<Option<Vec<u8>>>,
-    size: Vec<Option<i64>>,
-    hash: Vec<Option<String>>,
-    state: Vec<String>,
-    rows: Vec<Option<String>>,
-}
-
-impl Columns {
-    fn push(&mut self, rejected: &Rejected<'_>, value_cap: usize) -> Result<(), Error> {
-        let Rejected { reject, pending, rows } = rejected;
-        let rows = (!rows.is_empty()).then(|| serde_json::to_string(rows)).transpose();
-        self.rows.push(rows.map_err(|error| Error::Encode(error.into()))?);
-        self.key.push(reject.key.as_bytes().to_vec());
-        self.redis_type.push(reject.redis_type.to_string());
-        self.reason.push(reject.reason.to_string());
-        // PostgreSQL's text cannot hold a NUL.
-        self.detail.push(reject.detail.replace('\0', "\u{fffd}"));
-        self.path.push(reject.path.as_ref().map(|path| path.replace('\0', "\u{fffd}")));
-        self.column.push(reject.column.clone());
-        self.sqlstate.push(reject.sqlstate.clone());
-        let value = reject.value.as_ref();
-        self.value.push(value.filter(|value| value.len() <= value_cap).map(|value| value.to_vec()));
-        let withheld = reject.withheld.as_ref();
-        let size = value.map(|value| value.len().try_into().unwrap_or(i64::MAX));
-        self.size.push(size.or(withheld.map(|withheld| withheld.bytes)));
-        let hash = value.map(|value| sha256_hex(value));
-        self.hash.push(hash.or_else(|| withheld.map(|withheld| withheld.sha256.clone())));
-        self.state.push(if *pending { "pending" } else { "open" }.to_owned());
-        Ok(())
-    }
-
-    async fn insert(
-        &self,
-        connection: &mut PgConnection,
-        shard: ShardId,
-        (mapping, table, database): (&str, &TableName, Database),
-    ) -> Result<(), Error> {
-        query(
-            "INSERT INTO redis2pg.rejects (run_id, phase, mapping, table_name, redis_db, key, redis_type, reason, detail, \
-             path, column_name, sqlstate, value, value_size, value_hash, state, rows) \
-             SELECT $1::text::uuid, $2, $3, $4, $17::int4, u.* FROM unnest($5::bytea[], $6::text[], $7::text[], $8::text[], \
-             $9::text[], $10::text[], $11::text[], $12::bytea[], $13::bigint[], $14::text[], $15::text[], \
-             $16::text[]::jsonb[]) u \
-             ON CONFLICT (run_id, mapping, key_hash, (coalesce(redis_db, -1))) DO UPDATE SET redis_type = excluded.redis_type, \
-             reason = excluded.reason, detail = excluded.detail, path = excluded.path, \
-             column_name = excluded.column_name, sqlstate = excluded.sqlstate, value = excluded.value, \
-             value_size = excluded.value_size, value_hash = excluded.value_hash, state = excluded.state, \
-             rows = excluded.rows",
-        )
-        .bind(shard.run.to_string())
-        .bind(shard.phase.cast_signed())
-        .bind(mapping)
-        .bind(table.to_string())
-        .bind(&self.key)
-        .bind(&self.redis_type)
-        .bind(&self.reason)
-        .bind(&self.detail)
-        .bind(&self.path)
-        .bind(&self.column)
-        .bind(&self.sqlstate)
-        .bind(&self.value)
-        .bind(&self.size)
-        .bind(&self.hash)
-        .bind(&self.state)
-        .bind(&self.rows)
-        .bind(database.named())
-        .execute(connection)
-        .await?;
-        Ok(())
-    }
-}
-
-/// Removes the rejects of keys that are tried again, inside the caller's transaction. Gives those that there were.
+/// Takes back the rejects of keys that are judged anew, inside the caller's transaction. Gives those that there were.
+///
+/// An ordinary run forgets them. In a retry those of `settled` keys are closed, and those of keys that are `rejected` again
+/// stay where they are, to be written over.
 ///
 /// # Errors
 /// The server's.
@@ -154,13 +87,19 @@ pub async fn resolve(
     connection: &mut PgConnection,
     shard: ShardId,
     (mapping, database): (&str, Database),
-    keys: &[&RedisKey],
+    (settled, rejected): (&[&RedisKey], &[&RedisKey]),
 ) -> Result<Vec<Removed>, Error> {
-    let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
+    if shard.retry_of.is_some() {
+        let mut taken = close(connection, shard, database, settled).await?;
+        taken.extend(reopen(connection, shard, database, rejected).await?);
+        return Ok(taken);
+    }
+    let keys: Vec<&[u8]> = settled.iter().chain(rejected).map(|key| key.as_bytes()).collect();
     let removed = query(
         "DELETE FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND mapping = $2 \
          AND key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($3::bytea[]) k)) \
-         AND coalesce(redis_db, -1) = coalesce($4::int4, -1) RETURNING key, reason, rows::text AS rows",
+         AND redis_db IS NOT DISTINCT FROM $4::int4 \
+         RETURNING key, reason, rows::text AS rows, found_by IS NULL AS counted",
     )
     .bind(shard.run.to_string())
     .bind(mapping)
@@ -168,143 +107,118 @@ pub async fn resolve(
     .bind(database.named())
     .fetch_all(connection)
     .await?;
-    let counts = |text: String| serde_json::from_str(&text).map_err(|error| Error::Decode(error.into()));
-    let read = |row: &PgRow| {
-        let rows: Option<String> = row.try_get("rows")?;
-        let rows = rows.map(counts).transpose()?.unwrap_or_default();
-        Ok(Removed { key: RedisKey::new(row.try_get::<Vec<u8>, _>("key")?), reason: row.try_get("reason")?, rows })
-    };
-    removed.iter().map(read).collect()
+    removed.iter().map(taken_back).collect()
 }
 
-/// The next pending rejects of a phase and mapping, of keys of one database, behind `after` up to `until`, in order of
-/// writing.
-///
-/// # Errors
-/// The server's.
-pub async fn pending_page(
+/// Closes the open rejects of keys that a retry has settled.
+async fn close(
     connection: &mut PgConnection,
     shard: ShardId,
-    (mapping, database): (&str, Database),
-    (after, until): (i64, i64),
-    limit: i64,
-) -> Result<Vec<Pending>, Error> {
-    let mut transaction = connection.begin().await?;
-    let rows = query(
-        "SELECT id, key FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND phase = $2 AND mapping = $3 \
-         AND state = 'pending' AND id > $4 AND id <= $6 AND redis_db IS NOT DISTINCT FROM $7::int4 ORDER BY id LIMIT $5",
-    )
-    .bind(shard.run.to_string())
-    .bind(shard.phase.cast_signed())
-    .bind(mapping)
-    .bind(after)
-    .bind(limit)
-    .bind(until)
-    .bind(database.named())
-    .fetch_all(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    rows.iter().map(pending).collect()
+    database: Database,
+    keys: &[&RedisKey],
+) -> Result<Vec<Removed>, Error> {
+    let set = "state = 'closed', closed_at = now(), closed_by = $2::text::uuid, counted_by = NULL, ";
+    take_back(connection, shard, (database, keys), set).await
 }
 
-fn pending(row: &PgRow) -> Result<Pending, Error> {
-    Ok(Pending { id: row.try_get("id")?, key: RedisKey::new(row.try_get::<Vec<u8>, _>("key")?) })
-}
-
-/// How many rejects of a phase and these mappings are pending, of keys of one database, and the place of the last one.
+/// Takes the rejects of keys out of a retry's books; they stay open.
 ///
 /// # Errors
 /// The server's.
-pub async fn pending_count(
+pub async fn reopen(
     connection: &mut PgConnection,
     shard: ShardId,
-    (mappings, database): (&[String], Database),
-) -> Result<(i64, Option<i64>), Error> {
-    let mut transaction = connection.begin().await?;
-    let row = query(
-        "SELECT count(*) AS count, max(id) AS last FROM redis2pg.rejects WHERE run_id = $1::text::uuid \
-         AND phase = $2 AND mapping = ANY ($3) AND state = 'pending' AND redis_db IS NOT DISTINCT FROM $4::int4",
-    )
-    .bind(shard.run.to_string())
-    .bind(shard.phase.cast_signed())
-    .bind(mappings)
-    .bind(database.named())
-    .fetch_one(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    Ok((row.try_get("count")?, row.try_get("last")?))
+    database: Database,
+    keys: &[&RedisKey],
+) -> Result<Vec<Removed>, Error> {
+    take_back(connection, shard, (database, keys), "state = 'open', counted_by = NULL, ").await
 }
 
-/// The pending rejects at these places, in their order.
+/// Notes that a retry came to these keys and could not judge them; their rejects stay as they are.
 ///
 /// # Errors
 /// The server's.
-pub async fn pending_by_id(connection: &mut PgConnection, shard: ShardId, ids: &[i64]) -> Result<Vec<Pending>, Error> {
-    let mut transaction = connection.begin().await?;
-    let rows = query(
-        "SELECT r.id, r.key FROM unnest($2::bigint[]) WITH ORDINALITY u (id, place) JOIN redis2pg.rejects r USING (id) \
-         WHERE r.run_id = $1::text::uuid AND r.state = 'pending' ORDER BY u.place",
-    )
-    .bind(shard.run.to_string())
-    .bind(ids)
-    .fetch_all(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    rows.iter().map(pending).collect()
-}
-
-/// Those of these keys of a mapping whose reject is pending, sorted.
-///
-/// # Errors
-/// The server's.
-pub async fn pending_among(
+pub async fn touch(
     connection: &mut PgConnection,
     shard: ShardId,
-    (mapping, database): (&str, Database),
-    keys: &[RedisKey],
-) -> Result<Vec<RedisKey>, Error> {
-    let keys: Vec<&[u8]> = keys.iter().map(RedisKey::as_bytes).collect();
-    let mut transaction = connection.begin().await?;
-    let rows = query(
-        "SELECT key FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND mapping = $2 AND state = 'pending' \
-         AND redis_db IS NOT DISTINCT FROM $4::int4 AND key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($3::bytea[]) k))",
-    )
-    .bind(shard.run.to_string())
-    .bind(mapping)
-    .bind(keys)
-    .bind(database.named())
-    .fetch_all(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    let mut found: Vec<RedisKey> =
-        rows.iter().map(|row| Ok(RedisKey::new(row.try_get::<Vec<u8>, _>("key")?))).collect::<Result<_, Error>>()?;
-    found.sort();
-    Ok(found)
+    database: Database,
+    keys: &[&RedisKey],
+) -> Result<(), Error> {
+    take_back(connection, shard, (database, keys), "").await.map(|_| ())
 }
 
-/// The reasons for which these keys of a mapping were rejected in this run.
-///
-/// # Errors
-/// The server's.
-pub async fn reasons_of(
+/// Changes the rejects of keys that are not closed, and notes the attempt, which counts once a run.
+async fn take_back(
     connection: &mut PgConnection,
     shard: ShardId,
-    (mapping, database): (&str, Database),
-    keys: &[RedisKey],
-) -> Result<Vec<(RedisKey, String)>, Error> {
-    let keys: Vec<&[u8]> = keys.iter().map(RedisKey::as_bytes).collect();
-    let mut transaction = connection.begin().await?;
-    let rows = query(
-        "SELECT key, reason FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND mapping = $2 \
+    (database, keys): (Database, &[&RedisKey]),
+    set: &str,
+) -> Result<Vec<Removed>, Error> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
+    let removed = query(format!(
+        "UPDATE redis2pg.rejects r SET {set}tried_by = $2::text::uuid, tried_at = now(), \
+         attempts = r.attempts + (r.tried_by IS DISTINCT FROM $2::text::uuid)::int4 \
+         FROM (SELECT id, rows, counted_by FROM redis2pg.rejects WHERE run_id = $1::text::uuid \
          AND key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($3::bytea[]) k)) \
-         AND coalesce(redis_db, -1) = coalesce($4::int4, -1)",
-    )
+         AND redis_db IS NOT DISTINCT FROM $4::int4 AND state <> 'closed' FOR UPDATE) old WHERE r.id = old.id \
+         RETURNING r.key, r.reason, old.rows::text AS rows, \
+         coalesce(old.counted_by = $2::text::uuid, false) AS counted"
+    ))
+    .bind(shard.home().to_string())
     .bind(shard.run.to_string())
-    .bind(mapping)
     .bind(keys)
-    .bind(database.named())
+    .bind(shard.named(database))
+    .fetch_all(connection)
+    .await?;
+    removed.iter().map(taken_back).collect()
+}
+
+fn taken_back(row: &PgRow) -> Result<Removed, Error> {
+    let rows: Option<String> = row.try_get("rows")?;
+    let rows = rows.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| Error::Decode(error.into()))?;
+    Ok(Removed {
+        key: RedisKey::new(row.try_get::<Vec<u8>, _>("key")?),
+        reason: row.try_get("reason")?,
+        rows: rows.unwrap_or_default(),
+        counted: row.try_get("counted")?,
+    })
+}
+
+/// What is known of those among these keys that were rejected in this run, or in the one that it retries.
+///
+/// # Errors
+/// The server's.
+pub async fn known(
+    connection: &mut PgConnection,
+    shard: ShardId,
+    database: Database,
+    keys: &[RedisKey],
+) -> Result<Vec<Known>, Error> {
+    let keys: Vec<&[u8]> = keys.iter().map(RedisKey::as_bytes).collect();
+    let mut transaction = connection.begin().await?;
+    let rows = query(
+        "SELECT key, reason, state = 'closed' AS closed, \
+         CASE WHEN $4::text IS NULL THEN found_by IS NULL ELSE coalesce(counted_by = $4::text::uuid, false) END AS counted \
+         FROM redis2pg.rejects WHERE run_id = $1::text::uuid \
+         AND key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($2::bytea[]) k)) AND redis_db IS NOT DISTINCT FROM $3::int4",
+    )
+    .bind(shard.home().to_string())
+    .bind(keys)
+    .bind(shard.named(database))
+    .bind(shard.counter())
     .fetch_all(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    rows.iter().map(|row| Ok((RedisKey::new(row.try_get::<Vec<u8>, _>("key")?), row.try_get("reason")?))).collect()
+    let known = |row: &PgRow| {
+        Ok(Known {
+            key: RedisKey::new(row.try_get::<Vec<u8>, _>("key")?),
+            reason: row.try_get("reason")?,
+            counted: row.try_get("counted")?,
+            closed: row.try_get("closed")?,
+        })
+    };
+    rows.iter().map(known).collect()
 }

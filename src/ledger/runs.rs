@@ -29,6 +29,8 @@ pub struct NewRun {
     pub settings: String,
     /// Version of the tool.
     pub version: String,
+    /// The run whose rejects this one retries.
+    pub retry_of: Option<Uuid>,
 }
 
 /// What starting a run came to.
@@ -81,8 +83,20 @@ pub async fn start(connection: &mut PgConnection, new: &NewRun, resume: bool) ->
         transaction.rollback().await?;
         return Ok(busy);
     }
+    if let Some(retried) = new.retry_of
+        && let Some(busy) = at_work(&mut transaction, retried).await?
+    {
+        transaction.rollback().await?;
+        return Ok(busy);
+    }
     let start = match if resume { resumable(&mut transaction, new).await? } else { Resumable::Nothing } {
-        Resumable::Run(run) => Start::Started(take_over(&mut transaction, new, run).await?),
+        Resumable::Run(run) => match at_work(&mut transaction, run).await? {
+            Some(busy) => {
+                transaction.rollback().await?;
+                return Ok(busy);
+            }
+            None => Start::Started(take_over(&mut transaction, new, run).await?),
+        },
         Resumable::Other { run, differing } => {
             transaction.rollback().await?;
             return Ok(Start::OtherMapping { run, differing });
@@ -110,11 +124,25 @@ async fn busy(connection: &mut PgConnection, new: &NewRun) -> Result<Option<Star
     .bind(&new.mapping_hash)
     .fetch_optional(connection)
     .await?;
-    row.map(|row| {
-        let left: f64 = row.try_get("left_s")?;
-        Ok(Start::Busy { run: run_id(&row)?, expires_in: Duration::from_secs_f64(left.clamp(0.0, 86_400.0)) })
-    })
-    .transpose()
+    row.map(busy_run).transpose()
+}
+
+fn busy_run(row: PgRow) -> Result<Start, Error> {
+    let left: f64 = row.try_get("left_s")?;
+    Ok(Start::Busy { run: run_id(&row)?, expires_in: Duration::from_secs_f64(left.clamp(0.0, 86_400.0)) })
+}
+
+/// Who is at work on a run or on its rejects, with whatever mappings.
+async fn at_work(connection: &mut PgConnection, run: Uuid) -> Result<Option<Start>, Error> {
+    let row = query(
+        "SELECT id::text, extract(epoch FROM lease_expires_at - clock_timestamp())::float8 AS left_s \
+         FROM redis2pg.runs WHERE (id = $1::text::uuid OR retry_of = $1::text::uuid) AND state = 'running' \
+         AND lease_expires_at > clock_timestamp() LIMIT 1",
+    )
+    .bind(run.to_string())
+    .fetch_optional(connection)
+    .await?;
+    row.map(busy_run).transpose()
 }
 
 /// Whether a run of these mappings holds its lease.
@@ -136,7 +164,7 @@ enum Resumable {
 
 async fn resumable(connection: &mut PgConnection, new: &NewRun) -> Result<Resumable, Error> {
     let last = query(
-        "SELECT id::text, state FROM redis2pg.runs WHERE source = $1 AND mapping_hash = $2 \
+        "SELECT id::text, state FROM redis2pg.runs WHERE source = $1 AND mapping_hash = $2 AND retry_of IS NULL \
          ORDER BY started_at DESC LIMIT 1",
     )
     .bind(&new.source)
@@ -148,7 +176,7 @@ async fn resumable(connection: &mut PgConnection, new: &NewRun) -> Result<Resuma
         return Ok(if state == "done" { Resumable::Nothing } else { Resumable::Run(run_id(&row)?) });
     }
     let other = query(
-        "SELECT id::text, mappings::text AS mappings FROM redis2pg.runs WHERE source = $1 AND state <> 'done' \
+        "SELECT id::text, mappings::text AS mappings FROM redis2pg.runs WHERE source = $1 AND state <> 'done' AND retry_of IS NULL \
          ORDER BY started_at DESC LIMIT 1",
     )
     .bind(&new.source)
@@ -161,7 +189,8 @@ async fn resumable(connection: &mut PgConnection, new: &NewRun) -> Result<Resuma
     })
 }
 
-fn differing(ours: &BTreeMap<String, String>, theirs: &BTreeMap<String, Box<RawValue>>) -> Vec<String> {
+/// The names of mappings that differ, were added or are gone.
+pub(super) fn differing(ours: &BTreeMap<String, String>, theirs: &BTreeMap<String, Box<RawValue>>) -> Vec<String> {
     let mut names = Vec::new();
     for (name, hash) in ours {
         match theirs.get(name) {
@@ -192,6 +221,14 @@ async fn take_over(connection: &mut PgConnection, new: &NewRun, run: Uuid) -> Re
         .execute(&mut *connection)
         .await?;
     }
+    // What a retry that died has left waiting waits for this run again, which counts it.
+    query(
+        "UPDATE redis2pg.rejects SET counted_by = NULL WHERE run_id = $1::text::uuid AND state = 'pending' \
+         AND counted_by IS NOT NULL AND found_by IS NULL",
+    )
+    .bind(run.to_string())
+    .execute(&mut *connection)
+    .await?;
     // Waits for the transactions of the former holder, which hold FOR KEY SHARE on their shard, and locks out its later
     // ones.
     query("UPDATE redis2pg.shards SET lease = $2::text::uuid WHERE run_id = $1::text::uuid")
@@ -238,10 +275,9 @@ async fn abandon_others(connection: &mut PgConnection, new: &NewRun, run: Uuid) 
 async fn insert(connection: &mut PgConnection, new: &NewRun) -> Result<Started, Error> {
     abandon_others(connection, new, new.id).await?;
     query(
-        "INSERT INTO redis2pg.runs (id, state, source, mapping_hash, mappings, settings, version, lease, lease_expires_at) \
-         VALUES ($1::text::uuid, 'running', $2, $3, $4::text::jsonb, $5::text::jsonb, $6, $7::text::uuid, \
-                 clock_timestamp() + make_interval(secs => $8)) \
-        ",
+        "INSERT INTO redis2pg.runs (id, state, source, mapping_hash, mappings, settings, version, lease, lease_expires_at, \
+         retry_of) VALUES ($1::text::uuid, 'running', $2, $3, $4::text::jsonb, $5::text::jsonb, $6, $7::text::uuid, \
+                 clock_timestamp() + make_interval(secs => $8), $9::text::uuid)",
     )
     .bind(new.id.to_string())
     .bind(&new.source)
@@ -251,6 +287,7 @@ async fn insert(connection: &mut PgConnection, new: &NewRun) -> Result<Started, 
     .bind(&new.version)
     .bind(new.lease.to_string())
     .bind(new.lease_time.as_secs_f64())
+    .bind(new.retry_of.map(|run| run.to_string()))
     .execute(connection)
     .await?;
     Ok(Started { run: new.id, resumed: false })

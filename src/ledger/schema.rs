@@ -16,6 +16,7 @@ fn migrations() -> Vec<Migration> {
         ("databases", include_str!("../../migrations/ledger/0004_databases.sql")),
         ("rows of rejects", include_str!("../../migrations/ledger/0005_rows_of_rejects.sql")),
         ("elements seen", include_str!("../../migrations/ledger/0006_elements_seen.sql")),
+        ("retries", include_str!("../../migrations/ledger/0007_retries.sql")),
     ];
     let migration = |(version, (name, text)): (i64, (&'static str, &'static str))| {
         Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)

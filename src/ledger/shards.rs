@@ -1,6 +1,7 @@
 //! Shards: how far the scan of one logical database got in one phase, and the lease that fences a worker which lost it.
 
-use crate::model::{Exit, Failure, Side, Unmatched};
+use super::retry::RetryOf;
+use crate::model::{Database, Exit, Failure, Side, Unmatched};
 use crate::postgres::{literal, milliseconds, query};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection, Error, Postgres, Row, Transaction};
@@ -18,6 +19,25 @@ pub struct ShardId {
     pub shard: u32,
     /// The token of the process that may write.
     pub lease: Uuid,
+    /// The run whose rejects this one retries; `None`: it is no retry.
+    pub retry_of: Option<RetryOf>,
+}
+
+impl ShardId {
+    /// The run that its rejects belong to.
+    pub(super) fn home(&self) -> Uuid {
+        self.retry_of.map_or(self.run, |retried| retried.run)
+    }
+
+    /// How the rejects' run names a database: not at all where it is its source's own.
+    pub(super) fn named(&self, database: Database) -> Option<i32> {
+        self.retry_of.map_or_else(|| database.named(), |retried| retried.named(database))
+    }
+
+    /// What its rejects are marked by while its books count them: the run, where it is a retry.
+    pub(super) fn counter(&self) -> Option<String> {
+        self.retry_of.map(|_| self.run.to_string())
+    }
 }
 
 /// Where a scan goes on: every page below `watermark` is settled.

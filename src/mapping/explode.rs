@@ -120,11 +120,14 @@ impl Mapping {
         self.read_key(record)?;
         let mut rows: Vec<Row> = Vec::new();
         let repairs = self.each_element(record, &mut |element| {
-            let made = element
-                .map_err(|error| self.undecoded(record, error))
-                .and_then(|element| self.element(record, element, now, scratch));
+            let made = match element {
+                Err(error) => Err(self.undecoded(record, error)),
+                Ok(element) => self.element(record, element, now, scratch).map_err(|reject| reject.of_element(group)),
+            };
             match made {
                 Ok(mut row) => {
+                    // Held once, by the group.
+                    row.facts = None;
                     row.group = Some(group.clone());
                     rows.push(row);
                 }

@@ -91,6 +91,8 @@ impl Mapping {
             redis_type,
             value,
             stored: record.stored.clone(),
+            expires_at: record.expires_at,
+            facts: record.facts.clone(),
             digest,
             shape: Shape(shape),
             fields,

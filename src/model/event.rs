@@ -57,6 +57,13 @@ pub enum Event {
         /// Rejects among them that the run itself tries again; negative where a second try takes them back.
         pending: i64,
     },
+    /// What earlier attempts at a resumed run have settled, of one mapping.
+    Earlier {
+        /// The mapping.
+        mapping: MappingId,
+        /// What became of its sightings.
+        tally: Tally,
+    },
     /// Bytes in flight between reading and COMMIT.
     InFlight {
         /// Now.

@@ -1,8 +1,9 @@
 //! A key that becomes several rows: what became of the key is known once all of them are settled.
 
-use super::{RedisKey, Reject, Tally};
+use super::{KeyFacts, Record, RedisKey, Reject, Replay, Tally, UnixMillis};
+use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use uuid::Uuid;
 
 /// What became of one row.
@@ -80,13 +81,42 @@ pub struct Group {
     pub sliced: bool,
     /// Whether there were rows of the key before this reading; not known yet where it is not set.
     pub had_rows: OnceLock<bool>,
+    /// All of its value, unless it comes in parts.
+    whole: Option<Bytes>,
+    expires_at: Option<UnixMillis>,
+    facts: Option<Arc<KeyFacts>>,
     settled: Mutex<GroupCounts>,
 }
 
 impl Group {
     /// A key of which nothing is settled yet.
     pub fn new(key: RedisKey, sliced: bool) -> Self {
-        Self { key, id: Uuid::new_v4(), sliced, had_rows: OnceLock::new(), settled: Mutex::default() }
+        Self {
+            key,
+            id: Uuid::new_v4(),
+            sliced,
+            had_rows: OnceLock::new(),
+            whole: None,
+            expires_at: None,
+            facts: None,
+            settled: Mutex::default(),
+        }
+    }
+
+    /// The reading that begins with this record.
+    pub fn of(record: &Record) -> Self {
+        let sliced = record.slice.is_some_and(|slice| !(slice.first && slice.last));
+        Self {
+            whole: (!sliced).then(|| record.value.clone()),
+            expires_at: record.expires_at,
+            facts: record.facts.clone(),
+            ..Self::new(record.key.clone(), sliced)
+        }
+    }
+
+    /// What it takes to load the key again, for the reject of one of its elements.
+    pub fn replay(&self) -> Replay {
+        Replay { expires_at: self.expires_at, facts: self.facts.clone(), part: true, whole: self.whole.clone() }
     }
 
     /// Books what is settled: committed, or rejected before it came to a row.

@@ -2,27 +2,37 @@
 
 use super::UnixMillis;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 /// What was read of a key beside its value, as far as its mapping wants it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// As JSON it is what the ledger keeps of it with a reject: all but the dump, which is bytes, and the time left, which
+/// passes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct KeyFacts {
     /// What TYPE answers, where the type is a module's; other types have a name of their own.
     pub module_type: Option<String>,
     /// Milliseconds until Redis expires the key, by its own clock; `None` where it has no TTL, or it was not asked for.
+    #[serde(skip)]
     pub ttl: Option<i64>,
     /// Seconds since the key was last used, before it was read; `None` where the server does not tell, or it was not
     /// asked for.
     pub idle: Option<u64>,
     /// What DUMP gives, for RESTORE; `None` where it was not asked for.
+    #[serde(skip)]
     pub dump: Option<Bytes>,
     /// When the fields of a hash expire; `None` where it was not asked for, or the server does not tell.
     pub fields: Option<FieldExpiries>,
     /// Whether the record has no value: nobody wanted it, it cannot be had, or the type has none that can be read.
     pub without_value: bool,
+    /// Whether the record was not read from Redis, from which the key has gone, but from what the ledger keeps of it.
+    #[serde(skip)]
+    pub from_ledger: bool,
 }
 
 /// When the fields of a hash expire, by the server's clock, in the order in which its value has them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldExpiries {
     /// For each field Unix milliseconds, or a number below zero where it has no TTL.
     pub at: Vec<UnixMillis>,

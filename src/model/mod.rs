@@ -38,7 +38,7 @@ pub use packed::{Items, Packer};
 pub use record::{Fetched, FieldTimes, LargeKey, MappingId, Record, Slice, UnixMillis, ValueWanted, Wanted};
 pub use recount::recount;
 pub use redis_type::{RedisType, RedisTypes};
-pub use reject::{Reason, Reject, SkipReason, Withheld};
+pub use reject::{Reason, Reject, Replay, SkipReason, Withheld};
 pub use row::{Row, Shape, Splice};
 pub use stored::Stored;
 pub use tally::{Counts, Tally};

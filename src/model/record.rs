@@ -52,6 +52,11 @@ impl Record {
         self.dump().unwrap_or(&self.value)
     }
 
+    /// Whether it is what the ledger kept of a key that has gone from Redis.
+    pub fn is_from_ledger(&self) -> bool {
+        self.facts.as_ref().is_some_and(|facts| facts.from_ledger)
+    }
+
     /// Whether it has a value.
     pub fn has_value(&self) -> bool {
         self.facts.as_ref().is_none_or(|facts| !facts.without_value)

@@ -1,8 +1,9 @@
 //! Why a key was not loaded: rejected (somebody must act) or skipped (nobody needs to).
 
-use super::{Record, RedisKey, Row, Stored};
+use super::{KeyFacts, Record, RedisKey, Row, Stored, UnixMillis};
 use bytes::Bytes;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// A stable code for the reason of a reject, such as `json_syntax` or `too_long`. Reports count by it.
 pub type Reason = Cow<'static, str>;
@@ -30,6 +31,28 @@ pub struct Reject {
     pub value: Option<Bytes>,
     /// What is known of a value that was read and is too large for memory.
     pub withheld: Option<Withheld>,
+    /// What else it takes to load the key again; `None` where nothing was read.
+    pub replay: Option<Box<Replay>>,
+}
+
+/// What was read of a rejected key beside the value of its reject: enough to load it later, when it has gone from Redis.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replay {
+    /// When Redis was to expire the key; `None` where it had no TTL, or no mapping asked for it.
+    pub expires_at: Option<UnixMillis>,
+    /// What else was read of the key, its dump among it.
+    pub facts: Option<Arc<KeyFacts>>,
+    /// Whether the reject's value is a part of the key's: an element, or a slice of a large collection.
+    pub part: bool,
+    /// The key's value, where that of the reject is a part of it and all of it was read at once.
+    pub whole: Option<Bytes>,
+}
+
+impl Replay {
+    /// Whether all of it came from the ledger itself: the key had gone from Redis.
+    pub fn is_from_ledger(&self) -> bool {
+        self.facts.as_ref().is_some_and(|facts| facts.from_ledger)
+    }
 }
 
 /// What is known of a value that was read and is not kept itself.
@@ -46,14 +69,22 @@ impl Reject {
     pub fn of(record: &Record, reason: impl Into<Reason>, detail: impl Into<String>) -> Self {
         let redis_type = record.type_name();
         let (value, withheld) = kept(&record.value, record.stored.as_deref());
-        Self { redis_type, withheld, ..Self::new(record.key.clone(), reason, detail, value) }
+        let part = record.slice.is_some_and(|slice| !(slice.first && slice.last));
+        let replay = Replay { expires_at: record.expires_at, facts: record.facts.clone(), part, whole: None };
+        let replay = Some(Box::new(replay));
+        Self { redis_type, withheld, replay, ..Self::new(record.key.clone(), reason, detail, value) }
     }
 
     /// A reject of a row.
     pub fn of_row(row: &Row, reason: impl Into<Reason>, detail: impl Into<String>) -> Self {
         let redis_type = Cow::Borrowed(row.redis_type.name());
         let (value, withheld) = kept(&row.value, row.stored.as_deref());
-        Self { redis_type, withheld, ..Self::new(row.key.clone(), reason, detail, value) }
+        let replay = match &row.group {
+            Some(group) => group.replay(),
+            None => Replay { expires_at: row.expires_at, facts: row.facts.clone(), ..Replay::default() },
+        };
+        let replay = Some(Box::new(replay));
+        Self { redis_type, withheld, replay, ..Self::new(row.key.clone(), reason, detail, value) }
     }
 
     /// A reject of a string key, without path, column or SQLSTATE.
@@ -69,7 +100,13 @@ impl Reject {
             redis_type: Cow::Borrowed("string"),
             value,
             withheld: None,
+            replay: None,
         }
+    }
+
+    /// The same of an element of a key that is taken apart: its value is a part of the key's.
+    pub fn of_element(self, group: &super::Group) -> Self {
+        Self { replay: Some(Box::new(group.replay())), ..self }
     }
 }
 
@@ -109,5 +146,10 @@ impl SkipReason {
             Self::ExistsNewer => "exists_newer",
             Self::Excluded => "excluded",
         }
+    }
+
+    /// Whether a reject stays open whose key is left alone for this: nothing was judged of it.
+    pub fn leaves_open(self) -> bool {
+        matches!(self, Self::Gone | Self::Forbidden | Self::Excluded)
     }
 }

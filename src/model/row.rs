@@ -1,6 +1,6 @@
 //! A row ready for COPY: from mapping on, a row is its bytes.
 
-use super::{Digest, Group, RedisKey, RedisType, Stored};
+use super::{Digest, Group, KeyFacts, RedisKey, RedisType, Stored, UnixMillis};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -46,6 +46,10 @@ pub struct Row {
     pub value: Bytes,
     /// A large value, where it was set aside in a file while it was read; `value` is empty then.
     pub stored: Option<Arc<Stored>>,
+    /// When Redis will expire the key, as far as it was asked for; for the case that the server rejects the row.
+    pub expires_at: Option<UnixMillis>,
+    /// What else was read of the key, for the same case; `None` where it is one of several rows: its group has it.
+    pub facts: Option<Arc<KeyFacts>>,
     /// The digest of the value.
     pub digest: Digest,
     /// The columns present.
@@ -106,9 +110,10 @@ impl Row {
         None
     }
 
-    /// Bytes held by the row: the key, the source value, the encoded fields and the row's own frame.
+    /// Bytes held by the row: the key, the source value, its dump, the encoded fields and the row's own frame.
     pub fn memory(&self) -> usize {
-        self.key.as_bytes().len() + self.value.len() + self.fields.len() + std::mem::size_of::<Self>()
+        let dump = self.facts.as_ref().and_then(|facts| facts.dump.as_ref()).map_or(0, Bytes::len);
+        self.key.as_bytes().len() + self.value.len() + dump + self.fields.len() + std::mem::size_of::<Self>()
     }
 }
 
@@ -126,6 +131,8 @@ mod tests {
             redis_type: RedisType::String,
             value: Bytes::from_static(b"0xy3"),
             stored: None,
+            expires_at: None,
+            facts: None,
             digest: Digest::default(),
             shape: Shape(0b11101),
             fields: Bytes::from_static(b"\0\0\0\x01a\0\0\0\x03b\xff\xff\xff\xff\0\0\0\x01c"),

@@ -133,6 +133,10 @@ impl Books {
                 account.tally.add(tally);
                 account.bytes += bytes;
             }
+            Event::Earlier { mapping, tally } => {
+                self.load.note(u64::try_from(tally.settled()).unwrap_or(0), 0, now);
+                self.account(*mapping, now).tally.add(tally);
+            }
             Event::InFlight { bytes } => {
                 self.in_flight = *bytes;
                 self.in_flight_max = self.in_flight_max.max(*bytes);

@@ -52,6 +52,24 @@ pub struct RunFacts {
     pub made_by: Vec<String>,
     /// How large values are compressed in what was loaded.
     pub toast_compression: Option<String>,
+    /// Of a retry: what it retries.
+    pub retry: Option<RetryFacts>,
+}
+
+/// What a retry's report says of the run that it retries.
+#[derive(Clone, Debug)]
+pub struct RetryFacts {
+    /// The run.
+    pub of: String,
+    /// How many of its rejects are still open; of a dry run: would be.
+    pub open: i64,
+}
+
+/// What a person is told of a retry; nothing of an ordinary run.
+pub fn retried(facts: &RunFacts) -> String {
+    let Some(RetryFacts { of, open }) = &facts.retry else { return String::new() };
+    let are = if facts.dry_run { "would stay" } else { "are still" };
+    format!("A retry of run {of}: {open} of its rejects {are} open\n")
 }
 
 /// What a person is told of the tables that were made, or would be; nothing where there are none.
@@ -120,6 +138,8 @@ pub fn report_json(facts: &RunFacts, books: &Books) -> Value {
         "servers": { "redis": facts.redis_version, "postgres": facts.postgres_version },
         "tables_made": { "tables": facts.tables_made, "statements": facts.made_by },
         "toast_compression": facts.toast_compression,
+        "retry_of": facts.retry.as_ref().map(|retry| &retry.of),
+        "open_rejects": facts.retry.as_ref().map(|retry| retry.open),
         "notices": notices,
         "notices_left_out": left_out,
     })
@@ -178,6 +198,7 @@ pub fn write_report(dir: &Path, facts: &RunFacts, books: &Books) -> io::Result<(
     write_private(&dir.join("report.json"), &json)?;
     let mut text = summary(books, &facts.state, facts.exit, facts.dry_run);
     text.push_str(&tables_made(facts));
+    text.push_str(&retried(facts));
     // On a terminal the message stands beside the summary; whoever reads the file has nothing but it.
     if let Some(error) = &facts.error {
         text.push_str(&format!("It failed: {error}\n"));
@@ -247,6 +268,7 @@ mod tests {
             tables_made: vec!["app.documents".into()],
             made_by: vec!["CREATE TABLE app.documents ()".into()],
             toast_compression: Some("lz4".into()),
+            retry: None,
         }
     }
 

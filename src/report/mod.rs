@@ -11,8 +11,11 @@ mod render;
 mod table;
 
 pub use books::{Books, Phase, Stage};
-pub use files::{RunFacts, TableCount, peak_memory, probe_report_dir, report_json, script, tables_made, write_report};
+pub use files::{
+    RetryFacts, RunFacts, TableCount, peak_memory, probe_report_dir, report_json, retried, script, tables_made,
+    write_report,
+};
 pub use log::{LogGate, init_log};
-pub use rejects::{RejectsFile, reject_json};
+pub use rejects::{RejectLine, RejectsFile, Standing, key_json};
 pub use render::{Renderer, drive};
 pub use table::{cell, named_family, plain_table, reasons, row_counts, summary, tally_table};

@@ -1,39 +1,122 @@
-//! `rejects.jsonl`: one JSON object a reject. Uses `model`; writes one file.
+//! Rejects as JSON, one object each, and the report's `rejects.jsonl`. Uses `model`; writes one file.
 
-use crate::model::{Reject, Withheld};
+use crate::model::{Reject, Replay, Withheld};
 use serde_json::{Map, Value};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// A reject as JSON. Keys and values that are not UTF-8 stand under `key_hex` and `value_hex`; a value beyond
-/// `value_cap` bytes is cut, which `value_truncated` says. Of a value that was not kept, `withheld` tells size and hash.
-pub fn reject_json(mapping: &str, reject: &Reject, withheld: Option<&Withheld>, value_cap: usize) -> Value {
-    let mut object = Map::new();
-    put_bytes(&mut object, "key", reject.key.as_bytes(), usize::MAX);
-    object.insert("database".to_owned(), reject.database.into());
-    for (name, text) in [("mapping", mapping), ("reason", &reject.reason), ("detail", &reject.detail)] {
-        object.insert(name.to_owned(), text.into());
-    }
-    for (name, text) in [("path", &reject.path), ("column", &reject.column), ("sqlstate", &reject.sqlstate)] {
-        object.insert(name.to_owned(), text.clone().into());
-    }
-    object.insert("redis_type".to_owned(), reject.redis_type.as_ref().into());
-    match &reject.value {
-        Some(value) => {
-            object.insert("value_bytes".to_owned(), value.len().into());
-            object.insert("value_truncated".to_owned(), (value.len() > value_cap).into());
-            put_bytes(&mut object, "value", value, value_cap);
+/// What the ledger says of a reject beside what was found.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The run that it belongs to.
+    pub run: String,
+    /// The phase in which it was found, from 1.
+    pub phase: i32,
+    /// The target table.
+    pub table: String,
+    /// `open`, `pending` or `closed`.
+    pub state: String,
+    /// How many runs came to the key.
+    pub attempts: i32,
+    /// When it was found, RFC 3339; so are the others.
+    pub created_at: String,
+    /// When a retry came to it last.
+    pub tried_at: Option<String>,
+    /// When a retry settled it.
+    pub closed_at: Option<String>,
+    /// That retry.
+    pub closed_by: Option<String>,
+}
+
+/// A reject with all that is known of it.
+#[derive(Clone, Copy, Debug)]
+pub struct RejectLine<'a> {
+    /// The mapping's name.
+    pub mapping: &'a str,
+    /// The reject, its value where it was kept.
+    pub reject: &'a Reject,
+    /// Size and hash of a value that was read, kept or not.
+    pub withheld: Option<&'a Withheld>,
+    /// What the ledger says of it; `None` of a dry run's.
+    pub standing: Option<&'a Standing>,
+}
+
+impl RejectLine<'_> {
+    /// As JSON. Keys and values that are not UTF-8 stand under `key_hex` and `value_hex`; a value beyond `value_cap` bytes
+    /// is cut, which `value_truncated` says. Of a value that was not kept, size and hash are told.
+    pub fn json(&self, value_cap: usize) -> Value {
+        let Self { mapping, reject, withheld, standing } = self;
+        let mut object = Map::new();
+        put_bytes(&mut object, "key", reject.key.as_bytes(), usize::MAX);
+        object.insert("database".to_owned(), reject.database.into());
+        for (name, text) in [("mapping", *mapping), ("reason", &reject.reason), ("detail", &reject.detail)] {
+            object.insert(name.to_owned(), text.into());
         }
-        None => {
-            object.insert("value".to_owned(), Value::Null);
-            if let Some(withheld) = withheld.or(reject.withheld.as_ref()) {
-                object.insert("value_bytes".to_owned(), withheld.bytes.into());
-                object.insert("value_sha256".to_owned(), withheld.sha256.as_str().into());
+        for (name, text) in [("path", &reject.path), ("column", &reject.column), ("sqlstate", &reject.sqlstate)] {
+            object.insert(name.to_owned(), text.clone().into());
+        }
+        object.insert("redis_type".to_owned(), reject.redis_type.as_ref().into());
+        match &reject.value {
+            Some(value) => {
+                object.insert("value_bytes".to_owned(), value.len().into());
+                object.insert("value_truncated".to_owned(), (value.len() > value_cap).into());
+                put_bytes(&mut object, "value", value, value_cap);
+            }
+            None => {
+                object.insert("value".to_owned(), Value::Null);
+                if let Some(withheld) = withheld.or(reject.withheld.as_ref()) {
+                    object.insert("value_bytes".to_owned(), withheld.bytes.into());
+                    object.insert("value_sha256".to_owned(), withheld.sha256.as_str().into());
+                }
             }
         }
+        if let Some(replay) = &reject.replay {
+            put_replay(&mut object, replay, value_cap);
+        }
+        if let Some(standing) = standing {
+            put_standing(&mut object, standing);
+        }
+        object.into()
     }
-    object.into()
+}
+
+/// Puts what it takes to load the key again.
+fn put_replay(object: &mut Map<String, Value>, replay: &Replay, value_cap: usize) {
+    object.insert("value_is".to_owned(), if replay.part { "part" } else { "whole" }.into());
+    if let Some(whole) = &replay.whole {
+        put_bytes(object, "whole_value", whole, value_cap);
+    }
+    object.insert("expires_at_ms".to_owned(), replay.expires_at.into());
+    let Some(facts) = &replay.facts else { return };
+    object.insert("facts".to_owned(), serde_json::to_value(&**facts).unwrap_or_default());
+    if let Some(dump) = &facts.dump {
+        object.insert("dump_hex".to_owned(), hex(dump.get(..value_cap).unwrap_or(dump)).into());
+    }
+}
+
+fn put_standing(object: &mut Map<String, Value>, standing: &Standing) {
+    let Standing { run, phase, table, state, attempts, created_at, tried_at, closed_at, closed_by } = standing;
+    for (name, text) in [("run", run), ("table", table), ("state", state), ("created_at", created_at)] {
+        object.insert(name.to_owned(), text.as_str().into());
+    }
+    for (name, number) in [("phase", phase), ("attempts", attempts)] {
+        object.insert(name.to_owned(), (*number).into());
+    }
+    for (name, text) in [("tried_at", tried_at), ("closed_at", closed_at), ("closed_by", closed_by)] {
+        object.insert(name.to_owned(), text.clone().into());
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A key as JSON: text under `name`, or hexadecimal under `name_hex`.
+pub fn key_json(name: &str, key: &[u8]) -> Map<String, Value> {
+    let mut object = Map::new();
+    put_bytes(&mut object, name, key, usize::MAX);
+    object
 }
 
 /// Puts at most `cap` bytes under `name`, or as hexadecimal under `name_hex`. Whole characters only.
@@ -49,10 +132,7 @@ fn put_bytes(object: &mut Map<String, Value>, name: &str, bytes: &[u8], cap: usi
     };
     match text {
         Some(text) => object.insert(name.to_owned(), text.into()),
-        None => {
-            let hex = cut.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-            object.insert(format!("{name}_hex"), hex.into())
-        }
+        None => object.insert(format!("{name}_hex"), hex(cut).into()),
     };
 }
 
@@ -79,8 +159,8 @@ impl RejectsFile {
     ///
     /// # Errors
     /// Where the file cannot be written.
-    pub fn write(&mut self, mapping: &str, reject: &Reject, withheld: Option<&Withheld>) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, &reject_json(mapping, reject, withheld, self.value_cap))?;
+    pub fn write(&mut self, line: &RejectLine<'_>) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, &line.json(self.value_cap))?;
         self.out.write_all(b"\n")
     }
 
@@ -98,7 +178,7 @@ impl RejectsFile {
 
 #[cfg(test)]
 mod tests {
-    use super::{RejectsFile, reject_json};
+    use super::{RejectLine, RejectsFile};
     use crate::model::{RedisKey, Reject};
     use bytes::Bytes;
     use std::os::unix::fs::PermissionsExt;
@@ -108,18 +188,22 @@ mod tests {
         Reject { path: Some("$.title".to_owned()), ..reject }
     }
 
+    fn line(reject: &Reject) -> RejectLine<'_> {
+        RejectLine { mapping: "documents", reject, withheld: None, standing: None }
+    }
+
     #[test]
     fn keys_and_values_that_are_not_text_are_hexadecimal() {
-        let json = reject_json("documents", &reject(b"document:1", b"{}"), None, 100);
+        let json = line(&reject(b"document:1", b"{}")).json(100);
         assert_eq!((json["key"].as_str(), json["value"].as_str()), (Some("document:1"), Some("{}")));
         assert_eq!((json["path"].as_str(), json["sqlstate"].is_null()), (Some("$.title"), true));
-        let json = reject_json("documents", &reject(b"d\xff", b"\xfe\x00"), None, 100);
+        let json = line(&reject(b"d\xff", b"\xfe\x00")).json(100);
         assert_eq!((json["key_hex"].as_str(), json["value_hex"].as_str()), (Some("64ff"), Some("fe00")));
     }
 
     #[test]
     fn a_long_value_is_cut_between_characters() {
-        let json = reject_json("documents", &reject(b"k", "aé".as_bytes()), None, 2);
+        let json = line(&reject(b"k", "aé".as_bytes())).json(2);
         assert_eq!(json["value"], "a");
         assert_eq!((json["value_truncated"].as_bool(), json["value_bytes"].as_u64()), (Some(true), Some(3)));
     }
@@ -129,8 +213,8 @@ mod tests {
         let Ok(dir) = tempfile::tempdir() else { panic!("a temporary directory") };
         let inner = dir.path().join("a/b");
         let Ok(mut file) = RejectsFile::create(&inner, 10) else { panic!("it begins") };
-        assert!(file.write("documents", &reject(b"k1", b"1"), None).is_ok());
-        assert!(file.write("documents", &reject(b"k2", b"2"), None).is_ok());
+        assert!(file.write(&line(&reject(b"k1", b"1"))).is_ok());
+        assert!(file.write(&line(&reject(b"k2", b"2"))).is_ok());
         let path = inner.join("rejects.jsonl");
         assert!(!path.exists());
         assert!(file.finish().is_ok());

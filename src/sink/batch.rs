@@ -32,6 +32,8 @@ pub struct Batch {
     pub again: bool,
     /// Keys of a retry that have neither a row nor a reject any more.
     pub gone: Vec<RedisKey>,
+    /// Where another run's rejects are retried: keys that could not be had. Their rejects stay open.
+    pub left: Vec<RedisKey>,
     /// What is known about the missing parent of a key of a retry.
     pub notes: HashMap<RedisKey, String>,
 }
@@ -128,6 +130,8 @@ mod tests {
             redis_type: RedisType::String,
             value: Bytes::from_static(value.as_bytes()),
             stored: None,
+            expires_at: None,
+            facts: None,
             digest: Digest::default(),
             shape: Shape(1),
             fields: Bytes::copy_from_slice(&[0, 0, 0, 1, id]),

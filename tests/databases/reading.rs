@@ -40,7 +40,7 @@ fn a_key_that_is_rejected_in_two_databases_is_two_rejects() {
     let kept = several.case.ledger(&["rejects", "show", "item:1"]);
     let databases: Vec<_> = kept.as_array().into_iter().flatten().map(|reject| reject["database"].clone()).collect();
     assert_eq!(databases, [0, 2]);
-    let listed = several.case.command().args(["rejects", "list", "--to", &several.case.target]).output();
+    let listed = several.case.command().args(["rejects", "list", "--keys", "--to", &several.case.target]).output();
     let listed = String::from_utf8(listed.expect("redis2pg").stdout).expect("text");
     assert!(listed.contains("item:1 (database 2)") && listed.contains("item:1  "), "{listed}");
 }
@@ -119,7 +119,7 @@ fn a_resume_reads_the_databases_that_hold_keys_now() {
     several.database(0).set("other:1", "x");
     several.database(5).set("item:1", &item(5));
     several.database(5).set("other:2", "x");
-    let run = several.case.run_config(&config, &["--stop-at-first"]).exits(7);
+    let run = several.case.run_config(&config, &["--continue-on-error=false"]).exits(7);
     assert_eq!(run.report["source_databases"], serde_json::json!([0, 5]));
     assert_eq!(several.case.sql("SELECT count(*) FROM items"), "0", "{run}");
     several.database(0).say("FLUSHDB");

@@ -33,6 +33,8 @@ pub(crate) fn row(fields: Vec<u8>) -> Row {
         key: RedisKey::new("k"),
         value: Bytes::new(),
         stored: None,
+        expires_at: None,
+        facts: None,
         digest: Digest::default(),
         shape: Shape(0b11),
         fields: fields.into(),

@@ -25,7 +25,7 @@ const _: fn(&Case, Outcome, &mut Client) = |case, outcome, client| {
     client.set("", "");
     let _ =
         (client.answer(&[]), client.integer(&[]), client.say(""), client.bytes(&[]), Case::with_ends("", "").command());
-    let _ = Case::from_source("");
+    let _ = (Case::from_source(""), case.retry("", &[]));
 };
 
 /// The two ends of one test.
@@ -114,6 +114,17 @@ impl Case {
         fs::write(&file, config).expect("write the configuration");
         let mut command = self.run_command(&dir.path().join("report"), args);
         Outcome::of(command.arg("--config").arg(file), dir)
+    }
+
+    /// `rejects retry` with the mappings of a configuration text.
+    pub(crate) fn retry(&self, config: &str, args: &[&str]) -> Outcome {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("config.toml");
+        fs::write(&file, config).expect("write the configuration");
+        let mut command = self.command();
+        command.args(["rejects", "retry", "--from", &self.source, "--to", &self.target, "--report"]);
+        command.arg(dir.path().join("report")).args(args).arg("--config").arg(file);
+        Outcome::of(&mut command, dir)
     }
 
     /// Starts `run` with the preset and does not wait for it.

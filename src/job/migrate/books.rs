@@ -2,7 +2,7 @@
 
 use super::Migration;
 use crate::job::link::Link;
-use crate::ledger::{self, Checkpoint, Shard, ShardId};
+use crate::ledger::{self, Checkpoint, RetryOf, Shard, ShardId};
 use crate::model::{Event, Failure, Tally};
 use crate::source::Source;
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ pub(in crate::job) struct Books {
     pub(in crate::job) lease: Uuid,
     pub(in crate::job) lease_time: Duration,
     pub(in crate::job) link: Link,
+    /// The run whose rejects this one takes.
+    pub(in crate::job) retry_of: Option<RetryOf>,
     /// Shards of an earlier attempt at this run.
     pub(in crate::job) shards: Vec<Shard>,
 }
@@ -23,7 +25,7 @@ impl Books {
     /// Opens a shard of a phase. `scans`: Redis is scanned for it.
     pub(super) async fn open_shard(&mut self, phase: u32, shard: u32, scans: bool) -> Result<ShardId, Failure> {
         let (run, lease, time) = (self.run, self.lease, self.lease_time);
-        let shard = ShardId { run, phase, shard, lease };
+        let shard = ShardId { run, phase, shard, lease, retry_of: self.retry_of };
         // Between phases nobody else renews the lease.
         let renew = async |connection: &mut _| ledger::renew(connection, run, lease, time).await;
         if !self.link.call("renewing the lease", renew).await? {
@@ -67,9 +69,7 @@ pub(in crate::job) async fn book_earlier<S: Source>(migration: &mut Migration<'_
         let settled = u64::try_from(tally.settled()).unwrap_or(0);
         let events = &migration.shared.events;
         let _ = events.send(Event::Listed { matched: vec![(id, settled)], scanned: 0 }).await;
-        // Marked as pending: what was rejected before does not count against a limit of this attempt.
-        let pending = tally.rejects();
-        let _ = events.send(Event::Settled { mapping: id, tally: tally.clone(), bytes: 0, pending }).await;
+        let _ = events.send(Event::Earlier { mapping: id, tally: tally.clone() }).await;
     }
     Ok(())
 }

@@ -18,7 +18,6 @@ use crate::model::{Event, Failure, MappingId, Unmatched};
 use crate::postgres::Target;
 use crate::sink::{DryRun, LoadTable, Writers};
 use crate::source::Source;
-use pass::is_partial;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -125,7 +124,8 @@ impl<S: Source> Migration<'_, S> {
                 continue;
             }
             let aside = left.get(&base.database.shard()).and_then(|left| left.set_aside.as_ref());
-            let keys = aside.map(KeySpill::keys).or(base.expected);
+            let listed = base.expected.filter(|_| self.shared.retry.is_none());
+            let keys = aside.map(KeySpill::keys).or(listed);
             let turn = Turn { shared: self.shared.within(base), now, later: reading(base, later) };
             turns.push((turn, keys, before.map(|shard| shard.checkpoint)));
         }
@@ -188,7 +188,7 @@ impl<S: Source> Migration<'_, S> {
             watermark: pass.watermark.clone(),
             stop: self.shared.stop.clone(),
             events: self.shared.events.clone(),
-            saves: !is_partial(self.settings),
+            saves: !self.is_partial(),
             lost: lost.clone(),
         };
         let keeper = tokio::spawn(keeper.run(done.clone()));
@@ -204,10 +204,10 @@ impl<S: Source> Migration<'_, S> {
         let end = pipeline::run(&turn.shared, pass).await;
         let mut at = checkpoint(&watermark);
         at.scanned = self.is_complete(&end);
+        let saves = !self.is_partial();
         let Some(books) = &mut self.ledger else {
             return Err(Failure::internal("a shard is open and there is no ledger"));
         };
-        let saves = !is_partial(self.settings);
         if saves {
             match &end {
                 Ok(_) => books.save(shard, &at).await?,

@@ -1,7 +1,6 @@
 //! What a pass is fed with and where it goes: the keys that it lists, those that it sets aside, its batches and its ends.
 
 use super::{Migration, Turn};
-use crate::config::Settings;
 use crate::flow::{KeySpill, Position, Watermark};
 use crate::job::dry_parents::DryParents;
 use crate::job::pipeline::{BatchLimits, Listing, Pass, Scope, Shared, Writer};
@@ -23,7 +22,7 @@ impl<S: Source> Migration<'_, S> {
         room: u64,
     ) -> Result<Pass<S>, Failure> {
         let fresh = before.is_none();
-        let (listing, watermark) = self.listing(&turn.shared.source, aside, before)?;
+        let (listing, watermark) = self.listing(turn, aside, before)?;
         // A list that somebody wrote, or the rest of an earlier scan, does not hold all keys of the later phases.
         let whole = matches!(listing, Listing::Scan(_) | Listing::SetAside(_));
         let scope = self.scope(turn, (whole && fresh).then_some(room))?;
@@ -32,10 +31,14 @@ impl<S: Source> Migration<'_, S> {
 
     fn listing(
         &self,
-        source: &S,
+        turn: &Turn<S>,
         aside: Option<KeySpill>,
         before: Option<Checkpoint>,
     ) -> Result<(Listing<S::Scan>, Watermark), Failure> {
+        let source = &turn.shared.source;
+        if let Some(retry) = &turn.shared.retry {
+            return Ok((Listing::Rejects(retry.keys(turn.shared.database)), Watermark::default()));
+        }
         if let Some(reader) = aside.and_then(KeySpill::finish) {
             return Ok((Listing::SetAside(reader), Watermark::default()));
         }
@@ -77,10 +80,17 @@ impl<S: Source> Migration<'_, S> {
 
     /// The mappings of which this run sees every key.
     fn judged(&self) -> Arc<[MappingId]> {
-        if is_partial(self.settings) {
+        if self.is_partial() {
             return Arc::default();
         }
         self.phases().into_iter().flat_map(|(_, mappings)| mappings).collect()
+    }
+
+    /// Whether the run looks at a part of the keys only. Such a run says nothing about the rest: it leaves no checkpoint,
+    /// so that a resume without the limit begins at the beginning. A retry is never resumed: it is run again.
+    pub(super) fn is_partial(&self) -> bool {
+        let run = &self.settings.run;
+        run.limit.is_some() || run.keys.is_some() || run.keys_from.is_some() || self.shared.retry.is_some()
     }
 
     fn ends(&self, shared: &Shared<S>, shard: Option<ShardId>) -> Vec<Writer<S>> {
@@ -98,11 +108,4 @@ impl<S: Source> Migration<'_, S> {
             })
             .collect()
     }
-}
-
-/// Whether a run looks at a part of the keys only. Such a run says nothing about the rest: it leaves no checkpoint, so
-/// that a resume without the limit begins at the beginning.
-pub(super) fn is_partial(settings: &Settings) -> bool {
-    let run = &settings.run;
-    run.limit.is_some() || run.keys.is_some() || run.keys_from.is_some()
 }

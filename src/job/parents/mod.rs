@@ -4,7 +4,7 @@ mod order;
 mod own;
 
 use super::link::Link;
-use super::pipeline::{Made, Shared, Transformer};
+use super::pipeline::{Made, Shared, Transformer, passed_over};
 use crate::ledger::{self, Pending, ShardId};
 use crate::mapping::Mapping;
 use crate::model::{Event, Failure, Fetched, MappingId, RedisKey, SkipReason, Wanted};
@@ -46,7 +46,10 @@ impl<S: Source> Retrying<'_, S> {
     async fn read(&self, id: MappingId, keys: &[RedisKey], read: &mut usize) -> Result<Option<Vec<Fetched>>, Failure> {
         let Some(rest) = keys.get(*read..).filter(|rest| !rest.is_empty()) else { return Ok(None) };
         let whole = Wanted { slices: false, ..self.shared.plan.mapping(id).wanted() };
-        let records = self.shared.source.fetch_part(rest, whole, REPLY).await?.records;
+        let mut records = self.shared.source.fetch_part(rest, whole, REPLY).await?.records;
+        if let Some(retry) = &self.shared.retry {
+            records = retry.fill(self.shared, id, records, REPLY).await?;
+        }
         *read += records.len();
         Ok(Some(records))
     }
@@ -118,15 +121,16 @@ async fn retry_records<S: Source>(
     for (parent, keys) in by_mapping(&wanted) {
         // What is said last is what is told: of the database that is looked at first.
         for base in shared.bases_of(parent).iter().rev() {
-            let of = (base.plan.mapping(parent).name(), base.database);
-            let reasons_of = async |connection: &mut _| ledger::reasons_of(connection, shard, of, &keys).await;
-            let reasons = retrying.link.call("reading why parents were rejected", reasons_of).await?;
-            unread.extend(reasons.into_iter().map(|(key, reason)| (key, format!("was rejected ({reason})"))));
+            let known = async |connection: &mut _| ledger::known(connection, shard, base.database, &keys).await;
+            let known = retrying.link.call("reading why parents were rejected", known).await?;
+            let open = known.into_iter().filter(|known| !known.closed);
+            unread.extend(open.map(|known| (known.key, format!("was rejected ({})", known.reason))));
         }
     }
     let notes = notes(&wanted, &unread);
     // Time has passed since they were first read.
     let made = Transformer::new(shared.clock).transform(mapping, records);
+    let (gone, left) = passed_over(shared, made.passed_over);
     let batch = Batch {
         mapping: id,
         database: shared.database,
@@ -137,7 +141,8 @@ async fn retry_records<S: Source>(
         closed: made.closed,
         retry: true,
         again: asking == Asking::Others,
-        gone: made.passed_over.into_iter().map(|(key, _)| key).collect(),
+        gone,
+        left,
         notes,
         ..Batch::default()
     };
@@ -221,10 +226,10 @@ async fn load_from<S: Source>(
     again: bool,
     unread: &mut BTreeMap<RedisKey, String>,
 ) -> Result<(usize, BTreeSet<RedisKey>), Failure> {
-    let (shard, of) = (retrying.shard, (retrying.shared.plan.mapping(id).name(), retrying.shared.database));
-    let reasons = async |connection: &mut _| ledger::reasons_of(connection, shard, of, keys).await;
-    let rejected = retrying.link.call("reading which parents were rejected", reasons).await?;
-    let rejected: BTreeSet<RedisKey> = rejected.into_iter().map(|(key, _)| key).collect();
+    let (shard, database) = (retrying.shard, retrying.shared.database);
+    let known = async |connection: &mut _| ledger::known(connection, shard, database, keys).await;
+    let known = retrying.link.call("reading which parents were rejected", known).await?;
+    let rejected: BTreeSet<RedisKey> = known.into_iter().filter(|known| known.counted).map(|known| known.key).collect();
     let (mut read, mut found, mut with_rows) = (0, 0, BTreeSet::new());
     while let Some(mut records) = retrying.read(id, keys, &mut read).await? {
         records.retain(|fetched| match fetched {
@@ -265,8 +270,9 @@ async fn load_records<S: Source>(
     let why = |reason: SkipReason| format!("was skipped ({})", reason.code());
     unread.extend(passed_over.iter().map(|(key, reason)| (key.clone(), why(*reason))));
     let with_rows = rows.iter().map(|row| row.key.detached()).collect();
-    let gone = passed_over.into_iter().map(|(key, _)| key).collect();
-    let batch = Batch { mapping: id, database, rows, rejects, tally, closed, retry, again, gone, ..Batch::default() };
+    let (gone, left) = self::passed_over(retrying.shared, passed_over);
+    let batch =
+        Batch { mapping: id, database, rows, rejects, tally, closed, retry, again, gone, left, ..Batch::default() };
     retrying.loader.load(batch).await?;
     Ok(with_rows)
 }

@@ -50,7 +50,13 @@ pub(super) async fn run<S: Source>(
                 let (large, records): (Vec<_>, Vec<_>) =
                     records.into_iter().partition(|fetched| matches!(fetched, Fetched::Large { .. }));
                 let lane = Lane { shared: &shared, mapping: *mapping, epoch, part: &part, out: &out };
+                // What has gone from Redis may have been kept in the ledger.
+                let kept = |fetched: &Fetched| shared.retry.is_some() && matches!(fetched, Fetched::Gone(_));
+                let (gone, records): (Vec<_>, Vec<_>) = records.into_iter().partition(kept);
                 if lane.send(records, permit).await.is_err() {
+                    return unread.done();
+                }
+                if lane.look_in_ledger(&gone).await?.is_break() {
                     return unread.done();
                 }
                 for fetched in large {
@@ -87,6 +93,26 @@ impl<S: Source> Lane<'_, S> {
     async fn send(&self, records: Vec<Fetched>, permit: Permit) -> Result<(), Gone> {
         let chunk = Chunk { mapping: self.mapping, epoch: self.epoch, records, permit, part: self.part.split() };
         self.out.send(chunk).await.map_err(|_| Gone)
+    }
+
+    /// Looks for keys that have gone from Redis in the ledger, a part at a time.
+    async fn look_in_ledger(&self, gone: &[Fetched]) -> Result<ControlFlow<()>, Failure> {
+        let Some(retry) = self.shared.retry.as_ref().filter(|_| !gone.is_empty()) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let keys: Vec<RedisKey> = gone.iter().map(|fetched| fetched.key().clone()).collect();
+        let of = (self.shared.plan.mapping(self.mapping), self.shared.database);
+        let mut rest = keys.as_slice();
+        while !rest.is_empty() {
+            let permit = self.claim(SLICE_MEMORY).await;
+            let most = (SLICE_MEMORY / HELD_PER_BYTE) as usize;
+            let records = retry.kept(of, rest, most, self.shared.clock).await?;
+            rest = rest.get(records.len().max(1)..).unwrap_or_default();
+            if self.send(records, permit).await.is_err() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Reads what is too large for a page. Breaks where nobody takes it any more.

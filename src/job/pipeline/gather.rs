@@ -79,7 +79,7 @@ pub(super) async fn run<S: Source>(
 
 impl Gather {
     async fn take(&mut self, mapped: Mapped) -> Result<(), Closed> {
-        let Mapped { mapping, epoch, made, permit, part } = mapped;
+        let Mapped { mapping, epoch, made, gone, left, permit, part } = mapped;
         let writers = self.outlets.len();
         // What has no row has no order to keep: the first writer takes it.
         let settled = !made.rejects.is_empty() || made.tally != Tally::default();
@@ -87,6 +87,8 @@ impl Gather {
             let open = self.open(mapping, epoch, 0).await?;
             open.batch.tally.add(&made.tally);
             open.batch.rejects.extend(made.rejects);
+            open.batch.gone.extend(gone);
+            open.batch.left.extend(left);
             open.hold(&part, &permit);
         }
         let mut closed = made.closed;
@@ -177,6 +179,7 @@ impl Open {
     fn is_full(&self, limits: &BatchLimits) -> bool {
         self.batch.rows.len() >= self.rows_limit
             || self.batch.rejects.len() >= self.rows_limit
+            || self.batch.gone.len() + self.batch.left.len() >= self.rows_limit
             || self.batch.closed.len() >= self.rows_limit
             || self.bytes >= limits.bytes
             || self.stored

@@ -5,6 +5,7 @@ use super::partition::worker;
 use super::{PassEnd, Shared, contains, unmatched};
 use crate::flow::{KeyReader, KeySpill, PagePart, Watermark};
 use crate::job::key_list::KeyLines;
+use crate::job::retry::OpenKeys;
 use crate::mapping::Plan;
 use crate::model::{Event, Failure, MappingId, RedisKey, Side, SkipReason, Tally};
 use crate::source::{Scan, Source};
@@ -22,6 +23,8 @@ pub(in crate::job) enum Listing<C> {
     File(KeyLines),
     /// Keys that an earlier phase set aside.
     SetAside(KeyReader),
+    /// The open rejects of another run.
+    Rejects(OpenKeys),
 }
 
 /// Which keys of a listing this pass takes.
@@ -119,6 +122,7 @@ async fn next_page<S: Source>(
             return Ok(Some(Page { epoch: page.epoch, number: page.number, keys, next_cursor: page.resume_cursor }));
         }
         Listing::File(lines) => lines.next_page(PAGE)?.map(|keys| classify(&shared.plan, keys)).transpose()?,
+        Listing::Rejects(open) => open.next_page(PAGE).await?.map(|keys| classify(&shared.plan, keys)).transpose()?,
         Listing::SetAside(keys) => {
             keys.next_page(PAGE)?.map(|page| page.into_iter().map(|(id, key)| (Some(id), key)).collect())
         }

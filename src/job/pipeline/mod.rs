@@ -19,6 +19,7 @@ mod write;
 
 use crate::flow::{ByteBudget, KeySpill, RateLimit, Stop, Watermark};
 use crate::job::databases::Base;
+use crate::job::retry::Retry;
 use crate::mapping::Plan;
 use crate::model::{Database, EventSender, Failure, MappingId};
 use crate::source::{ServerClock, Source};
@@ -28,7 +29,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 pub(super) use list::{Listing, Scope};
-pub(super) use transform::{Made, Transformer};
+pub(super) use transform::{Made, STORED_VALUE, Transformer, passed_over};
 pub(super) use write::Writer;
 
 /// What every stage of a run shares.
@@ -45,6 +46,8 @@ pub(super) struct Shared<S> {
     pub(super) rate: Arc<RateLimit>,
     /// Redis's clock; `None` where no key is judged by it, or it is not told.
     pub(super) clock: Option<ServerClock>,
+    /// The rejects of another run that this one takes; `None`: it is no retry.
+    pub(super) retry: Option<Arc<Retry>>,
     pub(super) stop: Stop,
     pub(super) events: EventSender,
 }

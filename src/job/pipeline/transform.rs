@@ -16,9 +16,27 @@ pub(super) struct Mapped {
     pub(super) mapping: MappingId,
     pub(super) epoch: u32,
     pub(super) made: Made,
+    /// In a retry: keys that are settled without a row, and keys that could not be had.
+    pub(super) gone: Vec<RedisKey>,
+    pub(super) left: Vec<RedisKey>,
     pub(super) permit: Arc<Permit>,
     pub(super) part: PagePart,
 }
+
+/// Keys without a row or a reject: those that are settled so, and, where another run's rejects are retried, those that
+/// could not be had, whose rejects stay open.
+pub(in crate::job) fn passed_over<S>(
+    shared: &Shared<S>,
+    keys: Vec<(RedisKey, SkipReason)>,
+) -> (Vec<RedisKey>, Vec<RedisKey>) {
+    let retries = shared.retry.is_some();
+    let (left, gone): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(_, reason)| retries && reason.leaves_open());
+    let keys = |passed: Vec<(RedisKey, SkipReason)>| passed.into_iter().map(|(key, _)| key).collect();
+    (keys(gone), keys(left))
+}
+
+/// Counts, among what is repaired, the keys that were taken from the ledger since Redis has them no more.
+pub(in crate::job) const STORED_VALUE: &str = "stored_value";
 
 /// Rows, and the sightings that have an outcome already.
 #[derive(Default)]
@@ -39,7 +57,11 @@ pub(super) async fn run<S: Source>(
 ) -> Result<(), Failure> {
     let mut transformer = Transformer::new(shared.clock);
     while let Some(chunk) = chunks.recv().await {
-        let made = transformer.transform(shared.plan.mapping(chunk.mapping), chunk.records);
+        let mut made = transformer.transform(shared.plan.mapping(chunk.mapping), chunk.records);
+        let (gone, left) = match &shared.retry {
+            Some(_) => passed_over(&shared, std::mem::take(&mut made.passed_over)),
+            None => Default::default(),
+        };
         let mut permit = chunk.permit;
         let held = held(&made);
         // What is really held, now that it is known: more is owed to the budget, less is given back.
@@ -48,8 +70,8 @@ pub(super) async fn run<S: Source>(
         } else {
             permit.shrink(held)
         }
-        let mapped =
-            Mapped { mapping: chunk.mapping, epoch: chunk.epoch, made, permit: Arc::new(permit), part: chunk.part };
+        let (mapping, epoch, part) = (chunk.mapping, chunk.epoch, chunk.part);
+        let mapped = Mapped { mapping, epoch, made, gone, left, permit: Arc::new(permit), part };
         if out.send(mapped).await.is_err() {
             return Ok(());
         }
@@ -110,8 +132,12 @@ impl Transformer {
 
     fn one(&mut self, mapping: &Mapping, fetched: Fetched, now: UnixMillis, made: &mut Made) -> Result<(), Reject> {
         match fetched {
-            Fetched::Record(record) if mapping.explodes() => self.explode(mapping, &record, now, made),
+            Fetched::Record(record) if mapping.explodes() => {
+                made.note(&record);
+                self.explode(mapping, &record, now, made)
+            }
             Fetched::Record(record) => {
+                made.note(&record);
                 let row = mapping.map(&record, now, &mut self.scratch)?;
                 made.take(row);
                 Ok(())
@@ -146,7 +172,7 @@ impl Transformer {
         let (first, last) = record.slice.map_or((true, true), |slice| (slice.first, slice.last));
         let group = match self.open.take().filter(|_| !first) {
             Some(group) => group,
-            None => Arc::new(Group::new(record.key.clone(), !(first && last))),
+            None => Arc::new(Group::of(record)),
         };
         for row in mapping.explode(record, now, &mut self.scratch, &group)? {
             made.take(row);
@@ -166,6 +192,13 @@ impl Made {
             self.tally.alter(repair);
         }
         self.rows.push(row);
+    }
+
+    /// Counts a record whose key has gone from Redis, and which is what the ledger kept of it.
+    fn note(&mut self, record: &Record) {
+        if record.is_from_ledger() {
+            self.tally.alter(STORED_VALUE);
+        }
     }
 
     fn pass_over(&mut self, key: RedisKey, reason: SkipReason) {

@@ -38,6 +38,8 @@ pub(super) struct Piece {
     pub(super) again: bool,
     /// Keys of a retry that have neither a row nor a reject any more.
     pub(super) gone: Vec<RedisKey>,
+    /// Keys of a retried run that could not be had: their rejects stay open.
+    pub(super) left: Vec<RedisKey>,
     /// What is known about the missing parent of a key.
     pub(super) notes: HashMap<RedisKey, String>,
 }
@@ -86,6 +88,7 @@ pub(super) fn first_pieces(batch: Batch, pages: &[PagePart]) -> Vec<Piece> {
         retry: batch.retry,
         again: batch.again,
         gone: batch.gone,
+        left: batch.left,
         split: !rivals.is_empty(),
         notes: batch.notes,
         ..Piece::default()

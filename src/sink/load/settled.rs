@@ -69,7 +69,7 @@ impl Attempt<'_> {
             let keys = rejects.iter().map(|reject| &reject.reject.key).enumerate();
             keys.for_each(|(place, key)| places.entry(key).or_default().push(place));
         }
-        for removed in removed {
+        for removed in removed.into_iter().filter(|removed| removed.counted) {
             tally.take_back(&removed.reason, 1);
             if self.piece.retry {
                 pending -= 1;
@@ -131,21 +131,26 @@ impl Attempt<'_> {
         rejects: &[Rejected<'_>],
         ends: &[(&RedisKey, GroupEnd)],
     ) -> Result<Vec<Removed>, Error> {
-        let piece = self.piece;
+        let (piece, retries) = (self.piece, self.shard.retry_of.is_some());
         let rows = piece.rows.iter().filter(|row| row.group.is_none()).map(|row| &row.key);
         let mended = rows.chain(ends.iter().filter(|(_, end)| end.reject.is_none()).map(|(key, _)| *key));
-        let keys = rejects.iter().map(|rejected| &rejected.reject.key);
-        let keys: Vec<&RedisKey> = if piece.retry {
-            mended.chain(keys).chain(&piece.gone).collect()
-        } else {
-            // A key that this run has rejected already is one reject, seen again. In a resumed run it may have been mended
-            // since: then it has a row now, and is no reject any more.
-            keys.chain(mended.filter(|_| self.options.resumed)).collect()
-        };
-        if keys.is_empty() {
-            return Ok(Vec::new());
+        // A key that this run has rejected already is one reject, seen again. In a resumed run it may have been mended
+        // since: then it has a row now, and is no reject any more.
+        let all = piece.retry || self.options.resumed || retries;
+        let settled: Vec<&RedisKey> = mended.filter(|_| all).chain(&piece.gone).collect();
+        let rejected: Vec<&RedisKey> = rejects.iter().map(|rejected| &rejected.reject.key).collect();
+        let mut removed = Vec::new();
+        if !settled.is_empty() || !rejected.is_empty() {
+            let of = (self.table.mapping.as_str(), piece.database);
+            removed = ledger::resolve(connection, self.shard, of, (&settled, &rejected)).await?;
         }
-        ledger::resolve(connection, self.shard, (self.table.mapping.as_str(), piece.database), &keys).await
+        let left: Vec<&RedisKey> = piece.left.iter().collect();
+        if piece.retry {
+            removed.extend(ledger::reopen(connection, self.shard, piece.database, &left).await?);
+        } else {
+            ledger::touch(connection, self.shard, piece.database, &left).await?;
+        }
+        Ok(removed)
     }
 
     async fn write(&self, connection: &mut PgConnection, rejects: &[Rejected<'_>], tally: &Tally) -> Result<(), Error> {

@@ -41,6 +41,8 @@ pub(in crate::job) struct Look<'a> {
     pub(in crate::job) events: &'a EventSender,
     /// Whether nothing will be loaded now: what matters later only is told as well.
     pub(in crate::job) ahead: bool,
+    /// Whether keys of the mappings are looked for, as far as the settings do not name keys.
+    pub(in crate::job) seek: bool,
 }
 
 impl Look<'_> {
@@ -74,7 +76,8 @@ impl Look<'_> {
             found.findings.extend(clock::least_times(self.specs));
         }
         let may_scan = source.permissions(&["scan"]).await?.first() != Some(&Permission::Refused);
-        if may_scan && !self.settings.run.allow_empty && self.settings.run.keys_from.is_none() {
+        let run = &self.settings.run;
+        if may_scan && self.seek && !run.allow_empty && run.keys_from.is_none() {
             let own = source.database();
             let all = survey::all(
                 &found.databases,

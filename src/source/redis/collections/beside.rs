@@ -49,6 +49,7 @@ impl RedisSource {
                 dump: None,
                 fields: None,
                 without_value: wanted.value == ValueWanted::Never || redis_type == RedisType::Module,
+                from_ledger: false,
             };
             match dumps.next().unwrap_or(Dump::NotAsked) {
                 Dump::NotAsked => {}

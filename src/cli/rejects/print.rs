@@ -1,75 +1,13 @@
-//! `redis2pg rejects`: its arguments, and the printing of rejects as the ledger knows them.
+//! The printing of rejects as the ledger knows them.
 
-use super::failure::clean;
-use super::flags::{Ledger, SettingFlags};
-use crate::config::FlagValues;
+use super::{RejectsFilter, StateArg};
+use crate::cli::failure::clean;
 use crate::job::ledger::KeptReject;
+use crate::ledger::RejectGroup;
 use crate::model::{RedisKey, Reject, Withheld};
-use crate::report::{cell, plain_table, reject_json};
+use crate::report::{RejectLine, Standing, cell, key_json, plain_table};
+use serde_json::Value;
 use std::io::{self, Write};
-
-/// Arguments of `rejects`.
-#[derive(Debug, clap::Args)]
-pub struct RejectsArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: RejectsCommand,
-}
-
-/// What both commands take.
-#[derive(Debug, clap::Args)]
-pub struct RejectsFilter {
-    /// Rejects of this run [default: the latest]
-    #[arg(long, value_name = "ID")]
-    pub run: Option<String>,
-    /// Only this reason, such as json_syntax
-    #[arg(long, value_name = "REASON")]
-    pub reason: Option<String>,
-    /// Print one JSON document
-    #[arg(long)]
-    pub json: bool,
-    /// The connection.
-    #[command(flatten)]
-    pub settings: SettingFlags<Ledger>,
-}
-
-/// What `rejects` can do.
-#[derive(Debug, clap::Subcommand)]
-pub enum RejectsCommand {
-    /// List the rejected keys, one a line with its reason
-    List {
-        /// How many at most
-        #[arg(long, value_name = "NUMBER", default_value_t = 100)]
-        limit: u32,
-        /// Which.
-        #[command(flatten)]
-        filter: RejectsFilter,
-    },
-    /// Show rejects in full: reason, place, and the value as it was read
-    Show {
-        /// Only this key
-        key: Option<String>,
-        /// How many at most
-        #[arg(long, value_name = "NUMBER", default_value_t = 10)]
-        limit: u32,
-        /// Which.
-        #[command(flatten)]
-        filter: RejectsFilter,
-    },
-}
-
-impl RejectsArgs {
-    /// Which rejects were asked for.
-    pub fn filter(&self) -> &RejectsFilter {
-        match &self.command {
-            RejectsCommand::List { filter, .. } | RejectsCommand::Show { filter, .. } => filter,
-        }
-    }
-
-    pub(super) fn flags(&self) -> &FlagValues {
-        &self.filter().settings.values
-    }
-}
 
 /// The most characters of a key in a table.
 const KEY_WIDTH: usize = 80;
@@ -87,23 +25,60 @@ pub struct RejectView {
     pub withheld: Option<Withheld>,
     /// Whether the number of its database stands beside the key.
     pub names_database: bool,
+    /// What the ledger says of it; `None` of a dry run's.
+    pub standing: Option<Standing>,
 }
 
 impl From<KeptReject> for RejectView {
     fn from(kept: KeptReject) -> Self {
-        let KeptReject { mapping, reject, withheld, elsewhere } = kept;
-        Self { mapping, reject, withheld, names_database: elsewhere }
+        let KeptReject { mapping, reject, withheld, elsewhere, standing, .. } = kept;
+        Self { mapping, reject, withheld, names_database: elsewhere, standing: Some(standing) }
     }
 }
 
 impl RejectView {
     /// The key, with its database where that is not the source's own.
     fn key(&self) -> String {
-        match self.reject.database.filter(|_| self.names_database) {
-            Some(number) => format!("{} (database {number})", self.reject.key),
-            None => self.reject.key.to_string(),
-        }
+        named(&self.reject.key, self.reject.database.filter(|_| self.names_database).map(i32::from))
     }
+
+    fn json(&self) -> Value {
+        let Self { mapping, reject, withheld, standing, .. } = self;
+        let line = RejectLine { mapping, reject, withheld: withheld.as_ref(), standing: standing.as_ref() };
+        line.json(usize::MAX)
+    }
+}
+
+fn named(key: &RedisKey, database: Option<i32>) -> String {
+    database.map_or_else(|| key.to_string(), |number| format!("{key} (database {number})"))
+}
+
+/// Writes counts of rejects by mapping and reason, as a table or as one JSON document.
+///
+/// # Errors
+/// Where `out` cannot be written.
+pub fn write_groups(out: &mut dyn Write, groups: &[RejectGroup], json: bool) -> io::Result<()> {
+    if json {
+        let all: Vec<Value> = groups.iter().map(group_json).collect();
+        serde_json::to_writer_pretty(&mut *out, &all)?;
+        return writeln!(out);
+    }
+    let rows = groups.iter().map(|group| {
+        let RejectGroup { mapping, reason, rejects, key, database, detail } = group;
+        let (key, detail) = (cell(&named(key, *database), KEY_WIDTH), cell(&clean(detail), DETAIL_WIDTH));
+        vec![rejects.to_string(), clean(mapping), clean(reason), key, detail]
+    });
+    writeln!(out, "{}", plain_table(&["rejects", "mapping", "reason", "such as", "detail"], rows))
+}
+
+fn group_json(group: &RejectGroup) -> Value {
+    let mut object = key_json("example", group.key.as_bytes());
+    object.insert("mapping".to_owned(), group.mapping.as_str().into());
+    object.insert("reason".to_owned(), group.reason.as_str().into());
+    object.insert("rejects".to_owned(), group.rejects.into());
+    object.insert("example_database".to_owned(), group.database.into());
+    object.insert("example_detail".to_owned(), group.detail.as_str().into());
+    object.into()
 }
 
 /// Writes rejects as a table (`full` false), in full, or as one JSON document.
@@ -112,8 +87,7 @@ impl RejectView {
 /// Where `out` cannot be written.
 pub fn write_rejects(out: &mut dyn Write, rejects: &[RejectView], full: bool, json: bool) -> io::Result<()> {
     if json {
-        let one = |view: &RejectView| reject_json(&view.mapping, &view.reject, view.withheld.as_ref(), usize::MAX);
-        let all: Vec<_> = rejects.iter().map(one).collect();
+        let all: Vec<_> = rejects.iter().map(RejectView::json).collect();
         serde_json::to_writer_pretty(&mut *out, &all)?;
         return writeln!(out);
     }
@@ -130,16 +104,21 @@ pub fn write_rejects(out: &mut dyn Write, rejects: &[RejectView], full: bool, js
 }
 
 /// What to say where nothing was found.
-pub(super) fn nothing_found(args: &RejectsArgs) -> String {
-    let RejectsFilter { run, reason, .. } = args.filter();
-    let of_key = matches!(&args.command, RejectsCommand::Show { key: Some(_), .. });
-    if !of_key && reason.is_none() {
-        return "There are no rejects.".to_owned();
-    }
-    let what = if of_key { "There is no reject of that key" } else { "There are no rejects" };
-    let reason = reason.as_ref().map(|reason| format!(" with the reason {}", clean(reason))).unwrap_or_default();
+pub(super) fn nothing_found(filter: &RejectsFilter, of_key: bool) -> String {
+    let RejectsFilter { run, reason, mapping, state, .. } = filter;
+    let state = match state {
+        StateArg::Open => "open ",
+        StateArg::Closed => "closed ",
+        StateArg::All => "",
+    };
+    let what =
+        if of_key { format!("There is no {state}reject of that key") } else { format!("There are no {state}rejects") };
+    let with = |what: &str, name: &Option<String>| {
+        name.as_ref().map(|name| format!(" {what} {}", clean(name))).unwrap_or_default()
+    };
+    let (reason, mapping) = (with("with the reason", reason), with("of the mapping", mapping));
     let run = run.as_ref().map_or_else(|| "the latest run".to_owned(), |run| format!("run {}", clean(run)));
-    format!("{what}{reason} in {run}.")
+    format!("{what}{reason}{mapping} in {run}.")
 }
 
 /// A value that is text as it is, but for control characters; any other as keys are printed, invalid bytes escaped.
@@ -153,7 +132,7 @@ fn printed(value: &bytes::Bytes) -> String {
 }
 
 fn write_one(out: &mut dyn Write, view: &RejectView) -> io::Result<()> {
-    let RejectView { mapping, reject, withheld, .. } = view;
+    let RejectView { mapping, reject, withheld, standing, .. } = view;
     writeln!(out, "{}", view.key())?;
     writeln!(out, "  mapping   {}", clean(mapping))?;
     writeln!(out, "  reason    {}", clean(&reject.reason))?;
@@ -164,7 +143,15 @@ fn write_one(out: &mut dyn Write, view: &RejectView) -> io::Result<()> {
         }
     }
     writeln!(out, "  type      {}", clean(&reject.redis_type))?;
+    if let Some(standing) = standing {
+        write_standing(out, standing)?;
+    }
+    if let Some(expires) = reject.replay.as_ref().and_then(|replay| replay.expires_at) {
+        writeln!(out, "  expires   {}", moment(expires))?;
+    }
+    let part = reject.replay.as_ref().is_some_and(|replay| replay.part);
     match (&reject.value, withheld) {
+        (Some(value), _) if part => writeln!(out, "  value     (a part of it) {}\n", printed(value)),
         (Some(value), _) => writeln!(out, "  value     {}\n", printed(value)),
         (None, Some(Withheld { bytes, sha256 })) => {
             writeln!(
@@ -177,6 +164,22 @@ fn write_one(out: &mut dyn Write, view: &RejectView) -> io::Result<()> {
     }
 }
 
+fn write_standing(out: &mut dyn Write, standing: &Standing) -> io::Result<()> {
+    let Standing { run, phase, table, state, attempts, created_at, tried_at, closed_at, closed_by } = standing;
+    writeln!(out, "  table     {}", clean(table))?;
+    writeln!(out, "  found     {}, in phase {phase} of run {}", clean(created_at), clean(run))?;
+    let tried = tried_at.as_ref().map(|at| format!(", a retry last at {}", clean(at))).unwrap_or_default();
+    writeln!(out, "  attempts  {attempts}{tried}")?;
+    let closed = closed_at.as_ref().zip(closed_by.as_ref());
+    let closed = closed.map(|(at, by)| format!(" at {} by run {}", clean(at), clean(by))).unwrap_or_default();
+    writeln!(out, "  state     {}{closed}", clean(state))
+}
+
+/// Unix milliseconds for people; those beyond the calendar as a number.
+fn moment(millis: i64) -> String {
+    jiff::Timestamp::from_millisecond(millis).map_or_else(|_| format!("{millis} ms"), |at| at.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::{RejectView, write_rejects};
@@ -186,7 +189,8 @@ mod tests {
     fn written(key: &str, value: &'static [u8], full: bool) -> String {
         let value = Some(Bytes::from_static(value));
         let reject = Reject { value, ..Reject::new(RedisKey::new(key.to_owned()), "number", "d".repeat(500), None) };
-        let view = RejectView { mapping: "m".to_owned(), reject, withheld: None, names_database: false };
+        let view =
+            RejectView { mapping: "m".to_owned(), reject, withheld: None, names_database: false, standing: None };
         let mut out = Vec::new();
         let other = RejectView { reject: Reject::new(RedisKey::new("b"), "number", "d", None), ..view.clone() };
         assert!(write_rejects(&mut out, &[view, other], full, false).is_ok());
@@ -205,7 +209,8 @@ mod tests {
     fn a_line_names_the_column_that_had_no_place_for_the_value() {
         let reject =
             Reject { column: Some("age".into()), ..Reject::new(RedisKey::new("a"), "number", "no number", None) };
-        let view = RejectView { mapping: "m".to_owned(), reject, withheld: None, names_database: false };
+        let view =
+            RejectView { mapping: "m".to_owned(), reject, withheld: None, names_database: false, standing: None };
         let mut out = Vec::new();
         assert!(write_rejects(&mut out, &[view], false, false).is_ok());
         let words: Vec<String> = String::from_utf8_lossy(&out).split_whitespace().map(str::to_owned).collect();
