@@ -97,6 +97,11 @@ pub(super) async fn begin(
         let Some(claim) = claim(&mut link, settings, &new, stop, events).await? else { return Ok(None) };
         learned.run = Some((claim.run, claim.lease));
         stamp.run_id = claim.run.to_string();
+        if claim.resumed {
+            let run = async |connection: &mut _| ledger::show_run(connection, Some(&stamp.run_id)).await;
+            let run = link.call("reading when the run began", run).await?;
+            learned.began = run.map(|run| run.started_at);
+        }
         stamp.server_version = redis.version().map(str::to_owned);
         let real = look::check(&mut link, (settings, &ends.specs), &stamp, &server, Check::Real).await;
         let mut real = real.map_err(|failure| placed(failure, settings, &ends.specs))?;

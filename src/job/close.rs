@@ -12,12 +12,12 @@ use crate::flow::Stop;
 use crate::ledger::{self, Finish, RejectFilter, RunEnd};
 use crate::model::{Event, Exit, Failure, MappingId, Side, TableName};
 use crate::postgres::{Verdict, estimate_rows, failure, verdict};
-use crate::report::{self, RejectLine, RetryFacts, RunFacts};
+use crate::report::{self, Books, RejectLine, RetryFacts, RunFacts};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// What the report says beside the books.
@@ -35,6 +35,7 @@ pub(super) fn facts(
         settings: settings.redacted_json(),
         started: started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         ended: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        window: None,
         source_databases: learned.databases.clone(),
         source_keys: learned.keys,
         target_rows: learned.rows.clone(),
@@ -45,6 +46,17 @@ pub(super) fn facts(
         toast_compression: setup::compression(settings),
         retry: learned.retried.map(|Retried { run, open }| RetryFacts { of: run.to_string(), open }),
     }
+}
+
+/// When Redis was read, by this machine's clock: from the first page of the first phase, of an earlier attempt at the run
+/// where it was resumed, to the end of the last one.
+pub(super) fn window(books: &Books, learned: &Learned) -> Option<(String, String)> {
+    let (now, clock) = (Instant::now(), jiff::Timestamp::now());
+    let ago = |then: Instant| clock.checked_sub(now.saturating_duration_since(then)).unwrap_or(clock);
+    let text = |time: jiff::Timestamp| time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+    let (first, last) = (books.phases().first()?, books.phases().last()?);
+    let from = learned.began.clone().unwrap_or_else(|| text(ago(first.started)));
+    Some((from, text(ago(last.ended.unwrap_or(now)))))
 }
 
 /// Closes the run and writes its report. A step that fails is told, and does not keep the others from being done.

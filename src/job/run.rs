@@ -1,7 +1,7 @@
 //! `run`: from settings to an exit code, with its report.
 
 use super::begin::{Begun, begin};
-use super::close::{close, facts};
+use super::close::{close, facts, window};
 use super::databases::{self, Base, Opened};
 use super::key_list::KeyList;
 use super::limit::{RejectLimit, tap};
@@ -48,6 +48,8 @@ pub struct Finished {
 pub(super) struct Learned {
     /// The run's id and its lease, once it is in the ledger.
     pub(super) run: Option<(Uuid, Uuid)>,
+    /// When an earlier attempt at the run began, where there was one.
+    pub(super) began: Option<String>,
     /// The mappings' names, by id.
     pub(super) names: Vec<String>,
     /// Each mapping's table, and its audit log.
@@ -106,7 +108,7 @@ async fn work(settings: &Settings, request: Option<&RetryRequest>, renderer: Ren
         exit,
         failure,
         state,
-        facts: facts(settings, &learned, (state, exit), started),
+        facts: RunFacts { window: window(&books, &learned), ..facts(settings, &learned, (state, exit), started) },
         books,
         samples: BTreeMap::new(),
         rejects: Vec::new(),

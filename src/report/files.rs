@@ -36,6 +36,9 @@ pub struct RunFacts {
     pub started: String,
     /// See `started`.
     pub ended: String,
+    /// When Redis was read, from the first page to the last value (RFC 3339, by this machine's clock): keys that were
+    /// written or deleted in between may be among those that were read, or not. `None` where nothing was read.
+    pub window: Option<(String, String)>,
     /// The logical databases of Redis that were read.
     pub source_databases: Vec<u8>,
     /// Keys in Redis before and after, where they were counted.
@@ -123,6 +126,7 @@ pub fn report_json(facts: &RunFacts, books: &Books) -> Value {
         "shape_refused": shape_refused(books),
         "balanced": books.balance(),
         "mappings": mappings,
+        "window": facts.window.as_ref().map(|(from, to)| json!({"from": from, "to": to})),
         "source_databases": facts.source_databases,
         "counts": { "source": facts.source_keys, "target": facts.target_rows },
         "timings": {
@@ -199,6 +203,11 @@ pub fn write_report(dir: &Path, facts: &RunFacts, books: &Books) -> io::Result<(
     let mut text = summary(books, &facts.state, facts.exit, facts.dry_run);
     text.push_str(&tables_made(facts));
     text.push_str(&retried(facts));
+    if let Some((from, to)) = &facts.window {
+        text.push_str(&format!(
+            "Redis was read from {from} to {to}: what was written or deleted in between may be in it or not\n"
+        ));
+    }
     // On a terminal the message stands beside the summary; whoever reads the file has nothing but it.
     if let Some(error) = &facts.error {
         text.push_str(&format!("It failed: {error}\n"));
@@ -260,6 +269,7 @@ mod tests {
             settings: json!({"source": {}}),
             started: "2026-01-01T00:00:00Z".into(),
             ended: "2026-01-01T00:00:01Z".into(),
+            window: Some(("2026-01-01T00:00:00.000Z".to_owned(), "2026-01-01T00:01:00.000Z".to_owned())),
             source_databases: vec![0, 2],
             source_keys: TableCount { before: Some(2), after: Some(2) },
             target_rows: [("app.documents".to_owned(), TableCount { before: Some(0), after: Some(1) })].into(),
