@@ -1,23 +1,24 @@
 //! Making the connection: bounded in time, with a clear failure, and learning what the server can do.
 
+use super::cluster::Cluster;
 use super::errors::{self, Retry};
 use super::settings::{Address, SourceSettings, Target};
-use super::sizes::Sizes;
+use super::wire::Wire;
 use super::{Inner, RedisSource, bytes_of, notify, send, tls};
 use crate::model::{EventSender, Failure};
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::{ClientLike, EventInterface};
+use fred::interfaces::ClientLike;
 use fred::types::config::{
     Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, ServerConfig, TcpConfig, UnresponsiveConfig,
 };
 use fred::types::{Resp3Frame, Value};
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Commands in flight at most; a page and its times of expiry are some thousands.
 const MAX_IN_FLIGHT: usize = 100_000;
+/// Further attempts at a command on one node of a cluster, before it is asked which node has the key now.
+const NODE_ATTEMPTS: u32 = 1;
 /// The key that is asked for to learn whether a command may be run. Any key does; this one is unlikely to be there.
 pub(super) const PROBE_KEY: &str = "redis2pg:probe";
 
@@ -46,28 +47,30 @@ impl RedisSource {
     /// an unreachable server, within `connect_timeout` and a moment.
     pub async fn connect(settings: &SourceSettings, events: Option<EventSender>) -> Result<Self, Failure> {
         let target = Target::parse(settings)?;
+        if target.cluster.is_some() {
+            return Box::pin(Cluster::connect(settings, target, events)).await;
+        }
         let client = open(settings, &target).await?;
-        let reconnected = client.reconnect_rx();
         let abilities = learn(&client, &target, settings, events.as_ref()).await?;
-        let inner = Inner {
-            client,
-            target,
-            attempts: settings.reconnect_attempts,
-            scan_count: settings.scan_count.max(1),
-            match_keys: settings.match_keys.clone(),
-            abilities,
-            events,
-            reconnected: Mutex::new(reconnected),
-            reconnections: AtomicU64::new(0),
-            sizes: Sizes::default(),
-            settings: settings.clone(),
-            reader: Arc::default(),
-            unwatched: AtomicBool::new(false),
-            idle_refused: AtomicBool::new(false),
-            told_forbidden: AtomicBool::new(false),
-            fields_untold: AtomicBool::new(false),
-        };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self::of(Inner::new(Wire::new(client, false), target, settings.clone(), abilities, events)))
+    }
+
+    /// Connects to one node of a cluster. `asking`: for keys that the cluster is moving to it. Notices of what it can do go
+    /// to `told`.
+    pub(super) async fn connect_node(
+        settings: &SourceSettings,
+        target: Target,
+        (events, told): (Option<EventSender>, Option<EventSender>),
+        asking: bool,
+    ) -> Result<Self, Failure> {
+        // Where the node does not answer, another one may have taken its place: that is found out above this.
+        let settings = SourceSettings { reconnect_attempts: NODE_ATTEMPTS, ..settings.clone() };
+        let client = open(&settings, &target).await?;
+        let mut abilities = learn(&client, &target, &settings, told.as_ref()).await?;
+        // The keys of a page are of many slots, and a script may only be asked for those of one.
+        (abilities.read_script, abilities.facts_script) = (false, false);
+        let inner = Inner::new(Wire::new(client, asking), target, settings, abilities, events);
+        Ok(Self::of(Inner { clustered: true, ..inner }))
     }
 }
 
@@ -220,6 +223,8 @@ impl Questions<'_> {
                 Ok(_) => {}
                 // The user may read other keys than the probe.
                 Err(error) if error.details().starts_with("NOPERM") && !errors::is_command_refused(&error) => {}
+                // In a cluster the probe may be another node's.
+                Err(error) if self.target.is_node && errors::is_redirect(&error) => {}
                 Err(error) => return Err(errors::refused(&error, command, self.target)),
             }
         }

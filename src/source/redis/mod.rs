@@ -1,7 +1,9 @@
-//! One Redis server as a source: the connection, what the server can do, and the commands of scan and fetch.
+//! One Redis server as a source: the connection, what the server can do, and the commands of scan and fetch. A cluster of
+//! them is one source too (`cluster`), which reads through its nodes.
 //!
 //! Owns everything that knows fred. Keys and values are bytes throughout: replies are read raw, never as text.
 
+mod cluster;
 mod collections;
 mod connect;
 mod databases;
@@ -15,19 +17,21 @@ mod scan;
 mod settings;
 mod sizes;
 mod tls;
+mod wire;
 
 pub use scan::Scanner;
 pub use settings::SourceSettings;
 
-use crate::model::{Event, EventSender, Failure, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
-use crate::source::{Checkpoint, FetchedPage, ServerClock, Source};
+use crate::model::{Event, EventSender, Failure, Fetched, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
+use crate::source::{Checkpoint, FetchedPage, Scan, ScanPage, ServerClock, Slices, Source};
+use cluster::{Cluster, ClusterScan, ClusterSlices};
 use collections::SliceReader;
 use connect::Abilities;
 use errors::Retry;
 use fred::error::Error;
-use fred::interfaces::ClientLike;
+use fred::interfaces::{ClientLike, EventInterface};
 use fred::types::config::Server;
-use fred::types::{ClusterHash, CustomCommand, Resp3Frame, Value};
+use fred::types::{Resp3Frame, Value};
 use settings::Target;
 use sizes::Sizes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,16 +39,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
+use wire::{Wire, send};
 
-/// A connection to one Redis server and database. Cheap to clone; clones share the connection.
+/// A connection to one Redis server and database, or to a cluster. Cheap to clone; clones share the connection.
 #[derive(Clone)]
 pub struct RedisSource {
+    /// The server; of a cluster the node that answered first.
     inner: Arc<Inner>,
+    cluster: Option<Arc<Cluster>>,
 }
 
 struct Inner {
-    client: fred::clients::Client,
+    wire: Wire,
     target: Target,
+    /// Whether it is a node of a cluster, which takes no keys of several slots in one command.
+    clustered: bool,
     attempts: u32,
     scan_count: u32,
     match_keys: Option<String>,
@@ -57,7 +66,7 @@ struct Inner {
     /// How to connect once more.
     settings: SourceSettings,
     /// The connection for large values, made when it is first needed.
-    reader: Arc<tokio::sync::Mutex<Option<fred::clients::Client>>>,
+    reader: Arc<tokio::sync::Mutex<Option<Wire>>>,
     /// Whether the user may not WATCH.
     unwatched: AtomicBool,
     /// Whether the server does not tell how long keys have been idle.
@@ -68,15 +77,51 @@ struct Inner {
     fields_untold: AtomicBool,
 }
 
+impl Inner {
+    fn new(
+        wire: Wire,
+        target: Target,
+        settings: SourceSettings,
+        abilities: Abilities,
+        events: Option<EventSender>,
+    ) -> Self {
+        let reconnected = wire.client.reconnect_rx();
+        Self {
+            wire,
+            target,
+            clustered: false,
+            attempts: settings.reconnect_attempts,
+            scan_count: settings.scan_count.max(1),
+            match_keys: settings.match_keys.clone(),
+            abilities,
+            events,
+            reconnected: Mutex::new(reconnected),
+            reconnections: AtomicU64::new(0),
+            sizes: Sizes::default(),
+            settings,
+            reader: Arc::default(),
+            unwatched: AtomicBool::new(false),
+            idle_refused: AtomicBool::new(false),
+            told_forbidden: AtomicBool::new(false),
+            fields_untold: AtomicBool::new(false),
+        }
+    }
+}
+
 impl RedisSource {
-    /// The server as text without credentials, such as `redis://host:6379/0`.
-    pub fn display(&self) -> String {
-        self.inner.target.to_string()
+    /// One server.
+    fn of(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner), cluster: None }
     }
 
-    /// Host, port and database (or socket and database): what a resumed run must find again.
+    /// The server as text without credentials, such as `redis://host:6379/0`.
+    pub fn display(&self) -> String {
+        self.cluster.as_ref().map_or(&self.inner.target, |cluster| cluster.target()).to_string()
+    }
+
+    /// Host, port and database (or socket and database, or the cluster's name): what a resumed run must find again.
     pub fn identity(&self) -> String {
-        self.inner.target.identity()
+        self.cluster.as_ref().map_or(&self.inner.target, |cluster| cluster.target()).identity()
     }
 
     /// The number of the database.
@@ -111,16 +156,15 @@ impl RedisSource {
 
     /// Closes the connection. Without it the connection closes with the process.
     pub async fn close(&self) {
-        // An error means that it is closed already.
-        let _ = self.inner.client.quit().await;
-        if let Some(reader) = self.inner.reader.lock().await.take() {
-            let _ = reader.quit().await;
+        if let Some(cluster) = &self.cluster {
+            cluster.close().await;
         }
+        self.inner.close().await;
     }
 
     /// One attempt at one command; error replies are errors.
     async fn once(&self, command: &'static str, args: Vec<Value>) -> Result<Resp3Frame, Error> {
-        send(&self.inner.client, command, args).await
+        self.inner.wire.send(command, args).await
     }
 
     /// A command with the usual attempts.
@@ -181,23 +225,19 @@ impl RedisSource {
     }
 }
 
-impl Source for RedisSource {
-    type Scan = Scanner;
-    type Slices = SliceReader;
-
-    fn scan(&self, from: Option<Checkpoint>) -> Scanner {
-        Scanner::start(self.clone(), from)
+impl Inner {
+    async fn close(&self) {
+        // An error means that it is closed already.
+        let _ = self.wire.client.quit().await;
+        if let Some(reader) = self.reader.lock().await.take() {
+            let _ = reader.client.quit().await;
+        }
     }
+}
 
-    fn slices(&self, key: RedisKey, large: LargeKey) -> SliceReader {
-        SliceReader::new(self.clone(), key, large)
-    }
-
-    async fn absent(&self, keys: &[RedisKey]) -> Result<Vec<(RedisKey, SkipReason)>, Failure> {
-        self.missing(keys).await
-    }
-
-    async fn fetch_some(&self, keys: &[RedisKey], wanted: Wanted, max_bytes: usize) -> Result<FetchedPage, Failure> {
+impl RedisSource {
+    /// Reads from this one server.
+    async fn fetch_here(&self, keys: &[RedisKey], wanted: Wanted, max_bytes: usize) -> Result<FetchedPage, Failure> {
         self.refresh().await;
         match self.read(keys, wanted, max_bytes).await {
             Err(refused) if errors::is_of_refused_key(&refused) => {
@@ -208,9 +248,79 @@ impl Source for RedisSource {
     }
 }
 
-async fn send(client: &fred::clients::Client, command: &'static str, args: Vec<Value>) -> Result<Resp3Frame, Error> {
-    let command = CustomCommand::new_static(command, ClusterHash::FirstKey, false);
-    errors::in_reply(client.custom_raw(command, args).await?)
+impl Source for RedisSource {
+    type Scan = RedisScan;
+    type Slices = RedisSlices;
+
+    fn scan(&self, from: Option<Checkpoint>) -> RedisScan {
+        match &self.cluster {
+            None => RedisScan::Server(Scanner::start(self.clone(), from)),
+            Some(cluster) => RedisScan::Cluster(Box::new(ClusterScan::start(cluster.clone(), from))),
+        }
+    }
+
+    fn slices(&self, key: RedisKey, large: LargeKey) -> RedisSlices {
+        match &self.cluster {
+            None => RedisSlices::Server(SliceReader::new(self.clone(), key, large)),
+            Some(cluster) => RedisSlices::Cluster(Box::new(ClusterSlices::new(cluster.clone(), key, large))),
+        }
+    }
+
+    async fn absent(&self, keys: &[RedisKey]) -> Result<Vec<(RedisKey, SkipReason)>, Failure> {
+        match &self.cluster {
+            None => self.missing(keys).await,
+            Some(cluster) => Box::pin(cluster.missing(keys)).await,
+        }
+    }
+
+    async fn fetch_some(&self, keys: &[RedisKey], wanted: Wanted, max_bytes: usize) -> Result<FetchedPage, Failure> {
+        match &self.cluster {
+            None => self.fetch_here(keys, wanted, max_bytes).await,
+            // What goes on within is large, and would be held by every stage that reads.
+            Some(cluster) => Box::pin(cluster.fetch_some(keys, wanted, max_bytes)).await,
+        }
+    }
+}
+
+/// A scan of a server or of a cluster.
+pub enum RedisScan {
+    /// Of one server and database.
+    Server(Scanner),
+    /// Of all primaries of a cluster.
+    Cluster(Box<ClusterScan>),
+}
+
+impl Scan for RedisScan {
+    async fn next(&mut self) -> Result<Option<ScanPage>, Failure> {
+        match self {
+            Self::Server(scan) => scan.next().await,
+            Self::Cluster(scan) => Box::pin(scan.next()).await,
+        }
+    }
+
+    fn server_run_id(&self) -> Option<&str> {
+        match self {
+            Self::Server(scan) => scan.server_run_id(),
+            Self::Cluster(scan) => scan.server_run_id(),
+        }
+    }
+}
+
+/// A reading of a large value, from a server or wherever in a cluster it is.
+pub enum RedisSlices {
+    /// From one server.
+    Server(SliceReader),
+    /// From the node that has it.
+    Cluster(Box<ClusterSlices>),
+}
+
+impl Slices for RedisSlices {
+    async fn next(&mut self) -> Result<Option<Fetched>, Failure> {
+        match self {
+            Self::Server(slices) => slices.next().await,
+            Self::Cluster(slices) => Box::pin(slices.next()).await,
+        }
+    }
 }
 
 /// Tells the one place that reports; never waits for it.

@@ -9,9 +9,9 @@ use super::slice::{self, Place};
 use super::{Read, is_wrong_type};
 use crate::model::{Failure, FieldTimes, RedisKey, RedisType};
 use crate::source::redis::errors::{is_unavailable, unexpected};
-use crate::source::redis::{RedisSource, connect, number_of, send};
+use crate::source::redis::wire::Wire;
+use crate::source::redis::{RedisSource, connect, number_of};
 use bytes::Bytes;
-use fred::clients::Client;
 use fred::error::Error;
 use fred::types::{Resp3Frame, Value};
 use std::sync::atomic::Ordering;
@@ -65,9 +65,9 @@ impl RedisSource {
         watch: bool,
     ) -> Result<Attempt, Error> {
         let Some(mut watch) = Watch::begin(self, key, watch).await? else { return Ok(Attempt::WatchRefused) };
-        let read = match whole(watch.client()?, key, redis_type, limit).await {
+        let read = match whole(watch.wire()?, key, redis_type, limit).await {
             Ok(Read::Value(value)) if redis_type == RedisType::Hash => {
-                self.timed(watch.client()?, key, value, fields).await?
+                self.timed(watch.wire()?, key, value, fields).await?
             }
             Ok(read) => read,
             Err(error) if is_wrong_type(&error) => Read::Changed,
@@ -79,9 +79,9 @@ impl RedisSource {
 
 impl RedisSource {
     /// A hash that was just read, with the times of its fields where the server tells them.
-    async fn timed(&self, client: &Client, key: &RedisKey, value: Bytes, wanted: FieldTimes) -> Result<Read, Error> {
+    async fn timed(&self, wire: &Wire, key: &RedisKey, value: Bytes, wanted: FieldTimes) -> Result<Read, Error> {
         let hash = [(key.clone(), value.clone())];
-        Ok(match self.time_fields(client, &hash, wanted).await?.and_then(|mut timed| timed.pop()) {
+        Ok(match self.time_fields(wire, &hash, wanted).await?.and_then(|mut timed| timed.pop()) {
             None => Read::Value(value),
             Some(None) => Read::Changed,
             Some(Some((value, _))) if value.is_empty() => Read::Gone,
@@ -102,7 +102,7 @@ impl RedisSource {
 /// The connection for large values, and a watch on it. Nobody else may use the connection meanwhile: the watch is the
 /// connection's.
 pub(super) struct Watch {
-    reader: OwnedMutexGuard<Option<Client>>,
+    reader: OwnedMutexGuard<Option<Wire>>,
     /// The connection's id when the watch began; `None` without a watch.
     connection: Option<Option<i64>>,
 }
@@ -111,16 +111,19 @@ impl Watch {
     /// Takes the connection, and watches the key if it is to; `None` where the user may not.
     pub(super) async fn begin(source: &RedisSource, key: &RedisKey, watch: bool) -> Result<Option<Self>, Error> {
         let mut reader = source.inner.reader.clone().lock_owned().await;
-        let client = match &mut *reader {
-            Some(client) => client,
-            none => none.insert(connect::another(&source.inner.settings, &source.inner.target).await?),
+        let wire = match &mut *reader {
+            Some(wire) => wire,
+            none => none.insert(Wire::new(
+                connect::another(&source.inner.settings, &source.inner.target).await?,
+                source.inner.wire.is_asking(),
+            )),
         };
         let mut connection = None;
         if watch {
-            connection = Some(connection_id(client).await);
+            connection = Some(connection_id(wire).await);
             // A reading that broke off may have left a watch.
-            let _ = send(client, "UNWATCH", Vec::new()).await;
-            match send(client, "WATCH", vec![Value::Bytes(key.bytes())]).await {
+            let _ = wire.send("UNWATCH", Vec::new()).await;
+            match wire.send("WATCH", vec![Value::Bytes(key.bytes())]).await {
                 Ok(_) => {}
                 Err(error) if is_unavailable(&error) => return Ok(None),
                 Err(error) => return Err(error),
@@ -130,37 +133,37 @@ impl Watch {
     }
 
     /// The connection.
-    pub(super) fn client(&mut self) -> Result<&Client, Error> {
+    pub(super) fn wire(&mut self) -> Result<&Wire, Error> {
         self.reader.as_ref().ok_or_else(|| unexpected("WATCH", "a connection that is gone"))
     }
 
     /// Ends the watch; whether nothing was changed since it began.
     pub(super) async fn unchanged(&mut self) -> Result<bool, Error> {
         let Some(before) = self.connection else { return Ok(true) };
-        let client = self.client()?;
-        Ok(unchanged(client).await? && connection_id(client).await == before)
+        let wire = self.wire()?;
+        Ok(unchanged(wire).await? && connection_id(wire).await == before)
     }
 }
 
-async fn unchanged(client: &Client) -> Result<bool, Error> {
-    send(client, "MULTI", Vec::new()).await?;
-    send(client, "PING", Vec::new()).await?;
-    match send(client, "EXEC", Vec::new()).await? {
+async fn unchanged(wire: &Wire) -> Result<bool, Error> {
+    wire.send("MULTI", Vec::new()).await?;
+    wire.send("PING", Vec::new()).await?;
+    match wire.send("EXEC", Vec::new()).await? {
         Resp3Frame::Null => Ok(false),
         Resp3Frame::Array { .. } => Ok(true),
         _ => Err(unexpected("EXEC", "something else than answers")),
     }
 }
 
-async fn connection_id(client: &Client) -> Option<i64> {
-    send(client, "CLIENT", vec!["ID".into()]).await.ok().as_ref().and_then(number_of)
+async fn connection_id(wire: &Wire) -> Option<i64> {
+    wire.send("CLIENT", vec!["ID".into()]).await.ok().as_ref().and_then(number_of)
 }
 
-async fn whole(client: &Client, key: &RedisKey, redis_type: RedisType, limit: usize) -> Result<Read, Error> {
+async fn whole(wire: &Wire, key: &RedisKey, redis_type: RedisType, limit: usize) -> Result<Read, Error> {
     let (mut items, mut bytes, mut count): (Vec<Bytes>, usize, usize) = (Vec::new(), 0, FIRST);
     let mut place = Some(Place::Start);
     while let Some(from) = place {
-        let slice = slice::read(client, key, redis_type, &from, count).await?;
+        let slice = slice::read(wire, key, redis_type, &from, count).await?;
         let size: usize = slice.items.iter().map(|item| item.len() + 4).sum();
         bytes += size;
         if bytes > limit {
