@@ -8,3 +8,4 @@ mod support;
 mod harness;
 mod moving;
 mod reading;
+mod scripted;

@@ -26,10 +26,14 @@ fn keys_of_all_types_and_nodes_are_loaded_once() {
     fixture.say(&["SET", "document:string", &format!("\"{}\"", "w".repeat(5 << 20))]);
     let keys = 1500 + 7 * 40 + 2;
     let dry = fixture.run(&["--dry-run"]).exits(0);
-    assert_eq!(dry.count("documents", "inserted"), keys);
+    assert_eq!(dry.count("documents", "would_load"), keys);
     let run = fixture.run(&[]).exits(0);
     assert_eq!((run.count("documents", "matched"), run.count("documents", "inserted")), (keys, keys), "{run}");
-    assert_eq!((run.total("unmatched"), run.report["source_keys"]["before"].as_i64()), (40, Some(keys + 40)), "{run}");
+    assert_eq!(
+        (run.total("unmatched"), run.report["counts"]["source"]["before"].as_i64()),
+        (40, Some(keys + 40)),
+        "{run}"
+    );
     assert_eq!(fixture.rows(), keys);
     assert_eq!(fixture.case.number("SELECT count(*) FROM documents WHERE expires > now()"), 40);
     let value = |id: &str| fixture.case.json(&format!("SELECT data FROM documents WHERE id = '{id}'"));

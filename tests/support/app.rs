@@ -13,7 +13,14 @@ use tempfile::TempDir;
 
 // Each test binary uses its own part of this module; naming all of it here keeps the rest from being reported as dead.
 const _: fn(&Case, Outcome, &mut Client) = |case, outcome, client| {
-    let _ = (case.run(&[]), case.run_config("", &[]), case.ledger(&[]), case.start(&[]), case.start_config("", &[]), case.fingerprint());
+    let _ = (
+        case.run(&[]),
+        case.run_config("", &[]),
+        case.ledger(&[]),
+        case.start(&[]),
+        case.start_config("", &[]),
+        case.fingerprint(),
+    );
     let _ =
         (case.list(&[]), case.xmins(""), case.secrets(), case.number(""), case.json(""), &case.database, &case.target);
     let _ = (outcome.count("", ""), outcome.reasons(""), outcome.reject(""), outcome.total(""), outcome.said());

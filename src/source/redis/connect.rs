@@ -13,6 +13,7 @@ use fred::types::config::{
     Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, ServerConfig, TcpConfig, UnresponsiveConfig,
 };
 use fred::types::{Resp3Frame, Value};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Commands in flight at most; a page and its times of expiry are some thousands.
@@ -67,10 +68,27 @@ impl RedisSource {
         let settings = SourceSettings { reconnect_attempts: NODE_ATTEMPTS, ..settings.clone() };
         let client = open(&settings, &target).await?;
         let mut abilities = learn(&client, &target, &settings, told.as_ref()).await?;
-        // The keys of a page are of many slots, and a script may only be asked for those of one.
+        // The keys of a page are of many slots; scripts as they are for one server take those of one.
         (abilities.read_script, abilities.facts_script) = (false, false);
         let inner = Inner::new(Wire::new(client, asking), target, settings, abilities, events);
-        Ok(Self::of(Inner { clustered: true, ..inner }))
+        let mut node = Self::of(Inner { clustered: true, ..inner });
+        if !asking {
+            let (read, facts) = node.may_run_scripts().await;
+            if let Some(inner) = Arc::get_mut(&mut node.inner) {
+                (inner.abilities.read_script, inner.abilities.facts_script) = (read, facts);
+            }
+        }
+        Ok(node)
+    }
+
+    /// Whether a node lets a script look at keys of several of its slots, for times of expiry and for facts.
+    async fn may_run_scripts(&self) -> (bool, bool) {
+        let Some(keys) = self.probes().await else { return (false, false) };
+        let may = async |script| self.once("EVAL_RO", self.script(script, &keys)).await.is_ok();
+        if !may(super::expiry::EXPIRY_SCRIPT).await {
+            return (false, false);
+        }
+        (true, may(super::collections::facts::FACTS_SCRIPT).await)
     }
 }
 

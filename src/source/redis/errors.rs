@@ -55,6 +55,8 @@ pub(super) fn is_of_refused_key(failure: &Failure) -> bool {
 /// Whether a node of a cluster answered that the key is another node's, or that it takes no keys of several slots.
 pub(super) fn is_redirect(error: &Error) -> bool {
     ["MOVED ", "ASK ", "CROSSSLOT"].iter().any(|sign| error.details().starts_with(sign))
+        // What a script is told.
+        || error.details().contains("a non local key in a cluster node")
 }
 
 /// The error of Redis that a failure comes from.

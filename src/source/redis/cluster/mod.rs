@@ -18,9 +18,10 @@ pub(super) use slices::ClusterSlices;
 
 use super::settings::{Address, SourceSettings, Target};
 use super::{RedisSource, bytes_of, errors, notify};
-use crate::model::{EventSender, Failure, Side};
+use crate::model::{EventSender, Exit, Failure, RedisKey, Side};
 use fred::error::Error;
 use futures::future::{join_all, try_join_all};
+use slots::{SLOTS, slot_of};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -63,7 +64,7 @@ impl Cluster {
             let told = (events.clone(), events.clone());
             match RedisSource::connect_node(settings, target.node(seed), told, false).await {
                 Ok(first) => return Self::around(first, settings, target, events).await,
-                Err(error) if error.side == Side::Redis && error.exit == crate::model::Exit::Redis => {
+                Err(error) if error.side == Side::Redis && error.exit == Exit::Redis => {
                     failure.get_or_insert(error);
                 }
                 Err(error) => return Err(error),
@@ -241,6 +242,17 @@ impl Cluster {
 }
 
 impl RedisSource {
+    /// Two keys of different slots that this node serves.
+    pub(super) async fn probes(&self) -> Option<Vec<RedisKey>> {
+        let view = View::of(&self.lines().await.ok()?)?;
+        let key = |number: u32| RedisKey::new(format!("{}:{number}", super::connect::PROBE_KEY));
+        // Of a node with very few slots none may be found.
+        let mut own = (0..20 * u32::from(SLOTS)).map(key).filter(|key| view.slots.contains(slot_of(key.as_bytes())));
+        let first = if view.slots.is_empty() { None } else { own.next() }?;
+        let second = own.find(|key| slot_of(key.as_bytes()) != slot_of(first.as_bytes()))?;
+        Some(vec![first, second])
+    }
+
     /// What CLUSTER NODES answers.
     async fn lines(&self) -> Result<String, Error> {
         let reply = self.once("CLUSTER", vec!["NODES".into()]).await?;
