@@ -114,3 +114,30 @@ fn a_run_is_known_by_the_name_of_its_cluster() {
     assert_eq!(source(), format!("cluster 127.0.0.1:{}/0", fixture.cluster.port(0)));
     assert_eq!(home(&key_at(2, "k")), 2);
 }
+
+#[test]
+fn the_rights_that_are_documented_are_enough() {
+    let mut fixture = Fixture::new(0);
+    fixture.fill("s", 60);
+    let pages = include_str!("../../docs/operations.md");
+    let line = pages.lines().find(|line| line.starts_with("ACL SETUSER loader")).expect("the rights");
+    let line = line.replace("+mget ", "").replace(">password", ">sesame") + " +cluster|nodes +get +asking";
+    for node in 0..3 {
+        fixture.clients[node].say(&line);
+    }
+    let address = fixture.cluster.url();
+    let (_, address) = address.rsplit_once('@').expect("an address");
+    let source = format!("redis-cluster://loader:sesame@{address}");
+    let strings = CONFIG.lines().filter(|line| !line.starts_with("type = [")).collect::<Vec<_>>().join("\n");
+    let case = crate::support::Case::with_ends(&source, &fixture.case.target);
+    let run = case.run_config(&strings, &[]).exits(0);
+    assert_eq!(run.count("documents", "inserted"), 60, "{run}");
+    assert!(!run.stderr.contains("starts again after every"), "{run}");
+    // Some keys only: the others are told apart on every node.
+    for node in 0..3 {
+        fixture.clients[node].say("ACL SETUSER loader resetkeys ~document:s1*");
+    }
+    let run = case.run_config(&strings, &[]).exits(0);
+    assert_eq!(run.count("documents", "unchanged"), 11, "{run}");
+    assert_eq!(run.report["tally"]["skipped"]["forbidden"], 49, "{run}");
+}

@@ -9,6 +9,12 @@ use std::sync::{Arc, OnceLock};
 /// The port of a server is known once it runs, and named by its answers.
 type Port = Arc<OnceLock<String>>;
 
+/// The mapping, of strings only: that is what the servers here have.
+fn strings() -> String {
+    let types = CONFIG.lines().find(|line| line.starts_with("type = [")).expect("the types");
+    CONFIG.replacen(types, "", 1)
+}
+
 /// A cluster of one node with three documents. `script` is asked first, with the command and the node's port.
 fn node(script: impl Fn(&[String], &str) -> Option<Answer> + Send + Sync + 'static) -> Case {
     let pairs = ["a", "b", "c"].map(|id| (format!("document:{id}"), "{}".to_owned()));
@@ -35,7 +41,7 @@ fn node(script: impl Fn(&[String], &str) -> Option<Answer> + Send + Sync + 'stat
 fn redirections_without_end_end_the_run() {
     let case =
         node(|command, port| (command[0] == "GET").then(|| Answer::Reply(format!("-MOVED 1 127.0.0.1:{port}\r\n"))));
-    let run = case.run_config(CONFIG, &["--reconnect-attempts", "2"]);
+    let run = case.run_config(&strings(), &["--reconnect-attempts", "2"]);
     assert_eq!(run.code, 5, "{run}");
     assert!(run.stderr.contains("keep sending the question on: MOVED 1 127.0.0.1:"), "{run}");
     assert_eq!(case.number("SELECT count(*) FROM documents"), 0);
@@ -51,13 +57,13 @@ fn what_passes_is_asked_again_and_what_does_not_ends_the_run() {
             let early = command[0] == "GET" && asked.fetch_add(1, Ordering::Relaxed) < last;
             early.then(|| Answer::Reply(format!("-{error}\r\n")))
         });
-        let run = case.run_config(CONFIG, &[]).exits(0);
+        let run = case.run_config(&strings(), &[]).exits(0);
         assert_eq!(run.count("documents", "inserted"), 3, "{run}");
     }
     let case = node(|command, _| {
         (command[0] == "GET").then(|| Answer::Reply("-CLUSTERDOWN The cluster is down\r\n".to_owned()))
     });
-    let run = case.run_config(CONFIG, &["--reconnect-attempts", "1"]);
+    let run = case.run_config(&strings(), &["--reconnect-attempts", "1"]);
     assert!(run.code == 5 && run.stderr.contains("CLUSTERDOWN The cluster is down"), "{run}");
 }
 
@@ -78,7 +84,7 @@ fn a_redirection_without_a_host_is_to_the_same_host() {
         let of_key = ["GET", "TYPE"].contains(&command[0].as_str()) && command[1] == "document:b";
         of_key.then(|| Answer::Reply(format!("-ASK 1 :{port}\r\n")))
     });
-    let run = case.run_config(CONFIG, &[]).exits(0);
+    let run = case.run_config(&strings(), &[]).exits(0);
     assert_eq!(run.count("documents", "inserted"), 3, "{run}");
 }
 
@@ -88,6 +94,6 @@ fn a_node_that_may_not_be_asked_for_the_cluster_says_what_is_missing() {
         let text = "-NOPERM User default has no permissions to run the 'cluster|nodes' command\r\n";
         (command[0] == "CLUSTER").then(|| Answer::Reply(text.to_owned()))
     });
-    let run = case.run_config(CONFIG, &[]).exits(2);
+    let run = case.run_config(&strings(), &[]).exits(2);
     assert!(run.stderr.contains("ACL SETUSER (such as +cluster|nodes)"), "{run}");
 }

@@ -232,7 +232,7 @@ impl Questions<'_> {
     async fn may_read(&self) -> Result<(), Failure> {
         let commands = [
             ("SCAN", vec!["0".into(), "COUNT".into(), "1".into()]),
-            ("MGET", vec![PROBE_KEY.into()]),
+            (if self.target.is_node { "GET" } else { "MGET" }, vec![PROBE_KEY.into()]),
             ("TYPE", vec![PROBE_KEY.into()]),
             ("STRLEN", vec![PROBE_KEY.into()]),
         ];

@@ -348,6 +348,27 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_is_named_by_some_of_its_hosts_and_known_by_the_first_or_its_name() {
+        let target = parse("redis-cluster://u:p%40w@a:7000,[::1],b:1");
+        let cluster = target.cluster.clone().unwrap();
+        let places: Vec<String> = cluster.seeds.iter().map(Address::place).collect();
+        assert_eq!(places, ["a:7000", "[::1]:6379", "b:1"]);
+        assert_eq!((target.username.as_deref(), target.password.as_deref()), (Some("u"), Some("p@w")));
+        assert_eq!(
+            (target.to_string(), target.identity()),
+            ("redis-cluster://a:7000".into(), "cluster a:7000/0".into())
+        );
+        let named = SourceSettings { cluster_name: Some("cache".into()), ..SourceSettings::new("rediss-cluster://a") };
+        let target = Target::parse(&named).unwrap();
+        assert_eq!(
+            (target.to_string(), target.identity()),
+            ("rediss-cluster://a:6379".into(), "cluster cache/0".into())
+        );
+        assert!(matches!(target.address, Address::Tcp { tls: true, .. }));
+        assert!(parse("redis-cluster://a/0").cluster.is_some());
+    }
+
+    #[test]
     fn sockets_may_have_credentials_and_a_database() {
         let target = parse("redis+unix://u:p%20w@/run/redis/r.sock?db=2");
         assert_eq!(target.address, Address::Unix("/run/redis/r.sock".into()));
