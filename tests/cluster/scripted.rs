@@ -15,6 +15,11 @@ fn strings() -> String {
     CONFIG.replacen(types, "", 1)
 }
 
+/// Whether it reads a document.
+fn is_read(command: &[String]) -> bool {
+    command[0] == "GET" && command[1].starts_with("document:")
+}
+
 /// A cluster of one node with three documents. `script` is asked first, with the command and the node's port.
 fn node(script: impl Fn(&[String], &str) -> Option<Answer> + Send + Sync + 'static) -> Case {
     let pairs = ["a", "b", "c"].map(|id| (format!("document:{id}"), "{}".to_owned()));
@@ -39,8 +44,7 @@ fn node(script: impl Fn(&[String], &str) -> Option<Answer> + Send + Sync + 'stat
 
 #[test]
 fn redirections_without_end_end_the_run() {
-    let case =
-        node(|command, port| (command[0] == "GET").then(|| Answer::Reply(format!("-MOVED 1 127.0.0.1:{port}\r\n"))));
+    let case = node(|command, port| is_read(command).then(|| Answer::Reply(format!("-MOVED 1 127.0.0.1:{port}\r\n"))));
     let run = case.run_config(&strings(), &["--reconnect-attempts", "2"]);
     assert_eq!(run.code, 5, "{run}");
     assert!(run.stderr.contains("keep sending the question on: MOVED 1 127.0.0.1:"), "{run}");
@@ -54,15 +58,14 @@ fn what_passes_is_asked_again_and_what_does_not_ends_the_run() {
     {
         let asked = AtomicU32::new(0);
         let case = node(move |command, _| {
-            let early = command[0] == "GET" && asked.fetch_add(1, Ordering::Relaxed) < last;
+            let early = is_read(command) && asked.fetch_add(1, Ordering::Relaxed) < last;
             early.then(|| Answer::Reply(format!("-{error}\r\n")))
         });
         let run = case.run_config(&strings(), &[]).exits(0);
         assert_eq!(run.count("documents", "inserted"), 3, "{run}");
     }
-    let case = node(|command, _| {
-        (command[0] == "GET").then(|| Answer::Reply("-CLUSTERDOWN The cluster is down\r\n".to_owned()))
-    });
+    let case =
+        node(|command, _| is_read(command).then(|| Answer::Reply("-CLUSTERDOWN The cluster is down\r\n".to_owned())));
     let run = case.run_config(&strings(), &["--reconnect-attempts", "1"]);
     assert!(run.code == 5 && run.stderr.contains("CLUSTERDOWN The cluster is down"), "{run}");
 }

@@ -57,20 +57,22 @@ impl RedisSource {
     }
 
     /// Connects to one node of a cluster. `asking`: for keys that the cluster is moving to it. Notices of what it can do go
-    /// to `told`.
+    /// to `told`, which only the first node has.
     pub(super) async fn connect_node(
         settings: &SourceSettings,
         target: Target,
         (events, told): (Option<EventSender>, Option<EventSender>),
         asking: bool,
     ) -> Result<Self, Failure> {
-        // Where the node does not answer, another one may have taken its place: that is found out above this.
-        let settings = SourceSettings { reconnect_attempts: NODE_ATTEMPTS, ..settings.clone() };
-        let client = open(&settings, &target).await?;
-        let mut abilities = learn(&client, &target, &settings, told.as_ref()).await?;
+        let client = open(settings, &target).await?;
+        // Where the node does not answer, another one may have taken its place: that is found out above this. The first node is
+        // waited for, since nobody else can be asked.
+        let hasty = SourceSettings { reconnect_attempts: NODE_ATTEMPTS, ..settings.clone() };
+        let mut abilities =
+            learn(&client, &target, if told.is_some() { settings } else { &hasty }, told.as_ref()).await?;
         // The keys of a page are of many slots; scripts as they are for one server take those of one.
         (abilities.read_script, abilities.facts_script) = (false, false);
-        let inner = Inner::new(Wire::new(client, asking), target, settings, abilities, events);
+        let inner = Inner::new(Wire::new(client, asking), target, hasty, abilities, events);
         let mut node = Self::of(Inner { clustered: true, ..inner });
         if !asking {
             let (read, facts) = node.may_run_scripts().await;
