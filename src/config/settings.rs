@@ -139,7 +139,8 @@ fn postgres_scheme(url: &Option<SecretUrl>) -> Result<(), String> {
 sections! {
     /// The Redis end.
     Source source {
-        /// Redis: redis://[user[:password]@]host[:port][/database], rediss:// for TLS, redis+unix:///path/to/socket.
+        /// Redis: redis://[user[:password]@]host[:port][/database], rediss:// for TLS, redis+unix:///path/to/socket; a
+        /// Redis Cluster: redis-cluster://[user[:password]@]host[:port][,host[:port]…], rediss-cluster:// for TLS.
         /// REDIS_URL is asked when nothing else names it.
         url: Option<SecretUrl> = "", "from", redis_scheme;
         /// User name, over the one in the URL.
@@ -162,6 +163,9 @@ sections! {
         scan_count: u64 = "1000", "scan-count", between(1, 100_000);
         /// PEM file of the authority that signed the server's certificate, instead of the system's store.
         ca_file: Option<PathBuf> = "", "source-ca-file", any;
+        /// What --resume knows a Redis Cluster by, since its nodes come and go. Without it the first host and port in
+        /// source.url.
+        cluster_name: Option<String> = "", "cluster-name", any;
     }
     /// The PostgreSQL end.
     Target target {

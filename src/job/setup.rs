@@ -114,6 +114,7 @@ pub(super) fn source_settings(settings: &Settings) -> Result<SourceSettings, Fai
         scan_count: u32::try_from(source.scan_count).unwrap_or(u32::MAX),
         match_keys: settings.run.keys.clone(),
         ca_file: source.ca_file.clone(),
+        cluster_name: source.cluster_name.clone(),
         ..SourceSettings::new(settings.require_source()?.expose())
     };
     settings.check()?;

@@ -113,6 +113,8 @@ pub enum Fetched {
     },
     /// The key was listed by SCAN and is not there any more.
     Gone(RedisKey),
+    /// The key was listed by a node of a cluster, and the node that serves its slot does not have it.
+    Orphan(RedisKey),
     /// The key was listed by SCAN, and the user may not read it.
     Forbidden(RedisKey),
     /// The key holds another type than the mapping reads; `redis_type` is what TYPE answered.
@@ -140,7 +142,7 @@ impl Fetched {
     pub fn key(&self) -> &RedisKey {
         match self {
             Self::Record(record) => &record.key,
-            Self::Gone(key) | Self::Forbidden(key) => key,
+            Self::Gone(key) | Self::Orphan(key) | Self::Forbidden(key) => key,
             Self::Large { key, .. } | Self::WrongType { key, .. } | Self::Unreadable { key, .. } => key,
         }
     }

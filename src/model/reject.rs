@@ -123,6 +123,8 @@ fn kept(value: &Bytes, stored: Option<&Stored>) -> (Option<Bytes>, Option<Withhe
 pub enum SkipReason {
     /// Listed by SCAN, not there any more when it was read.
     Gone,
+    /// Listed by a node of a Redis Cluster, and not there at the node that serves its slot.
+    Orphan,
     /// Listed by SCAN, and this user of Redis may not read it.
     Forbidden,
     /// Its time of expiry had passed when its row was to be made.
@@ -140,6 +142,7 @@ impl SkipReason {
     pub fn code(self) -> &'static str {
         match self {
             Self::Gone => "gone",
+            Self::Orphan => "orphan",
             Self::Forbidden => "forbidden",
             Self::Expired => "expired",
             Self::ShortLived => "short_lived",

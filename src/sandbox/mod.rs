@@ -21,6 +21,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod cluster;
 mod launch;
 mod pgbouncer;
 mod postgres;
@@ -30,6 +31,7 @@ mod redis;
 mod scratch;
 mod watcher;
 
+pub use cluster::RedisCluster;
 pub use pgbouncer::Pgbouncer;
 pub use postgres::{PostgresOptions, PostgresServer};
 pub use redis::{RedisOptions, RedisServer, RedisTls};

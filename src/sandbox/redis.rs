@@ -33,6 +33,8 @@ pub struct RedisOptions {
     pub tls: Option<RedisTls>,
     /// Keeps the data in an append-only file, so that it survives [`RedisServer::kill9`] and [`RedisServer::restart`].
     pub save_to_disk: bool,
+    /// A node of a cluster, which others have yet to meet at [`RedisServer::bus_port`].
+    pub cluster: bool,
     /// More lines of `redis.conf`, such as `maxmemory 64mb`.
     pub settings: Vec<String>,
 }
@@ -43,6 +45,7 @@ pub struct RedisServer {
     program: PathBuf,
     port: u16,
     tls_port: Option<u16>,
+    bus_port: Option<u16>,
     password: String,
     // Last, so that it is removed when the server has stopped.
     scratch: Scratch,
@@ -60,15 +63,19 @@ impl RedisServer {
             Some(given) => given,
             None => password()?,
         };
-        let mut tls_port = None;
+        let (mut tls_port, mut bus_port) = (None, None);
         let start = |port| {
             tls_port = if options.tls.is_some() { Some(launch::free_port()?) } else { None };
-            let config = configuration(&scratch, &options, &password, port, tls_port)?;
+            bus_port = if options.cluster { Some(launch::free_port()?) } else { None };
+            let mut config = configuration(&scratch, &options, &password, port, tls_port)?;
+            if let Some(port) = bus_port {
+                let _ = writeln!(config, "cluster-enabled yes\ncluster-config-file nodes.conf\ncluster-port {port}");
+            }
             scratch.write("redis.conf", config.as_bytes())?;
             spawn(&scratch, &program)
         };
         let (server, port) = launch::on_free_port(&scratch, start, probe::redis_is_ready)?;
-        Ok(Self { server, program, port, tls_port, password, scratch })
+        Ok(Self { server, program, port, tls_port, bus_port, password, scratch })
     }
 
     /// The URL over TCP, with the password: `redis://:…@127.0.0.1:port`.
@@ -89,6 +96,11 @@ impl RedisServer {
     /// The TCP port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port over which it talks to other nodes, where the options asked for it.
+    pub fn bus_port(&self) -> Option<u16> {
+        self.bus_port
     }
 
     /// The default user's password; empty where there is none.

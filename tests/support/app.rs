@@ -13,8 +13,15 @@ use tempfile::TempDir;
 
 // Each test binary uses its own part of this module; naming all of it here keeps the rest from being reported as dead.
 const _: fn(&Case, Outcome, &mut Client) = |case, outcome, client| {
-    let _ = (case.run(&[]), case.run_config("", &[]), case.ledger(&[]), case.start(&[]), case.fingerprint());
-    let _ = case.run_preset("", &[]);
+    let _ = (
+        case.run(&[]),
+        case.run_config("", &[]),
+        case.run_preset("", &[]),
+        case.ledger(&[]),
+        case.start(&[]),
+        case.start_config("", &[]),
+        case.fingerprint(),
+    );
     let _ =
         (case.list(&[]), case.xmins(""), case.secrets(), case.number(""), case.json(""), &case.database, &case.target);
     let _ = (outcome.count("", ""), outcome.reasons(""), outcome.reject(""), outcome.total(""), outcome.said());
@@ -135,6 +142,16 @@ impl Case {
         Running { child: command.spawn().expect("start redis2pg"), dir }
     }
 
+    /// Starts `run` with the mappings of a configuration text and does not wait for it.
+    pub(crate) fn start_config(&self, config: &str, args: &[&str]) -> Running {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("config.toml");
+        fs::write(&file, config).expect("write the configuration");
+        let mut command = self.run_command(&dir.path().join("report"), args);
+        command.arg("--config").arg(file).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running { child: command.spawn().expect("start redis2pg"), dir }
+    }
+
     /// A command on the ledger, which must succeed; gives its JSON.
     pub(crate) fn ledger(&self, args: &[&str]) -> Value {
         let output = self.command().args(args).args(["--json", "--to", &self.target]).output().expect("redis2pg");
@@ -192,6 +209,12 @@ impl Running {
         self.child.try_wait().expect("look at redis2pg").is_some()
     }
 
+    /// Ends it as a crash does.
+    pub(crate) fn kill9(&mut self) {
+        self.child.kill().expect("kill redis2pg");
+        self.child.wait().expect("wait for redis2pg");
+    }
+
     /// Waits for its end.
     pub(crate) fn finish(self) -> Outcome {
         let output = self.child.wait_with_output().expect("wait for redis2pg");
@@ -201,6 +224,7 @@ impl Running {
 
 const _: fn(Running) = |mut running| {
     running.ended();
+    running.kill9();
     running.finish();
 };
 

@@ -233,7 +233,7 @@ async fn load_from<S: Source>(
     let (mut read, mut found, mut with_rows) = (0, 0, BTreeSet::new());
     while let Some(mut records) = retrying.read(id, keys, &mut read).await? {
         records.retain(|fetched| match fetched {
-            Fetched::Gone(key) => {
+            Fetched::Gone(key) | Fetched::Orphan(key) => {
                 unread.entry(key.clone()).or_insert_with(|| "is not in Redis".to_owned());
                 false
             }

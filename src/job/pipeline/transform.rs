@@ -146,6 +146,10 @@ impl Transformer {
                 made.pass_over(key, SkipReason::Gone);
                 Ok(())
             }
+            Fetched::Orphan(key) => {
+                made.pass_over(key, SkipReason::Orphan);
+                Ok(())
+            }
             Fetched::Forbidden(key) => {
                 made.pass_over(key, SkipReason::Forbidden);
                 Ok(())

@@ -1,24 +1,26 @@
 //! Making the connection: bounded in time, with a clear failure, and learning what the server can do.
 
-use super::errors::{self, Refusals, Retry};
+use super::cluster::Cluster;
+use super::errors::{self, Retry};
 use super::server::ServerFacts;
 use super::settings::{Address, SourceSettings, Target};
-use super::sizes::Sizes;
-use super::{Inner, RedisSource, bytes_of, send, tls};
+use super::wire::{Wire, send};
+use super::{Inner, RedisSource, bytes_of, tls};
 use crate::model::{EventSender, Failure};
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::{ClientLike, EventInterface};
+use fred::interfaces::ClientLike;
 use fred::types::config::{
     Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, ServerConfig, TcpConfig, UnresponsiveConfig,
 };
 use fred::types::{Resp3Frame, Value};
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Commands in flight at most; a page and its times of expiry are some thousands.
 const MAX_IN_FLIGHT: usize = 100_000;
+/// Further attempts at a command on one node of a cluster, before it is asked which node has the key now.
+const NODE_ATTEMPTS: u32 = 1;
 /// The key that is asked for to learn whether a command may be run. Any key does; this one is unlikely to be there.
 pub(super) const PROBE_KEY: &str = "redis2pg:probe";
 
@@ -50,32 +52,47 @@ impl RedisSource {
     /// unreachable server, within `connect_timeout` and a moment, or one that is not ready after all attempts.
     pub async fn connect(settings: &SourceSettings, events: Option<EventSender>) -> Result<Self, Failure> {
         let target = Target::parse(settings)?;
+        if target.cluster.is_some() {
+            return Box::pin(Cluster::connect(settings, target, events)).await;
+        }
         let client = open(settings, &target).await?;
-        let (reconnected, refusals) = (client.reconnect_rx(), Refusals::new(client.error_rx()));
         let abilities = learn(&client, &target, settings).await?;
-        let role = abilities.server.as_ref().and_then(|server| server.role.clone());
-        let inner = Inner {
-            client,
-            target,
-            role: Mutex::new(role),
-            role_changes: AtomicU64::new(0),
-            attempts: settings.reconnect_attempts,
-            scan_count: settings.scan_count.max(1),
-            match_keys: settings.match_keys.clone(),
-            abilities,
-            events,
-            reconnected: Mutex::new(reconnected),
-            reconnections: AtomicU64::new(0),
-            refusals,
-            sizes: Sizes::default(),
-            settings: settings.clone(),
-            reader: Arc::default(),
-            unwatched: AtomicBool::new(false),
-            idle_refused: AtomicBool::new(false),
-            told_forbidden: AtomicBool::new(false),
-            fields_untold: AtomicBool::new(false),
-        };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self::of(Inner::new(Wire::new(client, false), target, settings.clone(), abilities, events)))
+    }
+
+    /// Connects to one node of a cluster. `asking`: for keys that the cluster is moving to it.
+    pub(super) async fn connect_node(
+        settings: &SourceSettings,
+        target: Target,
+        events: Option<EventSender>,
+        (first, asking): (bool, bool),
+    ) -> Result<Self, Failure> {
+        let client = open(settings, &target).await?;
+        // Where the node does not answer, another one may have taken its place: that is found out above this. The first node is
+        // waited for, since nobody else can be asked.
+        let hasty = SourceSettings { reconnect_attempts: NODE_ATTEMPTS, ..settings.clone() };
+        let mut abilities = learn(&client, &target, if first { settings } else { &hasty }).await?;
+        // The keys of a page are of many slots; scripts as they are for one server take those of one.
+        (abilities.read_script, abilities.facts_script) = (false, false);
+        let inner = Inner::new(Wire::new(client, asking), target, hasty, abilities, events);
+        let mut node = Self::of(Inner { clustered: true, ..inner });
+        if !asking {
+            let (read, facts) = node.may_run_scripts().await;
+            if let Some(inner) = Arc::get_mut(&mut node.inner) {
+                (inner.abilities.read_script, inner.abilities.facts_script) = (read, facts);
+            }
+        }
+        Ok(node)
+    }
+
+    /// Whether a node lets a script look at keys of several of its slots, for times of expiry and for facts.
+    async fn may_run_scripts(&self) -> (bool, bool) {
+        let Some(keys) = self.probes().await else { return (false, false) };
+        let may = async |script| self.once("EVAL_RO", self.script(script, &keys)).await.is_ok();
+        if !may(super::expiry::EXPIRY_SCRIPT).await {
+            return (false, false);
+        }
+        (true, may(super::collections::facts::FACTS_SCRIPT).await)
     }
 }
 

@@ -1,13 +1,10 @@
 //! The other logical databases of the same server: which hold keys, and a connection to one.
 
-use super::errors::{Refusals, unexpected};
+use super::errors::{self, unexpected};
 use super::settings::{SourceSettings, Target};
-use super::sizes::Sizes;
-use super::{Inner, RedisSource, bytes_of, connect, send};
+use super::wire::Wire;
+use super::{Inner, RedisSource, bytes_of, connect};
 use crate::model::{Failure, Side};
-use fred::interfaces::EventInterface;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
 
 impl RedisSource {
     /// The numbers of the databases that hold keys now, in ascending order.
@@ -15,6 +12,9 @@ impl RedisSource {
     /// # Errors
     /// A [`Failure`] of the Redis side; a usage one where the server does not tell.
     pub async fn filled_databases(&self) -> Result<Vec<u8>, Failure> {
+        if self.cluster.is_some() {
+            return Ok(vec![0]);
+        }
         let reply = self.ask("INFO", vec!["keyspace".into()]).await.map_err(|mut failure| {
             if failure.side == Side::Redis && failure.message.contains("NOPERM") {
                 failure.hint = format!("{} Or name the databases: `databases = [0, 1]`.", failure.hint);
@@ -34,37 +34,19 @@ impl RedisSource {
     /// A usage [`Failure`] where there is no such database, or the user may not select it; one of the Redis side for a
     /// server that is gone.
     pub async fn with_database(&self, number: u8) -> Result<Self, Failure> {
+        if self.cluster.is_some() {
+            return Err(errors::database_of_cluster(number));
+        }
         let first = &self.inner;
         let settings = SourceSettings { database: Some(number), ..first.settings.clone() };
         let target = Target { database: number, ..first.target.clone() };
         let client = connect::another_database(&settings, &target).await?;
-        let (reconnected, refusals) = (client.reconnect_rx(), Refusals::new(client.error_rx()));
+        let wire = Wire::new(client, false);
         if first.abilities.no_touch {
             // It did so on the first connection; where it fails the next command will say why.
-            let _ = send(&client, "CLIENT", vec!["NO-TOUCH".into(), "ON".into()]).await;
+            let _ = wire.send("CLIENT", vec!["NO-TOUCH".into(), "ON".into()]).await;
         }
-        let inner = Inner {
-            client,
-            target,
-            attempts: first.attempts,
-            scan_count: first.scan_count,
-            match_keys: first.match_keys.clone(),
-            abilities: first.abilities.clone(),
-            events: first.events.clone(),
-            reconnected: Mutex::new(reconnected),
-            reconnections: AtomicU64::new(0),
-            role: Mutex::new(first.abilities.server.as_ref().and_then(|server| server.role.clone())),
-            role_changes: AtomicU64::new(0),
-            refusals,
-            sizes: Sizes::default(),
-            settings,
-            reader: Arc::default(),
-            unwatched: AtomicBool::new(false),
-            idle_refused: AtomicBool::new(false),
-            told_forbidden: AtomicBool::new(false),
-            fields_untold: AtomicBool::new(false),
-        };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self::of(Inner::new(wire, target, settings, first.abilities.clone(), first.events.clone())))
     }
 }
 

@@ -60,8 +60,19 @@ pub(super) fn is_key_refused(error: &Error) -> bool {
 
 /// Whether that is what a failure comes from.
 pub(super) fn is_of_refused_key(failure: &Failure) -> bool {
-    let cause = failure.source.as_ref().and_then(|cause| cause.downcast_ref::<Error>());
-    cause.is_some_and(is_key_refused)
+    cause(failure).is_some_and(is_key_refused)
+}
+
+/// Whether a node of a cluster answered that the key is another node's, or that it takes no keys of several slots.
+pub(super) fn is_redirect(error: &Error) -> bool {
+    ["MOVED ", "ASK ", "CROSSSLOT"].iter().any(|sign| error.details().starts_with(sign))
+        // What a script is told.
+        || error.details().contains("a non local key in a cluster node")
+}
+
+/// The error of Redis that a failure comes from.
+pub(super) fn cause(failure: &Failure) -> Option<&Error> {
+    failure.source.as_ref().and_then(|cause| cause.downcast_ref::<Error>())
 }
 
 /// The command that a refusal names: within a question that takes several it is not always the first.
@@ -116,11 +127,13 @@ pub(super) fn failure(error: &Error, command: &str, target: &Target) -> Failure 
             "Point source.url / --from at its primary.",
         );
     }
-    if ["MOVED ", "ASK ", "CROSSSLOT"].iter().any(|sign| text.starts_with(sign)) {
+    if is_redirect(error) {
         return Failure::usage(
             Side::Redis,
-            format!("Redis at {place} is a node of a Redis Cluster, and holds a part of the keys only: {text}"),
-            "Name the cluster: redis-cluster:// in source.url / --from.",
+            format!(
+                "Redis at {place} is a node of a Redis Cluster, and holds a part of the keys only: {command} was answered with {text}"
+            ),
+            "Name the cluster: redis-cluster://host:port, or rediss-cluster:// for TLS (source.url / --from).",
         );
     }
     if is_tls(error) {
@@ -205,6 +218,15 @@ pub(super) fn no_database(error: &Error, target: &Target) -> Failure {
             "Redis at {place} answers, and a connection with database {number}, which a mapping reads, failed: {text}"
         ),
         "A proxy that does not know SELECT may close the connection: take the database out of `databases` then.",
+    )
+}
+
+/// What to tell a person who asks a cluster for another database than the one it has.
+pub(super) fn database_of_cluster(number: u8) -> Failure {
+    Failure::usage(
+        Side::Redis,
+        format!("a Redis Cluster has database 0 only, and {number} is asked for"),
+        "Take the number out of source.url, source.database or `databases`.",
     )
 }
 

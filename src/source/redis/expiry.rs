@@ -29,13 +29,16 @@ impl RedisSource {
 
     /// One command for the whole page: a command for each key costs both sides more than the values themselves.
     async fn expiries_by_script(&self, keys: &[RedisKey]) -> Result<Vec<i64>, Error> {
-        let mut arguments = vec![EXPIRY_SCRIPT.into(), keys.len().to_string().into()];
-        arguments.extend(keys.iter().map(|key| Value::Bytes(key.bytes())));
-        let expiries = numbers(self.once("EVAL_RO", arguments).await?)?;
+        let expiries = numbers(self.once("EVAL_RO", self.script(EXPIRY_SCRIPT, keys)).await?)?;
         if expiries.len() == keys.len() {
             return Ok(expiries);
         }
         Err(unexpected("EVAL_RO", "something else than a number a key"))
+    }
+
+    /// The arguments of a read-only script that goes through its keys.
+    pub(super) fn script(&self, script: &'static str, keys: &[RedisKey]) -> Vec<Value> {
+        script_args(script, keys, self.inner.clustered)
     }
 
     /// The server's clock.
@@ -52,6 +55,17 @@ impl RedisSource {
         .map(|(seconds, micros)| seconds.saturating_mul(1000) + micros / 1000)
         .ok_or_else(|| unexpected("TIME", "no time"))
     }
+}
+
+/// The arguments of EVAL_RO for a script that goes through its keys. A node of a cluster takes keys of one slot only where
+/// they are announced as keys. As plain arguments they may be of many: the server looks at each when the script uses it.
+pub(super) fn script_args(script: &'static str, keys: &[RedisKey], clustered: bool) -> Vec<Value> {
+    let mut args = match clustered {
+        true => vec![script.replace("KEYS", "ARGV").into(), "0".into()],
+        false => vec![script.into(), keys.len().to_string().into()],
+    };
+    args.extend(keys.iter().map(|key| Value::Bytes(key.bytes())));
+    args
 }
 
 /// The numbers that a script gave.

@@ -3,7 +3,7 @@
 //! A nil of MGET may be a missing key or one of another type, so nils are asked for their TYPE.
 
 use super::collections::{NONE, is_wrong_type};
-use super::errors::{is_of_refused_key, unexpected};
+use super::errors::{is_of_refused_key, is_redirect, is_transient, unexpected};
 use super::lengths::{Reading, Readings};
 use super::{RedisSource, bytes_of, number_of};
 use crate::model::{Failure, Fetched, Record, RedisKey, RedisType, SkipReason, Wanted};
@@ -33,6 +33,7 @@ pub(super) enum PerKey {
     Ttl,
     Idle,
     Dump,
+    Get,
 }
 
 /// The times of expiry of a page: not asked for, or one a key.
@@ -115,11 +116,18 @@ impl RedisSource {
     }
 
     async fn values_once(&self, keys: &[RedisKey], want_expiry: bool) -> Result<(Vec<Resp3Frame>, Expiries), Error> {
-        let args = keys.iter().map(|key| Value::Bytes(key.bytes())).collect();
-        let (reply, expiries) = tokio::join!(biased; self.once("MGET", args), async {
+        let (values, expiries) = tokio::join!(biased; self.strings(keys), async {
             if want_expiry { self.expiries(keys).await.map(Some) } else { Ok(None) }
         });
-        Ok((array_of(reply?)?, expiries?))
+        Ok((values?, expiries?))
+    }
+
+    /// What MGET answers. A node of a cluster takes no keys of several slots at once: there it is a GET for each.
+    async fn strings(&self, keys: &[RedisKey]) -> Result<Vec<Resp3Frame>, Error> {
+        if !self.inner.clustered {
+            return array_of(self.once("MGET", keys.iter().map(|key| Value::Bytes(key.bytes())).collect()).await?);
+        }
+        self.each(keys, PerKey::Get).await?.into_iter().map(string_or_nil).collect()
     }
 
     /// Values of keys whose times of expiry were asked for just before.
@@ -128,8 +136,7 @@ impl RedisSource {
         keys: &[RedisKey],
         mut expiries: Vec<i64>,
     ) -> Result<(Vec<Resp3Frame>, Expiries), Error> {
-        let args = keys.iter().map(|key| Value::Bytes(key.bytes())).collect();
-        let values = array_of(self.once("MGET", args).await?)?;
+        let values = self.strings(keys).await?;
         // A key that was not there then, and is now, was written in between.
         let new = |(expiry, value): (&mut i64, &Resp3Frame)| *expiry == MISSING && !matches!(value, Resp3Frame::Null);
         if expiries.iter_mut().zip(&values).any(new) {
@@ -174,9 +181,15 @@ impl RedisSource {
     /// of each. Only where that is refused is it asked which keys the user may not read.
     pub(super) async fn missing(&self, keys: &[RedisKey]) -> Result<Vec<(RedisKey, SkipReason)>, Failure> {
         self.refresh().await;
-        let args = keys.iter().map(|key| Value::Bytes(key.bytes())).collect();
-        // Keys are distinct, or are counted once for each mention. A server that refuses the command is asked for types.
-        let there = self.once("EXISTS", args).await.ok().as_ref().and_then(number_of);
+        // Keys are distinct, or are counted once for each mention. A server that refuses the command is asked for types,
+        // and so is a node of a cluster, which takes no keys of several slots at once.
+        let there = match self.inner.clustered {
+            true => None,
+            false => {
+                let args = keys.iter().map(|key| Value::Bytes(key.bytes())).collect();
+                self.once("EXISTS", args).await.ok().as_ref().and_then(number_of)
+            }
+        };
         if there.is_some_and(|count| usize::try_from(count).is_ok_and(|count| count == keys.len())) {
             return Ok(Vec::new());
         }
@@ -229,13 +242,27 @@ impl RedisSource {
         types.collect()
     }
 
-    /// One command for each key, written at once. A pipeline alone writes each command by itself; a command beside it
-    /// makes the client flush once (a million commands: 2 instead of 8 CPU seconds).
+    /// One command for each key, written at once.
     pub(super) async fn each(&self, keys: &[RedisKey], command: PerKey) -> Result<Vec<FredResult<Value>>, Error> {
-        let pipeline = self.inner.client.pipeline();
+        let replies = self.each_alone(keys, command).await?;
+        // What is true of the connection or the server as a whole is not the key's fault, and a key that is another
+        // node's is to be asked for there.
+        let wrong =
+            |reply: &FredResult<Value>| reply.as_ref().err().filter(|e| is_transient(e) || is_redirect(e)).cloned();
+        match replies.iter().find_map(wrong) {
+            Some(error) => Err(error),
+            None => Ok(replies),
+        }
+    }
+
+    /// One command for each key, written at once; each answer is of its key alone, whatever it is.
+    pub(super) async fn each_alone(&self, keys: &[RedisKey], command: PerKey) -> Result<Vec<FredResult<Value>>, Error> {
+        let batch = self.inner.wire.batch();
         for key in keys.iter().map(RedisKey::bytes) {
-            // These only queue; the answers come from `try_all`.
+            let pipeline = batch.next().await?;
+            // These only queue; the answers come all together.
             let () = match command {
+                PerKey::Get => pipeline.get(key).await?,
                 PerKey::Strlen => pipeline.strlen(key).await?,
                 PerKey::Peek => pipeline.getrange(key, 0, 0).await?,
                 PerKey::Memory => pipeline.memory_usage(key, None).await?,
@@ -250,20 +277,7 @@ impl RedisSource {
                 PerKey::Dump => pipeline.dump(key).await?,
             };
         }
-        let (replies, _pong) = tokio::join!(biased; pipeline.try_all::<Value>(), self.inner.client.ping::<Value>(None));
-        if replies.len() == keys.len() {
-            // What is true of the connection or the server as a whole is not the key's fault.
-            return match replies
-                .iter()
-                .find_map(|reply| reply.as_ref().err().filter(|e| super::errors::is_transient(e)))
-            {
-                Some(error) => Err(error.clone()),
-                None => Ok(replies),
-            };
-        }
-        let found = replies.len();
-        let error = replies.into_iter().find_map(Result::err);
-        Err(error.unwrap_or_else(|| unexpected("a pipeline", &mismatch(found, keys.len()))))
+        batch.answers(keys.len()).await
     }
 
     /// One command for each key, with the usual attempts.
@@ -309,6 +323,19 @@ fn entry(key: &RedisKey, value: Option<Bytes>, expiry: Option<i64>) -> Fetched {
             expires_at: expiry.filter(|at| *at != FOREVER),
             facts: None,
         }),
+    }
+}
+
+/// The answer to a GET as MGET gives it: nil for a key of another type.
+fn string_or_nil(reply: FredResult<Value>) -> Result<Resp3Frame, Error> {
+    match reply {
+        Ok(Value::String(text)) => Ok(Resp3Frame::BlobString { data: text.into_inner(), attributes: None }),
+        Ok(Value::Bytes(data)) => Ok(Resp3Frame::BlobString { data, attributes: None }),
+        Ok(Value::Null) => Ok(Resp3Frame::Null),
+        // Bytes that happen to be a number are given as one by none of the servers; what else it is, is no string.
+        Ok(_) => Err(unexpected("GET", "something else than a string")),
+        Err(error) if error.details().starts_with("WRONGTYPE") => Ok(Resp3Frame::Null),
+        Err(error) => Err(error),
     }
 }
 

@@ -73,9 +73,7 @@ impl RedisSource {
         let expected = if want_expiry { keys.len() + 1 } else { 1 };
         let mut retry = self.retry("EVAL_RO");
         loop {
-            let mut args = vec![script.into(), keys.len().to_string().into()];
-            args.extend(keys.iter().map(|key| Value::Bytes(key.bytes())));
-            let numbers = self.once("EVAL_RO", args).await.and_then(numbers);
+            let numbers = self.once("EVAL_RO", self.script(script, keys)).await.and_then(numbers);
             let wrong = || unexpected("EVAL_RO", "something else than the numbers that were asked for");
             match numbers.and_then(|numbers| if numbers.len() == expected { Ok(numbers) } else { Err(wrong()) }) {
                 Ok(mut numbers) => {

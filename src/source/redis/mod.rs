@@ -1,8 +1,10 @@
-//! One Redis server as a source: the connection, what the server can do, and the commands of scan and fetch.
+//! One Redis server as a source: the connection, what the server can do, and the commands of scan and fetch. A cluster of
+//! them is one source too (`cluster`), which reads through its nodes.
 //!
 //! Owns everything that knows fred. Keys and values are bytes throughout: replies are read raw, never as text.
 
 mod acl;
+mod cluster;
 mod collections;
 mod connect;
 mod databases;
@@ -18,6 +20,7 @@ mod server;
 mod settings;
 mod sizes;
 mod tls;
+mod wire;
 
 pub use acl::KeyRights;
 pub use rights::Permission;
@@ -25,15 +28,16 @@ pub use scan::Scanner;
 pub use server::{Eviction, Replica, ServerFacts};
 pub use settings::SourceSettings;
 
-use crate::model::{Event, EventSender, Failure, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
-use crate::source::{Checkpoint, FetchedPage, ServerClock, Source};
+use crate::model::{Event, EventSender, Failure, Fetched, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
+use crate::source::{Checkpoint, FetchedPage, Scan, ScanPage, ServerClock, Slices, Source};
+use cluster::{Cluster, ClusterScan, ClusterSlices};
 use collections::{Reader, SliceReader};
 use connect::Abilities;
 use errors::{Refusals, Retry};
 use fred::error::Error;
-use fred::interfaces::ClientLike;
+use fred::interfaces::EventInterface;
 use fred::types::config::Server;
-use fred::types::{ClusterHash, CustomCommand, Resp3Frame, Value};
+use fred::types::{Resp3Frame, Value};
 use settings::Target;
 use sizes::Sizes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -41,16 +45,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
+use wire::Wire;
 
-/// A connection to one Redis server and database. Cheap to clone; clones share the connection.
+/// A connection to one Redis server and database, or to a cluster. Cheap to clone; clones share the connection.
 #[derive(Clone)]
 pub struct RedisSource {
+    /// The server; of a cluster the node that answered first.
     inner: Arc<Inner>,
+    cluster: Option<Arc<Cluster>>,
 }
 
 struct Inner {
-    client: fred::clients::Client,
+    wire: Wire,
     target: Target,
+    /// Whether it is a node of a cluster, which takes no keys of several slots in one command.
+    clustered: bool,
     attempts: u32,
     scan_count: u32,
     match_keys: Option<String>,
@@ -79,15 +88,55 @@ struct Inner {
     fields_untold: AtomicBool,
 }
 
+impl Inner {
+    fn new(
+        wire: Wire,
+        target: Target,
+        settings: SourceSettings,
+        abilities: Abilities,
+        events: Option<EventSender>,
+    ) -> Self {
+        let (reconnected, refusals) = (wire.client.reconnect_rx(), Refusals::new(wire.client.error_rx()));
+        let role = abilities.server.as_ref().and_then(|server| server.role.clone());
+        Self {
+            wire,
+            target,
+            clustered: false,
+            attempts: settings.reconnect_attempts,
+            scan_count: settings.scan_count.max(1),
+            match_keys: settings.match_keys.clone(),
+            role: Mutex::new(role),
+            role_changes: AtomicU64::new(0),
+            abilities,
+            events,
+            reconnected: Mutex::new(reconnected),
+            reconnections: AtomicU64::new(0),
+            refusals,
+            sizes: Sizes::default(),
+            settings,
+            reader: Arc::default(),
+            unwatched: AtomicBool::new(false),
+            idle_refused: AtomicBool::new(false),
+            told_forbidden: AtomicBool::new(false),
+            fields_untold: AtomicBool::new(false),
+        }
+    }
+}
+
 impl RedisSource {
-    /// The server as text without credentials, such as `redis://host:6379/0`.
-    pub fn display(&self) -> String {
-        self.inner.target.to_string()
+    /// One server.
+    fn of(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner), cluster: None }
     }
 
-    /// Host, port and database (or socket and database): what a resumed run must find again.
+    /// The server as text without credentials, such as `redis://host:6379/0`.
+    pub fn display(&self) -> String {
+        self.cluster.as_ref().map_or(&self.inner.target, |cluster| cluster.target()).to_string()
+    }
+
+    /// Host, port and database (or socket and database, or the cluster's name): what a resumed run must find again.
     pub fn identity(&self) -> String {
-        self.inner.target.identity()
+        self.cluster.as_ref().map_or(&self.inner.target, |cluster| cluster.target()).identity()
     }
 
     /// The number of the database.
@@ -107,7 +156,7 @@ impl RedisSource {
 
     /// Whether the source is a cluster as a whole, not a server by itself.
     pub fn is_cluster(&self) -> bool {
-        self.inner.settings.url.starts_with("redis-cluster:") || self.inner.settings.url.starts_with("rediss-cluster:")
+        self.cluster.is_some()
     }
 
     /// Whether reading makes keys look recently used.
@@ -132,16 +181,15 @@ impl RedisSource {
 
     /// Closes the connection. Without it the connection closes with the process.
     pub async fn close(&self) {
-        // An error means that it is closed already.
-        let _ = self.inner.client.quit().await;
-        if let Some(reader) = self.inner.reader.lock().await.take() {
-            reader.close().await;
+        if let Some(cluster) = &self.cluster {
+            cluster.close().await;
         }
+        self.inner.close().await;
     }
 
     /// One attempt at one command; error replies are errors.
     async fn once(&self, command: &'static str, args: Vec<Value>) -> Result<Resp3Frame, Error> {
-        send(&self.inner.client, command, args).await
+        self.inner.wire.send(command, args).await
     }
 
     /// A command with the usual attempts.
@@ -225,23 +273,18 @@ impl RedisSource {
     }
 }
 
-impl Source for RedisSource {
-    type Scan = Scanner;
-    type Slices = SliceReader;
-
-    fn scan(&self, from: Option<Checkpoint>) -> Scanner {
-        Scanner::start(self.clone(), from)
+impl Inner {
+    async fn close(&self) {
+        self.wire.close().await;
+        if let Some(reader) = self.reader.lock().await.take() {
+            reader.close().await;
+        }
     }
+}
 
-    fn slices(&self, key: RedisKey, large: LargeKey) -> SliceReader {
-        SliceReader::new(self.clone(), key, large)
-    }
-
-    async fn absent(&self, keys: &[RedisKey]) -> Result<Vec<(RedisKey, SkipReason)>, Failure> {
-        self.missing(keys).await
-    }
-
-    async fn fetch_some(&self, keys: &[RedisKey], wanted: Wanted, max_bytes: usize) -> Result<FetchedPage, Failure> {
+impl RedisSource {
+    /// Reads from this one server.
+    async fn fetch_here(&self, keys: &[RedisKey], wanted: Wanted, max_bytes: usize) -> Result<FetchedPage, Failure> {
         self.refresh().await;
         match self.read(keys, wanted, max_bytes).await {
             Err(refused) if errors::is_of_refused_key(&refused) => {
@@ -252,9 +295,79 @@ impl Source for RedisSource {
     }
 }
 
-async fn send(client: &fred::clients::Client, command: &'static str, args: Vec<Value>) -> Result<Resp3Frame, Error> {
-    let command = CustomCommand::new_static(command, ClusterHash::FirstKey, false);
-    errors::in_reply(client.custom_raw(command, args).await?)
+impl Source for RedisSource {
+    type Scan = RedisScan;
+    type Slices = RedisSlices;
+
+    fn scan(&self, from: Option<Checkpoint>) -> RedisScan {
+        match &self.cluster {
+            None => RedisScan::Server(Scanner::start(self.clone(), from)),
+            Some(cluster) => RedisScan::Cluster(Box::new(ClusterScan::start(cluster.clone(), from))),
+        }
+    }
+
+    fn slices(&self, key: RedisKey, large: LargeKey) -> RedisSlices {
+        match &self.cluster {
+            None => RedisSlices::Server(SliceReader::new(self.clone(), key, large)),
+            Some(cluster) => RedisSlices::Cluster(Box::new(ClusterSlices::new(cluster.clone(), key, large))),
+        }
+    }
+
+    async fn absent(&self, keys: &[RedisKey]) -> Result<Vec<(RedisKey, SkipReason)>, Failure> {
+        match &self.cluster {
+            None => self.missing(keys).await,
+            Some(cluster) => Box::pin(cluster.missing(keys)).await,
+        }
+    }
+
+    async fn fetch_some(&self, keys: &[RedisKey], wanted: Wanted, max_bytes: usize) -> Result<FetchedPage, Failure> {
+        match &self.cluster {
+            None => self.fetch_here(keys, wanted, max_bytes).await,
+            // What goes on within is large, and would be held by every stage that reads.
+            Some(cluster) => Box::pin(cluster.fetch_some(keys, wanted, max_bytes)).await,
+        }
+    }
+}
+
+/// A scan of a server or of a cluster.
+pub enum RedisScan {
+    /// Of one server and database.
+    Server(Scanner),
+    /// Of all primaries of a cluster.
+    Cluster(Box<ClusterScan>),
+}
+
+impl Scan for RedisScan {
+    async fn next(&mut self) -> Result<Option<ScanPage>, Failure> {
+        match self {
+            Self::Server(scan) => scan.next().await,
+            Self::Cluster(scan) => Box::pin(scan.next()).await,
+        }
+    }
+
+    fn server_run_id(&self) -> Option<&str> {
+        match self {
+            Self::Server(scan) => scan.server_run_id(),
+            Self::Cluster(scan) => scan.server_run_id(),
+        }
+    }
+}
+
+/// A reading of a large value, from a server or wherever in a cluster it is.
+pub enum RedisSlices {
+    /// From one server.
+    Server(SliceReader),
+    /// From the node that has it.
+    Cluster(Box<ClusterSlices>),
+}
+
+impl Slices for RedisSlices {
+    async fn next(&mut self) -> Result<Option<Fetched>, Failure> {
+        match self {
+            Self::Server(slices) => slices.next().await,
+            Self::Cluster(slices) => Box::pin(slices.next()).await,
+        }
+    }
 }
 
 /// Tells the one place that reports; never waits for it.

@@ -55,6 +55,9 @@ impl RedisSource {
     /// # Errors
     /// The server is gone.
     pub async fn unreadable(&self, keys: &[RedisKey]) -> Result<Vec<bool>, Failure> {
+        if let Some(cluster) = &self.cluster {
+            return cluster.unreadable(keys).await;
+        }
         let questions = [(PerKey::Ttl, "PTTL"), (PerKey::ExpireTime, "PEXPIRETIME"), (PerKey::Type, "TYPE")];
         self.refused_by(keys, &questions).await
     }

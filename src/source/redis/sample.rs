@@ -14,6 +14,13 @@ impl RedisSource {
     /// # Errors
     /// A [`Failure`] of the Redis side, or a missing right.
     pub async fn dbsize(&self) -> Result<u64, Failure> {
+        if let Some(cluster) = &self.cluster {
+            let mut count = 0;
+            for node in cluster.primaries().await? {
+                count += Box::pin(node.dbsize()).await?;
+            }
+            return Ok(count);
+        }
         let reply = self.ask("DBSIZE", Vec::new()).await?;
         let count = number_of(&reply).and_then(|count| u64::try_from(count).ok());
         count.ok_or_else(|| self.failure(&unexpected("DBSIZE", "no number"), "DBSIZE"))
@@ -26,6 +33,22 @@ impl RedisSource {
     /// As [`Self::dbsize`].
     pub async fn key_families(&self, count: usize) -> Result<Vec<(String, u64)>, Failure> {
         let mut families: HashMap<String, u64> = HashMap::new();
+        match &self.cluster {
+            None => self.sample(&mut families).await?,
+            Some(cluster) => {
+                for node in cluster.primaries().await? {
+                    node.sample(&mut families).await?;
+                }
+            }
+        }
+        let mut families: Vec<_> = families.into_iter().collect();
+        families.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        families.truncate(count);
+        Ok(families)
+    }
+
+    /// Counts the families of some thousand keys of one server.
+    async fn sample(&self, families: &mut HashMap<String, u64>) -> Result<(), Failure> {
         let mut cursor = "0".to_owned();
         for _ in 0..SAMPLE_PAGES {
             let page = self.page(&cursor, None).await?;
@@ -37,9 +60,6 @@ impl RedisSource {
                 break;
             }
         }
-        let mut families: Vec<_> = families.into_iter().collect();
-        families.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        families.truncate(count);
-        Ok(families)
+        Ok(())
     }
 }

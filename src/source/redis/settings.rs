@@ -12,6 +12,7 @@ use url::Url;
 #[derive(Clone)]
 pub struct SourceSettings {
     /// `redis://[user:pass@]host[:port][/db]`, `rediss://…` for TLS, or `redis+unix://[user:pass@]/path.sock[?db=N]`.
+    /// A cluster is `redis-cluster://[user:pass@]host[:port][,host[:port]…]`, or `rediss-cluster://…` for TLS.
     /// Holds a secret where it holds a password.
     pub url: String,
     /// The ACL user; wins over the URL's.
@@ -32,6 +33,8 @@ pub struct SourceSettings {
     pub match_keys: Option<String>,
     /// A PEM file with more certificate authorities, for servers with a private one.
     pub ca_file: Option<PathBuf>,
+    /// What a resumed run knows a cluster by; its first host and port where there is none.
+    pub cluster_name: Option<String>,
 }
 
 impl SourceSettings {
@@ -48,6 +51,7 @@ impl SourceSettings {
             scan_count: 1000,
             match_keys: None,
             ca_file: None,
+            cluster_name: None,
         }
     }
 
@@ -82,6 +86,7 @@ impl fmt::Debug for SourceSettings {
             .field("reconnect_attempts", &self.reconnect_attempts)
             .field("scan_count", &self.scan_count)
             .field("ca_file", &self.ca_file)
+            .field("cluster_name", &self.cluster_name)
             .finish()
     }
 }
@@ -93,6 +98,17 @@ pub(super) enum Address {
     Unix(PathBuf),
 }
 
+impl Address {
+    /// `host:port`, or the path of the socket.
+    pub(super) fn place(&self) -> String {
+        match self {
+            Self::Tcp { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
+            Self::Tcp { host, port, .. } => format!("{host}:{port}"),
+            Self::Unix(path) => path.display().to_string(),
+        }
+    }
+}
+
 /// What the settings say about the server: its address, database and credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Target {
@@ -100,12 +116,28 @@ pub(super) struct Target {
     pub(super) database: u8,
     pub(super) username: Option<String>,
     pub(super) password: Option<String>,
+    /// The cluster, where that is what is named.
+    pub(super) cluster: Option<ClusterTarget>,
+    /// Whether it is a node of a cluster.
+    pub(super) is_node: bool,
+}
+
+/// A cluster as the settings name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ClusterTarget {
+    /// What it is known by.
+    pub(super) name: String,
+    /// The nodes that are asked where the others are.
+    pub(super) seeds: Vec<Address>,
 }
 
 /// The server as text without credentials, such as `redis://host:6379/0`.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.address {
+            Address::Tcp { tls, .. } if self.cluster.is_some() => {
+                write!(f, "{}://{}", if *tls { "rediss-cluster" } else { "redis-cluster" }, self.place())
+            }
             Address::Tcp { tls, .. } => {
                 write!(f, "{}://{}/{}", if *tls { "rediss" } else { "redis" }, self.place(), self.database)
             }
@@ -123,16 +155,20 @@ impl fmt::Debug for Target {
 impl Target {
     /// Reads the settings.
     pub(super) fn parse(settings: &SourceSettings) -> Result<Self, Failure> {
-        let (url, unix) = parse_url(&settings.url)?;
+        let Parsed { url, unix, more } = parse_url(&settings.url)?;
         let username = match url.username() {
             "" => None,
             name => Some(decode(name)?),
         };
         let password = url.password().map(decode).transpose()?;
         let (address, database) = if unix { unix_address(&url)? } else { tcp_address(&url)? };
+        let database = settings.database.or(database).unwrap_or(0);
+        let cluster = more.map(|more| cluster(settings, &address, &more, database)).transpose()?;
         let target = Self {
             address,
-            database: settings.database.or(database).unwrap_or(0),
+            database,
+            cluster,
+            is_node: false,
             username: settings.username.clone().or(username),
             password: settings.password.clone().or(password).filter(|password| !password.is_empty()),
         };
@@ -148,15 +184,19 @@ impl Target {
 
     /// `host:port`, or the path of the socket.
     pub(super) fn place(&self) -> String {
-        match &self.address {
-            Address::Tcp { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
-            Address::Tcp { host, port, .. } => format!("{host}:{port}"),
-            Address::Unix(path) => path.display().to_string(),
-        }
+        self.address.place()
     }
 
-    /// What a resumed run must find again: place and database. Credentials and TLS don't matter.
+    /// A node of this cluster, with the cluster's credentials.
+    pub(super) fn node(&self, address: Address) -> Self {
+        Self { address, cluster: None, is_node: true, ..self.clone() }
+    }
+
+    /// What a resumed run must find again: place and database, or the cluster's name. Credentials and TLS don't matter.
     pub(super) fn identity(&self) -> String {
+        if let Some(cluster) = &self.cluster {
+            return format!("cluster {}/{}", cluster.name, self.database);
+        }
         format!("{}/{}", self.place(), self.database)
     }
 
@@ -166,19 +206,28 @@ impl Target {
     }
 }
 
-fn parse_url(text: &str) -> Result<(Url, bool), Failure> {
+/// A URL as far as it is understood.
+struct Parsed {
+    url: Url,
+    unix: bool,
+    /// The further hosts of a cluster, each a URL of its own; `None` where none is meant.
+    more: Option<Vec<Url>>,
+}
+
+fn parse_url(text: &str) -> Result<Parsed, Failure> {
     let (scheme, rest) = text.split_once("://").ok_or_else(|| bad_url("it has no scheme"))?;
     let unix = match scheme {
         "redis" | "rediss" => false,
         "redis+unix" | "unix" => true,
-        "redis-cluster" | "rediss-cluster" | "redis-sentinel" | "rediss-sentinel" => {
+        "redis-cluster" | "rediss-cluster" => return parse_cluster(scheme, rest),
+        "redis-sentinel" | "rediss-sentinel" => {
             return Err(Failure::usage(
                 Side::Settings,
                 format!("{scheme}:// is not supported by this version (source.url / --from)"),
                 "Name one primary with redis:// or rediss://.",
             ));
         }
-        _ => return Err(bad_url("its scheme is not one of redis, rediss, redis+unix")),
+        _ => return Err(bad_url("its scheme is not one of redis, rediss, redis-cluster, rediss-cluster, redis+unix")),
     };
     // A URL can't have credentials without a host; a socket has no host, so it gets one for the parser.
     let parsed = match rest.find("@/") {
@@ -188,11 +237,42 @@ fn parse_url(text: &str) -> Result<(Url, bool), Failure> {
         }
         _ => Url::parse(text),
     };
+    let url = whole(parsed, unix)?;
+    Ok(Parsed { url, unix, more: None })
+}
+
+/// The first host of a cluster with what else the URL says, and the others.
+fn parse_cluster(scheme: &str, rest: &str) -> Result<Parsed, Failure> {
+    let scheme = if scheme == "rediss-cluster" { "rediss" } else { "redis" };
+    let (credentials, rest) =
+        rest.rsplit_once('@').map_or(("", rest), |(_, hosts)| rest.split_at(rest.len() - hosts.len()));
+    let (hosts, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let mut hosts = hosts.split(',');
+    let first = hosts.next().unwrap_or_default();
+    let url = whole(Url::parse(&format!("{scheme}://{credentials}{first}{path}")), false)?;
+    let more = hosts.map(|host| whole(Url::parse(&format!("{scheme}://{host}")), false)).collect::<Result<_, _>>()?;
+    Ok(Parsed { url, unix: false, more: Some(more) })
+}
+
+/// A URL without parts that would be passed over.
+fn whole(parsed: Result<Url, url::ParseError>, unix: bool) -> Result<Url, Failure> {
     let url = parsed.map_err(|error| bad_url(&error.to_string()))?;
     if url.fragment().is_some() || (!unix && url.query().is_some()) {
         return Err(bad_url("it has a part after ? or # that is not understood"));
     }
-    Ok((url, unix))
+    Ok(url)
+}
+
+fn cluster(settings: &SourceSettings, first: &Address, more: &[Url], database: u8) -> Result<ClusterTarget, Failure> {
+    if database != 0 {
+        return Err(super::errors::database_of_cluster(database));
+    }
+    let mut seeds = vec![first.clone()];
+    for url in more {
+        seeds.push(tcp_address(url)?.0);
+    }
+    let name = settings.cluster_name.clone().filter(|name| !name.is_empty());
+    Ok(ClusterTarget { name: name.unwrap_or_else(|| first.place()), seeds })
 }
 
 fn tcp_address(url: &Url) -> Result<(Address, Option<u8>), Failure> {
@@ -230,7 +310,7 @@ fn bad_url(why: &str) -> Failure {
     Failure::usage(
         Side::Settings,
         format!("the Redis URL is not valid: {why} (source.url / --from)"),
-        "Expected redis://[user:password@]host[:port][/database]. Special characters in a password are written as %XX.",
+        "Expected redis://[user:password@]host[:port][/database], or redis-cluster://[user:password@]host[:port][,host[:port]…]. Special characters in a password are written as %XX.",
     )
 }
 
@@ -272,6 +352,27 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_is_named_by_some_of_its_hosts_and_known_by_the_first_or_its_name() {
+        let target = parse("redis-cluster://u:p%40w@a:7000,[::1],b:1");
+        let cluster = target.cluster.clone().unwrap();
+        let places: Vec<String> = cluster.seeds.iter().map(Address::place).collect();
+        assert_eq!(places, ["a:7000", "[::1]:6379", "b:1"]);
+        assert_eq!((target.username.as_deref(), target.password.as_deref()), (Some("u"), Some("p@w")));
+        assert_eq!(
+            (target.to_string(), target.identity()),
+            ("redis-cluster://a:7000".into(), "cluster a:7000/0".into())
+        );
+        let named = SourceSettings { cluster_name: Some("cache".into()), ..SourceSettings::new("rediss-cluster://a") };
+        let target = Target::parse(&named).unwrap();
+        assert_eq!(
+            (target.to_string(), target.identity()),
+            ("rediss-cluster://a:6379".into(), "cluster cache/0".into())
+        );
+        assert!(matches!(target.address, Address::Tcp { tls: true, .. }));
+        assert!(parse("redis-cluster://a/0").cluster.is_some());
+    }
+
+    #[test]
     fn sockets_may_have_credentials_and_a_database() {
         let target = parse("redis+unix://u:p%20w@/run/redis/r.sock?db=2");
         assert_eq!(target.address, Address::Unix("/run/redis/r.sock".into()));
@@ -293,7 +394,9 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_refused_without_quoting_it() {
         for url in [
-            "redis-cluster://u:sesame@h",
+            "redis-cluster://u:sesame@h/1",
+            "redis-cluster://u:sesame@h,h2?sesame=1",
+            "redis-cluster://u:sesame@",
             "redis-sentinel://u:sesame@h",
             "http://u:sesame@h",
             "redis://u:sesame@h/300",

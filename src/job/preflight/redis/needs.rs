@@ -25,11 +25,11 @@ const SCAN: Need = must(&[&["scan"]]);
 const SCRIPTS: Need =
     may(&[&["eval_ro"]], "times of expiry, types and lengths are asked for key by key, which is slower");
 
-/// What a mapping that wants this takes.
-fn needs(wanted: Wanted) -> Vec<Need> {
+/// What a mapping that wants this takes. The nodes of a cluster are asked for strings one by one.
+fn needs(wanted: Wanted, cluster: bool) -> Vec<Need> {
     let mut needs = vec![SCRIPTS];
     if wanted.types.only() == Some(RedisType::String) && !wanted.has_facts() {
-        needs.extend([must(&[&["mget"]]), must(&[&["strlen"]])]);
+        needs.extend([must(if cluster { &[&["get"]] } else { &[&["mget"]] }), must(&[&["strlen"]])]);
         needs.push(may(&[&["type"]], "it is not told which other type a key has that holds no string"));
     } else {
         needs.push(must(&[&["type"]]));
@@ -85,7 +85,7 @@ pub(super) async fn judge(
     };
     let mut needed: BTreeMap<Need, Vec<&str>> = BTreeMap::from([(SCAN, Vec::new())]);
     for (mapping, wanted) in wants {
-        needs(wanted).into_iter().for_each(|need| needed.entry(need).or_default().push(mapping));
+        needs(wanted, source.is_cluster()).into_iter().for_each(|need| needed.entry(need).or_default().push(mapping));
     }
     let commands: BTreeSet<&str> = needed.keys().flat_map(|need| need.groups.concat()).collect();
     let commands: Vec<&str> = commands.into_iter().collect();
@@ -194,7 +194,7 @@ mod tests {
     fn each_type_takes_what_reads_it() {
         let commands = |types: &[RedisType], wanted: Wanted| {
             let types: RedisTypes = types.iter().copied().collect();
-            let needs = needs(Wanted { types, ..wanted });
+            let needs = needs(Wanted { types, ..wanted }, false);
             let must = needs.iter().filter(|need| need.lost.is_none());
             must.flat_map(|need| need.groups.concat()).collect::<Vec<_>>().join(" ")
         };

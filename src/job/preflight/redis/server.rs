@@ -28,7 +28,8 @@ pub(super) fn judge(source: &RedisSource, ahead: bool) -> Vec<Finding> {
     }
     let Some(server) = server else { return findings };
     findings.extend(old(server));
-    findings.extend(server.replica.as_ref().map(replica));
+    // Of a cluster the primaries are read, whichever node answered first.
+    findings.extend(server.replica.as_ref().filter(|_| !source.is_cluster()).map(replica));
     if let Some(eviction) = &server.eviction {
         findings.extend(evicting(eviction));
         findings.extend(touched(source, eviction));

@@ -5,7 +5,7 @@ use super::super::fetch::PerKey;
 use super::super::{RedisSource, bytes_of, number_of};
 use crate::model::{Failure, KeyFacts, RedisKey, UnixMillis};
 use fred::error::Error;
-use fred::types::{Resp3Frame, Value};
+use fred::types::Resp3Frame;
 use std::sync::Arc;
 
 /// Asks for all of it with one command a page. Read-only.
@@ -62,10 +62,10 @@ impl RedisSource {
     }
 
     async fn facts_by_script(&self, keys: &[RedisKey]) -> Result<Vec<Facts>, Error> {
-        let mut arguments = vec![FACTS_SCRIPT.into(), keys.len().to_string().into()];
-        arguments.extend(keys.iter().map(|key| Value::Bytes(key.bytes())));
         let wrong = || unexpected("EVAL_RO", "something else than three facts a key");
-        let Resp3Frame::Array { data, .. } = self.once("EVAL_RO", arguments).await? else { return Err(wrong()) };
+        let Resp3Frame::Array { data, .. } = self.once("EVAL_RO", self.script(FACTS_SCRIPT, keys)).await? else {
+            return Err(wrong());
+        };
         let facts: Option<Vec<Facts>> = data.chunks_exact(3).map(of_reply).collect();
         facts.filter(|facts| facts.len() == keys.len()).ok_or_else(wrong)
     }

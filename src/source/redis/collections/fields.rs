@@ -5,11 +5,11 @@
 
 use super::super::connect::PROBE_KEY;
 use super::super::errors::{is_transient, is_unavailable, unexpected};
+use super::super::wire::Wire;
 use super::super::{RedisSource, bytes_of};
 use super::is_wrong_type;
 use crate::model::{Failure, FieldExpiries, FieldTimes, Items, Packer, RedisKey};
 use bytes::Bytes;
-use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::{ClientLike, FredResult};
 use fred::types::{ClusterHash, CustomCommand, Value};
@@ -51,6 +51,16 @@ impl RedisSource {
     /// # Errors
     /// The server is gone.
     pub async fn hashes_with_field_expiry(&self) -> Result<Option<u64>, Failure> {
+        let Some(cluster) = &self.cluster else { return self.hashes_with_field_expiry_here().await };
+        let mut count = None;
+        for node in cluster.primaries().await? {
+            let here = node.hashes_with_field_expiry_here().await?;
+            count = here.map(|here| count.unwrap_or(0) + here).or(count);
+        }
+        Ok(count)
+    }
+
+    async fn hashes_with_field_expiry_here(&self) -> Result<Option<u64>, Failure> {
         let mut retry = self.retry("INFO");
         let reply = loop {
             match self.once("INFO", vec!["keyspace".into()]).await {
@@ -66,14 +76,14 @@ impl RedisSource {
     /// whole where the server does not tell, or nobody wants to know.
     pub(super) async fn time_fields(
         &self,
-        client: &Client,
+        wire: &Wire,
         hashes: &[(RedisKey, Bytes)],
         wanted: FieldTimes,
     ) -> Result<Option<Vec<Option<Timed>>>, Error> {
         if wanted == FieldTimes::Unasked || self.inner.fields_untold.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let replies = match ask(client, hashes).await {
+        let replies = match ask(wire, hashes).await {
             Err(error) if is_unavailable(&error) => {
                 self.say_fields_untold(&error);
                 return Ok(None);
@@ -102,8 +112,8 @@ impl RedisSource {
 const COMMAND: &str = "HPEXPIRETIME";
 
 /// The times of the fields of each hash, in the order of its value; `None` for what is no hash any more.
-async fn ask(client: &Client, hashes: &[(RedisKey, Bytes)]) -> Result<Vec<Option<Vec<i64>>>, Error> {
-    let pipeline = client.pipeline();
+async fn ask(wire: &Wire, hashes: &[(RedisKey, Bytes)]) -> Result<Vec<Option<Vec<i64>>>, Error> {
+    let batch = wire.batch();
     let mut commands = Vec::with_capacity(hashes.len());
     for (key, value) in hashes {
         let fields: Vec<Value> =
@@ -114,20 +124,14 @@ async fn ask(client: &Client, hashes: &[(RedisKey, Bytes)]) -> Result<Vec<Option
             args.extend_from_slice(chunk);
             let command = CustomCommand::new_static(COMMAND, ClusterHash::FirstKey, false);
             // Only queues: the answers come all together.
-            let () = pipeline.custom(command, args).await?;
+            let () = batch.next().await?.custom(command, args).await?;
         }
     }
     let asked: usize = commands.iter().sum();
     if asked == 0 {
         return Ok(vec![Some(Vec::new()); hashes.len()]);
     }
-    // A command beside it makes the client flush once.
-    let (replies, _pong) = tokio::join!(biased; pipeline.try_all::<Value>(), client.ping::<Value>(None));
-    if replies.len() != asked {
-        let error = replies.into_iter().find_map(Result::err);
-        return Err(error.unwrap_or_else(|| unexpected("a pipeline", "another number of answers")));
-    }
-    let mut replies = replies.into_iter();
+    let mut replies = batch.answers(asked).await?.into_iter();
     commands.into_iter().map(|count| times(replies.by_ref().take(count))).collect()
 }
 

@@ -109,7 +109,7 @@ impl RedisSource {
             places.iter().filter_map(|(place, redis_type)| Some((keys.get(*place)?.clone(), *redis_type))).collect();
         let mut retry = self.retry("HGETALL");
         let values = loop {
-            match small::read(&self.inner.client, &asked).await {
+            match small::read(&self.inner.wire, &asked).await {
                 Ok(values) => break values,
                 Err(error) => retry.after(error).await?,
             }
@@ -138,7 +138,7 @@ impl RedisSource {
         let (places, hashes): (Vec<usize>, Vec<_>) = records.iter().enumerate().filter_map(hash).unzip();
         let mut retry = self.retry("HPEXPIRETIME");
         let timed = loop {
-            match self.time_fields(&self.inner.client, &hashes, wanted.fields).await {
+            match self.time_fields(&self.inner.wire, &hashes, wanted.fields).await {
                 Ok(timed) => break timed.unwrap_or_default(),
                 Err(error) => retry.after(error).await?,
             }

@@ -1,10 +1,10 @@
 //! A piece of a collection: one command, and where the next one goes on.
 
 use super::super::errors::unexpected;
-use super::super::{bytes_of, number_of, send};
+use super::super::wire::Wire;
+use super::super::{bytes_of, number_of};
 use crate::model::{RedisKey, RedisType};
 use bytes::Bytes;
-use fred::clients::Client;
 use fred::error::Error;
 use fred::types::{Resp3Frame, Value};
 
@@ -31,25 +31,25 @@ pub(super) struct Slice {
 
 /// Reads about `count` items from `place` on. A hash or set that Redis keeps in one piece comes whole.
 pub(super) async fn read(
-    client: &Client,
+    wire: &Wire,
     key: &RedisKey,
     redis_type: RedisType,
     place: &Place,
     count: usize,
 ) -> Result<Slice, Error> {
     match redis_type {
-        RedisType::Hash => scanned(client, "HSCAN", key, place, count).await,
-        RedisType::Set => scanned(client, "SSCAN", key, place, count).await,
-        RedisType::Zset => scanned(client, "ZSCAN", key, place, count).await,
-        RedisType::List => elements(client, key, place, count).await,
-        RedisType::Stream => entries(client, key, place, count).await,
-        RedisType::String => bytes(client, key, place, count).await,
+        RedisType::Hash => scanned(wire, "HSCAN", key, place, count).await,
+        RedisType::Set => scanned(wire, "SSCAN", key, place, count).await,
+        RedisType::Zset => scanned(wire, "ZSCAN", key, place, count).await,
+        RedisType::List => elements(wire, key, place, count).await,
+        RedisType::Stream => entries(wire, key, place, count).await,
+        RedisType::String => bytes(wire, key, place, count).await,
         RedisType::Json | RedisType::Module => Err(unexpected("TYPE", "a type that has no items")),
     }
 }
 
 async fn scanned(
-    client: &Client,
+    wire: &Wire,
     command: &'static str,
     key: &RedisKey,
     place: &Place,
@@ -61,7 +61,7 @@ async fn scanned(
     };
     let args = vec![Value::Bytes(key.bytes()), cursor.into(), "COUNT".into(), count.to_string().into()];
     let wrong = || unexpected(command, "something else than a cursor and items");
-    let Resp3Frame::Array { data, .. } = send(client, command, args).await? else { return Err(wrong()) };
+    let Resp3Frame::Array { data, .. } = wire.send(command, args).await? else { return Err(wrong()) };
     let mut parts = data.into_iter();
     let (Some(cursor), Some(Resp3Frame::Array { data, .. })) = (parts.next().and_then(bytes_of), parts.next()) else {
         return Err(wrong());
@@ -70,45 +70,45 @@ async fn scanned(
     Ok(Slice { items: strings(data, command)?, next: (cursor != "0").then_some(Place::Cursor(cursor)) })
 }
 
-async fn elements(client: &Client, key: &RedisKey, place: &Place, count: usize) -> Result<Slice, Error> {
+async fn elements(wire: &Wire, key: &RedisKey, place: &Place, count: usize) -> Result<Slice, Error> {
     let from = match place {
         Place::Index(index) => *index,
         _ => 0,
     };
     let behind = from.saturating_add(count as u64);
     let args = vec![Value::Bytes(key.bytes()), from.to_string().into(), (behind - 1).to_string().into()];
-    let reply = send(client, "LRANGE", args).await?;
+    let reply = wire.send("LRANGE", args).await?;
     let items = strings(array(reply, "LRANGE")?, "LRANGE")?;
     let next = (items.len() >= count).then_some(Place::Index(behind));
     Ok(Slice { items, next })
 }
 
 /// `count` bytes of a string, as one item. An empty string is an item, a key that has gone is none.
-async fn bytes(client: &Client, key: &RedisKey, place: &Place, count: usize) -> Result<Slice, Error> {
+async fn bytes(wire: &Wire, key: &RedisKey, place: &Place, count: usize) -> Result<Slice, Error> {
     let from = match place {
         Place::Index(index) => *index,
         _ => 0,
     };
     let behind = from.saturating_add(count as u64);
     let args = vec![Value::Bytes(key.bytes()), from.to_string().into(), (behind - 1).to_string().into()];
-    let piece = bytes_of(send(client, "GETRANGE", args).await?);
+    let piece = bytes_of(wire.send("GETRANGE", args).await?);
     let piece = piece.ok_or_else(|| unexpected("GETRANGE", "something else than a string"))?;
     let next = (piece.len() >= count).then_some(Place::Index(behind));
     let exists = async || {
-        let reply = send(client, "EXISTS", vec![Value::Bytes(key.bytes())]).await?;
+        let reply = wire.send("EXISTS", vec![Value::Bytes(key.bytes())]).await?;
         Ok::<bool, Error>(number_of(&reply) == Some(1))
     };
     let gone = piece.is_empty() && from == 0 && !exists().await?;
     Ok(Slice { items: if gone { Vec::new() } else { vec![piece] }, next })
 }
 
-async fn entries(client: &Client, key: &RedisKey, place: &Place, count: usize) -> Result<Slice, Error> {
+async fn entries(wire: &Wire, key: &RedisKey, place: &Place, count: usize) -> Result<Slice, Error> {
     let from = match place {
         Place::Behind(id) => after(id).ok_or_else(|| unexpected("XRANGE", "an id that is none"))?,
         _ => "-".to_owned(),
     };
     let args = vec![Value::Bytes(key.bytes()), from.into(), "+".into(), "COUNT".into(), count.to_string().into()];
-    let entries = array(send(client, "XRANGE", args).await?, "XRANGE")?;
+    let entries = array(wire.send("XRANGE", args).await?, "XRANGE")?;
     let full = entries.len() >= count;
     let mut items = Vec::new();
     let mut last = None;

@@ -95,7 +95,7 @@ impl SliceReader {
             }
         };
         let read =
-            slice::read(reading.watch.client()?, &self.key, self.large.redis_type, &reading.place, reading.count).await;
+            slice::read(reading.watch.wire()?, &self.key, self.large.redis_type, &reading.place, reading.count).await;
         let slice = match read {
             Ok(slice) => slice,
             Err(error) if is_wrong_type(&error) => return Ok(Step::Changed),
@@ -104,7 +104,7 @@ impl SliceReader {
         let (last, empty) = (slice.next.is_none(), slice.items.is_empty());
         let (value, elements) = packed(self.large.redis_type, slice.items);
         let hash = (self.key.clone(), value.clone());
-        let timed = match self.source.time_fields(reading.watch.client()?, &[hash], self.large.fields).await? {
+        let timed = match self.source.time_fields(reading.watch.wire()?, &[hash], self.large.fields).await? {
             Some(mut timed) => match timed.pop().flatten() {
                 Some(timed) => Some(timed),
                 None => return Ok(Step::Changed),

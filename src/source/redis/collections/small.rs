@@ -1,6 +1,7 @@
 //! Small collections: one command for each, all written at once.
 
 use super::super::errors::{is_transient, unexpected};
+use super::super::wire::Wire;
 use super::is_wrong_type;
 use super::pack::pack;
 use crate::model::{RedisKey, RedisType};
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use fred::clients::{Client, Pipeline};
 use fred::error::Error;
 use fred::interfaces::{
-    ClientLike, HashesInterface, KeysInterface, ListInterface, SetsInterface, SortedSetsInterface, StreamsInterface,
+    HashesInterface, KeysInterface, ListInterface, SetsInterface, SortedSetsInterface, StreamsInterface,
 };
 use fred::types::Value;
 
@@ -16,17 +17,12 @@ use fred::types::Value;
 ///
 /// # Errors
 /// What is true of the connection or of the server as a whole, or a right that is missing.
-pub(super) async fn read(client: &Client, keys: &[(RedisKey, RedisType)]) -> Result<Vec<Option<Bytes>>, Error> {
-    let pipeline = client.pipeline();
+pub(super) async fn read(wire: &Wire, keys: &[(RedisKey, RedisType)]) -> Result<Vec<Option<Bytes>>, Error> {
+    let batch = wire.batch();
     for (key, redis_type) in keys {
-        queue(&pipeline, key, *redis_type).await?;
+        queue(batch.next().await?, key, *redis_type).await?;
     }
-    // A command beside it makes the client flush once.
-    let (replies, _pong) = tokio::join!(biased; pipeline.try_all::<Value>(), client.ping::<Value>(None));
-    if replies.len() != keys.len() {
-        let error = replies.into_iter().find_map(Result::err);
-        return Err(error.unwrap_or_else(|| unexpected("a pipeline", "another number of answers")));
-    }
+    let replies = batch.answers(keys.len()).await?;
     let mut values = Vec::with_capacity(keys.len());
     for (reply, (_, redis_type)) in replies.into_iter().zip(keys) {
         values.push(match reply {

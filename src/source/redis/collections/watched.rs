@@ -10,11 +10,11 @@ use super::slice::{self, Place};
 use super::{Read, is_wrong_type};
 use crate::model::{Failure, FieldTimes, RedisKey, RedisType};
 use crate::source::redis::errors::{is_transient, is_unavailable, unexpected};
-use crate::source::redis::{RedisSource, bytes_of, connect, number_of, send, server};
+use crate::source::redis::wire::Wire;
+use crate::source::redis::{RedisSource, bytes_of, connect, number_of, server};
 use bytes::Bytes;
-use fred::clients::Client;
 use fred::error::Error;
-use fred::interfaces::{ClientLike, EventInterface};
+use fred::interfaces::EventInterface;
 use fred::types::config::Server;
 use fred::types::{Resp3Frame, Value};
 use std::sync::atomic::Ordering;
@@ -80,9 +80,9 @@ impl RedisSource {
         watch: bool,
     ) -> Result<Attempt, Error> {
         let Some(mut watch) = Watch::begin(self, key, watch).await? else { return Ok(Attempt::WatchRefused) };
-        let read = match whole(watch.client()?, key, redis_type, limit).await {
+        let read = match whole(watch.wire()?, key, redis_type, limit).await {
             Ok(Read::Value(value)) if redis_type == RedisType::Hash => {
-                self.timed(watch.client()?, key, value, fields).await?
+                self.timed(watch.wire()?, key, value, fields).await?
             }
             Ok(read) => read,
             Err(error) if is_wrong_type(&error) => Read::Changed,
@@ -98,9 +98,9 @@ impl RedisSource {
 
 impl RedisSource {
     /// A hash that was just read, with the times of its fields where the server tells them.
-    async fn timed(&self, client: &Client, key: &RedisKey, value: Bytes, wanted: FieldTimes) -> Result<Read, Error> {
+    async fn timed(&self, wire: &Wire, key: &RedisKey, value: Bytes, wanted: FieldTimes) -> Result<Read, Error> {
         let hash = [(key.clone(), value.clone())];
-        Ok(match self.time_fields(client, &hash, wanted).await?.and_then(|mut timed| timed.pop()) {
+        Ok(match self.time_fields(wire, &hash, wanted).await?.and_then(|mut timed| timed.pop()) {
             None => Read::Value(value),
             Some(None) => Read::Changed,
             Some(Some((value, _))) if value.is_empty() => Read::Gone,
@@ -120,7 +120,7 @@ impl RedisSource {
 
 /// The connection for large values. It is the reader's alone: a watch is the connection's.
 pub(in crate::source::redis) struct Reader {
-    client: Client,
+    wire: Wire,
     reconnected: Receiver<Server>,
     /// Whether a reading has begun on it and did not come to its end: a watch or half a transaction may be left.
     used: bool,
@@ -147,22 +147,23 @@ impl Watch {
     pub(super) async fn begin(source: &RedisSource, key: &RedisKey, watch: bool) -> Result<Option<Self>, Error> {
         let mut reader = source.inner.reader.clone().lock_owned().await;
         if let Some(left) = reader.take_if(|reader| reader.used) {
-            let _ = left.client.quit().await;
+            left.close().await;
         }
         let open = match &mut *reader {
             Some(open) => open,
             none => {
                 let client = connect::another(&source.inner.settings, &source.inner.target).await?;
                 let reconnected = client.reconnect_rx();
-                none.insert(Reader { client, reconnected, used: false })
+                let wire = Wire::new(client, source.inner.wire.is_asking());
+                none.insert(Reader { wire, reconnected, used: false })
             }
         };
         open.used = true;
         lost(&mut open.reconnected);
         let asks_run_id = source.inner.abilities.run_id.is_some();
-        let before = identity(&open.client, asks_run_id).await?;
+        let before = identity(&open.wire, asks_run_id).await?;
         if watch {
-            match send(&open.client, "WATCH", vec![Value::Bytes(key.bytes())]).await {
+            match open.wire.send("WATCH", vec![Value::Bytes(key.bytes())]).await {
                 Ok(_) => {}
                 Err(error) if is_unavailable(&error) => return Ok(None),
                 Err(error) => return Err(error),
@@ -172,8 +173,8 @@ impl Watch {
     }
 
     /// The connection.
-    pub(super) fn client(&mut self) -> Result<&Client, Error> {
-        self.reader().map(|reader| &reader.client)
+    pub(super) fn wire(&mut self) -> Result<&Wire, Error> {
+        self.reader().map(|reader| &reader.wire)
     }
 
     /// Ends the reading; whether all of it came from one server over one connection, and nothing that is watched was
@@ -183,12 +184,12 @@ impl Watch {
         let reader = self.reader()?;
         let unwritten = match watched {
             false => true,
-            true => match unwritten(&reader.client).await {
+            true => match unwritten(&reader.wire).await {
                 Err(error) if is_unavailable(&error) => return Ok(Ending::Refused),
                 unwritten => unwritten?,
             },
         };
-        let after = identity(&reader.client, asks_run_id).await?;
+        let after = identity(&reader.wire, asks_run_id).await?;
         let kept = !lost(&mut reader.reconnected);
         reader.used = false;
         Ok(if unwritten && kept && after == self.before { Ending::Same } else { Ending::Changed })
@@ -201,8 +202,7 @@ impl Watch {
 
 impl Reader {
     pub(in crate::source::redis) async fn close(self) {
-        // An error means that it is closed already.
-        let _ = self.client.quit().await;
+        self.wire.close().await;
     }
 }
 
@@ -215,10 +215,10 @@ fn lost(news: &mut Receiver<Server>) -> bool {
     any
 }
 
-async fn unwritten(client: &Client) -> Result<bool, Error> {
-    send(client, "MULTI", Vec::new()).await?;
-    send(client, "PING", Vec::new()).await?;
-    match send(client, "EXEC", Vec::new()).await? {
+async fn unwritten(wire: &Wire) -> Result<bool, Error> {
+    wire.send("MULTI", Vec::new()).await?;
+    wire.send("PING", Vec::new()).await?;
+    match wire.send("EXEC", Vec::new()).await? {
         Resp3Frame::Null => Ok(false),
         Resp3Frame::Array { .. } => Ok(true),
         _ => Err(unexpected("EXEC", "something else than answers")),
@@ -226,25 +226,25 @@ async fn unwritten(client: &Client) -> Result<bool, Error> {
 }
 
 /// Whom the connection is with, as far as that is told. A proxy may change the server and keep the connection.
-async fn identity(client: &Client, asks_run_id: bool) -> Result<Identity, Error> {
+async fn identity(wire: &Wire, asks_run_id: bool) -> Result<Identity, Error> {
     let told = |reply: Result<Resp3Frame, Error>| match reply {
         Err(error) if is_transient(&error) => Err(error),
         reply => Ok(reply.ok()),
     };
-    let connection = told(send(client, "CLIENT", vec!["ID".into()]).await)?.as_ref().and_then(number_of);
+    let connection = told(wire.send("CLIENT", vec!["ID".into()]).await)?.as_ref().and_then(number_of);
     let mut run_id = None;
     if asks_run_id {
-        let text = told(send(client, "INFO", vec!["server".into()]).await)?.and_then(bytes_of).unwrap_or_default();
+        let text = told(wire.send("INFO", vec!["server".into()]).await)?.and_then(bytes_of).unwrap_or_default();
         run_id = server::field(&String::from_utf8_lossy(&text), "run_id").map(str::to_owned);
     }
     Ok(Identity { connection, run_id })
 }
 
-async fn whole(client: &Client, key: &RedisKey, redis_type: RedisType, limit: usize) -> Result<Read, Error> {
+async fn whole(wire: &Wire, key: &RedisKey, redis_type: RedisType, limit: usize) -> Result<Read, Error> {
     let (mut items, mut bytes, mut count): (Vec<Bytes>, usize, usize) = (Vec::new(), 0, FIRST);
     let mut place = Some(Place::Start);
     while let Some(from) = place {
-        let slice = slice::read(client, key, redis_type, &from, count).await?;
+        let slice = slice::read(wire, key, redis_type, &from, count).await?;
         let size: usize = slice.items.iter().map(|item| item.len() + 4).sum();
         bytes += size;
         if bytes > limit {

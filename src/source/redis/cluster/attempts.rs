@@ -1,0 +1,63 @@
+//! Attempts at one piece of work on a cluster: between them it is asked who serves what now.
+
+use super::Cluster;
+use crate::flow::Backoff;
+use crate::model::{Exit, Failure};
+use crate::source::redis::errors;
+use std::time::Instant;
+
+/// Attempts that were made, and how many there may be.
+pub(super) struct Attempts {
+    backoff: Backoff,
+}
+
+impl Attempts {
+    pub(super) fn new(cluster: &Cluster) -> Self {
+        Self { backoff: Backoff::at_most(cluster.settings.reconnect_attempts) }
+    }
+
+    /// How many failed.
+    pub(super) fn failed(&self) -> u32 {
+        self.backoff.pauses()
+    }
+
+    /// Waits before the next attempt and asks the cluster anew, or says why there is none.
+    pub(super) async fn after(&mut self, cluster: &Cluster, failure: Failure) -> Result<(), Failure> {
+        if !passes(&failure) {
+            return Err(failure);
+        }
+        let Some(pause) = self.backoff.pause(Instant::now()) else { return Err(self.given_up(cluster, failure)) };
+        tracing::debug!(attempt = self.failed(), "{failure}; asking the cluster again");
+        // The first redirection is followed at once: the slot has moved, and that is all.
+        if !(is_redirected(&failure) && self.failed() == 1) {
+            tokio::time::sleep(pause).await;
+        }
+        // Where nobody answers, the next attempt says so.
+        let _ = cluster.refresh().await;
+        Ok(())
+    }
+
+    fn given_up(&self, cluster: &Cluster, failure: Failure) -> Failure {
+        let tries = self.failed() + 1;
+        let why = match errors::cause(&failure).filter(|_| is_redirected(&failure)) {
+            Some(error) => format!("its nodes keep sending the question on: {}", error.details()),
+            None => failure.message,
+        };
+        let message = format!("the Redis Cluster at {} failed in {tries} attempts: {why}", cluster.target.place());
+        let hint = "What was loaded is safe. Once the cluster is whole (`redis-cli --cluster check`), start again with --resume.";
+        Failure::redis(message, hint)
+    }
+}
+
+/// Whether the key is another node's.
+pub(super) fn is_redirected(failure: &Failure) -> bool {
+    errors::cause(failure).is_some_and(errors::is_redirect)
+}
+
+/// Whether a later attempt, or another node, may do.
+fn passes(failure: &Failure) -> bool {
+    match errors::cause(failure) {
+        Some(error) => errors::is_redirect(error) || errors::is_transient(error),
+        None => failure.exit == Exit::Redis,
+    }
+}
