@@ -124,7 +124,7 @@ fn everything_that_is_missing_is_named_at_once() {
     let output = Case::with_ends("", "").command().arg("run").output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{stderr}");
-    for word in ["--from redis://", "--to postgres://", "--preset contract-reviewer", "--config"] {
+    for word in ["--from redis://", "--to postgres://", "--preset", "redis2pg config presets", "--config"] {
         assert!(stderr.contains(word), "{word:?} is not in: {stderr}");
     }
     assert!(!stderr.contains(" done, "), "progress of a run that never began: {stderr}");

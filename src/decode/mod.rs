@@ -96,7 +96,7 @@ fn foreign(value: &[u8]) -> Option<DecodeError> {
     magic::recognise(value).map(|(encoding, step)| {
         let mut detail = format!("the value is not plain text, it looks like {encoding}");
         if let Some(step) = step {
-            detail.push_str(&format!("; `{step}` in the mapping's `decode` reads it"));
+            detail.push_str(&format!("; `{step}` in the mapping's `decode` reads it where it is a whole value"));
         }
         DecodeError::new(format!("encoding_unsupported ({encoding})"), detail)
     })
