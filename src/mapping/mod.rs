@@ -6,6 +6,7 @@
 
 mod archive;
 mod as_it_is;
+mod by_lineage;
 mod candidate;
 mod collection;
 mod compile;
@@ -31,6 +32,7 @@ mod top;
 mod value;
 
 pub use archive::ARCHIVE;
+pub use by_lineage::PARENT_BY_LINEAGE;
 pub use compile::{check_keys, check_specs, specs_hash, wanted_of};
 pub use expiry::Expired;
 pub use explode::RemovedElements;

@@ -35,6 +35,17 @@ pub struct Splice {
     pub len: u32,
 }
 
+/// Where a field is.
+struct FieldPlace {
+    /// The first byte of its length.
+    start: usize,
+    /// The first byte behind it.
+    end: usize,
+    is_null: bool,
+    /// Whether a part of it is elsewhere.
+    is_spliced: bool,
+}
+
 /// A mapped row.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -95,19 +106,40 @@ impl Row {
 
     /// The bytes of column `index` of the mapping; `None` where it is NULL or absent, or long enough to be spliced.
     pub fn field(&self, index: usize) -> Option<&[u8]> {
-        let mut at = 0;
+        let place = self.place_of(index).filter(|place| !place.is_null && !place.is_spliced)?;
+        self.fields.get(place.start + 4..place.end)
+    }
+
+    /// Where in `fields` column `index` of the mapping is; `None` where it is absent.
+    fn place_of(&self, index: usize) -> Option<FieldPlace> {
+        let mut start = 0;
         for present in (0..=index).filter(|column| self.shape.has(*column)) {
-            let length = i32::from_be_bytes(*self.fields.get(at..)?.first_chunk::<4>()?);
-            let end = at + 4 + usize::try_from(length).unwrap_or(0);
+            let length = i32::from_be_bytes(*self.fields.get(start..)?.first_chunk::<4>()?);
+            let end = start + 4 + usize::try_from(length).unwrap_or(0);
             // The spliced piece counts in its field's length, and is not there.
-            let spliced = self.splice.filter(|splice| (at + 4..=end).contains(&(splice.at as usize)));
+            let spliced = self.splice.filter(|splice| (start + 4..=end).contains(&(splice.at as usize)));
             let end = end - spliced.map_or(0, |splice| splice.len as usize);
             if present == index {
-                return self.fields.get(at + 4..end).filter(|_| length >= 0 && spliced.is_none());
+                return Some(FieldPlace { start, end, is_null: length < 0, is_spliced: spliced.is_some() });
             }
-            at = end;
+            start = end;
         }
         None
+    }
+
+    /// Puts another field, with its length before it, in the place of column `index`; `false` where the row does not have the
+    /// column, or it is the spliced one.
+    pub fn replace_field(&mut self, index: usize, field: &[u8]) -> bool {
+        let Some(FieldPlace { start, end, .. }) = self.place_of(index).filter(|place| !place.is_spliced) else {
+            return false;
+        };
+        let (Some(head), Some(tail)) = (self.fields.get(..start), self.fields.get(end..)) else { return false };
+        let fields = [head, field, tail].concat();
+        if let Some(splice) = self.splice.as_mut().filter(|splice| splice.at as usize >= end) {
+            splice.at = (splice.at as usize + field.len() - (end - start)) as u32;
+        }
+        self.fields = fields.into();
+        true
     }
 
     /// Bytes held by the row: the key, the source value, its dump, the encoded fields and the row's own frame.
@@ -148,5 +180,36 @@ mod tests {
         assert_eq!(row.encoded_len(), encoded.len());
         let fields: Vec<_> = (0..6).map(|index| row.field(index)).collect();
         assert_eq!(fields, [Some(&b"a"[..]), None, None, None, Some(b"c"), None]);
+    }
+
+    #[test]
+    fn a_field_that_is_replaced_leaves_the_others_and_the_splice_in_their_places() {
+        let row = Row {
+            key: RedisKey::new("k"),
+            redis_type: RedisType::String,
+            value: Bytes::from_static(b"0xy3"),
+            stored: None,
+            digest: Digest::default(),
+            shape: Shape(0b1111),
+            fields: Bytes::from_static(b"\0\0\0\x01a\xff\xff\xff\xff\0\0\0\x03b\0\0\0\x01c"),
+            splice: Some(Splice { at: 14, start: 1, len: 2 }),
+            key_len: 5,
+            group: None,
+            parent_keys: Vec::new(),
+            altered: Vec::new(),
+        };
+        let whole = |row: &Row| {
+            let (head, tail) = row.around_splice();
+            [head, row.spliced(), tail].concat()
+        };
+        let mut before = row.clone();
+        assert!(before.replace_field(1, b"\0\0\0\x02qq"));
+        assert_eq!(whole(&before), b"\0\0\0\x01a\0\0\0\x02qq\0\0\0\x03bxy\0\0\0\x01c");
+        let mut behind = row.clone();
+        assert!(behind.replace_field(3, b"\xff\xff\xff\xff"));
+        assert_eq!(whole(&behind), b"\0\0\0\x01a\xff\xff\xff\xff\0\0\0\x03bxy\xff\xff\xff\xff");
+        let mut spliced = row.clone();
+        assert!(!spliced.replace_field(2, b"\0\0\0\0") && !spliced.replace_field(4, b"\0\0\0\0"));
+        assert_eq!(whole(&spliced), whole(&row));
     }
 }

@@ -4,7 +4,7 @@
 use super::columns::read_columns;
 use super::sequences::{FedColumn, read_fed_columns};
 use super::sql::query;
-use super::triggers::{RowTrigger, Rule, read_row_triggers, read_rules};
+use super::triggers::{RowTrigger, Rule, has_insert_triggers, read_row_triggers, read_rules};
 use super::unique_index::{UniqueIndex, read_unique_indexes};
 use crate::model::{Table, TableName};
 use sqlx::postgres::{PgConnection, PgRow};
@@ -27,6 +27,8 @@ pub struct TableFacts {
     pub policy_for_insert: bool,
     /// The triggers that may change or drop a row before it is stored.
     pub row_triggers: Vec<RowTrigger>,
+    /// Whether any trigger fires for a row that is inserted.
+    pub insert_triggers: bool,
     /// Its rules for INSERT and UPDATE.
     pub rules: Vec<Rule>,
     /// The columns that sequences feed.
@@ -142,6 +144,7 @@ pub async fn read_table(connection: &mut PgConnection, name: &TableName) -> Resu
         row_security: head.try_get("row_security")?,
         policy_for_insert: head.try_get("policy_for_insert")?,
         row_triggers: read_row_triggers(connection, oid).await?,
+        insert_triggers: has_insert_triggers(connection, oid).await?,
         rules: read_rules(connection, oid).await?,
         fed_columns: read_fed_columns(connection, oid).await?,
         privileges: Privileges {

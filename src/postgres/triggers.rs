@@ -59,6 +59,23 @@ pub(super) async fn read_row_triggers(connection: &mut PgConnection, table: i64)
     .collect()
 }
 
+/// Whether any trigger of the table or of its partitions fires for us when rows are inserted: before it or after, for each row
+/// or for all. Those of constraints are the server's own and change nothing.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn has_insert_triggers(connection: &mut PgConnection, table: i64) -> Result<bool, Error> {
+    query(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') \
+         AND t.tgtype & 4 <> 0 AND (t.tgrelid = $1::oid OR t.tgrelid IN \
+           (SELECT relid FROM pg_catalog.pg_partition_tree($1::oid::regclass))))",
+    )
+    .bind(table)
+    .fetch_one(connection)
+    .await?
+    .try_get(0)
+}
+
 /// The table's rules for INSERT and UPDATE, those that are off among them.
 ///
 /// # Errors

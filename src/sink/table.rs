@@ -95,6 +95,9 @@ pub struct ParentCheck {
     pub key: String,
     /// Whether a foreign key checks it anyway: then it is looked at only once one has failed.
     pub foreign_key: bool,
+    /// The parent's jsonb column of lineage, where it has rows that an older script left under other ids: a parent that is not
+    /// there under its own may be one of them.
+    pub lineage: Option<String>,
 }
 
 /// A reference of the table's rows to rows of the table itself.
@@ -143,6 +146,8 @@ pub struct LoadTable {
     pub key_columns: usize,
     /// Whether a column is written that is `GENERATED ALWAYS AS IDENTITY`: an INSERT must say that it means it. COPY need not.
     pub overrides_identity: bool,
+    /// Whether rows are looked for once they are inserted: a trigger may have given one another key, or taken it out again.
+    pub looks_again: bool,
     /// Where the lineage is kept.
     pub provenance: Provenance,
     /// What to do about rows that are there.

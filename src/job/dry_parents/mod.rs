@@ -6,6 +6,7 @@
 //! (`ancestors`), which may come later.
 
 mod ancestors;
+mod lineage;
 mod reference;
 
 use super::databases::Base;
@@ -80,6 +81,7 @@ impl<S: Source> DryParents<S> {
             // Not to be found out here; what the run itself would do is not to be called a reject.
             None => lost.clear(),
         }
+        self.retain_unknown_by_lineage((mapping, *parent), rows, &mut lost).await?;
         Ok(lost)
     }
 

@@ -1,7 +1,10 @@
 //! Parents that are missing: looked for once more before a child is given up, since the cache is alive while it moves.
 
+mod lineage;
 mod order;
 mod own;
+
+pub(super) use lineage::ids_by_lineage;
 
 use super::link::Link;
 use super::pipeline::{Made, Shared, Transformer, passed_over};
@@ -26,6 +29,9 @@ pub(super) struct Retrying<'a, S: Source> {
     pub(super) link: &'a mut Link,
     pub(super) shard: ShardId,
 }
+
+/// A parent that a child names: the child's key, the parent's mapping, and a key that the parent may have.
+type Named = (RedisKey, MappingId, RedisKey);
 
 /// Which parents are looked for in Redis before children are tried again.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -129,7 +135,8 @@ async fn retry_records<S: Source>(
     }
     let notes = notes(&wanted, &unread);
     // Time has passed since they were first read.
-    let made = Transformer::new(shared.clock).transform(mapping, records);
+    let mut made = Transformer::new(shared.clock).transform(mapping, records);
+    lineage::adopt(retrying, id, (&wanted, &unread), &mut made).await?;
     let (gone, left) = passed_over(shared, made.passed_over);
     let batch = Batch {
         mapping: id,
@@ -150,7 +157,7 @@ async fn retry_records<S: Source>(
 }
 
 /// What became of the parents that children name. A child has several where its parent may have several keys.
-fn notes(wanted: &[(RedisKey, MappingId, RedisKey)], unread: &BTreeMap<RedisKey, String>) -> HashMap<RedisKey, String> {
+fn notes(wanted: &[Named], unread: &BTreeMap<RedisKey, String>) -> HashMap<RedisKey, String> {
     let (mut notes, mut said) = (HashMap::<RedisKey, String>::new(), BTreeSet::new());
     for (child, _, parent) in wanted {
         let Some(why) = unread.get(parent) else { continue };
@@ -167,8 +174,8 @@ fn notes(wanted: &[(RedisKey, MappingId, RedisKey)], unread: &BTreeMap<RedisKey,
     notes
 }
 
-/// The parents that children name: child, the parent's mapping, a key that the parent may have.
-fn parents_of(mapping: &Mapping, records: &[Fetched]) -> Vec<(RedisKey, MappingId, RedisKey)> {
+/// The parents that children name.
+fn parents_of(mapping: &Mapping, records: &[Fetched]) -> Vec<Named> {
     let mut parents = Vec::new();
     for fetched in records {
         let Fetched::Record(record) = fetched else { continue };
@@ -180,7 +187,7 @@ fn parents_of(mapping: &Mapping, records: &[Fetched]) -> Vec<(RedisKey, MappingI
     parents
 }
 
-fn by_mapping(wanted: &[(RedisKey, MappingId, RedisKey)]) -> BTreeMap<MappingId, Vec<RedisKey>> {
+fn by_mapping(wanted: &[Named]) -> BTreeMap<MappingId, Vec<RedisKey>> {
     let mut sets = BTreeMap::<MappingId, BTreeSet<RedisKey>>::new();
     for (_, mapping, key) in wanted {
         sets.entry(*mapping).or_default().insert(key.clone());

@@ -15,7 +15,7 @@ const LOOKED_AT: u32 = 100_000;
 const TIMEOUT: u32 = 5_000;
 
 /// The column whose `redis_document_id` is the id of the row itself, where a mapping has one.
-pub(super) fn lineage_of_own_id<'a>(spec: &'a MappingSpec, facts: &TableFacts) -> Option<&'a str> {
+fn lineage_of_own_id<'a>(spec: &'a MappingSpec, facts: &TableFacts) -> Option<&'a str> {
     let Some(LineageSpec::Column { column, document_id }) = &spec.lineage else { return None };
     let [key] = spec.key.as_slice() else { return None };
     let is_jsonb = facts.table.column(column).is_some_and(|column| column.column_type == ColumnType::Jsonb);
@@ -27,7 +27,7 @@ pub(super) fn lineage_of_own_id<'a>(spec: &'a MappingSpec, facts: &TableFacts) -
     (is_jsonb && of_id && facts.no_table.is_none()).then_some(column)
 }
 
-/// How many such rows there are, as a warning.
+/// How many such rows there are, as a warning, and the column that says so.
 ///
 /// # Errors
 /// The connection's; what the server does not let the role see, or not in time, is left out.
@@ -35,7 +35,7 @@ pub(super) async fn judge(
     connection: &mut PgConnection,
     spec: &MappingSpec,
     facts: &TableFacts,
-) -> Result<Option<Finding>, Error> {
+) -> Result<Option<(String, Finding)>, Error> {
     let (Some(column), [key]) = (lineage_of_own_id(spec, facts), spec.key.as_slice()) else { return Ok(None) };
     let found = count(connection, facts, (column, key)).await?;
     Ok((found > 0).then(|| {
@@ -49,7 +49,7 @@ pub(super) async fn judge(
             "SELECT {id}, {metadata}->>'redis_document_id' FROM {table} WHERE NOT {metadata} ? 'redis2pg' \
              AND {metadata}->>'redis_document_id' <> {id}::text; delete what is to be loaded anew."
         );
-        Finding::warning(Side::Postgres, facts.table.name.to_string(), message, hint)
+        (column.to_owned(), Finding::warning(Side::Postgres, facts.table.name.to_string(), message, hint))
     }))
 }
 

@@ -10,11 +10,12 @@ use crate::sink::{
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 
-/// `empty`: nothing is in the table, and its rows may be copied straight into it.
+/// `earlier`: the tables with rows under other ids, each with its column of lineage. `empty`: nothing is in the table, and its
+/// rows may be copied straight into it.
 pub(super) fn load_table(
     plan: &Plan,
     (id, mapping): (MappingId, &Mapping),
-    facts: &HashMap<TableName, TableFacts>,
+    (facts, earlier): (&HashMap<TableName, TableFacts>, &HashMap<TableName, String>),
     empty: bool,
 ) -> LoadTable {
     let mine = facts.get(mapping.table());
@@ -41,7 +42,8 @@ pub(super) fn load_table(
                 let refers = |found: &ForeignKey| found.parent == table && found.parent_column == key;
                 facts.foreign_keys.iter().any(|found| found.column == column.name && refers(found))
             });
-            Some(ParentCheck { mapping: parent.mapping, column: parent.column, table, key, foreign_key })
+            let lineage = earlier.get(&table).cloned();
+            Some(ParentCheck { mapping: parent.mapping, column: parent.column, table, key, foreign_key, lineage })
         })
         .collect::<Vec<_>>();
     // COPY cannot look for parents, cannot go through row-level security, and has no staging table for lineage.
@@ -49,8 +51,10 @@ pub(super) fn load_table(
     // Nor can it cast.
     let cast = |columns: &[LoadColumn]| columns.iter().any(|column| column.cast.is_some());
     let secured = mine.is_some_and(|facts| facts.row_security);
-    // It would pass by the table's rules, which an INSERT obeys.
-    let ruled = mine.is_some_and(|facts| facts.rules.iter().any(|rule| rule.enabled && rule.event == "INSERT"));
+    // Nor does it obey the table's rules, or look for what its triggers made of a row.
+    let triggers = mine.is_some_and(|facts| facts.insert_triggers);
+    let rules = |facts: &TableFacts| facts.rules.iter().any(|rule| rule.enabled && rule.event == "INSERT");
+    let ruled = triggers || mine.is_some_and(rules);
     let straight = empty && checked && provenance != Provenance::Ledger && !secured && !ruled && !cast(&columns);
     // Whether a row is as it would be made is known from key, value and time of expiry, unless this holds.
     let volatile =
@@ -63,6 +67,7 @@ pub(super) fn load_table(
         name: mapping.table().clone(),
         columns,
         key_columns: mapping.key_columns(),
+        looks_again: triggers,
         overrides_identity: mine.is_some_and(|facts| overrides_identity(mapping, facts)),
         provenance,
         conflict: match mapping.on_conflict() {

@@ -32,7 +32,7 @@ use own_parents::name_own_parents;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
 use std::collections::{HashMap, HashSet};
-use tables::{Judging, NO_TABLE, find_tables};
+use tables::{Found, Judging, NO_TABLE, find_tables};
 
 /// The target as it was found, and the plan that fits it.
 pub(super) struct Checked {
@@ -81,7 +81,8 @@ pub(super) async fn check(
         findings.extend(server.judge_ledger());
     }
     let judging = Judging { server: &server, check, preset: preset::statements(settings) };
-    let (facts, found) = find(&mut transaction, settings, (specs, &names), &stamp.run_id, judging).await?;
+    let Found { facts, earlier, findings: found } =
+        find(&mut transaction, settings, (specs, &names), &stamp.run_id, judging).await?;
     findings.extend(found);
     // Why a table could not be made is told; that it is missing says nothing more.
     let unmade = |finding: &Finding| created.tables.iter().any(|table| finding.subject == table.to_string());
@@ -99,7 +100,7 @@ pub(super) async fn check(
     for (id, mapping) in plan.mappings() {
         let empty = table_is_empty(&mut transaction, &table_ident(mapping.table())).await?;
         rows.push(if empty { 0 } else { estimate_rows(&mut transaction, mapping.table()).await? });
-        loads.push(load_table(&plan, (id, mapping), &facts, empty && !setup::always_merge(settings)));
+        loads.push(load_table(&plan, (id, mapping), (&facts, &earlier), empty && !setup::always_merge(settings)));
     }
     let end = if check == Check::Real { transaction.commit().await } else { transaction.rollback().await };
     end?;
@@ -154,20 +155,21 @@ async fn find(
     (specs, names): (&[MappingSpec], &[TableName]),
     run: &str,
     judging: Judging<'_>,
-) -> Result<(HashMap<TableName, TableFacts>, Vec<Finding>), Error> {
-    let (facts, mut findings) = find_tables(connection, specs, names, judging).await?;
-    findings.extend(connections::judge(connection, settings.flow.writers).await?);
-    findings.extend(audit::find_missing(connection, specs).await?);
+) -> Result<Found, Error> {
+    let mut found = find_tables(connection, specs, names, judging).await?;
+    found.findings.extend(connections::judge(connection, settings.flow.writers).await?);
+    found.findings.extend(audit::find_missing(connection, specs).await?);
     if judging.server.takes_no_writes() {
-        return Ok((facts, findings));
+        return Ok(found);
     }
     if judging.check != Check::Dry {
-        findings.extend(room::judge(connection, names).await?);
+        found.findings.extend(room::judge(connection, names).await?);
     }
     if judging.check == Check::Rehearsal {
-        findings.extend(audit::rehearse(connection, specs, run, settings.target.lock_timeout.0).await?);
+        let lock_timeout = settings.target.lock_timeout.0;
+        found.findings.extend(audit::rehearse(connection, specs, run, lock_timeout).await?);
     }
-    Ok((facts, findings))
+    Ok(found)
 }
 
 fn table_names(specs: &[MappingSpec]) -> Result<Vec<TableName>, Failure> {

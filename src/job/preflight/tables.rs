@@ -22,32 +22,46 @@ pub(super) struct Judging<'a> {
 /// What is said of a table that is not there.
 pub(super) const NO_TABLE: &str = "there is no such table";
 
+/// The tables as they are.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) facts: HashMap<TableName, TableFacts>,
+    /// Those with rows that an older script left under other ids, each with its column of lineage.
+    pub(super) earlier: HashMap<TableName, String>,
+    pub(super) findings: Vec<Finding>,
+}
+
 /// Reads the tables that there are. What is wrong with them, or that they are not there, is a finding each.
 pub(super) async fn find_tables(
     connection: &mut PgConnection,
     specs: &[MappingSpec],
     names: &[TableName],
     judging: Judging<'_>,
-) -> Result<(HashMap<TableName, TableFacts>, Vec<Finding>), Error> {
-    let mut facts = HashMap::new();
-    let mut findings = Vec::new();
+) -> Result<Found, Error> {
+    let Found { mut facts, mut earlier, mut findings } = Found::default();
     for (spec, name) in specs.iter().zip(names) {
         if !facts.contains_key(name)
             && let Some(found) = read_table(connection, name).await?
         {
             facts.insert(name.clone(), found);
         }
-        let found = match facts.get(name) {
+        let mut told = match facts.get(name) {
             Some(found) => judge(connection, spec, found, judging).await?,
             None => {
                 vec![Finding::critical(Side::Postgres, name.to_string(), NO_TABLE, how_to_have(name))]
             }
         };
+        if let Some(found) = facts.get(name)
+            && let Some((column, finding)) = earlier_ids::judge(connection, spec, found).await?
+        {
+            earlier.insert(name.clone(), column);
+            told.push(finding);
+        }
         // What is said of a table, several of its mappings would say.
-        let new: Vec<Finding> = found.into_iter().filter(|finding| !findings.contains(finding)).collect();
-        findings.extend(new);
+        told.retain(|finding| !findings.contains(finding));
+        findings.append(&mut told);
     }
-    Ok((facts, findings))
+    Ok(Found { facts, earlier, findings })
 }
 
 /// What to do about a table that is not there.
@@ -79,7 +93,6 @@ async fn judge(
     findings.extend(sequences::judge(&whole, facts, (server, dry)));
     findings.extend(interference::judge(connection, spec, facts, (server, check, preset)).await?);
     findings.extend(judge_types(connection, spec, &facts.table.name).await?);
-    findings.extend(earlier_ids::judge(connection, spec, facts).await?);
     Ok(findings)
 }
 

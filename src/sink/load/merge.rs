@@ -96,7 +96,7 @@ impl Attempt<'_> {
         if !new.is_empty() {
             let insert = if new.len() == rows.len() { query(&sql.insert_all) } else { query(&sql.insert).bind(&new) };
             let inserted = insert.execute(&mut *connection).await?.rows_affected();
-            if inserted != new.len() as u64 {
+            if inserted != new.len() as u64 || !staged.are_there(connection, &new).await? {
                 return Err(Missed::Moved);
             }
             staged.rows_of(&new).for_each(|place| book.row(place, RowOutcome::Inserted));
@@ -150,6 +150,15 @@ impl Staged<'_> {
     pub(super) fn row(&self, ordinal: i32) -> Option<&Row> {
         let index = self.rows.get(usize::try_from(ordinal).ok()?)?;
         self.attempt.piece.rows.get(*index)
+    }
+
+    /// Whether new rows are in the table, each under its key. Looked at only where triggers could have made it otherwise.
+    async fn are_there(&self, connection: &mut PgConnection, new: &[i32]) -> Result<bool, Error> {
+        if !self.attempt.table.looks_again {
+            return Ok(true);
+        }
+        let there: i64 = query(&self.sql.there).bind(new).fetch_one(connection).await?.try_get(0)?;
+        Ok(usize::try_from(there).is_ok_and(|there| there >= new.len()))
     }
 
     /// The places in the piece of some ordinals.

@@ -30,7 +30,7 @@ pub(super) fn refused(row: &Row, error: &Error) -> Reject {
 
 /// A row that is not there although the server took it.
 pub(super) fn not_stored(row: &Row) -> Reject {
-    let detail = "the server took the row and did not store it; a trigger or a rule may drop it, or row-level security \
-                  hides a row with its key";
+    let detail = "the server took the row, and it is not there under its key; a trigger or a rule may drop it or give it \
+                  another key, or row-level security hides a row with its key";
     Reject::of_row(row, "not_stored", detail)
 }

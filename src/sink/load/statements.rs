@@ -45,6 +45,8 @@ pub(super) struct Statements {
     pub(super) insert_all: String,
     /// Inserts the ordinals `$1`.
     pub(super) insert: String,
+    /// How many of the ordinals `$1` are in the target by their keys.
+    pub(super) there: String,
     /// Updates the ordinals `$1`; `None` where the mapping has nothing but key columns.
     pub(super) update: Option<String>,
     /// Drops the staging table, where it would outlive the transaction.
@@ -107,6 +109,7 @@ impl Statements {
             ),
             insert_all: format!("{insert} {on_conflict}"),
             insert: format!("{insert} WHERE s.{ORDINAL} = ANY ($1) {on_conflict}"),
+            there: format!("SELECT count(*) FROM {stage} s JOIN {target} t ON {join} WHERE s.{ORDINAL} = ANY ($1)"),
             update: update(table, shape, &stage, &join),
             stage: stage.clone(),
             drop: unlogged.map(|_| format!("DROP TABLE {stage}")),
