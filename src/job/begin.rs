@@ -7,14 +7,15 @@ use super::first_key::find_one_key;
 use super::link::{Link, Trouble, Waits};
 use super::mapping_specs::place;
 use super::preflight::{self, Check, Checked, Created, Server};
+use super::retried::{Retried, tell_start};
 use super::retry::{Retry, RetryRequest};
-use super::run::{Learned, Retried};
+use super::run::Learned;
 use super::setup::Ends;
 use crate::config::Settings;
 use crate::flow::Stop;
 use crate::ledger::{self, NewRun, Shard, Start};
 use crate::mapping::{Mapping, MappingSpec, RunStamp, specs_hash};
-use crate::model::{Event, EventSender, Failure, FieldTimes, Side};
+use crate::model::{Database, Event, EventSender, Failure, FieldTimes, Side};
 use crate::postgres::{answered, failure};
 use crate::source::ServerClock;
 use crate::source::redis::RedisSource;
@@ -83,7 +84,8 @@ pub(super) async fn begin(
         if taken == 0 {
             return Ok(None);
         }
-        tell(retry, taken, source.identity(), &ends.specs, events).await;
+        let read: Vec<Database> = databases.iter().map(|opened| opened.database).collect();
+        tell_start(retry, taken, (source.identity(), &read), &hashes(&ends.specs), events).await?;
     }
     if retry.is_none() && !settings.run.allow_empty && settings.run.keys_from.is_none() {
         find_one_key(&databases, settings, (&ends.specs, source.database()), stop, events).await?;
@@ -123,23 +125,6 @@ pub(super) async fn begin(
         source.close().await;
     }
     Ok(Some(Begun { databases, clock, link, claim, retry, checked, shards }))
-}
-
-/// Says what is retried, and what is not as it was.
-async fn tell(retry: &Retry, taken: i64, source: String, specs: &[MappingSpec], events: &EventSender) {
-    let origin = &retry.origin;
-    let run = origin.of.run;
-    let mut notices = vec![format!("retrying {taken} open rejects of run {run}")];
-    let differing = origin.differing(&hashes(specs));
-    if !differing.is_empty() {
-        notices.push(format!("run {run} had other mappings; these differ now: {}", differing.join(", ")));
-    }
-    if origin.source != source {
-        notices.push(format!("run {run} read from {}; this retry reads from {source}", origin.source));
-    }
-    for text in notices {
-        let _ = events.send(Event::Notice(text)).await;
-    }
 }
 
 /// The hash of each mapping, by name.
