@@ -120,7 +120,7 @@ fn every_mistake_is_told_at_once_with_its_place_and_the_nearest_name() {
         ("test.toml:6", "did you mean [source]?"),
         ("test.toml:9", "did you mean `memory` in [flow]?"),
         ("REDIS2PG_WRITTERS", "did you mean REDIS2PG_WRITERS?"),
-        ("REDIS2PG_ERRORS_MAX_REJECTS", "\"many\" is not a whole number"),
+        ("REDIS2PG_ERRORS_MAX_REJECTS", "\"many\" is neither a whole number"),
         ("--limit", "0 keys is no run"),
         ("--compression", "\"zstd\" is none of default|lz4|pglz"),
         ("--preset", "no preset \"contract-reviever\""),

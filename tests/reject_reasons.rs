@@ -1,31 +1,39 @@
-//! Every reason for a reject that the source can give is in docs/rejects.md.
+//! docs/rejects.md explains every reason for a reject, and none that there is not. What the reasons are says one list in the
+//! model; a reject of any other fails whatever test makes it.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+use redis2pg::model::{REASONS, RedisKey, Reject, SkipReason, is_reason};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// Where a reason is given: the first text behind one of these is its code.
-const GIVEN: [&str; 14] = [
-    "DecodeError::new(",
-    "EncodeError::new(",
-    "Reject::new(",
-    "Reject::of(",
-    "Reject::of_row(",
-    "let reason = format!(",
-    "Read::Unreadable(",
-    "Unreadable { key, redis_type, reason: ",
-    "writer.error(",
-    "self.error(",
-    "self.refused(",
-    ".reject(",
-    "return reject(",
-    "Some(Expect::Array) => ",
-];
+const PAGE: &str = include_str!("../docs/rejects.md");
 
-/// Every source file that is not a test, up to its tests.
-fn sources(directory: &Path, found: &mut Vec<String>) {
+/// The codes in the tables of reasons in some sections of the page, each with what its row says last: what to do.
+fn explained(sections: impl Iterator<Item = &'static str>) -> BTreeSet<(&'static str, &'static str)> {
+    let mut explained = BTreeSet::new();
+    let mut of_reasons = false;
+    for line in sections.flat_map(str::lines) {
+        of_reasons = line.starts_with("| reason |") || of_reasons && line.starts_with('|');
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        if let ([codes, ..], true) = (cells.as_slice(), of_reasons && line.starts_with("| `")) {
+            let codes = codes.split('`').skip(1).step_by(2).map(|code| code.split(" (").next().unwrap_or(code));
+            explained.extend(codes.map(|code| (code, cells.last().copied().unwrap_or_default())));
+        }
+    }
+    explained
+}
+
+fn sections(skips: bool) -> impl Iterator<Item = &'static str> {
+    PAGE.split("\n## ").filter(move |section| {
+        let title = section.lines().next().unwrap_or_default();
+        if skips { title == "Not rejects: what is skipped" } else { !title.starts_with("Not rejects") }
+    })
+}
+
+/// Every source file, apart from the list itself.
+fn sources(directory: &Path, found: &mut String) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -33,81 +41,42 @@ fn sources(directory: &Path, found: &mut Vec<String>) {
             if name != "tests" && name != "sandbox" && name != "dataset" {
                 sources(&path, found);
             }
-        } else if name.ends_with(".rs") && name != "tests.rs" {
+        } else if name.ends_with(".rs") && name != "tests.rs" && name != "reason.rs" {
             let text = fs::read_to_string(&path).unwrap();
-            found.push(text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned());
+            found.push_str(text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default());
         }
     }
-}
-
-/// The code in a text such as `json_not_object (array)`: what stands before the brackets.
-fn code(text: &str) -> Option<&str> {
-    let code = text.split(" (").next().unwrap_or(text);
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    (!code.is_empty() && code.chars().all(plain)).then_some(code)
-}
-
-fn given(source: &str) -> BTreeSet<String> {
-    let mut codes = BTreeSet::new();
-    for mark in GIVEN {
-        for (at, _) in source.match_indices(mark) {
-            let call = source[at + mark.len()..].split(';').next().unwrap_or_default();
-            // A key may come first; a text that is not the code is a sentence.
-            let literal = call.split('"').nth(1).and_then(code);
-            codes.extend(literal.map(str::to_owned));
-        }
-    }
-    // The scanner's faults and the server's codes are put into words by tables.
-    for (at, _) in source.match_indices("(\"") {
-        let (text, tail) = source[at + 2..].split_once('"').unwrap_or_default();
-        let is_words = tail.starts_with(", format!") || tail.starts_with(", \"the value");
-        codes.extend(code(text).filter(|_| is_words).map(str::to_owned));
-    }
-    for (at, _) in source.match_indices("\" => \"") {
-        let sqlstate = source[..at].chars().rev().take(6).collect::<String>();
-        let is_sqlstate = sqlstate.ends_with('"') && sqlstate.chars().take(5).all(|c| c.is_ascii_alphanumeric());
-        let text = source[at + 6..].split('"').next().and_then(code);
-        codes.extend(text.filter(|_| is_sqlstate).map(str::to_owned));
-    }
-    codes
 }
 
 #[test]
-fn every_reason_is_documented() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let docs = fs::read_to_string(root.join("docs/rejects.md")).unwrap();
-    let mut files = Vec::new();
-    sources(&root.join("src"), &mut files);
-    let codes: BTreeSet<String> = files.iter().flat_map(|source| given(source)).collect();
-    // Some of each kind: the test must find them to mean anything.
-    for known in [
-        "json_nul",
-        "empty_value",
-        "field_missing",
-        "too_long",
-        "redis_type",
-        "changed_while_read",
-        "msgpack_key",
-        "not_stored",
-        "key_null",
-        "decompress_failed",
-        "json_surrogate",
-        "timestamp_range",
-        "php_syntax",
-        "encoding_unsupported",
-        "base64",
-        "json_duplicate_key",
-        "out_of_range",
-        "missing_parent",
-        "key_empty_id",
-        "exclusion",
-        "json_nonfinite",
-        "json_not_array",
-        "json_number_range",
-    ] {
-        assert!(codes.contains(known), "{known} is not found in the source: {codes:?}");
-    }
-    let documented = |code: &str| docs.contains(&format!("`{code}`")) || docs.contains(&format!("`{code} ("));
-    let missing: Vec<&String> = codes.iter().filter(|code| !documented(code)).collect();
-    assert!(missing.is_empty(), "docs/rejects.md lacks {missing:?}");
+fn every_reason_is_explained_with_what_to_do_and_none_that_there_is_not() {
+    let explained = explained(sections(false));
+    let named: BTreeSet<&str> = explained.iter().map(|(code, _)| *code).collect();
+    let all: BTreeSet<&str> = REASONS.into_iter().collect();
+    assert_eq!(named, all, "left: the page; right: the list");
+    let poor: Vec<_> = explained.iter().filter(|(_, what_to_do)| what_to_do.len() < "Repair it.".len()).collect();
+    assert!(poor.is_empty(), "{poor:?}");
+}
+
+#[test]
+fn every_reason_is_given_somewhere() {
+    let mut source = String::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut source);
+    let given = |reason: &&str| source.contains(&format!("\"{reason}\"")) || source.contains(&format!("\"{reason} ("));
+    let never: Vec<&str> = REASONS.into_iter().filter(|reason| !given(reason)).collect();
+    assert!(never.is_empty(), "no place gives {never:?}");
+}
+
+#[test]
+#[should_panic(expected = "made_up is not among the reasons")]
+fn a_reject_of_another_reason_fails_its_test() {
+    let _ = Reject::new(RedisKey::new("k"), "made_up", "why", None);
+}
+
+#[test]
+fn every_skip_is_explained_and_none_that_there_is_not() {
+    let named: BTreeSet<&str> = explained(sections(true)).into_iter().map(|(code, _)| code).collect();
+    let all: BTreeSet<&str> = SkipReason::ALL.into_iter().map(SkipReason::code).collect();
+    assert_eq!(named, all, "left: the page; right: the code");
+    assert!(all.iter().all(|code| !is_reason(code)), "a code is of a reject or of a skip");
 }

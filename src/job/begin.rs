@@ -7,14 +7,15 @@ use super::look::{self, Looked, Looker, Source, TargetEnd, stamp};
 use super::mapping_specs::place;
 use super::preflight::redis::Found;
 use super::preflight::{Check, Checked};
+use super::retried::{Retried, tell_start};
 use super::retry::{Retry, RetryRequest};
-use super::run::{Learned, Retried};
+use super::run::Learned;
 use super::setup::Ends;
 use crate::config::Settings;
 use crate::flow::Stop;
 use crate::ledger::{self, NewRun, Shard, Start};
 use crate::mapping::{MappingSpec, specs_hash};
-use crate::model::{Event, EventSender, Failure, Side};
+use crate::model::{Database, Event, EventSender, Failure, Side};
 use crate::source::ServerClock;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnection;
@@ -87,7 +88,8 @@ pub(super) async fn begin(
         if taken == 0 {
             return Ok(None);
         }
-        tell(retry, taken, redis.identity(), &ends.specs, events).await;
+        let read: Vec<Database> = databases.iter().map(|opened| opened.database).collect();
+        tell_start(retry, taken, (redis.identity(), &read), &hashes(&ends.specs), events).await?;
     }
     let (claim, mut checked) = if dry {
         (Claim { run: id, lease: id, resumed: false }, checked)
@@ -118,23 +120,6 @@ pub(super) async fn begin(
         redis.close().await;
     }
     Ok(Some(Begun { databases, clock, link, claim, retry, checked, shards }))
-}
-
-/// Says what is retried, and what is not as it was.
-async fn tell(retry: &Retry, taken: i64, source: String, specs: &[MappingSpec], events: &EventSender) {
-    let origin = &retry.origin;
-    let run = origin.of.run;
-    let mut notices = vec![format!("retrying {taken} open rejects of run {run}")];
-    let differing = origin.differing(&hashes(specs));
-    if !differing.is_empty() {
-        notices.push(format!("run {run} had other mappings; these differ now: {}", differing.join(", ")));
-    }
-    if origin.source != source {
-        notices.push(format!("run {run} read from {}; this retry reads from {source}", origin.source));
-    }
-    for text in notices {
-        let _ = events.send(Event::Notice(text)).await;
-    }
 }
 
 /// The hash of each mapping, by name.

@@ -4,7 +4,8 @@
 use super::analyze::analyze;
 use super::ledger::{PAGE, PAGE_BYTES};
 use super::link::{Link, Waits};
-use super::run::{Finished, Learned, Retried};
+use super::retried::Retried;
+use super::run::{Finished, Learned};
 use super::sequences::move_on;
 use super::{audit, setup};
 use crate::config::{Settings, scrub};

@@ -21,6 +21,7 @@ mod migrate;
 mod parents;
 mod pipeline;
 mod preflight;
+mod retried;
 mod retry;
 mod run;
 mod sequences;

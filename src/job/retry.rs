@@ -93,6 +93,16 @@ impl Retry {
         Ok((taken, if self.filter.is_partial() { self.count(&all).await? } else { taken }))
     }
 
+    /// How many are of keys in other databases than these.
+    ///
+    /// # Errors
+    /// The server's.
+    pub(super) async fn elsewhere(&self, databases: &[Database]) -> Result<i64, Failure> {
+        let (of, mut link) = (self.of(), self.link.lock().await);
+        let count = async |connection: &mut PgConnection| ledger::open_elsewhere(connection, of, databases).await;
+        link.call("counting the open rejects", count).await
+    }
+
     async fn count(&self, filter: &RetryFilter) -> Result<i64, Failure> {
         let (run, mut link) = (self.of().run, self.link.lock().await);
         let count = async |connection: &mut PgConnection| ledger::open_count(connection, run, filter).await;

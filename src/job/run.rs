@@ -7,13 +7,14 @@ use super::key_list::KeyList;
 use super::limit::{RejectLimit, tap};
 use super::look;
 use super::migrate::{Books as LedgerBooks, End, Migration, book_earlier};
-use super::pipeline::{STORED_VALUE, Shared};
+use super::pipeline::Shared;
+use super::retried::{Retried, closing, tell_end};
 use super::retry::RetryRequest;
 use super::setup::{self, Ends};
 use crate::config::{Settings, UnmatchedKeys};
 use crate::flow::{ByteBudget, RateLimit, Stop};
 use crate::mapping::MappingSpec;
-use crate::model::{Counts, Event, EventSender, Exit, Failure, MappingId, Reject, Side, SkipReason, TableName, Tally};
+use crate::model::{Event, EventSender, Exit, Failure, MappingId, Reject, Side, TableName};
 use crate::report::{self, Books, Renderer, RunFacts, TableCount};
 use crate::sink::{DryRun, Sample, Shown, Writers};
 use crate::source::redis::RedisSource;
@@ -72,14 +73,6 @@ pub(super) struct Learned {
     pub(super) shown: Option<Shown>,
 }
 
-/// A run whose rejects are retried.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Retried {
-    pub(super) run: Uuid,
-    /// How many of its rejects are open.
-    pub(super) open: i64,
-}
-
 /// Migrates as the settings say. Ends by itself or when `stop` is raised; always gives the books.
 pub async fn run(settings: &Settings, renderer: Renderer, stop: Stop) -> Finished {
     work(settings, None, renderer, stop).await
@@ -113,36 +106,9 @@ async fn work(settings: &Settings, request: Option<&RetryRequest>, renderer: Ren
         samples: BTreeMap::new(),
         rejects: Vec::new(),
     };
-    tell_retried(&mut finished);
+    tell_end(&mut finished);
     close(settings, &stop, learned, &mut finished).await;
     finished
-}
-
-/// How many rejects a dry run would close.
-fn closing(tally: &Tally) -> i64 {
-    let left = [SkipReason::Gone, SkipReason::Forbidden, SkipReason::Excluded];
-    let left: i64 = left.iter().filter_map(|reason| tally.skipped.get(reason.code())).sum();
-    tally.matched - tally.rejects() - left
-}
-
-/// Says of a retry what a person would not see in its counts.
-fn tell_retried(finished: &mut Finished) {
-    if finished.facts.retry.is_none() {
-        return;
-    }
-    let total = finished.books.total();
-    let count = |counts: &Counts, name: &str| counts.get(name).copied().unwrap_or(0);
-    let (kept, gone) = (count(&total.altered, STORED_VALUE), count(&total.skipped, SkipReason::Gone.code()));
-    if kept > 0 {
-        finished.notice(format!("{kept} keys have gone from Redis: the values kept with their rejects were taken"));
-    }
-    if gone > 0 {
-        let why = "they have gone from Redis, and the ledger has no whole value of them that their mapping could take";
-        finished.notice(format!("{gone} keys cannot be loaded: {why}; their rejects stay open"));
-    }
-    if total.unmatched > 0 {
-        finished.notice(format!("{} keys are of no mapping now: their rejects stay open", total.unmatched));
-    }
 }
 
 fn judge(

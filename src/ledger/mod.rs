@@ -25,7 +25,8 @@ pub use read_rejects::{
 };
 pub use rejects::{Known, Rejected, Removed, known, record as record_rejects, reopen, resolve, touch};
 pub use retry::{
-    KeptValue, OpenKey, Origin, RetryFilter, RetryOf, kept_values, last_reject, open_count, open_page, origin,
+    KeptValue, OpenKey, Origin, RetryFilter, RetryOf, kept_values, last_reject, open_count, open_elsewhere, open_page,
+    origin,
 };
 pub use runs::{NewRun, Start, Started, is_busy, renew, start};
 pub use schema::{exists, migrate};

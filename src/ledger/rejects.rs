@@ -187,14 +187,15 @@ fn taken_back(row: &PgRow) -> Result<Removed, Error> {
     })
 }
 
-/// What is known of those among these keys that were rejected in this run, or in the one that it retries.
+/// What is known of those among these keys of a mapping that were rejected in this run, or by whatever mapping in the one
+/// that it retries.
 ///
 /// # Errors
 /// The server's.
 pub async fn known(
     connection: &mut PgConnection,
     shard: ShardId,
-    database: Database,
+    (mapping, database): (&str, Database),
     keys: &[RedisKey],
 ) -> Result<Vec<Known>, Error> {
     let keys: Vec<&[u8]> = keys.iter().map(RedisKey::as_bytes).collect();
@@ -203,12 +204,14 @@ pub async fn known(
         "SELECT key, reason, state = 'closed' AS closed, \
          CASE WHEN $4::text IS NULL THEN found_by IS NULL ELSE coalesce(counted_by = $4::text::uuid, false) END AS counted \
          FROM redis2pg.rejects WHERE run_id = $1::text::uuid \
-         AND key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($2::bytea[]) k)) AND redis_db IS NOT DISTINCT FROM $3::int4",
+         AND key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($2::bytea[]) k)) AND redis_db IS NOT DISTINCT FROM $3::int4 \
+         AND ($4::text IS NOT NULL OR mapping = $5)",
     )
     .bind(shard.home().to_string())
     .bind(keys)
     .bind(shard.named(database))
     .bind(shard.counter())
+    .bind(mapping)
     .fetch_all(&mut *transaction)
     .await?;
     transaction.commit().await?;

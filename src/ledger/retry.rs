@@ -149,6 +149,26 @@ pub async fn open_count(connection: &mut PgConnection, run: Uuid, filter: &Retry
     count
 }
 
+/// How many rejects of a run are open of keys in other databases than these.
+///
+/// # Errors
+/// The server's.
+pub async fn open_elsewhere(connection: &mut PgConnection, of: RetryOf, databases: &[Database]) -> Result<i64, Error> {
+    let named: Vec<i32> = databases.iter().map(|database| of.named(*database).unwrap_or(-1)).collect();
+    let mut transaction = connection.begin().await?;
+    let count = query(
+        "SELECT count(*) FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND state <> 'closed' \
+         AND coalesce(redis_db, -1) <> ALL ($2)",
+    )
+    .bind(of.run.to_string())
+    .bind(named)
+    .fetch_one(&mut *transaction)
+    .await?
+    .try_get(0);
+    transaction.commit().await?;
+    count
+}
+
 /// The place of the last reject of a run in the order of writing; 0 where there is none.
 ///
 /// # Errors
@@ -239,9 +259,9 @@ pub async fn kept_values(
     };
     // The sizes of values that are stored apart are known without reading them.
     let rows = query(format!(
-        "WITH k AS (SELECT u.place, r.id, r.redis_type, r.value, {more} FROM unnest($2::bytea[]) WITH ORDINALITY u (key, place) \
+        "WITH k AS (SELECT DISTINCT ON (u.place) u.place, r.id, r.redis_type, r.value, {more} FROM unnest($2::bytea[]) WITH ORDINALITY u (key, place) \
          LEFT JOIN redis2pg.rejects r ON r.run_id = $1::text::uuid AND r.key_hash = sha256(u.key) \
-         AND r.redis_db IS NOT DISTINCT FROM $3::int4 AND r.state <> 'closed'), \
+         AND r.redis_db IS NOT DISTINCT FROM $3::int4 AND r.state <> 'closed' ORDER BY u.place, r.id DESC), \
          s AS (SELECT *, sum(coalesce(octet_length(value), 0) + coalesce(octet_length(whole_value), 0) \
          + coalesce(octet_length(dump), 0)) OVER (ORDER BY place) AS held FROM k) \
          SELECT place, id, redis_type, value_part, CASE WHEN value_part THEN whole_value ELSE value END AS value, dump, \

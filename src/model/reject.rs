@@ -87,12 +87,15 @@ impl Reject {
         Self { redis_type, withheld, replay, ..Self::new(row.key.clone(), reason, detail, value) }
     }
 
-    /// A reject of a string key, without path, column or SQLSTATE.
+    /// A reject of a string key, without path, column or SQLSTATE. The reason is one of [`super::REASONS`]: every reject is
+    /// made here, so that whatever tests come by knows a code that is not.
     pub fn new(key: RedisKey, reason: impl Into<Reason>, detail: impl Into<String>, value: Option<Bytes>) -> Self {
+        let reason = reason.into();
+        debug_assert!(super::is_reason(&reason), "{reason} is not among the reasons");
         Self {
             key,
             database: None,
-            reason: reason.into(),
+            reason,
             detail: detail.into(),
             path: None,
             column: None,
@@ -138,6 +141,10 @@ pub enum SkipReason {
 }
 
 impl SkipReason {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Gone, Self::Forbidden, Self::Expired, Self::ShortLived, Self::ExistsNewer, Self::Excluded];
+
     /// The stable code that reports count by.
     pub fn code(self) -> &'static str {
         match self {

@@ -8,6 +8,7 @@ mod support;
 mod limits;
 mod listing;
 mod mended;
+mod stored;
 mod undisturbed;
 mod vanished;
 

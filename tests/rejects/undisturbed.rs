@@ -74,6 +74,10 @@ fn keys_of_several_databases_are_retried_each_in_its_own() {
     assert_eq!(case.sql("SELECT db, id FROM items ORDER BY 1, 2"), "1|a\n1|c\n3|b\n3|c");
     let open = "SELECT key, redis_db FROM redis2pg.rejects WHERE state = 'open' ORDER BY 1";
     assert_eq!(case.sql(open).replace("\\x6974656d3a", ""), "61|3\n62|");
+    let own = config.replace("databases = [1, 3]", "databases = [1]");
+    let retry = case.retry(&own, &[]).exits(3);
+    let notices = retry.report["notices"].to_string();
+    assert!(notices.contains("1 keys are in databases that no mapping reads now"), "{notices}");
     // From another database's point of view, the keys are the same ones.
     case.source = format!("{}/3", redis.url());
     one.set("item:b", r#"{"n":1}"#);

@@ -1,0 +1,74 @@
+//! What a retry says of the run that it retries: how many of its rejects are open, and what its counts do not show.
+
+use super::pipeline::STORED_VALUE;
+use super::retry::Retry;
+use super::run::Finished;
+use crate::model::{Counts, Database, Event, EventSender, Failure, SkipReason, Tally};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// A run whose rejects are retried.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retried {
+    pub(super) run: Uuid,
+    /// How many of its rejects are open.
+    pub(super) open: i64,
+}
+
+/// Says what is retried, and what is not as it was; `hashes` are those of the mappings as they are now.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn tell_start(
+    retry: &Retry,
+    taken: i64,
+    (source, databases): (String, &[Database]),
+    hashes: &BTreeMap<String, String>,
+    events: &EventSender,
+) -> Result<(), Failure> {
+    let origin = &retry.origin;
+    let run = origin.of.run;
+    let mut notices = vec![format!("retrying {taken} open rejects of run {run}")];
+    let differing = origin.differing(hashes);
+    if !differing.is_empty() {
+        notices.push(format!("run {run} had other mappings; these differ now: {}", differing.join(", ")));
+    }
+    if origin.source != source {
+        notices.push(format!("run {run} read from {}; this retry reads from {source}", origin.source));
+    }
+    let elsewhere = retry.elsewhere(databases).await?;
+    if elsewhere > 0 {
+        notices.push(format!("{elsewhere} keys are in databases that no mapping reads now: their rejects stay open"));
+    }
+    for text in notices {
+        let _ = events.send(Event::Notice(text)).await;
+    }
+    Ok(())
+}
+
+/// How many rejects a dry run would close.
+pub(super) fn closing(tally: &Tally) -> i64 {
+    let left = [SkipReason::Gone, SkipReason::Forbidden, SkipReason::Excluded];
+    let left: i64 = left.iter().filter_map(|reason| tally.skipped.get(reason.code())).sum();
+    tally.matched - tally.rejects() - left
+}
+
+/// Says of a retry what a person would not see in its counts.
+pub(super) fn tell_end(finished: &mut Finished) {
+    if finished.facts.retry.is_none() {
+        return;
+    }
+    let total = finished.books.total();
+    let count = |counts: &Counts, name: &str| counts.get(name).copied().unwrap_or(0);
+    let (kept, gone) = (count(&total.altered, STORED_VALUE), count(&total.skipped, SkipReason::Gone.code()));
+    if kept > 0 {
+        finished.notice(format!("{kept} keys have gone from Redis: the values kept with their rejects were taken"));
+    }
+    if gone > 0 {
+        let why = "they have gone from Redis, and the ledger has no whole value of them that their mapping could take";
+        finished.notice(format!("{gone} keys cannot be loaded: {why}; their rejects stay open"));
+    }
+    if total.unmatched > 0 {
+        finished.notice(format!("{} keys are of no mapping now: their rejects stay open", total.unmatched));
+    }
+}
