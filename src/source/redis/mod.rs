@@ -107,7 +107,7 @@ impl RedisSource {
 
     /// Whether the source is a cluster as a whole, not a server by itself.
     pub fn is_cluster(&self) -> bool {
-        self.inner.settings.url.starts_with("redis-cluster:") || self.inner.settings.url.starts_with("rediss-cluster:")
+        self.inner.settings.is_cluster()
     }
 
     /// Whether reading makes keys look recently used.
