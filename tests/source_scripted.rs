@@ -4,12 +4,12 @@
 
 mod support;
 
-use redis2pg::model::{Fetched, RedisKey, RedisType, RedisTypes, ValueWanted, Wanted};
+use redis2pg::model::{Fetched, Items, RedisKey, RedisType, RedisTypes, ValueWanted, Wanted};
 use redis2pg::source::redis::{RedisSource, SourceSettings};
-use redis2pg::source::{Scan, ScanPage, Source};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use redis2pg::source::{Scan, ScanPage, Slices, Source};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use support::scripted::{Answer, Keyspace, ScriptedRedis, bulk, info, page, reply, scan_cursor as cursor};
+use support::scripted::{Answer, Keyspace, ScriptedRedis, array, bulk, info, page, reply, scan_cursor as cursor};
 
 /// A source whose server holds nothing but what the script says.
 async fn serve(script: impl Fn(usize, &[String]) -> Option<Answer> + Send + Sync + 'static) -> RedisSource {
@@ -166,6 +166,64 @@ async fn another_server_after_a_reconnection_is_scanned_from_the_beginning() {
     let third = scan.next().await.unwrap().unwrap();
     assert!(scan.next().await.unwrap().is_none());
     assert_eq!(names(&[first, second, third]), ["a", "b", "x", "y"]);
+}
+
+/// A server that is replaced in the middle of a large collection. The new one takes the old cursor without a word and ends
+/// there. `cut`: the connection breaks at that moment; else a proxy keeps it up. `watch`: the user may watch keys.
+async fn replaced_in_a_collection(name: &'static str, (cut, watch): (bool, bool)) -> RedisSource {
+    let replaced = AtomicBool::new(false);
+    serve(move |connection, command| {
+        let new = replaced.load(Ordering::Relaxed);
+        match (command[0].as_str(), command.get(2).map_or("", String::as_str)) {
+            ("INFO", _) => reply(info(if new { "b" } else { "a" })),
+            ("EVAL_RO", _) if command[1].contains("MEMORY") => {
+                reply(array(&[bulk(name), format!(":{}\r\n", 9 << 20), ":-1\r\n".to_owned()]))
+            }
+            ("WATCH", _) if !watch => {
+                reply("-NOPERM this user has no permissions to run the 'watch' command\r\n".to_owned())
+            }
+            ("WATCH" | "MULTI", _) => reply("+OK\r\n".to_owned()),
+            ("EXEC", _) => reply("*1\r\n+PONG\r\n".to_owned()),
+            ("HSCAN" | "SSCAN" | "ZSCAN", "0") => reply(page(if new { "5" } else { "9" }, &["1", "2"])),
+            ("HSCAN" | "SSCAN" | "ZSCAN", "5") => reply(page("0", &["3", "4"])),
+            ("HSCAN" | "SSCAN" | "ZSCAN", _) => {
+                let first = !replaced.swap(true, Ordering::Relaxed);
+                if cut && first && connection > 0 { Some(Answer::Close) } else { reply(page("0", &[])) }
+            }
+            _ => None,
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_collection_whose_server_is_replaced_while_it_is_read_is_read_from_the_beginning() {
+    for name in ["hash", "set", "zset"] {
+        for how in [(false, false), (true, false), (false, true), (true, true)] {
+            let source = replaced_in_a_collection(name, how).await;
+            let wanted = Wanted { types: RedisType::ALL.into_iter().collect(), slices: true, ..Wanted::strings(false) };
+            let read = source.fetch(&[RedisKey::new("k")], wanted, 32 << 20).await.unwrap();
+            let Some(Fetched::Large { key, large }) = read.records.into_iter().next() else {
+                panic!("{name} is large")
+            };
+            let mut slices = source.slices(key, large);
+            let mut items: Vec<String> = Vec::new();
+            while let Some(slice) = slices.next().await.unwrap() {
+                let Fetched::Record(record) = slice else { panic!("{name} {how:?}: {slice:?}") };
+                if record.slice.unwrap().first {
+                    items.clear();
+                }
+                items.extend(Items::of(&record.value).map(|item| String::from_utf8_lossy(item).into_owned()));
+            }
+            assert_eq!(items, ["1", "2", "3", "4"], "{name} {how:?}");
+            // The whole at once goes the same way.
+            let source = replaced_in_a_collection(name, how).await;
+            let whole =
+                source.fetch(&[RedisKey::new("k")], Wanted { slices: false, ..wanted }, 32 << 20).await.unwrap();
+            let Fetched::Record(record) = &whole.records[0] else { panic!("{name} {how:?}: {whole:?}") };
+            assert_eq!(Items::of(&record.value).collect::<Vec<_>>(), [b"1", b"2", b"3", b"4"], "{name} {how:?}");
+        }
+    }
 }
 
 #[tokio::test]

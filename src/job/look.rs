@@ -199,14 +199,12 @@ impl Troubles {
 
     /// All of it as findings, with the lines that they are about.
     pub(super) fn sorted(self, settings: &Settings, specs: &[MappingSpec]) -> Sorted {
-        let mut exit = Exit::Done;
         let mut findings = self.findings;
+        let forbids = |finding: &Finding| finding.severity == Severity::Critical;
+        let mut exit = if findings.iter().any(forbids) { Exit::Usage } else { Exit::Done };
         for (part, failure) in self.failures {
             exit = exit.or_worse(failure.exit);
             findings.extend(as_findings(part, failure));
-        }
-        if findings.iter().any(|finding| finding.severity == Severity::Critical) && exit == Exit::Done {
-            exit = Exit::Usage;
         }
         for finding in &mut findings {
             place(finding, settings, specs);
@@ -283,6 +281,9 @@ mod tests {
             let severities: Vec<_> = said.findings.iter().map(|finding| finding.severity).collect();
             assert!(severities.is_sorted_by(|one, other| one >= other), "{said:?}");
         }
+        let right = Finding::critical(Side::Redis, "user", "may not", "");
+        let both = Troubles { findings: vec![right], failures: vec![("target", postgres())] };
+        assert_eq!(both.verdict(&settings(), &[]).unwrap_err().exit, Exit::Usage, "rights come before servers");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What is refused before anything is written, and how it is told.
 
-use crate::support::Client;
+use crate::support::scripted::{Answer, Keyspace, ScriptedRedis};
 use crate::{BY_DATABASE, PLACES, Several, by_id, item, kept_in};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
 
@@ -40,16 +40,14 @@ fn a_database_that_cannot_be_selected_is_told_before_anything_is_written() {
     let acl = RedisOptions { acl: vec![user.to_owned()], ..RedisOptions::default() };
     let reader = |redis: &RedisServer| format!("redis://reader:secret@127.0.0.1:{}", redis.port());
     refused(acl, &reader, "[0, 2]", &["does not let this user select database 2", "+select"]);
-    let cluster = RedisOptions { settings: vec!["cluster-enabled yes".to_owned()], ..RedisOptions::default() };
-    let with_slots = |redis: &RedisServer| {
-        let mut client = Client::open(&format!("{}/0", redis.url()));
-        client.say("CLUSTER ADDSLOTSRANGE 0 16383");
-        while client.answer(&[b"GET", b"any"]).starts_with('-') {
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        redis.url()
+    // As a proxy does that knows one database.
+    let one_database = |_: &RedisServer| {
+        let script = |_: usize, command: &[String]| {
+            (command[0] == "SELECT").then(|| Answer::Reply("-ERR SELECT is not allowed in cluster mode\r\n".to_owned()))
+        };
+        ScriptedRedis::start(Keyspace::default(), script).url()
     };
-    refused(cluster, &with_slots, "[0, 2]", &["does not select database 2", "Cluster"]);
+    refused(RedisOptions::default(), &one_database, "[0, 2]", &["does not select database 2", "Cluster"]);
 }
 
 #[test]

@@ -29,6 +29,10 @@ fn with_another_mapping_it_refuses_and_names_it() {
     assert!(refused.stderr.contains("sessions (changed)"), "{}", refused.stderr);
     assert!(!refused.stderr.contains("documents (changed)"), "{}", refused.stderr);
     // The refusal cost nothing: the run itself can still be resumed.
-    Job::run(&cache(), &url, &["--resume"]).expect(3).report().assert_balanced();
+    let ended = Job::run(&cache(), &url, &["--resume"]).expect(3);
+    ended.report().assert_balanced();
     assert_undisturbed(postgres(), &name);
+    // What is resumed has been reading since it began.
+    let began = "SELECT to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM redis2pg.runs";
+    assert_eq!(ended.report().0["window"]["from"], postgres().execute(&name, began).unwrap());
 }

@@ -100,7 +100,9 @@ pub(crate) fn walk(case: &Case, page: &str) -> (usize, usize) {
                 let name = block.lines().next().and_then(|line| line.strip_prefix("# ")).expect("a name");
                 fs::write(dir.path().join(name), block).expect("write the file");
                 let check = printed(case, dir.path(), &format!("redis2pg config check --config {name}"));
-                assert_eq!(check, ["The settings are sound."], "{name}");
+                // The environment names the ends: they are looked at.
+                let sound = check.last().is_some_and(|line| line.ends_with("nothing forbids a run."));
+                assert!(sound, "{name}: {check:#?}");
                 files += 1;
             }
             "console" => {

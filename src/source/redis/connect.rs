@@ -203,6 +203,10 @@ async fn learn(client: &Client, target: &Target, settings: &SourceSettings) -> R
         }
         Err(error) => tracing::debug!("INFO: {}", target.scrub(error.details())),
     }
+    if !settings.is_cluster() && abilities.server.as_ref().is_some_and(|server| server.cluster) {
+        // It answers for a part of the keys, which the probe may not be in.
+        return Ok(abilities);
+    }
     if abilities.run_id.is_none() {
         abilities.client_id = ask.works("CLIENT", vec!["ID".into()]).await?;
     }

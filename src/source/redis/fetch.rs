@@ -18,7 +18,7 @@ const FOREVER: i64 = -1;
 const MISSING: i64 = -2;
 
 /// What stands for the type of a key that is no string, where TYPE is refused.
-const UNTOLD: &str = "another type than string (TYPE is refused)";
+const UNTOLD: &str = "non-string";
 
 /// Which command is sent for each key of a page.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -18,13 +18,16 @@ use std::thread;
 const _: fn(ScriptedRedis, Keyspace) = |server, keyspace| {
     keyspace.set(&[]);
     let _ = (server.url(), ScriptedRedis::start(keyspace, |_, _| Some(Answer::Close)), Keyspace::new(&[]));
+    let _ = Answer::Bytes(Vec::new());
     let _ = (reply(String::new()), scan_cursor(&[]), bulk(""), array(&[]), info(""), page("", &[]));
 };
 
 /// What the script answers.
 pub(crate) enum Answer {
-    /// These bytes.
+    /// This text.
     Reply(String),
+    /// These bytes.
+    Bytes(Vec<u8>),
     /// Nothing: the connection is closed.
     Close,
 }
@@ -65,9 +68,13 @@ fn talk(stream: &TcpStream, script: impl Fn(&[String]) -> Option<Answer>, keyspa
     let (mut reader, mut writer) = (BufReader::new(stream), stream);
     while let Some(command) = resp::command(&mut reader) {
         let answer = script(&command).unwrap_or_else(|| Answer::Reply(keyspace.answer(&command)));
-        let Answer::Reply(text) = answer else { return };
+        let bytes = match answer {
+            Answer::Reply(text) => text.into_bytes(),
+            Answer::Bytes(bytes) => bytes,
+            Answer::Close => return,
+        };
         // The other side may have hung up.
-        if writer.write_all(text.as_bytes()).is_err() {
+        if writer.write_all(&bytes).is_err() {
             return;
         }
     }
