@@ -288,7 +288,7 @@ impl RedisSource {
         self.refresh().await;
         match self.read(keys, wanted, max_bytes).await {
             Err(refused) if errors::is_of_refused_key(&refused) => {
-                self.read_permitted(keys, wanted, max_bytes, refused).await
+                Box::pin(self.read_permitted(keys, wanted, max_bytes, refused)).await
             }
             read => read,
         }
@@ -321,9 +321,9 @@ impl Source for RedisSource {
     }
 
     async fn fetch_some(&self, keys: &[RedisKey], wanted: Wanted, max_bytes: usize) -> Result<FetchedPage, Failure> {
+        // What goes on within is large, and would be part of every stage that reads.
         match &self.cluster {
-            None => self.fetch_here(keys, wanted, max_bytes).await,
-            // What goes on within is large, and would be held by every stage that reads.
+            None => Box::pin(self.fetch_here(keys, wanted, max_bytes)).await,
             Some(cluster) => Box::pin(cluster.fetch_some(keys, wanted, max_bytes)).await,
         }
     }
