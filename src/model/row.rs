@@ -195,6 +195,8 @@ mod tests {
             splice: Some(Splice { at: 14, start: 1, len: 2 }),
             key_len: 5,
             group: None,
+            expires_at: None,
+            facts: None,
             parent_keys: Vec::new(),
             altered: Vec::new(),
         };
