@@ -42,6 +42,7 @@ fn results_of_tasks_and_groups_are_loaded_and_the_brokers_keys_left_alone() {
         add(redis, "ZADD", &format!("celery-taskset-meta-{}.j", id(8)), &[b"0", b"[1]"]);
         set(redis, &format!("celery-taskset-meta-{}.t", id(8)), b"1", Some(86_400));
         set(redis, &format!("celery-taskset-meta-{}.s", id(8)), b"3", Some(86_400));
+        set(redis, &format!("celery-taskset-meta-{}.c", id(9)), b"done", Some(86_400));
         add(redis, "LPUSH", "celery", &[b"{\"body\": \"W10=\"}"]);
         add(redis, "SADD", "_kombu.binding.celery", &[b"celery\x06\x16\x06\x16celery"]);
         add(redis, "HSET", "unacked", &[b"tag", b"[]"]);
@@ -49,7 +50,7 @@ fn results_of_tasks_and_groups_are_loaded_and_the_brokers_keys_left_alone() {
         set(redis, "unacked_mutex", b"1", Some(300));
     });
     let inserted = ["tasks", "groups"].map(|mapping| run.count(mapping, "inserted"));
-    assert_eq!((inserted, left(&run)), ([MANY as i64, 1], (8, 3)), "{run}");
+    assert_eq!((inserted, left(&run)), ([MANY as i64, 1], (9, 4)), "{run}");
     let date = "SELECT count(*) FROM celery.task_results WHERE date_done = '2024-01-02 03:04:05.678901+00'";
     assert_eq!(case.number(date), MANY as i64);
     let results = "SELECT jsonb_object_agg(task_id, result) FROM celery.task_results";

@@ -13,7 +13,7 @@ fn session(i: usize) -> Value {
             json!({"originalMaxAge": 86_400_000, "expires": "2030-01-02T03:04:05.678Z", "httpOnly": true, "path": "/"})
         }
         1 => json!({"originalMaxAge": null, "expires": null, "httpOnly": true, "path": "/"}),
-        _ => json!({"originalMaxAge": null, "expires": false, "secure": true, "path": "/", "sameSite": "lax"}),
+        _ => json!({"originalMaxAge": false, "expires": false, "secure": true, "path": "/", "sameSite": "lax"}),
     };
     json!({"cookie": cookie, "passport": {"user": format!("user-{i}")}, "cart": [i, "é"], "views": i})
 }

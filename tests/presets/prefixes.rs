@@ -1,6 +1,6 @@
-//! Presets as people change them: printed, with another prefix written into them.
+//! Presets as people change them: printed, with another prefix or another serializer written into them.
 
-use super::php::serialize;
+use super::php::{serialize, string};
 use super::support::Case;
 use super::{add, left, set};
 use serde_json::json;
@@ -41,4 +41,32 @@ fn a_printed_preset_takes_the_prefix_that_is_written_into_it() {
         let run = case.run_config(&changed(&case, name, from, to), &[]).exits(0);
         assert_eq!((run.total("inserted"), left(&run)), (1, (7, set_apart)), "{name}: {run}");
     }
+}
+
+#[test]
+fn the_other_serializers_that_the_page_names_are_read() {
+    let case = Case::new();
+    let mut redis = case.redis();
+    // {"a": 1} in MessagePack, an integer, and a pickle.
+    set(&mut redis, ":1:packed", b"\x81\xa1a\x01", None);
+    set(&mut redis, ":1:five", b"5", None);
+    let config =
+        changed(&case, "django-cache", r#""zlib?""#, r#""number?", "zlib?""#).replace(r#""json"]"#, r#""msgpack"]"#);
+    case.run_config(&config, &[]).exits(0);
+    assert_eq!(case.sql("SELECT key, value FROM django.cache ORDER BY key"), "five|5\npacked|{\"a\": 1}");
+
+    set(&mut redis, ":1:pickled", b"\x80\x05}.", None);
+    let bytes = r#"{ name = "value", type = "bytea", from = "value" }"#;
+    let config = changed(&case, "django-cache", r#"{ name = "value", type = "jsonb", from = "$" }"#, bytes)
+        .replace(r#"["zlib?", "gzip?", "zstd?", "lz4?", "json"]"#, r#"["bytes"]"#)
+        .replace("django.cache", "django.bytes");
+    case.run_config(&config, &[]).exits(0);
+    assert_eq!(case.sql("SELECT value FROM django.bytes WHERE key = 'pickled'"), "\\x80057d2e");
+
+    let id = "aB3x".repeat(10);
+    let payload = string(r#"{"_token":"é","_flash":{"old":[],"new":[]}}"#);
+    set(&mut redis, &format!("laravel-database-laravel-cache-{id}"), payload.as_bytes(), Some(60));
+    let config = changed(&case, "laravel-sessions", r#"["php_string", "php"]"#, r#"["php_string", "json"]"#);
+    case.run_config(&config, &[]).exits(0);
+    assert_eq!(case.sql("SELECT id, attributes->>'_token' FROM laravel.sessions"), format!("{id}|é"));
 }
