@@ -5,6 +5,7 @@
 
 use super::lines;
 use redis2pg::decode::{Chain, Content, DecodeError, Decoder, Policies};
+use std::io::Read as _;
 
 /// The step that reads what another library writes.
 pub(crate) type Packer = (&'static str, fn(&[u8]) -> Vec<u8>);
@@ -34,6 +35,9 @@ pub(crate) const PACKERS: [Packer; 12] = [
     ("hex", |plain| plain.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()),
 ];
 
+/// A reader in Rust, by the side of which the fuzz targets have others.
+const READERS: [Reader; 1] = [Reader { step: "gzip", read: gunzip, strict: false }];
+
 /// The formats that say themselves where they end: a part of one is none.
 const ENDING: [&str; 7] = ["gzip", "zlib", "deflate", "zstd", "lz4", "lz4_block", "snappy_block"];
 
@@ -52,6 +56,12 @@ pub(crate) fn holds(data: &[u8], packers: &[Packer], readers: &[Reader]) {
         }
         None => unpacks(&line.split(',').map(str::to_owned).collect::<Vec<_>>(), rest, readers),
     }
+}
+
+fn gunzip(packed: &[u8], limit: usize) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    flate2::read::MultiGzDecoder::new(packed).take(limit as u64 + 1).read_to_end(&mut out).ok()?;
+    (out.len() <= limit).then_some(out)
 }
 
 fn written<W: std::io::Write>(mut writer: W, plain: &[u8]) -> W {
@@ -136,7 +146,7 @@ fn unpacks(names: &[String], value: &[u8], readers: &[Reader]) {
     if ENDING.contains(&step) {
         assert!(reason(step, &value[..value.len() - 1], LIMIT).is_some(), "{step} cut short was accepted");
     }
-    for reader in readers.iter().filter(|reader| reader.step == step) {
+    for reader in READERS.iter().chain(readers).filter(|reader| reader.step == step) {
         assert_eq!((reader.read)(value, LIMIT).as_ref(), Some(&plain), "{step}: another library has something else");
     }
 }
@@ -146,7 +156,7 @@ fn known_to_be_refused(step: &str, value: &[u8], error: &DecodeError, readers: &
     if error.reason != "decompress_failed" {
         return;
     }
-    for reader in readers.iter().filter(|reader| reader.step == step && reader.strict) {
+    for reader in READERS.iter().chain(readers).filter(|reader| reader.step == step && reader.strict) {
         assert!((reader.read)(value, LIMIT).is_none(), "{error}, and another library reads it");
     }
 }

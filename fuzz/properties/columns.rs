@@ -5,13 +5,11 @@
 //! that becomes a row: see `rows`.
 
 use super::columns_read::{Exact, address, array, field, int16, int32};
+use super::columns_settings::{OID, column_type, policy};
 use super::node::Node;
 use super::{lines, node_reader, rows};
-use redis2pg::encode::{Encoder, Encoding, Nonfinite, Nul, Policy, TooLong, Value};
-use redis2pg::model::{ArrayType, CastType, Column, ColumnType, NumericLimit};
-
-/// The OID that arrays are said to be of.
-const OID: u32 = 4242;
+use redis2pg::encode::{Encoder, Encoding, Nonfinite, Policy, Value};
+use redis2pg::model::{ArrayType, Column, ColumnType};
 
 pub(crate) fn holds(data: &[u8]) {
     let ([settings, kind], bytes) = lines::take::<2>(data);
@@ -54,67 +52,6 @@ pub(crate) fn holds(data: &[u8]) {
         }
         Some(found) => is_well_formed(&column_type, found),
     }
-}
-
-fn policy(words: &[&str]) -> Policy {
-    let has = |word| words.contains(&word);
-    Policy {
-        empty_as_null: has("empty_as_null"),
-        round: has("round"),
-        reject_exponent: has("reject_exponent"),
-        nonfinite: if has("keep") { Some(Nonfinite::Keep) } else { has("nonfinite").then_some(Nonfinite::Null) },
-        too_long: has("truncate").then_some(TooLong::Truncate),
-        nul: if has("strip") { Some(Nul::Strip) } else { has("replace").then_some(Nul::Replace) },
-        empty_object_as_array: has("empty_object_as_array"),
-        encoding: if has("base64") { Some(Encoding::Base64) } else { has("hex").then_some(Encoding::Hex) },
-        ..Policy::default()
-    }
-}
-
-/// The type of that name, with its limits in parentheses.
-fn column_type(name: &str) -> Option<ColumnType> {
-    if let Some(element) = name.strip_suffix("[]") {
-        let element =
-            column_type(element).filter(|element| !matches!(element, ColumnType::Array(_) | ColumnType::Cast(_)))?;
-        return Some(ColumnType::Array(Box::new(ArrayType { element, element_oid: OID })));
-    }
-    let (stem, limits) = name.split_once('(').unwrap_or((name, ")"));
-    let limits: Vec<i32> = limits.trim_end_matches(')').split(',').filter_map(|limit| limit.parse().ok()).collect();
-    let length = || limits.first().and_then(|length| u32::try_from(*length).ok()).unwrap_or(1).clamp(1, 10_485_760);
-    Some(match stem {
-        "bool" => ColumnType::Bool,
-        "int2" => ColumnType::Int2,
-        "int4" => ColumnType::Int4,
-        "int8" => ColumnType::Int8,
-        "float4" => ColumnType::Float4,
-        "float8" => ColumnType::Float8,
-        "text" => ColumnType::Text,
-        "varchar" => ColumnType::Varchar(length()),
-        "char" => ColumnType::Bpchar(length()),
-        "name" => ColumnType::Name,
-        "citext" => ColumnType::Citext("=".into()),
-        "uuid" => ColumnType::Uuid,
-        "json" => ColumnType::Json,
-        "jsonb" => ColumnType::Jsonb,
-        "bytea" => ColumnType::Bytea,
-        "enum" => ColumnType::Enum(vec!["a".into(), "b c".into(), "é".into()]),
-        "inet" => ColumnType::Inet,
-        "cidr" => ColumnType::Cidr,
-        "macaddr" => ColumnType::Macaddr,
-        "macaddr8" => ColumnType::Macaddr8,
-        "numeric" => ColumnType::Numeric(limits.first().map(|precision| NumericLimit {
-            precision: (*precision).clamp(1, 1000),
-            scale: limits.get(1).copied().unwrap_or(0).clamp(-1000, 1000),
-        })),
-        "money" | "oid" | "xid8" | "hstore" | "vector" | "tsvector" => ColumnType::Cast(CastType {
-            name: stem.to_owned(),
-            sql: format!("\"pg_catalog\".\"{stem}\""),
-            equality: None,
-            delimiter: None,
-            element: None,
-        }),
-        _ => return None,
-    })
 }
 
 /// Whether the bytes are some value of the type.
@@ -168,33 +105,10 @@ fn is_value(column_type: &ColumnType, value: Value<'_>, bytes: &[u8], policy: &P
     {
         return;
     }
-    let whole = || Exact::of_text(trimmed).and_then(|exact| exact.whole());
     match column_type {
         ColumnType::Bool => {
             let known = ["1", "on", "t", "true", "y", "yes"].contains(&trimmed.to_ascii_lowercase().as_str());
             assert_eq!(bytes, [u8::from(known)], "{text}");
-        }
-        ColumnType::Int2 => assert_eq!(Some(int16(bytes).into()), whole(), "{text}"),
-        ColumnType::Int4 => assert_eq!(Some(int32(bytes).into()), whole(), "{text}"),
-        ColumnType::Int8 => assert_eq!(Some(i64::from_be_bytes(bytes.try_into().unwrap()).into()), whole(), "{text}"),
-        ColumnType::Float4 => {
-            let found = f32::from_be_bytes(bytes.try_into().unwrap());
-            assert!(found.is_finite() && Ok(found) == trimmed.parse(), "{found} of {text}");
-        }
-        ColumnType::Float8 => {
-            let found = f64::from_be_bytes(bytes.try_into().unwrap());
-            assert!(found.is_finite() && Ok(found) == trimmed.parse(), "{found} of {text}");
-        }
-        ColumnType::Numeric(limit) => {
-            let found = Exact::of_numeric(bytes);
-            assert_eq!(found, Exact::of_text(trimmed), "{text}");
-            let exact = found.unwrap();
-            let before = exact.digits.len() as i64 + exact.power;
-            assert!(
-                limit.is_none_or(|limit| exact.digits.is_empty() || before <= i64::from(limit.precision - limit.scale)),
-                "{text}"
-            );
-            assert!(limit.is_none_or(|limit| exact.power >= -i64::from(limit.scale)), "{text}");
         }
         ColumnType::Uuid => {
             let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -203,9 +117,45 @@ fn is_value(column_type: &ColumnType, value: Value<'_>, bytes: &[u8], policy: &P
         ColumnType::Inet | ColumnType::Cidr => is_address(trimmed, bytes, matches!(column_type, ColumnType::Cidr)),
         ColumnType::Macaddr | ColumnType::Macaddr8 => is_mac(trimmed, bytes),
         ColumnType::Enum(labels) => assert!(labels.contains(&text) && bytes == text.as_bytes()),
+        ColumnType::Int2
+        | ColumnType::Int4
+        | ColumnType::Int8
+        | ColumnType::Float4
+        | ColumnType::Float8
+        | ColumnType::Numeric(_) => is_number(column_type, trimmed, bytes),
         // The texts of those are put together anew.
         ColumnType::Cast(cast) if cast.name == "hstore" && matches!(value, Value::Json(_)) => {}
         _ => assert_eq!(bytes, text.as_bytes()),
+    }
+}
+
+/// Whether the bytes are the number that a text is.
+fn is_number(column_type: &ColumnType, text: &str, bytes: &[u8]) {
+    let whole = || Exact::of_text(text).and_then(|exact| exact.whole());
+    match column_type {
+        ColumnType::Int2 => assert_eq!(Some(int16(bytes).into()), whole(), "{text}"),
+        ColumnType::Int4 => assert_eq!(Some(int32(bytes).into()), whole(), "{text}"),
+        ColumnType::Int8 => assert_eq!(Some(i64::from_be_bytes(bytes.try_into().unwrap()).into()), whole(), "{text}"),
+        ColumnType::Float4 => {
+            let found = f32::from_be_bytes(bytes.try_into().unwrap());
+            assert!(found.is_finite() && Ok(found) == text.parse(), "{found} of {text}");
+        }
+        ColumnType::Float8 => {
+            let found = f64::from_be_bytes(bytes.try_into().unwrap());
+            assert!(found.is_finite() && Ok(found) == text.parse(), "{found} of {text}");
+        }
+        ColumnType::Numeric(limit) => {
+            let found = Exact::of_numeric(bytes);
+            assert_eq!(found, Exact::of_text(text), "{text}");
+            let exact = found.unwrap();
+            let before = exact.digits.len() as i64 + exact.power;
+            assert!(
+                limit.is_none_or(|limit| exact.digits.is_empty() || before <= i64::from(limit.precision - limit.scale)),
+                "{text}"
+            );
+            assert!(limit.is_none_or(|limit| exact.power >= -i64::from(limit.scale)), "{text}");
+        }
+        other => panic!("{other:?} holds no numbers"),
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod patterns;
 pub(crate) mod transcode;
 
 mod columns_read;
+mod columns_settings;
 mod glob;
 mod lines;
 mod moments_written;
@@ -23,3 +24,4 @@ mod node_reader;
 mod pattern_reader;
 mod php;
 mod rows;
+mod spans;

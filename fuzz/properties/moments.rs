@@ -4,22 +4,20 @@
 //! digits=3 round`; the second one a format, or empty; the rest is the value.
 
 use super::lines;
-use super::moments_written;
+use super::{moments_written, spans};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use redis2pg::encode::{
     EncodeError, Encoder, EpochUnit, Format, Policy, Value, parse_offset, parse_zone, push_rfc3339,
 };
-use redis2pg::model::{CastType, Column, ColumnType};
+use redis2pg::model::{Column, ColumnType};
 
 /// Microseconds from 1970 to 2000, where PostgreSQL counts from.
 pub(crate) const EPOCH: i64 = 946_684_800_000_000;
 
 /// What PostgreSQL holds: from 4714-11-24 BC to 294276, in microseconds since 2000.
 const HELD: std::ops::Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
-
-const RANGES: [&str; 6] = ["tsrange", "tstzrange", "daterange", "int4range", "int8range", "numrange"];
 
 pub(crate) fn holds(data: &[u8]) {
     let ([settings, format], value) = lines::take::<2>(data);
@@ -33,8 +31,8 @@ pub(crate) fn holds(data: &[u8]) {
         "date" => date(value, &policy),
         "time" => time(value, &policy, digits.unwrap_or(6)),
         "timetz" => timetz(value, &policy, digits.unwrap_or(6)),
-        "interval" => interval(value, &policy),
-        name if RANGES.contains(&name) => range(value, name),
+        "interval" => spans::interval(value, &policy),
+        name if spans::RANGES.contains(&name) => spans::range(value, name),
         _ => {}
     }
     if let Some(number) = value.as_bytes().first_chunk::<8>().map(|bytes| i64::from_le_bytes(*bytes)) {
@@ -86,7 +84,7 @@ pub(crate) fn encoded(column_type: ColumnType, policy: &Policy, text: &str) -> R
     Ok((*length != [0xff; 4]).then(|| bytes.to_vec()))
 }
 
-fn micros(bytes: &[u8]) -> i64 {
+pub(crate) fn micros(bytes: &[u8]) -> i64 {
     i64::from_be_bytes(bytes.try_into().unwrap())
 }
 
@@ -251,48 +249,6 @@ fn timetz(text: &str, policy: &Policy, digits: u8) {
     let again =
         format!("{}{sign}{:02}:{:02}", clock.replace("24:00:00.000000", "24:00:00"), minutes / 60, minutes % 60);
     assert_eq!(encoded(ColumnType::Timetz(6), &Policy::default(), &again), Ok(Some(bytes)), "{again}");
-}
-
-fn interval(text: &str, policy: &Policy) {
-    let Ok(Some(bytes)) = encoded(ColumnType::Interval(-1), policy, text) else { return };
-    let part = |at: usize| i32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
-    let (micros, days, months) = (micros(&bytes[..8]), part(8), part(12));
-    let again = format!("{months} mons {days} days {micros} microseconds");
-    assert_eq!(encoded(ColumnType::Interval(-1), &Policy::default(), &again), Ok(Some(bytes)), "{again}");
-    let trimmed = text.trim_matches(' ');
-    if trimmed.trim_start_matches(['-', '+']).starts_with('P')
-        && let Ok(span) = trimmed.parse::<Span>()
-    {
-        assert_eq!(i64::from(months), i64::from(span.get_years()) * 12 + i64::from(span.get_months()), "{text}");
-        assert_eq!(i64::from(days), i64::from(span.get_weeks()) * 7 + i64::from(span.get_days()), "{text}");
-        let clock = Span::new()
-            .hours(span.get_hours())
-            .minutes(span.get_minutes())
-            .seconds(span.get_seconds())
-            .milliseconds(span.get_milliseconds())
-            .microseconds(span.get_microseconds())
-            .nanoseconds(span.get_nanoseconds());
-        let known = clock.total(jiff::Unit::Nanosecond).unwrap();
-        // A float holds what jiff gives here only so far.
-        if known.abs() < 9e15 {
-            assert_eq!(known, micros as f64 * 1000.0, "{text}");
-        }
-    }
-}
-
-/// What is sent for a range is read as itself.
-fn range(text: &str, name: &str) {
-    let sql = format!("\"pg_catalog\".\"{name}\"");
-    let cast = CastType { name: name.to_owned(), sql, equality: Some("=".into()), delimiter: None, element: None };
-    let column_type = ColumnType::Cast(cast);
-    let Ok(Some(bytes)) = encoded(column_type.clone(), &Policy::default(), text) else { return };
-    let sent = std::str::from_utf8(&bytes).unwrap();
-    assert!(
-        sent == "empty" || sent.starts_with(['[', '(']) && sent.ends_with([']', ')']) && sent.contains(','),
-        "{sent}"
-    );
-    assert!(sent.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '), "{sent}");
-    assert_eq!(encoded(column_type, &Policy::default(), sent).as_ref(), Ok(&Some(bytes.clone())), "{sent}");
 }
 
 fn printed_moments_are_right(millis: i64) {

@@ -56,7 +56,7 @@ fn value(bytes: &[u8], depth: usize) -> Option<(Php, &[u8])> {
                 (b'i', text) => Php::Integer(text.parse().ok()?),
                 (b'd', "NAN" | "INF" | "-INF") => Php::Float(text.to_owned()),
                 (b'd', text) => match super::node_reader::strict(text).ok()? {
-                    Node::Number(number) => Php::Float(number),
+                    Node::Number(number) if number == text => Php::Float(number),
                     _ => return None,
                 },
                 _ => return None,

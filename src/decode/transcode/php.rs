@@ -83,6 +83,12 @@ fn find_lists(reader: &mut Reader<'_>) -> Result<Vec<bool>, DecodeError> {
     Ok(lists)
 }
 
+/// Whether a text is a number of JSON, and nothing stands around it.
+fn is_number(text: &str) -> bool {
+    let scanned = scan(text, &mut Vec::new());
+    scanned.is_ok_and(|scanned| scanned.kind == Kind::Number && scanned.span.of(text) == text)
+}
+
 enum Token<'a> {
     Null,
     Bool(bool),
@@ -185,7 +191,7 @@ impl<'a> Reader<'a> {
             "INF" => Ok(Token::Float("Infinity")),
             "-INF" => Ok(Token::Float("-Infinity")),
             // PHP spells its numbers as JSON does.
-            text if Kind::of(text) == Kind::Number && scan(text, &mut Vec::new()).is_ok() => Ok(Token::Float(text)),
+            text if is_number(text) => Ok(Token::Float(text)),
             _ => Err(self.error("expected a number before the one")),
         }
     }
