@@ -102,4 +102,6 @@ fn rows_that_are_where_a_run_looks_for_them_are_not_told() {
     case.redis().set("document:doc-one", DOCUMENT);
     assert!(!told(&case.run(&[]).exits(0)));
     assert!(!told(&case.run(&[]).exits(0)));
+    case.sql("UPDATE document_hub.documents SET metadata = metadata - 'redis2pg'");
+    assert!(!told(&case.run(&[]).exits(0)));
 }

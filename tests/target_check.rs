@@ -237,6 +237,8 @@ fn a_server_that_takes_no_writes_is_told_with_the_rest() {
     // What a run would make cannot be looked at, and nothing is said of it.
     let run = case.run(&[]).exits(6);
     assert_eq!(run.stderr.matches("error:").count(), 1, "{run}");
+    let dry = case.run(&["--dry-run"]).exits(2);
+    says(&dry, "error", "document_hub.documents", &["no such table"]);
     let dry = case.run_config(&mapping("items", "'id'", &["n"]), &["--dry-run"]).exits(0);
     assert!(notices(&dry).contains("a run would be refused") && dry.total("would_load") == 1, "{dry}");
 }
