@@ -7,7 +7,6 @@ use super::first_key::find_one_key;
 use super::link::{Link, Trouble, Waits};
 use super::mapping_specs::place;
 use super::preflight::{self, Check, Checked, Created, Server};
-use super::retried::{Retried, tell_start};
 use super::retry::{Retry, RetryRequest};
 use super::run::Learned;
 use super::setup::Ends;
@@ -15,7 +14,7 @@ use crate::config::Settings;
 use crate::flow::Stop;
 use crate::ledger::{self, NewRun, Shard, Start};
 use crate::mapping::{Mapping, MappingSpec, RunStamp, specs_hash};
-use crate::model::{Database, Event, EventSender, Failure, FieldTimes, Side};
+use crate::model::{Event, EventSender, Failure, FieldTimes, Side};
 use crate::postgres::{answered, failure};
 use crate::source::ServerClock;
 use crate::source::redis::RedisSource;
@@ -74,20 +73,15 @@ pub(super) async fn begin(
     let mut link = Link::new(ends.target.clone(), connection, waits, stop.clone(), events.clone());
     learned.keys.before = databases::count(databases.iter().map(|opened| opened.keys));
     learned.databases = databases.iter().map(|opened| opened.database.number).collect();
-    let retry = match request {
-        Some(request) => Some(Arc::new(Retry::find(&mut link, (settings, ends), request, stop).await?)),
-        None => None,
-    };
-    if let Some(retry) = &retry {
-        let (taken, open) = retry.open().await?;
-        learned.retried = Some(Retried { run: retry.of().run, open });
-        if taken == 0 {
+    let mut retry = None;
+    if let Some(request) = request {
+        let found = Retry::find(&mut link, (settings, ends), request, stop).await?;
+        let now = (source.identity(), databases.as_slice(), hashes(&ends.specs));
+        if !found.announce(now, events, learned).await? {
             return Ok(None);
         }
-        let read: Vec<Database> = databases.iter().map(|opened| opened.database).collect();
-        tell_start(retry, taken, (source.identity(), &read), &hashes(&ends.specs), events).await?;
-    }
-    if retry.is_none() && !settings.run.allow_empty && settings.run.keys_from.is_none() {
+        retry = Some(Arc::new(found));
+    } else if !settings.run.allow_empty && settings.run.keys_from.is_none() {
         find_one_key(&databases, settings, (&ends.specs, source.database()), stop, events).await?;
     }
     if stop.requested() {
