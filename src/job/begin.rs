@@ -7,7 +7,6 @@ use super::look::{self, Looked, Looker, Source, TargetEnd, stamp};
 use super::mapping_specs::place;
 use super::preflight::redis::Found;
 use super::preflight::{Check, Checked};
-use super::retried::{Retried, tell_start};
 use super::retry::{Retry, RetryRequest};
 use super::run::Learned;
 use super::setup::Ends;
@@ -15,7 +14,7 @@ use crate::config::Settings;
 use crate::flow::Stop;
 use crate::ledger::{self, NewRun, Shard, Start};
 use crate::mapping::{MappingSpec, specs_hash};
-use crate::model::{Database, Event, EventSender, Failure, Side};
+use crate::model::{Event, EventSender, Failure, Side};
 use crate::source::ServerClock;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnection;
@@ -78,18 +77,14 @@ pub(super) async fn begin(
         return Err(Failure::internal("an end was not reached, and nothing says why"));
     };
     let Found { databases, clock, .. } = found;
-    let retry = match request {
-        Some(request) => Some(Arc::new(Retry::find(&mut link, (settings, ends), request, stop).await?)),
-        None => None,
-    };
-    if let Some(retry) = &retry {
-        let (taken, open) = retry.open().await?;
-        learned.retried = Some(Retried { run: retry.of().run, open });
-        if taken == 0 {
+    let mut retry = None;
+    if let Some(request) = request {
+        let found = Retry::find(&mut link, (settings, ends), request, stop).await?;
+        let now = (redis.identity(), databases.as_slice(), hashes(&ends.specs));
+        if !found.announce(now, events, learned).await? {
             return Ok(None);
         }
-        let read: Vec<Database> = databases.iter().map(|opened| opened.database).collect();
-        tell_start(retry, taken, (redis.identity(), &read), &hashes(&ends.specs), events).await?;
+        retry = Some(Arc::new(found));
     }
     let (claim, mut checked) = if dry {
         (Claim { run: id, lease: id, resumed: false }, checked)

@@ -1,8 +1,9 @@
 //! What a retry says of the run that it retries: how many of its rejects are open, and what its counts do not show.
 
+use super::databases::Opened;
 use super::pipeline::STORED_VALUE;
 use super::retry::Retry;
-use super::run::Finished;
+use super::run::{Finished, Learned};
 use crate::model::{Counts, Database, Event, EventSender, Failure, SkipReason, Tally};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -15,35 +16,43 @@ pub(super) struct Retried {
     pub(super) open: i64,
 }
 
-/// Says what is retried, and what is not as it was; `hashes` are those of the mappings as they are now.
-///
-/// # Errors
-/// The server's.
-pub(super) async fn tell_start(
-    retry: &Retry,
-    taken: i64,
-    (source, databases): (String, &[Database]),
-    hashes: &BTreeMap<String, String>,
-    events: &EventSender,
-) -> Result<(), Failure> {
-    let origin = &retry.origin;
-    let run = origin.of.run;
-    let mut notices = vec![format!("retrying {taken} open rejects of run {run}")];
-    let differing = origin.differing(hashes);
-    if !differing.is_empty() {
-        notices.push(format!("run {run} had other mappings; these differ now: {}", differing.join(", ")));
+impl Retry {
+    /// Says what is retried, and what is not as it was: the source, its databases that are read, and the hashes of the
+    /// mappings as they are now. `false`: there is nothing to take.
+    ///
+    /// # Errors
+    /// The server's.
+    pub(super) async fn announce(
+        &self,
+        (source, databases, hashes): (String, &[Opened], BTreeMap<String, String>),
+        events: &EventSender,
+        learned: &mut Learned,
+    ) -> Result<bool, Failure> {
+        let (origin, run) = (&self.origin, self.of().run);
+        let (taken, open) = self.open().await?;
+        learned.retried = Some(Retried { run, open });
+        if taken == 0 {
+            return Ok(false);
+        }
+        let mut notices = vec![format!("retrying {taken} open rejects of run {run}")];
+        let differing = origin.differing(&hashes);
+        if !differing.is_empty() {
+            notices.push(format!("run {run} had other mappings; these differ now: {}", differing.join(", ")));
+        }
+        if origin.source != source {
+            notices.push(format!("run {run} read from {}; this retry reads from {source}", origin.source));
+        }
+        let read: Vec<Database> = databases.iter().map(|opened| opened.database).collect();
+        let elsewhere = self.elsewhere(&read).await?;
+        if elsewhere > 0 {
+            notices
+                .push(format!("{elsewhere} keys are in databases that no mapping reads now: their rejects stay open"));
+        }
+        for text in notices {
+            let _ = events.send(Event::Notice(text)).await;
+        }
+        Ok(true)
     }
-    if origin.source != source {
-        notices.push(format!("run {run} read from {}; this retry reads from {source}", origin.source));
-    }
-    let elsewhere = retry.elsewhere(databases).await?;
-    if elsewhere > 0 {
-        notices.push(format!("{elsewhere} keys are in databases that no mapping reads now: their rejects stay open"));
-    }
-    for text in notices {
-        let _ = events.send(Event::Notice(text)).await;
-    }
-    Ok(())
 }
 
 /// How many rejects a dry run would close.

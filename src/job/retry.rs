@@ -239,6 +239,10 @@ fn record(key: &RedisKey, kept: KeptValue, mapping: &Mapping, now: Option<UnixMi
     };
     let value = value.or_else(|| facts.without_value.then(bytes::Bytes::new))?;
     facts.ttl = expires_at.zip(now).map(|(at, now)| at.saturating_sub(now).max(0)).filter(|_| wanted.ttl);
+    // The time left is that of now, not that of the reading.
+    if let Some(fields) = facts.fields.as_mut().filter(|fields| fields.now.is_some()) {
+        fields.now = now.or(fields.now);
+    }
     let facts = Some(Arc::new(facts));
     Some(Fetched::Record(Record { key: key.clone(), redis_type, value, stored: None, slice: None, expires_at, facts }))
 }

@@ -11,6 +11,7 @@ mod read;
 mod read_rejects;
 mod reject_columns;
 mod rejects;
+mod resume;
 mod retry;
 mod runs;
 mod schema;

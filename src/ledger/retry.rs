@@ -1,6 +1,6 @@
 //! What a retry reads: the run whose rejects it takes, which of them are open, and the values that were kept with them.
 
-use super::runs::differing;
+use super::resume::differing;
 use crate::model::{Database, KeyFacts, RedisKey, UnixMillis};
 use crate::postgres::query;
 use bytes::Bytes;

@@ -140,8 +140,10 @@ fn a_dry_retry_says_what_it_would_load_and_writes_nothing() {
         "{dry}"
     );
     redis.set("item:2", r#"{"n":2}"#);
-    let dry = case.retry(ITEMS, &["--dry-run"]).exits(0);
+    let dry = case.retry(ITEMS, &["--dry-run", "--json"]).exits(0);
     assert_eq!(dry.total("would_load"), 2, "{dry}");
+    let printed: serde_json::Value = serde_json::from_str(&dry.stdout).unwrap();
+    assert_eq!((&printed["retry_of"], printed["open_rejects"].as_i64()), (&dry.report["retry_of"], Some(0)));
     assert_eq!(case.fingerprint(), before, "something was written");
 }
 
