@@ -1,6 +1,7 @@
 //! Making the connection: bounded in time, with a clear failure, and learning what the server can do.
 
-use super::errors::{self, Refusals, Retry};
+use super::errors;
+use super::retry::{Refusals, Retry};
 use super::server::ServerFacts;
 use super::settings::{Address, SourceSettings, Target};
 use super::sizes::Sizes;

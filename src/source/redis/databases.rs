@@ -1,6 +1,7 @@
 //! The other logical databases of the same server: which hold keys, and a connection to one.
 
-use super::errors::{Refusals, unexpected};
+use super::errors::unexpected;
+use super::retry::Refusals;
 use super::settings::{SourceSettings, Target};
 use super::sizes::Sizes;
 use super::{Inner, RedisSource, bytes_of, connect, send};

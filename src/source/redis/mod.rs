@@ -11,6 +11,7 @@ mod expiry;
 mod fetch;
 mod lengths;
 mod permitted;
+mod retry;
 mod rights;
 mod sample;
 mod scan;
@@ -18,6 +19,7 @@ mod server;
 mod settings;
 mod sizes;
 mod tls;
+mod types;
 
 pub use acl::KeyRights;
 pub use rights::Permission;
@@ -29,11 +31,11 @@ use crate::model::{Event, EventSender, Failure, LargeKey, RedisKey, RedisType, S
 use crate::source::{Checkpoint, FetchedPage, ServerClock, Source};
 use collections::{Reader, SliceReader};
 use connect::Abilities;
-use errors::{Refusals, Retry};
 use fred::error::Error;
 use fred::interfaces::ClientLike;
 use fred::types::config::Server;
 use fred::types::{ClusterHash, CustomCommand, Resp3Frame, Value};
+use retry::{Refusals, Retry};
 use settings::Target;
 use sizes::Sizes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
