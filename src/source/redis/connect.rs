@@ -1,7 +1,8 @@
 //! Making the connection: bounded in time, with a clear failure, and learning what the server can do.
 
 use super::cluster::Cluster;
-use super::errors::{self, Retry};
+use super::errors;
+use super::retry::Retry;
 use super::server::ServerFacts;
 use super::settings::{Address, SourceSettings, Target};
 use super::wire::{Wire, send};

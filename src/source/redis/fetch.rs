@@ -2,7 +2,7 @@
 //!
 //! A nil of MGET may be a missing key or one of another type, so nils are asked for their TYPE.
 
-use super::collections::{NONE, is_wrong_type};
+use super::collections::NONE;
 use super::errors::{is_of_refused_key, is_redirect, is_transient, unexpected};
 use super::lengths::{Reading, Readings};
 use super::{RedisSource, bytes_of, number_of};
@@ -16,9 +16,6 @@ use fred::types::{ClusterHash, CustomCommand, Resp3Frame, Value};
 /// What PEXPIRETIME and PTTL answer for a key without expiry, and for one that is not there.
 const FOREVER: i64 = -1;
 const MISSING: i64 = -2;
-
-/// What stands for the type of a key that is no string, where TYPE is refused.
-const UNTOLD: &str = "non-string";
 
 /// Which command is sent for each key of a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -206,40 +203,6 @@ impl RedisSource {
         let gone = readable.into_iter().zip(types).filter(|(_, name)| name == NONE).map(|(key, _)| key);
         let forbidden = forbidden.into_iter().map(|key| (key, SkipReason::Forbidden));
         Ok(gone.map(|key| (key, SkipReason::Gone)).chain(forbidden).collect())
-    }
-
-    async fn types(&self, keys: &[RedisKey]) -> Result<Vec<String>, Failure> {
-        if !self.inner.abilities.types {
-            return self.types_untold(keys).await;
-        }
-        let mut retry = self.retry("TYPE");
-        loop {
-            let replies = match self.each(keys, PerKey::Type).await {
-                Ok(replies) => replies.into_iter().collect::<FredResult<Vec<Value>>>(),
-                Err(error) => Err(error),
-            };
-            let text = |reply: Value| reply.as_string().ok_or_else(|| unexpected("TYPE", "no type"));
-            match replies.and_then(|replies| replies.into_iter().map(text).collect()) {
-                Ok(types) => return Ok(types),
-                Err(error) => retry.after(error).await?,
-            }
-        }
-    }
-
-    /// As far as it goes without TYPE: whether each key is there, and whether it is a string.
-    async fn types_untold(&self, keys: &[RedisKey]) -> Result<Vec<String>, Failure> {
-        let lengths = self.each_answered(keys, PerKey::Strlen, "STRLEN").await?;
-        let there = self.each_answered(keys, PerKey::Exists, "EXISTS").await?;
-        let types = lengths.into_iter().zip(there).map(|(length, there)| match length {
-            Err(error) if is_wrong_type(&error) => Ok(UNTOLD.to_owned()),
-            Err(error) => Err(self.failure(&error, "STRLEN")),
-            // An empty string has no length either.
-            Ok(length) if length.as_u64() == Some(0) && there.is_ok_and(|there| there.as_u64() == Some(0)) => {
-                Ok(NONE.to_owned())
-            }
-            Ok(_) => Ok("string".to_owned()),
-        });
-        types.collect()
     }
 
     /// One command for each key, written at once.

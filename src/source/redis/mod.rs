@@ -13,6 +13,7 @@ mod expiry;
 mod fetch;
 mod lengths;
 mod permitted;
+mod retry;
 mod rights;
 mod sample;
 mod scan;
@@ -20,6 +21,7 @@ mod server;
 mod settings;
 mod sizes;
 mod tls;
+mod types;
 mod wire;
 
 pub use acl::KeyRights;
@@ -33,11 +35,11 @@ use crate::source::{Checkpoint, FetchedPage, Scan, ScanPage, ServerClock, Slices
 use cluster::{Cluster, ClusterScan, ClusterSlices};
 use collections::{Reader, SliceReader};
 use connect::Abilities;
-use errors::{Refusals, Retry};
 use fred::error::Error;
 use fred::interfaces::EventInterface;
 use fred::types::config::Server;
 use fred::types::{Resp3Frame, Value};
+use retry::{Refusals, Retry};
 use settings::Target;
 use sizes::Sizes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -5,7 +5,8 @@
 //! differs says that the page, or one before it, may be another server's (a restart, a failover, a proxy): the scan
 //! starts again in a new epoch. An error is never the end; only cursor 0 from the epoch's own server is.
 
-use super::errors::{Retry, unexpected};
+use super::errors::unexpected;
+use super::retry::Retry;
 use super::{RedisSource, bytes_of, number_of, server};
 use crate::model::{Failure, RedisKey};
 use crate::source::{Checkpoint, Scan, ScanPage};
