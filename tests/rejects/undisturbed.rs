@@ -214,11 +214,12 @@ fn a_stopped_run_can_be_resumed_after_a_retry() {
     case.sql(TABLE);
     let mut redis = case.redis();
     for n in 0..300 {
-        redis.set(&format!("item:{n}"), if n < 5 { "{" } else { r#"{"n":1}"# });
+        redis.set(&format!("item:{n}"), if n % 10 == 0 { "{" } else { r#"{"n":1}"# });
     }
-    let first = case.run_config(ITEMS, &["--max-rejects", "1", "--batch-rows", "10", "--scan-count", "10"]);
+    let slowly = ["--max-rejects", "1", "--batch-rows", "10", "--scan-count", "10", "--max-keys-per-second", "60"];
+    let first = case.run_config(ITEMS, &slowly);
     assert_eq!(first.code, 7, "{first}");
-    for n in 0..5 {
+    for n in (0..300).step_by(10) {
         redis.set(&format!("item:{n}"), r#"{"n":2}"#);
     }
     case.retry(ITEMS, &[]).exits(0);
