@@ -1,7 +1,12 @@
 //! Clusters at rest: every key is loaded once, wherever it is.
 
 use crate::harness::{CONFIG, Fixture, home, key_at};
+use crate::support::{Case, Client};
+use redis2pg::sandbox::{RedisOptions, RedisServer, RedisTls};
 use serde_json::json;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 #[test]
 fn keys_of_all_types_and_nodes_are_loaded_once() {
@@ -79,7 +84,7 @@ fn what_is_no_cluster_and_what_is_one_are_told_apart() {
     let mut fixture = Fixture::new(0);
     fixture.fill("s", 30);
     let url = fixture.cluster.node_url(0);
-    let with = |source: &str| crate::support::Case::with_ends(source, &fixture.case.target);
+    let with = |source: &str| Case::with_ends(source, &fixture.case.target);
     let node = with(&url).run_config(CONFIG, &[]).exits(2);
     assert!(node.stderr.contains("redis-cluster://"), "{node}");
     let seeds = fixture.cluster.url().replace("127.0.0.1", "127.0.0.1:1,127.0.0.1");
@@ -129,7 +134,7 @@ fn the_rights_that_are_documented_are_enough() {
     let (_, address) = address.rsplit_once('@').expect("an address");
     let source = format!("redis-cluster://loader:sesame@{address}");
     let strings = CONFIG.lines().filter(|line| !line.starts_with("type = [")).collect::<Vec<_>>().join("\n");
-    let case = crate::support::Case::with_ends(&source, &fixture.case.target);
+    let case = Case::with_ends(&source, &fixture.case.target);
     let run = case.run_config(&strings, &[]).exits(0);
     assert_eq!(run.count("documents", "inserted"), 60, "{run}");
     assert!(!run.stderr.contains("starts again after every"), "{run}");
@@ -140,4 +145,37 @@ fn the_rights_that_are_documented_are_enough() {
     let run = case.run_config(&strings, &[]).exits(0);
     assert_eq!(run.count("documents", "unchanged"), 11, "{run}");
     assert_eq!(run.report["tally"]["skipped"]["forbidden"], 49, "{run}");
+}
+
+#[test]
+fn a_cluster_is_read_over_tls() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (key, certificate) = (path("key.pem"), path("certificate.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", &key, "-out", &certificate])
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.expect("openssl").success());
+    let tls = RedisTls { cert: certificate.clone().into(), key: key.into(), ca: certificate.clone().into() };
+    let settings = vec!["tls-cluster yes".to_owned(), "cluster-announce-hostname localhost".to_owned()];
+    let options = RedisOptions { tls: Some(tls), cluster: true, settings, ..RedisOptions::default() };
+    let server = RedisServer::start(options).expect("start redis-server");
+    let mut client = Client::open(&format!("{}/0", server.url()));
+    client.say("CLUSTER ADDSLOTSRANGE 0 16383");
+    while !client.answer(&[b"SET", b"document:a", b"1"]).starts_with("+OK") {
+        thread::sleep(Duration::from_millis(50));
+    }
+    let url = server.url_tls().expect("a TLS port").replace("rediss://", "rediss-cluster://");
+    let case = Case::from_source(&url);
+    let config =
+        CONFIG.replacen("key =", "create = true\nkey =", 1).replace("name = \"id\"", "name = \"id\"\ntype = \"text\"");
+    let config = config.replace("name = \"data\"", "name = \"data\"\ntype = \"jsonb\"");
+    let config = config.replace("name = \"expires\"", "name = \"expires\"\ntype = \"timestamptz\"");
+    let run = case.run_config(&config, &["--source-ca-file", &certificate]).exits(0);
+    assert_eq!(run.count("documents", "inserted"), 1, "{run}");
+    let stranger = case.run_config(&config, &[]).exits(5);
+    assert!(stranger.stderr.contains("TLS handshake"), "{stranger}");
 }

@@ -13,6 +13,7 @@ mod expiry;
 mod fetch;
 mod lengths;
 mod permitted;
+mod reading;
 mod retry;
 mod rights;
 mod sample;
@@ -25,13 +26,14 @@ mod types;
 mod wire;
 
 pub use acl::KeyRights;
+pub use reading::{RedisScan, RedisSlices};
 pub use rights::Permission;
 pub use scan::Scanner;
 pub use server::{Eviction, Replica, ServerFacts};
 pub use settings::SourceSettings;
 
-use crate::model::{Event, EventSender, Failure, Fetched, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
-use crate::source::{Checkpoint, FetchedPage, Scan, ScanPage, ServerClock, Slices, Source};
+use crate::model::{Event, EventSender, Failure, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
+use crate::source::{Checkpoint, FetchedPage, ServerClock, Source};
 use cluster::{Cluster, ClusterScan, ClusterSlices};
 use collections::{Reader, SliceReader};
 use connect::Abilities;
@@ -327,47 +329,6 @@ impl Source for RedisSource {
         match &self.cluster {
             None => Box::pin(self.fetch_here(keys, wanted, max_bytes)).await,
             Some(cluster) => Box::pin(cluster.fetch_some(keys, wanted, max_bytes)).await,
-        }
-    }
-}
-
-/// A scan of a server or of a cluster.
-pub enum RedisScan {
-    /// Of one server and database.
-    Server(Scanner),
-    /// Of all primaries of a cluster.
-    Cluster(Box<ClusterScan>),
-}
-
-impl Scan for RedisScan {
-    async fn next(&mut self) -> Result<Option<ScanPage>, Failure> {
-        match self {
-            Self::Server(scan) => scan.next().await,
-            Self::Cluster(scan) => Box::pin(scan.next()).await,
-        }
-    }
-
-    fn server_run_id(&self) -> Option<&str> {
-        match self {
-            Self::Server(scan) => scan.server_run_id(),
-            Self::Cluster(scan) => scan.server_run_id(),
-        }
-    }
-}
-
-/// A reading of a large value, from a server or wherever in a cluster it is.
-pub enum RedisSlices {
-    /// From one server.
-    Server(SliceReader),
-    /// From the node that has it.
-    Cluster(Box<ClusterSlices>),
-}
-
-impl Slices for RedisSlices {
-    async fn next(&mut self) -> Result<Option<Fetched>, Failure> {
-        match self {
-            Self::Server(slices) => slices.next().await,
-            Self::Cluster(slices) => Box::pin(slices.next()).await,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Parses the URL itself: what it accepts is documented here and does not move with a library.
 
+use super::cluster::named::{self, ClusterTarget};
 use crate::model::{Failure, Side};
 use std::fmt;
 use std::path::PathBuf;
@@ -127,15 +128,6 @@ pub(super) struct Target {
     pub(super) is_node: bool,
 }
 
-/// A cluster as the settings name it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ClusterTarget {
-    /// What it is known by.
-    pub(super) name: String,
-    /// The nodes that are asked where the others are.
-    pub(super) seeds: Vec<Address>,
-}
-
 /// The server as text without credentials, such as `redis://host:6379/0`.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -168,7 +160,7 @@ impl Target {
         let password = url.password().map(decode).transpose()?;
         let (address, database) = if unix { unix_address(&url)? } else { tcp_address(&url)? };
         let database = settings.database.or(database).unwrap_or(0);
-        let cluster = more.map(|more| cluster(settings, &address, &more, database)).transpose()?;
+        let cluster = more.map(|more| named::cluster(settings, &address, &more, database)).transpose()?;
         let target = Self {
             address,
             database,
@@ -212,11 +204,11 @@ impl Target {
 }
 
 /// A URL as far as it is understood.
-struct Parsed {
-    url: Url,
-    unix: bool,
+pub(super) struct Parsed {
+    pub(super) url: Url,
+    pub(super) unix: bool,
     /// The further hosts of a cluster, each a URL of its own; `None` where none is meant.
-    more: Option<Vec<Url>>,
+    pub(super) more: Option<Vec<Url>>,
 }
 
 fn parse_url(text: &str) -> Result<Parsed, Failure> {
@@ -224,7 +216,7 @@ fn parse_url(text: &str) -> Result<Parsed, Failure> {
     let unix = match scheme {
         "redis" | "rediss" => false,
         "redis+unix" | "unix" => true,
-        "redis-cluster" | "rediss-cluster" => return parse_cluster(scheme, rest),
+        "redis-cluster" | "rediss-cluster" => return named::parse(scheme, rest),
         "redis-sentinel" | "rediss-sentinel" => {
             return Err(Failure::usage(
                 Side::Settings,
@@ -246,21 +238,8 @@ fn parse_url(text: &str) -> Result<Parsed, Failure> {
     Ok(Parsed { url, unix, more: None })
 }
 
-/// The first host of a cluster with what else the URL says, and the others.
-fn parse_cluster(scheme: &str, rest: &str) -> Result<Parsed, Failure> {
-    let scheme = if scheme == "rediss-cluster" { "rediss" } else { "redis" };
-    let (credentials, rest) =
-        rest.rsplit_once('@').map_or(("", rest), |(_, hosts)| rest.split_at(rest.len() - hosts.len()));
-    let (hosts, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-    let mut hosts = hosts.split(',');
-    let first = hosts.next().unwrap_or_default();
-    let url = whole(Url::parse(&format!("{scheme}://{credentials}{first}{path}")), false)?;
-    let more = hosts.map(|host| whole(Url::parse(&format!("{scheme}://{host}")), false)).collect::<Result<_, _>>()?;
-    Ok(Parsed { url, unix: false, more: Some(more) })
-}
-
 /// A URL without parts that would be passed over.
-fn whole(parsed: Result<Url, url::ParseError>, unix: bool) -> Result<Url, Failure> {
+pub(super) fn whole(parsed: Result<Url, url::ParseError>, unix: bool) -> Result<Url, Failure> {
     let url = parsed.map_err(|error| bad_url(&error.to_string()))?;
     if url.fragment().is_some() || (!unix && url.query().is_some()) {
         return Err(bad_url("it has a part after ? or # that is not understood"));
@@ -268,19 +247,7 @@ fn whole(parsed: Result<Url, url::ParseError>, unix: bool) -> Result<Url, Failur
     Ok(url)
 }
 
-fn cluster(settings: &SourceSettings, first: &Address, more: &[Url], database: u8) -> Result<ClusterTarget, Failure> {
-    if database != 0 {
-        return Err(super::errors::database_of_cluster(database));
-    }
-    let mut seeds = vec![first.clone()];
-    for url in more {
-        seeds.push(tcp_address(url)?.0);
-    }
-    let name = settings.cluster_name.clone().filter(|name| !name.is_empty());
-    Ok(ClusterTarget { name: name.unwrap_or_else(|| first.place()), seeds })
-}
-
-fn tcp_address(url: &Url) -> Result<(Address, Option<u8>), Failure> {
+pub(super) fn tcp_address(url: &Url) -> Result<(Address, Option<u8>), Failure> {
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| bad_url("it has no host"))?;
     let host = decode(host.trim_start_matches('[').trim_end_matches(']'))?;
     let address = Address::Tcp { host, port: url.port().unwrap_or(6379), tls: url.scheme() == "rediss" };
@@ -354,27 +321,6 @@ mod tests {
         assert_eq!(parse("rediss://h").to_string(), "rediss://h:6379/0");
         assert_eq!(parse("redis://[::1]:6380").place(), "[::1]:6380");
         assert_eq!(parse("redis://:secret@h").password.as_deref(), Some("secret"));
-    }
-
-    #[test]
-    fn a_cluster_is_named_by_some_of_its_hosts_and_known_by_the_first_or_its_name() {
-        let target = parse("redis-cluster://u:p%40w@a:7000,[::1],b:1");
-        let cluster = target.cluster.clone().unwrap();
-        let places: Vec<String> = cluster.seeds.iter().map(Address::place).collect();
-        assert_eq!(places, ["a:7000", "[::1]:6379", "b:1"]);
-        assert_eq!((target.username.as_deref(), target.password.as_deref()), (Some("u"), Some("p@w")));
-        assert_eq!(
-            (target.to_string(), target.identity()),
-            ("redis-cluster://a:7000".into(), "cluster a:7000/0".into())
-        );
-        let named = SourceSettings { cluster_name: Some("cache".into()), ..SourceSettings::new("rediss-cluster://a") };
-        let target = Target::parse(&named).unwrap();
-        assert_eq!(
-            (target.to_string(), target.identity()),
-            ("rediss-cluster://a:6379".into(), "cluster cache/0".into())
-        );
-        assert!(matches!(target.address, Address::Tcp { tls: true, .. }));
-        assert!(parse("redis-cluster://a/0").cluster.is_some());
     }
 
     #[test]

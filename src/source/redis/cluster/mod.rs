@@ -6,6 +6,7 @@
 
 mod attempts;
 mod cursor;
+pub(super) mod named;
 mod route;
 mod scan;
 mod slices;

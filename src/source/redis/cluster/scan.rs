@@ -148,14 +148,19 @@ impl ClusterScan {
     async fn abandon(&mut self) -> Result<(), Failure> {
         let Some(at) = self.at.take() else { return Ok(()) };
         let node = self.cluster.address(&at.node).place();
-        self.go_again(format!("the cluster's node {node} serves no slots any more; those that took over are scanned"))
+        self.go_again(format!("the cluster's node {node} serves no slots any more, or has moved; the scan goes on at the nodes that serve them now"))
             .await
     }
 
-    /// Whether the node at hand is known to serve nothing any more.
+    /// Whether the node at hand is known to serve nothing any more, or to have gone to another address.
     fn is_deposed(&self) -> bool {
         let topology = self.cluster.topology();
-        self.at.as_ref().is_some_and(|at| !topology.nodes.iter().any(|node| node.id == at.node.id))
+        self.at.as_ref().is_some_and(|at| {
+            !topology.nodes.iter().any(|node| {
+                let place = |node: &Node| (node.ip.clone(), node.port);
+                node.id == at.node.id && place(node) == place(&at.node)
+            })
+        })
     }
 
     /// A page of a node, as a page of the cluster.
