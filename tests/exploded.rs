@@ -220,6 +220,17 @@ column = [
     let outcome = case.run_config(mapping, &[]).exits(3);
     assert_eq!(case.sql("SELECT doc, place, sku FROM lines"), "1|0|b");
     assert_eq!(outcome.report["mappings"]["lines"]["rows"]["deleted"], 1);
+    // What is no object at all does not say that there are no lines.
+    for (value, reason) in [
+        (r#"[{"sku":"b"}]"#, "json_not_object (array)"),
+        ("5", "json_not_object (number)"),
+        ("null", "json_not_object (null)"),
+    ] {
+        redis.set("order:1", value);
+        let outcome = case.run_config(mapping, &[]).exits(3);
+        assert_eq!(outcome.reject("order:1")["reason"], reason);
+        assert_eq!(case.sql("SELECT doc, place, sku FROM lines"), "1|0|b");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::collection::ItemWriter;
 use super::place::{ElementPlace, Place};
 use super::plan::Mapping;
 use super::scratch::Scratch;
+use super::top::Top;
 use super::value::Prepared;
 use super::{ExplodeSpec, LineageSpec, MappingSpec};
 use crate::decode::{Content, DecodeError, JsonPath, Kind, elements, scan};
@@ -135,9 +136,7 @@ impl Mapping {
             }
         })?;
         // What was repaired in the value as a whole is counted once, beside what was repaired in its elements.
-        if let Some(row) = rows.first_mut() {
-            row.altered.extend(repairs);
-        }
+        group.altered(&repairs);
         Ok(rows)
     }
 
@@ -179,7 +178,11 @@ impl Mapping {
         let prepared = self.prepare(record, &mut fields)?;
         let Content::Json(text, scanned) = &prepared.content else { return Ok(prepared.altered) };
         let array = match &self.explode {
-            Some(Explode::At(path)) => path.find(text, &fields, scanned.escaped_keys),
+            // A value that the path cannot enter says nothing of its elements: they are not taken for gone.
+            Some(Explode::At(path)) => {
+                Top::of(path).check(scanned.kind).map_err(|error| self.undecoded(record, error))?;
+                path.find(text, &fields, scanned.escaped_keys)
+            }
             _ => Some(text.trim_ascii()),
         };
         // Nothing there, or null, is no element.

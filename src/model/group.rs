@@ -1,6 +1,6 @@
 //! A key that becomes several rows: what became of the key is known once all of them are settled.
 
-use super::{KeyFacts, Record, RedisKey, Reject, Replay, Tally, UnixMillis};
+use super::{Counts, KeyFacts, Record, RedisKey, Reject, Replay, Tally, UnixMillis};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -32,6 +32,11 @@ impl RowOutcome {
     pub(super) const STANDING: [Self; 7] =
         [Self::Inserted, Self::Updated, Self::Duplicate, Self::Unchanged, Self::Newer, Self::Kept, Self::WouldLoad];
 
+    /// Whether the row is there, as this reading of its key made it: then what was repaired in it counts.
+    pub fn is_stored(self) -> bool {
+        matches!(self, Self::Inserted | Self::Updated | Self::Unchanged | Self::WouldLoad)
+    }
+
     /// The name that reports count by.
     pub fn name(self) -> &'static str {
         match self {
@@ -51,6 +56,12 @@ impl RowOutcome {
 #[derive(Clone, Debug, Default)]
 pub struct GroupCounts {
     rows: BTreeMap<RowOutcome, i64>,
+    /// What was repaired in rows that are stored.
+    altered: Counts,
+    /// The same in rows that were equal before, and in the value as a whole: another reading of the key meets it again.
+    altered_again: Counts,
+    /// What was repaired in the value as a whole; it counts once a row of it is stored.
+    altered_whole: Vec<&'static str>,
     /// The first element that was rejected, and how many more were.
     rejected: Option<(Reject, u64)>,
     /// Whether any element is tried again by the run itself.
@@ -68,6 +79,8 @@ pub struct GroupEnd {
     pub tally: Tally,
     /// Its reject, and whether it is tried again.
     pub reject: Option<(Reject, bool)>,
+    /// Of the repairs those that count once, however often the run reads the key.
+    pub altered_again: Counts,
 }
 
 /// One reading of a key whose elements became rows. Its rows share it.
@@ -129,6 +142,16 @@ impl Group {
         self.counts().rows(outcome, count);
     }
 
+    /// Books what was repaired in the value as a whole.
+    pub fn altered(&self, repairs: &[&'static str]) {
+        self.counts().altered_whole.extend(repairs);
+    }
+
+    /// Books a row that is settled.
+    pub fn settle_row(&self, outcome: RowOutcome, repairs: &[&'static str]) {
+        self.counts().row(outcome, repairs);
+    }
+
     /// Books an element that was rejected before it came to a row.
     pub fn reject(&self, reject: Reject) {
         self.counts().reject(reject, false);
@@ -158,6 +181,17 @@ impl GroupCounts {
     pub fn rows(&mut self, outcome: RowOutcome, count: i64) {
         if count != 0 {
             *self.rows.entry(outcome).or_default() += count;
+        }
+    }
+
+    /// Books a row, and what was repaired in it.
+    pub fn row(&mut self, outcome: RowOutcome, repairs: &[&'static str]) {
+        self.rows(outcome, 1);
+        for repair in repairs.iter().filter(|_| outcome.is_stored()) {
+            *self.altered.entry((*repair).to_owned()).or_default() += 1;
+            if outcome == RowOutcome::Unchanged {
+                *self.altered_again.entry((*repair).to_owned()).or_default() += 1;
+            }
         }
     }
 
@@ -198,6 +232,10 @@ impl GroupCounts {
         for (outcome, count) in &other.rows {
             self.rows(*outcome, *count);
         }
+        for (mine, theirs) in [(&mut self.altered, &other.altered), (&mut self.altered_again, &other.altered_again)] {
+            theirs.iter().for_each(|(repair, count)| *mine.entry(repair.clone()).or_default() += count);
+        }
+        self.altered_whole.extend(&other.altered_whole);
         self.pending |= other.pending;
         self.foreign += other.foreign;
         self.keeps_rows |= other.keeps_rows;
@@ -209,8 +247,13 @@ impl GroupCounts {
     }
 
     /// The key's outcome: rejected if any element was, else the strongest of its rows'.
-    pub fn end(self) -> GroupEnd {
-        let mut tally = Tally::default();
+    pub fn end(mut self) -> GroupEnd {
+        let stored = self.rows.iter().any(|(outcome, count)| outcome.is_stored() && *count > 0);
+        for repair in self.altered_whole.iter().filter(|_| stored) {
+            *self.altered.entry((*repair).to_owned()).or_default() += 1;
+            *self.altered_again.entry((*repair).to_owned()).or_default() += 1;
+        }
+        let mut tally = Tally { altered: self.altered, ..Tally::default() };
         let has = |outcome| self.rows.get(&outcome).is_some_and(|count| *count > 0);
         let reject = self.rejected.map(|(mut reject, more)| {
             if more > 0 {
@@ -234,7 +277,7 @@ impl GroupCounts {
         let seen = tally.duplicates > 0;
         let rows = self.rows.into_iter().filter(|_| !seen);
         tally.rows = rows.map(|(outcome, count)| (outcome.name().to_owned(), count)).collect();
-        GroupEnd { tally, reject }
+        GroupEnd { tally, reject, altered_again: self.altered_again }
     }
 }
 
@@ -267,6 +310,23 @@ mod tests {
             assert_eq!(end(rows).settled(), 1);
         }
         assert_eq!(end(&[(RowOutcome::Inserted, 3)]).rows["inserted"], 3);
+    }
+
+    #[test]
+    fn what_was_repaired_counts_where_it_is_stored() {
+        let group = Group::new(RedisKey::new("k"), false);
+        group.altered(&["bom"]);
+        group.settle_row(RowOutcome::Inserted, &["nul"]);
+        group.settle_row(RowOutcome::Unchanged, &["nul"]);
+        group.settle_row(RowOutcome::Duplicate, &["nul"]);
+        group.settle_row(RowOutcome::Newer, &["nul"]);
+        let end = group.with(None).end();
+        assert_eq!((end.tally.altered["nul"], end.tally.altered["bom"]), (2, 1));
+        assert_eq!((end.altered_again["nul"], end.altered_again["bom"]), (1, 1));
+        let none = Group::new(RedisKey::new("k"), false);
+        none.altered(&["bom"]);
+        none.reject(reject("too_long"));
+        assert!(none.with(None).end().tally.altered.is_empty(), "nothing of it is stored");
     }
 
     #[test]

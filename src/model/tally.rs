@@ -32,7 +32,7 @@ pub struct Tally {
     pub rejected: Counts,
     /// Skipped on purpose, by reason.
     pub skipped: Counts,
-    /// Repairs that were asked for, by name. Beside the outcome, not one.
+    /// Repairs that were asked for, by name, in rows that are stored. Beside the outcome, not one.
     pub altered: Counts,
     /// Dry run: what would have been loaded.
     pub would_load: i64,
@@ -60,6 +60,13 @@ impl Tally {
     /// Books one repair.
     pub fn alter(&mut self, repair: &str) {
         bump(&mut self.altered, repair, 1);
+    }
+
+    /// Takes back repairs that an earlier reading of their key has booked.
+    pub fn take_back_repairs(&mut self, repairs: &Counts) {
+        for (repair, count) in repairs {
+            bump(&mut self.altered, repair, -count);
+        }
     }
 
     /// Counts rows of a key that the run came to again, where `first` was counted before and `now` is in here.

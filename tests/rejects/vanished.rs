@@ -143,3 +143,39 @@ fn a_vanished_key_that_has_expired_is_closed_where_its_mapping_skips_expired_key
     assert_eq!(states(&case), [0, 0, 2]);
     assert_eq!(case.sql("SELECT id FROM items"), "late");
 }
+
+#[test]
+fn a_vanished_child_that_waits_for_its_parent_is_counted_once() {
+    let case = Case::new();
+    case.sql(
+        "SET ROLE redis2pg; CREATE TABLE owners (id text PRIMARY KEY); \
+         CREATE TABLE pets (id text PRIMARY KEY, owner text REFERENCES owners)",
+    );
+    let config = r#"
+[[mapping]]
+name = "owners"
+match = "owner:{id}"
+into = "public.owners"
+key = ["id"]
+column = [{ name = "id", from = ["{id}"] }]
+
+[[mapping]]
+name = "pets"
+match = "pet:{id}"
+into = "public.pets"
+key = ["id"]
+parents = [{ mapping = "owners", column = "owner" }]
+column = [{ name = "id", from = ["{id}"] }, { name = "owner", from = ["$.owner"] }]
+"#;
+    let mut redis = case.redis();
+    redis.set("pet:1", "\u{feff}{\"owner\":\"ann\"}");
+    redis.set("owner:bob", "{}");
+    let first = case.run_config(config, &[]).exits(3);
+    assert_eq!(first.report["tally"]["altered"], serde_json::json!({}), "what is rejected is not repaired: {first}");
+    redis.say("DEL pet:1");
+    redis.set("owner:ann", "{}");
+    let retry = case.retry(config, &[]).exits(0);
+    assert_eq!(retry.report["tally"]["altered"], serde_json::json!({"bom": 1, "stored_value": 1}), "{retry}");
+    assert_eq!((retry.total("inserted"), states(&case)), (2, [0, 0, 1]), "{retry}");
+    assert_eq!(case.sql("SELECT id, owner FROM pets"), "1|ann");
+}

@@ -136,7 +136,7 @@ async fn retry_records<S: Source>(
     }
     let notes = notes(&wanted, &unread);
     // Time has passed since they were first read.
-    let mut made = Transformer::new(shared.clock).transform(mapping, records);
+    let mut made = Transformer::new(shared.clock).transform(mapping, records).again();
     lineage::adopt(retrying, id, (&wanted, &unread), &mut made).await?;
     let (gone, left) = passed_over(shared, made.passed_over);
     let batch = Batch {
@@ -273,8 +273,8 @@ async fn load_records<S: Source>(
     unread: &mut BTreeMap<RedisKey, String>,
 ) -> Result<Vec<RedisKey>, Failure> {
     let (plan, clock, database) = (&retrying.shared.plan, retrying.shared.clock, retrying.shared.database);
-    let Made { rows, rejects, tally, closed, passed_over } =
-        Transformer::new(clock).transform(plan.mapping(id), records);
+    let made = Transformer::new(clock).transform(plan.mapping(id), records);
+    let Made { rows, rejects, tally, closed, passed_over } = if retry { made.again() } else { made };
     let why = |reason: SkipReason| format!("was skipped ({})", reason.code());
     unread.extend(passed_over.iter().map(|(key, reason)| (key.clone(), why(*reason))));
     let with_rows = rows.iter().map(|row| row.key.detached()).collect();

@@ -139,7 +139,7 @@ impl Transformer {
             Fetched::Record(record) => {
                 made.note(&record);
                 let row = mapping.map(&record, now, &mut self.scratch)?;
-                made.take(row);
+                made.rows.push(row);
                 Ok(())
             }
             Fetched::Gone(key) => {
@@ -178,9 +178,7 @@ impl Transformer {
             Some(group) => group,
             None => Arc::new(Group::of(record)),
         };
-        for row in mapping.explode(record, now, &mut self.scratch, &group)? {
-            made.take(row);
-        }
+        made.rows.extend(mapping.explode(record, now, &mut self.scratch, &group)?);
         if last {
             made.closed.push(group);
         } else {
@@ -191,18 +189,17 @@ impl Transformer {
 }
 
 impl Made {
-    fn take(&mut self, row: Row) {
-        for repair in &row.altered {
-            self.tally.alter(repair);
-        }
-        self.rows.push(row);
-    }
-
     /// Counts a record whose key has gone from Redis, and which is what the ledger kept of it.
     fn note(&mut self, record: &Record) {
         if record.is_from_ledger() {
             self.tally.alter(STORED_VALUE);
         }
+    }
+
+    /// The same of keys that this run has read before: what was taken from the ledger is counted already.
+    pub(in crate::job) fn again(mut self) -> Self {
+        self.tally.altered.remove(STORED_VALUE);
+        self
     }
 
     fn pass_over(&mut self, key: RedisKey, reason: SkipReason) {

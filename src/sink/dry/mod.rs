@@ -94,8 +94,11 @@ impl DryRun {
         let mut found: Vec<Reject> = Vec::new();
         for row in &kept.rows {
             match &row.group {
-                Some(group) => group.settle_rows(RowOutcome::WouldLoad, 1),
-                None => tally.would_load += 1,
+                Some(group) => group.settle_row(RowOutcome::WouldLoad, &row.altered),
+                None => {
+                    tally.would_load += 1;
+                    row.altered.iter().for_each(|repair| tally.alter(repair));
+                }
             }
         }
         for (reject, group) in kept.rivals.into_iter().chain(taken).map(collision) {

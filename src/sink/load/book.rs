@@ -37,11 +37,15 @@ impl<'a> Book<'a> {
 
     /// Books the row at a place of the piece.
     pub(super) fn row(&mut self, place: usize, outcome: RowOutcome) {
-        if let Some(group) = self.rows.get(place).and_then(|row| row.group.clone()) {
+        let rows = self.rows;
+        let repairs = rows.get(place).map_or(&[][..], |row| &row.altered);
+        if let Some(group) = rows.get(place).and_then(|row| row.group.as_ref()) {
             self.settled.push(place);
-            return self.group(&group).rows(outcome, 1);
+            return self.group(group).row(outcome, repairs);
         }
         let tally = &mut self.tally;
+        // What was repaired counts with the row that it is in: not where that was rejected, left alone or met before.
+        repairs.iter().filter(|_| outcome.is_stored()).for_each(|repair| tally.alter(repair));
         match outcome {
             RowOutcome::Inserted => tally.inserted += 1,
             RowOutcome::Updated => tally.updated += 1,

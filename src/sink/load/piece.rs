@@ -3,9 +3,13 @@
 use crate::flow::PagePart;
 use crate::model::{Database, Group, RedisKey, Reject, Row, Tally};
 use crate::sink::batch::{Batch, Deduplicated, deduplicate, each_once};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
+
+/// So many shapes are loaded in one transaction at most. Each has a staging table of its own, and the server has room for
+/// some thousand locks.
+const MAX_SHAPES: usize = 64;
 
 /// Rows that are tried together, with the outcomes that travel with them.
 #[derive(Debug, Default)]
@@ -77,11 +81,12 @@ pub(super) fn first_pieces(batch: Batch, pages: &[PagePart]) -> Vec<Piece> {
     let mut tally = batch.tally;
     tally.duplicates += duplicates;
     let rejects = each_once(batch.rejects, &mut tally);
+    let mut groups = by_shapes(rows).into_iter();
     let mut pieces = vec![Piece {
         id: Uuid::new_v4(),
         epoch: batch.epoch,
         database: batch.database,
-        rows,
+        rows: groups.next().unwrap_or_default(),
         tally,
         rejects,
         pages: pages.iter().map(|page| page.number().cast_signed()).collect(),
@@ -89,10 +94,14 @@ pub(super) fn first_pieces(batch: Batch, pages: &[PagePart]) -> Vec<Piece> {
         again: batch.again,
         gone: batch.gone,
         left: batch.left,
-        split: !rivals.is_empty(),
+        split: groups.len() > 0 || !rivals.is_empty(),
         notes: batch.notes,
         ..Piece::default()
     }];
+    for rows in groups {
+        let piece = pieces.first().map_or_else(Piece::default, |first| first.beside(rows));
+        pieces.push(piece);
+    }
     while !rivals.is_empty() {
         let next = deduplicate(rivals);
         let mut piece = pieces.first().map_or_else(Piece::default, |first| first.beside(next.rows));
@@ -107,6 +116,25 @@ pub(super) fn first_pieces(batch: Batch, pages: &[PagePart]) -> Vec<Piece> {
     }
     pieces.reverse();
     pieces
+}
+
+/// The rows, cut up so that none of the parts has too many shapes; in one part, as they are, where they have few.
+fn by_shapes(rows: Vec<Row>) -> Vec<Vec<Row>> {
+    let shapes: BTreeSet<_> = rows.iter().map(|row| row.shape).collect();
+    if shapes.len() <= MAX_SHAPES {
+        return vec![rows];
+    }
+    let parts: HashMap<_, usize> =
+        shapes.iter().enumerate().map(|(place, shape)| (*shape, place / MAX_SHAPES)).collect();
+    let mut cut: Vec<Vec<Row>> = Vec::new();
+    cut.resize_with(shapes.len().div_ceil(MAX_SHAPES), Vec::new);
+    for row in rows {
+        let part = parts.get(&row.shape).copied().unwrap_or_default();
+        if let Some(part) = cut.get_mut(part) {
+            part.push(row);
+        }
+    }
+    cut
 }
 
 /// Sets the row at fault aside, or halves the piece to come nearer to it. `reject` says why the row is refused.
@@ -124,4 +152,48 @@ pub(super) fn isolate(mut piece: Piece, row: Option<usize>, reject: impl Fn(&Row
     second.closed = std::mem::take(&mut piece.closed);
     piece.split = true;
     vec![piece, second]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_SHAPES, by_shapes, first_pieces};
+    use crate::model::{Digest, RedisKey, RedisType, Row, Shape};
+    use crate::sink::batch::Batch;
+    use bytes::Bytes;
+    use std::collections::BTreeSet;
+
+    fn row(id: u8, shape: u64) -> Row {
+        Row {
+            key: RedisKey::new(vec![id]),
+            redis_type: RedisType::String,
+            value: Bytes::new(),
+            stored: None,
+            expires_at: None,
+            facts: None,
+            digest: Digest::default(),
+            shape: Shape(shape),
+            fields: Bytes::copy_from_slice(&[0, 0, 0, 1, id]),
+            splice: None,
+            key_len: 5,
+            group: None,
+            parent_keys: Vec::new(),
+            altered: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn rows_of_many_shapes_are_loaded_in_several_transactions() {
+        let rows: Vec<Row> = (0..200).map(|id| row(id, u64::from(id) % 150 + 1)).collect();
+        let few: Vec<Row> = (0..200).map(|id| row(id, u64::from(id) % 64 + 1)).collect();
+        assert_eq!(by_shapes(few).len(), 1);
+        let pieces = first_pieces(Batch { rows, ..Batch::default() }, &[]);
+        assert_eq!(pieces.iter().map(|piece| piece.rows.len()).sum::<usize>(), 200);
+        let (ids, mut shapes) = (pieces.iter().map(|piece| piece.id).collect::<BTreeSet<_>>(), BTreeSet::new());
+        for piece in &pieces {
+            let own: BTreeSet<Shape> = piece.rows.iter().map(|row| row.shape).collect();
+            assert!(own.len() <= MAX_SHAPES && piece.split && own.is_disjoint(&shapes));
+            shapes.extend(own);
+        }
+        assert_eq!((ids.len(), shapes.len()), (3, 150));
+    }
 }

@@ -78,6 +78,9 @@ impl Attempt<'_> {
             }
             if let Some(end) = ended.get(&removed.key) {
                 tally.recount_rows(&removed.rows, &end.tally.rows);
+                if !removed.rows.is_empty() {
+                    tally.take_back_repairs(&end.altered_again);
+                }
             }
             // They stay counted as long as it is a reject.
             for place in places.get(&removed.key).into_iter().flatten() {
@@ -114,6 +117,7 @@ impl Attempt<'_> {
                 earlier.reject.iter().for_each(|(reject, _)| tally.take_back(&reject.reason, 1));
                 tally.duplicates += 1;
                 tally.recount_rows(&earlier.tally.rows, &end.tally.rows);
+                tally.take_back_repairs(&end.altered_again);
                 end.tally.rows = recount(&earlier.tally.rows, &end.tally.rows);
             }
             if end.reject.is_some() {
