@@ -7,8 +7,8 @@ use super::{
 };
 use crate::config::{FlagValues, Raw, Settings, default_toml};
 use crate::flow::Stop;
+use crate::job::ledger::{RejectFilter, RunEntry};
 use crate::job::{self, Finished, RetryRequest, demo::Demo};
-use crate::ledger::{RejectFilter, RunEntry};
 use crate::model::{Exit, Failure, Finding, Reject};
 use crate::report::{LogGate, Renderer, init_log, report_json, retried, summary, tables_made};
 use std::ffi::OsString;

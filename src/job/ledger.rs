@@ -2,7 +2,7 @@
 
 use super::setup;
 use crate::config::Settings;
-use crate::ledger::{self, RejectEntry, RejectFilter, RejectGroup, RunEntry};
+use crate::ledger::{self, RejectEntry};
 use crate::model::{Failure, KeyFacts, Reject, Replay, Side, Withheld};
 use crate::postgres::failure;
 use crate::report::{RejectLine, Standing};
@@ -10,6 +10,8 @@ use bytes::Bytes;
 use sqlx::postgres::PgConnection;
 use std::borrow::Cow;
 use std::sync::Arc;
+
+pub use crate::ledger::{RejectFilter, RejectGroup, RetryFilter, RunEntry, WhichState};
 
 /// The runs, latest first.
 ///

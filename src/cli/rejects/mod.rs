@@ -9,7 +9,7 @@ pub use print::{RejectView, write_groups, write_rejects};
 use super::flags::{Everything, Ledger, SettingFlags};
 use crate::config::FlagValues;
 use crate::job::RetryRequest;
-use crate::ledger::{RejectFilter, RetryFilter, WhichState};
+use crate::job::ledger::{RejectFilter, RetryFilter, WhichState};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;

@@ -2,8 +2,7 @@
 
 use super::{RejectsFilter, StateArg};
 use crate::cli::failure::clean;
-use crate::job::ledger::KeptReject;
-use crate::ledger::RejectGroup;
+use crate::job::ledger::{KeptReject, RejectGroup};
 use crate::model::{RedisKey, Reject, Withheld};
 use crate::report::{RejectLine, Standing, cell, key_json, plain_table};
 use serde_json::Value;
