@@ -67,7 +67,8 @@ mod tests {
             (target.to_string(), target.identity()),
             ("redis-cluster://a:7000".into(), "cluster a:7000/0".into())
         );
-        let settings = SourceSettings { cluster_name: Some("cache".into()), ..SourceSettings::new("rediss-cluster://a") };
+        let settings =
+            SourceSettings { cluster_name: Some("cache".into()), ..SourceSettings::new("rediss-cluster://a") };
         let target = Target::parse(&settings).unwrap();
         assert_eq!(
             (target.to_string(), target.identity()),
