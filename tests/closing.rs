@@ -81,7 +81,7 @@ fn a_stop_names_the_setting_that_asked_for_it() {
     let case = Case::new();
     case.redis().set_many(&documents(0..50));
     case.redis().set("document:broken", "{");
-    let run = case.run(&["--continue-on-error=false", "--batch-rows", "10"]);
+    let run = case.run(&["--continue-on-error=false", "--batch-rows", "10"]).exits(7);
     let notices = run.report["notices"].to_string();
     assert!(notices.contains("errors.continue_on_error") && !notices.contains("errors.max_rejects"), "{run}");
     let run = case.run(&["--max-rejects", "1", "--batch-rows", "10"]).exits(3);

@@ -9,17 +9,18 @@ use tokio::sync::mpsc;
 /// judged from here on, and at the end of each phase.
 const ENOUGH: i64 = 1000;
 
-/// Passes events on, and looks whether there are too many rejects.
-pub(super) async fn tap(mut events: mpsc::Receiver<Event>, out: mpsc::Sender<Event>, mut limit: RejectLimit) {
+/// Passes events on, and looks whether there are too many rejects. Gives whether there were.
+pub(super) async fn tap(mut events: mpsc::Receiver<Event>, out: mpsc::Sender<Event>, mut limit: RejectLimit) -> bool {
     while let Some(event) = events.recv().await {
         let beyond = limit.look(&event);
         if out.send(event).await.is_err() {
-            return;
+            break;
         }
         if let Some(text) = beyond {
             let _ = out.send(Event::Notice(text)).await;
         }
     }
+    limit.crossed
 }
 
 /// Raises a drain once there are more rejects than allowed.
@@ -30,6 +31,8 @@ pub(super) struct RejectLimit {
     /// Rejects that this attempt has found, and sightings that have their outcome by it.
     rejects: i64,
     settled: i64,
+    /// Whether it has stopped the run.
+    crossed: bool,
     stop: Stop,
 }
 
@@ -37,7 +40,14 @@ impl RejectLimit {
     /// The limit that the settings name.
     pub(super) fn new(settings: &Settings, stop: Stop) -> Self {
         let errors = &settings.errors;
-        Self { most: errors.max_rejects, first: !errors.continue_on_error, rejects: 0, settled: 0, stop }
+        Self {
+            most: errors.max_rejects,
+            first: !errors.continue_on_error,
+            rejects: 0,
+            settled: 0,
+            crossed: false,
+            stop,
+        }
     }
 
     /// What to tell a person where the run stops by this event.
@@ -52,6 +62,7 @@ impl RejectLimit {
             _ => return None,
         };
         let why = self.beyond(enough).filter(|_| !self.stop.requested())?;
+        self.crossed = true;
         self.stop.raise(Level::Drain);
         Some(format!("{why}: stopping"))
     }
@@ -86,7 +97,7 @@ mod tests {
 
     /// Whether a run stops by so many keys, of which so many are rejected, `pending` of them to be tried again.
     fn stops(most: MaxRejects, (settled, rejects, pending): (i64, i64, i64), ended: bool) -> bool {
-        let mut limit = RejectLimit { most, first: false, rejects: 0, settled: 0, stop: Stop::new() };
+        let mut limit = RejectLimit { most, first: false, rejects: 0, settled: 0, crossed: false, stop: Stop::new() };
         let mut tally = Tally { inserted: settled - rejects, ..Tally::default() };
         (0..rejects).for_each(|_| tally.reject("json_syntax"));
         let settled = Event::Settled { mapping: MappingId(0), tally, bytes: 0, pending };

@@ -91,7 +91,9 @@ async fn work(settings: &Settings, request: Option<&RetryRequest>, renderer: Ren
     let drive = tokio::spawn(report::drive(shown, renderer));
     let mut learned = Learned::default();
     let result = execute((settings, request), &stop, events, &mut learned).await;
-    let _ = tap.await;
+    let crossed = tap.await.unwrap_or(false);
+    // All keys may have been listed by then: what the exit code says must not hang on that.
+    let result = result.map(|end| if crossed { End::Stopped } else { end });
     let books = drive.await.unwrap_or_else(|_| Books::new(std::time::Instant::now()));
     if let (Some(retried), true) = (&mut learned.retried, settings.run.dry_run) {
         retried.open -= closing(&books.total());

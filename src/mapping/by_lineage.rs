@@ -49,4 +49,4 @@ impl Mapping {
 }
 
 /// What such a row is counted under.
-pub const PARENT_BY_LINEAGE: &str = "parent_by_lineage";
+const PARENT_BY_LINEAGE: &str = "parent_by_lineage";

@@ -32,7 +32,6 @@ mod top;
 mod value;
 
 pub use archive::ARCHIVE;
-pub use by_lineage::PARENT_BY_LINEAGE;
 pub use compile::{check_keys, check_specs, specs_hash, wanted_of};
 pub use expiry::Expired;
 pub use explode::RemovedElements;

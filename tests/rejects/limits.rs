@@ -63,6 +63,24 @@ fn without_going_on_after_an_error_the_first_reject_stops_the_run() {
 }
 
 #[test]
+fn a_limit_that_the_last_keys_cross_is_told_like_any_other() {
+    let case = Case::new();
+    case.sql(TABLE);
+    let value = |n: u32| if n < 3 { "{".to_owned() } else { format!(r#"{{"n":{n}}}"#) };
+    case.redis().set_many(&(0..10).map(|n| (format!("item:{n}"), value(n))).collect::<Vec<_>>());
+    // All of them are listed before the first reject is known.
+    let stopped = case.run_config(ITEMS, &["--max-rejects", "2"]).exits(7);
+    assert_eq!(
+        (stopped.report["state"].as_str(), stopped.count("items", "inserted")),
+        (Some("stopped"), 7),
+        "{stopped}"
+    );
+    let resumed = case.run_config(ITEMS, &["--resume", "--max-rejects", "2"]).exits(3);
+    assert_eq!(resumed.report["run"], stopped.report["run"], "{resumed}");
+    assert_eq!((resumed.total("matched"), resumed.reasons("items")["json_syntax"]), (10, 3), "{resumed}");
+}
+
+#[test]
 fn the_former_name_is_refused_with_what_to_write_instead() {
     let case = Case::new();
     let refused = case.run_config(&format!("[errors]\nstop_at_first = true\n{ITEMS}"), &[]);

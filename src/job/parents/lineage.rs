@@ -3,7 +3,7 @@
 
 use super::{Named, Retrying};
 use crate::job::pipeline::Made;
-use crate::mapping::{Mapping, PARENT_BY_LINEAGE, ParentRef};
+use crate::mapping::{Mapping, ParentRef};
 use crate::model::{Failure, MappingId, RedisKey};
 use crate::postgres::{ident, query, table_ident};
 use crate::sink::ParentCheck;
@@ -92,10 +92,8 @@ fn give(
     for row in &mut made.rows {
         let id = documents.get(&row.key).and_then(|document| ids.get(document));
         // An id that does not fit the column leads nowhere, and the child stays without a parent.
-        if let Some(id) = id
-            && mapping.refer(row, reference.column, id).unwrap_or(false)
-        {
-            made.tally.alter(PARENT_BY_LINEAGE);
+        if let Some(id) = id {
+            let _ = mapping.refer(row, reference.column, id);
         }
     }
 }

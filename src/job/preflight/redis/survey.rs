@@ -146,7 +146,14 @@ async fn search(
     (events, mut quiet): (&EventSender, Duration),
 ) -> Result<bool, Failure> {
     let (since, mut seen, mut pages, mut found) = (Instant::now(), 0_usize, 0, false);
-    while let Some(page) = scan.next().await? {
+    loop {
+        let page = match scan.next().await {
+            Ok(Some(page)) => page,
+            Ok(None) => break,
+            // Keys that cannot be listed to their end are the run's affair, which loads those that can.
+            Err(_) if found => break,
+            Err(failure) => return Err(failure),
+        };
         pages += 1;
         if pages <= SAMPLE_PAGES {
             page.keys.iter().for_each(|key| found |= survey.look(key));
