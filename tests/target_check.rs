@@ -148,7 +148,10 @@ fn a_table_with_triggers_is_told_once_and_the_presets_own_are_known() {
     assert_eq!((all.matches("trigger sees").count(), all.matches("off").count()), (1, 0), "{run}");
     case.redis().set("document:1", r#"{"filename":"a.pdf","file_path":"a.pdf","file_size":1}"#);
     let preset = case.run(&[]).exits(0);
-    assert_eq!(preset.report["notices"], serde_json::json!([]), "{preset}");
+    // Other tests use other databases of this server.
+    let told = preset.report["notices"].as_array().expect("notices").iter();
+    let told: Vec<_> = told.filter(|notice| !notice.to_string().contains("redis other databases")).collect();
+    assert!(told.is_empty(), "{told:?}\n{preset}");
 }
 
 #[test]

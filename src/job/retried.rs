@@ -57,8 +57,8 @@ impl Retry {
 
 /// How many rejects a dry run would close.
 pub(super) fn closing(tally: &Tally) -> i64 {
-    let left = [SkipReason::Gone, SkipReason::Forbidden, SkipReason::Excluded];
-    let left: i64 = left.iter().filter_map(|reason| tally.skipped.get(reason.code())).sum();
+    let left = SkipReason::ALL.into_iter().filter(|reason| reason.leaves_open());
+    let left: i64 = left.filter_map(|reason| tally.skipped.get(reason.code())).sum();
     tally.matched - tally.rejects() - left
 }
 

@@ -142,8 +142,8 @@ pub enum SkipReason {
 
 impl SkipReason {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Gone, Self::Forbidden, Self::Expired, Self::ShortLived, Self::ExistsNewer, Self::Excluded];
+    pub const ALL: [Self; 7] =
+        [Self::Gone, Self::Orphan, Self::Forbidden, Self::Expired, Self::ShortLived, Self::ExistsNewer, Self::Excluded];
 
     /// The stable code that reports count by.
     pub fn code(self) -> &'static str {
@@ -160,6 +160,6 @@ impl SkipReason {
 
     /// Whether a reject stays open whose key is left alone for this: nothing was judged of it.
     pub fn leaves_open(self) -> bool {
-        matches!(self, Self::Gone | Self::Forbidden | Self::Excluded)
+        matches!(self, Self::Gone | Self::Orphan | Self::Forbidden | Self::Excluded)
     }
 }

@@ -312,7 +312,7 @@ impl Source for RedisSource {
 
     fn slices(&self, key: RedisKey, large: LargeKey) -> RedisSlices {
         match &self.cluster {
-            None => RedisSlices::Server(SliceReader::new(self.clone(), key, large)),
+            None => RedisSlices::Server(Box::new(SliceReader::new(self.clone(), key, large))),
             Some(cluster) => RedisSlices::Cluster(Box::new(ClusterSlices::new(cluster.clone(), key, large))),
         }
     }

@@ -33,7 +33,7 @@ impl Scan for RedisScan {
 /// A reading of a large value, from a server or wherever in a cluster it is.
 pub enum RedisSlices {
     /// From one server.
-    Server(SliceReader),
+    Server(Box<SliceReader>),
     /// From the node that has it.
     Cluster(Box<ClusterSlices>),
 }
