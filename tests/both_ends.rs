@@ -7,7 +7,13 @@ mod support;
 
 use redis2pg::sandbox::{RedisOptions, RedisServer};
 use serde_json::Value;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 use support::Case;
+use support::scripted::{Answer, Keyspace, ScriptedRedis, page, reply, scan_cursor};
 
 /// A mapping into a table of one column.
 const NOTES: &str = "[[mapping]]\nname = 'notes'\nmatch = 'note:{id}'\ninto = 'public.notes'\nkey = 'id'\n\
@@ -149,4 +155,78 @@ fn a_check_can_be_read_by_programs() {
         (&"error".into(), &"postgres".into(), &"public.notes".into())
     );
     assert!(first["hint"].as_str().is_some_and(|hint| !hint.is_empty()) && first["line"] == 4, "{said}");
+}
+
+/// Starts a check of a server whose SCAN answers so, sends the signals once it was asked, and waits for its end.
+fn stopped(signals: &[&str], args: &[&str], answer: fn() -> Option<Answer>) -> (Option<i32>, String) {
+    let asked = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&asked);
+    let server = ScriptedRedis::start(Keyspace::default(), move |_, command| {
+        scan_cursor(command)?;
+        seen.store(true, Ordering::Relaxed);
+        answer()
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("notes.toml");
+    std::fs::write(&file, NOTES).unwrap();
+    let mut command = Case::with_ends("", "").command();
+    command.args(["config", "check", "--from", &server.url(), "--config"]).arg(&file).args(args);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while !asked.load(Ordering::Relaxed) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    for signal in signals {
+        let sent = std::process::Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+        thread::sleep(Duration::from_millis(200));
+    }
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_check_that_is_stopped_says_that_it_is_not_finished_and_exits_with_7() {
+    // Keys without end, none of which is a note.
+    let endless = || {
+        thread::sleep(Duration::from_millis(20));
+        reply(page("7", &["other:1"]))
+    };
+    let (code, said) = stopped(&["TERM"], &[], endless);
+    assert!(code == Some(7) && said.contains("Stopped before") && said.contains("not finished"), "{code:?} {said}");
+    assert!(!said.contains("nothing forbids"), "{said}");
+    let (code, said) = stopped(&["INT"], &["--json"], endless);
+    let told: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &told["ok"], &told["exit_code"]), (Some(7), &Value::Bool(false), &Value::from(7)), "{said}");
+}
+
+#[test]
+fn a_second_signal_waits_for_no_server() {
+    let since = Instant::now();
+    let silent = || {
+        thread::sleep(Duration::from_secs(60));
+        Some(Answer::Close)
+    };
+    let (code, said) = stopped(&["TERM", "TERM"], &[], silent);
+    assert!(code == Some(7) && said.contains("not finished"), "{code:?} {said}");
+    assert!(since.elapsed() < Duration::from_secs(50), "{:?}", since.elapsed());
+}
+
+#[test]
+fn a_password_that_is_not_encoded_is_never_told() {
+    let (_server, case) = ends();
+    for url in
+        ["postgres://u:12/3kret@127.0.0.1:2/x", "postgres://u:se@kr/3kret@127.0.0.1:2/x", "postgres://u:12?3kret@h/x"]
+    {
+        for json in [&[][..], &["--json"]] {
+            let args = [&["--from", &case.source, "--to", url][..], json].concat();
+            let (code, said, err) = check(&case, &args, &[]);
+            assert_eq!(code, 2, "{said}");
+            let told = said + &err;
+            assert!(!told.contains("3kret") && !told.contains("kr:") && told.contains("%2F"), "{told}");
+        }
+        let run = Case::with_ends(&case.source, url).run_config(NOTES, &["--json"]);
+        assert_eq!(run.code, 2, "{run}");
+        let told = format!("{run} {}", run.report);
+        assert!(!told.contains("3kret") && !told.contains("kr:"), "{told}");
+    }
 }

@@ -67,7 +67,8 @@ REDIS_URL and DATABASE_URL among it. Nothing is left behind in either. With one 
 the settings alone are checked.
 
 Exit codes: 0 nothing forbids a run (warnings may be told) · 2 settings, rights, tables, or no matching key · 5 Redis
-cannot be reached · 6 PostgreSQL cannot be reached or takes no writes; the first that applies.";
+cannot be reached · 6 PostgreSQL cannot be reached or takes no writes; the first that applies. 7 the check was stopped
+before its end, whatever it found.";
 
 impl ConfigArgs {
     pub(super) fn flags(&self) -> &FlagValues {
@@ -156,6 +157,10 @@ pub fn check(out: &mut dyn Write, view: &CheckView<'_>, json: bool) -> io::Resul
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Critical).count();
     let counts = format!("{}, {}", counted(errors, "error"), counted(findings.len() - errors, "warning"));
     let ends: Vec<String> = view.ends.iter().map(|end| clean(end)).collect();
+    if view.exit == Exit::Stopped {
+        let ends = ends.join(" and ");
+        return writeln!(out, "{counts}. Stopped before all of {ends} was looked at: the check is not finished.");
+    }
     match (errors, ends.is_empty()) {
         (0, true) => writeln!(out, "The settings are sound."),
         (0, false) => writeln!(out, "{counts}. Looked at {}: nothing forbids a run.", ends.join(" and ")),

@@ -18,14 +18,14 @@ const EVENTS: usize = 64;
 pub struct Checked {
     /// Critical ones first.
     pub findings: Vec<Finding>,
-    /// What to exit with: `Done` where none is critical.
+    /// What to exit with: `Done` where none is critical, `Stopped` where a stop came before the end.
     pub exit: Exit,
     /// The ends that were looked at, without secrets; none where the settings name none.
     pub ends: Vec<String>,
 }
 
 /// Looks at the ends that the settings name, as a run with them would, and leaves nothing behind in either. Without any, the
-/// settings alone are checked: no connection is made. Ends early at a stop.
+/// settings alone are checked: no connection is made. Ends early at a stop, and tells what was found until then.
 pub async fn check(settings: &Settings, renderer: Renderer, stop: Stop) -> Checked {
     let mut troubles = Troubles::default();
     let mut ends = Vec::new();
@@ -48,15 +48,27 @@ pub async fn check(settings: &Settings, renderer: Renderer, stop: Stop) -> Check
         let looker = Looker { settings, stop: &stop, events: &events, stamp: &stamp, how, ahead: true, seek: true };
         let look = Ends { specs: &specs, source: source.as_ref(), target: target.as_ref() };
         let shown = tokio::spawn(drive(shown, renderer));
-        let looked = looker.look(&look).await;
-        troubles.add(looked.troubles);
-        if let Some(source) = looked.source {
-            source.redis.close().await;
+        // A first stop is heeded where much is looked at; a second one waits for no server.
+        let looked = tokio::select! {
+            looked = looker.look(&look) => Some(looked),
+            () = stop.wait_cut() => None,
+        };
+        match looked {
+            Some(looked) => {
+                troubles.add(looked.troubles);
+                if let Some(source) = looked.source {
+                    source.redis.close().await;
+                }
+            }
+            // What is left of the look may still hold on to the events.
+            None => shown.abort(),
         }
-        drop((looked.target, events));
+        drop(events);
         // All that could fail in showing is the terminal.
         let _ = shown.await;
     }
     let Sorted { findings, exit } = troubles.sorted(settings, &specs);
+    // Whatever was found: more might have been, and some of it may come of the stop.
+    let exit = if is_named && stop.requested() { Exit::Stopped } else { exit };
     Checked { findings, exit, ends }
 }
