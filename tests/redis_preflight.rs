@@ -123,6 +123,31 @@ fn keys_that_the_user_may_not_read_are_told_with_the_mapping_before_the_run() {
 }
 
 #[test]
+fn a_user_that_may_read_none_of_the_keys_is_refused_although_it_may_not_ask_for_its_patterns() {
+    let (_server, case) = start(&[]);
+    let mut redis = case.redis();
+    redis.set_many(&(0..20).map(|n| (format!("note:{n}"), "{}".to_owned())).collect::<Vec<_>>());
+    redis.set("other:1", "{}");
+    let archive = format!("[run]\nunmatched = 'archive'\n{}", notes(""));
+    for rights in ["", "%W~*", "~xyz*"] {
+        let user = limited(&case, "blind", &format!("{rights} +@all -acl"));
+        for args in [&["--dry-run"][..], &[]] {
+            let run = user.run_config(&notes(""), args);
+            assert_eq!(run.code, 2, "{rights}: {run}");
+            has(&told(&run), &["error: redis user blind: may read no key", "none of 20", "ACL SETUSER blind ~note:*"]);
+        }
+        let run = user.run_config(&archive, &["--dry-run"]);
+        assert!(run.code == 2 && run.stderr.contains("none of 21"), "{rights}: {run}");
+    }
+    assert_eq!(case.sql("SELECT to_regnamespace('redis2pg')"), "");
+    // One key that may be read is enough, be it the archive's.
+    let user = limited(&case, "blind", "~other:* +@all -acl");
+    assert_eq!(user.run_config(&notes(""), &["--dry-run"]).code, 2);
+    let run = user.run_config(&archive, &["--dry-run"]).exits(0);
+    has(&told(&run), &["warning: redis mapping notes", "20 of 20", "forbidden"]);
+}
+
+#[test]
 fn whether_a_cleanup_could_delete_is_told_ahead_and_nothing_is_deleted_to_find_out() {
     let (_server, case) = start(&[]);
     case.redis().set("note:1", "{}");

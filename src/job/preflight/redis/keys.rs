@@ -3,7 +3,7 @@
 use super::survey::Survey;
 use crate::config::Settings;
 use crate::mapping::{KeySet, MappingSpec, Pattern};
-use crate::model::{Failure, Finding, Side};
+use crate::model::{Failure, Finding, RedisKey, Side};
 use crate::source::redis::{KeyRights, RedisSource};
 
 /// Clients' prefixes that are named at most, for each mapping.
@@ -20,26 +20,26 @@ pub(super) async fn judge(
 ) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     let rights = source.key_rights().await?;
-    if rights.as_ref().is_some_and(KeyRights::is_none) {
-        let patterns: Vec<String> = specs.iter().flat_map(globs).map(|glob| format!("~{glob}")).collect();
+    let on = || specs.iter().filter(|spec| !settings.phases.skip.contains(&spec.name));
+    let mut samples = Vec::new();
+    for spec in on() {
+        samples.push((spec, Sample::of(spec, surveys).await?));
+    }
+    let (asked, refused) =
+        samples.iter().fold((0, 0), |(asked, refused), (_, sample)| (asked + sample.asked, refused + sample.refused));
+    // Where this user may not ask for its patterns, the keys tell.
+    let none_of_all = asked > 0 && refused == asked;
+    if none_of_all || rights.as_ref().is_some_and(KeyRights::is_none) {
+        let example = samples.iter().find_map(|(_, sample)| sample.example.as_ref()).filter(|_| none_of_all);
+        let seen = example.map(|key| format!(": none of {asked} that were looked at, such as {key}"));
+        let message = format!("may read no key{}", seen.unwrap_or_default());
+        let patterns: Vec<String> = on().flat_map(globs).map(|glob| format!("~{glob}")).collect();
         let hint = format!("ACL SETUSER {} {}", source.user(), patterns.join(" "));
-        findings.push(Finding::critical(Side::Redis, format!("user {}", source.user()), "may read no key", hint));
+        findings.push(Finding::critical(Side::Redis, format!("user {}", source.user()), message, hint));
         return Ok(findings);
     }
-    let on = specs.iter().filter(|spec| !settings.phases.skip.contains(&spec.name) && !spec.unmatched);
-    for spec in on {
-        let (mut asked, mut refused, mut example) = (0_usize, 0_usize, None);
-        for survey in surveys {
-            let keys = survey.taken_by(&spec.name);
-            if keys.is_empty() {
-                continue;
-            }
-            let unreadable = survey.source().unreadable(keys).await?;
-            asked += keys.len();
-            refused += unreadable.iter().filter(|unreadable| **unreadable).count();
-            let first = keys.iter().zip(&unreadable).find_map(|(key, unreadable)| unreadable.then_some(key));
-            example = example.or(first);
-        }
+    for (spec, sample) in samples.iter().filter(|(spec, _)| !spec.unmatched) {
+        let Sample { asked, refused, example } = sample;
         let why = match example {
             Some(key) => {
                 format!("this user may not read {refused} of {asked} of its keys that were looked at, such as {key}")
@@ -55,6 +55,34 @@ pub(super) async fn judge(
         findings.extend(prefixed(survey));
     }
     Ok(findings)
+}
+
+/// Keys of one mapping that were asked for.
+#[derive(Default)]
+struct Sample {
+    asked: usize,
+    /// How many of them this user may not read.
+    refused: usize,
+    /// The first of those.
+    example: Option<RedisKey>,
+}
+
+impl Sample {
+    async fn of(spec: &MappingSpec, surveys: &[Survey]) -> Result<Self, Failure> {
+        let mut sample = Self::default();
+        for survey in surveys {
+            let keys = survey.taken_by(&spec.name);
+            if keys.is_empty() {
+                continue;
+            }
+            let unreadable = survey.source().unreadable(keys).await?;
+            sample.asked += keys.len();
+            sample.refused += unreadable.iter().filter(|unreadable| **unreadable).count();
+            let first = keys.iter().zip(&unreadable).find_map(|(key, unreadable)| unreadable.then_some(key));
+            sample.example = sample.example.or_else(|| first.cloned());
+        }
+        Ok(sample)
+    }
 }
 
 fn globs(spec: &MappingSpec) -> Vec<String> {
