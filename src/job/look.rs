@@ -225,8 +225,25 @@ impl Troubles {
         if exit == Exit::Done {
             return Ok(findings);
         }
-        Err(Failure { exit, ..Failure::findings(findings) })
+        let sides = sides(&findings);
+        let failure = Failure::findings(findings);
+        let message = match sides.as_slice() {
+            [] | [_] => failure.message,
+            _ => format!("{} ({})", failure.message, sides.join(", ")),
+        };
+        Err(Failure { exit, message, ..failure })
     }
+}
+
+/// The sides that findings are about, each once, in their order.
+fn sides(findings: &[Finding]) -> Vec<String> {
+    let mut sides: Vec<String> = Vec::new();
+    for side in findings.iter().map(|finding| finding.side.to_string()) {
+        if !sides.contains(&side) {
+            sides.push(side);
+        }
+    }
+    sides
 }
 
 /// A failure as findings: those that it has, or one that says what it says.
@@ -283,7 +300,14 @@ mod tests {
         }
         let right = Finding::critical(Side::Redis, "user", "may not", "");
         let both = Troubles { findings: vec![right], failures: vec![("target", postgres())] };
-        assert_eq!(both.verdict(&settings(), &[]).unwrap_err().exit, Exit::Usage, "rights come before servers");
+        let both = both.verdict(&settings(), &[]).unwrap_err();
+        assert_eq!(both.exit, Exit::Usage, "rights come before servers");
+        assert_eq!(both.message, "2 findings (redis, postgres)");
+        let alone = Troubles {
+            findings: vec![warning(), Finding::critical(Side::Redis, "user", "may not", "")],
+            failures: vec![],
+        };
+        assert_eq!(alone.verdict(&settings(), &[]).unwrap_err().message, "2 findings");
     }
 
     #[test]
