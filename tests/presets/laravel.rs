@@ -45,7 +45,7 @@ fn scalars_arrays_and_bare_numbers_of_the_cache_are_loaded() {
         }
         add(redis, "RPUSH", "laravel_database_queues:default", &[b"{}"]);
     });
-    assert_eq!((run.count("entries", "inserted"), left(&run)), (MANY as i64, (25, 24)), "{run}");
+    assert_eq!((run.count("laravel_entries", "inserted"), left(&run)), (MANY as i64, (25, 24)), "{run}");
     let rows = case.json("SELECT jsonb_object_agg(key, value) FROM laravel.cache");
     assert_eq!(rows, Value::Object(entries.into_iter().collect()));
     same_expiry(&case, "laravel_database_laravel_cache:posts:4", "laravel.cache", "key = 'posts:4'");
@@ -123,13 +123,18 @@ fn sessions_are_a_serialized_string_of_serialized_attributes() {
         set(redis, &bad(1), b"s:999:\"a:0:{}\";", Some(7200));
         set(redis, &bad(2), string("eyJpdiI6IkFCQ0QiLCJ2YWx1ZSI6IkVGR0gifQ==").as_bytes(), Some(7200));
         set(redis, &bad(3), b"5", Some(7200));
+        set(redis, &bad(4), string("a:0:{}").as_bytes(), Some(7200));
         // Entries of the cache that share the database.
         set(redis, "laravel_database_laravel_cache:posts", serialize(&json!([1])).as_bytes(), None);
     });
-    assert_eq!((run.count("sessions", "inserted"), left(&run)), (MANY as i64, (1, 0)), "{run}");
-    for (name, reason) in
-        [(900, "encoding_unsupported (php_object)"), (901, "php_syntax"), (902, "php_syntax"), (903, "php_syntax")]
-    {
+    assert_eq!((run.count("laravel_sessions", "inserted"), left(&run)), (MANY as i64, (1, 0)), "{run}");
+    for (name, reason) in [
+        (900, "encoding_unsupported (php_object)"),
+        (901, "php_syntax"),
+        (902, "php_syntax"),
+        (903, "php_syntax"),
+        (904, "json_not_object (array)"),
+    ] {
         assert_eq!(run.reject(&format!("{}{}", PREFIXES[0], id(name)))["reason"], reason, "{run}");
     }
     let rows = case.json("SELECT jsonb_object_agg(id, attributes) FROM laravel.sessions");

@@ -29,6 +29,19 @@ fn every_preset_is_sound_and_says_how_its_tables_are_made() {
 }
 
 #[test]
+fn no_two_presets_have_a_mapping_of_one_name() {
+    let mut known = BTreeSet::new();
+    for (preset, text) in presets() {
+        for mapping in text.split("[[mapping]]\n").skip(1) {
+            let name =
+                mapping.strip_prefix("name = ").and_then(|text| text.lines().next()).expect("the name stands first");
+            assert!(known.insert(name), "{preset}: {name} is the name of another preset's mapping");
+        }
+    }
+    assert!(known.len() > 12, "{known:?}");
+}
+
+#[test]
 fn the_page_and_the_readme_name_every_preset_and_no_other() {
     let page = include_str!("../../../docs/presets.md");
     assert_eq!(named(page, "| [`"), names());
