@@ -25,10 +25,6 @@ name = \"sessions\"
 match = \"session:{id}\"
 ";
 
-fn preset(name: &str) -> Option<&'static str> {
-    (name == "contract-reviewer").then_some(PRESET)
-}
-
 fn load(file: Option<&str>, env: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Settings, Vec<Finding>> {
     let dir = TempDir::new().unwrap();
     let config = file.map(|text| {
@@ -39,7 +35,7 @@ fn load(file: Option<&str>, env: &[(&str, &str)], flags: &[(&'static str, &str)]
     let values: BTreeMap<&'static str, Raw> =
         flags.iter().map(|(key, text)| (*key, Raw::Text((*text).to_owned()))).collect();
     let env: Vec<(OsString, OsString)> = env.iter().map(|(name, value)| (name.into(), value.into())).collect();
-    Settings::load(FlagValues { config, values }, env.into_iter(), &preset, &|_| Vec::new())
+    Settings::load(FlagValues { config, values }, env.into_iter(), &[("contract-reviewer", PRESET)], &|_| Vec::new())
 }
 
 /// All findings in one text, as a person reads them.
@@ -124,6 +120,7 @@ fn every_mistake_is_told_at_once_with_its_place_and_the_nearest_name() {
         ("--limit", "0 keys is no run"),
         ("--compression", "\"zstd\" is none of default|lz4|pglz"),
         ("--preset", "no preset \"contract-reviever\""),
+        ("--preset", "Did you mean contract-reviewer?"),
     ] {
         assert!(text.contains(place), "{place} is missing in:\n{text}");
         assert!(text.contains(message), "{message} is missing in:\n{text}");

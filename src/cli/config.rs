@@ -2,7 +2,7 @@
 
 use super::failure::{clean, write_finding};
 use super::flags::{Everything, SettingFlags};
-use crate::config::{FlagValues, Key, Settings, default_toml, nearest, scrub};
+use crate::config::{FlagValues, Key, Settings, default_toml, nearest_preset, scrub};
 use crate::model::{Exit, Failure, Finding, Severity, Side};
 use crate::report::{plain_table, script};
 use serde_json::{Value, json};
@@ -198,11 +198,11 @@ pub fn preset_text<'p>(presets: &'p [(&str, &str)], name: &str) -> Result<&'p st
     if let Some((_, text)) = presets.iter().find(|(known, _)| *known == name) {
         return Ok(text);
     }
-    let names: Vec<&str> = presets.iter().map(|(name, _)| *name).collect();
-    let near = nearest(name, names.iter().copied());
-    let hint =
-        near.map_or_else(|| format!("The presets are {}.", names.join(", ")), |near| format!("Did you mean {near}?"));
-    Err(Failure::usage(Side::Settings, format!("there is no preset \"{}\"", clean(name)), hint))
+    Err(Failure::usage(
+        Side::Settings,
+        format!("there is no preset \"{}\"", clean(name)),
+        nearest_preset(presets, name),
+    ))
 }
 
 /// Does `config presets`: the names, each with the first comment of its text. `presets` are `(name, TOML text)`.
@@ -237,7 +237,7 @@ mod tests {
         std::fs::write(&path, "[flow]\n\nmemry = 1\n").unwrap();
         let values = [("flow.writers", Raw::Text("many".to_owned()))].into();
         let flags = FlagValues { config: Some(path.clone()), values };
-        let findings = Settings::load(flags, std::iter::empty(), &|_| None, &|_| Vec::new()).unwrap_err();
+        let findings = Settings::load(flags, std::iter::empty(), &[], &|_| Vec::new()).unwrap_err();
         let mut out = Vec::new();
         let view = CheckView { findings: &findings, exit: Exit::Usage, ends: &[] };
         assert!(check(&mut out, &view, true).is_ok());

@@ -59,7 +59,7 @@ impl From<io::Error> for Ended {
 }
 
 fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Ended> {
-    let load = |flags: FlagValues| Settings::load(flags, std::env::vars_os(), &job::preset, &job::check_mappings);
+    let load = |flags: FlagValues| Settings::load(flags, std::env::vars_os(), job::presets(), &job::check_mappings);
     let loaded = || load(cli.command.flags().clone()).map_err(Failure::findings);
     match &cli.command {
         Command::Run(args) => run(args.json, &loaded()?, None, out, err),
@@ -103,11 +103,11 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
                 Ok(Exit::Usage)
             }
             ConfigCommand::Presets { name: Some(name), .. } => {
-                out.write_all(preset_text(crate::mapping::presets(), name)?.as_bytes())?;
+                out.write_all(preset_text(job::presets(), name)?.as_bytes())?;
                 Ok(Exit::Done)
             }
             ConfigCommand::Presets { name: None, json } => {
-                presets(out, crate::mapping::presets(), *json)?;
+                presets(out, job::presets(), *json)?;
                 Ok(Exit::Done)
             }
         },
@@ -201,7 +201,7 @@ fn demo(args: &DemoArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exi
     flags.values.insert("run.preset", Raw::Text("contract-reviewer".to_owned()));
     // The environment is not looked at: the demo must not reach anybody's servers.
     let settings =
-        Settings::load(flags, std::iter::empty(), &job::preset, &job::check_mappings).map_err(Failure::findings)?;
+        Settings::load(flags, std::iter::empty(), job::presets(), &job::check_mappings).map_err(Failure::findings)?;
     let exit = run(false, &settings, None, out, err)?;
     if !matches!(exit, Exit::Done | Exit::Rejects) {
         return Ok(exit);

@@ -136,6 +136,8 @@ mod tests {
         let Err(end) = parse(args("redis2pg run --help")) else { panic!("help ends parsing") };
         assert_eq!((end.exit, end.to_stdout), (Exit::Done, true));
         assert!(end.text.contains("redis://[user[:password]@]host"), "{}", end.text);
+        let archive = end.text.split("\nArchive:\n").nth(1).expect("a heading of its own");
+        assert!(archive.trim_start().starts_with("--archive-table"), "{archive}");
         assert!(end.text.contains("Exit codes") && end.text.contains("--max-keys-per-second"), "{}", end.text);
     }
 }

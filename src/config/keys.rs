@@ -109,6 +109,15 @@ pub(super) fn nearest_env(variable: &str) -> String {
     }
 }
 
+/// A hint that names the preset that is most like one that does not exist, or all of them. `presets` are `(name, TOML text)`.
+pub fn nearest_preset(presets: &[(&str, &str)], wanted: &str) -> String {
+    let names = presets.iter().map(|(name, _)| *name);
+    match nearest(wanted, names.clone()) {
+        Some(near) => format!("Did you mean {near}?"),
+        None => format!("The presets are {}.", names.collect::<Vec<_>>().join(", ")),
+    }
+}
+
 /// The name that is most like `wanted`, if one is like it at all: six of ten letters in place.
 pub fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     const ALIKE: f64 = 0.6;

@@ -1,6 +1,6 @@
 //! Loads the settings from all layers and checks them together. Reads the configuration and password files.
 
-use super::keys::{Key, nearest_env};
+use super::keys::{Key, nearest_env, nearest_preset};
 use super::layers::{FlagValues, Layers, Origin, finding, parse};
 use super::secret::{Secret, SecretUrl};
 use super::settings::{KEYS, Settings};
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 const CONFIG_ENV: &str = "REDIS2PG_CONFIG";
 
 impl Settings {
-    /// Loads the settings: defaults < preset < file < environment < flags. `preset` gives a preset's text by name;
+    /// Loads the settings: defaults < preset < file < environment < flags. `presets` are `(name, TOML text)`;
     /// `also` finds what is wrong beyond the settings themselves, such as with the mappings.
     ///
     /// # Errors
@@ -24,7 +24,7 @@ impl Settings {
     pub fn load(
         flags: FlagValues,
         env: impl Iterator<Item = (OsString, OsString)>,
-        preset: &dyn Fn(&str) -> Option<&'static str>,
+        presets: &[(&str, &'static str)],
         also: &dyn Fn(&Self) -> Vec<Finding>,
     ) -> Result<Self, Vec<Finding>> {
         let mut findings = Vec::new();
@@ -43,11 +43,11 @@ impl Settings {
             layers.set(key, raw, Origin::Fallback(variable));
         }
         if let Some((name, origin)) = naming.text("run.preset") {
-            match preset(name) {
-                Some(text) => layers.lay(parse(text, &|_| Origin::Preset(name.to_owned()), &mut findings)),
+            match presets.iter().find(|(known, _)| *known == name) {
+                Some((_, text)) => layers.lay(parse(text, &|_| Origin::Preset(name.to_owned()), &mut findings)),
                 None => {
                     let message = format!("there is no preset \"{name}\"");
-                    findings.push(finding("run.preset", origin, &message, "`redis2pg config presets` lists them"));
+                    findings.push(finding("run.preset", origin, &message, &nearest_preset(presets, name)));
                 }
             }
         }

@@ -18,7 +18,7 @@ mod value;
 
 pub use choice::{Compression, LogFormat, LogLevel, Progress, Staging, UnmatchedKeys};
 pub use default_file::default_toml;
-pub use keys::{Key, nearest};
+pub use keys::{Key, nearest, nearest_preset};
 pub use layers::{FlagValues, MappingTable, Origin};
 pub use max_rejects::MaxRejects;
 pub use places::Places;

@@ -227,7 +227,7 @@ sections! {
     }
     /// Which parts run.
     Phases phases {
-        /// Mappings that are switched off, by name, such as ["sessions"].
+        /// Mappings that are switched off, by name; as a flag or a variable sessions,analyses, in a file ["sessions", "analyses"].
         skip: Vec<String> = "", "skip", any;
     }
     /// What one run does.

@@ -275,7 +275,7 @@ mod tests {
     use crate::model::{Exit, Failure, Finding, Side};
 
     fn settings() -> Settings {
-        Settings::load(FlagValues::default(), std::iter::empty(), &|_| None, &|_| Vec::new()).unwrap()
+        Settings::load(FlagValues::default(), std::iter::empty(), &[], &|_| Vec::new()).unwrap()
     }
 
     fn warning() -> Finding {

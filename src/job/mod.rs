@@ -27,12 +27,12 @@ mod run;
 mod sequences;
 mod setup;
 
+pub use crate::mapping::presets;
 pub use check::{Checked, check};
 pub use design::create_statements;
 pub use mapping_specs::{check_mappings, mapping_warnings};
 pub use retry::RetryRequest;
 pub use run::{Finished, retry, run};
-pub use setup::preset;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use super::key_list::unreadable;
 use super::mapping_specs;
 use crate::config::{Compression, Settings, Staging, UnmatchedKeys};
 use crate::ledger::idle_timeout;
-use crate::mapping::{MappingSpec, presets};
+use crate::mapping::MappingSpec;
 use crate::model::{Failure, Finding, Side};
 use crate::postgres::{Target, TargetOptions};
 use crate::report::probe_report_dir;
@@ -17,11 +17,6 @@ use std::time::Duration;
 
 /// How long a connection to PostgreSQL may take.
 const CONNECT: Duration = Duration::from_secs(10);
-
-/// The text of a preset.
-pub fn preset(name: &str) -> Option<&'static str> {
-    presets().iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
-}
 
 /// The statements that make a preset's tables where they are missing.
 pub(super) fn preset_schema(name: &str) -> Option<&'static str> {

@@ -45,7 +45,7 @@ fn job(redis: &mut Client, key: &str, i: usize) {
     add(redis, "HSET", key, &words);
 }
 
-/// What a queue keeps beside its jobs; gives how many keys by names of the queue, and how many below names of jobs.
+/// What a queue keeps beside its jobs; gives how many keys by names of the queue, and how many below other names.
 fn state(redis: &mut Client, queue: &str) -> (i64, i64) {
     let key = |name: &str| format!("bull:{queue}:{name}");
     for list in ["wait", "active", "paused"] {
@@ -66,10 +66,15 @@ fn state(redis: &mut Client, queue: &str) -> (i64, i64) {
     set(redis, &key("1:lock"), b"token", Some(30));
     add(redis, "SADD", &key("1:dependencies"), &[b"bull:other:1"]);
     add(redis, "HSET", &key("1:processed"), &[b"bull:other:2", b"{}"]);
+    add(redis, "HSET", &key("1:failed"), &[b"bull:other:3", b"no"]);
+    add(redis, "ZADD", &key("a:b:unsuccessful"), &[b"1", b"bull:other:4"]);
+    add(redis, "RPUSH", &key("a:b:logs"), &[b"started"]);
+    add(redis, "HSET", &key("repeat:nightly:eu"), &[b"name", b"nightly"]);
+    set(redis, &key("limiter:tenant:7"), b"1", None);
     add(redis, "HSET", &key("metrics:completed"), &[b"count", b"1"]);
     add(redis, "RPUSH", &key("metrics:completed:data"), &[b"1"]);
     set(redis, &key("de:order-7"), b"1", Some(30));
-    (17, 8)
+    (17, 13)
 }
 
 #[test]
@@ -82,14 +87,15 @@ fn jobs_are_loaded_and_the_state_of_their_queues_is_left_alone() {
         }
         job(redis, "bull:mail:order-7", 1000);
         job(redis, &format!("bull:mail:{repeated}"), 1001);
+        job(redis, "bull:mail:order:7:eu", 1002);
         for queue in ["mail", "image-resize"] {
             let (of_queue, of_jobs) = state(redis, queue);
             beside = (beside.0 + of_queue, beside.1 + of_jobs);
         }
     });
     assert_eq!(
-        (run.count("jobs", "inserted"), left(&run)),
-        (MANY as i64 + 2, (beside.0 + beside.1, beside.0)),
+        (run.count("bullmq_jobs", "inserted"), left(&run)),
+        (MANY as i64 + 3, (beside.0 + beside.1, beside.0 + beside.1)),
         "{run}"
     );
     let rows = case.json("SELECT jsonb_object_agg(id, data) FROM bullmq.jobs WHERE id ~ '^[0-9]+$'");
@@ -102,8 +108,8 @@ fn jobs_are_loaded_and_the_state_of_their_queues_is_left_alone() {
     let failed = "mail|send|1500.5|3|1700000000.131000|1700000005.123000|3|{\"step\": 2}||connect ECONNREFUSED|t|{\"pb\": \"worker-1\"}";
     assert_eq!(row("8", all), failed);
     assert_eq!(
-        (row("5", "attempts_made"), row("order-7", "queue"), row(repeated, "name")),
-        ("3".into(), "mail".into(), "send".into())
+        (row("5", "attempts_made"), row("order-7", "queue"), row(repeated, "name"), row("order:7:eu", "queue, name")),
+        ("3".into(), "mail".into(), "send".into(), "mail|send".into())
     );
 }
 
@@ -116,6 +122,7 @@ fn what_is_no_job_is_rejected() {
         add(redis, "HSET", "bull:mail:4", &[b"name", b"a", b"timestamp", b"soon"]);
         // A structure of a queue that the preset does not know is not taken for a job in silence.
         add(redis, "RPUSH", "bull:mail:unheard-of", &[b"1"]);
+        add(redis, "RPUSH", "bull:mail:1:unheard-of", &[b"1"]);
     });
     assert_eq!(case.sql("SELECT id FROM bullmq.jobs"), "1");
     for (id, reason, column) in [
@@ -123,6 +130,7 @@ fn what_is_no_job_is_rejected() {
         ("3", "json_syntax", json!("data")),
         ("4", "timestamp_format", json!("created_at")),
         ("unheard-of", "redis_type (list)", json!(null)),
+        ("1:unheard-of", "redis_type (list)", json!(null)),
     ] {
         let reject = run.reject(&format!("bull:mail:{id}"));
         assert_eq!((&reject["reason"], &reject["column"]), (&json!(reason), &column), "{run}");

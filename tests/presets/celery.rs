@@ -49,7 +49,7 @@ fn results_of_tasks_and_groups_are_loaded_and_the_brokers_keys_left_alone() {
         add(redis, "ZADD", "unacked_index", &[b"1700000000.5", b"tag"]);
         set(redis, "unacked_mutex", b"1", Some(300));
     });
-    let inserted = ["tasks", "groups"].map(|mapping| run.count(mapping, "inserted"));
+    let inserted = ["celery_tasks", "celery_groups"].map(|mapping| run.count(mapping, "inserted"));
     assert_eq!((inserted, left(&run)), ([MANY as i64, 1], (9, 4)), "{run}");
     let date = "SELECT count(*) FROM celery.task_results WHERE date_done = '2024-01-02 03:04:05.678901+00'";
     assert_eq!(case.number(date), MANY as i64);

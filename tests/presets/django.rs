@@ -62,7 +62,7 @@ fn json_and_integers_are_loaded_whatever_the_compressor() {
         redis.set("site:1:views.page:1:fr", "{}");
         redis.set("user:7", "{}");
     });
-    assert_eq!((run.count("entries", "inserted"), left(&run)), (MANY as i64, (2, 0)));
+    assert_eq!((run.count("django_entries", "inserted"), left(&run)), (MANY as i64, (2, 0)));
     for version in [1, 2] {
         let rows =
             case.json(&format!("SELECT jsonb_object_agg(key, value) FROM django.cache WHERE version = {version}"));
@@ -93,7 +93,7 @@ fn pickles_are_told_by_name_packed_or_not_and_integers_beside_them_are_loaded() 
         set(redis, ":1:lock", b"6b1f2c04a5e711ee8c990242ac120002", Some(30));
     });
     assert_eq!(case.sql("SELECT version, key, value FROM django.cache"), "1|counter|41");
-    let reasons = run.reasons("entries");
+    let reasons = run.reasons("django_entries");
     assert_eq!(reasons["encoding_unsupported (pickle)"], 6, "{run}");
     for (key, reason) in [
         (":1:zstd", "encoding_unsupported (pickle)"),

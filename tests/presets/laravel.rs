@@ -5,8 +5,12 @@ use super::{MANY, add, left, moved, same_expiry, set};
 use serde_json::{Value, json};
 
 /// The prefixes of the releases, each with what stands between them and the name of an entry.
-const PREFIXES: [&str; 3] =
-    ["laravel_database_laravel_cache:", "laravel_database_laravel_cache_", "laravel-database-laravel-cache-"];
+const PREFIXES: [&str; 4] = [
+    "laravel_database_laravel_cache:",
+    "laravel_database_laravel_cache_:",
+    "laravel_database_laravel_cache_",
+    "laravel-database-laravel-cache-",
+];
 
 fn value(i: usize) -> Value {
     match i % 6 {
@@ -29,7 +33,7 @@ fn scalars_arrays_and_bare_numbers_of_the_cache_are_loaded() {
     let entries: Vec<(String, Value)> = (0..MANY).map(|i| (format!("posts:{i}"), value(i))).collect();
     let (case, run) = moved("laravel-cache", 0, |redis| {
         for (i, (name, value)) in entries.iter().enumerate() {
-            set(redis, &format!("{}{name}", PREFIXES[i % 3]), stored(value).as_bytes(), (i % 2 == 0).then_some(600));
+            set(redis, &format!("{}{name}", PREFIXES[i % 4]), stored(value).as_bytes(), (i % 3 != 0).then_some(600));
         }
         for prefix in PREFIXES {
             add(redis, "ZADD", &format!("{prefix}tag:people:entries"), &[b"-1", b"9f2:posts:1"]);
@@ -41,11 +45,12 @@ fn scalars_arrays_and_bare_numbers_of_the_cache_are_loaded() {
         }
         add(redis, "RPUSH", "laravel_database_queues:default", &[b"{}"]);
     });
-    assert_eq!((run.count("entries", "inserted"), left(&run)), (MANY as i64, (19, 18)), "{run}");
+    assert_eq!((run.count("laravel_entries", "inserted"), left(&run)), (MANY as i64, (25, 24)), "{run}");
     let rows = case.json("SELECT jsonb_object_agg(key, value) FROM laravel.cache");
     assert_eq!(rows, Value::Object(entries.into_iter().collect()));
-    same_expiry(&case, "laravel_database_laravel_cache:posts:0", "laravel.cache", "key = 'posts:0'");
-    same_expiry(&case, "laravel_database_laravel_cache_posts:1", "laravel.cache", "key = 'posts:1'");
+    same_expiry(&case, "laravel_database_laravel_cache:posts:4", "laravel.cache", "key = 'posts:4'");
+    same_expiry(&case, "laravel_database_laravel_cache_:posts:5", "laravel.cache", "key = 'posts:5'");
+    same_expiry(&case, "laravel_database_laravel_cache_posts:6", "laravel.cache", "key = 'posts:6'");
 }
 
 #[test]
@@ -110,7 +115,7 @@ fn sessions_are_a_serialized_string_of_serialized_attributes() {
     let (case, run) = moved("laravel-sessions", 3, |redis| {
         for i in 0..MANY {
             let payload = string(&serialize(&session(i)));
-            set(redis, &format!("{}{}", PREFIXES[i % 3], id(i)), payload.as_bytes(), Some(7200));
+            set(redis, &format!("{}{}", PREFIXES[i % 4], id(i)), payload.as_bytes(), Some(7200));
         }
         let bad = |name: usize| format!("{}{}", PREFIXES[0], id(900 + name));
         let errors = r#"a:1:{s:6:"errors";O:31:"Illuminate\Support\ViewErrorBag":0:{}}"#;
@@ -118,13 +123,18 @@ fn sessions_are_a_serialized_string_of_serialized_attributes() {
         set(redis, &bad(1), b"s:999:\"a:0:{}\";", Some(7200));
         set(redis, &bad(2), string("eyJpdiI6IkFCQ0QiLCJ2YWx1ZSI6IkVGR0gifQ==").as_bytes(), Some(7200));
         set(redis, &bad(3), b"5", Some(7200));
+        set(redis, &bad(4), string("a:0:{}").as_bytes(), Some(7200));
         // Entries of the cache that share the database.
         set(redis, "laravel_database_laravel_cache:posts", serialize(&json!([1])).as_bytes(), None);
     });
-    assert_eq!((run.count("sessions", "inserted"), left(&run)), (MANY as i64, (1, 0)), "{run}");
-    for (name, reason) in
-        [(900, "encoding_unsupported (php_object)"), (901, "php_syntax"), (902, "php_syntax"), (903, "php_syntax")]
-    {
+    assert_eq!((run.count("laravel_sessions", "inserted"), left(&run)), (MANY as i64, (1, 0)), "{run}");
+    for (name, reason) in [
+        (900, "encoding_unsupported (php_object)"),
+        (901, "php_syntax"),
+        (902, "php_syntax"),
+        (903, "php_syntax"),
+        (904, "json_not_object (array)"),
+    ] {
         assert_eq!(run.reject(&format!("{}{}", PREFIXES[0], id(name)))["reason"], reason, "{run}");
     }
     let rows = case.json("SELECT jsonb_object_agg(id, attributes) FROM laravel.sessions");
@@ -135,5 +145,5 @@ fn sessions_are_a_serialized_string_of_serialized_attributes() {
         (columns(2), columns(3)),
         ("1002|https://shop.example/é?page=2".into(), "|https://shop.example/é?page=3".into())
     );
-    same_expiry(&case, &format!("{}{}", PREFIXES[1], id(4)), "laravel.sessions", &format!("id = '{}'", id(4)));
+    same_expiry(&case, &format!("{}{}", PREFIXES[1], id(5)), "laravel.sessions", &format!("id = '{}'", id(5)));
 }

@@ -74,6 +74,21 @@ fn jobs_of_queues_and_sets_are_loaded_and_the_rest_is_left_alone() {
 }
 
 #[test]
+fn an_entry_that_is_there_twice_is_one_row_and_another_job_of_its_jid_is_none() {
+    let alike = job(1).to_string();
+    let mut other = job(1);
+    other["args"] = json!([]);
+    let (case, run) = moved("sidekiq", 3, |redis| {
+        add(redis, "RPUSH", "queue:alike", &[alike.as_bytes(), alike.as_bytes()]);
+        add(redis, "RPUSH", "queue:other", &[alike.as_bytes(), other.to_string().as_bytes()]);
+    });
+    assert_eq!(run.count("sidekiq_queues", "inserted"), 1, "{run}");
+    assert_eq!(run.reject("queue:other")["reason"], "key_collision", "{run}");
+    let rows = "SELECT queue, args->0 FROM sidekiq.queued_jobs ORDER BY queue";
+    assert_eq!(case.sql(rows), "alike|1\nother|1");
+}
+
+#[test]
 fn a_job_that_is_none_is_rejected_by_itself() {
     let (case, run) = moved("sidekiq", 3, |redis| {
         add(

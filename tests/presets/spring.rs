@@ -82,8 +82,8 @@ fn sessions_in_json_are_loaded_and_their_side_structures_left_alone() {
         add(redis, "ZADD", "spring:session:sessions:expirations", &[b"1700001800123", id(0).as_bytes()]);
     });
     let many = MANY as i64;
-    assert_eq!((run.count("sessions", "inserted"), left(&run)), (many, (many + 3, many + 1)), "{run}");
-    assert_eq!(run.report["mappings"]["sessions"]["altered"]["empty_items"], many, "{run}");
+    assert_eq!((run.count("spring_sessions", "inserted"), left(&run)), (many, (many + 3, many + 1)), "{run}");
+    assert_eq!(run.report["mappings"]["spring_sessions"]["altered"]["empty_items"], many, "{run}");
     let row = |i: usize| {
         let columns =
             "extract(epoch FROM creation_time), extract(epoch FROM last_accessed_time), max_inactive_interval";
@@ -122,6 +122,19 @@ fn what_java_serialized_is_rejected_by_name_where_json_is_wanted() {
 }
 
 #[test]
+fn a_field_whose_name_is_no_text_is_rejected_though_values_may_be_any_bytes() {
+    let (case, run) = moved("spring-session-jdk", 3, |redis| {
+        add(redis, "HSET", "spring:session:sessions:bad", &[b"a", b"\xff", b"n\xffme", b"1"]);
+        add(redis, "HSET", "spring:session:sessions:good", &[b"a", b"\xff"]);
+        set(redis, "spring:session:sessions:string", b"{}", None);
+    });
+    for (id, reason) in [("bad", "invalid_utf8"), ("string", "redis_type (string)")] {
+        assert_eq!(run.reject(&format!("spring:session:sessions:{id}"))["reason"], reason, "{run}");
+    }
+    assert_eq!(case.sql("SELECT session_id, field FROM spring.session_fields ORDER BY session_id"), "bad|a\ngood|a");
+}
+
+#[test]
 fn what_java_serialized_is_kept_as_bytes() {
     let (case, run) = moved("spring-session-jdk", 0, |redis| {
         for i in 0..MANY {
@@ -147,7 +160,7 @@ fn what_java_serialized_is_kept_as_bytes() {
         add(redis, "HSET", "spring:session:sessions:json", &[b"maxInactiveInterval", b"1800"]);
     });
     let many = MANY as i64;
-    assert_eq!((run.count("fields", "inserted"), left(&run)), (many + 1, (many + 2, many)), "{run}");
+    assert_eq!((run.count("spring_fields", "inserted"), left(&run)), (many + 1, (many + 2, many)), "{run}");
     assert_eq!(case.number("SELECT count(*) FROM spring.session_fields"), 5 * many + 1);
     let bytes = |id: &str, field: &str| {
         let row = format!("session_id = '{id}' AND field = '{field}'");
