@@ -86,3 +86,21 @@ fn a_cache_that_moved_to_another_server_deletes_what_it_loaded_there_alone() {
     two.cases[0].sql(&format!("UPDATE redis2pg.runs SET source = '{new}' WHERE source = '{old}'"));
     assert_eq!((deleted(&two.run(1)), two.jobs().as_str()), (1, "j2 j3"));
 }
+
+#[test]
+fn rows_of_another_source_are_told_of_before_a_run_takes_them_for_its_own() {
+    let two = Two::new();
+    two.queue(0, &["j1"]);
+    two.queue(1, &["k1"]);
+    let warns = |run: &Outcome| run.stderr.contains("another source");
+    let first = two.run(0);
+    assert!(!warns(&first) && !warns(&two.run(0)), "{first}");
+    let run = two.run(1);
+    let from = |server: usize| format!("127.0.0.1:{}/0", two.servers[server].port());
+    assert!(warns(&run), "{run}");
+    for text in [from(0), from(1), ": queues.".to_owned(), "redis.db".to_owned()] {
+        assert!(run.stderr.contains(&text), "{text}: {run}");
+    }
+    // It has been said, and the rows are of this source now.
+    assert!(!warns(&two.run(1)));
+}
