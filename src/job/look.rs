@@ -74,6 +74,10 @@ impl Looker<'_> {
         troubles.failures.extend(trouble.map(|failure| ("target", failure)));
         let mut looked = Looked { source, target: target.take(), troubles };
         looked.look_at_rights(self, ends.specs).await;
+        // A retry says itself where its run read from.
+        if self.seek {
+            looked.look_at_other_source(ends.specs).await;
+        }
         looked
     }
 
@@ -146,6 +150,22 @@ pub(super) async fn check(
 }
 
 impl Looked {
+    /// Whether the target has rows of these mappings that were read from somewhere else.
+    async fn look_at_other_source(&mut self, specs: &[MappingSpec]) {
+        let (Some(Source { redis, .. }), Some(TargetEnd { link, checked: Some(_), .. })) =
+            (&self.source, &mut self.target)
+        else {
+            return;
+        };
+        let source = redis.identity();
+        let judge =
+            async |connection: &mut PgConnection| preflight::other_source::judge(connection, specs, &source).await;
+        match link.call("reading where earlier runs read from", judge).await {
+            Ok(findings) => self.troubles.findings.extend(findings),
+            Err(failure) => self.troubles.failures.push(("target", failure)),
+        }
+    }
+
     /// What depends on the plan, where there is one.
     async fn look_at_rights(&mut self, looker: Looker<'_>, specs: &[MappingSpec]) {
         let checked = self.target.as_ref().and_then(|target| target.checked.as_ref());

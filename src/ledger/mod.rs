@@ -6,6 +6,7 @@
 
 mod batches;
 mod end;
+mod last_sources;
 mod pending;
 mod read;
 mod read_rejects;
@@ -19,6 +20,7 @@ mod shards;
 
 pub use batches::{Journal, is_committed, totals, write_journal};
 pub use end::{Finish, RunEnd, finish};
+pub use last_sources::{LastSource, last_sources};
 pub use pending::{Pending, pending_among, pending_by_id, pending_count, pending_page};
 pub use read::{RunEntry, list_runs, show_run};
 pub use read_rejects::{

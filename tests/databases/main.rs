@@ -6,6 +6,7 @@ mod identity;
 mod parents;
 mod reading;
 mod refused;
+mod servers;
 #[path = "../support/mod.rs"]
 mod support;
 

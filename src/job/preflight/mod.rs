@@ -6,6 +6,7 @@ mod create;
 mod earlier_ids;
 mod interference;
 mod load_table;
+pub(super) mod other_source;
 mod own_parents;
 mod preset;
 pub(super) mod redis;

@@ -7,7 +7,7 @@
 
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
-use super::origin::is_surely_in_ledger;
+use super::origin::{is_surely_in_ledger, may_be_in_ledger};
 use super::statements::{Side, key_join, owner, row_key, stage_column};
 use crate::model::{Group, GroupCounts, RowOutcome};
 use crate::postgres::{CopyBuffer, copy_tuples, ident, query, table_ident};
@@ -64,7 +64,7 @@ impl Attempt<'_> {
         let counts = query(format!(
             "SELECT k.key, (SELECT count(*) FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = k.key \
              AND {}) AS rows FROM unnest($2::bytea[]) WITH ORDINALITY k (key, place) ORDER BY place",
-            is_surely_in_ledger(self.piece.database)
+            may_be_in_ledger(self.piece.database)
         ))
         .bind(self.table.name.to_string())
         .bind(keys)
@@ -154,7 +154,7 @@ impl Attempt<'_> {
         // The table itself says which rows are the same: an element that is only spelled otherwise is not gone. Each step
         // is a fence, so that every row is looked up by an index or in a hash, whatever the statistics say.
         let (target, same, row_key) = (table.ident(), key_join(table), row_key(table, Side::Target));
-        let here = is_surely_in_ledger(self.piece.database);
+        let here = is_surely_in_ledger(self.piece.database, self.shard.run);
         let sql = format!(
             "WITH present AS MATERIALIZED (SELECT s.redis2pg_reading::int8 AS reading, {row_key} AS row_key \
              FROM {present} s JOIN {target} t ON {same}), \

@@ -2,10 +2,12 @@
 //!
 //! Lineage names the database unless it is the own one of the run's source. What names none is therefore of the own
 //! database of the run that wrote it, which the ledger knows. A run that reads its source's own database alone takes such
-//! a row for its own all the same: the cache may have moved to another database since.
+//! a row for its own all the same: the cache may have moved to another database since. So it does with rows that were read
+//! from another server: it updates them, and deletes none of them.
 
 use crate::model::Database;
 use crate::sink::table::{LoadTable, Provenance};
+use uuid::Uuid;
 
 /// The number, as text, of the database that the target's row `t` was made from; NULL where it need not be known.
 /// `run`: the run that wrote the row, as an expression; `l`: its lineage, where the ledger has it.
@@ -36,14 +38,38 @@ pub(super) fn is_in_ledger(database: Database) -> String {
     is_of(database, "l.redis_db::text", "l.run_id")
 }
 
-/// Whether the lineage `l` in the ledger is of keys of this database for certain, as a condition: what is left behind of
-/// those is deleted, so that here no run takes rows of another database for its own.
-pub(super) fn is_surely_in_ledger(database: Database) -> String {
+/// Whether the lineage `l` in the ledger is of keys of this database of the source of this run for certain, as a
+/// condition: what is left behind of those is deleted, so that here no run takes rows of another cache for its own.
+/// `run`: this run.
+pub(super) fn is_surely_in_ledger(database: Database, run: Uuid) -> String {
+    // Sets that are looked into, not one look for each row.
+    format!(
+        "({} AND l.run_id IN (SELECT r.id FROM redis2pg.runs r WHERE {} = \
+         (SELECT {} FROM redis2pg.runs o WHERE o.id = '{run}')))",
+        is_written_as(database),
+        place("r"),
+        place("o")
+    )
+}
+
+/// Whether the lineage `l` in the ledger may be of a row that keys of this database make now, as a condition: beside those
+/// that are so for certain, what a run takes for its own.
+pub(super) fn may_be_in_ledger(database: Database) -> String {
+    if database.alone { is_in_ledger(database) } else { is_written_as(database) }
+}
+
+/// Whether the lineage `l` is of a database of this number, wherever that was.
+fn is_written_as(database: Database) -> String {
     let number = database.number;
     format!(
         "(l.redis_db = {number} OR l.redis_db IS NULL AND l.run_id IN (SELECT r.id FROM redis2pg.runs r \
          WHERE coalesce(substring(r.source FROM '[0-9]+$'), '{number}') = '{number}'))"
     )
+}
+
+/// The source of the run `run` without its database: host and port, the path of the socket, or the cluster's name.
+fn place(run: &str) -> String {
+    format!("regexp_replace({run}.source, '/[0-9]+$', '')")
 }
 
 fn known(named: &str, database: Database, run: &str) -> String {

@@ -54,7 +54,7 @@ impl Attempt<'_> {
         let rows = query(format!(
             "SELECT EXISTS (SELECT FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = k.key AND {}) \
              FROM unnest($2::bytea[]) WITH ORDINALITY k (key, place) ORDER BY place",
-            is_surely_in_ledger(self.piece.database)
+            is_surely_in_ledger(self.piece.database, self.shard.run)
         ))
         .bind(self.table.name.to_string())
         .bind(keys)
