@@ -155,3 +155,31 @@ fn the_rights_that_are_asked_for_on_the_ledger_do_for_rejects_a_resume_and_a_ret
         }
     }
 }
+
+#[test]
+fn a_ledger_that_the_role_cannot_make_is_refused_and_one_that_it_can_is_made() {
+    let case = notes("CREATE SCHEMA redis2pg; GRANT USAGE ON SCHEMA redis2pg TO redis2pg");
+    case.sql(&format!("ALTER DATABASE {0} OWNER TO postgres; GRANT TEMP ON DATABASE {0} TO redis2pg", case.database));
+    case.redis().set("note:1", &note("open"));
+    let run = case.run_config(NOTES, &[]).exits(2);
+    for words in ["schema redis2pg: there is no ledger in it", "GRANT CREATE ON SCHEMA redis2pg TO redis2pg"] {
+        assert!(run.stderr.contains(words), "{run}");
+    }
+    // The right to make schemas is not needed for it.
+    case.sql("GRANT CREATE ON SCHEMA redis2pg TO redis2pg");
+    case.run_config(NOTES, &[]).exits(0);
+}
+
+#[test]
+fn a_ledger_of_an_older_version_that_is_somebody_elses_is_refused_before_the_run() {
+    let case = notes_with_ledger("");
+    case.sql(&format!("{LEDGER}; DELETE FROM redis2pg._migrations WHERE version >= 7"));
+    case.redis().set("note:1", &note("open"));
+    for more in ["", "GRANT CREATE ON SCHEMA redis2pg TO redis2pg"] {
+        case.sql(more);
+        let run = case.run_config(NOTES, &[]).exits(2);
+        for words in ["schema redis2pg: the ledger is that of an older redis2pg", "Let postgres run this version"] {
+            assert!(run.stderr.contains(words), "{run}");
+        }
+    }
+}
