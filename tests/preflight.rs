@@ -285,6 +285,7 @@ column = [{ name = "id", from = ["{id}"] }, { name = "n", from = ["$.n"] }]
 }
 
 /// Another session's transaction, which holds locks until it is dropped.
+#[expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
 fn holding(case: &Case, statement: &str) -> (tokio::runtime::Runtime, sqlx::PgConnection) {
     use sqlx::Connection;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
