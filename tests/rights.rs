@@ -103,3 +103,83 @@ fn rights_on_single_columns_are_told_from_none() {
     case.sql("GRANT SELECT, INSERT, UPDATE ON notes TO redis2pg");
     case.run_config(NOTES, &[]).exits(0);
 }
+
+/// The rights on the ledger's tables that a run needs, and no more.
+const LEDGER: &str = "GRANT USAGE ON SCHEMA redis2pg TO redis2pg; GRANT SELECT ON redis2pg._migrations TO redis2pg; \
+    GRANT SELECT, INSERT, UPDATE ON redis2pg.runs, redis2pg.shards TO redis2pg; \
+    GRANT SELECT, INSERT ON redis2pg.batches TO redis2pg; \
+    GRANT SELECT, INSERT, UPDATE, DELETE ON redis2pg.rejects, redis2pg.loaded TO redis2pg; \
+    GRANT INSERT ON redis2pg.before_images TO redis2pg; GRANT SELECT, INSERT, DELETE ON redis2pg.seen TO redis2pg";
+
+/// Notes, and a ledger that is a superuser's.
+fn notes_with_ledger(policy: &str) -> Case {
+    let case = notes(policy);
+    // The role makes it first.
+    case.run_config(NOTES, &["--allow-empty"]).exits(0);
+    case.sql(
+        "DO $$ DECLARE t text; BEGIN ALTER SCHEMA redis2pg OWNER TO postgres; \
+         FOR t IN SELECT relname FROM pg_class WHERE relnamespace = 'redis2pg'::regnamespace AND relkind = 'r' LOOP \
+         EXECUTE format('ALTER TABLE redis2pg.%I OWNER TO postgres', t); END LOOP; END $$",
+    );
+    // The database was the role's own, in which it may do anything.
+    case.sql(&format!("ALTER DATABASE {0} OWNER TO postgres; GRANT TEMP ON DATABASE {0} TO redis2pg", case.database));
+    case
+}
+
+#[test]
+fn the_rights_that_are_asked_for_on_the_ledger_do_for_rejects_a_resume_and_a_retry() {
+    let case = notes_with_ledger("ALTER TABLE notes ADD CHECK (owner <> 'bad')");
+    case.sql(LEDGER);
+    let owner = |n: u32| if n.is_multiple_of(10) { "bad" } else { "good" };
+    let pairs: Vec<_> = (0..400).map(|n| (format!("note:{n:03}"), note(owner(n)))).collect();
+    case.redis().set_many(&pairs);
+    let stopped = case.run_config(NOTES, &["--max-rejects", "3", "--batch-rows", "20", "--scan-count", "20"]).exits(7);
+    let resumed = case.run_config(NOTES, &["--resume"]).exits(3);
+    assert_eq!(stopped.report["run"], resumed.report["run"]);
+    assert_eq!(case.number("SELECT count(*) FROM redis2pg.rejects"), 40, "{resumed}");
+    case.redis().set("note:000", &note("good"));
+    let retry = case.retry(NOTES, &[]).exits(3);
+    assert_eq!(retry.total("inserted"), 1, "{retry}");
+    // Each of them is asked for before the run.
+    let all = LEDGER.split("; ").filter(|grant| grant.contains(" ON redis2pg."));
+    for (rights, tables) in all.map(|grant| grant.trim_start_matches("GRANT ").split_once(" ON ").unwrap()) {
+        for right in rights.split(", ") {
+            let tables = tables.trim_end_matches(" TO redis2pg");
+            case.sql(&format!("REVOKE {right} ON {tables} FROM redis2pg"));
+            let run = case.run_config(NOTES, &[]).exits(2);
+            for table in tables.split(", ") {
+                let words = format!("{right} on {}", table.trim_start_matches("redis2pg."));
+                assert!(run.stderr.contains(&words), "{words}: {run}");
+            }
+            case.sql(&format!("GRANT {right} ON {tables} TO redis2pg"));
+        }
+    }
+}
+
+#[test]
+fn a_ledger_that_the_role_cannot_make_is_refused_and_one_that_it_can_is_made() {
+    let case = notes("CREATE SCHEMA redis2pg; GRANT USAGE ON SCHEMA redis2pg TO redis2pg");
+    case.sql(&format!("ALTER DATABASE {0} OWNER TO postgres; GRANT TEMP ON DATABASE {0} TO redis2pg", case.database));
+    case.redis().set("note:1", &note("open"));
+    let run = case.run_config(NOTES, &[]).exits(2);
+    for words in ["schema redis2pg: there is no ledger in it", "GRANT CREATE ON SCHEMA redis2pg TO redis2pg"] {
+        assert!(run.stderr.contains(words), "{run}");
+    }
+    // The right to make schemas is not needed for it.
+    case.sql("GRANT CREATE ON SCHEMA redis2pg TO redis2pg");
+    case.run_config(NOTES, &[]).exits(0);
+}
+
+#[test]
+fn a_ledger_of_an_older_version_that_is_somebody_elses_is_refused_before_the_run() {
+    let case = notes_with_ledger("");
+    case.sql(&format!("{LEDGER}; DELETE FROM redis2pg._migrations WHERE version >= 7"));
+    case.redis().set("note:1", &note("open"));
+    for more in ["", "GRANT CREATE ON SCHEMA redis2pg TO redis2pg"] {
+        case.sql(more);
+        let run = case.run_config(NOTES, &[]).exits(2);
+        for words in ["schema redis2pg: the ledger is that of an older redis2pg", "Let postgres run this version"] {
+            assert!(run.stderr.contains(words), "{run}");
+        }
+    }
+}

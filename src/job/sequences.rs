@@ -76,8 +76,8 @@ impl Way<'_> {
     async fn pass(&self, connection: &mut PgConnection) -> Result<Option<String>, Error> {
         let Steps { increment, least, greatest, start, cycles } = self.steps;
         let last = if self.column.readable { self.last(connection).await? } else { None };
-        // Values of an unused sequence begin with the first.
-        let from = last.unwrap_or_else(|| start.saturating_sub(increment));
+        // Values of an unused sequence begin with the first, unless somebody set another one.
+        let mut from = last.unwrap_or_else(|| start.saturating_sub(increment));
         let value = self.furthest(connection).await?.filter(|value| self.is_past(*value, from));
         let Some(value) = value else { return Ok(None) };
         if value < least || value > greatest {
@@ -87,12 +87,18 @@ impl Way<'_> {
             let why = if cycles { "cycles, and is left alone" } else { "may not be moved by the role" };
             return Ok(Some(format!("{} {why}. To move it: {}", self.behind(value), self.by_hand(value))));
         }
+        if last.is_none() {
+            from = self.draw_one(connection).await?;
+            if !self.is_past(value, from) {
+                return Ok(None);
+            }
+        }
         // The next value after these is behind that one.
         let draws = from.abs_diff(value) / increment.unsigned_abs();
         match i64::try_from(draws) {
             Ok(0) => return Ok(None),
             Ok(draws) if draws <= DRAWN => self.draw(connection, draws).await?,
-            _ => self.set(connection, value, from).await?,
+            _ => self.set(connection, value).await?,
         }
         let sequence = shown_table(&self.column.sequence);
         Ok(Some(format!(
@@ -108,9 +114,22 @@ impl Way<'_> {
         query(format!("SELECT {most}({column})::bigint FROM {table}")).fetch_one(connection).await?.try_get(0)
     }
 
-    /// The last value that it gave to anybody.
+    /// The last value that it gave to anybody, or the one before that which it gives first; `None`: nobody has drawn from
+    /// it, and which value it gives first the role may not read.
     async fn last(&self, connection: &mut PgConnection) -> Result<Option<i64>, Error> {
-        query(format!("SELECT pg_sequence_last_value({})", self.sequence())).fetch_one(connection).await?.try_get(0)
+        if !self.column.selectable {
+            let statement = format!("SELECT pg_sequence_last_value({})", self.sequence());
+            return query(statement).fetch_one(connection).await?.try_get(0);
+        }
+        let statement = format!("SELECT last_value, is_called FROM {}", table_ident(&self.column.sequence));
+        let row = query(statement).fetch_one(connection).await?;
+        let (last, called): (i64, bool) = (row.try_get(0)?, row.try_get(1)?);
+        Ok(Some(if called { last } else { last.saturating_sub(self.steps.increment) }))
+    }
+
+    /// Draws a value, which tells where the sequence is.
+    async fn draw_one(&self, connection: &mut PgConnection) -> Result<i64, Error> {
+        query(format!("SELECT nextval({})", self.sequence())).fetch_one(connection).await?.try_get(0)
     }
 
     async fn draw(&self, connection: &mut PgConnection, values: i64) -> Result<(), Error> {
@@ -118,11 +137,20 @@ impl Way<'_> {
         query(statement).fetch_one(connection).await.map(|_| ())
     }
 
-    /// Sets it, unless it has got there: `from` is where it was when nobody had drawn from it.
-    async fn set(&self, connection: &mut PgConnection, value: i64, from: i64) -> Result<(), Error> {
+    /// Sets it, unless it has got there. Where the role cannot read what comes first, a value was drawn, and the last one is known.
+    async fn set(&self, connection: &mut PgConnection, value: i64) -> Result<(), Error> {
         let (sequence, order) = (self.sequence(), if self.steps.increment > 0 { "<" } else { ">" });
-        let behind = format!("coalesce(pg_sequence_last_value({sequence}), {from}) {order} {value}");
-        let statement = format!("SELECT setval({sequence}, {value}) WHERE {behind}");
+        let statement = if self.column.selectable {
+            // As numeric: the value before the first one may be no bigint.
+            let at =
+                format!("CASE WHEN is_called THEN last_value ELSE last_value - {}::numeric END", self.steps.increment);
+            format!(
+                "SELECT setval({sequence}, {value}) FROM {} WHERE {at} {order} {value}",
+                table_ident(&self.column.sequence)
+            )
+        } else {
+            format!("SELECT setval({sequence}, {value}) WHERE pg_sequence_last_value({sequence}) {order} {value}")
+        };
         query(statement).fetch_optional(connection).await.map(|_| ())
     }
 

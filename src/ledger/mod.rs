@@ -32,7 +32,7 @@ pub use retry::{
     origin,
 };
 pub use runs::{NewRun, Start, Started, is_busy, renew, start};
-pub use schema::{exists, migrate};
+pub use schema::{Outstanding, exists, migrate, outstanding};
 pub use shards::{
     Checkpoint, Shard, ShardId, begin_held, end_where_idle, fence, holder_name, idle_timeout, load_all_if, open, save,
     taken_over,

@@ -38,7 +38,10 @@ pub async fn migrate(connection: &mut PgConnection) -> Result<(), MigrateError> 
     query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
     let migrations = migrations();
     if !is_current(&mut transaction, migrations.len()).await? {
-        query("CREATE SCHEMA IF NOT EXISTS redis2pg").execute(&mut *transaction).await?;
+        // Not by IF NOT EXISTS, which wants the right to make schemas all the same.
+        if !has_schema(&mut transaction).await? {
+            query("CREATE SCHEMA redis2pg").execute(&mut *transaction).await?;
+        }
         let mut migrator = Migrator::with_migrations(migrations);
         // Not the default `_sqlx_migrations` on the search_path: that may be the application's own.
         migrator.dangerous_set_table_name("redis2pg._migrations");
@@ -48,6 +51,44 @@ pub async fn migrate(connection: &mut PgConnection) -> Result<(), MigrateError> 
     }
     transaction.commit().await?;
     Ok(())
+}
+
+/// What a ledger lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outstanding {
+    /// Nothing.
+    Nothing,
+    /// There is none in its schema.
+    Everything,
+    /// So many migrations.
+    Migrations(usize),
+}
+
+/// What the next run has to make of the ledger; `None` where the role may not read what it is. The schema must be there,
+/// and the role may use it.
+///
+/// # Errors
+/// The server's.
+pub async fn outstanding(connection: &mut PgConnection) -> Result<Option<Outstanding>, Error> {
+    let readable: Option<bool> = query("SELECT has_table_privilege(to_regclass('redis2pg._migrations'), 'SELECT')")
+        .fetch_one(&mut *connection)
+        .await?
+        .try_get(0)?;
+    Ok(match readable {
+        None => Some(Outstanding::Everything),
+        Some(false) => None,
+        Some(true) => Some(match migrations().len().saturating_sub(applied(connection).await?) {
+            0 => Outstanding::Nothing,
+            count => Outstanding::Migrations(count),
+        }),
+    })
+}
+
+async fn has_schema(connection: &mut PgConnection) -> Result<bool, Error> {
+    query("SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'redis2pg')")
+        .fetch_one(connection)
+        .await?
+        .try_get(0)
 }
 
 /// Whether there is a ledger in this database.
@@ -69,7 +110,12 @@ async fn is_current(connection: &mut PgConnection, wanted: usize) -> Result<bool
     if !known {
         return Ok(false);
     }
+    Ok(applied(connection).await? >= wanted)
+}
+
+/// How many migrations have been applied.
+async fn applied(connection: &mut PgConnection) -> Result<usize, Error> {
     let applied: i64 =
         query("SELECT count(*) FROM redis2pg._migrations WHERE success").fetch_one(connection).await?.try_get(0)?;
-    Ok(usize::try_from(applied).is_ok_and(|applied| applied >= wanted))
+    Ok(usize::try_from(applied).unwrap_or(0))
 }

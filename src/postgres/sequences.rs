@@ -18,6 +18,8 @@ pub struct FedColumn {
     pub usable: bool,
     /// Whether the role may read how far it is.
     pub readable: bool,
+    /// Whether the role may also read which value comes next where none was drawn since it was set.
+    pub selectable: bool,
     /// Whether the role may move it.
     pub settable: bool,
     /// How it counts; `None` where its values are not the column's, such as in a default with an expression around it.
@@ -45,6 +47,7 @@ const FED: &str = "SELECT a.attname::text AS name, n.nspname::text AS schema, c.
        a.attidentity <> '' OR has_sequence_privilege(c.oid, 'USAGE') OR has_sequence_privilege(c.oid, 'UPDATE') AS usable, \
        has_schema_privilege(n.oid, 'USAGE') \
          AND (has_sequence_privilege(c.oid, 'USAGE') OR has_sequence_privilege(c.oid, 'SELECT')) AS readable, \
+       has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'SELECT') AS selectable, \
        has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'UPDATE') AS settable, \
        coalesce(nullif(t.typbasetype, 0), t.oid) IN (20, 21, 23) AND (a.attidentity <> '' \
          OR pg_get_expr(k.adbin, k.adrelid) ~ '^nextval\\(''.*''::regclass\\)$') AS plain, \
@@ -103,6 +106,7 @@ fn fed(row: &PgRow) -> Result<FedColumn, Error> {
         always: row.try_get("always")?,
         usable: row.try_get("usable")?,
         readable: row.try_get("readable")?,
+        selectable: row.try_get("selectable")?,
         settable: row.try_get("settable")?,
         steps: plain.unwrap_or(false).then_some(steps),
     })

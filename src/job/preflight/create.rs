@@ -7,7 +7,7 @@ use crate::job::design::designs;
 use crate::job::link::Trouble;
 use crate::mapping::MappingSpec;
 use crate::model::{Failure, Finding, Side, TableName};
-use crate::postgres::{TableDesign, milliseconds, query, read_table, resolve, statements};
+use crate::postgres::{TableDesign, query, read_table, resolve, statements};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error, Row};
 use std::collections::BTreeSet;
@@ -68,9 +68,6 @@ pub(super) async fn create_missing(
         return Ok(Created { tables, findings, ..Created::default() });
     }
     let statements = statements(&all, &schemas);
-    // A foreign key locks its parent's table against writes.
-    let timeout = milliseconds(settings.target.lock_timeout.0);
-    query(format!("SET LOCAL lock_timeout = {timeout}")).execute(&mut *connection).await?;
     let mut savepoint = connection.begin().await?;
     for statement in &statements {
         // Sent as one statement: the server takes no second one with it.

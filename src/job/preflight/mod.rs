@@ -6,6 +6,7 @@ mod create;
 mod earlier_ids;
 mod interference;
 mod load_table;
+mod locks;
 pub(super) mod other_source;
 mod own_parents;
 mod preset;
@@ -30,8 +31,8 @@ use crate::postgres::{TableFacts, estimate_rows, table_ident, table_is_empty};
 use crate::sink::LoadTable;
 use load_table::load_table;
 use own_parents::name_own_parents;
+use sqlx::Connection;
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Error};
 use std::collections::{HashMap, HashSet};
 use tables::{Found, Judging, NO_TABLE, find_tables};
 
@@ -74,6 +75,8 @@ pub(super) async fn check(
 ) -> Result<Checked, Trouble> {
     let names = table_names(specs)?;
     let mut transaction = connection.begin().await?;
+    // Whoever waits for a lock holds up all that ask for one after it: the application's writers.
+    locks::limit(&mut transaction, settings).await?;
     ledger::end_where_idle(&mut transaction, ledger::idle_timeout(settings.flow.lease.0)).await?;
     let mut created = make(&mut transaction, settings, (specs, &names), (&server, check)).await?;
     let mut findings: Vec<Finding> = server.judge_writes(check).into_iter().collect();
@@ -99,7 +102,8 @@ pub(super) async fn check(
     let (Ok(plan), false) = (plan, critical) else { return Err(refusal(findings, &server, check).into()) };
     let (mut loads, mut rows) = (Vec::new(), Vec::new());
     for (id, mapping) in plan.mappings() {
-        let empty = table_is_empty(&mut transaction, &table_ident(mapping.table())).await?;
+        let empty = table_is_empty(&mut transaction, &table_ident(mapping.table())).await;
+        let empty = empty.map_err(|error| locks::given_up(mapping.table(), error))?;
         rows.push(if empty { 0 } else { estimate_rows(&mut transaction, mapping.table()).await? });
         loads.push(load_table(&plan, (id, mapping), (&facts, &earlier), empty && !setup::always_merge(settings)));
     }
@@ -160,7 +164,7 @@ async fn find(
     (specs, names): (&[MappingSpec], &[TableName]),
     run: &str,
     judging: Judging<'_>,
-) -> Result<Found, Error> {
+) -> Result<Found, Trouble> {
     let mut found = find_tables(connection, specs, names, judging).await?;
     found.findings.extend(connections::judge(connection, settings.flow.writers).await?);
     found.findings.extend(audit::find_missing(connection, specs).await?);

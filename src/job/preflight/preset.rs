@@ -1,6 +1,7 @@
 //! The preset's tables: made where one is missing.
 
 use super::Created;
+use super::locks::given_up;
 use crate::config::Settings;
 use crate::job::link::Trouble;
 use crate::job::setup;
@@ -35,6 +36,10 @@ pub(super) async fn make_missing(
         Ok(_) => savepoint.commit().await?,
         Err(error) => {
             savepoint.rollback().await?;
+            if error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "55P03") {
+                let there = before.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                return Err(given_up(format!("{there}, to make the preset's other tables"), error));
+            }
             let tables = names.to_vec();
             let hint = "GRANT CREATE ON DATABASE … TO the role, or create the tables first.";
             let findings = vec![refused(error, "the preset's tables", hint)?];
@@ -50,6 +55,9 @@ pub(super) async fn make_missing(
 pub(super) fn refused(error: Error, what: &str, hint: impl Into<String>) -> Result<Finding, Trouble> {
     let Some(database) = error.as_database_error() else { return Err(error.into()) };
     let code = database.code().unwrap_or_default();
+    if code == "55P03" {
+        return Err(given_up(what, error));
+    }
     // 53: out of resources, 58: its disk fails.
     if verdict(&error) == Verdict::Transient || code.starts_with("53") || code.starts_with("58") {
         return Err(error.into());

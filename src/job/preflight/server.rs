@@ -1,6 +1,7 @@
 //! The server itself: whether it takes writes, and what the role may do in its database.
 
 use super::Check;
+use crate::ledger::{self, Outstanding};
 use crate::model::{Failure, Finding, Severity, Side};
 use crate::postgres::{failure, query, shown_ident};
 use sqlx::postgres::PgConnection;
@@ -25,6 +26,10 @@ pub(in crate::job) struct Server {
     ledger: bool,
     /// Whether tables can be made in that schema, for staging where there are no temporary ones.
     stage: bool,
+    /// What a run has to make of a ledger whose schema is there.
+    outstanding: Outstanding,
+    /// The roles that may bring that ledger up to date, where this one may not.
+    owners: Vec<String>,
     /// The rights on the ledger's tables that a run needs and the role does not have: `(right, table)`.
     lacking: Vec<(String, String)>,
 }
@@ -40,18 +45,28 @@ const LOOK: &str = "SELECT current_setting('server_version') AS version, pg_is_i
     CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'redis2pg') \
          THEN has_schema_privilege('redis2pg', 'CREATE') \
          ELSE has_database_privilege(current_database(), 'CREATE') END AS stage, \
+    CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'redis2pg') \
+         THEN has_schema_privilege('redis2pg', 'USAGE') ELSE false END AS inside, \
     current_setting('server_encoding') AS encoding";
 
 /// The rights on the ledger's tables that the statements of a run need and the role lacks.
 const LACKING: &str = "SELECT r.privilege, c.relname::text FROM \
     (VALUES ('_migrations', 'SELECT'), ('runs', 'SELECT'), ('runs', 'INSERT'), ('runs', 'UPDATE'), \
      ('shards', 'SELECT'), ('shards', 'INSERT'), ('shards', 'UPDATE'), ('batches', 'SELECT'), ('batches', 'INSERT'), \
-     ('rejects', 'SELECT'), ('rejects', 'INSERT'), ('rejects', 'DELETE'), ('before_images', 'INSERT'), \
+     ('rejects', 'SELECT'), ('rejects', 'INSERT'), ('rejects', 'UPDATE'), ('rejects', 'DELETE'), ('before_images', 'INSERT'), \
      ('loaded', 'SELECT'), ('loaded', 'INSERT'), ('loaded', 'UPDATE'), ('loaded', 'DELETE'), \
      ('seen', 'SELECT'), ('seen', 'INSERT'), ('seen', 'DELETE')) r (name, privilege) \
     JOIN pg_catalog.pg_namespace n ON n.nspname = 'redis2pg' \
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = r.name AND c.relkind = 'r' \
     WHERE NOT has_table_privilege(c.oid, r.privilege) ORDER BY c.relname, r.privilege";
+
+/// Those that the ledger and its tables belong to, and whether the role is as good as they are.
+const OWNERS: &str = "SELECT pg_get_userbyid(o.owner)::text FROM \
+    (SELECT n.oid, n.nspowner AS owner FROM pg_catalog.pg_namespace n WHERE n.nspname = 'redis2pg' \
+       AND NOT has_schema_privilege(n.oid, 'CREATE') \
+     UNION SELECT n.oid, c.relowner FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid \
+       WHERE n.nspname = 'redis2pg' AND c.relkind = 'r' AND NOT pg_has_role(c.relowner, 'USAGE')) o \
+    GROUP BY 1 ORDER BY 1";
 
 /// Looks at the server. What is wrong with it is a finding of the check that follows, among all others.
 ///
@@ -65,6 +80,11 @@ async fn read(connection: &mut PgConnection) -> Result<Server, Error> {
     let mut transaction = connection.begin().await?;
     let row = query(LOOK).fetch_one(&mut *transaction).await?;
     let lacking = query(LACKING).fetch_all(&mut *transaction).await?;
+    let outstanding = match row.try_get("inside")? {
+        true => ledger::outstanding(&mut transaction).await?.unwrap_or(Outstanding::Nothing),
+        false => Outstanding::Nothing,
+    };
+    let owners = query(OWNERS).fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(Server {
         version: row.try_get("version")?,
@@ -76,6 +96,8 @@ async fn read(connection: &mut PgConnection) -> Result<Server, Error> {
         encoding: row.try_get("encoding")?,
         ledger: row.try_get("ledger")?,
         stage: row.try_get("stage")?,
+        outstanding,
+        owners: owners.iter().map(|row| row.try_get(0)).collect::<Result<_, Error>>()?,
         lacking: lacking.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, Error>>()?,
     })
 }
@@ -135,7 +157,7 @@ impl Server {
             );
             return vec![Finding::critical(Side::Postgres, "schema redis2pg", message, hint)];
         }
-        let mut findings = Vec::new();
+        let mut findings: Vec<Finding> = self.judge_version().into_iter().collect();
         if !self.may_make_temporary && !self.stage {
             let message = format!(
                 "the role {role} may make no temporary tables, and no tables in this schema, where staging tables go then"
@@ -153,5 +175,32 @@ impl Server {
             findings.push(Finding::critical(Side::Postgres, "schema redis2pg", message, hint));
         }
         findings
+    }
+
+    /// A ledger that the run would have to make or to bring up to date, and may not.
+    fn judge_version(&self) -> Option<Finding> {
+        if self.owners.is_empty() {
+            return None;
+        }
+        let (role, owners) = (self.shown_role(), self.owners.iter().map(|owner| shown_ident(owner)));
+        let owners: Vec<String> = owners.collect();
+        let (message, hint) = match self.outstanding {
+            Outstanding::Nothing => return None,
+            Outstanding::Everything => (
+                format!("there is no ledger in it, and the role {role} may not make it there"),
+                format!("GRANT CREATE ON SCHEMA redis2pg TO {role}, or let another role run redis2pg once."),
+            ),
+            Outstanding::Migrations(count) => (
+                format!(
+                    "the ledger is that of an older redis2pg: {count} migrations are outstanding, and the role {role} may not \
+                     make them, since the ledger is not its own"
+                ),
+                format!(
+                    "Let {0} run this version of redis2pg once, or: GRANT {0} TO {role}; and grant the rights on its tables anew.",
+                    owners.join(", ")
+                ),
+            ),
+        };
+        Some(Finding::critical(Side::Postgres, "schema redis2pg", message, hint))
     }
 }

@@ -1,8 +1,10 @@
 //! The tables as they are: what is missing, and what is wrong with them.
 
+use super::locks::given_up;
 use super::server::Server;
 use super::types::judge_types;
 use super::{Check, earlier_ids, interference, sequences, uniqueness};
+use crate::job::link::Trouble;
 use crate::mapping::MappingSpec;
 use crate::model::{Finding, Side, TableName};
 use crate::postgres::{Privilege, TableFacts, read_table, shown_table};
@@ -37,31 +39,42 @@ pub(super) async fn find_tables(
     specs: &[MappingSpec],
     names: &[TableName],
     judging: Judging<'_>,
-) -> Result<Found, Error> {
-    let Found { mut facts, mut earlier, mut findings } = Found::default();
+) -> Result<Found, Trouble> {
+    let mut found = Found::default();
     for (spec, name) in specs.iter().zip(names) {
-        if !facts.contains_key(name)
-            && let Some(found) = read_table(connection, name).await?
-        {
-            facts.insert(name.clone(), found);
-        }
-        let mut told = match facts.get(name) {
-            Some(found) => judge(connection, spec, found, judging).await?,
-            None => {
-                vec![Finding::critical(Side::Postgres, name.to_string(), NO_TABLE, how_to_have(name))]
-            }
-        };
-        if let Some(found) = facts.get(name)
-            && let Some((column, finding)) = earlier_ids::judge(connection, spec, found).await?
-        {
-            earlier.insert(name.clone(), column);
-            told.push(finding);
-        }
-        // What is said of a table, several of its mappings would say.
-        told.retain(|finding| !findings.contains(finding));
-        findings.append(&mut told);
+        let looked = find_table(connection, (spec, name), judging, &mut found).await;
+        looked.map_err(|error| given_up(name, error))?;
     }
-    Ok(Found { facts, earlier, findings })
+    Ok(found)
+}
+
+async fn find_table(
+    connection: &mut PgConnection,
+    (spec, name): (&MappingSpec, &TableName),
+    judging: Judging<'_>,
+    Found { facts, earlier, findings }: &mut Found,
+) -> Result<(), Error> {
+    if !facts.contains_key(name)
+        && let Some(found) = read_table(connection, name).await?
+    {
+        facts.insert(name.clone(), found);
+    }
+    let mut told = match facts.get(name) {
+        Some(found) => judge(connection, spec, found, judging).await?,
+        None => {
+            vec![Finding::critical(Side::Postgres, name.to_string(), NO_TABLE, how_to_have(name))]
+        }
+    };
+    if let Some(found) = facts.get(name)
+        && let Some((column, finding)) = earlier_ids::judge(connection, spec, found).await?
+    {
+        earlier.insert(name.clone(), column);
+        told.push(finding);
+    }
+    // What is said of a table, several of its mappings would say.
+    told.retain(|finding| !findings.contains(finding));
+    findings.append(&mut told);
+    Ok(())
 }
 
 /// What to do about a table that is not there.
