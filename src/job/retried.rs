@@ -45,14 +45,21 @@ impl Retry {
         let read: Vec<Database> = databases.iter().map(|opened| opened.database).collect();
         let elsewhere = self.elsewhere(&read).await?;
         if elsewhere > 0 {
-            notices
-                .push(format!("{elsewhere} keys are in databases that no mapping reads now: their rejects stay open"));
+            notices.push(format!(
+                "{} in databases that no mapping reads now: rejects stay open",
+                keys(elsewhere, ["is", "are"])
+            ));
         }
         for text in notices {
             let _ = events.send(Event::Notice(text)).await;
         }
         Ok(true)
     }
+}
+
+/// A number of keys and the verb for one, or for several.
+fn keys(count: i64, [one, several]: [&str; 2]) -> String {
+    if count == 1 { format!("1 key {one}") } else { format!("{count} keys {several}") }
 }
 
 /// How many rejects a dry run would close.
@@ -71,13 +78,16 @@ pub(super) fn tell_end(finished: &mut Finished) {
     let count = |counts: &Counts, name: &str| counts.get(name).copied().unwrap_or(0);
     let (kept, gone) = (count(&total.altered, STORED_VALUE), count(&total.skipped, SkipReason::Gone.code()));
     if kept > 0 {
-        finished.notice(format!("{kept} keys have gone from Redis: the values kept with their rejects were taken"));
+        finished.notice(format!(
+            "{} gone from Redis: the values kept with rejects were taken",
+            keys(kept, ["has", "have"])
+        ));
     }
     if gone > 0 {
-        let why = "they have gone from Redis, and the ledger has no whole value of them that their mapping could take";
-        finished.notice(format!("{gone} keys cannot be loaded: {why}; their rejects stay open"));
+        let why = "not in Redis any more, and the ledger has no whole value that the mapping could take";
+        finished.notice(format!("{} loaded: {why}; rejects stay open", keys(gone, ["cannot be"; 2])));
     }
     if total.unmatched > 0 {
-        finished.notice(format!("{} keys are of no mapping now: their rejects stay open", total.unmatched));
+        finished.notice(format!("{} of no mapping now: rejects stay open", keys(total.unmatched, ["is", "are"])));
     }
 }

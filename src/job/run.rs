@@ -87,10 +87,11 @@ async fn work(settings: &Settings, request: Option<&RetryRequest>, renderer: Ren
     let started = jiff::Timestamp::now();
     let (events, tapped) = mpsc::channel(EVENTS);
     let (counted, shown) = mpsc::channel(EVENTS);
-    let tap = tokio::spawn(tap(tapped, counted, RejectLimit::new(settings, stop.clone())));
+    let limit = Arc::new(RejectLimit::new(settings, stop.clone()));
+    let tap = tokio::spawn(tap(tapped, counted, limit.clone()));
     let drive = tokio::spawn(report::drive(shown, renderer));
     let mut learned = Learned::default();
-    let result = execute((settings, request), &stop, events, &mut learned).await;
+    let result = execute((settings, request), (&stop, &limit), events, &mut learned).await;
     let crossed = tap.await.unwrap_or(false);
     // All keys may have been listed by then: what the exit code says must not hang on that.
     let result = result.map(|end| if crossed { End::Stopped } else { end });
@@ -158,7 +159,7 @@ fn unmatched(books: &Books) -> Failure {
 
 async fn execute(
     (settings, request): (&Settings, Option<&RetryRequest>),
-    stop: &Stop,
+    (stop, limit): (&Stop, &Arc<RejectLimit>),
     events: EventSender,
     learned: &mut Learned,
 ) -> Result<End, Failure> {
@@ -184,7 +185,7 @@ async fn execute(
     learned.learn(&begun, &ends.specs);
     let (run, resumed) = (begun.claim.run.to_string(), begun.claim.resumed);
     let _ = events.send(Event::RunStarted { run, mappings: learned.names.clone().into(), resumed }).await;
-    let mut migration = migration(settings, (ends, keys), begun, stop, events, learned)?;
+    let mut migration = migration(settings, (ends, keys), begun, (stop, limit), events, learned)?;
     if resumed {
         book_earlier(&mut migration).await?;
     }
@@ -242,7 +243,7 @@ fn migration<'a>(
     settings: &'a Settings,
     (ends, keys): (Ends, Option<KeyList>),
     begun: Begun,
-    stop: &Stop,
+    (stop, limit): (&Stop, &Arc<RejectLimit>),
     events: EventSender,
     learned: &mut Learned,
 ) -> Result<Migration<'a, RedisSource>, Failure> {
@@ -275,6 +276,7 @@ fn migration<'a>(
             clock,
             retry,
             stop: stop.clone(),
+            limit: limit.clone(),
             events,
         },
         settings,

@@ -70,6 +70,8 @@ pub struct GroupCounts {
     foreign: i64,
     /// Whether an element was rejected that may have a row from an earlier time.
     keeps_rows: bool,
+    /// Whether the key was noted as a reject before it had an outcome.
+    noted: bool,
 }
 
 /// What became of a key.
@@ -155,6 +157,18 @@ impl Group {
     /// Books an element that was rejected before it came to a row.
     pub fn reject(&self, reject: Reject) {
         self.counts().reject(reject, false);
+    }
+
+    /// Notes the key as a reject, where an element of it was rejected before it came to a row. Gives whether it is one.
+    pub fn note(&self) -> bool {
+        let mut counts = self.counts();
+        counts.noted = counts.is_rejected();
+        counts.noted
+    }
+
+    /// Whether the key was noted.
+    pub fn is_noted(&self) -> bool {
+        self.counts().noted
     }
 
     /// Whether any element was rejected so far that may have a row from an earlier time.
@@ -253,7 +267,7 @@ impl GroupCounts {
             *self.altered.entry((*repair).to_owned()).or_default() += 1;
             *self.altered_again.entry((*repair).to_owned()).or_default() += 1;
         }
-        let mut tally = Tally { altered: self.altered, ..Tally::default() };
+        let mut tally = Tally { altered: self.altered, noted: i64::from(self.noted), ..Tally::default() };
         let has = |outcome| self.rows.get(&outcome).is_some_and(|count| *count > 0);
         let reject = self.rejected.map(|(mut reject, more)| {
             if more > 0 {

@@ -39,6 +39,9 @@ pub struct Tally {
     /// Of mappings that make several rows of a key: what became of the rows, by outcome. Beside the keys.
     #[serde(skip_serializing_if = "Counts::is_empty")]
     pub rows: Counts,
+    /// Rejects among them that were noted when their value was mapped, before they had an outcome. Of this process only.
+    #[serde(skip)]
+    pub noted: i64,
 }
 
 impl Tally {
@@ -110,6 +113,7 @@ impl Tally {
         self.unchanged += other.unchanged;
         self.duplicates += other.duplicates;
         self.would_load += other.would_load;
+        self.noted += other.noted;
         for (mine, theirs) in [
             (&mut self.rejected, &other.rejected),
             (&mut self.skipped, &other.skipped),

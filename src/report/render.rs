@@ -1,4 +1,4 @@
-//! Counts events and shows progress on the way: bars, lines, JSON lines, or nothing. All of it on stderr.
+//! Counts events and shows progress on the way: bars, lines, JSON lines, or notices alone. All of it on stderr.
 
 use super::bars::Bars;
 use super::books::{Books, rate};
@@ -27,7 +27,8 @@ enum Kind {
     Bars(Bars),
     Lines(Box<dyn Write + Send>),
     Json(Box<dyn Write + Send>),
-    Nothing,
+    /// No progress: what a person has to know is told all the same.
+    Notices(Box<dyn Write + Send>),
 }
 
 impl fmt::Debug for Kind {
@@ -36,7 +37,7 @@ impl fmt::Debug for Kind {
             Self::Bars(_) => "Bars",
             Self::Lines(_) => "Lines",
             Self::Json(_) => "Json",
-            Self::Nothing => "Nothing",
+            Self::Notices(_) => "Notices",
         })
     }
 }
@@ -49,7 +50,7 @@ impl Renderer {
             (Progress::Bars, _) | (Progress::Auto, true) => Kind::Bars(Bars::new(gate.bars())),
             (Progress::Lines, _) | (Progress::Auto, false) => Kind::Lines(Box::new(io::stderr())),
             (Progress::Json, _) => Kind::Json(Box::new(io::stderr())),
-            (Progress::None, _) => Kind::Nothing,
+            (Progress::None, _) => Kind::Notices(Box::new(io::stderr())),
         })
     }
 
@@ -73,7 +74,8 @@ impl Renderer {
             Kind::Bars(bars) => bars.line(&text),
             Kind::Lines(out) => writeln!(out, "{text}"),
             Kind::Json(out) => writeln!(out, "{}", json!({"event": "notice", "text": text})),
-            Kind::Nothing => Ok(()),
+            Kind::Notices(out) if matches!(event, Event::Notice(_)) => writeln!(out, "{text}"),
+            Kind::Notices(_) => Ok(()),
         };
     }
 
@@ -89,7 +91,7 @@ impl Renderer {
             }
             Kind::Lines(out) => writeln!(out, "{}", line(books)),
             Kind::Json(out) => writeln!(out, "{}", snapshot(books, event)),
-            Kind::Nothing => Ok(()),
+            Kind::Notices(_) => Ok(()),
         };
     }
 
@@ -246,6 +248,13 @@ mod tests {
         drop(sender);
         drive(receiver, Renderer(Kind::Lines(Box::new(out.clone())))).await;
         assert_eq!(out.text(), "a notice\n");
+    }
+
+    #[tokio::test]
+    async fn without_progress_notices_are_told_all_the_same() {
+        let out = Shared::default();
+        play(Kind::Notices(Box::new(out.clone()))).await;
+        assert_eq!(out.text(), "lost redis://u:***@h\\x1b[31m\n");
     }
 
     #[tokio::test]

@@ -81,6 +81,26 @@ fn a_limit_that_the_last_keys_cross_is_told_like_any_other() {
 }
 
 #[test]
+fn reading_does_not_run_far_ahead_of_the_limit() {
+    for more in [&["--max-rejects", "10"][..], &["--continue-on-error=false"]] {
+        let case = Case::new();
+        case.sql(TABLE);
+        let value = |n: u32| if n.is_multiple_of(3) { "{".to_owned() } else { format!(r#"{{"n":{n}}}"#) };
+        case.redis().set_many(&(0..20_000).map(|n| (format!("item:{n}"), value(n))).collect::<Vec<_>>());
+        let stopped = case.run_config(ITEMS, more).exits(7);
+        let rejected = stopped.reasons("items")["json_syntax"];
+        assert!((1..3000).contains(&rejected), "{rejected} of 6,667: {stopped}");
+        assert_eq!(case.number("SELECT count(*) FROM redis2pg.rejects"), rejected);
+        // What the pages left open hold is read again, and counts once.
+        let resumed = case.run_config(ITEMS, &["--resume", "--max-rejects", "6_667"]).exits(3);
+        assert_eq!(resumed.reasons("items")["json_syntax"], 6667, "{resumed}");
+        assert_eq!(resumed.total("matched"), 20_000 + resumed.total("duplicates"), "{resumed}");
+        assert_eq!(case.number("SELECT count(*) FROM items"), 13_333);
+        assert_eq!(case.number("SELECT count(*) FROM redis2pg.rejects WHERE state = 'open'"), 6667);
+    }
+}
+
+#[test]
 fn the_former_name_is_refused_with_what_to_write_instead() {
     let case = Case::new();
     let refused = case.run_config(&format!("[errors]\nstop_at_first = true\n{ITEMS}"), &[]);

@@ -61,7 +61,7 @@ fn once_the_mapping_is_mended_a_retry_takes_the_keys_by_it_and_says_that_it_diff
     assert_eq!((retry.total("inserted"), retry.total("unmatched"), retry.total("scanned")), (2, 1, 3), "{retry}");
     let notices = retry.report["notices"].to_string();
     assert!(notices.contains("items (gone)") && notices.contains("renamed (new)"), "{notices}");
-    assert!(notices.contains("1 keys are of no mapping now"), "{notices}");
+    assert!(notices.contains("1 key is of no mapping now"), "{notices}");
     assert_eq!(case.sql("SELECT id, n FROM items ORDER BY 1"), "1|1\n2|2");
     assert_eq!(states(&case), [1, 0, 2]);
     assert_eq!(retry.reject("other:3")["mapping"], "others", "what nobody takes is left as it was");

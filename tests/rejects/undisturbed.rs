@@ -77,7 +77,7 @@ fn keys_of_several_databases_are_retried_each_in_its_own() {
     let own = config.replace("databases = [1, 3]", "databases = [1]");
     let retry = case.retry(&own, &[]).exits(3);
     let notices = retry.report["notices"].to_string();
-    assert!(notices.contains("1 keys are in databases that no mapping reads now"), "{notices}");
+    assert!(notices.contains("1 key is in databases that no mapping reads now"), "{notices}");
     // From another database's point of view, the keys are the same ones.
     case.source = format!("{}/3", redis.url());
     one.set("item:b", r#"{"n":1}"#);

@@ -29,6 +29,14 @@ impl Unread {
     }
 }
 
+/// Waits while it is not certain that no more rejects are there than allowed, or until a stop is asked for.
+pub(super) async fn hold<S>(shared: &Shared<S>) {
+    tokio::select! {
+        () = shared.limit.wait() => {}
+        () = shared.stop.wait_drain() => {}
+    }
+}
+
 /// Waits until so many keys and bytes may pass, or a stop is asked for.
 pub(super) async fn pace<S>(shared: &Shared<S>, keys: u64, bytes: u64) {
     tokio::select! {

@@ -1,6 +1,6 @@
 //! Reading: memory is claimed before values are asked for, as many as fit.
 
-use super::drain::{Unread, pace};
+use super::drain::{Unread, hold, pace};
 use super::list::Listed;
 use super::{Done, Shared};
 use crate::flow::{PagePart, Permit};
@@ -38,6 +38,7 @@ pub(super) async fn run<S: Source>(
         for (mapping, keys) in &keys {
             let mut rest = keys.as_slice();
             while !rest.is_empty() {
+                hold(&shared).await;
                 if shared.stop.cut() {
                     return unread.done();
                 }

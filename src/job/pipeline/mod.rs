@@ -19,6 +19,7 @@ mod write;
 
 use crate::flow::{ByteBudget, KeySpill, RateLimit, Stop, Watermark};
 use crate::job::databases::Base;
+use crate::job::limit::RejectLimit;
 use crate::job::retry::Retry;
 use crate::mapping::Plan;
 use crate::model::{Database, EventSender, Failure, MappingId};
@@ -49,6 +50,8 @@ pub(super) struct Shared<S> {
     /// The rejects of another run that this one takes; `None`: it is no retry.
     pub(super) retry: Option<Arc<Retry>>,
     pub(super) stop: Stop,
+    /// How many rejects the run lets pass.
+    pub(super) limit: Arc<RejectLimit>,
     pub(super) events: EventSender,
 }
 
@@ -129,6 +132,10 @@ pub(super) async fn run<S: Source>(shared: &Shared<S>, pass: Pass<S>) -> Result<
 
     let (mut end, mut left, mut failure) = (None, false, None);
     while let Some(joined) = stages.join_next().await {
+        if !matches!(joined, Ok(Ok(_))) {
+            // What is in flight may never be settled.
+            shared.limit.give_up();
+        }
         match joined {
             Ok(Ok(Done::Passed)) => {}
             Ok(Ok(Done::Left)) => left = true,

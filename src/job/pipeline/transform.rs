@@ -3,6 +3,7 @@
 use super::Shared;
 use super::fetch::{Chunk, HELD_PER_BYTE, HELD_PER_KEY};
 use crate::flow::{PagePart, Permit};
+use crate::job::limit::RejectLimit;
 use crate::mapping::{Mapping, Scratch};
 use crate::model::{Failure, Fetched, Group, MappingId, Record, RedisKey, Reject, Row, SkipReason, Tally, UnixMillis};
 use crate::source::{ServerClock, Source};
@@ -58,6 +59,7 @@ pub(super) async fn run<S: Source>(
     let mut transformer = Transformer::new(shared.clock);
     while let Some(chunk) = chunks.recv().await {
         let mut made = transformer.transform(shared.plan.mapping(chunk.mapping), chunk.records);
+        note(&shared.limit, &mut made);
         let (gone, left) = match &shared.retry {
             Some(_) => passed_over(&shared, std::mem::take(&mut made.passed_over)),
             None => Default::default(),
@@ -77,6 +79,15 @@ pub(super) async fn run<S: Source>(
         }
     }
     Ok(())
+}
+
+/// Tells the limit of rejects where they arise: what came of them is known only once their batch is settled.
+fn note(limit: &RejectLimit, made: &mut Made) {
+    made.tally.noted = made.rejects.len() as i64;
+    let groups = made.closed.iter().filter(|group| group.note()).count() as i64;
+    if made.tally.noted + groups > 0 {
+        limit.note(made.tally.noted + groups);
+    }
 }
 
 /// Maps what was read, in the order in which it was read.

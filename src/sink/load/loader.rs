@@ -165,6 +165,8 @@ impl Loader {
                 },
             };
             if let Some(tally) = self.lost_commit(&mut backoff, unknown, piece.id).await? {
+                // The journal does not know of them.
+                let tally = Tally { noted: piece.noted(), ..tally };
                 return Ok(Tried::Done(Settled::found(tally, in_doubt)));
             }
         }

@@ -54,6 +54,11 @@ impl Piece {
         !self.retry || self.again
     }
 
+    /// Rejects among its outcomes that were noted when their value was mapped.
+    pub(super) fn noted(&self) -> i64 {
+        self.tally.noted + self.closed.iter().filter(|group| group.is_noted()).count() as i64
+    }
+
     /// A piece of other rows of the same pages, to be tried the same way.
     pub(super) fn beside(&self, rows: Vec<Row>) -> Self {
         Self {

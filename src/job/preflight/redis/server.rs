@@ -118,8 +118,8 @@ pub(super) fn unread(source: &RedisSource, read: &[u8]) -> Option<Finding> {
     let keyspace = &source.server()?.keyspace;
     let others: Vec<(u64, u64)> = keyspace.iter().copied().filter(|(number, _)| !is_read(*number)).collect();
     let first = others.first()?;
-    let mut named: Vec<String> =
-        others.iter().take(NAMED).map(|(number, keys)| format!("{number} ({keys} keys)")).collect();
+    let name = |(number, keys): &(u64, u64)| format!("{number} ({keys} {})", if *keys == 1 { "key" } else { "keys" });
+    let mut named: Vec<String> = others.iter().take(NAMED).map(name).collect();
     if others.len() > NAMED {
         named.push(format!("{} more", others.len() - NAMED));
     }
