@@ -73,6 +73,11 @@ pub(super) fn tell_end(finished: &mut Finished) {
     if kept > 0 {
         finished.notice(format!("{kept} keys have gone from Redis: the values kept with their rejects were taken"));
     }
+    let newer = count(&total.skipped, SkipReason::ExistsNewer.code());
+    if newer > 0 {
+        let why = "their rows are another run's since, or somebody else's";
+        finished.notice(format!("{newer} keys were left as they are in PostgreSQL: {why}; their rejects are closed"));
+    }
     if gone > 0 {
         let why = "they have gone from Redis, and the ledger has no whole value of them that their mapping could take";
         finished.notice(format!("{gone} keys cannot be loaded: {why}; their rejects stay open"));
