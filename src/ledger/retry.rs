@@ -261,6 +261,7 @@ pub async fn kept_values(
     let rows = query(format!(
         "WITH k AS (SELECT DISTINCT ON (u.place) u.place, r.id, r.redis_type, r.value, {more} FROM unnest($2::bytea[]) WITH ORDINALITY u (key, place) \
          LEFT JOIN redis2pg.rejects r ON r.run_id = $1::text::uuid AND r.key_hash = sha256(u.key) \
+         AND r.key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($2::bytea[]) k)) \
          AND r.redis_db IS NOT DISTINCT FROM $3::int4 AND r.state <> 'closed' ORDER BY u.place, r.id DESC), \
          s AS (SELECT *, sum(coalesce(octet_length(value), 0) + coalesce(octet_length(whole_value), 0) \
          + coalesce(octet_length(dump), 0)) OVER (ORDER BY place) AS held FROM k) \
