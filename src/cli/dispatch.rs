@@ -165,7 +165,7 @@ fn run(
 
 fn write_result(out: &mut dyn Write, finished: &Finished) -> io::Result<()> {
     let dry = finished.facts.dry_run;
-    write!(out, "{}", summary(&finished.books, finished.state, finished.exit, dry))?;
+    write!(out, "{}", summary(&finished.books, finished.state, dry))?;
     write!(out, "{}{}", tables_made(&finished.facts), retried(&finished.facts))?;
     for (mapping, samples) in &finished.samples {
         for sample in samples {

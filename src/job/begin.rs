@@ -174,10 +174,10 @@ async fn claim(
                 // Renewed all the while: that run is alive.
                 let is_busy = async |connection: &mut _| ledger::is_busy(connection, new).await;
                 if link.call("looking at the lease", is_busy).await? {
-                    return Err(busy(run));
+                    return Err(busy(run, false));
                 }
             }
-            Start::Busy { run, .. } => return Err(busy(run)),
+            Start::Busy { run, .. } => return Err(busy(run, new.retry_of.is_some())),
             Start::OtherMapping { run, differing } => {
                 return Err(Failure::usage(
                     Side::Settings,
@@ -197,11 +197,12 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), Trouble> {
     })
 }
 
-fn busy(run: Uuid) -> Failure {
+fn busy(run: Uuid, retries: bool) -> Failure {
+    let then = if retries { "run it again then." } else { "--resume waits for that." };
     Failure::usage(
         Side::Postgres,
         format!("run {run} is at work on these mappings; one at a time"),
-        "Wait for it, or stop it. After a crash its lease ends by itself within flow.lease; --resume waits for that.",
+        format!("Wait for it, or stop it. After a crash its lease ends by itself within flow.lease; {then}"),
     )
 }
 

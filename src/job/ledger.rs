@@ -13,6 +13,9 @@ use std::sync::Arc;
 
 pub use crate::ledger::{RejectFilter, RejectGroup, RetryFilter, RunEntry, WhichState};
 
+/// The most runs that a message names.
+const NAMED: usize = 10;
+
 /// The runs, latest first.
 ///
 /// # Errors
@@ -28,8 +31,31 @@ pub async fn runs(settings: &Settings, limit: i64) -> Result<Vec<RunEntry>, Fail
 /// As [`runs`]; there is none of that id.
 pub async fn run(settings: &Settings, id: Option<&str>) -> Result<RunEntry, Failure> {
     let mut connection = open(settings).await?;
+    if let Some(id) = id {
+        let named = ledger::runs_named(&mut connection, id).await.map_err(|error| failure("reading the run", error))?;
+        names_one(id, &named)?;
+    }
     let run = ledger::show_run(&mut connection, id).await.map_err(|error| failure("reading the run", error))?;
     run.ok_or_else(|| no_such_run(id))
+}
+
+/// The beginning of an id names one run, or none: ids that were made within a minute begin alike.
+///
+/// # Errors
+/// It names several, or is empty.
+pub(super) fn names_one(id: &str, named: &[String]) -> Result<(), Failure> {
+    if id.is_empty() {
+        let hint = "Leave it out for the latest run; `redis2pg runs list` has the ids.";
+        return Err(Failure::usage(Side::Settings, "an empty id names no run", hint));
+    }
+    if named.len() < 2 {
+        return Ok(());
+    }
+    let mut message = format!("{} runs begin with {id}: {}", named.len(), named[..named.len().min(NAMED)].join(", "));
+    if named.len() > NAMED {
+        message.push_str(", …");
+    }
+    Err(Failure::usage(Side::Settings, message, "Give more of the id of the one that is meant."))
 }
 
 /// Why there is no run of that id, or none at all.

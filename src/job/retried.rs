@@ -8,6 +8,9 @@ use crate::model::{Counts, Database, Event, EventSender, Failure, SkipReason, Ta
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
+/// The most keys that a notice names.
+const NAMED: usize = 10;
+
 /// A run whose rejects are retried.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Retried {
@@ -30,6 +33,14 @@ impl Retry {
     ) -> Result<bool, Failure> {
         let (origin, run) = (&self.origin, self.of().run);
         let (taken, open) = self.open().await?;
+        if !self.unheld.is_empty() {
+            let text = format!(
+                "{} of the named keys have no open reject in run {run}: {}",
+                self.unheld.len(),
+                self.named_unheld()
+            );
+            let _ = events.send(Event::Notice(text)).await;
+        }
         learned.retried = Some(Retried { run, open });
         if taken == 0 {
             return Ok(false);
@@ -54,6 +65,14 @@ impl Retry {
             let _ = events.send(Event::Notice(text)).await;
         }
         Ok(true)
+    }
+}
+
+impl Retry {
+    /// The keys that have no open reject: the first of them.
+    fn named_unheld(&self) -> String {
+        let named: Vec<String> = self.unheld.iter().take(NAMED).map(ToString::to_string).collect();
+        named.join(", ") + if self.unheld.len() > NAMED { ", …" } else { "" }
     }
 }
 
@@ -82,6 +101,12 @@ pub(super) fn tell_end(finished: &mut Finished) {
             "{} gone from Redis: the values kept with rejects were taken",
             keys(kept, ["has", "have"])
         ));
+    }
+    let newer = count(&total.skipped, SkipReason::ExistsNewer.code());
+    if newer > 0 {
+        let why = "what is there is another run's since, or somebody else's";
+        let left = keys(newer, ["was", "were"]);
+        finished.notice(format!("{left} left as PostgreSQL has them: {why}; rejects are closed"));
     }
     if gone > 0 {
         let why = "not in Redis any more, and the ledger has no whole value that the mapping could take";

@@ -27,6 +27,8 @@ pub struct RetryRequest {
 pub(super) struct Retry {
     pub(super) origin: Origin,
     filter: RetryFilter,
+    /// The keys that are named and have no open reject.
+    pub(super) unheld: Vec<RedisKey>,
     /// The last reject that there was when the retry began: what it finds itself it does not take.
     until: i64,
     link: Mutex<Link>,
@@ -63,6 +65,10 @@ impl Retry {
             return Err(super::ledger::without_ledger());
         }
         let wanted = request.run.as_deref();
+        if let Some(id) = wanted {
+            let named = async |connection: &mut PgConnection| ledger::runs_named(connection, id).await;
+            super::ledger::names_one(id, &link.call("looking for the run to retry", named).await?)?;
+        }
         let find = async |connection: &mut PgConnection| ledger::origin(connection, wanted).await;
         let origin = link.call("looking for the run to retry", find).await?;
         let origin = origin.ok_or_else(|| super::ledger::no_such_run(wanted))?;
@@ -72,10 +78,22 @@ impl Retry {
             return Err(Failure::usage(Side::Postgres, message, hint));
         }
         let run = origin.of.run;
+        let unheld = async |connection: &mut PgConnection| ledger::unheld(connection, run, &request.filter).await;
+        let unheld = link.call("reading the rejects", unheld).await?;
+        for (what, named, held) in [
+            ("the reason", &request.filter.reason, unheld.has_reason),
+            ("the mapping", &request.filter.mapping, unheld.has_mapping),
+        ] {
+            if let Some(name) = named.as_ref().filter(|_| !held) {
+                let message = format!("run {run} has no rejects of {what} {name}");
+                let hint = format!("See `redis2pg rejects list --run {run}`.");
+                return Err(Failure::usage(Side::Settings, message, hint));
+            }
+        }
         let last = async |connection: &mut PgConnection| ledger::last_reject(connection, run).await;
         let until = link.call("reading the rejects", last).await?;
         let beside = Link::anew(ends.target.clone(), Waits::new(settings), stop.clone());
-        Ok(Self { origin, filter: request.filter.clone(), until, link: Mutex::new(beside) })
+        Ok(Self { origin, filter: request.filter.clone(), unheld: unheld.keys, until, link: Mutex::new(beside) })
     }
 
     /// The run whose rejects these are.

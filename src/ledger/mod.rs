@@ -22,14 +22,14 @@ pub use batches::{Journal, is_committed, totals, write_journal};
 pub use end::{Finish, RunEnd, finish};
 pub use last_sources::{LastSource, last_sources};
 pub use pending::{Pending, pending_among, pending_by_id, pending_count, pending_page};
-pub use read::{RunEntry, list_runs, show_run};
+pub use read::{RunEntry, list_runs, runs_named, show_run};
 pub use read_rejects::{
     RejectEntry, RejectFilter, RejectGroup, WhichState, count_rejects, group_rejects, list_rejects,
 };
 pub use rejects::{Known, Rejected, Removed, known, record as record_rejects, reopen, resolve, touch};
 pub use retry::{
     KeptValue, OpenKey, Origin, RetryFilter, RetryOf, kept_values, last_reject, open_count, open_elsewhere, open_page,
-    origin,
+    origin, unheld,
 };
 pub use runs::{NewRun, Start, Started, is_busy, renew, start};
 pub use schema::{Outstanding, exists, migrate, outstanding};

@@ -54,11 +54,26 @@ pub async fn list_runs(connection: &mut PgConnection, limit: i64) -> Result<Vec<
 /// # Errors
 /// The server's.
 pub async fn show_run(connection: &mut PgConnection, id: Option<&str>) -> Result<Option<RunEntry>, Error> {
-    let text = format!("{RUN} WHERE starts_with(id::text, $1) ORDER BY r.started_at DESC LIMIT 1");
+    let text = format!("{RUN} WHERE starts_with(id::text, lower($1)) ORDER BY r.started_at DESC LIMIT 1");
     let mut transaction = connection.begin().await?;
     let row = query(text).bind(id.unwrap_or_default()).fetch_optional(&mut *transaction).await?;
     transaction.commit().await?;
     row.as_ref().map(run_entry).transpose()
+}
+
+/// The ids that begin with `id`, the latest first.
+///
+/// # Errors
+/// The server's.
+pub async fn runs_named(connection: &mut PgConnection, id: &str) -> Result<Vec<String>, Error> {
+    let mut transaction = connection.begin().await?;
+    let rows =
+        query("SELECT id::text FROM redis2pg.runs WHERE starts_with(id::text, lower($1)) ORDER BY started_at DESC")
+            .bind(id)
+            .fetch_all(&mut *transaction)
+            .await?;
+    transaction.commit().await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
 }
 
 fn run_entry(row: &PgRow) -> Result<RunEntry, Error> {

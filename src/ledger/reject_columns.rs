@@ -100,7 +100,8 @@ impl Columns {
         if shard.retry_of.is_some() {
             self.bound(&update(), shard, of).execute(&mut *connection).await?;
             unless = " WHERE NOT EXISTS (SELECT FROM redis2pg.rejects x WHERE x.run_id = $1::text::uuid \
-                      AND x.key_hash = sha256(u.key) AND x.redis_db IS NOT DISTINCT FROM $5::int4)";
+                      AND x.key_hash = sha256(u.key) AND coalesce(x.redis_db, -1) = coalesce($5::int4, -1) \
+                      AND x.key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($6::bytea[]) k)))";
         }
         self.bound(&insert(unless), shard, of).execute(connection).await?;
         Ok(())
@@ -153,7 +154,9 @@ fn update() -> String {
         "UPDATE redis2pg.rejects r SET phase = $2, mapping = $3, table_name = $4, {judged}, {value}, closed_at = NULL, \
          closed_by = NULL, counted_by = $24::text::uuid, tried_by = $24::text::uuid, tried_at = now(), \
          attempts = r.attempts + (r.tried_by IS DISTINCT FROM $24::text::uuid)::int4 FROM {GIVEN} \
-         WHERE r.run_id = $1::text::uuid AND r.key_hash = sha256(u.key) AND r.redis_db IS NOT DISTINCT FROM $5::int4"
+         WHERE r.run_id = $1::text::uuid AND r.key_hash = sha256(u.key) \
+         AND coalesce(r.redis_db, -1) = coalesce($5::int4, -1) \
+         AND r.key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($6::bytea[]) k))"
     )
 }
 

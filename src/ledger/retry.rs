@@ -94,7 +94,7 @@ pub async fn origin(connection: &mut PgConnection, id: Option<&str>) -> Result<O
 pub(super) fn chosen(id: &str) -> String {
     format!(
         "(SELECT coalesce((to_jsonb(n.*) ->> 'retry_of')::uuid, n.id) FROM redis2pg.runs n \
-         WHERE CASE WHEN {id}::text IS NULL THEN to_jsonb(n.*) ->> 'retry_of' IS NULL ELSE starts_with(n.id::text, {id}::text) END \
+         WHERE CASE WHEN {id}::text IS NULL THEN to_jsonb(n.*) ->> 'retry_of' IS NULL ELSE starts_with(n.id::text, lower({id}::text)) END \
          ORDER BY n.started_at DESC LIMIT 1)"
     )
 }
@@ -126,6 +126,44 @@ impl RetryFilter {
     pub fn is_partial(&self) -> bool {
         self.reason.is_some() || self.mapping.is_some() || !self.keys.is_empty()
     }
+}
+
+/// What a filter names that a run does not have.
+#[derive(Clone, Debug)]
+pub struct Unheld {
+    /// Whether the run has a reject with the reason, open or closed; so too where none is named.
+    pub has_reason: bool,
+    /// The same of the mapping.
+    pub has_mapping: bool,
+    /// The keys that have no open reject.
+    pub keys: Vec<RedisKey>,
+}
+
+/// What the filter names that the run does not have.
+///
+/// # Errors
+/// The server's.
+pub async fn unheld(connection: &mut PgConnection, run: Uuid, filter: &RetryFilter) -> Result<Unheld, Error> {
+    let mut transaction = connection.begin().await?;
+    let row = query(
+        "SELECT $2::text IS NULL OR EXISTS (SELECT FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND reason = $2) AS reason, \
+         $3::text IS NULL OR EXISTS (SELECT FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND mapping = $3) AS mapping, \
+         ARRAY(SELECT k FROM unnest($4::bytea[]) WITH ORDINALITY u (k, place) WHERE NOT EXISTS (SELECT FROM redis2pg.rejects r \
+         WHERE r.run_id = $1::text::uuid AND r.key_hash = sha256(k) AND r.state <> 'closed') ORDER BY place) AS keys",
+    )
+    .bind(run.to_string())
+    .bind(filter.reason.as_deref())
+    .bind(filter.mapping.as_deref())
+    .bind(&filter.keys)
+    .fetch_one(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    let keys: Vec<Vec<u8>> = row.try_get("keys")?;
+    Ok(Unheld {
+        has_reason: row.try_get("reason")?,
+        has_mapping: row.try_get("mapping")?,
+        keys: keys.into_iter().map(RedisKey::new).collect(),
+    })
 }
 
 /// How many rejects of a run are open, of those that the filter takes.
@@ -261,6 +299,7 @@ pub async fn kept_values(
     let rows = query(format!(
         "WITH k AS (SELECT DISTINCT ON (u.place) u.place, r.id, r.redis_type, r.value, {more} FROM unnest($2::bytea[]) WITH ORDINALITY u (key, place) \
          LEFT JOIN redis2pg.rejects r ON r.run_id = $1::text::uuid AND r.key_hash = sha256(u.key) \
+         AND r.key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($2::bytea[]) k)) \
          AND r.redis_db IS NOT DISTINCT FROM $3::int4 AND r.state <> 'closed' ORDER BY u.place, r.id DESC), \
          s AS (SELECT *, sum(coalesce(octet_length(value), 0) + coalesce(octet_length(whole_value), 0) \
          + coalesce(octet_length(dump), 0)) OVER (ORDER BY place) AS held FROM k) \

@@ -134,6 +134,11 @@ impl Group {
         Replay { expires_at: self.expires_at, facts: self.facts.clone(), part: true, whole: self.whole.clone() }
     }
 
+    /// Whether the value is one that the ledger kept: the key has gone from Redis.
+    pub fn is_from_ledger(&self) -> bool {
+        self.facts.as_ref().is_some_and(|facts| facts.from_ledger)
+    }
+
     /// Books what is settled: committed, or rejected before it came to a row.
     pub fn settle(&self, counts: &GroupCounts) {
         self.counts().add(counts);

@@ -87,6 +87,12 @@ impl Row {
         self.fields.get(..self.key_len as usize).unwrap_or(&self.fields)
     }
 
+    /// Whether it is made from a value that the ledger kept: the key has gone from Redis.
+    pub fn is_from_ledger(&self) -> bool {
+        let own = self.facts.as_ref().is_some_and(|facts| facts.from_ledger);
+        own || self.group.as_ref().is_some_and(|group| group.is_from_ledger())
+    }
+
     /// The length of the encoded fields, the spliced piece included.
     pub fn encoded_len(&self) -> usize {
         self.fields.len() + self.splice.map_or(0, |splice| splice.len as usize)

@@ -68,11 +68,18 @@ pub struct RetryFacts {
     pub open: i64,
 }
 
-/// What a person is told of a retry; nothing of an ordinary run.
+/// What a person is told of a retry, and of how a run that was stopped goes on.
 pub fn retried(facts: &RunFacts) -> String {
-    let Some(RetryFacts { of, open }) = &facts.retry else { return String::new() };
-    let are = if facts.dry_run { "would stay" } else { "are still" };
-    format!("A retry of run {of}: {open} of its rejects {are} open\n")
+    let mut out = String::new();
+    if let Some(RetryFacts { of, open }) = &facts.retry {
+        let are = if facts.dry_run { "would stay" } else { "are still" };
+        out.push_str(&format!("A retry of run {of}: {open} of its rejects {are} open\n"));
+    }
+    if facts.exit == Exit::Stopped && !facts.dry_run {
+        let again = if facts.retry.is_some() { "run it again" } else { "the same command with --resume" };
+        out.push_str(&format!("It stopped before the end. To go on: {again}\n"));
+    }
+    out
 }
 
 /// What a person is told of the tables that were made, or would be; nothing where there are none.
@@ -200,7 +207,7 @@ pub fn write_report(dir: &Path, facts: &RunFacts, books: &Books) -> io::Result<(
     let mut json = serde_json::to_vec_pretty(&report_json(facts, books))?;
     json.push(b'\n');
     write_private(&dir.join("report.json"), &json)?;
-    let mut text = summary(books, &facts.state, facts.exit, facts.dry_run);
+    let mut text = summary(books, &facts.state, facts.dry_run);
     text.push_str(&tables_made(facts));
     text.push_str(&retried(facts));
     if let Some((from, to)) = &facts.window {

@@ -2,7 +2,7 @@
 
 use super::books::{Books, rate};
 use super::files::peak_memory;
-use crate::model::{Counts, Exit, Tally};
+use crate::model::{Counts, Tally};
 use comfy_table::{CellAlignment, Table, presets};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -62,7 +62,7 @@ pub fn tally_table<'a>(tallies: impl Iterator<Item = (&'a str, &'a Tally)>, dry:
 }
 
 /// What a person wants to know at the end of a run. `state` is the ledger's word for it.
-pub fn summary(books: &Books, state: &str, exit: Exit, dry_run: bool) -> String {
+pub fn summary(books: &Books, state: &str, dry_run: bool) -> String {
     let mut out = String::new();
     let total = books.total();
     let named: Vec<(String, &Tally)> =
@@ -82,9 +82,6 @@ pub fn summary(books: &Books, state: &str, exit: Exit, dry_run: bool) -> String 
     speed(&mut out, books, &total);
     if total.rejects() > 0 && !dry_run {
         let _ = writeln!(out, "What was rejected, and why: redis2pg rejects list --run {run}");
-    }
-    if exit == Exit::Stopped {
-        let _ = writeln!(out, "It stopped before the end. To go on: the same command with --resume");
     }
     out
 }
@@ -162,7 +159,7 @@ pub(super) fn mebibytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{cell, clock, plain_table, summary};
-    use crate::model::{Event, Exit, MappingId, RedisKey, Tally, Unmatched};
+    use crate::model::{Event, MappingId, RedisKey, Tally, Unmatched};
     use crate::report::Books;
     use std::time::{Duration, Instant};
 
@@ -184,7 +181,7 @@ mod tests {
     fn the_summary_names_reasons_and_where_to_read_on() {
         let mut tally = Tally { inserted: 1, ..Tally::default() };
         tally.reject("json_syntax");
-        let text = summary(&books(tally), "done", Exit::Rejects, false);
+        let text = summary(&books(tally), "done", false);
         for part in [
             "Run r1: done",
             "rejected 1: json_syntax",
@@ -205,23 +202,23 @@ mod tests {
         let mut books = Books::new(now);
         let key = RedisKey::new("");
         books.apply(&Event::Unmatched(Box::new(Unmatched::count([(&key, false)].into_iter()))), now);
-        let text = summary(&books, "done", Exit::Done, false);
+        let text = summary(&books, "done", false);
         assert!(text.contains("unmatched 1: (the empty key)\n"), "{text}");
     }
 
     #[test]
     fn a_dry_run_shows_what_would_be_loaded() {
-        let text = summary(&books(Tally { would_load: 2, ..Tally::default() }), "done", Exit::Done, true);
+        let text = summary(&books(Tally { would_load: 2, ..Tally::default() }), "done", true);
         assert!(text.contains("would load") && !text.contains("inserted"), "{text}");
         let mut tally = Tally { unchanged: 2, ..Tally::default() };
         tally.rows.insert("would_load".to_owned(), 7);
-        let text = summary(&books(tally), "done", Exit::Done, true);
+        let text = summary(&books(tally), "done", true);
         assert!(text.contains("without rows") && text.contains("rows of documents: 7 would load\n"), "{text}");
     }
 
     #[test]
     fn a_run_that_failed_on_its_way_is_not_said_to_have_lost_keys() {
-        let text = summary(&books(Tally { inserted: 1, ..Tally::default() }), "failed", Exit::Postgres, false);
+        let text = summary(&books(Tally { inserted: 1, ..Tally::default() }), "failed", false);
         assert!(text.contains("Run r1: failed") && !text.contains("balance"), "{text}");
     }
 

@@ -8,6 +8,7 @@ mod support;
 mod limits;
 mod listing;
 mod mended;
+mod outdated;
 mod stored;
 mod undisturbed;
 mod vanished;

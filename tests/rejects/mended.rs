@@ -112,12 +112,25 @@ fn what_is_rejected_again_is_written_over_and_the_other_reasons_are_left_alone()
     assert_eq!(case.sql(kept), r#"type_mismatch|{"n":[]}|2|open"#);
     let retry = case.retry(ITEMS, &["--mapping", "items", "item:3"]).exits(3);
     assert_eq!((retry.total("matched"), retry.total("inserted")), (1, 1), "{retry}");
-    let none = case.retry(ITEMS, &["--mapping", "others"]);
-    assert!(none.code == 3 && none.stdout.contains("2 of its rejects are still open"), "{none}");
+    for (mistyped, why) in [
+        (["--mapping", "others"], "has no rejects of the mapping others"),
+        (["--reason", "json_sintax"], "has no rejects of the reason json_sintax"),
+        (["--run", ""], "an empty id names no run"),
+        (["--run", "0"], " runs begin with 0: "),
+    ] {
+        let refused = case.retry(ITEMS, &mistyped).exits(2);
+        assert!(refused.stderr.contains(why), "{refused}");
+    }
+    let named = case.retry(ITEMS, &["item:3", "item:33", "--dry-run"]);
+    assert!(
+        named.report["notices"].to_string().contains("2 of the named keys have no open reject")
+            || named.stderr.contains("2 of the named keys have no open reject"),
+        "{named}"
+    );
     redis.set("item:1", r#"{"n":1}"#);
     // A retry's id stands for the run that it retries.
     let run = retry.report["run"].as_str().unwrap();
-    let last = case.retry(ITEMS, &["--run", &run[..26]]).exits(0);
+    let last = case.retry(ITEMS, &["--run", &run[..26].to_uppercase()]).exits(0);
     assert_eq!(last.total("inserted"), 2, "{last}");
     assert_eq!(case.sql("SELECT id, n FROM items ORDER BY 1"), "1|1\n2|2\n3|3");
     assert_eq!(case.sql("SELECT attempts FROM redis2pg.rejects ORDER BY key"), "3\n2\n2");

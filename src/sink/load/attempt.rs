@@ -61,7 +61,12 @@ impl Attempt<'_> {
         }
         self.learn_rows(&mut transaction).await.map_err(Missed::Ledger)?;
         let mut book = Book::new(&self.piece.rows, self.piece.tally.clone());
+        self.find_outdated(&mut transaction, &mut book).await.map_err(Missed::Ledger)?;
         for (number, (shape, rows)) in by_shape(&self.piece.rows).into_iter().enumerate() {
+            let rows = self.without_outdated(rows, &mut book);
+            if rows.is_empty() {
+                continue;
+            }
             if self.piece.merge || !self.table.goes_straight() {
                 let rows = self.probe(&mut transaction, buffer, (shape, number), rows, &mut book).await?;
                 if rows.is_empty() {

@@ -20,12 +20,22 @@ pub(super) struct Book<'a> {
     places: HashMap<Uuid, usize>,
     /// The places of rows of keys that are several, which are as they should be.
     settled: Vec<usize>,
+    /// Readings of kept values whose keys have rows of a later run.
+    pub(super) outdated: HashSet<Uuid>,
 }
 
 impl<'a> Book<'a> {
     /// Begins with outcomes that were known before.
     pub(super) fn new(rows: &'a [Row], tally: Tally) -> Self {
-        Self { rows, tally, lost: Vec::new(), groups: Groups::new(), places: HashMap::new(), settled: Vec::new() }
+        Self {
+            rows,
+            tally,
+            lost: Vec::new(),
+            groups: Groups::new(),
+            places: HashMap::new(),
+            settled: Vec::new(),
+            outdated: HashSet::new(),
+        }
     }
 
     /// Books rows by their places in the piece.

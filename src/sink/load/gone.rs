@@ -59,6 +59,7 @@ impl Attempt<'_> {
         let mut later = HashSet::new();
         let last = self.piece.closed.iter().rev().filter(|group| later.insert(&group.key));
         let mut ending: Vec<Arc<Group>> = last.cloned().collect();
+        ending.retain(|group| !book.outdated.contains(&group.id));
         ending.retain(|group| !group.keeps_rows() && !book.found(group).is_some_and(GroupCounts::keeps_rows));
         let keys: Vec<&[u8]> = ending.iter().map(|group| group.key.as_bytes()).collect();
         let counts = query(format!(

@@ -30,6 +30,8 @@ pub(super) struct Existing {
     redis_db: Option<String>,
     /// The run that wrote it, if nobody changed it since.
     owner: Option<String>,
+    /// Whether a value that the ledger kept may take its place.
+    is_no_later: bool,
 }
 
 /// What is done about it.
@@ -127,6 +129,10 @@ impl Attempt<'_> {
         if !found.differs {
             return if found.owner.as_deref() == Some(&this_run) { Decision::Duplicate } else { Decision::Unchanged };
         }
+        let outdated = !found.is_no_later && row.is_some_and(Row::is_from_ledger);
+        if outdated && self.table.conflict != Conflict::Error {
+            return Decision::Newer;
+        }
         // A row that this run itself wrote has its image already, or had none before the run.
         let keep_image = found.owner.as_deref() != Some(&this_run);
         match self.table.conflict {
@@ -213,7 +219,8 @@ impl Staged<'_> {
         only: Option<&[i32]>,
     ) -> Result<BTreeMap<i32, Existing>, Error> {
         let table = self.attempt.table.name.to_string();
-        let rows = query(&self.sql.judge).bind(table).bind(only).fetch_all(connection).await?;
+        let rows =
+            query(&self.sql.judge).bind(table).bind(only).bind(self.attempt.retried()).fetch_all(connection).await?;
         rows.iter()
             .map(|row| {
                 let existing = Existing {
@@ -221,6 +228,7 @@ impl Staged<'_> {
                     redis_key: row.try_get("redis_key")?,
                     redis_db: row.try_get("redis_db")?,
                     owner: row.try_get("owner")?,
+                    is_no_later: row.try_get("is_no_later")?,
                 };
                 Ok((row.try_get("ord")?, existing))
             })

@@ -14,6 +14,7 @@ mod attempt;
 mod book;
 mod casts;
 mod gone;
+mod kept;
 mod lineage;
 mod loader;
 mod merge;

@@ -1,5 +1,6 @@
 //! The SQL of a merge, for one table and one set of columns.
 
+use super::kept::is_no_later;
 use super::origin::of_row;
 use crate::model::{Database, Shape};
 use crate::postgres::{ident, literal};
@@ -29,7 +30,7 @@ pub(super) struct Statements {
     /// Takes the ordinals `$1` out of the staging table.
     pub(super) delete: String,
     /// For each staged row that is in the target: ordinal, whether it differs, the run that wrote it, its Redis key and
-    /// database.
+    /// database, and whether that run is no later than the retried one `$3`, which is NULL where none is.
     /// `$1`: the table's name in the ledger; `$2`: ordinals to look at, or NULL for all.
     pub(super) judge: String,
     /// Ordinals of rows with a parent missing, one statement for each parent check: `(parent index, statement)`.
@@ -187,11 +188,13 @@ fn judge((table, database): (&LoadTable, Database), shape: Shape, stage: &str, j
         _ => String::new(),
     };
     format!(
-        "SELECT s.{ORDINAL} AS ord, ({differs}) AS differs, {} AS redis_key, o.run AS owner, {} AS redis_db \
+        "SELECT s.{ORDINAL} AS ord, ({differs}) AS differs, {} AS redis_key, o.run AS owner, {} AS redis_db, \
+         $3::text IS NULL OR {} AS is_no_later \
          FROM {stage} s JOIN {} t ON {join} CROSS JOIN LATERAL (SELECT {} AS run OFFSET 0) o {lineage}\
          WHERE $2::int4[] IS NULL OR s.{ORDINAL} = ANY ($2)",
         redis_key(table),
         of_row(table, database, "o.run"),
+        is_no_later("o.run", "$3"),
         table.ident(),
         owner("$1"),
     )
