@@ -113,7 +113,7 @@ fn warnings_of_one_end_are_told_beside_what_forbids_a_run_at_the_other() {
     assert_eq!(run.code, 2, "{run}");
     let found = findings(&run.stderr);
     assert!(found[0].starts_with("error: postgres public.notes"), "{run}");
-    assert!(found[1].contains("redis other databases") && found[1].contains("3 (1 keys)"), "{run}");
+    assert!(found[1].contains("redis other databases") && found[1].contains("3 (1 key)"), "{run}");
     assert!(run.stderr.contains("redis2pg: postgres: 2 findings"), "{run}");
 }
 

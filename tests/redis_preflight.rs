@@ -181,7 +181,7 @@ fn databases_that_hold_keys_and_that_nobody_reads_are_named_with_their_counts() 
     (0..3).for_each(|n| other(4).set(&format!("x:{n}"), "1"));
     (8..19).for_each(|number| other(number).set("y", "1"));
     let run = case.run_config(&notes(""), &["--dry-run"]).exits(0);
-    has(&told(&run), &["warning: redis other databases", "4 (3 keys), 8 (1 keys)", "4 more", "databases = [4]"]);
+    has(&told(&run), &["warning: redis other databases", "4 (3 keys), 8 (1 key)", "4 more", "databases = [0, 4]"]);
     let all = case.run_config(&notes("databases = 'all'"), &["--dry-run"]).exits(0);
     assert_eq!(told(&all), [""; 0], "{all}");
 }

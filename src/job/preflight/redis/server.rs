@@ -124,7 +124,10 @@ pub(super) fn unread(source: &RedisSource, read: &[u8]) -> Option<Finding> {
         named.push(format!("{} more", others.len() - NAMED));
     }
     let message = format!("no mapping reads these, and they hold keys: {}", named.join(", "));
-    let hint = format!("Where they are to move too, name them in a mapping, such as `databases = [{}]`.", first.0);
+    // What a mapping names takes the place of the source's own.
+    let mut listed = [u64::from(source.database()), first.0];
+    listed.sort_unstable();
+    let hint = format!("Where they are to move too, name them in a mapping, such as `databases = {listed:?}`.");
     Some(Finding::warning(Side::Redis, "other databases", message, hint))
 }
 
