@@ -290,6 +290,16 @@ mod tests {
     }
 
     #[test]
+    fn a_stopped_run_is_told_how_it_goes_on() {
+        let of = || super::RetryFacts { of: "r1".into(), open: 3 };
+        let stopped = |retry, dry_run| super::retried(&RunFacts { exit: Exit::Stopped, dry_run, retry, ..facts() });
+        assert!(stopped(None, false).contains("the same command with --resume"));
+        let retry = stopped(Some(of()), false);
+        assert!(retry.contains("run it again") && !retry.contains("--resume"), "{retry}");
+        assert_eq!((stopped(None, true), stopped(Some(of()), true).contains("To go on")), (String::new(), false));
+    }
+
+    #[test]
     fn the_report_has_the_keys_that_scripts_rely_on() {
         let now = Instant::now();
         let mut books = Books::new(now);
