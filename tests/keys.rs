@@ -188,7 +188,7 @@ fn a_key_of_two_mappings_that_could_not_be_compared_ends_the_run_before_it_is_lo
 }
 
 #[test]
-fn k05_a_prefix_of_the_client_is_recognised() {
+fn a_prefix_of_the_client_is_recognised() {
     let case = case(&["documents"]);
     fill(&case, &[b"laravel_database_document:1", b"laravel_database_document:2", b"other:1"]);
     refused(

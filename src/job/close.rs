@@ -64,7 +64,9 @@ pub(super) fn window(books: &Books, learned: &Learned) -> Option<(String, String
 pub(super) async fn close(settings: &Settings, stop: &Stop, mut learned: Learned, finished: &mut Finished) {
     show(&mut learned, finished);
     finished.facts.error = finished.failure.as_ref().map(said);
-    let mut link = match learned.run.map(|_| link(settings, stop, finished)).transpose() {
+    // A retry that took nothing has no run of its own; the rejects that it left open are reported all the same.
+    let is_kept = learned.run.is_some() || learned.retried.is_some() && !settings.run.dry_run;
+    let mut link = match is_kept.then(|| link(settings, stop, finished)).transpose() {
         Ok(link) => link,
         Err(failure) => {
             finished.note(failure);
@@ -264,9 +266,9 @@ async fn write_report(
     for (mapping, reject) in &finished.rejects {
         file.write(&RejectLine { mapping, reject, withheld: None, standing: None }).map_err(said)?;
     }
-    if let (Some(link), Some((run, _))) = (link, learned.run) {
-        // Those of a retry belong to the run that it retries.
-        let run = learned.retried.map_or(run, |retried| retried.run);
+    // Those of a retry belong to the run that it retries.
+    let run = learned.retried.map(|retried| retried.run).or(learned.run.map(|(run, _)| run));
+    if let (Some(link), Some(run)) = (link, run) {
         let mut filter = RejectFilter { run: Some(run.to_string()), limit: PAGE, ..RejectFilter::default() };
         loop {
             let page = async |connection: &mut _| ledger::list_rejects(connection, &filter, PAGE_BYTES).await;

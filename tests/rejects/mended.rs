@@ -127,6 +127,10 @@ fn what_is_rejected_again_is_written_over_and_the_other_reasons_are_left_alone()
             || named.stderr.contains("2 of the named keys have no open reject"),
         "{named}"
     );
+    // Nothing is taken; what is open is reported all the same.
+    let nothing = case.retry(ITEMS, &["item:3"]).exits(3);
+    let open = case.number("SELECT count(*) FROM redis2pg.rejects WHERE state = 'open'");
+    assert_eq!((open > 0, nothing.rejects.len() as i64), (true, open), "{nothing}");
     redis.set("item:1", r#"{"n":1}"#);
     // A retry's id stands for the run that it retries.
     let run = retry.report["run"].as_str().unwrap();

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn k05_a_prefix_is_recognised_and_what_to_write_is_said() {
+    fn a_prefix_is_recognised_and_what_to_write_is_said() {
         for (pattern, key, begins, write) in [
             (
                 "document:{id}",

@@ -202,7 +202,7 @@ async fn nothing(surveys: &[Survey], settings: &Settings) -> Result<Failure, Fai
     let mut said = Vec::new();
     for survey in surveys {
         let on = survey.sets.iter().enumerate().filter(|(place, _)| !survey.is_off(*place));
-        let wanted: Vec<String> = on.flat_map(|(_, (_, set))| set.patterns().map(Pattern::glob)).collect();
+        let wanted: Vec<&str> = on.flat_map(|(_, (_, set))| set.patterns().map(Pattern::text)).collect();
         let (source, wanted) = (&survey.source, wanted.join(", "));
         said.push(format!("no key in {} matches {wanted}{only}; {}", source.display(), families(source).await?));
     }
