@@ -66,9 +66,7 @@ impl Retry {
         }
         Ok(true)
     }
-}
 
-impl Retry {
     /// The keys that have no open reject: the first of them.
     fn named_unheld(&self) -> String {
         let named: Vec<String> = self.unheld.iter().take(NAMED).map(ToString::to_string).collect();

@@ -93,13 +93,11 @@ async fn work(settings: &Settings, request: Option<&RetryRequest>, renderer: Ren
     let mut learned = Learned::default();
     let result = execute((settings, request), (&stop, &limit), events, &mut learned).await;
     let crossed = tap.await.unwrap_or(false);
-    // All keys may have been listed by then: what the exit code says must not hang on that.
-    let result = result.map(|end| if crossed { End::Stopped } else { end });
     let books = drive.await.unwrap_or_else(|_| Books::new(std::time::Instant::now()));
     if let (Some(retried), true) = (&mut learned.retried, settings.run.dry_run) {
         retried.open -= closing(&books.total());
     }
-    let (exit, state, failure) = judge(result, &books, (settings, learned.retried));
+    let (exit, state, failure) = judge(result, &books, crossed, (settings, learned.retried));
     let mut finished = Finished {
         exit,
         failure,
@@ -117,6 +115,7 @@ async fn work(settings: &Settings, request: Option<&RetryRequest>, renderer: Ren
 fn judge(
     result: Result<End, Failure>,
     books: &Books,
+    crossed: bool,
     (settings, retried): (&Settings, Option<Retried>),
 ) -> (Exit, &'static str, Option<Failure>) {
     match result {
@@ -129,6 +128,8 @@ fn judge(
             let failure = Failure::internal("the books do not balance: some keys have no outcome");
             (Exit::Internal, "failed", Some(failure))
         }
+        // All keys had been listed when there were too many rejects: what the exit code says must not hang on that.
+        Ok(End::Complete) if crossed => (Exit::Stopped, "stopped", None),
         // Whatever this retry took: what is open of that run is not done.
         Ok(End::Complete) if retried.is_some_and(|retried| retried.open > 0) => (Exit::Rejects, "done", None),
         Ok(End::Complete) if retried.is_some() => (Exit::Done, "done", None),
