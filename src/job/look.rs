@@ -3,7 +3,7 @@
 
 use super::link::{Link, Waits};
 use super::mapping_specs::place;
-use super::preflight::redis::{Found, Look};
+use super::preflight::redis::{Found, Look, is_node_of_cluster};
 use super::preflight::{self, Check, Checked, Server};
 use super::setup;
 use crate::config::Settings;
@@ -178,7 +178,7 @@ impl Looked {
         let lost = failures.iter().any(|failure| failure.exit == Exit::Redis);
         self.troubles.failures.extend(failures.into_iter().map(|failure| ("source", failure)));
         // A server that is gone has been waited for already.
-        if !lost && !redis.server().is_some_and(|server| server.cluster && !redis.is_cluster()) {
+        if !lost && !is_node_of_cluster(redis) {
             match looker.redis(specs).rights(redis, found, checked.map(|checked| &checked.plan)).await {
                 Ok(findings) => self.troubles.findings.extend(findings),
                 Err(failure) => self.troubles.failures.push(("source", failure)),

@@ -204,7 +204,7 @@ async fn learn(client: &Client, target: &Target, settings: &SourceSettings) -> R
         }
         Err(error) => tracing::debug!("INFO: {}", target.scrub(error.details())),
     }
-    if !settings.is_cluster() && abilities.server.as_ref().is_some_and(|server| server.cluster) {
+    if !target.is_node && abilities.server.as_ref().is_some_and(|server| server.cluster) {
         // It answers for a part of the keys, which the probe may not be in.
         return Ok(abilities);
     }

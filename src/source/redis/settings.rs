@@ -64,11 +64,6 @@ impl SourceSettings {
         Target::parse(self).map(|_| ())
     }
 
-    /// Whether they name a cluster as a whole, not a server by itself.
-    pub fn is_cluster(&self) -> bool {
-        self.url.starts_with("redis-cluster:") || self.url.starts_with("rediss-cluster:")
-    }
-
     /// The server as text without credentials, such as `redis://host:6379/0`.
     pub fn display(&self) -> String {
         Target::parse(self).map_or_else(|_| "***".to_owned(), |target| target.to_string())

@@ -9,6 +9,8 @@ mod needs;
 mod server;
 mod survey;
 
+pub(in crate::job) use server::is_node_of_cluster;
+
 use crate::config::Settings;
 use crate::flow::Stop;
 use crate::job::databases::{self, Opened};
@@ -56,7 +58,7 @@ impl Look<'_> {
             failures: Vec::new(),
         };
         // Of a part of the keys there is nothing to say that holds for all.
-        if !server::is_node_of_cluster(source)
+        if !is_node_of_cluster(source)
             && let Err(failure) = self.databases(source, &mut found).await
         {
             found.failures.push(failure);

@@ -12,7 +12,7 @@ const NEARLY_FULL: u64 = 90;
 const NAMED: usize = 8;
 
 /// Whether the source is one node of a cluster, asked as if it were a server by itself.
-pub(super) fn is_node_of_cluster(source: &RedisSource) -> bool {
+pub(in crate::job) fn is_node_of_cluster(source: &RedisSource) -> bool {
     !source.is_cluster() && source.server().is_some_and(|server| server.cluster)
 }
 
