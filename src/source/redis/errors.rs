@@ -31,6 +31,8 @@ pub(super) fn is_not_ready(error: &Error) -> bool {
     let text = error.details();
     let text = text.strip_prefix(ABORTED).unwrap_or(text);
     NOT_READY.iter().any(|prefix| text.starts_with(prefix))
+        // What a script is told in the place of CLUSTERDOWN.
+        || text.contains("while the cluster is down")
 }
 
 /// Whether a later attempt can succeed.
@@ -262,6 +264,7 @@ mod tests {
             "MASTERDOWN Link with MASTER is down",
             "TRYAGAIN Multiple keys request during rehashing of slot",
             "ERR max number of clients reached",
+            "ERR Script attempted to execute a command while the cluster is down script: 5bb9, on @user_script:1.",
         ] {
             assert!(is_transient(&reply(text)), "{text}");
         }
