@@ -27,7 +27,7 @@ const _: Option<(Client, Outcome, Running)> = None;
 pub(crate) fn redis() -> &'static RedisServer {
     static SERVER: OnceLock<RedisServer> = OnceLock::new();
     SERVER.get_or_init(|| {
-        let settings = vec!["databases 256".to_owned()];
+        let settings = vec!["databases 1024".to_owned()];
         RedisServer::start(RedisOptions { settings, ..RedisOptions::default() }).expect("start redis-server")
     })
 }
@@ -38,11 +38,11 @@ pub(crate) fn postgres() -> &'static PostgresServer {
     SERVER.get_or_init(|| PostgresServer::start(PostgresOptions::quick()).expect("start postgres"))
 }
 
-/// The URL of a logical Redis database that no other test of this binary has; at most 256 of them.
+/// The URL of a logical Redis database that no other test of this binary has; at most 1024 of them.
 pub(crate) fn redis_database() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    assert!(number < 256, "more tests than logical databases");
+    assert!(number < 1024, "more tests than logical databases");
     format!("{}/{number}", redis().url())
 }
 

@@ -1,4 +1,4 @@
-//! What must hold for any pattern and key. The glob is tried on a copy of how Redis matches; tests/keys.rs asks a server.
+//! What must hold for any pattern and key. The glob is tried on a copy of how Redis matches; tests/mapping/keys.rs asks a server.
 
 use super::overlap::{Common, Overlap};
 use super::{Pattern, escape_literal};
