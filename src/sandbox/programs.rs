@@ -22,9 +22,14 @@ pub(super) fn redis_server() -> io::Result<PathBuf> {
     })
 }
 
-/// The directory that has PostgreSQL's server programs, all of one version: PATH's, else the newest.
+/// The directory that has PostgreSQL's server programs, all of one version: PATH's, else the newest. Links are followed:
+/// beside the programs themselves is their psql, where that on PATH may be a script that looks for one.
 pub(super) fn postgres_dir() -> io::Result<PathBuf> {
-    find(&["postgres", "initdb"]).and_then(|program| program.parent().map(Path::to_owned)).ok_or_else(|| {
+    let together = ["postgres", "initdb"];
+    let linked = find(&together);
+    let own = linked.as_ref().and_then(|program| program.canonicalize().ok());
+    let whole = |program: &PathBuf| together.iter().all(|name| program.with_file_name(name).is_file());
+    own.filter(whole).or(linked).and_then(|program| program.parent().map(Path::to_owned)).ok_or_else(|| {
         missing(
             "the PostgreSQL server (postgres, initdb)",
             "'apt-get install postgresql', 'dnf install postgresql-server' or 'brew install postgresql@17'",
