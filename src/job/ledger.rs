@@ -155,6 +155,7 @@ pub(super) fn kept(entry: RejectEntry) -> KeptReject {
         expires_at: entry.expires_at,
         facts: facts.map(Arc::new),
         part,
+        element: None,
         whole: entry.whole_value.map(Bytes::from),
     });
     let reject = Reject {
