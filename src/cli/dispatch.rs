@@ -2,8 +2,8 @@
 
 use super::rejects::run_rejects;
 use super::{
-    CheckView, Cli, Command, ConfigCommand, DemoArgs, RejectView, RejectsCommand, RunView, RunsCommand, check,
-    preset_text, presets, show, write_failure, write_rejects, write_run, write_runs,
+    CheckView, Cli, Command, ConfigCommand, DemoArgs, RejectForm, RejectView, RejectsCommand, RunView, RunsCommand,
+    check, preset_text, presets, show, write_failure, write_rejects, write_run, write_runs,
 };
 use crate::config::{FlagValues, Raw, Settings, default_toml};
 use crate::flow::Stop;
@@ -184,7 +184,7 @@ fn write_result(out: &mut dyn Write, finished: &Finished) -> io::Result<()> {
         };
         let views: Vec<_> = shown.map(view).collect();
         writeln!(out)?;
-        write_rejects(out, &views, false, false)?;
+        write_rejects(out, &views, RejectForm::Lines, false)?;
     }
     Ok(())
 }
@@ -214,7 +214,7 @@ fn demo(args: &DemoArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exi
         Ok::<_, Failure>(())
     };
     block_on(job::ledger::rejects(&settings, &filter, take))??;
-    write_rejects(out, &views, false, false)?;
+    write_rejects(out, &views, RejectForm::Lines, false)?;
     writeln!(out, "\nOne of the rows, with where it came from:")?;
     let row = "SELECT filename, file_size, mime_type, upload_timestamp, jsonb_pretty(metadata) \
                FROM document_hub.documents ORDER BY id LIMIT 1";

@@ -16,7 +16,8 @@ pub use dispatch::main;
 pub use failure::write_failure;
 pub use flags::{Everything, Ledger, Scope, SettingFlags};
 pub use rejects::{
-    RejectView, RejectsArgs, RejectsCommand, RejectsFilter, RetryArgs, StateArg, write_groups, write_rejects,
+    RejectForm, RejectView, RejectsArgs, RejectsCommand, RejectsFilter, RetryArgs, StateArg, write_groups,
+    write_rejects,
 };
 pub use run::RunArgs;
 pub use runs::{RejectCounts, RunView, RunsArgs, RunsCommand, write_run, write_runs};

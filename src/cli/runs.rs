@@ -82,13 +82,15 @@ pub struct RunView {
 pub struct RejectCounts {
     /// Those that no retry has settled. Of a retry: those of the run that it retries.
     pub open: i64,
-    /// Those that retries have settled. Of a retry: those that it has settled itself.
+    /// Those that are closed. Of a retry: those that it has settled itself.
     pub closed: i64,
+    /// Those among them that no retry closed, but a person.
+    pub closed_by_hand: i64,
 }
 
-impl From<(i64, i64)> for RejectCounts {
-    fn from((open, closed): (i64, i64)) -> Self {
-        Self { open, closed }
+impl From<(i64, i64, i64)> for RejectCounts {
+    fn from((open, closed, closed_by_hand): (i64, i64, i64)) -> Self {
+        Self { open, closed, closed_by_hand }
     }
 }
 
@@ -145,13 +147,10 @@ pub fn write_run(out: &mut dyn Write, run: &RunView, json: bool) -> io::Result<(
     if let Some(of) = &run.retry_of {
         writeln!(out, "{:<8} {}", "retry of", clean(of))?;
     }
-    if let Some(RejectCounts { open, closed }) = run.rejects {
-        writeln!(
-            out,
-            "{:<8} {open} open, {closed} closed by {}",
-            "rejects",
-            if run.retry_of.is_some() { "it" } else { "retries" }
-        )?;
+    if let Some(RejectCounts { open, closed, closed_by_hand }) = run.rejects {
+        let by = if run.retry_of.is_some() { "it" } else { "retries" };
+        let by_hand = if closed_by_hand > 0 { format!(", {closed_by_hand} closed by hand") } else { String::new() };
+        writeln!(out, "{:<8} {open} open, {} closed by {by}{by_hand}", "rejects", closed - closed_by_hand)?;
     }
     writeln!(out, "{}", tally_table([("all", &run.tally)].into_iter(), false))?;
     if !run.tally.rows.is_empty() {

@@ -148,7 +148,7 @@ async fn close_ledger(
     let mut end = RunEnd {
         state: finished.state,
         exit_code: finished.exit.code(),
-        error: finished.failure.as_ref().map(said),
+        error: finished.failure.as_ref().map(said).or_else(|| finished.limit.clone()),
         tally: serde_json::to_string(&finished.books.total()).unwrap_or_else(|_| "{}".to_owned()),
     };
     let lease_time = settings.flow.lease.0;

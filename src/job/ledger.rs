@@ -64,11 +64,12 @@ pub(super) fn no_such_run(id: Option<&str>) -> Failure {
     Failure::usage(Side::Settings, message, "See `redis2pg runs list`.")
 }
 
-/// How many rejects of a run are open and closed; of a retry: are open in all, and were closed by it.
+/// How many rejects of a run are open, closed, and closed by hand among them; of a retry: are open in all, and were closed
+/// by it.
 ///
 /// # Errors
 /// As [`runs`].
-pub async fn reject_counts(settings: &Settings, run: &str) -> Result<(i64, i64), Failure> {
+pub async fn reject_counts(settings: &Settings, run: &str) -> Result<(i64, i64, i64), Failure> {
     let mut connection = open(settings).await?;
     ledger::count_rejects(&mut connection, run).await.map_err(|error| failure("counting the rejects", error))
 }
@@ -136,6 +137,16 @@ pub async fn rejects<E: From<Failure>>(
     Ok(count)
 }
 
+/// How many rejects a filter takes, whatever its limit.
+///
+/// # Errors
+/// As [`runs`].
+pub async fn reject_count(settings: &Settings, filter: &RejectFilter) -> Result<i64, Failure> {
+    let mut connection = open(settings).await?;
+    let count = ledger::count_filtered(&mut connection, filter).await;
+    count.map_err(|error| failure("counting the rejects", error))
+}
+
 /// Rejects counted by mapping and reason.
 ///
 /// # Errors
@@ -155,6 +166,7 @@ pub(super) fn kept(entry: RejectEntry) -> KeptReject {
         expires_at: entry.expires_at,
         facts: facts.map(Arc::new),
         part,
+        element: None,
         whole: entry.whole_value.map(Bytes::from),
     });
     let reject = Reject {

@@ -14,8 +14,12 @@ use tokio::sync::{mpsc, watch};
 /// judged from here on, and at the end of each phase.
 const ENOUGH: i64 = 1000;
 
-/// Passes events on, and looks whether there are too many rejects. Gives whether there were.
-pub(super) async fn tap(mut events: mpsc::Receiver<Event>, out: mpsc::Sender<Event>, limit: Arc<RejectLimit>) -> bool {
+/// Passes events on, and looks whether there are too many rejects. Gives why the run was stopped, where it was.
+pub(super) async fn tap(
+    mut events: mpsc::Receiver<Event>,
+    out: mpsc::Sender<Event>,
+    limit: Arc<RejectLimit>,
+) -> Option<String> {
     while let Some(event) = events.recv().await {
         let beyond = limit.look(&event);
         if out.send(event).await.is_err() {
@@ -25,7 +29,7 @@ pub(super) async fn tap(mut events: mpsc::Receiver<Event>, out: mpsc::Sender<Eve
             let _ = out.send(Event::Notice(text)).await;
         }
     }
-    limit.counts().crossed
+    limit.counts().crossed.clone()
 }
 
 /// Raises a drain once there are more rejects than allowed.
@@ -46,8 +50,8 @@ struct Counted {
     settled: i64,
     /// Rejects that were noted and are not settled.
     in_flight: i64,
-    /// Whether it has stopped the run.
-    crossed: bool,
+    /// Why it has stopped the run, if it has.
+    crossed: Option<String>,
     /// Whether nothing is held back any more.
     given_up: bool,
 }
@@ -117,7 +121,7 @@ impl RejectLimit {
         };
         let why = self.beyond(&counts, enough).filter(|_| !self.stop.requested());
         if why.is_some() {
-            counts.crossed = true;
+            counts.crossed.clone_from(&why);
             self.stop.raise(Level::Drain);
         }
         self.hold(&counts);
@@ -127,7 +131,8 @@ impl RejectLimit {
 
     /// Why there are too many; `enough`: a share can be judged.
     fn beyond(&self, counts: &Counted, enough: bool) -> Option<String> {
-        let Counted { rejects, settled, .. } = *counts;
+        let Counted { rejects, settled, .. } = counts;
+        let (rejects, settled) = (*rejects, *settled);
         if self.first && rejects > 0 {
             return Some("there is a reject, and errors.continue_on_error is off".to_owned());
         }

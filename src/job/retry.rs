@@ -78,8 +78,15 @@ impl Retry {
             return Err(Failure::usage(Side::Postgres, message, hint));
         }
         let run = origin.of.run;
-        let unheld = async |connection: &mut PgConnection| ledger::unheld(connection, run, &request.filter).await;
-        let unheld = link.call("reading the rejects", unheld).await?;
+        let mut filter = request.filter.clone();
+        let ask = async |link: &mut Link, filter: &RetryFilter| {
+            let unheld = async |connection: &mut PgConnection| ledger::unheld(connection, run, filter).await;
+            link.call("reading the rejects", unheld).await
+        };
+        let mut unheld = ask(link, &filter).await?;
+        if filter.read_printed(&unheld.keys) {
+            unheld = ask(link, &filter).await?;
+        }
         for (what, named, held) in [
             ("the reason", &request.filter.reason, unheld.has_reason),
             ("the mapping", &request.filter.mapping, unheld.has_mapping),
@@ -93,7 +100,7 @@ impl Retry {
         let last = async |connection: &mut PgConnection| ledger::last_reject(connection, run).await;
         let until = link.call("reading the rejects", last).await?;
         let beside = Link::anew(ends.target.clone(), Waits::new(settings), stop.clone());
-        Ok(Self { origin, filter: request.filter.clone(), unheld: unheld.keys, until, link: Mutex::new(beside) })
+        Ok(Self { origin, filter, unheld: unheld.keys, until, link: Mutex::new(beside) })
     }
 
     /// The run whose rejects these are.

@@ -34,6 +34,8 @@ pub struct Finished {
     pub failure: Option<Failure>,
     /// The state as the ledger has it.
     pub state: &'static str,
+    /// Why a limit of its own stopped it, if one did.
+    pub limit: Option<String>,
     /// The books.
     pub books: Books,
     /// What the report says beside the books.
@@ -92,16 +94,17 @@ async fn work(settings: &Settings, request: Option<&RetryRequest>, renderer: Ren
     let drive = tokio::spawn(report::drive(shown, renderer));
     let mut learned = Learned::default();
     let result = execute((settings, request), (&stop, &limit), events, &mut learned).await;
-    let crossed = tap.await.unwrap_or(false);
+    let crossed = tap.await.unwrap_or_default();
     let books = drive.await.unwrap_or_else(|_| Books::new(std::time::Instant::now()));
     if let (Some(retried), true) = (&mut learned.retried, settings.run.dry_run) {
         retried.open -= closing(&books.total());
     }
-    let (exit, state, failure) = judge(result, &books, crossed, (settings, learned.retried));
+    let (exit, state, failure) = judge(result, &books, crossed.is_some(), (settings, learned.retried));
     let mut finished = Finished {
         exit,
         failure,
         state,
+        limit: crossed,
         facts: RunFacts { window: window(&books, &learned), ..facts(settings, &learned, (state, exit), started) },
         books,
         samples: BTreeMap::new(),

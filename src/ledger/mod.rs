@@ -24,7 +24,7 @@ pub use last_sources::{LastSource, last_sources};
 pub use pending::{Pending, pending_among, pending_by_id, pending_count, pending_page};
 pub use read::{RunEntry, list_runs, runs_named, show_run};
 pub use read_rejects::{
-    RejectEntry, RejectFilter, RejectGroup, WhichState, count_rejects, group_rejects, list_rejects,
+    RejectEntry, RejectFilter, RejectGroup, WhichState, count_filtered, count_rejects, group_rejects, list_rejects,
 };
 pub use rejects::{Known, Rejected, Removed, known, record as record_rejects, reopen, resolve, touch};
 pub use retry::{

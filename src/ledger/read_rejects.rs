@@ -29,8 +29,8 @@ pub struct RejectFilter {
     pub run: Option<String>,
     /// One mapping only.
     pub mapping: Option<String>,
-    /// One key only.
-    pub key: Option<Vec<u8>>,
+    /// These keys only; all where there are none.
+    pub keys: Vec<Vec<u8>>,
     /// One reason only.
     pub reason: Option<String>,
     /// In which state.
@@ -155,7 +155,7 @@ fn filtered(filter: &RejectFilter) -> String {
     };
     format!(
         "run_id = {} AND ($2::text IS NULL OR mapping = $2) AND ($3::text IS NULL OR reason = $3) \
-         AND ($4::bytea IS NULL OR key = $4){state}",
+         AND ($4::bytea[] IS NULL OR key = ANY ($4)){state}",
         chosen("$1")
     )
 }
@@ -165,7 +165,7 @@ fn bound(text: String, filter: &RejectFilter) -> sqlx::query::Query<'_, sqlx::Po
         .bind(filter.run.as_deref())
         .bind(filter.mapping.as_deref())
         .bind(filter.reason.as_deref())
-        .bind(filter.key.as_deref())
+        .bind((!filter.keys.is_empty()).then_some(filter.keys.as_slice()))
 }
 
 /// The next rejects in order of writing: no more than the filter's limit, and no more than fit in `max_bytes` with their
@@ -268,19 +268,34 @@ pub async fn group_rejects(connection: &mut PgConnection, filter: &RejectFilter)
     rows.iter().map(group).collect()
 }
 
-/// How many rejects of a run are open, and how many are closed; of a retry, those that it closed itself are the second.
+/// How many rejects a filter takes, whatever its limit.
 ///
 /// # Errors
 /// The server's.
-pub async fn count_rejects(connection: &mut PgConnection, run: &str) -> Result<(i64, i64), Error> {
+pub async fn count_filtered(connection: &mut PgConnection, filter: &RejectFilter) -> Result<i64, Error> {
+    let mut transaction = connection.begin().await?;
+    let all = all_columns(&mut transaction).await?;
+    let text = format!("SELECT count(*) FROM {all} j WHERE {}", filtered(filter));
+    let count = bound(text, filter).fetch_one(&mut *transaction).await?.try_get(0);
+    transaction.commit().await?;
+    count
+}
+
+/// How many rejects of a run are open, how many are closed, and how many of these were closed by hand; of a retry, those
+/// that it closed itself are the second.
+///
+/// # Errors
+/// The server's.
+pub async fn count_rejects(connection: &mut PgConnection, run: &str) -> Result<(i64, i64, i64), Error> {
     let mut transaction = connection.begin().await?;
     let all = all_columns(&mut transaction).await?;
     let text = format!(
         "SELECT count(*) FILTER (WHERE state <> 'closed'), count(*) FILTER (WHERE state = 'closed' AND \
-         (run_id = $1::text::uuid OR closed_by = $1::text::uuid)) FROM {all} j WHERE run_id = {}",
+         (run_id = $1::text::uuid OR closed_by = $1::text::uuid)), count(*) FILTER (WHERE state = 'closed' AND \
+         run_id = $1::text::uuid AND closed_by IS NULL) FROM {all} j WHERE run_id = {}",
         chosen("$1")
     );
     let row = query(text).bind(run).fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
-    Ok((row.try_get(0)?, row.try_get(1)?))
+    Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
 }

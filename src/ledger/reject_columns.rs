@@ -78,8 +78,9 @@ impl Columns {
         self.whole.push(capped(replay.and_then(|replay| replay.whole.as_ref())));
         self.dump.push(capped(facts.and_then(|facts| facts.dump.as_ref())));
         self.expires_at.push(replay.and_then(|replay| replay.expires_at));
-        // The times of a large hash's fields are as large as its value: they are of use with it only.
-        let kept = value.is_none_or(|value| value.len() <= value_cap);
+        // The times of a large hash's fields are as large as its value: they are of use with all of it only.
+        let all = replay.and_then(|replay| replay.whole.as_ref()).or(value);
+        let kept = all.is_none_or(|all| all.len() <= value_cap);
         let facts = facts.filter(|_| kept).map(serde_json::to_string).transpose();
         self.facts.push(facts.map_err(json)?);
         self.from_ledger.push(replay.is_some_and(Replay::is_from_ledger));

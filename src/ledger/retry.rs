@@ -122,6 +122,19 @@ impl RetryFilter {
         (!self.keys.is_empty()).then_some(&self.keys)
     }
 
+    /// Takes those of its keys that the run does not hold for printed ones, where they can be. Gives whether any is.
+    pub fn read_printed(&mut self, unheld: &[RedisKey]) -> bool {
+        let mut any = false;
+        for key in &mut self.keys {
+            let is_unheld = unheld.iter().any(|unheld| unheld.as_bytes() == key.as_slice());
+            if let Some(printed) = is_unheld.then(|| RedisKey::printed_as(key)).flatten() {
+                *key = printed.as_bytes().to_vec();
+                any = true;
+            }
+        }
+        any
+    }
+
     /// Whether it leaves any out.
     pub fn is_partial(&self) -> bool {
         self.reason.is_some() || self.mapping.is_some() || !self.keys.is_empty()

@@ -12,7 +12,7 @@ use super::top::Top;
 use super::value::Prepared;
 use super::{ExplodeSpec, LineageSpec, MappingSpec};
 use crate::decode::{Content, DecodeError, JsonPath, Kind, elements, scan};
-use crate::model::{Group, Items, Record, RedisKey, RedisType, RedisTypes, Reject, Row, UnixMillis};
+use crate::model::{ElementOf, Group, Items, Record, RedisKey, RedisType, RedisTypes, Reject, Row, UnixMillis};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -40,8 +40,8 @@ impl RemovedElements {
 pub(super) enum Explode {
     /// The value itself: a collection, or a JSON array.
     Value,
-    /// The array at a path of a JSON value.
-    At(JsonPath),
+    /// The array at a path of a JSON value, and the path as it is written.
+    At(JsonPath, Arc<str>),
 }
 
 impl Explode {
@@ -62,9 +62,10 @@ impl Explode {
             None | Some(ExplodeSpec::Value(false)) => return Ok(None),
             Some(ExplodeSpec::Value(true)) => Self::Value,
             Some(ExplodeSpec::At(path)) if types.iter().all(RedisType::is_whole) => {
-                Self::At(JsonPath::parse(path).map_err(|error| {
+                let parsed = JsonPath::parse(path).map_err(|error| {
                     (format!("`explode`: {error}"), "Write the path of an array, such as `explode = \"$.lines\"`.")
-                })?)
+                })?;
+                Self::At(parsed, path.as_str().into())
             }
             Some(ExplodeSpec::At(_)) => {
                 let hint = "Write `explode = true`, or take only strings.";
@@ -87,11 +88,11 @@ impl Explode {
     }
 }
 
-/// An element: where it is, its bytes in the value, and how it is seen.
+/// An element: where it is, its bytes in the value, and how it is seen, or why it cannot be.
 struct Element<'a> {
     place: ElementPlace,
     bytes: Bytes,
-    view: Cow<'a, str>,
+    view: Result<Cow<'a, str>, DecodeError>,
     altered: Vec<&'static str>,
 }
 
@@ -99,6 +100,14 @@ impl Mapping {
     /// Whether its keys become several rows each.
     pub fn explodes(&self) -> bool {
         self.explode.is_some()
+    }
+
+    /// The path of the array that it takes apart, where that is JSON.
+    pub fn exploded_array(&self) -> Arc<str> {
+        match &self.explode {
+            Some(Explode::At(_, path)) => path.clone(),
+            _ => "$".into(),
+        }
     }
 
     /// Whether the rows of elements that a key no longer has are to be deleted.
@@ -121,18 +130,18 @@ impl Mapping {
         self.read_key(record)?;
         let mut rows: Vec<Row> = Vec::new();
         let repairs = self.each_element(record, &mut |element| {
-            let made = match element {
-                Err(error) => Err(self.undecoded(record, error)),
-                Ok(element) => self.element(record, element, now, scratch).map_err(|reject| reject.of_element(group)),
-            };
-            match made {
+            let (bytes, index) = (element.bytes.clone(), element.place.index);
+            match self.element(record, element, now, scratch) {
                 Ok(mut row) => {
                     // Held once, by the group.
                     row.facts = None;
                     row.group = Some(group.clone());
                     rows.push(row);
                 }
-                Err(reject) => group.reject(reject),
+                Err(reject) => {
+                    let element = ElementOf { redis_type: record.redis_type, bytes: &bytes, index };
+                    group.reject(reject.of_element(group, element));
+                }
             }
         })?;
         // What was repaired in the value as a whole is counted once, beside what was repaired in its elements.
@@ -146,9 +155,9 @@ impl Mapping {
         let Ok((key, captures)) = self.read_key(record) else { return keys };
         let mut fields = Vec::new();
         let _ = self.each_element(record, &mut |element| {
-            let Ok(element) = element else { return };
-            let Ok(scanned) = scan(&element.view, &mut fields) else { return };
-            let content = Content::Json(element.view, scanned);
+            let Ok(view) = element.view else { return };
+            let Ok(scanned) = scan(&view, &mut fields) else { return };
+            let content = Content::Json(view, scanned);
             let context = self.context(record, Place::element(element.place), (key, captures), &content, &fields);
             keys.extend(self.referred(place, &context).unwrap_or_default());
         });
@@ -156,11 +165,7 @@ impl Mapping {
     }
 
     /// Gives each element to `take`; returns what was repaired in the value as a whole.
-    fn each_element(
-        &self,
-        record: &Record,
-        take: &mut impl FnMut(Result<Element<'_>, DecodeError>),
-    ) -> Result<Vec<&'static str>, Reject> {
+    fn each_element(&self, record: &Record, take: &mut impl FnMut(Element<'_>)) -> Result<Vec<&'static str>, Reject> {
         if record.redis_type.is_whole() {
             return self.array(record, take);
         }
@@ -169,17 +174,13 @@ impl Mapping {
     }
 
     /// The elements of the array in a JSON value.
-    fn array(
-        &self,
-        record: &Record,
-        take: &mut impl FnMut(Result<Element<'_>, DecodeError>),
-    ) -> Result<Vec<&'static str>, Reject> {
+    fn array(&self, record: &Record, take: &mut impl FnMut(Element<'_>)) -> Result<Vec<&'static str>, Reject> {
         let mut fields = Vec::new();
         let prepared = self.prepare(record, &mut fields)?;
         let Content::Json(text, scanned) = &prepared.content else { return Ok(prepared.altered) };
         let array = match &self.explode {
             // A value that the path cannot enter says nothing of its elements: they are not taken for gone.
-            Some(Explode::At(path)) => {
+            Some(Explode::At(path, _)) => {
                 Top::of(path).check(scanned.kind).map_err(|error| self.undecoded(record, error))?;
                 path.find(text, &fields, scanned.escaped_keys)
             }
@@ -197,7 +198,7 @@ impl Mapping {
         for (index, element) in (0..).zip(all) {
             let bytes = part(&record.value, element.as_bytes());
             let place = ElementPlace { index, expiry: None };
-            take(Ok(Element { place, bytes, view: Cow::Borrowed(element), altered: Vec::new() }));
+            take(Element { place, bytes, view: Ok(Cow::Borrowed(element)), altered: Vec::new() });
         }
         Ok(prepared.altered)
     }
@@ -212,18 +213,19 @@ impl Mapping {
         // Its own digest and, where it is rejected, its own bytes.
         let record = Record { value: element.bytes, ..record.clone() };
         let mut altered = element.altered;
-        let (view, scanned) = match scan(&element.view, &mut scratch.fields) {
+        let view = element.view.map_err(|error| self.undecoded(&record, error))?;
+        let (view, scanned) = match scan(&view, &mut scratch.fields) {
             Ok(scanned) => {
                 // An array was looked at as a whole.
                 if !record.redis_type.is_whole() {
-                    let judged = self.decoder.judge_keys(&element.view, scanned, &mut altered);
+                    let judged = self.decoder.judge_keys(&view, scanned, &mut altered);
                     judged.map_err(|error| self.undecoded(&record, error))?;
                 }
-                (element.view, scanned)
+                (view, scanned)
             }
             // What a policy repairs is repaired in a copy.
             Err(_) => {
-                let checked = self.decoder.check(element.view.into_owned(), &mut scratch.fields, &mut altered);
+                let checked = self.decoder.check(view.into_owned(), &mut scratch.fields, &mut altered);
                 let (text, scanned) = checked.map_err(|error| self.undecoded(&record, error))?;
                 (Cow::Owned(text), scanned)
             }
@@ -243,7 +245,7 @@ fn part(value: &Bytes, piece: &[u8]) -> Bytes {
 
 impl Mapping {
     /// The items of a collection, each as JSON.
-    fn items(&self, record: &Record, take: &mut impl FnMut(Result<Element<'_>, DecodeError>)) {
+    fn items(&self, record: &Record, take: &mut impl FnMut(Element<'_>)) {
         let mut items = Items::of(&record.value);
         let first = record.slice.map_or(0, |slice| slice.from);
         let fields = record.facts.as_ref().and_then(|facts| facts.fields.as_ref());
@@ -254,7 +256,7 @@ impl Mapping {
             let Some(written) = writer.item(record.redis_type, &mut items, index) else { break };
             let bytes = part(&record.value, before.get(..before.len() - items.rest().len()).unwrap_or(before));
             let place = ElementPlace { index, expiry: fields.and_then(|fields| fields.field(place)) };
-            take(written.map(|()| Element { place, bytes, view: Cow::Owned(view), altered }));
+            take(Element { place, bytes, view: written.map(|()| Cow::Owned(view)), altered });
         }
     }
 }
@@ -281,7 +283,7 @@ impl ItemWriter<'_> {
 
     fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), DecodeError> {
         self.out.push_str("{\"field\":");
-        self.string(name, "$.field")?;
+        self.name(name, "$.field")?;
         self.out.push_str(",\"value\":");
         self.value(value, "$.value")?;
         self.out.push('}');

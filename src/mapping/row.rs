@@ -99,6 +99,7 @@ impl Mapping {
             splice,
             key_len,
             group: None,
+            element: element.map_or(0, |element| element.index),
             parent_keys,
             altered,
         })

@@ -1,5 +1,6 @@
 //! A key that becomes several rows: what became of the key is known once all of them are settled.
 
+use super::element::RejectedElements;
 use super::{Counts, KeyFacts, Record, RedisKey, Reject, Replay, Tally, UnixMillis};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -62,8 +63,8 @@ pub struct GroupCounts {
     altered_again: Counts,
     /// What was repaired in the value as a whole; it counts once a row of it is stored.
     altered_whole: Vec<&'static str>,
-    /// The first element that was rejected, and how many more were.
-    rejected: Option<(Reject, u64)>,
+    /// The elements that were rejected.
+    rejected: Option<RejectedElements>,
     /// Whether any element is tried again by the run itself.
     pending: bool,
     /// Rows that are equal, or newer, and that no run wrote: the ledger does not have them.
@@ -98,6 +99,8 @@ pub struct Group {
     pub had_rows: OnceLock<bool>,
     /// All of its value, unless it comes in parts.
     whole: Option<Bytes>,
+    /// The path of the array that its elements are of, where the value is JSON.
+    pub(super) array: Arc<str>,
     expires_at: Option<UnixMillis>,
     facts: Option<Arc<KeyFacts>>,
     settled: Mutex<GroupCounts>,
@@ -112,17 +115,19 @@ impl Group {
             sliced,
             had_rows: OnceLock::new(),
             whole: None,
+            array: "$".into(),
             expires_at: None,
             facts: None,
             settled: Mutex::default(),
         }
     }
 
-    /// The reading that begins with this record.
-    pub fn of(record: &Record) -> Self {
+    /// The reading that begins with this record; `array` is the path of the array that is taken apart, where it is JSON.
+    pub fn of(record: &Record, array: Arc<str>) -> Self {
         let sliced = record.slice.is_some_and(|slice| !(slice.first && slice.last));
         Self {
             whole: (!sliced).then(|| record.value.clone()),
+            array,
             expires_at: record.expires_at,
             facts: record.facts.clone(),
             ..Self::new(record.key.clone(), sliced)
@@ -131,7 +136,13 @@ impl Group {
 
     /// What it takes to load the key again, for the reject of one of its elements.
     pub fn replay(&self) -> Replay {
-        Replay { expires_at: self.expires_at, facts: self.facts.clone(), part: true, whole: self.whole.clone() }
+        Replay {
+            expires_at: self.expires_at,
+            facts: self.facts.clone(),
+            part: true,
+            element: None,
+            whole: self.whole.clone(),
+        }
     }
 
     /// Whether the value is one that the ledger kept: the key has gone from Redis.
@@ -220,8 +231,8 @@ impl GroupCounts {
         // The row of a collision is another key's.
         self.keeps_rows |= reject.reason != "key_collision";
         match &mut self.rejected {
-            Some((_, more)) => *more += 1,
-            none => *none = Some((reject, 0)),
+            Some(rejected) => rejected.add(&reject),
+            none => *none = Some(RejectedElements::new(reject)),
         }
     }
 
@@ -259,7 +270,7 @@ impl GroupCounts {
         self.foreign += other.foreign;
         self.keeps_rows |= other.keeps_rows;
         match (&mut self.rejected, &other.rejected) {
-            (Some((_, more)), Some((_, further))) => *more += 1 + further,
+            (Some(rejected), Some(further)) => rejected.extend(further),
             (none @ None, Some(first)) => *none = Some(first.clone()),
             (_, None) => {}
         }
@@ -274,12 +285,7 @@ impl GroupCounts {
         }
         let mut tally = Tally { altered: self.altered, noted: i64::from(self.noted), ..Tally::default() };
         let has = |outcome| self.rows.get(&outcome).is_some_and(|count| *count > 0);
-        let reject = self.rejected.map(|(mut reject, more)| {
-            if more > 0 {
-                reject.detail.push_str(&format!("; {more} more of its elements were rejected"));
-            }
-            (reject, self.pending)
-        });
+        let reject = self.rejected.map(|rejected| (rejected.into_reject(), self.pending));
         match &reject {
             Some((reject, _)) => tally.reject(&reject.reason),
             None if has(RowOutcome::WouldLoad) => tally.would_load = 1,

@@ -28,6 +28,28 @@ impl RedisKey {
         std::str::from_utf8(&self.0).ok()
     }
 
+    /// The key that is printed like this, where that is not the one of the same bytes: a doubled backslash is one, and
+    /// `\\xff` a byte. `None` where nothing is escaped, or otherwise than here.
+    pub fn printed_as(text: &[u8]) -> Option<Self> {
+        memchr::memchr(b'\\', text)?;
+        let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text);
+        while let Some((byte, tail)) = rest.split_first() {
+            rest = tail;
+            let (escaped, length) = match (byte, tail) {
+                (b'\\', [b'\\', ..]) => (b'\\', 1),
+                (b'\\', [b'x', digits @ ..]) => {
+                    let digits = digits.first_chunk::<2>().filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+                    (u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?, 3)
+                }
+                (b'\\', _) => return None,
+                (byte, _) => (*byte, 0),
+            };
+            bytes.push(escaped);
+            rest = rest.get(length..).unwrap_or_default();
+        }
+        Some(Self::new(bytes))
+    }
+
     /// A copy that owns just its own bytes, for keys that outlive the page they came in.
     pub fn detached(&self) -> Self {
         Self(Bytes::copy_from_slice(&self.0))
@@ -72,5 +94,16 @@ mod tests {
     fn display_escapes_what_a_terminal_must_not_see() {
         let key = RedisKey::new(&b"document:\xff\x00\x1b[31m\\\xc3\xa9"[..]);
         assert_eq!(key.to_string(), r"document:\xff\x00\x1b[31m\\é");
+    }
+
+    #[test]
+    fn what_is_printed_leads_back_to_the_key() {
+        for bytes in [&b"document:\xff\x00\x1b[31m\\\xc3\xa9"[..], b"\\xff", b"\\", b"a\xf0\x9f"] {
+            let key = RedisKey::new(bytes);
+            assert_eq!(RedisKey::printed_as(key.to_string().as_bytes()), Some(key));
+        }
+        for other in [&b"document:1"[..], b"", br"a\", br"a\xf", br"a\xzz", br"a\n", br"\x+f"] {
+            assert_eq!(RedisKey::printed_as(other), None);
+        }
     }
 }

@@ -6,6 +6,7 @@
 mod column;
 mod database;
 mod digest;
+mod element;
 mod event;
 mod exit;
 mod family;
@@ -28,6 +29,7 @@ pub use column::{ArrayType, CastType, Column, ColumnType, NumericLimit, Table, T
 pub use database::Database;
 pub(crate) use digest::hex_digits;
 pub use digest::{Digest, sha256_hex};
+pub use element::ElementOf;
 pub use event::{Event, EventSender};
 pub use exit::{Exit, Failure, Side};
 pub use family::Family;

@@ -1,6 +1,6 @@
 //! Why a key was not loaded: rejected (somebody must act) or skipped (nobody needs to).
 
-use super::{KeyFacts, Record, RedisKey, Row, Stored, UnixMillis};
+use super::{ElementOf, KeyFacts, Record, RedisKey, Row, Stored, UnixMillis};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -44,6 +44,9 @@ pub struct Replay {
     pub facts: Option<Arc<KeyFacts>>,
     /// Whether the reject's value is a part of the key's: an element, or a slice of a large collection.
     pub part: bool,
+    /// Which element of the key the reject is of, for people, such as `field "size"`; the reject of its key says it in
+    /// `detail`.
+    pub element: Option<String>,
     /// The key's value, where that of the reject is a part of it and all of it was read at once.
     pub whole: Option<Bytes>,
 }
@@ -70,7 +73,7 @@ impl Reject {
         let redis_type = record.type_name();
         let (value, withheld) = kept(&record.value, record.stored.as_deref());
         let part = record.slice.is_some_and(|slice| !(slice.first && slice.last));
-        let replay = Replay { expires_at: record.expires_at, facts: record.facts.clone(), part, whole: None };
+        let replay = Replay { expires_at: record.expires_at, facts: record.facts.clone(), part, ..Replay::default() };
         let replay = Some(Box::new(replay));
         Self { redis_type, withheld, replay, ..Self::new(record.key.clone(), reason, detail, value) }
     }
@@ -79,12 +82,13 @@ impl Reject {
     pub fn of_row(row: &Row, reason: impl Into<Reason>, detail: impl Into<String>) -> Self {
         let redis_type = Cow::Borrowed(row.redis_type.name());
         let (value, withheld) = kept(&row.value, row.stored.as_deref());
-        let replay = match &row.group {
-            Some(group) => group.replay(),
-            None => Replay { expires_at: row.expires_at, facts: row.facts.clone(), ..Replay::default() },
-        };
-        let replay = Some(Box::new(replay));
-        Self { redis_type, withheld, replay, ..Self::new(row.key.clone(), reason, detail, value) }
+        let reject = Self { redis_type, withheld, ..Self::new(row.key.clone(), reason, detail, value) };
+        if let Some(group) = &row.group {
+            let element = ElementOf { redis_type: row.redis_type, bytes: &row.value, index: row.element };
+            return reject.of_element(group, element);
+        }
+        let replay = Replay { expires_at: row.expires_at, facts: row.facts.clone(), ..Replay::default() };
+        Self { replay: Some(Box::new(replay)), ..reject }
     }
 
     /// A reject of a string key, without path, column or SQLSTATE. The reason is one of [`super::REASONS`]: every reject is
@@ -107,9 +111,16 @@ impl Reject {
         }
     }
 
-    /// The same of an element of a key that is taken apart: its value is a part of the key's.
-    pub fn of_element(self, group: &super::Group) -> Self {
-        Self { replay: Some(Box::new(group.replay())), ..self }
+    /// Which element of the key it is of, for people.
+    pub(super) fn element(&self) -> Option<&str> {
+        self.replay.as_ref()?.element.as_deref()
+    }
+
+    /// The same of an element of a key that is taken apart: its value is a part of the key's, and so is its path.
+    pub fn of_element(self, group: &super::Group, element: ElementOf<'_>) -> Self {
+        let path = element.path(&group.array, self.path);
+        let replay = Replay { element: Some(element.name()), ..group.replay() };
+        Self { replay: Some(Box::new(replay)), path, ..self }
     }
 }
 

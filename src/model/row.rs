@@ -74,6 +74,8 @@ pub struct Row {
     pub key_len: u32,
     /// The reading of the key that it is one of several rows of; `None` where the key is one row.
     pub group: Option<Arc<Group>>,
+    /// Its element's place in the key, from 0; 0 where the key is one row.
+    pub element: u64,
     /// In a rehearsal, for each of its parents in the mapping's order: the keys that it may have; none where the row
     /// refers to none.
     pub parent_keys: Vec<Vec<RedisKey>>,
@@ -177,6 +179,7 @@ mod tests {
             splice: Some(Splice { at: 10, start: 1, len: 2 }),
             key_len: 5,
             group: None,
+            element: 0,
             parent_keys: Vec::new(),
             altered: Vec::new(),
         };
@@ -201,6 +204,7 @@ mod tests {
             splice: Some(Splice { at: 14, start: 1, len: 2 }),
             key_len: 5,
             group: None,
+            element: 0,
             expires_at: None,
             facts: None,
             parent_keys: Vec::new(),

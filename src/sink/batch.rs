@@ -138,6 +138,7 @@ mod tests {
             splice: None,
             key_len: 5,
             group: None,
+            element: 0,
             parent_keys: Vec::new(),
             altered: Vec::new(),
         }

@@ -30,6 +30,7 @@ pub(crate) fn row(fields: Vec<u8>) -> Row {
     Row {
         redis_type: RedisType::String,
         group: None,
+        element: 0,
         key: RedisKey::new("k"),
         value: Bytes::new(),
         stored: None,

@@ -149,8 +149,16 @@ fn one_bad_element_rejects_the_key_once_and_costs_the_others_nothing() {
     let outcome = case.run_config(MAPPINGS, &[]).exits(3);
     assert_eq!((outcome.total("inserted"), outcome.rejects.len()), (1, 1));
     let reject = outcome.reject("hash:1");
-    assert!(reject["detail"].as_str().unwrap_or_default().contains("1 more"), "{reject}");
+    let detail = reject["detail"].as_str().unwrap_or_default();
+    assert!(detail.starts_with("field \"b\": "), "{reject}");
+    assert!(detail.ends_with("; 1 more of its elements was rejected: field \"c\" (integer)"), "{reject}");
     assert_eq!((reject["column"].as_str(), reject["redis_type"].as_str()), (Some("value"), Some("hash")));
+    // The element itself, and all of the value for a retry.
+    assert_eq!(
+        (reject["value"].as_str(), reject["value_is"].as_str()),
+        (Some("\0\0\0\u{1}b\0\0\0\u{3}two"), Some("part"))
+    );
+    assert!(reject["whole_value"].as_str().is_some_and(|whole| whole.contains("three")), "{reject}");
     assert_eq!(case.sql("SELECT id, field FROM fields ORDER BY 1"), "1|a\n2|a");
     // While an element is rejected nothing is taken for gone.
     redis.say("HDEL hash:1 a");
@@ -173,7 +181,10 @@ fn what_only_the_server_refuses_is_found_among_the_elements() {
     redis.say("HSET hash:7 f13 500 f14 501");
     let outcome = case.run_config(MAPPINGS, &[]).exits(3);
     assert_eq!((outcome.total("inserted"), outcome.total("matched")), (19, 20));
-    assert_eq!(outcome.reject("hash:7")["reason"], "check");
+    let reject = outcome.reject("hash:7");
+    assert_eq!(reject["reason"], "check");
+    let detail = reject["detail"].as_str().unwrap_or_default();
+    assert!(detail.starts_with("field \"f13\": ") && detail.ends_with("rejected: field \"f14\" (check)"), "{reject}");
     assert_eq!(case.number("SELECT count(*) FROM fields"), 998);
     assert_eq!(outcome.report["tally"]["rows"]["inserted"], 998);
 }
@@ -190,6 +201,8 @@ fn items_that_are_json_are_entered_by_paths() {
     assert_eq!(case.sql("SELECT * FROM fields ORDER BY 1, 2"), "1|a|1\n1|b|2\n2|c|3");
     let reject = outcome.reject("hash:2");
     assert_eq!((reject["reason"].as_str(), reject["path"].as_str()), (Some("json_syntax"), Some("$.value")));
+    assert!(reject["detail"].as_str().is_some_and(|detail| detail.starts_with("field \"a\": ")), "{reject}");
+    assert_eq!(reject["value"], "\0\0\0\u{1}a\0\0\0\u{1}{");
 }
 
 #[test]
@@ -199,6 +212,9 @@ fn elements_of_json_arrays_at_a_path() {
     redis.set("order:2", r#"{"lines":[]}"#);
     redis.set("order:3", r#"{"lines":{"sku":"a"}}"#);
     redis.set("order:4", r#"{"other":1}"#);
+    redis.set("order:5", r#"{"lines":[{"sku":"a"},{"amount":2},{"sku":null}]}"#);
+    redis.set("order:6", r#"{"lines":[{"sku":"a"},{"sku":"forbidden"}]}"#);
+    case.sql("ALTER TABLE lines ADD CHECK (sku <> 'forbidden')");
     let mapping = r#"
 [[mapping]]
 name = "lines"
@@ -213,8 +229,17 @@ column = [
 ]
 "#;
     let outcome = case.run_config(mapping, &[]).exits(3);
-    assert_eq!(case.sql("SELECT doc, place, sku FROM lines ORDER BY 1, 2"), "1|0|a\n1|1|b");
+    assert_eq!(case.sql("SELECT doc, place, sku FROM lines ORDER BY 1, 2"), "1|0|a\n1|1|b\n5|0|a\n6|0|a");
     assert_eq!(outcome.reject("order:3")["reason"], "json_not_array (object)");
+    for (key, path, value) in
+        [("order:5", "$.lines[1].sku", r#"{"amount":2}"#), ("order:6", "$.lines[1]", r#"{"sku":"forbidden"}"#)]
+    {
+        let reject = outcome.reject(key);
+        assert_eq!((reject["path"].as_str(), reject["value"].as_str()), (Some(path), Some(value)));
+        assert!(reject["detail"].as_str().is_some_and(|detail| detail.starts_with("element 1: ")), "{reject}");
+    }
+    redis.say("DEL order:5 order:6");
+    case.sql("DELETE FROM lines WHERE doc IN ('5', '6')");
     assert_eq!((outcome.total("inserted"), outcome.total("unchanged")), (1, 2));
     redis.set("order:1", r#"{"lines":[{"sku":"b"}]}"#);
     let outcome = case.run_config(mapping, &[]).exits(3);

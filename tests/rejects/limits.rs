@@ -75,7 +75,10 @@ fn a_limit_that_the_last_keys_cross_is_told_like_any_other() {
         (Some("stopped"), 7),
         "{stopped}"
     );
+    let shown = |case: &Case| case.ledger(&["runs", "show"])["error"].clone();
+    assert_eq!(shown(&case), "there are 3 rejects, more than errors.max_rejects (2) allows");
     let resumed = case.run_config(ITEMS, &["--resume", "--max-rejects", "2"]).exits(3);
+    assert!(shown(&case).is_null(), "it went to its end");
     assert_eq!(resumed.report["run"], stopped.report["run"], "{resumed}");
     assert_eq!((resumed.total("matched"), resumed.reasons("items")["json_syntax"]), (10, 3), "{resumed}");
 }

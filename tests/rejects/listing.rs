@@ -42,6 +42,31 @@ fn a_list_counts_by_reason_and_a_closed_reject_does_not_come_back() {
     let groups = case.ledger(&["rejects", "list", "--run", &run[..30]]);
     assert_eq!((groups[0]["rejects"].as_i64(), groups[0]["reason"].as_str()), (Some(149), Some("json_syntax")));
     assert!(groups[0]["example"].as_str().unwrap().starts_with("item:"), "{groups}");
+    let keys = text(&say(&case, &["list", "--keys"]));
+    assert!(
+        keys.ends_with(
+            "\n100 of 152 rejects are shown: --limit NUMBER shows more, and `redis2pg rejects export` writes all.\n"
+        ),
+        "{keys}"
+    );
+    assert!(text(&say(&case, &["show"])).contains("\n10 of 152 rejects are shown: "), "a list that is cut");
+    assert!(text(&say(&case, &["list", "--keys", "--limit", "0"])).starts_with("0 of 152 rejects are shown: "));
+    let all = text(&say(&case, &["list", "--keys", "--state", "all", "--limit", "153"]));
+    let closed: Vec<&str> = all.lines().filter(|line| line.contains(" closed ")).collect();
+    assert!(
+        closed.len() == 1 && closed[0].trim_start().starts_with("item:000 ") && !all.contains("are shown"),
+        "{all}"
+    );
+    // A key is taken as it is printed, too.
+    let odd = all
+        .lines()
+        .map(str::trim_start)
+        .find(|line| line.starts_with(r"item:\xff "))
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap();
+    assert_eq!(case.ledger(&["rejects", "show", odd])[0]["key_hex"], "6974656d3aff");
     let count = |args: &[&str]| case.ledger(&[&["rejects", "list", "--keys"], args].concat()).as_array().unwrap().len();
     assert_eq!(
         (count(&[]), count(&["--limit", "1000"]), count(&["--limit", "1000", "--state", "all"])),
@@ -116,6 +141,15 @@ fn runs_tell_a_retry_from_others_and_how_many_rejects_are_left() {
     let latest = text(&output);
     assert!(latest.contains(&format!("retry of {run}")), "{latest}");
     assert!(latest.contains("152 open, 1 closed by it"), "{latest}");
+    // A key is retried as it is printed, too.
+    let retry = case.retry(ITEMS, &[r"item:\xff", r"item:\xfe"]).exits(3);
+    assert!(
+        retry.stderr.contains("retrying 1 open rejects") && retry.stderr.contains(r"1 of the named keys"),
+        "{retry}"
+    );
+    case.sql("UPDATE redis2pg.rejects SET state = 'closed', closed_at = now() WHERE key = 'item:word'");
+    let output = case.command().args(["runs", "show", &run, "--to", &case.target]).output().unwrap();
+    assert!(text(&output).contains("151 open, 1 closed by retries, 1 closed by hand"), "{output:?}");
     // Without an id every command means the run, not its retry.
     assert_eq!(case.ledger(&["rejects", "show"])[0]["run"], run.as_str());
 }

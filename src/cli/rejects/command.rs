@@ -1,10 +1,10 @@
 //! What the commands of `rejects` that read the ledger do.
 
-use super::print::nothing_found;
-use super::{RejectView, RejectsCommand, RejectsFilter, write_groups, write_rejects};
+use super::print::{cut_list, nothing_found};
+use super::{RejectForm, RejectView, RejectsCommand, RejectsFilter, StateArg, write_groups, write_rejects};
 use crate::cli::dispatch::{Ended, block_on};
 use crate::config::Settings;
-use crate::job::ledger::{KeptReject, RejectFilter, reject_groups, rejects, run as show_run};
+use crate::job::ledger::{KeptReject, RejectFilter, reject_count, reject_groups, rejects, run as show_run};
 use crate::model::{Exit, Failure, Side};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -15,7 +15,9 @@ pub(in crate::cli) fn run(command: &RejectsCommand, settings: &Settings, out: &m
     match command {
         RejectsCommand::List { keys: true, limit, json, filter } => {
             let wanted = filter.wanted(None, i64::from(*limit));
-            print(settings, (filter, &wanted, false), *json, out)?;
+            let with_state = filter.state == StateArg::All;
+            let form = if with_state { RejectForm::LinesWithState } else { RejectForm::Lines };
+            print(settings, (filter, &wanted, form), *json, out)?;
         }
         RejectsCommand::List { json, filter, .. } => {
             exists(settings, filter)?;
@@ -28,7 +30,7 @@ pub(in crate::cli) fn run(command: &RejectsCommand, settings: &Settings, out: &m
         }
         RejectsCommand::Show { key, limit, json, filter } => {
             let wanted = filter.wanted(key.as_ref(), i64::from(*limit));
-            print(settings, (filter, &wanted, true), *json, out)?;
+            print(settings, (filter, &wanted, RejectForm::Full), *json, out)?;
         }
         RejectsCommand::Export { file, overwrite, filter } => {
             exists(settings, filter)?;
@@ -56,7 +58,7 @@ fn exists(settings: &Settings, filter: &RejectsFilter) -> Result<(), Ended> {
 
 fn print(
     settings: &Settings,
-    (filter, wanted, full): (&RejectsFilter, &RejectFilter, bool),
+    (filter, wanted, form): (&RejectsFilter, &RejectFilter, RejectForm),
     json: bool,
     out: &mut dyn Write,
 ) -> Result<(), Ended> {
@@ -67,10 +69,20 @@ fn print(
         Ok::<_, Failure>(())
     };
     block_on(rejects(settings, wanted, take))??;
-    if views.is_empty() && !json {
-        writeln!(out, "{}", nothing_found(filter, wanted.key.is_some()))?;
-    } else {
-        write_rejects(out, &views, full, json)?;
+    if json {
+        write_rejects(out, &views, form, true)?;
+        return Ok(());
+    }
+    let full = i64::try_from(views.len()).is_ok_and(|shown| shown >= wanted.limit);
+    let all = if full { block_on(reject_count(settings, wanted))?? } else { views.len() as i64 };
+    if all == 0 {
+        writeln!(out, "{}", nothing_found(filter, !wanted.keys.is_empty()))?;
+    }
+    if !views.is_empty() {
+        write_rejects(out, &views, form, false)?;
+    }
+    if all > views.len() as i64 {
+        writeln!(out, "{}", cut_list(views.len(), all))?;
     }
     Ok(())
 }

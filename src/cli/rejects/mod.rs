@@ -1,15 +1,18 @@
-//! `redis2pg rejects`: its arguments. What each command does is in `command`, how rejects are printed in `print`.
+//! `redis2pg rejects`: its arguments. What each command does is in `command`, how rejects are printed in `print`, and their values
+//! in `value`.
 
 mod command;
 mod print;
+mod value;
 
 pub(super) use command::run as run_rejects;
-pub use print::{RejectView, write_groups, write_rejects};
+pub use print::{RejectForm, RejectView, write_groups, write_rejects};
 
 use super::flags::{Everything, Ledger, SettingFlags};
 use crate::config::FlagValues;
 use crate::job::RetryRequest;
 use crate::job::ledger::{RejectFilter, RetryFilter, WhichState};
+use crate::model::RedisKey;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -74,7 +77,7 @@ pub enum RejectsCommand {
     },
     /// Show rejects in full: reason, place, and the value as it was read
     Show {
-        /// Only this key
+        /// Only this key, as it is or as it is printed (\xff for a byte)
         key: Option<OsString>,
         /// How many at most
         #[arg(long, value_name = "NUMBER", default_value_t = 10)]
@@ -106,7 +109,7 @@ pub enum RejectsCommand {
 /// Arguments of `rejects retry`.
 #[derive(Debug, clap::Args)]
 pub struct RetryArgs {
-    /// Only these keys
+    /// Only these keys, as they are or as they are printed (\xff for a byte)
     #[arg(value_name = "KEY")]
     pub keys: Vec<OsString>,
     /// Rejects of this run, or of the one that it retries [default: the latest that is no retry]
@@ -149,7 +152,7 @@ impl RejectsFilter {
         RejectFilter {
             run: self.run.clone(),
             mapping: self.mapping.clone(),
-            key: key.map(|key| key.as_bytes().to_vec()),
+            keys: key.map(|key| meant(key.as_bytes())).unwrap_or_default(),
             reason: self.reason.clone(),
             state: match self.state {
                 StateArg::Open => WhichState::Open,
@@ -160,6 +163,12 @@ impl RejectsFilter {
             limit,
         }
     }
+}
+
+/// The keys that a person may mean: the one of these bytes, and the one that is printed like this.
+fn meant(given: &[u8]) -> Vec<Vec<u8>> {
+    let printed = RedisKey::printed_as(given).map(|key| key.as_bytes().to_vec());
+    [given.to_vec()].into_iter().chain(printed).collect()
 }
 
 impl RetryArgs {

@@ -1,5 +1,6 @@
 //! The printing of rejects as the ledger knows them.
 
+use super::value::printed;
 use super::{RejectsFilter, StateArg};
 use crate::cli::failure::clean;
 use crate::job::ledger::{KeptReject, RejectGroup};
@@ -12,6 +13,17 @@ use std::io::{self, Write};
 const KEY_WIDTH: usize = 80;
 /// The most characters of a detail in a table.
 const DETAIL_WIDTH: usize = 200;
+
+/// How rejects are written for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectForm {
+    /// A line each.
+    Lines,
+    /// A line each, with what became of it.
+    LinesWithState,
+    /// All that is known.
+    Full,
+}
 
 /// One reject, for printing.
 #[derive(Clone, Debug)]
@@ -80,26 +92,38 @@ fn group_json(group: &RejectGroup) -> Value {
     object.into()
 }
 
-/// Writes rejects as a table (`full` false), in full, or as one JSON document.
+/// Writes rejects in a form for people, or as one JSON document.
 ///
 /// # Errors
 /// Where `out` cannot be written.
-pub fn write_rejects(out: &mut dyn Write, rejects: &[RejectView], full: bool, json: bool) -> io::Result<()> {
+pub fn write_rejects(out: &mut dyn Write, rejects: &[RejectView], form: RejectForm, json: bool) -> io::Result<()> {
     if json {
         let all: Vec<_> = rejects.iter().map(RejectView::json).collect();
         serde_json::to_writer_pretty(&mut *out, &all)?;
         return writeln!(out);
     }
-    if full {
+    if form == RejectForm::Full {
         return rejects.iter().try_for_each(|view| write_one(out, view));
     }
+    let with_state = form == RejectForm::LinesWithState;
     let rows = rejects.iter().map(|view| {
-        let RejectView { mapping, reject, .. } = view;
+        let RejectView { mapping, reject, standing, .. } = view;
         let (key, detail) = (cell(&view.key(), KEY_WIDTH), cell(&clean(&reject.detail), DETAIL_WIDTH));
-        let column = reject.column.as_deref().map_or_else(|| "-".to_owned(), clean);
-        vec![key, clean(mapping), column, clean(&reject.reason), detail]
+        // Where no column is concerned, the place in the value says more than nothing.
+        let place = reject.column.as_deref().or(reject.path.as_deref().filter(|path| *path != "$"));
+        let column = place.map_or_else(|| "-".to_owned(), |place| cell(&clean(place), KEY_WIDTH));
+        let state = standing.as_ref().filter(|_| with_state).map(|standing| clean(&standing.state));
+        let cells = [key, clean(mapping)].into_iter().chain(state).chain([column, clean(&reject.reason), detail]);
+        cells.collect()
     });
-    writeln!(out, "{}", plain_table(&["key", "mapping", "column", "reason", "detail"], rows))
+    let header = ["key", "mapping", "state", "column", "reason", "detail"];
+    let header: Vec<&str> = header.into_iter().filter(|name| with_state || *name != "state").collect();
+    writeln!(out, "{}", plain_table(&header, rows))
+}
+
+/// What to say where not all of them are shown.
+pub(super) fn cut_list(shown: usize, all: i64) -> String {
+    format!("{shown} of {all} rejects are shown: --limit NUMBER shows more, and `redis2pg rejects export` writes all.")
 }
 
 /// What to say where nothing was found.
@@ -118,16 +142,6 @@ pub(super) fn nothing_found(filter: &RejectsFilter, of_key: bool) -> String {
     let (reason, mapping) = (with("with the reason", reason), with("of the mapping", mapping));
     let run = run.as_ref().map_or_else(|| "the latest run".to_owned(), |run| format!("run {}", clean(run)));
     format!("{what}{reason}{mapping} in {run}.")
-}
-
-/// A value that is text as it is, but for control characters; any other as keys are printed, invalid bytes escaped.
-fn printed(value: &bytes::Bytes) -> String {
-    let Ok(text) = std::str::from_utf8(value) else { return RedisKey::new(value.clone()).to_string() };
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
 }
 
 fn write_one(out: &mut dyn Write, view: &RejectView) -> io::Result<()> {
@@ -150,8 +164,7 @@ fn write_one(out: &mut dyn Write, view: &RejectView) -> io::Result<()> {
     }
     let part = reject.replay.as_ref().is_some_and(|replay| replay.part);
     match (&reject.value, withheld) {
-        (Some(value), _) if part => writeln!(out, "  value     (a part of it) {}\n", printed(value)),
-        (Some(value), _) => writeln!(out, "  value     {}\n", printed(value)),
+        (Some(value), _) => writeln!(out, "  value     {}\n", printed(&reject.redis_type, value, part)),
         (None, Some(Withheld { bytes, sha256 })) => {
             writeln!(
                 out,
@@ -181,27 +194,27 @@ fn moment(millis: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{RejectView, write_rejects};
+    use super::{RejectForm, RejectView, write_rejects};
     use crate::model::{RedisKey, Reject};
     use bytes::Bytes;
 
-    fn written(key: &str, value: &'static [u8], full: bool) -> String {
+    fn written(key: &str, value: &'static [u8], form: RejectForm) -> String {
         let value = Some(Bytes::from_static(value));
         let reject = Reject { value, ..Reject::new(RedisKey::new(key.to_owned()), "number", "d".repeat(500), None) };
         let view =
             RejectView { mapping: "m".to_owned(), reject, withheld: None, names_database: false, standing: None };
         let mut out = Vec::new();
         let other = RejectView { reject: Reject::new(RedisKey::new("b"), "number", "d", None), ..view.clone() };
-        assert!(write_rejects(&mut out, &[view, other], full, false).is_ok());
+        assert!(write_rejects(&mut out, &[view, other], form, false).is_ok());
         String::from_utf8_lossy(&out).into_owned()
     }
 
     #[test]
     fn one_long_key_does_not_pad_every_line() {
         let key = "k".repeat(100_000);
-        let text = written(&key, b"", false);
+        let text = written(&key, b"", RejectForm::Lines);
         assert!(text.len() < 1500 && text.contains("kkk…") && text.contains("ddd…"), "{}", text.len());
-        assert!(written(&key, b"", true).contains(&key), "in full it is whole");
+        assert!(written(&key, b"", RejectForm::Full).contains(&key), "in full it is whole");
     }
 
     #[test]
@@ -211,17 +224,21 @@ mod tests {
         let view =
             RejectView { mapping: "m".to_owned(), reject, withheld: None, names_database: false, standing: None };
         let mut out = Vec::new();
-        assert!(write_rejects(&mut out, &[view], false, false).is_ok());
+        let pathed = Reject { column: None, path: Some("$.tags[2]".into()), ..view.reject.clone() };
+        let pathed = RejectView { reject: pathed, ..view.clone() };
+        assert!(write_rejects(&mut out, &[view, pathed], RejectForm::Lines, false).is_ok());
         let words: Vec<String> = String::from_utf8_lossy(&out).split_whitespace().map(str::to_owned).collect();
         assert_eq!(words[..5], ["key", "mapping", "column", "reason", "detail"]);
         assert_eq!(words[5..8], ["a", "m", "age"]);
+        let last = words.iter().rposition(|word| word == "m").and_then(|at| words.get(at + 1));
+        assert_eq!(last.map(String::as_str), Some("$.tags[2]"));
     }
 
     #[test]
     fn a_value_stands_as_it_is_but_for_control_characters() {
-        let text = written(r"a\b", b"{\"path\":\"C:\\x\"}\x1b[31m", true);
+        let text = written(r"a\b", b"{\"path\":\"C:\\x\"}\x1b[31m", RejectForm::Full);
         assert!(text.starts_with(r"a\\b"), "{text}");
         assert!(text.contains(r#"value     {"path":"C:\x"}\u{1b}[31m"#), "{text}");
-        assert!(written("a", b"\xff\\", true).contains(r"value     \xff\\"));
+        assert!(written("a", b"\xff\\", RejectForm::Full).contains(r"value     \xff\\"));
     }
 }

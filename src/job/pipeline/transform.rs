@@ -187,7 +187,7 @@ impl Transformer {
         let (first, last) = record.slice.map_or((true, true), |slice| (slice.first, slice.last));
         let group = match self.open.take().filter(|_| !first) {
             Some(group) => group,
-            None => Arc::new(Group::of(record)),
+            None => Arc::new(Group::of(record, mapping.exploded_array())),
         };
         made.rows.extend(mapping.explode(record, now, &mut self.scratch, &group)?);
         if last {

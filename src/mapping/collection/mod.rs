@@ -8,9 +8,10 @@ use super::{EmptyItems, ItemForm, MappingSpec};
 use crate::decode::{
     BytesPolicy, DecodeError, Decoder, NonfinitePolicy, Policies, not_utf8, push_json_string, push_key,
 };
-use crate::model::{Items, RedisType};
+use crate::model::{Items, RedisKey, RedisType};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -30,6 +31,9 @@ impl ItemForms {
         Self { values: spec.items, members: spec.members, empty: spec.empty_items }
     }
 }
+
+/// The most bytes of a field's name that is told of.
+const NAME_BYTES: usize = 200;
 
 /// Writes items as JSON.
 pub(super) struct ItemWriter<'a> {
@@ -105,7 +109,7 @@ impl ItemWriter<'_> {
             if place > 0 {
                 self.out.push(',');
             }
-            self.string(name, path)?;
+            self.name(name, path)?;
             self.out.push(':');
             self.value(value, &field_path(path, name))?;
         }
@@ -173,6 +177,11 @@ impl ItemWriter<'_> {
         Ok(())
     }
 
+    /// Writes the name of a field as a string.
+    pub(super) fn name(&mut self, name: &[u8], path: &str) -> Result<(), DecodeError> {
+        self.string(name, path).map_err(|error| of_name(error, name, path))
+    }
+
     /// An item as text, and the repair that made it one.
     fn text<'i>(&self, item: &'i [u8]) -> Result<(Cow<'i, str>, Option<&'static str>), DecodeError> {
         let error = match std::str::from_utf8(item) {
@@ -193,7 +202,7 @@ impl ItemWriter<'_> {
     fn refuse_equal<'i>(&self, names: impl Iterator<Item = &'i [u8]>, path: &str) -> Result<(), DecodeError> {
         let mut seen: HashMap<Cow<'i, str>, &[u8]> = HashMap::new();
         for name in names {
-            let (text, _) = self.text(name).map_err(|error| at(error, path))?;
+            let (text, _) = self.text(name).map_err(|error| of_name(error, name, path))?;
             if seen.insert(text.clone(), name).is_some_and(|other| other != name) {
                 let detail = format!("two fields become the same key {text:?}");
                 let error = DecodeError::new("duplicate_key_after_conversion", detail);
@@ -257,6 +266,15 @@ fn push_float(number: f64, out: &mut String) {
 fn at(mut error: DecodeError, path: &str) -> DecodeError {
     error.path = Some(path.to_owned());
     error
+}
+
+/// The same of the name of a field, and not of what is in it.
+#[cold]
+fn of_name(mut error: DecodeError, name: &[u8], path: &str) -> DecodeError {
+    let field = RedisKey::new(Bytes::copy_from_slice(name.get(..NAME_BYTES).unwrap_or(name)));
+    let cut = if name.len() > NAME_BYTES { "…" } else { "" };
+    error.detail = format!("the name of the field \"{field}{cut}\": {}", error.detail);
+    at(error, path)
 }
 
 /// The path of a field, as paths are written elsewhere.

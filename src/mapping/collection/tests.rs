@@ -120,3 +120,19 @@ fn items_are_repaired_as_far_as_policies_go() {
     let cp1252 = Policies { invalid_utf8: Some(Charset::Cp1252), ..base64 };
     assert_eq!(list(b"\x81", ItemForm::Text, cp1252).unwrap_err(), "invalid_utf8 $[0]");
 }
+
+#[test]
+fn a_name_that_is_no_text_is_told_from_a_value_that_is_none() {
+    let refused = |items: &[&[u8]]| {
+        let packed = items.iter().copied().collect::<Packer>().finish();
+        let (mut out, mut altered) = (String::new(), Vec::new());
+        let (forms, policies) = (ItemForms::default(), Policies::default());
+        let mut writer =
+            ItemWriter { forms, json: None, policies, takes_infinity: false, out: &mut out, altered: &mut altered };
+        writer.whole(RedisType::Hash, &packed).unwrap_err().detail
+    };
+    assert_eq!(refused(&[b"a", b"1", b"b\xff", b"2"]), r#"the name of the field "b\xff": not UTF-8 at byte 1"#);
+    assert_eq!(refused(&[b"a", b"1", b"b", b"x\xff"]), "not UTF-8 at byte 1");
+    let long = [b"n".repeat(100_000), b"\xff".to_vec()].concat();
+    assert!(refused(&[&long, b"2"]).len() < 300);
+}
