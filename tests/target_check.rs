@@ -114,9 +114,14 @@ fn why_no_index_supports_a_key_is_said_of_each_that_comes_near() {
     }
     for index in ["UNIQUE NULLS NOT DISTINCT (id)", "UNIQUE (id) INCLUDE (n)"] {
         let case = items(&format!("CREATE TABLE items (id text, n int, {index})"));
-        let run = case.run_config(&mapping("items", "'id'", &["n"]), &[]).exits(0);
-        assert!(notices(&run).contains("public.items.id") && notices(&run).contains("SET NOT NULL"), "{run}");
-        assert_eq!(case.run_config(&mapping("items", "'id'", &["n"]), &[]).exits(0).total("unchanged"), 1);
+        // A capture of the key always has a value, a field has none where it is missing or null.
+        for (from, warned) in [("{id}", false), ("$.code", true)] {
+            let config = mapping("items", "'id'", &["n"]).replace("from = '{id}'", &format!("from = '{from}'"));
+            let run = case.run_config(&config, &[]).exits(0);
+            let told = notices(&run).contains("public.items.id") && notices(&run).contains("SET NOT NULL");
+            assert_eq!(told, warned, "{from}: {run}");
+            assert_eq!(case.run_config(&config, &[]).exits(0).total("unchanged"), 1);
+        }
     }
 }
 
@@ -190,6 +195,83 @@ fn row_level_security_is_critical_only_where_nothing_can_be_inserted() {
         let run = case.run_config(&mapping("items", "'id'", &["n"]), &[]).exits(code);
         assert!(run.said().contains("row-level security applies to the role redis2pg"), "{policy}: {run}");
         case.run_config(&mapping("items", "'id'", &["n"]), &["--dry-run"]).exits(0);
+    }
+}
+
+#[test]
+fn restrictive_policies_are_named_and_critical_where_they_refuse_every_row() {
+    let table = "CREATE TABLE items (id text PRIMARY KEY, n int); ALTER TABLE items ENABLE ROW LEVEL SECURITY; \
+                 CREATE POLICY open ON items USING (true); CREATE POLICY other ON items AS RESTRICTIVE TO postgres USING (false)";
+    for (policy, code, words) in [
+        (
+            "CREATE POLICY few ON items AS RESTRICTIVE USING (n < 5)",
+            0,
+            ["few (for ALL: (n < 5))", "A row that one refuses is rejected"],
+        ),
+        (
+            "CREATE POLICY seen ON items AS RESTRICTIVE FOR SELECT USING (n > 0)",
+            0,
+            ["seen (for SELECT: (n > 0))", "not_stored"],
+        ),
+        (
+            "CREATE POLICY shut ON items AS RESTRICTIVE FOR INSERT WITH CHECK (false)",
+            2,
+            ["shut (for INSERT: false)", "Every row would be refused"],
+        ),
+        (
+            "DROP POLICY open ON items; CREATE POLICY few ON items AS RESTRICTIVE USING (n < 5)",
+            2,
+            ["few (for ALL", "No other policy lets it insert"],
+        ),
+    ] {
+        let case = items(&format!("{table}; {policy}"));
+        let run = case.run_config(&mapping("items", "'id'", &["n"]), &[]).exits(code);
+        let said = format!("{}{}", run.said(), notices(&run));
+        for word in words.iter().chain(&["ALTER POLICY", "BYPASSRLS", "A further policy does not help"]) {
+            assert!(said.contains(word), "{policy}: {word:?}: {run}");
+        }
+        assert!(!said.contains("other (for"), "{policy}: {run}");
+        case.run_config(&mapping("items", "'id'", &["n"]), &["--dry-run"]).exits(0);
+    }
+}
+
+#[test]
+fn a_partitioned_table_that_lacks_partitions_is_told() {
+    let range = "CREATE TABLE items (id text, n int, PRIMARY KEY (id, n)) PARTITION BY RANGE (n)";
+    let hash = "CREATE TABLE items (id text, n int, PRIMARY KEY (id, n)) PARTITION BY HASH (id)";
+    let of = "PARTITION OF items FOR VALUES";
+    for (table, code, words) in [
+        (
+            range.to_owned(),
+            2,
+            &["RANGE (n)", "no partition that holds rows", "public.items_default PARTITION OF public.items DEFAULT"][..],
+        ),
+        (
+            format!("{range}; CREATE TABLE p {of} FROM (0) TO (9) PARTITION BY LIST (n)"),
+            2,
+            &["no partition that holds rows"],
+        ),
+        (format!("{range}; CREATE TABLE p {of} FROM (0) TO (9)"), 0, &["no default partition", "DEFAULT"]),
+        (format!("{range}; CREATE TABLE p PARTITION OF items DEFAULT"), 0, &[]),
+        (format!("{hash}; CREATE TABLE p {of} WITH (MODULUS 1, REMAINDER 0)"), 0, &[]),
+        (format!("{hash}; CREATE TABLE p {of} WITH (MODULUS 3, REMAINDER 0)"), 0, &["each remainder", "MODULUS"]),
+        (
+            format!(
+                "{hash}; CREATE TABLE p {of} WITH (MODULUS 2, REMAINDER 0); CREATE TABLE q {of} WITH (MODULUS 4, REMAINDER 1); \
+                 CREATE TABLE r {of} WITH (MODULUS 4, REMAINDER 3)"
+            ),
+            0,
+            &[],
+        ),
+    ] {
+        let case = items(&table);
+        let config = mapping("items", "['id', 'n']", &["n"]);
+        // Which rows a table with some partitions takes is not at issue here.
+        let run = case.run_config(&config, if code == 0 { &["--dry-run"] } else { &[] }).exits(code);
+        let said = format!("{}{}", run.said(), notices(&run));
+        words.iter().for_each(|word| assert!(said.contains(word), "{table}: {word:?}: {run}"));
+        assert_eq!(said.contains("it is partitioned by"), !words.is_empty(), "{table}: {run}");
+        case.run_config(&config, &["--dry-run"]).exits(0);
     }
 }
 

@@ -9,6 +9,8 @@ mod catalog;
 mod columns;
 mod connect;
 mod copy;
+mod partitioning;
+mod row_security;
 mod sequences;
 mod sql;
 mod table_design;
@@ -24,6 +26,8 @@ pub use catalog::{
 };
 pub use connect::{Target, TargetOptions};
 pub use copy::{CopyBuffer, copy_rows, copy_tuples};
+pub use partitioning::Partitioning;
+pub use row_security::{RestrictivePolicy, RowSecurity};
 pub use sequences::{FedColumn, Steps, fed_columns};
 pub use sql::{ident, literal, milliseconds, query, shown_ident, shown_list, shown_table, table_ident};
 pub use table_design::{ColumnDesign, Grant, TableDesign, statements};

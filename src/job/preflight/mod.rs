@@ -9,6 +9,7 @@ mod load_table;
 mod locks;
 pub(super) mod other_source;
 mod own_parents;
+mod partitions;
 mod preset;
 pub(super) mod redis;
 mod room;

@@ -3,7 +3,7 @@
 use super::locks::given_up;
 use super::server::Server;
 use super::types::judge_types;
-use super::{Check, earlier_ids, interference, sequences, uniqueness};
+use super::{Check, earlier_ids, interference, partitions, sequences, uniqueness};
 use crate::job::link::Trouble;
 use crate::mapping::MappingSpec;
 use crate::model::{Finding, Side, TableName};
@@ -105,6 +105,7 @@ async fn judge(
     findings.extend(uniqueness::judge(&whole, facts));
     findings.extend(sequences::judge(&whole, facts, (server, dry)));
     findings.extend(interference::judge(connection, spec, facts, (server, check, preset)).await?);
+    findings.extend(partitions::judge(facts, check));
     findings.extend(judge_types(connection, spec, &facts.table.name).await?);
     Ok(findings)
 }
