@@ -1,7 +1,7 @@
 //! The preset's tables: made where one is missing.
 
 use super::Created;
-use super::locks::given_up;
+use super::{locks, rights};
 use crate::config::Settings;
 use crate::job::link::Trouble;
 use crate::job::setup;
@@ -36,14 +36,15 @@ pub(super) async fn make_missing(
         Ok(_) => savepoint.commit().await?,
         Err(error) => {
             savepoint.rollback().await?;
-            if error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "55P03") {
-                let there = before.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                return Err(given_up(format!("{there}, to make the preset's other tables"), error));
-            }
-            let tables = names.to_vec();
-            let hint = "GRANT CREATE ON DATABASE … TO the role, or create the tables first.";
-            let findings = vec![refused(error, "the preset's tables", hint)?];
-            return Ok(Created { tables, findings, ..Created::default() });
+            let there = before.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let what = format!("{there}, to make the preset's other tables");
+            let error = locks::given_up(connection, what, &before, error).await?;
+            let schemas = missing.iter().map(|name| name.schema.as_str()).collect();
+            let lacking = rights::lacking_to_make(connection, &schemas, &before).await?;
+            let mut finding =
+                refused(error, "the preset's tables", rights::grants(&lacking, "create the tables first"))?;
+            finding.message.push_str(&rights::in_words(&lacking));
+            return Ok(Created { tables: names.to_vec(), findings: vec![finding], ..Created::default() });
         }
     }
     let after = tables_beside(connection, names).await?;
@@ -55,9 +56,6 @@ pub(super) async fn make_missing(
 pub(super) fn refused(error: Error, what: &str, hint: impl Into<String>) -> Result<Finding, Trouble> {
     let Some(database) = error.as_database_error() else { return Err(error.into()) };
     let code = database.code().unwrap_or_default();
-    if code == "55P03" {
-        return Err(given_up(what, error));
-    }
     // 53: out of resources, 58: its disk fails.
     if verdict(&error) == Verdict::Transient || code.starts_with("53") || code.starts_with("58") {
         return Err(error.into());
