@@ -240,9 +240,11 @@ fn a_preset_wants_no_more_rights_than_its_tables_take_and_names_those_that_lack(
         "CREATE TABLE document_hub.documents (id uuid PRIMARY KEY, filename text, original_filename text, file_path text, \
          file_size bigint, file_type text, mime_type text, upload_timestamp timestamptz, analysis_timestamp timestamptz, \
          status text, metadata jsonb, created_at timestamptz, updated_at timestamptz); \
-         GRANT SELECT, INSERT, UPDATE ON document_hub.documents TO redis2pg",
+         GRANT SELECT, INSERT, UPDATE ON document_hub.documents TO redis2pg; \
+         CREATE TABLE document_hub.audit_logs (id int); GRANT SELECT, INSERT ON document_hub.audit_logs TO redis2pg",
     );
     lacks("REFERENCES ON document_hub.documents");
+    case.sql("DROP TABLE document_hub.audit_logs");
     case.sql("GRANT REFERENCES ON document_hub.documents TO redis2pg");
     // The right to make schemas is not needed.
     assert_eq!(case.run(&[]).exits(0).total("inserted"), 1);

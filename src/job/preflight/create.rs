@@ -69,8 +69,21 @@ pub(super) async fn create_missing(
         return Ok(Created { tables, findings, ..Created::default() });
     }
     let statements = statements(&all, &schemas);
+    let refused = make(connection, &all, &statements).await?;
+    Ok(match refused {
+        Some(finding) => Created { tables, findings: vec![finding], ..Created::default() },
+        None => Created { tables, statements, findings },
+    })
+}
+
+/// Makes the tables, all or none; what the server says against it.
+async fn make(
+    connection: &mut PgConnection,
+    all: &[&TableDesign],
+    statements: &[String],
+) -> Result<Option<Finding>, Trouble> {
     let mut savepoint = connection.begin().await?;
-    for statement in &statements {
+    for statement in statements {
         // Sent as one statement: the server takes no second one with it.
         if let Err(error) = query(statement.as_str()).execute(&mut *savepoint).await {
             savepoint.rollback().await?;
@@ -81,11 +94,11 @@ pub(super) async fn create_missing(
             let lacking = rights::lacking_to_make(connection, &BTreeSet::new(), &parents).await?;
             let mut finding = refused(error, first, rights::grants(&lacking, MEND))?;
             finding.message.push_str(&rights::in_words(&lacking));
-            return Ok(Created { tables, findings: vec![finding], ..Created::default() });
+            return Ok(Some(finding));
         }
     }
     savepoint.commit().await?;
-    Ok(Created { tables, statements, findings })
+    Ok(None)
 }
 
 /// What to do about a statement that the server refuses.

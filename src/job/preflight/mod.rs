@@ -83,18 +83,7 @@ pub(super) async fn check(
     ledger::end_where_idle(&mut transaction, ledger::idle_timeout(settings.flow.lease.0)).await?;
     let judging = Judging { server: &server, check, preset: preset::statements(settings) };
     let absent = missing_tables(&mut transaction, &names).await?;
-    let mut found = Found::default();
-    // What is made is looked at before all else, so that a check gives the locks back that making it took, on parents too.
-    let mut savepoint = transaction.begin().await?;
-    let mut created = make(&mut savepoint, settings, (specs, &names), (&server, check)).await?;
-    let is_new = |(_, name): &(&MappingSpec, &TableName)| absent.contains(name);
-    find_tables(&mut savepoint, specs.iter().zip(&names).filter(is_new), judging, &mut found).await?;
-    if check == Check::Real {
-        savepoint.commit().await?
-    } else {
-        savepoint.rollback().await?
-    }
-    find_tables(&mut transaction, specs.iter().zip(&names).filter(|pair| !is_new(pair)), judging, &mut found).await?;
+    let (mut created, found) = make_and_find(&mut transaction, settings, (specs, &names, &absent), judging).await?;
     let mut findings: Vec<Finding> = server.judge_writes(check).into_iter().collect();
     findings.extend(server.judge_encoding());
     if check != Check::Dry && !server.takes_no_writes() {
@@ -126,6 +115,25 @@ pub(super) async fn check(
     end?;
     let warnings = findings.into_iter().chain(plan.warnings().iter().cloned()).collect();
     Ok(Checked { plan, tables: loads, rows, warnings, created, server })
+}
+
+/// Makes the tables that are missing, and reads all. What is made is looked at before all else: where the check is not for real, it
+/// is taken back then, and with it the locks that making it took, on parents too.
+async fn make_and_find(
+    connection: &mut PgConnection,
+    settings: &Settings,
+    (specs, names, absent): (&[MappingSpec], &[TableName], &[TableName]),
+    judging: Judging<'_>,
+) -> Result<(Created, Found), Trouble> {
+    let (new, old): (Vec<_>, Vec<_>) = specs.iter().zip(names).partition(|(_, name)| absent.contains(name));
+    let mut found = Found::default();
+    let mut savepoint = connection.begin().await?;
+    let created = make(&mut savepoint, settings, (specs, names), (judging.server, judging.check)).await?;
+    find_tables(&mut savepoint, new.into_iter(), judging, &mut found).await?;
+    let end = if judging.check == Check::Real { savepoint.commit().await } else { savepoint.rollback().await };
+    end?;
+    find_tables(connection, old.into_iter(), judging, &mut found).await?;
+    Ok((created, found))
 }
 
 /// A server that takes no writes is no mistake of whoever runs this, unless something else is.
