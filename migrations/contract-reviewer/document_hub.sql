@@ -1,5 +1,13 @@
 -- The contract reviewer's tables. Each is made only where it is missing; one that exists is left as it is.
-CREATE SCHEMA IF NOT EXISTS document_hub;
+
+-- Not by IF NOT EXISTS, which wants the right to make schemas even where this one is there.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'document_hub') THEN
+        CREATE SCHEMA document_hub;
+    END IF;
+END
+$$;
 
 -- Keeps updated_at, unless the statement itself gave another value (a migrated row brings its own).
 DO $$

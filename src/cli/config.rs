@@ -131,6 +131,8 @@ pub struct CheckView<'a> {
     pub exit: Exit,
     /// The ends that were looked at, without secrets.
     pub ends: &'a [String],
+    /// Which version of the ledger the target has, where one was reached.
+    pub ledger: Option<&'a str>,
 }
 
 /// Does `config check`: every finding, critical ones first, and how many there are, or that all is well.
@@ -146,13 +148,17 @@ pub fn check(out: &mut dyn Write, view: &CheckView<'_>, json: bool) -> io::Resul
     if json {
         let list: Vec<Value> = findings.into_iter().map(finding_json).collect();
         let told = json!({
-            "ok": view.exit == Exit::Done, "exit_code": view.exit.code(), "ends": view.ends, "findings": list,
+            "ok": view.exit == Exit::Done, "exit_code": view.exit.code(), "ends": view.ends, "ledger": view.ledger,
+            "findings": list,
         });
         serde_json::to_writer_pretty(&mut *out, &told)?;
         return writeln!(out);
     }
     for finding in &findings {
         write_finding(out, "", finding)?;
+    }
+    if let Some(ledger) = view.ledger {
+        writeln!(out, "{}.", clean(ledger))?;
     }
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Critical).count();
     let counts = format!("{}, {}", counted(errors, "error"), counted(findings.len() - errors, "warning"));
@@ -239,7 +245,7 @@ mod tests {
         let flags = FlagValues { config: Some(path.clone()), values };
         let findings = Settings::load(flags, std::iter::empty(), &[], &|_| Vec::new()).unwrap_err();
         let mut out = Vec::new();
-        let view = CheckView { findings: &findings, exit: Exit::Usage, ends: &[] };
+        let view = CheckView { findings: &findings, exit: Exit::Usage, ends: &[], ledger: None };
         assert!(check(&mut out, &view, true).is_ok());
         let printed: Value = serde_json::from_slice(&out).unwrap();
         let (file, flag) = (&printed["findings"][0], &printed["findings"][1]);
@@ -256,7 +262,7 @@ mod tests {
         let error = Finding::critical(Side::Redis, "source", "redis://u:hunter2@h is gone", "");
         let told = |findings: &[Finding], exit, ends: &[String], json: bool| {
             let mut out = Vec::new();
-            check(&mut out, &CheckView { findings, exit, ends }, json).unwrap();
+            check(&mut out, &CheckView { findings, exit, ends, ledger: None }, json).unwrap();
             String::from_utf8(out).unwrap()
         };
         let warned = "warning: settings mapping b: is large\n  hint: Make it smaller.\n";

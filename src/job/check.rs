@@ -22,13 +22,15 @@ pub struct Checked {
     pub exit: Exit,
     /// The ends that were looked at, without secrets; none where the settings name none.
     pub ends: Vec<String>,
+    /// Which version of the ledger the target has, and what a run would make of it; `None` where no target was reached.
+    pub ledger: Option<String>,
 }
 
 /// Looks at the ends that the settings name, as a run with them would, and leaves nothing behind in either. Without any, the
 /// settings alone are checked: no connection is made. Ends early at a stop, and tells what was found until then.
 pub async fn check(settings: &Settings, renderer: Renderer, stop: Stop) -> Checked {
     let mut troubles = Troubles::default();
-    let mut ends = Vec::new();
+    let (mut ends, mut ledger) = (Vec::new(), None);
     let source = settings.source.url.as_ref().map(|_| setup::source_settings(settings));
     let source = source.and_then(|source| troubles.take("source", source));
     let target = settings.target.url.as_ref().map(|_| setup::target(settings));
@@ -56,6 +58,7 @@ pub async fn check(settings: &Settings, renderer: Renderer, stop: Stop) -> Check
         match looked {
             Some(looked) => {
                 troubles.add(looked.troubles);
+                ledger = looked.target.as_ref().map(|target| target.server.ledger_in_words());
                 if let Some(source) = looked.source {
                     source.redis.close().await;
                 }
@@ -70,5 +73,5 @@ pub async fn check(settings: &Settings, renderer: Renderer, stop: Stop) -> Check
     let Sorted { findings, exit } = troubles.sorted(settings, &specs);
     // Whatever was found: more might have been, and some of it may come of the stop.
     let exit = if is_named && stop.requested() { Exit::Stopped } else { exit };
-    Checked { findings, exit, ends }
+    Checked { findings, exit, ends, ledger }
 }

@@ -6,7 +6,7 @@ use super::ledger::{PAGE, PAGE_BYTES};
 use super::link::{Link, Waits};
 use super::retried::Retried;
 use super::run::{Finished, Learned};
-use super::sequences::move_on;
+use super::sequences::{Told, move_on};
 use super::{audit, setup};
 use crate::config::{Settings, scrub};
 use crate::flow::Stop;
@@ -103,6 +103,16 @@ impl Finished {
     /// A notice that comes when the events are over.
     pub(super) fn notice(&mut self, text: String) {
         tracing::warn!("{text}");
+        self.keep(text);
+    }
+
+    /// What is as it should be and worth knowing.
+    fn inform(&mut self, text: String) {
+        tracing::info!("{text}");
+        self.keep(text);
+    }
+
+    fn keep(&mut self, text: String) {
         let now = self.books.started() + self.books.elapsed();
         self.books.apply(&Event::Notice(text), now);
     }
@@ -210,7 +220,10 @@ async fn write_end(
 async fn move_sequences(link: &mut Link, settings: &Settings, learned: &Learned, finished: &mut Finished) {
     for (table, columns) in &learned.columns {
         match move_on(link, (table, columns), settings).await {
-            Ok(notices) => notices.into_iter().for_each(|notice| finished.notice(notice)),
+            Ok(told) => told.into_iter().for_each(|told| match told {
+                Told::Moved(text) => finished.inform(text),
+                Told::Left(text) => finished.notice(text),
+            }),
             Err(failure) => finished.notice(format!("the sequences of {table} were not looked at: {failure}")),
         }
     }

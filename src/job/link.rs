@@ -4,7 +4,7 @@ use crate::config::Settings;
 use crate::flow::{Backoff, Stop};
 use crate::ledger::idle_timeout;
 use crate::model::{Event, EventSender, Exit, Failure};
-use crate::postgres::{Target, Verdict, answered, failure, silence, verdict};
+use crate::postgres::{Target, Verdict, answered, describe, failure, silence, verdict};
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
 use std::time::{Duration, Instant};
@@ -111,7 +111,7 @@ impl Link {
             }
             return Err(failure);
         };
-        self.tell(format!("PostgreSQL: {what}: {error}; trying again in {pause:.1?}")).await;
+        self.tell(format!("PostgreSQL: {what}: {}; trying again in {pause:.1?}", describe(&error))).await;
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = self.stop.wait_cut() => {}

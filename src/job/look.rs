@@ -76,7 +76,7 @@ impl Looker<'_> {
         looked.look_at_rights(self, ends.specs).await;
         // A retry says itself where its run read from.
         if self.seek {
-            looked.look_at_other_source(ends.specs).await;
+            looked.look_at_other_source(self.settings, ends.specs).await;
         }
         looked
     }
@@ -92,7 +92,7 @@ impl Looker<'_> {
         let Some(target) = target else { return Ok(None) };
         let waits = Waits::new(self.settings);
         let mut connection = target.connect().await?;
-        let server = answered(waits.silence, preflight::look(&mut connection)).await;
+        let server = answered(waits.silence, preflight::look(&mut connection, self.settings)).await;
         let server = server.map_err(|error| failure("looking at the server", error))??;
         Ok(Some((Link::new(target.clone(), connection, waits, self.stop.clone(), self.events.clone()), server)))
     }
@@ -151,15 +151,17 @@ pub(super) async fn check(
 
 impl Looked {
     /// Whether the target has rows of these mappings that were read from somewhere else.
-    async fn look_at_other_source(&mut self, specs: &[MappingSpec]) {
+    async fn look_at_other_source(&mut self, settings: &Settings, specs: &[MappingSpec]) {
         let (Some(Source { redis, .. }), Some(TargetEnd { link, checked: Some(_), .. })) =
             (&self.source, &mut self.target)
         else {
             return;
         };
         let source = redis.identity();
-        let judge =
-            async |connection: &mut PgConnection| preflight::other_source::judge(connection, specs, &source).await;
+        let lock_timeout = settings.target.lock_timeout.0;
+        let judge = async |connection: &mut PgConnection| {
+            preflight::other_source::judge(connection, specs, &source, lock_timeout).await
+        };
         match link.call("reading where earlier runs read from", judge).await {
             Ok(findings) => self.troubles.findings.extend(findings),
             Err(failure) => self.troubles.failures.push(("target", failure)),

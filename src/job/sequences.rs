@@ -14,6 +14,14 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Error, Row};
 use std::collections::BTreeSet;
 
+/// What is to be told of a sequence.
+pub(super) enum Told {
+    /// It was moved.
+    Moved(String),
+    /// It was not, and its next value may be one that is in the table.
+    Left(String),
+}
+
 /// So many values are drawn one by one: about a fifth of a second. For another session to get past a value that is set, it would have to
 /// draw more than these between two calls in one statement.
 const DRAWN: i64 = 100_000;
@@ -26,18 +34,18 @@ pub(super) async fn move_on(
     link: &mut Link,
     (table, written): (&TableName, &BTreeSet<String>),
     settings: &Settings,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<Told>, Failure> {
     let what = format!("looking for the sequences of {table}");
     let fed = link.call(&what, async |connection: &mut _| look(connection, table).await).await?;
-    let mut notices = Vec::new();
+    let mut told = Vec::new();
     for column in fed.iter().filter(|column| written.contains(&column.column)) {
         let Some(steps) = column.steps else { continue };
         let way = Way { table, column, steps };
         let what = format!("moving the sequence {}", column.sequence);
         let go = async |connection: &mut _| way.go(connection, settings).await;
-        notices.extend(link.call(&what, go).await?);
+        told.extend(link.call(&what, go).await?);
     }
-    Ok(notices)
+    Ok(told)
 }
 
 async fn look(connection: &mut PgConnection, table: &TableName) -> Result<Vec<FedColumn>, Error> {
@@ -56,7 +64,7 @@ struct Way<'a> {
 
 impl Way<'_> {
     /// Goes it in one transaction; gives what is to be told of it. Twice is as good as once.
-    async fn go(&self, connection: &mut PgConnection, settings: &Settings) -> Result<Option<String>, Trouble> {
+    async fn go(&self, connection: &mut PgConnection, settings: &Settings) -> Result<Option<Told>, Trouble> {
         let mut transaction = connection.begin().await?;
         let limits = format!(
             "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
@@ -73,7 +81,7 @@ impl Way<'_> {
         Ok(told)
     }
 
-    async fn pass(&self, connection: &mut PgConnection) -> Result<Option<String>, Error> {
+    async fn pass(&self, connection: &mut PgConnection) -> Result<Option<Told>, Error> {
         let Steps { increment, least, greatest, start, cycles } = self.steps;
         let last = if self.column.readable { self.last(connection).await? } else { None };
         // Values of an unused sequence begin with the first, unless somebody set another one.
@@ -81,11 +89,12 @@ impl Way<'_> {
         let value = self.furthest(connection).await?.filter(|value| self.is_past(*value, from));
         let Some(value) = value else { return Ok(None) };
         if value < least || value > greatest {
-            return Ok(Some(format!("{} ends before it and cannot be moved there", self.behind(value))));
+            return Ok(Some(Told::Left(format!("{} ends before it and cannot be moved there", self.behind(value)))));
         }
         if cycles || !self.column.readable || !self.column.settable {
             let why = if cycles { "cycles, and is left alone" } else { "may not be moved by the role" };
-            return Ok(Some(format!("{} {why}. To move it: {}", self.behind(value), self.by_hand(value))));
+            let text = format!("{} {why}. To move it: {}", self.behind(value), self.by_hand(value));
+            return Ok(Some(Told::Left(text)));
         }
         if last.is_none() {
             from = self.draw_one(connection).await?;
@@ -101,17 +110,24 @@ impl Way<'_> {
             _ => self.set(connection, value).await?,
         }
         let sequence = shown_table(&self.column.sequence);
-        Ok(Some(format!(
-            "the sequence {sequence} was moved past {value}, the last in {}.{}",
-            self.table, self.column.column
-        )))
+        let (table, column) = (self.table, &self.column.column);
+        Ok(Some(Told::Moved(format!("the sequence {sequence} was moved past {value}, the last in {table}.{column}"))))
     }
 
-    /// The value in the table that the sequence must be past: the greatest, or in a descending sequence the least.
+    /// The value in the table that the sequence must be past: the greatest, or in a descending sequence the least. Numbers
+    /// that no sequence gives (NaN, and those that are no bigint) are left out, fractions rounded away from what it gives next.
     async fn furthest(&self, connection: &mut PgConnection) -> Result<Option<i64>, Error> {
-        let most = if self.steps.increment > 0 { "max" } else { "min" };
+        let (most, round) = if self.steps.increment > 0 { ("max", "ceil") } else { ("min", "floor") };
         let (column, table) = (ident(&self.column.column), table_ident(self.table));
-        query(format!("SELECT {most}({column})::bigint FROM {table}")).fetch_one(connection).await?.try_get(0)
+        let statement = if self.column.numeric {
+            let (least, greatest) = (i64::MIN, i64::MAX);
+            format!(
+                "SELECT {round}({most}({column}))::bigint FROM {table} WHERE {column} BETWEEN {least} AND {greatest}"
+            )
+        } else {
+            format!("SELECT {most}({column})::bigint FROM {table}")
+        };
+        query(statement).fetch_one(connection).await?.try_get(0)
     }
 
     /// The last value that it gave to anybody, or the one before that which it gives first; `None`: nobody has drawn from

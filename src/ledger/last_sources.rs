@@ -1,8 +1,9 @@
 //! Where the rows of a mapping were read from last.
 
-use crate::postgres::query;
+use crate::postgres::{milliseconds, query};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error, Row};
+use std::time::Duration;
 
 /// The last run that wrote rows of a mapping into its table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,15 +17,17 @@ pub struct LastSource {
 }
 
 /// Of each mapping, by name and table, the last run that committed a batch of it; none of those that had no run. Nothing
-/// where there is no ledger, or this role may not read it.
+/// where there is no ledger, or this role may not read it, or has to wait for it longer than `lock_timeout`.
 ///
 /// # Errors
 /// The connection's.
 pub async fn last_sources(
     connection: &mut PgConnection,
     (mappings, tables): (&[String], &[String]),
+    lock_timeout: Duration,
 ) -> Result<Vec<LastSource>, Error> {
     let mut transaction = connection.begin().await?;
+    query(format!("SET LOCAL lock_timeout = {}", milliseconds(lock_timeout))).execute(&mut *transaction).await?;
     let there = query("SELECT to_regclass('redis2pg.batches') IS NOT NULL").fetch_one(&mut *transaction).await;
     let found = match there.and_then(|row| row.try_get(0)) {
         Ok(true) => {

@@ -32,7 +32,7 @@ pub use retry::{
     origin, unheld,
 };
 pub use runs::{NewRun, Start, Started, is_busy, renew, start};
-pub use schema::{Outstanding, exists, migrate, outstanding};
+pub use schema::{Outstanding, exists, last_migrations, migrate, outstanding, version};
 pub use shards::{
     Checkpoint, Shard, ShardId, begin_held, end_where_idle, fence, holder_name, idle_timeout, load_all_if, open, save,
     taken_over,

@@ -53,34 +53,53 @@ pub async fn migrate(connection: &mut PgConnection) -> Result<(), MigrateError> 
     Ok(())
 }
 
-/// What a ledger lacks.
+/// What a ledger lacks. Its version is the number of migrations that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outstanding {
     /// Nothing.
     Nothing,
-    /// There is none in its schema.
+    /// There is none.
     Everything,
     /// So many migrations.
     Migrations(usize),
+    /// Nothing: a newer redis2pg made it, by so many migrations more than this one knows.
+    Newer(usize),
+    /// The role may not read what it is.
+    Unknown,
 }
 
-/// What the next run has to make of the ledger; `None` where the role may not read what it is. The schema must be there,
-/// and the role may use it.
+/// The version of the ledger that this program makes.
+pub fn version() -> usize {
+    migrations().len()
+}
+
+/// The last so many migrations, as `0007 retries`.
+pub fn last_migrations(count: usize) -> Vec<String> {
+    let all = migrations();
+    let last = all.iter().skip(all.len().saturating_sub(count));
+    last.map(|migration| format!("{:04} {}", migration.version, migration.description.replace('_', " "))).collect()
+}
+
+/// What the next run has to make of the ledger. The schema must be there, and the role may use it.
 ///
 /// # Errors
 /// The server's.
-pub async fn outstanding(connection: &mut PgConnection) -> Result<Option<Outstanding>, Error> {
+pub async fn outstanding(connection: &mut PgConnection) -> Result<Outstanding, Error> {
     let readable: Option<bool> = query("SELECT has_table_privilege(to_regclass('redis2pg._migrations'), 'SELECT')")
         .fetch_one(&mut *connection)
         .await?
         .try_get(0)?;
     Ok(match readable {
-        None => Some(Outstanding::Everything),
-        Some(false) => None,
-        Some(true) => Some(match migrations().len().saturating_sub(applied(connection).await?) {
-            0 => Outstanding::Nothing,
-            count => Outstanding::Migrations(count),
-        }),
+        None => Outstanding::Everything,
+        Some(false) => Outstanding::Unknown,
+        Some(true) => {
+            let (applied, known) = (applied(connection).await?, version());
+            match applied.abs_diff(known) {
+                0 => Outstanding::Nothing,
+                count if applied < known => Outstanding::Migrations(count),
+                count => Outstanding::Newer(count),
+            }
+        }
     })
 }
 

@@ -32,7 +32,7 @@ mod top;
 mod value;
 
 pub use archive::ARCHIVE;
-pub use compile::{check_keys, check_specs, specs_hash, wanted_of};
+pub use compile::{always_has_value, check_keys, check_specs, specs_hash, wanted_of};
 pub use expiry::Expired;
 pub use explode::RemovedElements;
 pub use functions::ID_NAMESPACE;

@@ -2,6 +2,8 @@
 //! the wrong type is stored as garbage without an error.
 
 use super::columns::read_columns;
+use super::partitioning::{Partitioning, read_partitioning};
+use super::row_security::{RowSecurity, read_row_security};
 use super::sequences::{FedColumn, read_fed_columns};
 use super::sql::query;
 use super::triggers::{RowTrigger, Rule, has_insert_triggers, read_row_triggers, read_rules};
@@ -19,12 +21,10 @@ pub struct TableFacts {
     pub no_table: Option<&'static str>,
     /// The indexes that keep its rows apart.
     pub indexes: Vec<UniqueIndex>,
-    /// How it is partitioned, such as `RANGE (day)`, and the columns that every unique index must have then.
-    pub partitioning: Option<(String, Vec<String>)>,
-    /// Whether row-level security applies to us: COPY into the table is then refused by the server.
-    pub row_security: bool,
-    /// Whether one of its policies lets us insert rows at all. Of interest where row-level security applies.
-    pub policy_for_insert: bool,
+    /// How it is partitioned; `None` where it is not.
+    pub partitioning: Option<Partitioning>,
+    /// What row-level security does to us.
+    pub row_security: RowSecurity,
     /// The triggers that may change or drop a row before it is stored.
     pub row_triggers: Vec<RowTrigger>,
     /// Whether any trigger fires for a row that is inserted.
@@ -107,15 +107,7 @@ pub async fn read_table(connection: &mut PgConnection, name: &TableName) -> Resu
          has_table_privilege(c.oid, 'INSERT') AS may_insert, has_any_column_privilege(c.oid, 'INSERT') AS some_insert, \
          has_table_privilege(c.oid, 'UPDATE') AS may_update, has_any_column_privilege(c.oid, 'UPDATE') AS some_update, \
          has_table_privilege(c.oid, 'DELETE') AS may_delete, false AS some_delete, \
-         has_schema_privilege(n.oid, 'USAGE') AS schema_usage, \
-         pg_catalog.row_security_active(c.oid) AS row_security, \
-         EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive AND p.polcmd IN ('*', 'a') \
-                 AND (p.polroles = '{0}' OR EXISTS (SELECT FROM unnest(p.polroles) r WHERE pg_has_role(r, 'USAGE')))) \
-           AS policy_for_insert, \
-         pg_get_partkeydef(c.oid) AS partitioning, \
-         ARRAY(SELECT a.attname::text FROM pg_catalog.pg_partitioned_table p JOIN pg_catalog.pg_attribute a \
-               ON a.attrelid = c.oid AND a.attnum > 0 AND a.attnum = ANY (p.partattrs::int2[]) WHERE p.partrelid = c.oid) \
-           AS partition_columns \
+         has_schema_privilege(n.oid, 'USAGE') AS schema_usage \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'f', 'v', 'm')",
     )
@@ -137,12 +129,8 @@ pub async fn read_table(connection: &mut PgConnection, name: &TableName) -> Resu
             _ => None,
         },
         indexes: read_unique_indexes(connection, oid).await?,
-        partitioning: match head.try_get::<Option<String>, _>("partitioning")? {
-            Some(how) => Some((how, head.try_get("partition_columns")?)),
-            None => None,
-        },
-        row_security: head.try_get("row_security")?,
-        policy_for_insert: head.try_get("policy_for_insert")?,
+        partitioning: read_partitioning(connection, oid).await?,
+        row_security: read_row_security(connection, oid).await?,
         row_triggers: read_row_triggers(connection, oid).await?,
         insert_triggers: has_insert_triggers(connection, oid).await?,
         rules: read_rules(connection, oid).await?,

@@ -22,6 +22,8 @@ pub struct FedColumn {
     pub selectable: bool,
     /// Whether the role may move it.
     pub settable: bool,
+    /// Whether the column holds numbers of any size and with fractions, which a sequence has not.
+    pub numeric: bool,
     /// How it counts; `None` where its values are not the column's, such as in a default with an expression around it.
     pub steps: Option<Steps>,
 }
@@ -42,22 +44,39 @@ pub struct Steps {
 }
 
 /// One row for each such column of table `$1`.
-const FED: &str = "SELECT a.attname::text AS name, n.nspname::text AS schema, c.relname::text AS sequence, \
+///
+/// Domains are followed down to what they stand on; a domain's own default counts where the column has none. The sequence of
+/// an identity column of a partition is that of the partitioned table.
+const FED: &str = "WITH RECURSIVE base AS ( \
+       SELECT a.attnum, t.oid, t.typtype, t.typbasetype \
+       FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+       WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped \
+       UNION ALL \
+       SELECT b.attnum, t.oid, t.typtype, t.typbasetype \
+       FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.typbasetype WHERE b.typtype = 'd') \
+     SELECT a.attname::text AS name, n.nspname::text AS schema, c.relname::text AS sequence, \
        a.attidentity = 'a' AS always, \
        a.attidentity <> '' OR has_sequence_privilege(c.oid, 'USAGE') OR has_sequence_privilege(c.oid, 'UPDATE') AS usable, \
        has_schema_privilege(n.oid, 'USAGE') \
          AND (has_sequence_privilege(c.oid, 'USAGE') OR has_sequence_privilege(c.oid, 'SELECT')) AS readable, \
        has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'SELECT') AS selectable, \
        has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'UPDATE') AS settable, \
-       coalesce(nullif(t.typbasetype, 0), t.oid) IN (20, 21, 23) AND (a.attidentity <> '' \
-         OR pg_get_expr(k.adbin, k.adrelid) ~ '^nextval\\(''.*''::regclass\\)$') AS plain, \
+       b.oid IN (20, 21, 23, 1700) AND (a.attidentity <> '' \
+         OR coalesce(pg_get_expr(k.adbin, k.adrelid), pg_get_expr(t.typdefaultbin, 0)) \
+           ~ '^(\\(nextval\\(''.*''::regclass\\)\\)::(smallint|integer|bigint|numeric)|nextval\\(''.*''::regclass\\))$') AS plain, \
+       b.oid = 1700 AS numeric, \
        s.seqincrement AS increment, s.seqmin AS least, s.seqmax AS greatest, s.seqstart AS start, \
        s.seqcycle AS cycles \
      FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+     JOIN base b ON b.attnum = a.attnum AND b.typtype <> 'd' \
      LEFT JOIN pg_catalog.pg_attrdef k ON k.adrelid = a.attrelid AND k.adnum = a.attnum \
-     CROSS JOIN LATERAL (SELECT d.objid AS oid FROM pg_catalog.pg_depend d \
-       WHERE a.attidentity <> '' AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = a.attrelid \
-       AND d.refobjsubid = a.attnum AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'i' \
+     CROSS JOIN LATERAL (SELECT d.objid AS oid FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_attribute o \
+         ON o.attrelid = d.refobjid AND o.attnum = d.refobjsubid AND o.attname = a.attname \
+       WHERE a.attidentity <> '' AND d.refclassid = 'pg_catalog.pg_class'::regclass \
+       AND d.refobjid IN (a.attrelid, pg_catalog.pg_partition_root(a.attrelid)) \
+       AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'i' \
+       UNION ALL SELECT d.refobjid FROM pg_catalog.pg_depend d WHERE k.oid IS NULL AND t.typtype = 'd' \
+       AND d.classid = 'pg_catalog.pg_type'::regclass AND d.objid = t.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass \
        UNION ALL SELECT d.refobjid FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_attrdef'::regclass \
        AND d.objid = k.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass) q \
      JOIN pg_catalog.pg_class c ON c.oid = q.oid AND c.relkind = 'S' \
@@ -108,6 +127,7 @@ fn fed(row: &PgRow) -> Result<FedColumn, Error> {
         readable: row.try_get("readable")?,
         selectable: row.try_get("selectable")?,
         settable: row.try_get("settable")?,
+        numeric: row.try_get("numeric")?,
         steps: plain.unwrap_or(false).then_some(steps),
     })
 }

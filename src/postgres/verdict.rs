@@ -95,6 +95,14 @@ fn line_in(context: &str) -> Option<usize> {
     rest.split_once(", column ").map_or(rest, |(line, _)| line).parse().ok()
 }
 
+/// What an error says. Not as it shows itself: the driver adds the line of the server's own source code that raised it.
+pub fn describe(error: &Error) -> String {
+    match error.as_database_error() {
+        Some(database) => database.message().to_owned(),
+        None => error.to_string(),
+    }
+}
+
 /// The failure that an error ends a run with, in words that name the side and what to do.
 pub fn failure(doing: &str, error: Error) -> Failure {
     let Some(database) = error.as_database_error() else {

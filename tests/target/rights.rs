@@ -175,6 +175,8 @@ fn a_ledger_of_an_older_version_that_is_somebody_elses_is_refused_before_the_run
     let case = notes_with_ledger("");
     case.sql(&format!("{LEDGER}; DELETE FROM redis2pg._migrations WHERE version >= 7"));
     case.redis().set("note:1", &note("open"));
+    let told = case.run_config(NOTES, &[]).exits(2);
+    assert!(told.stderr.contains("its version 6 of the ledger: a run brings it to version 7 (0007 retries)"), "{told}");
     for more in ["", "GRANT CREATE ON SCHEMA redis2pg TO redis2pg"] {
         case.sql(more);
         let run = case.run_config(NOTES, &[]).exits(2);
@@ -182,4 +184,68 @@ fn a_ledger_of_an_older_version_that_is_somebody_elses_is_refused_before_the_run
             assert!(run.stderr.contains(words), "{run}");
         }
     }
+}
+
+#[test]
+fn which_ledger_is_there_and_what_a_run_makes_of_it_is_told() {
+    let case = notes("");
+    case.redis().set("note:1", &note("open"));
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    std::fs::write(&config, NOTES).unwrap();
+    let check = || {
+        let mut command = case.command();
+        command.args(["config", "check", "--from", &case.source, "--to", &case.target, "--config"]).arg(&config);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = check();
+    assert!(told.contains("there is no ledger in the database: a run makes version 7 of it"), "{told}");
+    case.run_config(NOTES, &[]).exits(0);
+    let told = check();
+    assert!(told.contains("schema redis2pg has version 7 of the ledger, which this redis2pg goes by."), "{told}");
+    assert!(!told.contains("warning: postgres"), "{told}");
+    case.sql("INSERT INTO redis2pg._migrations SELECT 8, 'later', installed_on, true, checksum, 0 FROM redis2pg._migrations LIMIT 1");
+    let told = check();
+    assert!(told.contains("warning: postgres schema redis2pg: the ledger is that of a newer redis2pg"), "{told}");
+    assert!(told.contains("version 8 of the ledger, which a newer redis2pg made: this one knows version 7"), "{told}");
+    case.sql("DELETE FROM redis2pg._migrations WHERE version > 5; DROP TABLE redis2pg.seen");
+    let told = check();
+    let words = "version 5 of the ledger: a run brings it to version 7 (0006 elements seen, 0007 retries)";
+    assert_eq!(told.matches(words).count(), 2, "{told}");
+}
+
+/// The preset's tables for a role that owns nothing of the database.
+#[test]
+fn a_preset_wants_no_more_rights_than_its_tables_take_and_names_those_that_lack() {
+    let case = Case::new();
+    case.redis().set("document:1", r#"{"filename":"a.pdf","file_path":"a.pdf","file_size":1}"#);
+    case.sql(&format!("ALTER DATABASE {0} OWNER TO postgres; GRANT TEMP ON DATABASE {0} TO redis2pg", case.database));
+    case.sql("CREATE SCHEMA redis2pg; GRANT USAGE, CREATE ON SCHEMA redis2pg TO redis2pg");
+    let lacks = |right: &str| {
+        let run = case.run(&[]).exits(2);
+        let words =
+            [format!("the role lacks {right}"), format!("GRANT {right} TO redis2pg. Or create the tables first.")];
+        words.iter().for_each(|word| assert!(run.stderr.contains(word), "{word:?}: {run}"));
+    };
+    lacks(&format!("CREATE ON DATABASE {}", case.database));
+    case.sql("CREATE SCHEMA document_hub");
+    lacks("CREATE, USAGE ON SCHEMA document_hub");
+    case.sql("GRANT USAGE ON SCHEMA document_hub TO redis2pg");
+    lacks("CREATE ON SCHEMA document_hub");
+    case.sql("GRANT CREATE ON SCHEMA document_hub TO redis2pg");
+    // Those of another role are there already, but for the children's.
+    case.sql(
+        "CREATE TABLE document_hub.documents (id uuid PRIMARY KEY, filename text, original_filename text, file_path text, \
+         file_size bigint, file_type text, mime_type text, upload_timestamp timestamptz, analysis_timestamp timestamptz, \
+         status text, metadata jsonb, created_at timestamptz, updated_at timestamptz); \
+         GRANT SELECT, INSERT, UPDATE ON document_hub.documents TO redis2pg; \
+         CREATE TABLE document_hub.audit_logs (id int); GRANT SELECT, INSERT ON document_hub.audit_logs TO redis2pg",
+    );
+    lacks("REFERENCES ON document_hub.documents");
+    case.sql("DROP TABLE document_hub.audit_logs");
+    case.sql("GRANT REFERENCES ON document_hub.documents TO redis2pg");
+    // The right to make schemas is not needed.
+    assert_eq!(case.run(&[]).exits(0).total("inserted"), 1);
 }

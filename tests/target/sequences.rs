@@ -67,6 +67,54 @@ fn whatever_feeds_the_column_is_past_the_loaded_values() {
     }
 }
 
+/// The sequence is `app.items_id_seq` by name, so that the cases can be told apart by the column alone.
+#[test]
+fn numbers_of_any_size_domains_and_partitioned_tables_are_no_exception() {
+    let default = "DEFAULT nextval('app.items_id_seq')";
+    for (id, more) in [
+        (format!("numeric {default}"), ""),
+        (format!("numeric(12,2) {default}"), ""),
+        (format!("app.id {default}"), ""),
+        ("app.fed".to_owned(), ""),
+        (format!("int {default}::int"), ""),
+        (format!("app.id {default}"), "PARTITION BY RANGE (id)"),
+        ("bigint GENERATED ALWAYS AS IDENTITY".to_owned(), "PARTITION BY RANGE (id)"),
+    ] {
+        let case = Case::new();
+        let sequence = if id.contains("IDENTITY") { "" } else { "CREATE SEQUENCE app.items_id_seq;" };
+        let fed = if id == "app.fed" { format!("CREATE DOMAIN app.fed AS app.id {default};") } else { String::new() };
+        let part = if more.is_empty() { "" } else { "CREATE TABLE app.part PARTITION OF app.items DEFAULT" };
+        case.sql(&format!(
+            "SET ROLE redis2pg; CREATE SCHEMA app; {sequence} CREATE DOMAIN app.number AS bigint; \
+             CREATE DOMAIN app.id AS app.number CHECK (VALUE > 0); {fed} \
+             CREATE TABLE app.items (id {id}, n bigint, PRIMARY KEY (id)) {more}; {part}"
+        ));
+        load(&case, &[3, 17, 5]);
+        let first = run(&case, &[]).exits(0);
+        assert_eq!((first.total("inserted"), moves(&first)), (3, 1), "{id} {more}: {first}");
+        // It is no trouble, and not logged as one.
+        let logged: Vec<&str> = first.stderr.lines().filter(|line| line.contains("was moved past 17")).collect();
+        assert!(matches!(logged.as_slice(), [line] if line.contains("INFO") && !line.contains("WARN")), "{first}");
+        let drawn = case.number("INSERT INTO app.items (n) VALUES (0) RETURNING id::bigint");
+        assert_eq!(drawn, 18, "{id} {more}");
+        assert_eq!(moves(&run(&case, &[]).exits(0)), 0, "{id} {more}");
+    }
+}
+
+#[test]
+fn numbers_that_no_sequence_gives_do_not_move_it() {
+    let case = Case::new();
+    case.sql(
+        "SET ROLE redis2pg; CREATE SCHEMA app; CREATE SEQUENCE app.items_id_seq; CREATE TABLE app.items \
+         (id numeric PRIMARY KEY DEFAULT nextval('app.items_id_seq'), n bigint); \
+         INSERT INTO app.items VALUES ('NaN', 0), ('Infinity', 0), (1e30, 0), (-1e30, 0), (20.5, 0)",
+    );
+    load(&case, &[17]);
+    let first = run(&case, &[]).exits(0);
+    assert!(first.report["notices"].to_string().contains("was moved past 21, "), "{first}");
+    assert_eq!(next(&case), 22);
+}
+
 #[test]
 fn an_identity_column_that_is_always_generated_is_written_by_insert_and_by_copy() {
     for staging in ["auto", "always"] {

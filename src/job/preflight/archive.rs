@@ -1,12 +1,12 @@
 //! The archive's table: made where it is missing.
 
 use super::preset::refused;
-use super::{Check, Created};
+use super::{Check, Created, locks, rights};
 use crate::config::Settings;
 use crate::job::link::Trouble;
 use crate::mapping::MappingSpec;
 use crate::model::{Finding, Side, TableName};
-use crate::postgres::{ident, missing_tables, query, shown_ident, table_ident};
+use crate::postgres::{ident, missing_tables, query, table_ident};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Row};
 
@@ -37,10 +37,11 @@ pub(super) async fn make_missing(
     let made = sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut *savepoint).await;
     if let Err(error) = made {
         savepoint.rollback().await?;
-        let hint =
-            format!("GRANT CREATE ON SCHEMA {} TO the role, or create the table first.", shown_ident(&table.schema));
-        let findings = vec![refused(error, &table.to_string(), hint)?];
-        return Ok(Created { tables: vec![table], findings, ..Created::default() });
+        let error = locks::given_up(connection, &table, &[], error).await?;
+        let lacking = rights::lacking_to_make(connection, &[table.schema.as_str()].into(), &[]).await?;
+        let mut finding = refused(error, &table.to_string(), rights::grants(&lacking, "create the table first"))?;
+        finding.message.push_str(&rights::in_words(&lacking));
+        return Ok(Created { tables: vec![table], findings: vec![finding], ..Created::default() });
     }
     savepoint.commit().await?;
     let message = match check {

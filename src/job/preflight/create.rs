@@ -2,6 +2,7 @@
 //! real leaves nothing behind.
 
 use super::preset::refused;
+use super::{locks, rights};
 use crate::config::Settings;
 use crate::job::design::designs;
 use crate::job::link::Trouble;
@@ -68,58 +69,69 @@ pub(super) async fn create_missing(
         return Ok(Created { tables, findings, ..Created::default() });
     }
     let statements = statements(&all, &schemas);
+    let refused = make(connection, &all, &statements).await?;
+    Ok(match refused {
+        Some(finding) => Created { tables, findings: vec![finding], ..Created::default() },
+        None => Created { tables, statements, findings },
+    })
+}
+
+/// Makes the tables, all or none; what the server says against it.
+async fn make(
+    connection: &mut PgConnection,
+    all: &[&TableDesign],
+    statements: &[String],
+) -> Result<Option<Finding>, Trouble> {
     let mut savepoint = connection.begin().await?;
-    for statement in &statements {
+    for statement in statements {
         // Sent as one statement: the server takes no second one with it.
         if let Err(error) = query(statement.as_str()).execute(&mut *savepoint).await {
             savepoint.rollback().await?;
             let first = statement.lines().next().unwrap_or_default().trim_end_matches(" (");
-            return Ok(Created { tables, findings: vec![refused(error, first, MEND)?], ..Created::default() });
+            let keys = all.iter().flat_map(|design| &design.foreign_keys);
+            let parents: Vec<TableName> = keys.map(|key| key.parent.clone()).collect();
+            let error = locks::given_up(connection, first, &parents, error).await?;
+            let lacking = rights::lacking_to_make(connection, &BTreeSet::new(), &parents).await?;
+            let mut finding = refused(error, first, rights::grants(&lacking, MEND))?;
+            finding.message.push_str(&rights::in_words(&lacking));
+            return Ok(Some(finding));
         }
     }
     savepoint.commit().await?;
-    Ok(Created { tables, statements, findings })
+    Ok(None)
 }
 
 /// What to do about a statement that the server refuses.
-const MEND: &str = "Mend the mapping, grant the role what is missing, or make the table yourself; \
-    `redis2pg config show` prints all statements.";
+const MEND: &str = "mend the mapping, grant the role what is missing, or make the table yourself; \
+    `redis2pg config show` prints all statements";
 
-/// The schemas that are missing, and where the role may make nothing.
+/// The schemas that are missing, and the tables that the role may not make in theirs, or not for want of a right on a parent.
 async fn look_at_schemas(
     connection: &mut PgConnection,
     tables: &[TableName],
 ) -> Result<(BTreeSet<String>, Vec<Finding>), Error> {
     let schemas: BTreeSet<&str> = tables.iter().map(|table| table.schema.as_str()).collect();
-    let (mut missing, mut findings) = (BTreeSet::new(), Vec::new());
+    let rows = query(
+        "SELECT s.name FROM unnest($1::text[]) s (name) \
+         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = s.name)",
+    )
+    .bind(schemas.iter().copied().collect::<Vec<&str>>())
+    .fetch_all(&mut *connection)
+    .await?;
+    let missing = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, Error>>()?;
+    let mut findings = Vec::new();
     for schema in schemas {
-        let row = query(
-            "SELECT n.oid IS NULL AS missing, CASE WHEN n.oid IS NULL THEN has_database_privilege(current_database(), 'CREATE') \
-             ELSE has_schema_privilege(n.oid, 'CREATE') END AS may_create, current_database()::text AS database \
-             FROM (VALUES ($1)) s (name) LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = s.name",
-        )
-        .bind(schema)
-        .fetch_one(&mut *connection)
-        .await?;
-        let (is_missing, may_create): (bool, bool) = (row.try_get("missing")?, row.try_get("may_create")?);
-        if is_missing {
-            missing.insert(schema.to_owned());
+        let lacking = rights::lacking_to_make(connection, &[schema].into(), &[]).await?;
+        if lacking.is_empty() {
+            continue;
         }
-        if !may_create {
-            let place = if is_missing {
-                format!("DATABASE {}", row.try_get::<String, _>("database")?)
-            } else {
-                format!("SCHEMA {schema}")
-            };
-            findings.extend(tables.iter().filter(|table| table.schema == schema).map(|table| {
-                Finding::critical(
-                    Side::Postgres,
-                    table.to_string(),
-                    format!("the table is missing, and the role may not make it: it lacks CREATE ON {place}"),
-                    format!("GRANT CREATE ON {place} TO the role in target.url / --to, or make the table yourself."),
-                )
-            }));
-        }
+        let message = format!("the table is missing, and the role may not make it{}", rights::in_words(&lacking));
+        let hint = rights::grants(&lacking, "make the table yourself");
+        let of_schema = tables.iter().filter(|table| table.schema == schema);
+        findings.extend(
+            of_schema
+                .map(|table| Finding::critical(Side::Postgres, table.to_string(), message.as_str(), hint.as_str())),
+        );
     }
     Ok((missing, findings))
 }

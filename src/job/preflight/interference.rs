@@ -4,7 +4,7 @@ use super::Check;
 use super::server::Server;
 use crate::mapping::MappingSpec;
 use crate::model::{Finding, Severity, Side};
-use crate::postgres::{RowTrigger, Rule, TableFacts, query, shown_ident, shown_table, table_ident};
+use crate::postgres::{RowSecurity, RowTrigger, Rule, TableFacts, query, shown_ident, shown_table, table_ident};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
 
@@ -118,13 +118,17 @@ async fn refuses_merge(connection: &mut PgConnection, spec: &MappingSpec, facts:
 }
 
 fn row_security(facts: &TableFacts, server: &Server) -> Option<Finding> {
-    if !facts.row_security {
+    let security = &facts.row_security;
+    if !security.applies {
         return None;
+    }
+    if let Some(finding) = restricted(facts, server) {
+        return Some(finding);
     }
     let (table, role) = (shown_table(&facts.table.name), server.shown_role());
     let policy = format!("CREATE POLICY redis2pg ON {table} TO {role} USING (true) WITH CHECK (true)");
     let name = facts.table.name.to_string();
-    Some(if facts.policy_for_insert {
+    Some(if security.may_insert {
         let message = format!(
             "row-level security applies to the role {role}: a row that a policy refuses is rejected (`row_security`), and one \
              that it hides can neither be compared nor updated (`not_stored`)"
@@ -137,4 +141,38 @@ fn row_security(facts: &TableFacts, server: &Server) -> Option<Finding> {
         );
         Finding::critical(Side::Postgres, name, message, format!("{policy}, or ALTER ROLE {role} BYPASSRLS."))
     })
+}
+
+/// Restrictive policies: what they refuse no other policy allows. Where nothing can be inserted for want of a policy as well, that
+/// is said with it.
+fn restricted(facts: &TableFacts, server: &Server) -> Option<Finding> {
+    let RowSecurity { may_insert, restrictive, .. } = &facts.row_security;
+    let first = restrictive.iter().find(|policy| policy.refuses_all).or(restrictive.first())?;
+    let (table, role) = (shown_table(&facts.table.name), server.shown_role());
+    let named: Vec<String> = (restrictive.iter())
+        .map(|policy| format!("{} (for {}: {})", policy.name, policy.command, policy.condition))
+        .collect();
+    let refuses_all = first.refuses_all || !may_insert;
+    let message = format!(
+        "row-level security applies to the role {role}, and restrictive policies hold whatever others allow: {}. {}",
+        named.join(", "),
+        match (first.refuses_all, may_insert) {
+            (true, _) => "Every row would be refused",
+            (false, false) => "No other policy lets it insert: every row would be refused",
+            (false, true) =>
+                "A row that one refuses is rejected (`row_security`), and one that it hides can neither be compared \
+                 nor updated (`not_stored`)",
+        }
+    );
+    let exempt = format!(
+        "ALTER ROLE {role} BYPASSRLS, or name the roles that it is meant for: ALTER POLICY {} ON {table} TO …",
+        shown_ident(&first.name)
+    );
+    let allow = format!("CREATE POLICY redis2pg ON {table} TO {role} USING (true) WITH CHECK (true); and ");
+    let hint = format!(
+        "A further policy does not help against these. Where the role is to write all rows: {}{exempt}.",
+        if *may_insert { "" } else { &allow }
+    );
+    let finding = Finding::warning(Side::Postgres, facts.table.name.to_string(), message, hint);
+    Some(Finding { severity: if refuses_all { Severity::Critical } else { Severity::Warning }, ..finding })
 }

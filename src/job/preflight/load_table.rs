@@ -50,7 +50,7 @@ pub(super) fn load_table(
     let checked = parents.iter().all(|parent| parent.foreign_key);
     // Nor can it cast.
     let cast = |columns: &[LoadColumn]| columns.iter().any(|column| column.cast.is_some());
-    let secured = mine.is_some_and(|facts| facts.row_security);
+    let secured = mine.is_some_and(|facts| facts.row_security.applies);
     // Nor does it obey the table's rules, or look for what its triggers made of a row.
     let triggers = mine.is_some_and(|facts| facts.insert_triggers);
     let rules = |facts: &TableFacts| facts.rules.iter().any(|rule| rule.enabled && rule.event == "INSERT");

@@ -5,12 +5,15 @@ mod connections;
 mod create;
 mod earlier_ids;
 mod interference;
+mod ledger_version;
 mod load_table;
 mod locks;
 pub(super) mod other_source;
 mod own_parents;
+mod partitions;
 mod preset;
 pub(super) mod redis;
+mod rights;
 mod room;
 mod sequences;
 mod server;
@@ -27,7 +30,7 @@ use crate::config::Settings;
 use crate::ledger;
 use crate::mapping::{MappingSpec, Plan, RunStamp};
 use crate::model::{Exit, Failure, Finding, Severity, Side, Table, TableName};
-use crate::postgres::{TableFacts, estimate_rows, table_ident, table_is_empty};
+use crate::postgres::{TableFacts, estimate_rows, missing_tables, table_ident, table_is_empty};
 use crate::sink::LoadTable;
 use load_table::load_table;
 use own_parents::name_own_parents;
@@ -78,16 +81,18 @@ pub(super) async fn check(
     // Whoever waits for a lock holds up all that ask for one after it: the application's writers.
     locks::limit(&mut transaction, settings).await?;
     ledger::end_where_idle(&mut transaction, ledger::idle_timeout(settings.flow.lease.0)).await?;
-    let mut created = make(&mut transaction, settings, (specs, &names), (&server, check)).await?;
+    let judging = Judging { server: &server, check, preset: preset::statements(settings) };
+    let absent = missing_tables(&mut transaction, &names).await?;
+    let (mut created, found) = make_and_find(&mut transaction, settings, (specs, &names, &absent), judging).await?;
     let mut findings: Vec<Finding> = server.judge_writes(check).into_iter().collect();
     findings.extend(server.judge_encoding());
     if check != Check::Dry && !server.takes_no_writes() {
         findings.extend(server.judge_ledger());
     }
-    let judging = Judging { server: &server, check, preset: preset::statements(settings) };
-    let Found { facts, earlier, findings: found } =
-        find(&mut transaction, settings, (specs, &names), &stamp.run_id, judging).await?;
-    findings.extend(found);
+    let Found { facts, earlier, findings: of_tables } = found;
+    findings.extend(of_tables);
+    findings
+        .extend(beside_tables(&mut transaction, settings, (specs, &names), (&stamp.run_id, &created), judging).await?);
     // Why a table could not be made is told; that it is missing says nothing more.
     let unmade = |finding: &Finding| created.tables.iter().any(|table| finding.subject == table.to_string());
     findings.retain(|finding| finding.message != NO_TABLE || !unmade(finding));
@@ -102,8 +107,7 @@ pub(super) async fn check(
     let (Ok(plan), false) = (plan, critical) else { return Err(refusal(findings, &server, check).into()) };
     let (mut loads, mut rows) = (Vec::new(), Vec::new());
     for (id, mapping) in plan.mappings() {
-        let empty = table_is_empty(&mut transaction, &table_ident(mapping.table())).await;
-        let empty = empty.map_err(|error| locks::given_up(mapping.table(), error))?;
+        let empty = absent.contains(mapping.table()) || is_empty(&mut transaction, mapping.table()).await?;
         rows.push(if empty { 0 } else { estimate_rows(&mut transaction, mapping.table()).await? });
         loads.push(load_table(&plan, (id, mapping), (&facts, &earlier), empty && !setup::always_merge(settings)));
     }
@@ -111,6 +115,25 @@ pub(super) async fn check(
     end?;
     let warnings = findings.into_iter().chain(plan.warnings().iter().cloned()).collect();
     Ok(Checked { plan, tables: loads, rows, warnings, created, server })
+}
+
+/// Makes the tables that are missing, and reads all. What is made is looked at before all else: where the check is not for real, it
+/// is taken back then, and with it the locks that making it took, on parents too.
+async fn make_and_find(
+    connection: &mut PgConnection,
+    settings: &Settings,
+    (specs, names, absent): (&[MappingSpec], &[TableName], &[TableName]),
+    judging: Judging<'_>,
+) -> Result<(Created, Found), Trouble> {
+    let (new, old): (Vec<_>, Vec<_>) = specs.iter().zip(names).partition(|(_, name)| absent.contains(name));
+    let mut found = Found::default();
+    let mut savepoint = connection.begin().await?;
+    let created = make(&mut savepoint, settings, (specs, names), (judging.server, judging.check)).await?;
+    find_tables(&mut savepoint, new.into_iter(), judging, &mut found).await?;
+    let end = if judging.check == Check::Real { savepoint.commit().await } else { savepoint.rollback().await };
+    end?;
+    find_tables(connection, old.into_iter(), judging, &mut found).await?;
+    Ok((created, found))
 }
 
 /// A server that takes no writes is no mistake of whoever runs this, unless something else is.
@@ -157,28 +180,38 @@ async fn make(
     Ok(created)
 }
 
-/// What is wrong with the tables, the audit logs, the limits on connections, and the room that there is.
-async fn find(
+/// Whether a table has no row that we can see. The lock that looking takes is given back.
+async fn is_empty(connection: &mut PgConnection, table: &TableName) -> Result<bool, Trouble> {
+    let mut savepoint = connection.begin().await?;
+    let empty = table_is_empty(&mut savepoint, &table_ident(table)).await;
+    savepoint.rollback().await?;
+    match empty {
+        Ok(empty) => Ok(empty),
+        Err(error) => Err(locks::given_up(connection, table, std::slice::from_ref(table), error).await?.into()),
+    }
+}
+
+/// What is wrong with the audit logs, the limits on connections, and the room that there is.
+async fn beside_tables(
     connection: &mut PgConnection,
     settings: &Settings,
     (specs, names): (&[MappingSpec], &[TableName]),
-    run: &str,
+    (run, created): (&str, &Created),
     judging: Judging<'_>,
-) -> Result<Found, Trouble> {
-    let mut found = find_tables(connection, specs, names, judging).await?;
-    found.findings.extend(connections::judge(connection, settings.flow.writers).await?);
-    found.findings.extend(audit::find_missing(connection, specs).await?);
+) -> Result<Vec<Finding>, Trouble> {
+    let mut findings = connections::judge(connection, settings.flow.writers).await?;
+    findings.extend(audit::find_missing(connection, specs, &created.tables).await?);
     if judging.server.takes_no_writes() {
-        return Ok(found);
+        return Ok(findings);
     }
     if judging.check != Check::Dry {
-        found.findings.extend(room::judge(connection, names).await?);
+        findings.extend(room::judge(connection, names).await?);
     }
     if judging.check == Check::Rehearsal {
         let lock_timeout = settings.target.lock_timeout.0;
-        found.findings.extend(audit::rehearse(connection, specs, run, lock_timeout).await?);
+        findings.extend(audit::rehearse(connection, specs, run, lock_timeout).await?);
     }
-    Ok(found)
+    Ok(findings)
 }
 
 fn table_names(specs: &[MappingSpec]) -> Result<Vec<TableName>, Failure> {

@@ -6,6 +6,7 @@ use crate::model::{Finding, Side};
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A warning for each other source that mappings were last read from. `source`: this run's, as the ledger names it.
 ///
@@ -15,11 +16,12 @@ pub(in crate::job) async fn judge(
     connection: &mut PgConnection,
     specs: &[MappingSpec],
     source: &str,
+    lock_timeout: Duration,
 ) -> Result<Vec<Finding>, Error> {
     let named = specs.iter().filter_map(|spec| Some((spec.name.clone(), spec.table_name().ok()?.to_string())));
     let (mappings, tables): (Vec<String>, Vec<String>) = named.unzip();
     let mut others: BTreeMap<String, Vec<LastSource>> = BTreeMap::new();
-    for last in last_sources(connection, (&mappings, &tables)).await? {
+    for last in last_sources(connection, (&mappings, &tables), lock_timeout).await? {
         let spec = specs.iter().find(|spec| spec.name == last.mapping);
         if last.source != source && !spec.is_some_and(|spec| is_told_apart(spec, &last.source, source)) {
             others.entry(last.source.clone()).or_default().push(last);

@@ -1,7 +1,7 @@
 //! The preset's tables: made where one is missing.
 
 use super::Created;
-use super::locks::given_up;
+use super::{locks, rights};
 use crate::config::Settings;
 use crate::job::link::Trouble;
 use crate::job::setup;
@@ -36,14 +36,16 @@ pub(super) async fn make_missing(
         Ok(_) => savepoint.commit().await?,
         Err(error) => {
             savepoint.rollback().await?;
-            if error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "55P03") {
-                let there = before.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                return Err(given_up(format!("{there}, to make the preset's other tables"), error));
-            }
-            let tables = names.to_vec();
-            let hint = "GRANT CREATE ON DATABASE … TO the role, or create the tables first.";
-            let findings = vec![refused(error, "the preset's tables", hint)?];
-            return Ok(Created { tables, findings, ..Created::default() });
+            let parents = parents(schema, &before);
+            let there = parents.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let what = format!("{there}, to make the preset's other tables");
+            let error = locks::given_up(connection, what, &parents, error).await?;
+            let schemas = missing.iter().map(|name| name.schema.as_str()).collect();
+            let lacking = rights::lacking_to_make(connection, &schemas, &parents).await?;
+            let mut finding =
+                refused(error, "the preset's tables", rights::grants(&lacking, "create the tables first"))?;
+            finding.message.push_str(&rights::in_words(&lacking));
+            return Ok(Created { tables: names.to_vec(), findings: vec![finding], ..Created::default() });
         }
     }
     let after = tables_beside(connection, names).await?;
@@ -51,13 +53,24 @@ pub(super) async fn make_missing(
     Ok(Created { tables, ..Created::default() })
 }
 
+/// Those of the tables that are there to which a table refers that is yet to be made.
+fn parents(schema: &str, there: &[TableName]) -> Vec<TableName> {
+    let is_there = |name: &str| there.iter().any(|table| table.to_string() == name);
+    let child = |at: usize| {
+        let made = schema.get(..at).and_then(|before| before.rsplit_once("CREATE TABLE "));
+        made.and_then(|(_, child)| child.split_whitespace().next())
+    };
+    let referred = |parent: &&TableName| {
+        let references = format!("REFERENCES {parent} ");
+        schema.match_indices(&references).filter_map(|(at, _)| child(at)).any(|child| !is_there(child))
+    };
+    there.iter().filter(referred).cloned().collect()
+}
+
 /// What the server did not make, and why; an error that is of the server itself stays one.
 pub(super) fn refused(error: Error, what: &str, hint: impl Into<String>) -> Result<Finding, Trouble> {
     let Some(database) = error.as_database_error() else { return Err(error.into()) };
     let code = database.code().unwrap_or_default();
-    if code == "55P03" {
-        return Err(given_up(what, error));
-    }
     // 53: out of resources, 58: its disk fails.
     if verdict(&error) == Verdict::Transient || code.starts_with("53") || code.starts_with("58") {
         return Err(error.into());
@@ -78,4 +91,22 @@ async fn tables_beside(connection: &mut PgConnection, names: &[TableName]) -> Re
     .fetch_all(connection)
     .await?;
     rows.iter().map(|row| Ok(TableName { schema: row.try_get(0)?, table: row.try_get(1)? })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parents;
+    use crate::job::setup::preset_schema;
+    use crate::model::TableName;
+
+    #[test]
+    fn only_parents_of_what_is_made_are_referred_to() {
+        let schema = preset_schema("contract-reviewer").unwrap();
+        let tables = |names: &[&str]| -> Vec<TableName> {
+            names.iter().map(|name| TableName { schema: "document_hub".into(), table: (*name).into() }).collect()
+        };
+        assert_eq!(parents(schema, &tables(&["sessions", "documents"])), tables(&["documents"]));
+        assert_eq!(parents(schema, &tables(&["documents", "analysis_results"])), []);
+        assert_eq!(parents(schema, &tables(&["sessions"])), []);
+    }
 }

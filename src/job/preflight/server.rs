@@ -1,8 +1,10 @@
 //! The server itself: whether it takes writes, and what the role may do in its database.
 
-use super::Check;
+use super::{Check, locks};
+use crate::config::Settings;
+use crate::job::link::Trouble;
 use crate::ledger::{self, Outstanding};
-use crate::model::{Failure, Finding, Severity, Side};
+use crate::model::{Failure, Finding, Severity, Side, TableName};
 use crate::postgres::{failure, query, shown_ident};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error, Row};
@@ -26,10 +28,10 @@ pub(in crate::job) struct Server {
     ledger: bool,
     /// Whether tables can be made in that schema, for staging where there are no temporary ones.
     stage: bool,
-    /// What a run has to make of a ledger whose schema is there.
-    outstanding: Outstanding,
+    /// What a run has to make of the ledger.
+    pub(super) outstanding: Outstanding,
     /// The roles that may bring that ledger up to date, where this one may not.
-    owners: Vec<String>,
+    pub(super) owners: Vec<String>,
     /// The rights on the ledger's tables that a run needs and the role does not have: `(right, table)`.
     lacking: Vec<(String, String)>,
 }
@@ -45,8 +47,7 @@ const LOOK: &str = "SELECT current_setting('server_version') AS version, pg_is_i
     CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'redis2pg') \
          THEN has_schema_privilege('redis2pg', 'CREATE') \
          ELSE has_database_privilege(current_database(), 'CREATE') END AS stage, \
-    CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'redis2pg') \
-         THEN has_schema_privilege('redis2pg', 'USAGE') ELSE false END AS inside, \
+    (SELECT has_schema_privilege(n.oid, 'USAGE') FROM pg_catalog.pg_namespace n WHERE n.nspname = 'redis2pg') AS inside, \
     current_setting('server_encoding') AS encoding";
 
 /// The rights on the ledger's tables that the statements of a run need and the role lacks.
@@ -72,17 +73,32 @@ const OWNERS: &str = "SELECT pg_get_userbyid(o.owner)::text FROM \
 ///
 /// # Errors
 /// It does not answer.
-pub(in crate::job) async fn look(connection: &mut PgConnection) -> Result<Server, Failure> {
-    read(connection).await.map_err(|error| failure("looking at the server", error))
+pub(in crate::job) async fn look(connection: &mut PgConnection, settings: &Settings) -> Result<Server, Failure> {
+    let error = match read(connection, settings).await {
+        Ok(server) => return Ok(server),
+        Err(error) => error,
+    };
+    let ledger = TableName { schema: "redis2pg".to_owned(), table: "_migrations".to_owned() };
+    let told = async {
+        let mut transaction = connection.begin().await?;
+        let error = locks::given_up(&mut transaction, "the ledger", &[ledger], error).await?;
+        Err::<Server, Trouble>(error.into())
+    };
+    told.await.map_err(|trouble| match trouble {
+        Trouble::Final(failure) => failure,
+        Trouble::Server(error) => failure("looking at the server", error),
+    })
 }
 
-async fn read(connection: &mut PgConnection) -> Result<Server, Error> {
+async fn read(connection: &mut PgConnection, settings: &Settings) -> Result<Server, Error> {
     let mut transaction = connection.begin().await?;
+    locks::limit(&mut transaction, settings).await?;
     let row = query(LOOK).fetch_one(&mut *transaction).await?;
     let lacking = query(LACKING).fetch_all(&mut *transaction).await?;
     let outstanding = match row.try_get("inside")? {
-        true => ledger::outstanding(&mut transaction).await?.unwrap_or(Outstanding::Nothing),
-        false => Outstanding::Nothing,
+        Some(true) => ledger::outstanding(&mut transaction).await?,
+        Some(false) => Outstanding::Unknown,
+        None => Outstanding::Everything,
     };
     let owners = query(OWNERS).fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
@@ -175,32 +191,5 @@ impl Server {
             findings.push(Finding::critical(Side::Postgres, "schema redis2pg", message, hint));
         }
         findings
-    }
-
-    /// A ledger that the run would have to make or to bring up to date, and may not.
-    fn judge_version(&self) -> Option<Finding> {
-        if self.owners.is_empty() {
-            return None;
-        }
-        let (role, owners) = (self.shown_role(), self.owners.iter().map(|owner| shown_ident(owner)));
-        let owners: Vec<String> = owners.collect();
-        let (message, hint) = match self.outstanding {
-            Outstanding::Nothing => return None,
-            Outstanding::Everything => (
-                format!("there is no ledger in it, and the role {role} may not make it there"),
-                format!("GRANT CREATE ON SCHEMA redis2pg TO {role}, or let another role run redis2pg once."),
-            ),
-            Outstanding::Migrations(count) => (
-                format!(
-                    "the ledger is that of an older redis2pg: {count} migrations are outstanding, and the role {role} may not \
-                     make them, since the ledger is not its own"
-                ),
-                format!(
-                    "Let {0} run this version of redis2pg once, or: GRANT {0} TO {role}; and grant the rights on its tables anew.",
-                    owners.join(", ")
-                ),
-            ),
-        };
-        Some(Finding::critical(Side::Postgres, "schema redis2pg", message, hint))
     }
 }

@@ -1,15 +1,15 @@
 //! The tables as they are: what is missing, and what is wrong with them.
 
-use super::locks::given_up;
+use super::locks;
 use super::server::Server;
 use super::types::judge_types;
-use super::{Check, earlier_ids, interference, sequences, uniqueness};
+use super::{Check, earlier_ids, interference, partitions, sequences, uniqueness};
 use crate::job::link::Trouble;
 use crate::mapping::MappingSpec;
 use crate::model::{Finding, Side, TableName};
 use crate::postgres::{Privilege, TableFacts, read_table, shown_table};
-use sqlx::Error;
 use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Error};
 use std::collections::HashMap;
 
 /// What the tables are looked at for.
@@ -33,19 +33,25 @@ pub(super) struct Found {
     pub(super) findings: Vec<Finding>,
 }
 
-/// Reads the tables that there are. What is wrong with them, or that they are not there, is a finding each.
-pub(super) async fn find_tables(
+/// Reads those of the tables that there are. What is wrong with them, or that they are not there, is a finding each.
+///
+/// Each is looked at behind a savepoint that is taken back at once: no lock is held while the others are looked at.
+pub(super) async fn find_tables<'a>(
     connection: &mut PgConnection,
-    specs: &[MappingSpec],
-    names: &[TableName],
+    tables: impl Iterator<Item = (&'a MappingSpec, &'a TableName)>,
     judging: Judging<'_>,
-) -> Result<Found, Trouble> {
-    let mut found = Found::default();
-    for (spec, name) in specs.iter().zip(names) {
-        let looked = find_table(connection, (spec, name), judging, &mut found).await;
-        looked.map_err(|error| given_up(name, error))?;
+    found: &mut Found,
+) -> Result<(), Trouble> {
+    for (spec, name) in tables {
+        let mut savepoint = connection.begin().await?;
+        let looked = find_table(&mut savepoint, (spec, name), judging, found).await;
+        savepoint.rollback().await?;
+        if let Err(error) = looked {
+            let locked = std::slice::from_ref(name);
+            return Err(locks::given_up(connection, name, locked, error).await?.into());
+        }
     }
-    Ok(found)
+    Ok(())
 }
 
 async fn find_table(
@@ -105,6 +111,7 @@ async fn judge(
     findings.extend(uniqueness::judge(&whole, facts));
     findings.extend(sequences::judge(&whole, facts, (server, dry)));
     findings.extend(interference::judge(connection, spec, facts, (server, check, preset)).await?);
+    findings.extend(partitions::judge(facts, check));
     findings.extend(judge_types(connection, spec, &facts.table.name).await?);
     Ok(findings)
 }

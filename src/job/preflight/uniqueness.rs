@@ -1,8 +1,8 @@
 //! What keeps rows apart: the index that a mapping's key goes by, and others in which two keys can collide.
 
-use crate::mapping::MappingSpec;
+use crate::mapping::{MappingSpec, always_has_value};
 use crate::model::{Finding, Side};
-use crate::postgres::{TableFacts, UniqueIndex, shown_ident, shown_list, shown_table};
+use crate::postgres::{Partitioning, TableFacts, UniqueIndex, shown_ident, shown_list, shown_table};
 
 /// What is wrong with the indexes, for this mapping's `key`.
 pub(super) fn judge(spec: &MappingSpec, facts: &TableFacts) -> Vec<Finding> {
@@ -37,12 +37,12 @@ fn unsupported(spec: &MappingSpec, facts: &TableFacts) -> Finding {
 
 fn how_to_support(spec: &MappingSpec, facts: &TableFacts) -> String {
     let table = shown_table(&facts.table.name);
-    if let Some((how, columns)) = &facts.partitioning {
+    if let Some(Partitioning { by, columns, .. }) = &facts.partitioning {
         let lacking: Vec<&String> = columns.iter().filter(|column| !spec.key.contains(column)).collect();
         if !lacking.is_empty() {
             let whole: Vec<String> = spec.key.iter().chain(lacking).map(|column| format!("{column:?}")).collect();
             return format!(
-                "The table is partitioned by {how}: a unique index must have those columns as well. Write `key = [{}]`, which \
+                "The table is partitioned by {by}: a unique index must have those columns as well. Write `key = [{}]`, which \
                  has to be what identifies a row.",
                 whole.join(", ")
             );
@@ -64,10 +64,11 @@ fn shown_index(facts: &TableFacts, index: &UniqueIndex) -> String {
     format!("{}.{}", shown_ident(&facts.table.name.schema), shown_ident(&index.name))
 }
 
-/// Key columns that may be NULL: a unique index lets any number of those in, and no run finds them.
+/// Key columns that may be NULL, in the table and by what the mapping reads: a unique index lets any number of those in, and no
+/// run finds them.
 fn nullable(spec: &MappingSpec, facts: &TableFacts) -> Vec<Finding> {
     let table = &facts.table;
-    let may_be_null = |name: &&String| table.column(name).is_some_and(|column| !column.not_null && !column.generated);
+    let takes_null = |name: &&String| table.column(name).is_some_and(|column| !column.not_null && !column.generated);
     let finding = |name: &String| {
         Finding::warning(
             Side::Postgres,
@@ -77,7 +78,8 @@ fn nullable(spec: &MappingSpec, facts: &TableFacts) -> Vec<Finding> {
             format!("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL.", shown_table(&table.name), shown_ident(name)),
         )
     };
-    spec.key.iter().filter(may_be_null).map(finding).collect()
+    let may_be_null = spec.key.iter().filter(takes_null).filter(|name| !always_has_value(spec, name));
+    may_be_null.map(finding).collect()
 }
 
 /// A further index.

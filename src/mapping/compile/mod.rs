@@ -22,7 +22,7 @@ mod unreachable;
 mod wants;
 
 pub use conflict::check_keys;
-pub use offline::{check_specs, wanted_of};
+pub use offline::{always_has_value, check_specs, wanted_of};
 
 use super::candidate::Candidate;
 use super::collection::ItemForms;

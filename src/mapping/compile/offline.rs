@@ -57,6 +57,16 @@ pub fn wanted_of(spec: &MappingSpec) -> Option<Wanted> {
     Some(Wants::of(candidates.iter(), lineage_id.as_ref()).wanted(types, spec.explodes(), expiry, false))
 }
 
+/// Whether a column of a mapping has a value on every record, such as one that comes from a capture of the key: it is never
+/// NULL then. `false` where that cannot be told from the mapping alone.
+pub fn always_has_value(spec: &MappingSpec, column: &str) -> bool {
+    let (Ok(keys), Some(column)) = (KeySet::parse(spec), spec.columns.iter().find(|known| known.name == column)) else {
+        return false;
+    };
+    let candidates = Check::default().candidates("", column, keys.first());
+    candidates.iter().any(|candidate| candidate.always_gives(column))
+}
+
 impl Check {
     /// One mapping by itself.
     fn alone(&mut self, spec: &MappingSpec, subject: &str) {

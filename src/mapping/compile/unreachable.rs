@@ -28,8 +28,8 @@ impl Check {
 }
 
 impl Candidate {
-    /// Whether it has a value on every record.
-    fn always_gives(&self, column: &ColumnSpec) -> bool {
+    /// Whether it has a value on every record, and one that is not null.
+    pub(super) fn always_gives(&self, column: &ColumnSpec) -> bool {
         if self.when.is_some() {
             return false;
         }
@@ -42,6 +42,8 @@ impl Candidate {
             // A capture that takes nothing makes the key a reject.
             Source::Template(template) => template.paths().next().is_none(),
             Source::Key | Source::Type | Source::Database | Source::Digest | Source::RunId | Source::RunTime => true,
+            // Only where a key is taken apart; elsewhere it is refused.
+            Source::ElementIndex => true,
             _ => false,
         }
     }

@@ -9,7 +9,7 @@ use super::writers::Writers;
 use crate::flow::Backoff;
 use crate::ledger::{self, ShardId};
 use crate::model::{Event, Exit, Failure, Side, Tally};
-use crate::postgres::{CopyBuffer, Verdict, answered, failure, silence, verdict};
+use crate::postgres::{CopyBuffer, Verdict, answered, describe, failure, silence, verdict};
 use crate::sink::batch::Batch;
 use crate::sink::table::LoadTable;
 use sqlx::Error;
@@ -240,13 +240,6 @@ fn is_journal(error: &Error) -> bool {
 /// Whether the unique violation is of the lineage of a row.
 fn is_lineage(error: &Error) -> bool {
     error.as_database_error().and_then(|error| error.constraint()) == Some("loaded_pkey")
-}
-
-fn describe(error: &Error) -> String {
-    match error.as_database_error() {
-        Some(database) => database.message().to_owned(),
-        None => error.to_string(),
-    }
 }
 
 /// A second signal ends the wait for a server; it is the signal that ended the run, not the server.

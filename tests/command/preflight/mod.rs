@@ -1,7 +1,9 @@
 //! What a run looks at before it writes: the settings all at once, rights that only some runs need, and whether there is
 //! anything to move.
 
-use crate::support;
+<use crate::support;
+=
+mod locks;
 
 use support::{Case, Outcome};
 
@@ -281,47 +283,5 @@ column = [{ name = "id", from = ["{id}"] }, { name = "n", from = ["$.n"] }]
         case.redis().set("thing:1", "{}");
         case.run_config(config, &[]).exits(0);
         assert_eq!(case.run_config(config, &[]).exits(0).total("unchanged"), 1, "{index}");
-    }
-}
-
-/// Another session's transaction, which holds locks until it is dropped.
-#[expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
-fn holding(case: &Case, statement: &str) -> (tokio::runtime::Runtime, sqlx::PgConnection) {
-    use sqlx::Connection;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let held = runtime.block_on(async {
-        let mut connection = sqlx::PgConnection::connect(&case.target).await.expect("a connection");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("BEGIN; {statement}")))
-            .execute(&mut connection)
-            .await
-            .expect("a lock");
-        connection
-    });
-    (runtime, held)
-}
-
-#[test]
-fn a_look_waits_for_no_lock_longer_than_it_may() {
-    let case = one_document();
-    case.run(&[]).exits(0);
-    // The foreign key of the table that is missing wants what keeps writers from its parent.
-    for (change, holder, table) in [
-        ("SELECT 1", "LOCK TABLE document_hub.documents IN ACCESS EXCLUSIVE MODE", "document_hub.documents"),
-        (
-            "DROP TABLE document_hub.analysis_results",
-            "UPDATE document_hub.documents SET status = status",
-            "document_hub.documents",
-        ),
-    ] {
-        case.sql(change);
-        let held = holding(&case, holder);
-        for args in [&[][..], &["--dry-run"]] {
-            let begun = std::time::Instant::now();
-            let run = case.run(&[&["--lock-timeout", "300ms"], args].concat()).exits(6);
-            assert!(run.stderr.contains(table) && run.stderr.contains("target.lock_timeout"), "{run}");
-            assert!(begun.elapsed().as_secs() < 20, "{holder}: {:?}", begun.elapsed());
-        }
-        drop(held);
-        case.run(&["--dry-run"]).exits(0);
     }
 }

@@ -1,7 +1,9 @@
 //! What is looked at in the target before a run: every finding at once, critical only where the run would fail or lose
 //! something, each with what to do.
 
-use crate::support;
+<use crate::support;
+=
+mod stored;
 
 use redis2pg::sandbox::{PostgresOptions, PostgresServer};
 use support::{Case, Outcome};
@@ -114,9 +116,14 @@ fn why_no_index_supports_a_key_is_said_of_each_that_comes_near() {
     }
     for index in ["UNIQUE NULLS NOT DISTINCT (id)", "UNIQUE (id) INCLUDE (n)"] {
         let case = items(&format!("CREATE TABLE items (id text, n int, {index})"));
-        let run = case.run_config(&mapping("items", "'id'", &["n"]), &[]).exits(0);
-        assert!(notices(&run).contains("public.items.id") && notices(&run).contains("SET NOT NULL"), "{run}");
-        assert_eq!(case.run_config(&mapping("items", "'id'", &["n"]), &[]).exits(0).total("unchanged"), 1);
+        // A capture of the key always has a value, a field has none where it is missing or null.
+        for (from, warned) in [("{id}", false), ("$.code", true)] {
+            let config = mapping("items", "'id'", &["n"]).replace("from = '{id}'", &format!("from = '{from}'"));
+            let run = case.run_config(&config, &[]).exits(0);
+            let told = notices(&run).contains("public.items.id") && notices(&run).contains("SET NOT NULL");
+            assert_eq!(told, warned, "{from}: {run}");
+            assert_eq!(case.run_config(&config, &[]).exits(0).total("unchanged"), 1);
+        }
     }
 }
 
@@ -129,68 +136,6 @@ fn indexes_in_which_keys_can_collide_are_told_and_others_are_not() {
     let run = case.run_config(&mapping("items", "'id'", &["n", "code"]), &[]).exits(0);
     assert_eq!(notices(&run).matches("can collide").count(), 1, "{run}");
     assert!(notices(&run).contains("low on (an expression) WHERE (n > 5)"), "{run}");
-}
-
-#[test]
-fn a_table_with_triggers_is_told_once_and_the_presets_own_are_known() {
-    let case = items(
-        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END'; \
-         CREATE TABLE items (id text, n int, PRIMARY KEY (id, n)) PARTITION BY LIST (n); \
-         CREATE TABLE p1 PARTITION OF items DEFAULT; \
-         CREATE TRIGGER one BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION keep(); \
-         CREATE TRIGGER two BEFORE UPDATE ON p1 FOR EACH ROW EXECUTE FUNCTION keep(); \
-         CREATE TRIGGER off BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION keep(); \
-         CREATE TRIGGER late AFTER INSERT ON items FOR EACH ROW EXECUTE FUNCTION keep(); ALTER TABLE items DISABLE TRIGGER off",
-    );
-    let run = case.run_config(&mapping("items", "['id', 'n']", &["n"]), &[]).exits(0);
-    let all = notices(&run);
-    assert!(all.contains("one, two (of its partition public.p1). A row"), "{run}");
-    assert_eq!((all.matches("trigger sees").count(), all.matches("off").count()), (1, 0), "{run}");
-    case.redis().set("document:1", r#"{"filename":"a.pdf","file_path":"a.pdf","file_size":1}"#);
-    let preset = case.run(&[]).exits(0);
-    // Other tests use other databases of this server.
-    let told = preset.report["notices"].as_array().expect("notices").iter();
-    let told: Vec<_> = told.filter(|notice| !notice.to_string().contains("redis other databases")).collect();
-    assert!(told.is_empty(), "{told:?}\n{preset}");
-}
-
-#[test]
-fn rules_that_keep_rows_from_being_inserted_are_critical_and_others_are_told() {
-    let table = "CREATE TABLE items (id text PRIMARY KEY, n int); CREATE TABLE copies (LIKE items); ";
-    for (rule, words) in [
-        ("RULE r AS ON INSERT TO items DO INSTEAD NOTHING", ["no row would be stored", "DISABLE RULE r"]),
-        ("RULE r AS ON INSERT TO items DO ALSO INSERT INTO copies VALUES (new.*)", ["ON CONFLICT", "DISABLE RULE r"]),
-        ("RULE r AS ON UPDATE TO items DO INSTEAD NOTHING", ["ON CONFLICT", "DROP RULE r ON public.items"]),
-    ] {
-        let run = items(&format!("{table} CREATE {rule}")).run_config(&mapping("items", "'id'", &["n"]), &[]).exits(2);
-        says(&run, "error", "public.items", &words);
-    }
-    let case = items(&format!("{table} CREATE RULE r AS ON INSERT TO items WHERE new.n > 5 DO INSTEAD NOTHING"));
-    case.redis().set("items:2", r#"{"n":7}"#);
-    // COPY would pass by the rule.
-    for _ in 0..2 {
-        let run = case.run_config(&mapping("items", "'id'", &["n"]), &[]).exits(3);
-        assert!(notices(&run).contains("rules may drop rows that are inserted: r."), "{run}");
-        assert_eq!(run.reject("items:2")["reason"], "not_stored", "{run}");
-        assert_eq!(case.sql("SELECT id FROM items"), "1");
-    }
-}
-
-#[test]
-fn row_level_security_is_critical_only_where_nothing_can_be_inserted() {
-    let table = "CREATE TABLE items (id text PRIMARY KEY, n int); ALTER TABLE items ENABLE ROW LEVEL SECURITY; ";
-    for (policy, code) in [
-        ("CREATE POLICY p ON items FOR SELECT USING (true)", 2),
-        ("CREATE POLICY p ON items TO postgres USING (true)", 2),
-        ("CREATE POLICY p ON items AS RESTRICTIVE USING (true)", 2),
-        ("CREATE POLICY p ON items TO redis2pg USING (true)", 0),
-        ("CREATE POLICY p ON items FOR INSERT WITH CHECK (true); CREATE POLICY q ON items FOR SELECT USING (true)", 0),
-    ] {
-        let case = items(&format!("{table} {policy}"));
-        let run = case.run_config(&mapping("items", "'id'", &["n"]), &[]).exits(code);
-        assert!(run.said().contains("row-level security applies to the role redis2pg"), "{policy}: {run}");
-        case.run_config(&mapping("items", "'id'", &["n"]), &["--dry-run"]).exits(0);
-    }
 }
 
 #[test]
