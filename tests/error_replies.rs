@@ -220,13 +220,15 @@ async fn a_server_that_never_gets_ready_ends_the_work_in_bounded_time_and_says_w
         let (fault, _) = times(place, error, usize::MAX);
         let mut server = Server::start(fault);
         server.source.reconnect_attempts = 2;
+        server.source.loading_timeout = Duration::from_millis(500);
         let began = Instant::now();
         let failure = read(&server.connect().await).await.unwrap_err();
         assert!(began.elapsed() < Duration::from_secs(30), "{place}: {error}");
         assert_eq!(failure.exit.code(), 5, "{place}: {failure}");
         let said = format!("{failure}");
-        assert!(said.contains("did not come back") && said.contains(error), "{place}: {said}");
-        assert!(failure.hint.contains("--resume"), "{place}");
+        let why = if error.starts_with("LOADING") { "source.loading_timeout" } else { "did not come back" };
+        assert!(said.contains(why) && said.contains(error), "{place}: {said}");
+        assert!(failure.hint.contains("start again"), "{place}");
     };
     let cases = PLACES.iter().flat_map(|place| [PASSING[0], PASSING[4]].map(|error| case(place, error)));
     all(cases).await;
@@ -255,6 +257,9 @@ async fn connects(error: &'static str, count: usize) -> Result<RedisSource, Fail
     });
     let mut settings = SourceSettings::new(server.url());
     settings.reconnect_attempts = 2;
+    if count > 2 {
+        settings.loading_timeout = Duration::from_millis(250);
+    }
     RedisSource::connect(&settings, None).await
 }
 

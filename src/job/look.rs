@@ -83,7 +83,10 @@ impl Looker<'_> {
 
     async fn reach_source(self, source: Option<&SourceSettings>) -> Result<Option<RedisSource>, Failure> {
         match source {
-            Some(source) => RedisSource::connect(source, Some(self.events.clone())).await.map(Some),
+            Some(source) => {
+                let source = SourceSettings { stop: self.stop.clone(), ..source.clone() };
+                RedisSource::connect(&source, Some(self.events.clone())).await.map(Some)
+            }
             None => Ok(None),
         }
     }

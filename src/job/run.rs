@@ -190,7 +190,7 @@ async fn execute(
     if resumed {
         book_earlier(&mut migration).await?;
     }
-    let end = migration.run().await;
+    let end = migration.run().await.map_err(|failure| goes_on(failure, settings.run.dry_run, request.is_some()));
     if let (Some(retry), Some(retried), true) = (&migration.shared.retry, &mut learned.retried, end.is_ok()) {
         retried.open = retry.open().await?.1;
     }
@@ -206,6 +206,16 @@ async fn execute(
         base.source.close().await;
     }
     end
+}
+
+/// The failure of a Redis that went away under a run: how the run goes on is known here alone.
+fn goes_on(failure: Failure, dry_run: bool, retries: bool) -> Failure {
+    if dry_run || failure.exit != Exit::Redis {
+        return failure;
+    }
+    let how = if retries { "the same command takes what is still open" } else { "--resume goes on from there" };
+    let hint = format!("{} What was loaded is safe: {how}.", failure.hint);
+    Failure { hint: hint.trim_start().to_owned(), ..failure }
 }
 
 impl Learned {

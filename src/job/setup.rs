@@ -106,6 +106,7 @@ pub(super) fn source_settings(settings: &Settings) -> Result<SourceSettings, Fai
         connect_timeout: source.connect_timeout.0,
         command_timeout: source.command_timeout.0,
         reconnect_attempts: u32::try_from(source.reconnect_attempts).unwrap_or(u32::MAX),
+        loading_timeout: source.loading_timeout.0,
         scan_count: u32::try_from(source.scan_count).unwrap_or(u32::MAX),
         match_keys: settings.run.keys.clone(),
         ca_file: source.ca_file.clone(),
