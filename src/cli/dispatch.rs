@@ -99,7 +99,11 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
                     Ok(settings) => return look(args.json, &settings, out),
                     Err(findings) => findings,
                 };
-                check(out, &CheckView { findings: &findings, exit: Exit::Usage, ends: &[] }, args.json)?;
+                check(
+                    out,
+                    &CheckView { findings: &findings, exit: Exit::Usage, ends: &[], dry_run: false },
+                    args.json,
+                )?;
                 Ok(Exit::Usage)
             }
             ConfigCommand::Presets { name: Some(name), .. } => {
@@ -124,7 +128,8 @@ fn look(json: bool, settings: &Settings, out: &mut dyn Write) -> Result<Exit, En
         job::check(settings, renderer, stop).await
     })?;
     let findings: Vec<Finding> = job::mapping_warnings(settings).into_iter().chain(checked.findings).collect();
-    check(out, &CheckView { findings: &findings, exit: checked.exit, ends: &checked.ends }, json)?;
+    let dry_run = settings.run.dry_run;
+    check(out, &CheckView { findings: &findings, exit: checked.exit, ends: &checked.ends, dry_run }, json)?;
     Ok(checked.exit)
 }
 

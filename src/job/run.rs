@@ -14,7 +14,7 @@ use super::setup::{self, Ends};
 use crate::config::{Settings, UnmatchedKeys};
 use crate::flow::{ByteBudget, RateLimit, Stop};
 use crate::mapping::MappingSpec;
-use crate::model::{Event, EventSender, Exit, Failure, MappingId, Reject, Side, TableName};
+use crate::model::{Event, EventSender, Exit, Failure, Finding, MappingId, Reject, Side, TableName};
 use crate::report::{self, Books, Renderer, RunFacts, TableCount};
 use crate::sink::{DryRun, Sample, Shown, Writers};
 use crate::source::redis::RedisSource;
@@ -67,6 +67,8 @@ pub(super) struct Learned {
     pub(super) postgres_version: Option<String>,
     /// The tables that were made, or would be, and the statements for it.
     pub(super) created: (Vec<String>, Vec<String>),
+    /// What the look at the ends found.
+    pub(super) findings: Vec<Finding>,
     /// The run whose rejects are retried.
     pub(super) retried: Option<Retried>,
     /// Dry run: what it shows.
@@ -164,7 +166,16 @@ async fn execute(
     events: EventSender,
     learned: &mut Learned,
 ) -> Result<End, Failure> {
-    let ends = setup::ends(settings)?;
+    let ends = match setup::ends(settings) {
+        Ok(ends) => ends,
+        Err(troubles) => {
+            learned.findings = troubles.sorted(settings, &[]).findings;
+            let allowed = troubles.verdict(settings, &[]);
+            return Err(allowed
+                .err()
+                .unwrap_or_else(|| Failure::internal("settings are refused, and nothing says why")));
+        }
+    };
     let keys = match &settings.run.keys_from {
         Some(path) => Some(KeyList::open(path, stop).await?),
         None => None,
