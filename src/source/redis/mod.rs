@@ -28,7 +28,7 @@ mod wire;
 
 pub use acl::KeyRights;
 pub use reading::{RedisScan, RedisSlices};
-pub use rights::Permission;
+pub use rights::{Lack, Permission};
 pub use scan::Scanner;
 pub use server::{Eviction, Replica, ServerFacts};
 pub use settings::SourceSettings;
