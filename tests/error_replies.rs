@@ -279,6 +279,33 @@ async fn the_first_connection_waits_for_what_passes_and_for_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_server_that_loads_its_data_after_a_restart_is_waited_for_although_no_command_gets_through() {
+    const LOADS: Duration = Duration::from_secs(6);
+    let closed: Mutex<Option<Instant>> = Mutex::new(None);
+    let server =
+        ScriptedRedis::start(Keyspace::new(&[("a".to_owned(), "1".to_owned())]), move |connection, command| {
+            let mut closed = closed.lock().unwrap();
+            match (connection, command[0].to_uppercase().as_str(), *closed) {
+                (0, "MGET", _) => {
+                    *closed = Some(Instant::now());
+                    Some(Answer::Close)
+                }
+                (1.., "PING", Some(since)) if since.elapsed() < LOADS => {
+                    reply("-LOADING Redis is loading the dataset in memory\r\n".to_owned())
+                }
+                _ => None,
+            }
+        });
+    let mut settings = SourceSettings::new(server.url());
+    // Attempts for four seconds.
+    (settings.reconnect_attempts, settings.command_timeout) = (4, Duration::from_millis(500));
+    let source = RedisSource::connect(&settings, None).await.unwrap();
+    let began = Instant::now();
+    let page = source.fetch(&[RedisKey::new("a")], Wanted::strings(false), 1 << 20).await.unwrap();
+    assert!(page.records.len() == 1 && began.elapsed() >= LOADS, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn credentials_that_are_refused_at_a_reconnection_are_not_tried_for_ever() {
     for error in ["WRONGPASS invalid username-password pair or user is disabled.", "NOAUTH Authentication required."] {
         let closed = Mutex::new(false);

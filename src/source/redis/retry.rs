@@ -30,13 +30,18 @@ impl Refusals {
         Self(Mutex::new(news))
     }
 
-    /// The last refusal that no further attempt mends, of those that were not looked at yet.
+    /// The last of the news that say something, of those that were not looked at yet: a refusal that no further attempt
+    /// mends, or that the server is loading its data.
     fn last(&self) -> Option<Error> {
         let mut news = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut last = None;
+        let mut last: Option<Error> = None;
         loop {
             match news.try_recv() {
-                Ok((error, _)) => last = is_refused_for_good(&error).then_some(error).or(last),
+                Ok((error, _)) if is_refused_for_good(&error) => last = Some(error),
+                Ok((error, _)) if is_loading(&error) && !last.as_ref().is_some_and(is_refused_for_good) => {
+                    last = Some(error);
+                }
+                Ok(_) => {}
                 Err(TryRecvError::Lagged(_)) => {}
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return last,
             }
@@ -63,11 +68,13 @@ impl<'a> Retry<'a> {
         if !is_transient(&error) {
             return Err(refused(&error, self.command, self.waiting.target));
         }
-        if let Some(refusal) = self.refusals.and_then(Refusals::last) {
-            return Err(refused(&refusal, self.command, self.waiting.target));
+        let news = self.refusals.and_then(Refusals::last);
+        if let Some(refusal) = news.as_ref().filter(|news| is_refused_for_good(news)) {
+            return Err(refused(refusal, self.command, self.waiting.target));
         }
-        if is_loading(&error) {
-            return self.loading.wait(&error, self.waiting).await;
+        // A connection that is made anew is not there before the data is: the command itself is only told that it waited.
+        if let Some(loading) = [Some(&error), news.as_ref()].into_iter().flatten().find(|error| is_loading(error)) {
+            return self.loading.wait(loading, self.waiting).await;
         }
         let Some(pause) = self.backoff.pause(Instant::now()) else {
             let (place, command) = (self.waiting.target.place(), self.command);
