@@ -2,9 +2,9 @@
 
 use super::failure::{clean, write_finding};
 use super::flags::{Everything, SettingFlags};
-use crate::config::{FlagValues, Key, Settings, default_toml, nearest_preset, scrub};
+use crate::config::{FlagValues, Key, Settings, default_toml, nearest_preset};
 use crate::model::{Exit, Failure, Finding, Severity, Side};
-use crate::report::{plain_table, script};
+use crate::report::{finding_json, plain_table, script};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::io::{self, Write};
@@ -133,6 +133,8 @@ pub struct CheckView<'a> {
     pub ends: &'a [String],
     /// Which version of the ledger the target has, where one was reached.
     pub ledger: Option<&'a str>,
+    /// Whether what was looked at is what a dry run takes.
+    pub dry_run: bool,
 }
 
 /// Does `config check`: every finding, critical ones first, and how many there are, or that all is well.
@@ -161,7 +163,12 @@ pub fn check(out: &mut dyn Write, view: &CheckView<'_>, json: bool) -> io::Resul
         writeln!(out, "{}.", clean(ledger))?;
     }
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Critical).count();
-    let counts = format!("{}, {}", counted(errors, "error"), counted(findings.len() - errors, "warning"));
+    let notes = findings.iter().filter(|finding| finding.severity == Severity::Note).count();
+    let mut counts = format!("{}, {}", counted(errors, "error"), counted(findings.len() - errors - notes, "warning"));
+    if notes > 0 {
+        counts = format!("{counts}, {}", counted(notes, "note"));
+    }
+    let run = if view.dry_run { "dry run" } else { "run" };
     let ends: Vec<String> = view.ends.iter().map(|end| clean(end)).collect();
     if view.exit == Exit::Stopped {
         let ends = ends.join(" and ");
@@ -169,31 +176,14 @@ pub fn check(out: &mut dyn Write, view: &CheckView<'_>, json: bool) -> io::Resul
     }
     match (errors, ends.is_empty()) {
         (0, true) => writeln!(out, "The settings are sound."),
-        (0, false) => writeln!(out, "{counts}. Looked at {}: nothing forbids a run.", ends.join(" and ")),
+        (0, false) => writeln!(out, "{counts}. Looked at {}: nothing forbids a {run}.", ends.join(" and ")),
         (_, true) => writeln!(out, "{counts}. No server was looked at."),
-        (_, false) => writeln!(out, "{counts}. Looked at {}: a run would be refused.", ends.join(" and ")),
+        (_, false) => writeln!(out, "{counts}. Looked at {}: a {run} would be refused.", ends.join(" and ")),
     }
 }
 
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-fn finding_json(finding: &Finding) -> Value {
-    let file = finding.place.as_ref().filter(|place| place.line.is_some());
-    json!({
-        "severity": match finding.severity {
-            Severity::Warning => "warning",
-            Severity::Critical => "error",
-        },
-        "side": finding.side.to_string(),
-        "subject": scrub(&finding.subject),
-        "from": finding.place.as_ref().map(ToString::to_string),
-        "file": file.map(|place| &place.source),
-        "line": file.and_then(|place| place.line),
-        "message": scrub(&finding.message),
-        "hint": finding.hint,
-    })
 }
 
 /// For `config presets NAME`: its text as it is, which is a configuration file. `presets` are `(name, TOML text)`.
@@ -245,7 +235,7 @@ mod tests {
         let flags = FlagValues { config: Some(path.clone()), values };
         let findings = Settings::load(flags, std::iter::empty(), &[], &|_| Vec::new()).unwrap_err();
         let mut out = Vec::new();
-        let view = CheckView { findings: &findings, exit: Exit::Usage, ends: &[], ledger: None };
+        let view = CheckView { findings: &findings, exit: Exit::Usage, ends: &[], ledger: None, dry_run: false };
         assert!(check(&mut out, &view, true).is_ok());
         let printed: Value = serde_json::from_slice(&out).unwrap();
         let (file, flag) = (&printed["findings"][0], &printed["findings"][1]);
@@ -262,7 +252,7 @@ mod tests {
         let error = Finding::critical(Side::Redis, "source", "redis://u:hunter2@h is gone", "");
         let told = |findings: &[Finding], exit, ends: &[String], json: bool| {
             let mut out = Vec::new();
-            check(&mut out, &CheckView { findings, exit, ends, ledger: None }, json).unwrap();
+            check(&mut out, &CheckView { findings, exit, ends, ledger: None, dry_run: false }, json).unwrap();
             String::from_utf8(out).unwrap()
         };
         let warned = "warning: settings mapping b: is large\n  hint: Make it smaller.\n";
@@ -271,6 +261,13 @@ mod tests {
         let ends = ["redis://h:1/0".to_owned()];
         let sound = told(&one, Exit::Done, &ends, false);
         assert_eq!(sound, format!("{warned}0 errors, 1 warning. Looked at redis://h:1/0: nothing forbids a run.\n"));
+        let note = Finding::note(Side::Redis, "cleanup", "comes later", "");
+        let noted = told(&[note, warning.clone()], Exit::Done, &ends, false);
+        let counts = "0 errors, 1 warning, 1 note. Looked at redis://h:1/0: nothing forbids a run.";
+        assert_eq!(noted, format!("{warned}note: redis cleanup: comes later\n{counts}\n"));
+        let mut out = Vec::new();
+        check(&mut out, &CheckView { findings: &one, exit: Exit::Done, ends: &ends, dry_run: true }, false).unwrap();
+        assert!(String::from_utf8(out).unwrap().ends_with("nothing forbids a dry run.\n"));
         let both = [warning.clone(), error, warning];
         let refused = told(&both, Exit::Redis, &ends, false);
         let first = "error: redis source: redis://u:***@h is gone\n";

@@ -99,7 +99,9 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
                     Ok(settings) => return look(args.json, &settings, out),
                     Err(findings) => findings,
                 };
-                check(out, &CheckView { findings: &findings, exit: Exit::Usage, ends: &[], ledger: None }, args.json)?;
+                let view =
+                    CheckView { findings: &findings, exit: Exit::Usage, ends: &[], ledger: None, dry_run: false };
+                check(out, &view, args.json)?;
                 Ok(Exit::Usage)
             }
             ConfigCommand::Presets { name: Some(name), .. } => {
@@ -124,11 +126,14 @@ fn look(json: bool, settings: &Settings, out: &mut dyn Write) -> Result<Exit, En
         job::check(settings, renderer, stop).await
     })?;
     let findings: Vec<Finding> = job::mapping_warnings(settings).into_iter().chain(checked.findings).collect();
-    check(
-        out,
-        &CheckView { findings: &findings, exit: checked.exit, ends: &checked.ends, ledger: checked.ledger.as_deref() },
-        json,
-    )?;
+    let view = CheckView {
+        findings: &findings,
+        exit: checked.exit,
+        ends: &checked.ends,
+        ledger: checked.ledger.as_deref(),
+        dry_run: settings.run.dry_run,
+    };
+    check(out, &view, json)?;
     Ok(checked.exit)
 }
 

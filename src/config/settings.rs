@@ -158,6 +158,9 @@ sections! {
         /// How often a lost connection is tried again before the run ends with exit 5. Pauses grow, so that
         /// ten attempts are meant to outlast a restart or a failover.
         reconnect_attempts: u64 = "10", "reconnect-attempts", between(0, 10_000);
+        /// How long a Redis that answers LOADING, since it still reads its data from disk, is waited for before the run
+        /// ends with exit 5. That takes the longer the more it holds: minutes for tens of gigabytes.
+        loading_timeout: Span = "10m", "loading-timeout", any;
         /// COUNT of each SCAN. Redis serves nobody else while it answers one: large enough to need few round trips, small
         /// enough not to be noticed.
         scan_count: u64 = "1000", "scan-count", between(1, 100_000);

@@ -62,10 +62,11 @@ pub(super) async fn begin(
     let mut stamp = stamp(settings, &id.to_string());
     // Whatever forbids the run is said before the first thing is written.
     let how = if dry { Check::Dry } else { Check::Rehearsal };
-    let looker = Looker { settings, stop, events, stamp: &stamp, how, ahead: dry, seek: request.is_none() };
+    let looker = Looker { settings, stop, events, stamp: &stamp, how, ahead: false, seek: request.is_none() };
     let look = look::Ends { specs: &ends.specs, source: Some(&ends.source), target: Some(&ends.target) };
     let Looked { source, target, troubles } = looker.look(&look).await;
     learned.look(source.as_ref(), target.as_ref());
+    learned.findings = troubles.sorted(settings, &ends.specs).findings;
     let warnings = troubles.verdict(settings, &ends.specs)?;
     if stop.requested() {
         return Ok(None);

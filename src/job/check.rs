@@ -36,6 +36,7 @@ pub async fn check(settings: &Settings, renderer: Renderer, stop: Stop) -> Check
     let target = settings.target.url.as_ref().map(|_| setup::target(settings));
     let target = target.and_then(|target| troubles.take("target", target));
     troubles.take("run.keys_from", setup::key_file(settings));
+    troubles.take("run.report", setup::report_dir(settings, setup::Keep::Nothing));
     let is_named = source.is_some() || target.is_some();
     // What is wrong with the mappings was found when the settings were read. That there are none is told where a run would
     // be refused for it.

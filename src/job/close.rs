@@ -4,6 +4,7 @@
 use super::analyze::analyze;
 use super::ledger::{PAGE, PAGE_BYTES};
 use super::link::{Link, Waits};
+use super::look::as_findings;
 use super::retried::Retried;
 use super::run::{Finished, Learned};
 use super::sequences::{Told, move_on};
@@ -11,11 +12,12 @@ use super::{audit, setup};
 use crate::config::{Settings, scrub};
 use crate::flow::Stop;
 use crate::ledger::{self, Finish, RejectFilter, RunEnd};
-use crate::model::{Event, Exit, Failure, MappingId, Side, TableName};
+use crate::model::{Event, Exit, Failure, Finding, MappingId, Severity, Side, TableName};
 use crate::postgres::{Verdict, estimate_rows, failure, verdict};
 use crate::report::{self, Books, RejectLine, RetryFacts, RunFacts};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -32,6 +34,7 @@ pub(super) fn facts(
         state: state.to_owned(),
         exit,
         error: None,
+        findings: learned.findings.clone(),
         dry_run: settings.run.dry_run,
         settings: settings.redacted_json(),
         started: started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -63,7 +66,7 @@ pub(super) fn window(books: &Books, learned: &Learned) -> Option<(String, String
 /// Closes the run and writes its report. A step that fails is told, and does not keep the others from being done.
 pub(super) async fn close(settings: &Settings, stop: &Stop, mut learned: Learned, finished: &mut Finished) {
     show(&mut learned, finished);
-    finished.facts.error = finished.failure.as_ref().map(said);
+    finished.explain();
     // A retry that took nothing has no run of its own; the rejects that it left open are reported all the same.
     let is_kept = learned.run.is_some() || learned.retried.is_some() && !settings.run.dry_run;
     let mut link = match is_kept.then(|| link(settings, stop, finished)).transpose() {
@@ -97,7 +100,21 @@ impl Finished {
         self.exit = self.exit.or_worse(failure.exit);
         self.facts.exit = self.exit;
         self.failure.get_or_insert(failure);
-        self.facts.error = self.failure.as_ref().map(said);
+        self.explain();
+    }
+
+    /// Why it failed, in words and as findings: those of its failure, or one that says what it says where none does yet.
+    fn explain(&mut self) {
+        let Some(failure) = &self.failure else { return };
+        self.facts.error = Some(said(failure));
+        let findings = &mut self.facts.findings;
+        let is_told = findings.iter().any(|finding| finding.severity == Severity::Critical);
+        if !is_told || !failure.findings.is_empty() {
+            let more = as_findings("run", failure).into_iter().filter(|finding| !findings.contains(finding));
+            let more: Vec<Finding> = more.collect();
+            findings.extend(more);
+            findings.sort_by_key(|finding| Reverse(finding.severity));
+        }
     }
 
     /// A notice that comes when the events are over.

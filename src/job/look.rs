@@ -53,7 +53,7 @@ pub(super) struct Looker<'a> {
     pub(super) events: &'a EventSender,
     pub(super) stamp: &'a RunStamp,
     pub(super) how: Check,
-    /// Whether nothing will be loaded now.
+    /// Whether it is a look alone, without a run behind it.
     pub(super) ahead: bool,
     /// Whether keys of the mappings are looked for, as far as the settings do not name keys; a retry knows its keys.
     pub(super) seek: bool,
@@ -83,7 +83,10 @@ impl Looker<'_> {
 
     async fn reach_source(self, source: Option<&SourceSettings>) -> Result<Option<RedisSource>, Failure> {
         match source {
-            Some(source) => RedisSource::connect(source, Some(self.events.clone())).await.map(Some),
+            Some(source) => {
+                let source = SourceSettings { stop: self.stop.clone(), ..source.clone() };
+                RedisSource::connect(&source, Some(self.events.clone())).await.map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -220,11 +223,11 @@ impl Troubles {
     }
 
     /// All of it as findings, with the lines that they are about.
-    pub(super) fn sorted(self, settings: &Settings, specs: &[MappingSpec]) -> Sorted {
-        let mut findings = self.findings;
+    pub(super) fn sorted(&self, settings: &Settings, specs: &[MappingSpec]) -> Sorted {
+        let mut findings = self.findings.clone();
         let forbids = |finding: &Finding| finding.severity == Severity::Critical;
         let mut exit = if findings.iter().any(forbids) { Exit::Usage } else { Exit::Done };
-        for (part, failure) in self.failures {
+        for (part, failure) in &self.failures {
             exit = exit.or_worse(failure.exit);
             findings.extend(as_findings(part, failure));
         }
@@ -269,11 +272,13 @@ fn sides(findings: &[Finding]) -> Vec<String> {
 }
 
 /// A failure as findings: those that it has, or one that says what it says.
-fn as_findings(part: &str, failure: Failure) -> Vec<Finding> {
+pub(super) fn as_findings(part: &str, failure: &Failure) -> Vec<Finding> {
     if !failure.findings.is_empty() {
-        return failure.findings;
+        return failure.findings.clone();
     }
-    let mut message = failure.message;
+    // The subject says it.
+    let said = failure.message.strip_prefix(part).and_then(|rest| rest.strip_prefix(": "));
+    let mut message = said.unwrap_or(&failure.message).to_owned();
     let mut cause = failure.source.as_deref().map(|source| source as &dyn Error);
     while let Some(error) = cause {
         let text = error.to_string();
@@ -282,7 +287,7 @@ fn as_findings(part: &str, failure: Failure) -> Vec<Finding> {
         }
         cause = error.source();
     }
-    vec![Finding::critical(failure.side, part, message, failure.hint)]
+    vec![Finding::critical(failure.side, part, message, failure.hint.as_str())]
 }
 
 /// The stamp of rows that are only judged.

@@ -14,7 +14,7 @@ use super::setup::{self, Ends};
 use crate::config::{Settings, UnmatchedKeys};
 use crate::flow::{ByteBudget, RateLimit, Stop};
 use crate::mapping::MappingSpec;
-use crate::model::{Event, EventSender, Exit, Failure, MappingId, Reject, Side, TableName};
+use crate::model::{Event, EventSender, Exit, Failure, Finding, MappingId, Reject, Side, TableName};
 use crate::report::{self, Books, Renderer, RunFacts, TableCount};
 use crate::sink::{DryRun, Sample, Shown, Writers};
 use crate::source::redis::RedisSource;
@@ -69,6 +69,8 @@ pub(super) struct Learned {
     pub(super) postgres_version: Option<String>,
     /// The tables that were made, or would be, and the statements for it.
     pub(super) created: (Vec<String>, Vec<String>),
+    /// What the look at the ends found.
+    pub(super) findings: Vec<Finding>,
     /// The run whose rejects are retried.
     pub(super) retried: Option<Retried>,
     /// Dry run: what it shows.
@@ -167,7 +169,16 @@ async fn execute(
     events: EventSender,
     learned: &mut Learned,
 ) -> Result<End, Failure> {
-    let ends = setup::ends(settings)?;
+    let ends = match setup::ends(settings) {
+        Ok(ends) => ends,
+        Err(troubles) => {
+            learned.findings = troubles.sorted(settings, &[]).findings;
+            let allowed = troubles.verdict(settings, &[]);
+            return Err(allowed
+                .err()
+                .unwrap_or_else(|| Failure::internal("settings are refused, and nothing says why")));
+        }
+    };
     let keys = match &settings.run.keys_from {
         Some(path) => Some(KeyList::open(path, stop).await?),
         None => None,
@@ -193,7 +204,7 @@ async fn execute(
     if resumed {
         book_earlier(&mut migration).await?;
     }
-    let end = migration.run().await;
+    let end = migration.run().await.map_err(|failure| goes_on(failure, settings.run.dry_run, request.is_some()));
     if let (Some(retry), Some(retried), true) = (&migration.shared.retry, &mut learned.retried, end.is_ok()) {
         retried.open = retry.open().await?.1;
     }
@@ -209,6 +220,16 @@ async fn execute(
         base.source.close().await;
     }
     end
+}
+
+/// The failure of a Redis that went away under a run: how the run goes on is known here alone.
+fn goes_on(failure: Failure, dry_run: bool, retries: bool) -> Failure {
+    if dry_run || failure.exit != Exit::Redis {
+        return failure;
+    }
+    let how = if retries { "the same command takes what is still open" } else { "--resume goes on from there" };
+    let hint = format!("{} What was loaded is safe: {how}.", failure.hint);
+    Failure { hint: hint.trim_start().to_owned(), ..failure }
 }
 
 impl Learned {

@@ -2,6 +2,7 @@
 
 use super::close::report_unwritable;
 use super::key_list::unreadable;
+use super::look::Troubles;
 use super::mapping_specs;
 use crate::config::{Compression, Settings, Staging, UnmatchedKeys};
 use crate::ledger::idle_timeout;
@@ -26,6 +27,15 @@ pub(super) fn preset_schema(name: &str) -> Option<&'static str> {
     }
 }
 
+/// What becomes of a directory that was missing and was made to try whether it can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// It stays.
+    Made,
+    /// It goes again.
+    Nothing,
+}
+
 /// What a run needs of its settings before it talks to anybody.
 pub(super) struct Ends {
     pub(super) specs: Vec<MappingSpec>,
@@ -37,36 +47,19 @@ pub(super) struct Ends {
 ///
 /// # Errors
 /// Everything that is missing or wrong, at once.
-pub(super) fn ends(settings: &Settings) -> Result<Ends, Failure> {
-    let (specs, source, target) = (mappings(settings), source_settings(settings), target(settings));
-    match (specs, source, target, key_file(settings), report_dir(settings)) {
-        (Ok(specs), Ok(source), Ok(target), Ok(()), Ok(())) => Ok(Ends { specs, source, target }),
-        (specs, source, target, file, report) => {
-            let failures = [
-                ("source", source.err()),
-                ("target", target.err()),
-                ("mapping", specs.err()),
-                ("run.keys_from", file.err()),
-                ("run.report", report.err()),
-            ];
-            Err(together(failures.into_iter().filter_map(|(subject, failure)| Some((subject, failure?))).collect()))
-        }
+pub(super) fn ends(settings: &Settings) -> Result<Ends, Troubles> {
+    let mut troubles = Troubles::default();
+    let source = troubles.take("source", source_settings(settings));
+    let target = troubles.take("target", target(settings));
+    let specs = troubles.take("mapping", mappings(settings));
+    let files = (
+        troubles.take("run.keys_from", key_file(settings)),
+        troubles.take("run.report", report_dir(settings, Keep::Made)),
+    );
+    match (specs, source, target, files) {
+        (Some(specs), Some(source), Some(target), (Some(()), Some(()))) => Ok(Ends { specs, source, target }),
+        _ => Err(troubles),
     }
-}
-
-/// One failure as it is, several as findings.
-fn together(mut failures: Vec<(&str, Failure)>) -> Failure {
-    if failures.len() == 1 {
-        return failures.remove(0).1;
-    }
-    let findings = failures.into_iter().flat_map(|(subject, failure)| {
-        if failure.findings.is_empty() {
-            vec![Finding::critical(failure.side, subject, failure.message, failure.hint)]
-        } else {
-            failure.findings
-        }
-    });
-    Failure::findings(findings.collect())
 }
 
 /// Whether the file of keys can be read, before anything is written. What is no plain file, such as a pipe, is left
@@ -85,9 +78,9 @@ pub(super) fn key_file(settings: &Settings) -> Result<(), Failure> {
 }
 
 /// Whether the report can be written. After a night's load it would be late to learn that it cannot.
-fn report_dir(settings: &Settings) -> Result<(), Failure> {
+pub(super) fn report_dir(settings: &Settings, keep: Keep) -> Result<(), Failure> {
     let Some(dir) = &settings.run.report else { return Ok(()) };
-    probe_report_dir(dir).map_err(|error| report_unwritable(dir, &error))
+    probe_report_dir(dir, keep == Keep::Made).map_err(|error| report_unwritable(dir, &error))
 }
 
 pub(super) fn source_settings(settings: &Settings) -> Result<SourceSettings, Failure> {
@@ -106,6 +99,7 @@ pub(super) fn source_settings(settings: &Settings) -> Result<SourceSettings, Fai
         connect_timeout: source.connect_timeout.0,
         command_timeout: source.command_timeout.0,
         reconnect_attempts: u32::try_from(source.reconnect_attempts).unwrap_or(u32::MAX),
+        loading_timeout: source.loading_timeout.0,
         scan_count: u32::try_from(source.scan_count).unwrap_or(u32::MAX),
         match_keys: settings.run.keys.clone(),
         ca_file: source.ca_file.clone(),

@@ -6,6 +6,8 @@ use std::fmt;
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
+    /// Nothing is wrong: something to know for later.
+    Note,
     /// The run can go on.
     Warning,
     /// The run must not start.
@@ -59,6 +61,11 @@ impl Finding {
         Self { severity: Severity::Critical, side, subject, place: None, message, hint }
     }
 
+    /// Something to know that is no fault.
+    pub fn note(side: Side, subject: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { severity: Severity::Note, ..Self::critical(side, subject, message, hint) }
+    }
+
     /// The finding with the place that it is about.
     pub fn at(self, place: Place) -> Self {
         Self { place: Some(place), ..self }
@@ -78,6 +85,7 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
+            Severity::Note => "note",
             Severity::Warning => "warning",
             Severity::Critical => "error",
         };

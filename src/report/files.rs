@@ -1,8 +1,9 @@
 //! The files of a report: `report.json` and `summary.txt`. Mode 0600, complete or absent. Uses `books` and `table`.
 
 use super::books::{Books, rate};
+use super::findings::finding_json;
 use super::table::{FAMILIES, summary};
-use crate::model::Exit;
+use crate::model::{Exit, Finding};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -28,6 +29,8 @@ pub struct RunFacts {
     pub exit: Exit,
     /// Why it did not go to its end, or what failed in closing it.
     pub error: Option<String>,
+    /// What the look at both ends found, and what refused the run or ended it, errors first.
+    pub findings: Vec<Finding>,
     /// Whether it was a dry run.
     pub dry_run: bool,
     /// The settings without secrets.
@@ -125,6 +128,7 @@ pub fn report_json(facts: &RunFacts, books: &Books) -> Value {
         "state": facts.state,
         "exit_code": facts.exit.code(),
         "error": facts.error,
+        "findings": facts.findings.iter().map(finding_json).collect::<Vec<_>>(),
         "started": facts.started,
         "ended": facts.ended,
         "settings": facts.settings,
@@ -236,12 +240,22 @@ pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
 }
 
 /// Makes the report's directory (mode 0700) where it is missing, and tries whether a file can be written there. Leaves
-/// no file.
+/// no file, and unless it is to `keep` them, no directory that was missing.
 ///
 /// # Errors
 /// Where the directory cannot be made, or nothing can be written into it.
-pub fn probe_report_dir(dir: &Path) -> io::Result<()> {
-    make_dir(dir)?;
+pub fn probe_report_dir(dir: &Path, keep: bool) -> io::Result<()> {
+    let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
+    let missing: Vec<&Path> = dir.ancestors().take_while(is_missing).collect();
+    let tried = make_dir(dir).and_then(|()| try_file(dir));
+    if !keep {
+        // The innermost first. One that somebody else uses by now is not empty, and stays.
+        missing.into_iter().take_while(|made| std::fs::remove_dir(made).is_ok()).for_each(drop);
+    }
+    tried
+}
+
+fn try_file(dir: &Path) -> io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
     file.write_all(b"{}")?;
     file.as_file().sync_all()
@@ -260,8 +274,8 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RunFacts, TableCount, peak_memory, write_report};
-    use crate::model::{Event, Exit, MappingId, RedisKey, Tally, Unmatched};
+    use super::{RunFacts, TableCount, peak_memory, probe_report_dir, write_report};
+    use crate::model::{Event, Exit, Finding, MappingId, RedisKey, Side, Tally, Unmatched};
     use crate::report::Books;
     use serde_json::{Value, json};
     use std::os::unix::fs::PermissionsExt;
@@ -272,6 +286,7 @@ mod tests {
             state: "done".into(),
             exit: Exit::Rejects,
             error: Some("the audit log is full".into()),
+            findings: vec![Finding::critical(Side::Postgres, "audit", "of redis://u:hunter2@h is full", "Empty it.")],
             dry_run: false,
             settings: json!({"source": {}}),
             started: "2026-01-01T00:00:00Z".into(),
@@ -340,12 +355,28 @@ mod tests {
         assert!(report.as_object().is_some_and(|all| all.contains_key("validation_passed")));
         assert_eq!((report["balanced"].as_bool(), report["resumed"].as_bool()), (Some(true), Some(true)));
         assert_eq!(report["error"], "the audit log is full");
+        let finding = json!({
+            "severity": "error", "side": "postgres", "subject": "audit", "message": "of redis://u:***@h is full",
+            "hint": "Empty it.", "from": null, "file": null, "line": null,
+        });
+        assert_eq!(report["findings"], json!([finding]));
         let text = std::fs::read_to_string(inner.join("summary.txt")).unwrap_or_default();
         assert!(text.ends_with("It failed: the audit log is full\n"), "{text}");
         for name in ["report.json", "summary.txt"] {
             let mode = std::fs::metadata(inner.join(name)).map(|data| data.permissions().mode() & 0o777).ok();
             assert_eq!(mode, Some(0o600), "{name}");
         }
+    }
+
+    #[test]
+    fn a_directory_that_is_only_tried_is_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let (outer, inner) = (dir.path().join("a"), dir.path().join("a/b"));
+        assert!(probe_report_dir(&inner, false).is_ok() && !outer.exists());
+        assert!(probe_report_dir(&inner, true).is_ok() && inner.exists());
+        assert!(probe_report_dir(&inner, false).is_ok() && inner.exists(), "it was there");
+        std::fs::write(inner.join("file"), "").unwrap();
+        assert!(probe_report_dir(&inner.join("file/c"), false).is_err() && inner.join("file").exists());
     }
 
     #[test]

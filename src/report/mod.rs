@@ -5,6 +5,7 @@
 mod bars;
 mod books;
 mod files;
+mod findings;
 mod log;
 mod rejects;
 mod render;
@@ -15,6 +16,7 @@ pub use files::{
     RetryFacts, RunFacts, TableCount, peak_memory, probe_report_dir, report_json, retried, script, tables_made,
     write_report,
 };
+pub use findings::finding_json;
 pub use log::{LogGate, init_log};
 pub use rejects::{RejectLine, RejectsFile, Standing, key_json};
 pub use render::{Renderer, drive};

@@ -144,6 +144,55 @@ fn one_end_alone_is_looked_at_by_itself_and_without_any_the_settings_are() {
 }
 
 #[test]
+fn a_report_that_cannot_be_written_is_found_by_a_check_as_by_a_run_and_a_check_makes_no_directory() {
+    let (_server, case) = ends();
+    case.sql(TABLE);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let report = file.join("report");
+    let report = report.to_str().unwrap();
+    for ends in [&["--from", case.source.as_str(), "--to", &case.target][..], &[]] {
+        let (code, said, _) = check(&case, &[ends, &["--report", report]].concat(), &[]);
+        let told = format!("error: settings run.report: {report} cannot be written: ");
+        assert!(code == 2 && said.contains(&told) && said.contains("1 error,"), "{said}");
+    }
+    let mut command = case.command();
+    let run = command.args(["run", "--from", &case.source, "--to", &case.target, "--report", report]).output().unwrap();
+    assert_eq!(run.status.code(), Some(2));
+    let (outer, inner) = (dir.path().join("a"), dir.path().join("a/b"));
+    let (code, said, _) = check(&case, &["--from", &case.source, "--report", inner.to_str().unwrap()], &[]);
+    assert!(code == 0 && !outer.exists(), "{said}");
+}
+
+#[test]
+fn the_report_of_a_refused_run_has_the_findings_of_a_check() {
+    let (_server, case) = ends();
+    let both = ["--from", &case.source, "--to", &case.target, "--json"];
+    let (_, said, _) = check(&case, &both, &[]);
+    let checked: Value = serde_json::from_str(&said).unwrap();
+    let run = case.run_config(NOTES, &[]).exits(2);
+    let of_run = run.report["findings"].as_array().unwrap();
+    let expected = checked["findings"].as_array().unwrap();
+    assert_eq!((of_run.len(), expected.len()), (1, 1), "{run}");
+    for key in ["severity", "side", "subject", "message", "hint", "line"] {
+        assert_eq!(of_run[0][key], expected[0][key], "{key}: {run}");
+    }
+    assert!(run.report["error"].as_str().is_some_and(|error| error.contains("public.notes")), "{run}");
+    // An end that is not reached is a finding too, and warnings are there of a run that goes.
+    let nobody = format!("redis://127.0.0.1:{}/0", nobody());
+    let run = Case::with_ends(&nobody, &case.target).run_config(NOTES, &["--connect-timeout", "2s"]);
+    let sides: Vec<&Value> = run.report["findings"].as_array().unwrap().iter().map(|found| &found["side"]).collect();
+    assert_eq!(sides, ["redis", "postgres"], "{run}");
+    case.sql(TABLE);
+    let mut other = support::Client::open(&format!("{}/3", case.source.trim_end_matches("/0")));
+    other.set("a", "1");
+    let run = case.run_config(NOTES, &[]).exits(0);
+    let found = run.report["findings"].as_array().unwrap();
+    assert_eq!((found.len(), &found[0]["severity"]), (1, &"warning".into()), "{run}");
+}
+
+#[test]
 fn a_check_can_be_read_by_programs() {
     let (_server, case) = ends();
     let (code, said, _) = check(&case, &["--from", &case.source, "--to", &case.target, "--json"], &[]);

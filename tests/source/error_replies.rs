@@ -220,13 +220,15 @@ async fn a_server_that_never_gets_ready_ends_the_work_in_bounded_time_and_says_w
         let (fault, _) = times(place, error, usize::MAX);
         let mut server = Server::start(fault);
         server.source.reconnect_attempts = 2;
+        server.source.loading_timeout = Duration::from_millis(500);
         let began = Instant::now();
         let failure = read(&server.connect().await).await.unwrap_err();
         assert!(began.elapsed() < Duration::from_secs(30), "{place}: {error}");
         assert_eq!(failure.exit.code(), 5, "{place}: {failure}");
         let said = format!("{failure}");
-        assert!(said.contains("did not come back") && said.contains(error), "{place}: {said}");
-        assert!(failure.hint.contains("--resume"), "{place}");
+        let why = if error.starts_with("LOADING") { "source.loading_timeout" } else { "did not come back" };
+        assert!(said.contains(why) && said.contains(error), "{place}: {said}");
+        assert!(failure.hint.contains("start again"), "{place}");
     };
     let cases = PLACES.iter().flat_map(|place| [PASSING[0], PASSING[4]].map(|error| case(place, error)));
     all(cases).await;
@@ -255,6 +257,9 @@ async fn connects(error: &'static str, count: usize) -> Result<RedisSource, Fail
     });
     let mut settings = SourceSettings::new(server.url());
     settings.reconnect_attempts = 2;
+    if count > 2 {
+        settings.loading_timeout = Duration::from_millis(250);
+    }
     RedisSource::connect(&settings, None).await
 }
 
@@ -271,6 +276,33 @@ async fn the_first_connection_waits_for_what_passes_and_for_nothing_else() {
         assert_eq!(failure.exit.code(), code, "{failure}");
         assert!(began.elapsed() < Duration::from_millis(900), "{error}: it is not tried again");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_loads_its_data_after_a_restart_is_waited_for_although_no_command_gets_through() {
+    const LOADS: Duration = Duration::from_secs(6);
+    let closed: Mutex<Option<Instant>> = Mutex::new(None);
+    let server =
+        ScriptedRedis::start(Keyspace::new(&[("a".to_owned(), "1".to_owned())]), move |connection, command| {
+            let mut closed = closed.lock().unwrap();
+            match (connection, command[0].to_uppercase().as_str(), *closed) {
+                (0, "MGET", _) => {
+                    *closed = Some(Instant::now());
+                    Some(Answer::Close)
+                }
+                (1.., "PING", Some(since)) if since.elapsed() < LOADS => {
+                    reply("-LOADING Redis is loading the dataset in memory\r\n".to_owned())
+                }
+                _ => None,
+            }
+        });
+    let mut settings = SourceSettings::new(server.url());
+    // Attempts for four seconds.
+    (settings.reconnect_attempts, settings.command_timeout) = (4, Duration::from_millis(500));
+    let source = RedisSource::connect(&settings, None).await.unwrap();
+    let began = Instant::now();
+    let page = source.fetch(&[RedisKey::new("a")], Wanted::strings(false), 1 << 20).await.unwrap();
+    assert!(page.records.len() == 1 && began.elapsed() >= LOADS, "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -67,6 +67,7 @@ fn all_rights_that_are_missing_are_named_with_the_mappings_and_what_to_type() {
         has(&found, &[all[0], all[1], "ACL SETUSER poor +hgetall +hscan +lrange +zscan"]);
         has(&found, &["warning: redis user poor", "MEMORY USAGE", "slower", "ACL SETUSER poor +memory|usage"]);
         has(&found, &["warning: redis user poor", "EVAL_RO", "slower"]);
+        has(&found, &["warning: redis user poor", "may not run WATCH", "in part as it was", "ACL SETUSER poor +watch"]);
     }
     assert_eq!(case.sql("SELECT to_regnamespace('redis2pg')"), "");
     // What the hint says is what is missing.
@@ -147,29 +148,49 @@ fn a_user_that_may_read_none_of_the_keys_is_refused_although_it_may_not_ask_for_
     has(&told(&run), &["warning: redis mapping notes", "20 of 20", "forbidden"]);
 }
 
+/// What `config check` of the source says of these notes, on stdout.
+fn checked(case: &Case, settings: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("notes.toml");
+    std::fs::write(&file, notes(settings)).unwrap();
+    let mut command = case.command();
+    let output = command.args(["config", "check", "--from", &case.source, "--config"]).arg(&file).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
-fn whether_a_cleanup_could_delete_is_told_ahead_and_nothing_is_deleted_to_find_out() {
+fn whether_a_cleanup_could_delete_is_noted_by_a_check_and_nothing_is_deleted_to_find_out() {
     let (_server, case) = start(&[]);
     case.redis().set("note:1", "{}");
     // By a script that asks; by a dry run of the server's where scripts are refused; nobody asks then.
-    for (user, rights, word) in [
-        ("reader", "~* +@all -@write", Some("may not run UNLINK")),
-        ("reader", "~* +@all -eval -watch", Some("may not run EVAL")),
+    for (user, rights, words) in [
+        ("reader", "~* +@all -@write", Some(["may not run UNLINK on", "reader +unlink"])),
+        ("reader", "~* +@all -eval -watch", Some(["may not run EVAL on", "reader +eval"])),
         ("reader", "~* +@all -eval", None),
-        ("reader", "~* +@all -@write -eval_ro +acl|dryrun", Some("may not run UNLINK")),
+        ("reader", "~* +@all -@write -eval_ro +acl|dryrun", Some(["may not run UNLINK on", "reader +unlink"])),
         ("reader", "~* +@all -@write -eval_ro -acl", None),
-        ("reader", "%R~* +@all", Some("may not run UNLINK")),
+        // The command is there, and the pattern is not.
+        ("reader", "%R~* +@all", Some(["may not write the keys", "reader %W~note:*"])),
+        ("reader", "%R~* +@all -acl", Some(["may not run UNLINK on", "reader +unlink %W~note:*"])),
         ("reader", "~* +@all", None),
     ] {
-        let run = limited(&case, user, rights).run_config(&notes(""), &["--dry-run"]).exits(0);
-        let found: Vec<String> = told(&run).into_iter().filter(|line| line.contains("cleanup")).collect();
-        match word {
-            None => assert_eq!(found, [""; 0], "{rights}"),
-            Some(word) => has(&found, &["warning: ", word, "A run needs none of it"]),
-        }
+        let said = checked(&limited(&case, user, rights), "");
+        let lines: Vec<&str> = said.lines().collect();
+        let found = lines.iter().position(|line| line.contains("cleanup"));
+        let Some([message, hint]) = words else {
+            assert_eq!(found, None, "{rights}: {said}");
+            continue;
+        };
+        let at = found.unwrap_or_else(|| panic!("{rights}: {said}"));
+        assert!(lines[at].starts_with("note: redis user reader: ") && lines[at].contains(message), "{rights}: {said}");
+        assert!(lines[at + 1].contains("A run needs none of it") && lines[at + 1].ends_with(hint), "{rights}: {said}");
+        assert!(said.contains("0 errors, ") && said.contains(", 1 note. Looked at"), "{rights}: {said}");
     }
-    let run = limited(&case, "reader", "~* +@all -@write").run_config(&notes(""), &[]).exits(0);
-    assert!(!run.stderr.contains("cleanup"), "a run needs none of it: {run}");
+    let user = limited(&case, "reader", "~* +@all -@write");
+    for args in [&["--dry-run"][..], &[]] {
+        let run = user.run_config(&notes(""), args).exits(0);
+        assert!(!run.stderr.contains("cleanup"), "a run needs none of it: {run}");
+    }
     assert_eq!(case.redis().say("DBSIZE"), ":1");
 }
 
@@ -200,7 +221,10 @@ fn keys_behind_a_prefix_are_told_although_others_match_and_only_where_they_are_n
     redis.set_many(&keys("lock:", 3));
     let run = case.run_config(&notes(""), &["--dry-run"]).exits(0);
     let found = told(&run);
-    has(&found, &["warning: redis mapping notes", "7 of 30 keys", "`app:note:…`", "match = \"app:note:{id}\""]);
+    has(
+        &found,
+        &["warning: redis mapping notes", "7 of 30 keys", "`app:note:…`", "match = [\"note:{id}\", \"app:note:{id}\"]"],
+    );
     has(&found, &["3 of 30 keys", "`lock:note:…`", "`exclude`"]);
     assert_eq!(found.len(), 2, "{found:?}");
     // One prefix is another mapping's, which is switched off, and the other is set apart.
@@ -211,6 +235,12 @@ fn keys_behind_a_prefix_are_told_although_others_match_and_only_where_they_are_n
     let archived = format!("[run]\nunmatched = 'archive'\n{}", notes(""));
     let run = case.run_config(&archived, &["--dry-run"]).exits(0);
     assert_eq!(told(&run), [""; 0], "the archive takes them: {run}");
+    // Many are summed up.
+    (0..33).for_each(|n| redis.set_many(&keys(&format!("tenant{n:02}:"), 2)));
+    let found = told(&case.run_config(&notes("exclude = 'lock:note:{id}'"), &["--dry-run"]).exits(0));
+    has(&found, &["`app:note:…`", "exclude = [\"lock:note:{id}\", \"app:lock:note:{id}\"]"]);
+    has(&found, &["warning: redis mapping notes", "and 31 more families with 62 keys"]);
+    assert_eq!(found.len(), 4, "{found:?}");
 }
 
 #[test]
@@ -284,8 +314,7 @@ fn an_old_server_and_one_that_cannot_save_are_told() {
     let run = case.run_config(&notes(""), &["--dry-run"]).exits(0);
     let found = told(&run);
     has(&found, &["warning: redis version 6.2.14", "older than 7.0"]);
-    has(&found, &["warning: redis persistence", "cleanup"]);
-    assert_eq!(found.len(), 2, "{found:?}");
-    let run = case.run_config(&notes(""), &[]).exits(0);
-    assert_eq!(told(&run).len(), 1, "a run writes nothing there: {run}");
+    assert_eq!(found.len(), 1, "a run writes nothing there: {found:?}");
+    let said = checked(&case, "");
+    assert!(said.contains("note: redis persistence: ") && said.contains("cleanup"), "{said}");
 }

@@ -359,7 +359,7 @@ async fn a_server_that_stays_away_ends_the_work_in_bounded_time() {
     let start = Instant::now();
     let lost = source.fetch(&keys(&["document:1"]), Wanted::strings(false), 1 << 20).await.unwrap_err();
     assert!(start.elapsed() < Duration::from_secs(10));
-    assert!(lost.exit.code() == 5 && lost.hint.contains("--resume"), "{lost}");
+    assert!(lost.exit.code() == 5 && lost.hint.contains("start again"), "{lost}");
     let mut scan = source.scan(None);
     assert_eq!(scan.next().await.unwrap_err().exit.code(), 5);
 }

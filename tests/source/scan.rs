@@ -155,13 +155,15 @@ fn a_page_that_never_comes_ends_the_run_as_failed_and_never_as_complete() {
             MIDDLE => Some(broken.map_or(Answer::Close, |text| Answer::Reply(text.to_owned()))),
             cursor => plain_scan(cursor),
         });
-        let args = ["--allow-empty", "--reconnect-attempts", "2"];
+        let args = ["--allow-empty", "--reconnect-attempts", "2", "--loading-timeout", "500ms"];
         let outcome = case.run(&args);
         assert_eq!((outcome.code, outcome.report["state"].as_str()), (5, Some("failed")), "{broken:?}: {outcome}");
         assert_eq!(case.sql("SELECT state, exit_code FROM redis2pg.runs"), "failed|5", "{broken:?}");
         assert_eq!(case.number("SELECT count(*) FROM redis2pg.shards WHERE state <> 'open'"), 0, "{broken:?}");
         let dry = case.run(&[&args[..], &["--dry-run"]].concat());
         assert_eq!((dry.code, dry.report["state"].as_str()), (5, Some("failed")), "{broken:?}: {dry}");
+        // Only what has begun can go on.
+        assert!(outcome.stderr.contains("--resume goes on") && !dry.stderr.contains("--resume"), "{outcome} {dry}");
     }
 }
 

@@ -22,6 +22,10 @@ pub(in crate::job) struct Server {
     standby: bool,
     /// Whether transactions take no writes unless they say otherwise.
     read_only: bool,
+    /// Where that comes from, as pg_settings names it.
+    read_only_from: Option<String>,
+    /// The role that it logged in as: settings of roles are its own.
+    login: String,
     /// The encoding of the database.
     encoding: String,
     /// Whether the schema of the ledger can be used or made.
@@ -38,8 +42,10 @@ pub(in crate::job) struct Server {
 
 /// What the server says of itself, and what it knows of the role.
 const LOOK: &str = "SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS standby, \
-    current_user::text AS role, current_database()::text AS database, \
+    current_user::text AS role, session_user::text AS login, current_database()::text AS database, \
     current_setting('transaction_read_only') = 'on' AS read_only, \
+    (SELECT source FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'on') \
+        AS read_only_from, \
     has_database_privilege(current_database(), 'TEMP') AS temporary, \
     CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'redis2pg') \
          THEN has_schema_privilege('redis2pg', 'USAGE') \
@@ -109,6 +115,8 @@ async fn read(connection: &mut PgConnection, settings: &Settings) -> Result<Serv
         database: row.try_get("database")?,
         standby: row.try_get("standby")?,
         read_only: row.try_get("read_only")?,
+        read_only_from: row.try_get("read_only_from")?,
+        login: row.try_get("login")?,
         encoding: row.try_get("encoding")?,
         ledger: row.try_get("ledger")?,
         stage: row.try_get("stage")?,
@@ -131,26 +139,44 @@ impl Server {
 
     /// That it takes no writes. A dry run needs none.
     pub(super) fn judge_writes(&self, check: Check) -> Option<Finding> {
-        let (role, database) = (self.shown_role(), shown_ident(&self.database));
         let (message, hint) = if self.standby {
             ("it is a read-only standby", "Point target.url / --to at the primary.".to_owned())
         } else if self.read_only {
-            (
-                "it takes no writes: transactions are read-only",
-                format!(
-                    "Unset default_transaction_read_only: ALTER ROLE {role} IN DATABASE {database} RESET \
-                     default_transaction_read_only, or that of the role, of the database or of the server; or point --to elsewhere."
-                ),
-            )
+            ("it takes no writes: transactions are read-only", self.how_to_write())
         } else {
             return None;
         };
         let mut finding = Finding::critical(Side::Postgres, "the server", message, hint);
         if check == Check::Dry {
             finding.severity = Severity::Warning;
-            finding.message.push_str("; a run would be refused");
+            finding.message.push_str(". A dry run writes nothing; a real one would be refused");
         }
         Some(finding)
+    }
+
+    /// What to do about transactions that are read-only, by where that was set.
+    fn how_to_write(&self) -> String {
+        let (login, database) = (shown_ident(&self.login), shown_ident(&self.database));
+        let altered = |what: &str| format!("{what} RESET default_transaction_read_only.");
+        let unset = match self.read_only_from.as_deref() {
+            Some("database user") => altered(&format!("ALTER ROLE {login} IN DATABASE {database}")),
+            Some("user") => altered(&format!("ALTER ROLE {login}")),
+            Some("database") => altered(&format!("ALTER DATABASE {database}")),
+            Some("global") => altered("ALTER ROLE ALL"),
+            Some("configuration file") => {
+                "ALTER SYSTEM SET default_transaction_read_only = off, or take it out of the \
+                 server's configuration file; then SELECT pg_reload_conf()."
+                    .to_owned()
+            }
+            Some("client") => "Take default_transaction_read_only out of the options in target.url / --to, or out of \
+                 PGOPTIONS."
+                .to_owned(),
+            Some("command line" | "environment variable") => {
+                "The server was started with default_transaction_read_only: start it without.".to_owned()
+            }
+            _ => "Something sets transaction_read_only for this session, such as a pooler.".to_owned(),
+        };
+        format!("{unset} Or point target.url / --to elsewhere.")
     }
 
     /// An encoding that cannot hold every text.

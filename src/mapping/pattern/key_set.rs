@@ -23,7 +23,7 @@ pub struct KeySet {
 pub enum Miss {
     /// One of its exclusions takes it.
     Excluded,
-    /// Its glob finds it, and its patterns do not take it: a capture has another shape.
+    /// It has the literal text of a pattern, and the patterns do not take it: a capture has another shape.
     Refused,
 }
 
@@ -63,6 +63,11 @@ impl KeySet {
         self.patterns.iter()
     }
 
+    /// The patterns of keys that are not the mapping's although it would take them.
+    pub fn excluding(&self) -> impl Iterator<Item = &Pattern> {
+        self.excludes.iter()
+    }
+
     /// The first pattern: its captures are those of all.
     pub(in crate::mapping) fn first(&self) -> &Pattern {
         &self.patterns[0]
@@ -94,7 +99,7 @@ impl KeySet {
             None
         } else if self.excludes(key) {
             Some(Miss::Excluded)
-        } else if self.patterns.iter().any(|pattern| pattern.glob_matches(key)) {
+        } else if self.patterns.iter().any(|pattern| pattern.has_landmark() && pattern.glob_matches(key)) {
             Some(Miss::Refused)
         } else {
             None
@@ -201,6 +206,18 @@ mod tests {
         assert_eq!(set.miss(b"document:1"), Some(Miss::Refused));
         assert_eq!(set.miss(b"paper:"), Some(Miss::Refused));
         assert_eq!(set.miss(b"documents:1"), None);
+    }
+
+    #[test]
+    fn a_key_that_shares_no_more_than_separators_with_a_pattern_does_not_look_like_its_own() {
+        for settings in ["match = \"{kind}:{id:int}\"", "match = \"{id:uuid}\"", "match = \"{a:int}:{b}-{c}\""] {
+            assert_eq!(set(settings).miss(b"cache:views:a-b"), None, "{settings}");
+        }
+        for settings in
+            ["match = \"{id:int}:views:a-b\"", "match = \"{a}:views:{id:int}\"", "match = \"cache:{id:int}\""]
+        {
+            assert_eq!(set(settings).miss(b"cache:views:a-b"), Some(Miss::Refused), "{settings}");
+        }
     }
 
     #[test]

@@ -97,6 +97,13 @@ impl Pattern {
         }
     }
 
+    /// Whether its literal text tells its keys from others: it begins or ends with some, or has a letter or digit in between. A
+    /// separator alone is in most keys.
+    fn has_landmark(&self) -> bool {
+        let says = |part: &Part| matches!(part, Part::Literal(text) if text.chars().any(char::is_alphanumeric));
+        !self.prefix().is_empty() || !self.suffix().is_empty() || self.parts.iter().any(says)
+    }
+
     /// Gives the captures the slots that they have in `names`. `false` where the names are not the same.
     fn reorder(&mut self, names: &[String]) -> bool {
         let place = |name: &String| names.iter().position(|known| known == name);

@@ -2,6 +2,7 @@
 
 use super::cluster::Cluster;
 use super::errors;
+use super::loading::{LastTold, Teller, Waiting};
 use super::retry::Retry;
 use super::server::ServerFacts;
 use super::settings::{Address, SourceSettings, Target};
@@ -56,8 +57,8 @@ impl RedisSource {
         if target.cluster.is_some() {
             return Box::pin(Cluster::connect(settings, target, events)).await;
         }
-        let client = open(settings, &target).await?;
-        let abilities = learn(&client, &target, settings).await?;
+        let client = open(settings, &target, events.as_ref()).await?;
+        let abilities = learn(&client, &target, settings, events.as_ref()).await?;
         Ok(Self::of(Inner::new(Wire::new(client, false), target, settings.clone(), abilities, events)))
     }
 
@@ -68,11 +69,13 @@ impl RedisSource {
         events: Option<EventSender>,
         (first, asking): (bool, bool),
     ) -> Result<Self, Failure> {
-        let client = open(settings, &target).await?;
+        let client = open(settings, &target, events.as_ref()).await?;
         // Where the node does not answer, another one may have taken its place: that is found out above this. The first node is
         // waited for, since nobody else can be asked.
-        let hasty = SourceSettings { reconnect_attempts: NODE_ATTEMPTS, ..settings.clone() };
-        let mut abilities = learn(&client, &target, if first { settings } else { &hasty }).await?;
+        let hasty =
+            SourceSettings { reconnect_attempts: NODE_ATTEMPTS, loading_timeout: Duration::ZERO, ..settings.clone() };
+        let patience = if first { settings } else { &hasty };
+        let mut abilities = learn(&client, &target, patience, events.as_ref()).await?;
         // The keys of a page are of many slots; scripts as they are for one server take those of one.
         (abilities.read_script, abilities.facts_script) = (false, false);
         let inner = Inner::new(Wire::new(client, asking), target, hasty, abilities, events);
@@ -110,22 +113,29 @@ pub(super) async fn another(settings: &SourceSettings, target: &Target) -> Resul
 }
 
 /// The first connection.
-async fn open(settings: &SourceSettings, target: &Target) -> Result<Client, Failure> {
-    ready(settings, target, errors::at_connect).await
+async fn open(settings: &SourceSettings, target: &Target, events: Option<&EventSender>) -> Result<Client, Failure> {
+    ready(settings, target, events, errors::at_connect).await
 }
 
 /// A connection with another database of a server that has been reached.
-pub(super) async fn another_database(settings: &SourceSettings, target: &Target) -> Result<Client, Failure> {
-    ready(settings, target, errors::no_database).await
+pub(super) async fn another_database(
+    settings: &SourceSettings,
+    target: &Target,
+    events: Option<&EventSender>,
+) -> Result<Client, Failure> {
+    ready(settings, target, events, errors::no_database).await
 }
 
 /// A server that cannot be reached fails at once; one that says that it is not ready yet is waited for.
 async fn ready(
     settings: &SourceSettings,
     target: &Target,
+    events: Option<&EventSender>,
     refused: fn(&Error, &Target) -> Failure,
 ) -> Result<Client, Failure> {
-    let mut retry = Retry::new(target, "PING", settings.reconnect_attempts);
+    let told = LastTold::default();
+    let mut retry =
+        Retry::new("PING", Waiting { settings, target, teller: Teller { events, ..Teller::silent(&told) } }, 0);
     loop {
         match client(settings, target).await? {
             Ok(client) => return Ok(client),
@@ -193,8 +203,15 @@ fn connection(settings: &SourceSettings) -> ConnectionConfig {
     }
 }
 
-async fn learn(client: &Client, target: &Target, settings: &SourceSettings) -> Result<Abilities, Failure> {
-    let ask = Questions { client, target, attempts: settings.reconnect_attempts };
+async fn learn(
+    client: &Client,
+    target: &Target,
+    settings: &SourceSettings,
+    events: Option<&EventSender>,
+) -> Result<Abilities, Failure> {
+    let told = LastTold::default();
+    let teller = Teller { events, client: Some(client), told: &told };
+    let ask = Questions { client, waiting: Waiting { settings, target, teller } };
     let mut abilities = Abilities::default();
     match ask.info().await? {
         Ok(text) => {
@@ -231,15 +248,14 @@ async fn learn(client: &Client, target: &Target, settings: &SourceSettings) -> R
 /// Questions to a server that has answered once: one that goes away now is asked again.
 struct Questions<'a> {
     client: &'a Client,
-    target: &'a Target,
-    attempts: u32,
+    waiting: Waiting<'a>,
 }
 
 impl Questions<'_> {
     /// The answer, or why the server gives none. An error that passes is waited for: it must not be taken for a server
     /// that cannot do something.
     async fn once(&self, command: &'static str, args: Vec<Value>) -> Result<Result<Resp3Frame, Error>, Failure> {
-        let mut retry = Retry::new(self.target, command, self.attempts);
+        let mut retry = Retry::new(command, self.waiting, 0);
         loop {
             match send(self.client, command, args.clone()).await {
                 Err(error) if errors::is_transient(&error) => retry.after(error).await?,

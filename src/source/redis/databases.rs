@@ -40,7 +40,7 @@ impl RedisSource {
         let first = &self.inner;
         let settings = SourceSettings { database: Some(number), ..first.settings.clone() };
         let target = Target { database: number, ..first.target.clone() };
-        let client = connect::another_database(&settings, &target).await?;
+        let client = connect::another_database(&settings, &target, first.events.as_ref()).await?;
         let wire = Wire::new(client, false);
         if first.abilities.no_touch {
             // It did so on the first connection; where it fails the next command will say why.

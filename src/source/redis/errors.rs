@@ -4,6 +4,7 @@ use super::settings::Target;
 use crate::model::{Failure, Side};
 use fred::error::{Error, ErrorKind};
 use fred::types::Resp3Frame;
+use std::fmt;
 
 /// Beginnings of error replies of a server that will be ready in a moment.
 const NOT_READY: [&str; 6] = ["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ERR max number of clients"];
@@ -33,6 +34,12 @@ pub(super) fn is_not_ready(error: &Error) -> bool {
     NOT_READY.iter().any(|prefix| text.starts_with(prefix))
         // What a script is told in the place of CLUSTERDOWN.
         || text.contains("while the cluster is down")
+}
+
+/// Whether a server says that it is still reading its data from disk.
+pub(super) fn is_loading(error: &Error) -> bool {
+    let text = error.details();
+    text.strip_prefix(ABORTED).unwrap_or(text).starts_with("LOADING")
 }
 
 /// Whether a later attempt can succeed.
@@ -68,8 +75,20 @@ pub(super) fn is_redirect(error: &Error) -> bool {
 
 /// The error of Redis that a failure comes from.
 pub(super) fn cause(failure: &Failure) -> Option<&Error> {
-    failure.source.as_ref().and_then(|cause| cause.downcast_ref::<Error>())
+    failure.source.as_ref().and_then(|cause| cause.downcast_ref::<Cause>()).map(|cause| &cause.0)
 }
+
+/// What Redis said, in its own words alone: messages have them already, and need not be told them a second time.
+#[derive(Debug)]
+struct Cause(Error);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.details())
+    }
+}
+
+impl std::error::Error for Cause {}
 
 /// The command that a refusal names: within a question that takes several it is not always the first.
 fn refused_command(text: &str) -> Option<&str> {
@@ -235,11 +254,12 @@ fn plain(text: &str) -> &str {
 
 /// The failure that an error ends the work with, with the error as its cause.
 pub(super) fn refused(error: &Error, command: &str, target: &Target) -> Failure {
-    failure(error, command, target).because(error_without_secrets(error, target))
+    caused(failure(error, command, target), error, target)
 }
 
-fn error_without_secrets(error: &Error, target: &Target) -> Error {
-    Error::new(error.kind().clone(), target.scrub(error.details()))
+/// The failure, with the error as its cause, without secrets.
+pub(super) fn caused(failure: Failure, error: &Error, target: &Target) -> Failure {
+    failure.because(Cause(Error::new(error.kind().clone(), target.scrub(error.details()))))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod errors;
 mod expiry;
 mod fetch;
 mod lengths;
+mod loading;
 mod permitted;
 mod reading;
 mod retry;
@@ -27,7 +28,7 @@ mod wire;
 
 pub use acl::KeyRights;
 pub use reading::{RedisScan, RedisSlices};
-pub use rights::Permission;
+pub use rights::{Lack, Permission};
 pub use scan::Scanner;
 pub use server::{Eviction, Replica, ServerFacts};
 pub use settings::SourceSettings;
@@ -41,6 +42,7 @@ use fred::error::Error;
 use fred::interfaces::EventInterface;
 use fred::types::config::Server;
 use fred::types::{Resp3Frame, Value};
+use loading::{LastTold, Teller, Waiting};
 use retry::{Refusals, Retry};
 use settings::Target;
 use sizes::Sizes;
@@ -64,7 +66,6 @@ struct Inner {
     target: Target,
     /// Whether it is a node of a cluster, which takes no keys of several slots in one command.
     clustered: bool,
-    attempts: u32,
     scan_count: u32,
     match_keys: Option<String>,
     abilities: Abilities,
@@ -77,6 +78,7 @@ struct Inner {
     /// How often that changed.
     role_changes: AtomicU64,
     refusals: Refusals,
+    loading_told: LastTold,
     sizes: Sizes,
     /// How to connect once more.
     settings: SourceSettings,
@@ -106,7 +108,6 @@ impl Inner {
             wire,
             target,
             clustered: false,
-            attempts: settings.reconnect_attempts,
             scan_count: settings.scan_count.max(1),
             match_keys: settings.match_keys.clone(),
             role: Mutex::new(role),
@@ -116,6 +117,7 @@ impl Inner {
             reconnected: Mutex::new(reconnected),
             reconnections: AtomicU64::new(0),
             refusals,
+            loading_told: LastTold::default(),
             sizes: Sizes::default(),
             settings,
             reader: Arc::default(),
@@ -213,8 +215,14 @@ impl RedisSource {
 
     /// The attempts that are left after some that failed.
     fn retry_more(&self, command: &'static str, failed: u32) -> Retry<'_> {
-        let most = self.inner.attempts.saturating_sub(failed);
-        Retry::new(&self.inner.target, command, most).heeding(&self.inner.refusals)
+        Retry::new(command, self.waiting(), failed).heeding(&self.inner.refusals)
+    }
+
+    /// How the server is waited for while it is loading its data.
+    fn waiting(&self) -> Waiting<'_> {
+        let Inner { target, settings, wire, events, loading_told, .. } = &*self.inner;
+        let teller = Teller { events: events.as_ref(), client: Some(&wire.client), told: loading_told };
+        Waiting { settings, target, teller }
     }
 
     fn failure(&self, error: &Error, command: &str) -> Failure {

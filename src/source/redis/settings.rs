@@ -3,6 +3,7 @@
 //! Parses the URL itself: what it accepts is documented here and does not move with a library.
 
 use super::cluster::named::{self, ClusterTarget};
+use crate::flow::Stop;
 use crate::model::{Failure, Side};
 use std::fmt;
 use std::path::PathBuf;
@@ -28,6 +29,10 @@ pub struct SourceSettings {
     pub command_timeout: Duration,
     /// How often a command is tried again after the connection was lost or the server was not ready.
     pub reconnect_attempts: u32,
+    /// How long a server that reads its data from disk is waited for, from its first such answer on.
+    pub loading_timeout: Duration,
+    /// Ends that waiting.
+    pub stop: Stop,
     /// COUNT of SCAN: about so many keys a page.
     pub scan_count: u32,
     /// Only keys that match this pattern are listed (SCAN's MATCH, judged by the server); `None` lists all.
@@ -39,7 +44,7 @@ pub struct SourceSettings {
 }
 
 impl SourceSettings {
-    /// The defaults, for a URL: 10 s to connect, 30 s a command, 10 attempts, 1,000 keys a page.
+    /// The defaults, for a URL: 10 s to connect, 30 s a command, 10 attempts, 10 minutes to load, 1,000 keys a page.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -49,6 +54,8 @@ impl SourceSettings {
             connect_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(30),
             reconnect_attempts: 10,
+            loading_timeout: Duration::from_secs(600),
+            stop: Stop::new(),
             scan_count: 1000,
             match_keys: None,
             ca_file: None,
@@ -85,6 +92,7 @@ impl fmt::Debug for SourceSettings {
             .field("connect_timeout", &self.connect_timeout)
             .field("command_timeout", &self.command_timeout)
             .field("reconnect_attempts", &self.reconnect_attempts)
+            .field("loading_timeout", &self.loading_timeout)
             .field("scan_count", &self.scan_count)
             .field("ca_file", &self.ca_file)
             .field("cluster_name", &self.cluster_name)

@@ -176,7 +176,8 @@ fn a_server_that_takes_no_writes_is_told_with_the_rest() {
     let case = items("CREATE TABLE items (id text, n int)");
     case.sql(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", case.database));
     let run = case.run_config(&mapping("items", "'id'", &["n"]), &[]).exits(2);
-    says(&run, "error", "the server", &["read-only", "RESET default_transaction_read_only"]);
+    let unset = format!("ALTER DATABASE {} RESET default_transaction_read_only", case.database);
+    says(&run, "error", "the server", &["read-only", &unset]);
     says(&run, "error", "public.items", &["on exactly (id)"]);
     case.sql("SET default_transaction_read_only = off; ALTER TABLE items ADD PRIMARY KEY (id)");
     let run = case.run_config(&mapping("items", "'id'", &["n"]), &[]).exits(6);
@@ -187,8 +188,30 @@ fn a_server_that_takes_no_writes_is_told_with_the_rest() {
     assert_eq!(run.stderr.matches("error:").count(), 1, "{run}");
     let dry = case.run(&["--dry-run"]).exits(2);
     says(&dry, "error", "document_hub.documents", &["no such table"]);
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(config.path(), mapping("items", "'id'", &["n"])).unwrap();
     let dry = case.run_config(&mapping("items", "'id'", &["n"]), &["--dry-run"]).exits(0);
-    assert!(notices(&dry).contains("a run would be refused") && dry.total("would_load") == 1, "{dry}");
+    assert!(notices(&dry).contains("a real one would be refused") && dry.total("would_load") == 1, "{dry}");
+    // The text and the code of a check agree.
+    let check = |args: &[&str]| {
+        let mut command = case.command();
+        command.args(["config", "check", "--from", &case.source, "--to", &case.target, "--config"]);
+        let output = command.arg(config.path()).args(args).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = check(&["--dry-run"]);
+    assert!(code == Some(0) && said.ends_with("nothing forbids a dry run.\n"), "{said}");
+    let (code, said) = check(&[]);
+    assert!(code == Some(6) && said.ends_with("a run would be refused.\n"), "{said}");
+    // What is to be unset is where it was set.
+    case.sql(&format!(
+        "SET default_transaction_read_only = off; ALTER DATABASE {} RESET default_transaction_read_only; \
+         ALTER ROLE redis2pg IN DATABASE {0} SET default_transaction_read_only = on",
+        case.database
+    ));
+    let (_, said) = check(&[]);
+    let unset = format!("ALTER ROLE redis2pg IN DATABASE {} RESET default_transaction_read_only.", case.database);
+    assert!(said.contains(&unset), "{said}");
 }
 
 #[test]

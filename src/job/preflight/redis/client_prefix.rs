@@ -4,33 +4,38 @@
 use crate::mapping::{KeySet, Pattern, escape_literal};
 use crate::model::RedisKey;
 use memchr::memmem;
-use std::fmt;
 
-/// A key that a mapping would take without the text before it. Shown as a hint for a person.
+/// Keys that a mapping would take without the text before them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Prefixed {
     mapping: String,
     /// The prefix, and what the pattern begins with.
     begins: String,
-    /// The pattern with the prefix before it.
-    pattern: String,
+    matches: Settings,
+    excludes: Settings,
+}
+
+/// Patterns of a mapping: as they are, and with the prefix before them.
+#[derive(Debug, PartialEq, Eq)]
+struct Settings {
+    own: Vec<String>,
+    prefixed: Vec<String>,
 }
 
 impl Prefixed {
     /// The prefix of a key, where a mapping would take what comes after it.
     pub(super) fn find(key: &RedisKey, sets: &[(String, KeySet)]) -> Option<Self> {
-        let patterns = sets.iter().flat_map(|(name, set)| set.patterns().map(move |pattern| (name.as_str(), pattern)));
-        patterns.into_iter().find_map(|(name, pattern)| {
-            let at = prefix_length(key.as_bytes(), pattern)?;
+        sets.iter().find_map(|(name, set)| {
+            let (at, pattern) =
+                set.patterns().find_map(|pattern| Some((prefix_length(key.as_bytes(), pattern, set)?, pattern)))?;
             let before = std::str::from_utf8(key.as_bytes().get(..at)?).ok()?;
             let begins = RedisKey::new(format!("{before}{}", pattern.prefix())).to_string();
-            let pattern = format!("{}{}", escape_literal(before), pattern.text());
-            Some(Self { mapping: name.to_owned(), begins, pattern })
+            let matches = Settings::of(set.patterns(), before);
+            let excludes = Settings::of(set.excluding(), before);
+            Some(Self { mapping: name.to_owned(), begins, matches, excludes })
         })
     }
-}
 
-impl Prefixed {
     /// The name of the mapping.
     pub(super) fn mapping(&self) -> &str {
         &self.mapping
@@ -40,16 +45,54 @@ impl Prefixed {
     pub(super) fn begins(&self) -> &str {
         &self.begins
     }
+
+    /// What to write, for a person. `has_own`: the mapping takes other keys as it is, and is to go on with them.
+    pub(super) fn hint(&self, has_own: bool) -> String {
+        let Self { mapping, begins, matches, excludes } = self;
+        let matches = matches.toml("match", has_own).unwrap_or_default();
+        let excludes = excludes.toml("exclude", has_own).map(|excludes| format!(" and {excludes}"));
+        format!(
+            "The client's prefix: keys like `{begins}…` look like mapping {mapping} with a prefix before it; write \
+             {matches}{}.",
+            excludes.unwrap_or_default()
+        )
+    }
 }
 
-/// How much of the key comes before a key of the pattern. A pattern that begins with a capture takes prefixes anyway.
-fn prefix_length(key: &[u8], pattern: &Pattern) -> Option<usize> {
+impl Settings {
+    fn of<'p>(patterns: impl Iterator<Item = &'p Pattern>, before: &str) -> Self {
+        let own: Vec<String> = patterns.map(|pattern| pattern.text().to_owned()).collect();
+        let prefixed = own.iter().map(|text| format!("{}{text}", escape_literal(before))).collect();
+        Self { own, prefixed }
+    }
+
+    /// As a setting in a file; `None` where there are no patterns.
+    fn toml(&self, name: &str, with_own: bool) -> Option<String> {
+        let mut all: Vec<&String> = if with_own { self.own.iter().collect() } else { Vec::new() };
+        for text in &self.prefixed {
+            if !all.contains(&text) {
+                all.push(text);
+            }
+        }
+        let text = |text: &&String| toml::Value::String((*text).clone());
+        let value = match all.as_slice() {
+            [] => return None,
+            [one] => text(one),
+            all => toml::Value::Array(all.iter().map(text).collect()),
+        };
+        Some(format!("{name} = {value}"))
+    }
+}
+
+/// How much of the key comes before a key that this pattern takes, and the mapping with it. A pattern that begins with a
+/// capture takes prefixes anyway.
+fn prefix_length(key: &[u8], pattern: &Pattern, set: &KeySet) -> Option<usize> {
     let begins = pattern.prefix();
     if begins.is_empty() {
         return None;
     }
     let mut places = memmem::find_iter(key, begins).filter(|at| is_behind_separator(key, *at));
-    places.find(|at| key.get(*at..).is_some_and(|rest| pattern.matches(rest)))
+    places.find(|at| key.get(*at..).is_some_and(|rest| pattern.matches(rest) && set.matches(rest)))
 }
 
 /// Whether what stands before that place ends in something that separates: `lb:1` is no `b:1` with a prefix.
@@ -58,28 +101,43 @@ fn is_behind_separator(key: &[u8], at: usize) -> bool {
     before.is_some_and(|byte| b":_.-/|".contains(byte))
 }
 
-impl fmt::Display for Prefixed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mapping, begins, pattern } = self;
-        let pattern = toml::Value::String(pattern.clone());
-        write!(
-            f,
-            "The client's prefix: keys like `{begins}…` look like mapping {mapping} with a prefix before it; \
-             write match = {pattern}."
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::Prefixed;
     use crate::mapping::{KeySet, parse_mappings};
     use crate::model::RedisKey;
 
+    fn set(settings: &str) -> KeySet {
+        let text = format!("[[mapping]]\nname = \"documents\"\n{settings}\ninto = \"a.b\"\nkey = []");
+        KeySet::parse(&parse_mappings(&text).unwrap()[0]).unwrap()
+    }
+
+    fn found(settings: &str, key: &[u8]) -> Option<Prefixed> {
+        Prefixed::find(&RedisKey::new(key.to_vec()), &[("documents".to_owned(), set(settings))])
+    }
+
     fn hint(pattern: &str, key: &[u8]) -> Option<String> {
-        let text = format!("[[mapping]]\nname = \"documents\"\nmatch = '{pattern}'\ninto = \"a.b\"\nkey = []");
-        let set = KeySet::parse(&parse_mappings(&text).unwrap()[0]).unwrap();
-        Prefixed::find(&RedisKey::new(key.to_vec()), &[("documents".to_owned(), set)]).map(|found| found.to_string())
+        found(&format!("match = '{pattern}'"), key).map(|found| found.hint(false))
+    }
+
+    #[test]
+    fn what_the_hint_says_can_be_written_and_takes_the_keys_of_all_patterns_and_no_excluded_ones() {
+        let settings = "match = ['doc:{id}', 'paper:{id:int}']\nexclude = ['doc:{id}-lock']";
+        assert_eq!(found(settings, b"app{1}:doc:7-lock"), None, "the mapping would not take it either");
+        let prefixed = found(settings, b"app{1}:doc:7").unwrap();
+        for has_own in [false, true] {
+            let hint = prefixed.hint(has_own);
+            let written =
+                hint.split_once("; write ").unwrap().1.trim_end_matches('.').replace(" and exclude", "\nexclude");
+            let set = set(&written);
+            for rest in ["doc:7", "paper:7"] {
+                assert!(set.matches(format!("app{{1}}:{rest}").as_bytes()), "{hint}");
+                assert_eq!(set.matches(rest.as_bytes()), has_own, "{hint}");
+            }
+            for not in ["app{1}:doc:7-lock", "doc:7-lock", "app{1}:paper:x"] {
+                assert!(!set.matches(not.as_bytes()), "{not}: {hint}");
+            }
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! What the keys of a sample tell: some may not be read, and some look like a mapping's with something before them.
 
+use super::client_prefix::Prefixed;
 use super::survey::Survey;
 use crate::config::Settings;
 use crate::mapping::{KeySet, MappingSpec, Pattern};
 use crate::model::{Failure, Finding, RedisKey, Side};
 use crate::source::redis::{KeyRights, RedisSource};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Clients' prefixes that are named at most, for each mapping.
+/// Clients' prefixes that are named at most, for each mapping and database; further ones are summed up.
 const NAMED: usize = 3;
 
 /// Finds out what there is to say of the keys that were looked at, and of the patterns of this user.
@@ -51,9 +53,7 @@ pub(super) async fn judge(
         };
         findings.push(forbidden(source.user(), spec, &why));
     }
-    for survey in surveys {
-        findings.extend(prefixed(survey));
-    }
+    findings.extend(surveys.iter().flat_map(|survey| prefixed(survey, surveys)));
     Ok(findings)
 }
 
@@ -85,6 +85,13 @@ impl Sample {
     }
 }
 
+/// The globs of the mappings that are on, each once.
+pub(super) fn all_globs(specs: &[MappingSpec], settings: &Settings) -> Vec<String> {
+    let on = specs.iter().filter(|spec| !settings.phases.skip.contains(&spec.name));
+    let all: BTreeSet<String> = on.flat_map(globs).collect();
+    all.into_iter().collect()
+}
+
 fn globs(spec: &MappingSpec) -> Vec<String> {
     KeySet::parse(spec).map(|set| set.patterns().map(Pattern::glob).collect()).unwrap_or_default()
 }
@@ -97,23 +104,43 @@ fn forbidden(user: &str, spec: &MappingSpec, why: &str) -> Finding {
 }
 
 /// Keys that no mapping takes and that look like keys of one behind a client's prefix.
-fn prefixed(survey: &Survey) -> Vec<Finding> {
-    let mut named: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+fn prefixed(survey: &Survey, surveys: &[Survey]) -> Vec<Finding> {
+    let mut found: BTreeMap<&str, Vec<&(Prefixed, u64)>> = BTreeMap::new();
+    for family in survey.prefixed() {
+        found.entry(family.0.mapping()).or_default().push(family);
+    }
     let mut findings = Vec::new();
-    for (prefixed, keys) in survey.prefixed() {
-        let count = named.entry(prefixed.mapping()).or_default();
-        *count += 1;
-        if *count <= NAMED {
+    for (mapping, families) in found {
+        // Of the databases together: the pattern goes for all of them.
+        let has_own = surveys.iter().any(|survey| !survey.taken_by(mapping).is_empty());
+        let (named, further) = families.split_at(families.len().min(NAMED));
+        findings.extend(named.iter().map(|family| family_of(family, survey, has_own)));
+        let unnamed = survey.unnamed(mapping);
+        if !further.is_empty() {
+            let keys = further.iter().map(|(_, keys)| keys).sum::<u64>() + unnamed;
+            let at_least = if unnamed > 0 { " or more" } else { "" };
             let message = format!(
-                "{keys} of {} keys that were looked at in {} look like its own with something before them (`{}…`), and no \
-                 mapping takes them",
-                survey.looked(),
-                survey.source().display(),
-                prefixed.begins()
+                "and {}{at_least} more families with {keys} keys in {} look like its own with something before them",
+                further.len(),
+                survey.source().display()
             );
-            let hint = format!("{prefixed} Where they are something else, name them in its `exclude`.");
-            findings.push(Finding::warning(Side::Redis, format!("mapping {}", prefixed.mapping()), message, hint));
+            let hint = "Where what comes before them says something, such as whose they are, take it with a capture \
+                        instead of a pattern for each. Where they are something else, name them in its `exclude`.";
+            findings.push(Finding::warning(Side::Redis, format!("mapping {mapping}"), message, hint));
         }
     }
     findings
+}
+
+/// Keys behind one prefix. `has_own`: the mapping takes others as it is.
+fn family_of((prefixed, keys): &(Prefixed, u64), survey: &Survey, has_own: bool) -> Finding {
+    let message = format!(
+        "{keys} of {} keys that were looked at in {} look like its own with something before them (`{}…`), and no mapping \
+         takes them",
+        survey.looked(),
+        survey.source().display(),
+        prefixed.begins()
+    );
+    let hint = format!("{} Where they are something else, name them in its `exclude`.", prefixed.hint(has_own));
+    Finding::warning(Side::Redis, format!("mapping {}", prefixed.mapping()), message, hint)
 }

@@ -41,7 +41,7 @@ pub(in crate::job) struct Look<'a> {
     pub(in crate::job) specs: &'a [MappingSpec],
     pub(in crate::job) stop: &'a Stop,
     pub(in crate::job) events: &'a EventSender,
-    /// Whether nothing will be loaded now: what matters later only is told as well.
+    /// Whether it is a look alone, without a run behind it: what matters to later work only is noted as well.
     pub(in crate::job) ahead: bool,
     /// Whether keys of the mappings are looked for, as far as the settings do not name keys.
     pub(in crate::job) seek: bool,
@@ -110,7 +110,7 @@ impl Look<'_> {
         findings.extend(keys::judge(source, (self.specs, self.settings), &found.surveys).await?);
         if self.ahead && !self.specs.is_empty() {
             let example = found.surveys.iter().find_map(Survey::example);
-            findings.extend(needs::cleanup(source, example).await?);
+            findings.extend(needs::cleanup(source, &keys::all_globs(self.specs, self.settings), example).await?);
         }
         if let Some(plan) = plan {
             findings.extend(field_ttl::judge(&found.databases, plan).await?);

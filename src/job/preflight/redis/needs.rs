@@ -2,7 +2,7 @@
 
 use crate::mapping::{MappingSpec, Plan, wanted_of};
 use crate::model::{Failure, Finding, RedisKey, RedisType, Side, ValueWanted, Wanted};
-use crate::source::redis::{Permission, RedisSource};
+use crate::source::redis::{Lack, Permission, RedisSource};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Commands that something takes: those of one of the groups.
@@ -25,12 +25,26 @@ const SCAN: Need = must(&[&["scan"]]);
 const SCRIPTS: Need =
     may(&[&["eval_ro"]], "times of expiry, types and lengths are asked for key by key, which is slower");
 
+const WATCHED: Need = may(
+    &[&["watch", "multi", "exec"]],
+    "a large value that changes while it is read may be read in part as it was and in part as it is",
+);
+const ASKING: Need =
+    may(&[&["asking"]], "a key that is being moved to another node cannot be read there: a run that meets one ends");
+
 /// What a mapping that wants this takes. The nodes of a cluster are asked for strings one by one.
 fn needs(wanted: Wanted, cluster: bool) -> Vec<Need> {
     let mut needs = vec![SCRIPTS];
+    if cluster {
+        needs.push(ASKING);
+    }
+    if wanted.streams || wanted.value != ValueWanted::Never && wanted.types.iter().any(is_read_in_slices) {
+        needs.push(WATCHED);
+    }
     if wanted.types.only() == Some(RedisType::String) && !wanted.has_facts() {
         needs.extend([must(if cluster { &[&["get"]] } else { &[&["mget"]] }), must(&[&["strlen"]])]);
         needs.push(may(&[&["type"]], "it is not told which other type a key has that holds no string"));
+        needs.push(may(&[&["type"], &["exists"]], "a key that has gone is taken for an empty string"));
     } else {
         needs.push(must(&[&["type"]]));
         needs.push(may(&[&["memory|usage"]], "no value is known to be small: each is read by itself, which is slower"));
@@ -51,6 +65,12 @@ fn needs(wanted: Wanted, cluster: bool) -> Vec<Need> {
         needs.extend(wanted.types.iter().filter_map(|redis_type| of_type(redis_type, wanted)));
     }
     needs
+}
+
+/// Whether a large value of a type is read in slices, under a watch.
+fn is_read_in_slices(redis_type: RedisType) -> bool {
+    use RedisType::{Hash, List, Set, Stream, Zset};
+    matches!(redis_type, Hash | Set | Zset | List | Stream)
 }
 
 /// What values of a type are read by.
@@ -132,27 +152,43 @@ fn refused(need: &Need, permissions: &BTreeMap<&str, Permission>) -> Vec<&'stati
     refused.copied().filter(|command| is(command, Permission::Refused)).collect()
 }
 
-/// Whether a later cleanup could delete: keys are compared and deleted by a script, or under a watch.
+/// Whether a later cleanup could delete keys of these globs: they are compared and deleted by a script, or under a watch.
+/// A run needs no such right, so that it is a note.
 ///
 /// # Errors
 /// Redis is gone.
-pub(super) async fn cleanup(source: &RedisSource, example: Option<&RedisKey>) -> Result<Option<Finding>, Failure> {
-    const WRITES: [&str; 4] = ["unlink KEY", "eval x 1 KEY", "watch KEY", "multi"];
-    let said = source.might(&WRITES, example).await?;
+pub(super) async fn cleanup(
+    source: &RedisSource,
+    globs: &[String],
+    example: Option<&RedisKey>,
+) -> Result<Option<Finding>, Failure> {
+    const UNLINK: &str = "unlink KEY";
+    const EVAL: &str = "eval x 1 KEY";
+    let said = source.might(&[UNLINK, EVAL, "watch KEY", "multi"], example).await?;
     let [unlink, eval, watch, multi] = said.as_slice() else { return Ok(None) };
     let mut refused = Vec::new();
     if *unlink == Permission::Refused {
-        refused.push("unlink");
+        refused.push(("unlink", source.lack(UNLINK, example).await?));
     }
     if *eval == Permission::Refused && [watch, multi].contains(&&Permission::Refused) {
-        refused.push("eval");
+        refused.push(("eval", source.lack(EVAL, example).await?));
     }
-    Ok((!refused.is_empty()).then(|| {
-        let message =
-            format!("may not run {} on the keys: a later cleanup could delete none of them", spoken(&refused));
-        let hint = format!("A run needs none of it. Before a cleanup: {}", grant(source.user(), &refused));
-        Finding::warning(Side::Redis, format!("user {}", source.user()), message, hint)
-    }))
+    Ok((!refused.is_empty()).then(|| undeletable(source.user(), &refused, globs)))
+}
+
+/// Commands that are refused on the keys, each with what is missing, where that is known.
+fn undeletable(user: &str, refused: &[(&str, Option<Lack>)], globs: &[String]) -> Finding {
+    let is = |lack: Lack| move |(_, known): &&(&str, Option<Lack>)| known.is_none_or(|known| known == lack);
+    let commands: Vec<&str> = refused.iter().filter(is(Lack::Command)).map(|(command, _)| *command).collect();
+    let by_key = refused.iter().any(|refused| is(Lack::Key)(&refused));
+    let mut words: Vec<String> = commands.iter().map(|command| format!("+{command}")).collect();
+    if by_key {
+        words.extend(globs.iter().map(|glob| format!("%W~{glob}")));
+    }
+    let what = if commands.is_empty() { "write".to_owned() } else { format!("run {} on", spoken(&commands)) };
+    let message = format!("may not {what} the keys: a later cleanup could delete none of them");
+    let hint = format!("A run needs none of it. Before a cleanup: ACL SETUSER {user} {}", words.join(" "));
+    Finding::note(Side::Redis, format!("user {user}"), message, hint)
 }
 
 fn spoken(commands: &[&str]) -> String {
@@ -167,8 +203,9 @@ fn grant(user: &str, commands: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Need, findings, must, needs};
+    use super::{Need, findings, must, needs, undeletable};
     use crate::model::{RedisType, RedisTypes, Severity, Wanted};
+    use crate::source::redis::Lack;
     use crate::source::redis::Permission::{Granted, Refused, Unknown};
     use std::collections::BTreeMap;
 
@@ -204,5 +241,34 @@ mod tests {
         assert_eq!(commands(&[RedisType::Hash, RedisType::List], plain), "type hgetall hscan lrange");
         assert_eq!(commands(&[RedisType::Json], Wanted::strings(true)), "type pexpiretime pttl time json.get");
         assert_eq!(commands(&[RedisType::String, RedisType::Json], plain), "type get");
+    }
+
+    #[test]
+    fn what_watches_large_values_and_follows_moving_slots_is_asked_for_where_it_is_taken() {
+        let lost = |types: &[RedisType], cluster: bool, streams: bool| {
+            let types: RedisTypes = types.iter().copied().collect();
+            let needs = needs(Wanted { types, streams, ..Wanted::strings(false) }, cluster);
+            let may = needs.iter().filter(|need| need.lost.is_some());
+            may.flat_map(|need| need.groups.concat()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(lost(&[RedisType::String], false, false), "eval_ro type type exists");
+        assert_eq!(lost(&[RedisType::String], true, false), "eval_ro asking type type exists");
+        assert_eq!(lost(&[RedisType::String], false, true), "eval_ro watch multi exec type type exists");
+        assert_eq!(lost(&[RedisType::Hash], false, false), "eval_ro watch multi exec memory|usage");
+    }
+
+    #[test]
+    fn what_a_cleanup_lacks_is_named_and_what_the_user_has_is_not() {
+        let globs = ["note:*".to_owned()];
+        for (lack, message, words) in [
+            (Some(Lack::Command), "may not run UNLINK on the keys", "+unlink"),
+            (Some(Lack::Key), "may not write the keys", "%W~note:*"),
+            (None, "may not run UNLINK on the keys", "+unlink %W~note:*"),
+        ] {
+            let told = undeletable("u", &[("unlink", lack)], &globs);
+            assert_eq!(told.severity, Severity::Note);
+            assert!(told.message.starts_with(message), "{told}");
+            assert!(told.hint.ends_with(&format!("ACL SETUSER u {words}")), "{told}");
+        }
     }
 }

@@ -16,7 +16,7 @@ pub(in crate::job) fn is_node_of_cluster(source: &RedisSource) -> bool {
     !source.is_cluster() && source.server().is_some_and(|server| server.cluster)
 }
 
-/// What there is to say of the server. `ahead`: of what will matter to a cleanup as well.
+/// What there is to say of the server. `ahead`: of what will matter to a cleanup as well, as a note.
 pub(super) fn judge(source: &RedisSource, ahead: bool) -> Vec<Finding> {
     let server = source.server();
     if is_node_of_cluster(source) {
@@ -37,7 +37,7 @@ pub(super) fn judge(source: &RedisSource, ahead: bool) -> Vec<Finding> {
     if ahead && server.unsaved {
         let message = "its last attempt to save to disk failed: it may refuse the deletes of a later cleanup";
         let hint = "A run needs no more than to read. What went wrong is in Redis's log.";
-        findings.push(Finding::warning(Side::Redis, "persistence", message, hint));
+        findings.push(Finding::note(Side::Redis, "persistence", message, hint));
     }
     findings
 }

@@ -18,6 +18,8 @@ const QUIET: Duration = Duration::from_secs(5);
 const SAMPLE_PAGES: u32 = 10;
 /// Keys of each mapping that are kept of it.
 const KEPT: usize = 200;
+/// Prefixes that are told apart in it.
+const PREFIXES: usize = 1000;
 
 /// What the first pages of a database hold.
 pub(super) struct Survey {
@@ -37,6 +39,19 @@ struct Sample {
     taken: Vec<Vec<RedisKey>>,
     /// How many look like a mapping's behind a prefix, by mapping and prefix.
     prefixed: BTreeMap<(String, String), (Prefixed, u64)>,
+    /// How many more do, by mapping, behind prefixes that there was no room for.
+    unnamed: BTreeMap<String, u64>,
+}
+
+impl Sample {
+    fn note(&mut self, prefixed: Prefixed) {
+        let named = (prefixed.mapping().to_owned(), prefixed.begins().to_owned());
+        if self.prefixed.len() >= PREFIXES && !self.prefixed.contains_key(&named) {
+            *self.unnamed.entry(named.0).or_default() += 1;
+        } else {
+            self.prefixed.entry(named).or_insert((prefixed, 0)).1 += 1;
+        }
+    }
 }
 
 impl Survey {
@@ -75,6 +90,11 @@ impl Survey {
         all
     }
 
+    /// How many more keys look like this mapping's, behind prefixes that were not kept apart.
+    pub(super) fn unnamed(&self, mapping: &str) -> u64 {
+        self.sample.unnamed.get(mapping).copied().unwrap_or(0)
+    }
+
     /// Whether a mapping that is on takes the key; what it tells goes into the sample.
     fn look(&mut self, key: &RedisKey) -> bool {
         self.sample.looked += 1;
@@ -88,8 +108,7 @@ impl Survey {
         if !self.sets.iter().any(|(_, set)| set.miss(key.as_bytes()) == Some(Miss::Excluded))
             && let Some(prefixed) = Prefixed::find(key, &self.sets)
         {
-            let named = (prefixed.mapping().to_owned(), prefixed.begins().to_owned());
-            self.sample.prefixed.entry(named).or_insert((prefixed, 0)).1 += 1;
+            self.sample.note(prefixed);
         }
         false
     }
@@ -208,7 +227,7 @@ async fn nothing(surveys: &[Survey], settings: &Settings) -> Result<Failure, Fai
     }
     let prefixed = surveys.iter().find_map(|survey| survey.prefixed().first().map(|(prefixed, _)| prefixed));
     let hint = "Check the database number, a prefix before the keys, and --keys; --allow-empty makes this no error.";
-    let hint = prefixed.map_or_else(|| hint.to_owned(), |prefixed| format!("{prefixed} {hint}"));
+    let hint = prefixed.map_or_else(|| hint.to_owned(), |prefixed| format!("{} {hint}", prefixed.hint(false)));
     Ok(Failure::usage(Side::Redis, said.join("; "), hint))
 }
 

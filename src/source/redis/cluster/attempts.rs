@@ -4,19 +4,22 @@ use super::Cluster;
 use crate::flow::Backoff;
 use crate::model::{Exit, Failure};
 use crate::source::redis::errors;
+use crate::source::redis::loading::Loading;
 use std::time::Instant;
 
 /// Attempts that were made, and how many there may be.
 pub(super) struct Attempts {
     backoff: Backoff,
+    loading: Loading,
 }
 
 impl Attempts {
     pub(super) fn new(cluster: &Cluster) -> Self {
-        Self { backoff: Backoff::at_most(cluster.settings.reconnect_attempts) }
+        let settings = &cluster.settings;
+        Self { backoff: Backoff::at_most(settings.reconnect_attempts), loading: Loading::new(settings) }
     }
 
-    /// How many failed.
+    /// How many failed, those not counted at which a node was loading its data.
     pub(super) fn failed(&self) -> u32 {
         self.backoff.pauses()
     }
@@ -25,6 +28,12 @@ impl Attempts {
     pub(super) async fn after(&mut self, cluster: &Cluster, failure: Failure) -> Result<(), Failure> {
         if !passes(&failure) {
             return Err(failure);
+        }
+        if let Some(error) = errors::cause(&failure).filter(|error| errors::is_loading(error)) {
+            self.loading.wait(error, cluster.waiting()).await?;
+            // Another node may have taken its place.
+            let _ = cluster.refresh().await;
+            return Ok(());
         }
         let Some(pause) = self.backoff.pause(Instant::now()) else { return Err(self.given_up(cluster, failure)) };
         tracing::debug!(attempt = self.failed(), "{failure}; asking the cluster again");
@@ -44,7 +53,7 @@ impl Attempts {
             None => failure.message,
         };
         let message = format!("the Redis Cluster at {} failed in {tries} attempts: {why}", cluster.target.place());
-        let hint = "What was loaded is safe. Once the cluster is whole (`redis-cli --cluster check`), start again with --resume.";
+        let hint = "Make the cluster whole (`redis-cli --cluster check`), then start again.";
         Failure::redis(message, hint)
     }
 }

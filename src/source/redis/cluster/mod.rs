@@ -17,9 +17,11 @@ mod topology;
 pub(super) use scan::ClusterScan;
 pub(super) use slices::ClusterSlices;
 
+use super::loading::{LastTold, Teller, Waiting};
 use super::settings::{Address, SourceSettings, Target};
 use super::{RedisSource, bytes_of, errors, notify};
 use crate::model::{EventSender, Exit, Failure, RedisKey, Side};
+use attempts::Attempts;
 use fred::error::Error;
 use futures::future::{join_all, try_join_all};
 use slots::{SLOTS, slot_of};
@@ -48,6 +50,7 @@ pub(super) struct Cluster {
     strays: Strays,
     /// The nodes of which it was told that they hold orphans.
     told: Mutex<HashSet<String>>,
+    loading_told: LastTold,
 }
 
 impl Cluster {
@@ -91,14 +94,35 @@ impl Cluster {
             nodes: Mutex::default(),
             strays: Strays::default(),
             told: Mutex::default(),
+            loading_told: LastTold::default(),
         };
         cluster.keep(&first, &answer);
         let topology = cluster.topology();
         cluster.is_served(&topology)?;
-        try_join_all(topology.nodes.iter().map(|node| cluster.node(node))).await?;
+        cluster.reach().await?;
         cluster.refresh().await?;
         cluster.is_served(&cluster.topology())?;
         Ok(RedisSource { inner: first.inner, cluster: Some(Arc::new(cluster)) })
+    }
+
+    /// Connects to every primary. Those that are loading their data are waited for.
+    async fn reach(&self) -> Result<(), Failure> {
+        let mut attempts = Attempts::new(self);
+        loop {
+            match self.primaries().await {
+                Ok(_) => return Ok(()),
+                Err(failure) if errors::cause(&failure).is_some_and(errors::is_loading) => {
+                    attempts.after(self, failure).await?;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// How a node that is loading its data is waited for.
+    fn waiting(&self) -> Waiting<'_> {
+        let teller = Teller { events: self.events.as_ref(), ..Teller::silent(&self.loading_told) };
+        Waiting { settings: &self.settings, target: &self.target, teller }
     }
 
     /// Uses the connection that was made first for its node, where that is a primary.
@@ -206,7 +230,7 @@ impl Cluster {
         }
         if answers.is_empty() {
             let message = format!("no node of the Redis Cluster at {} answers", self.target.place());
-            return Err(Failure::redis(message, "Once it is back, start again with --resume to go on."));
+            return Err(Failure::redis(message, "Wait until it is back, then start again."));
         }
         *self.topology.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Topology::of(&answers));
         Ok(())

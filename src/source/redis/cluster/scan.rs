@@ -234,6 +234,6 @@ fn unsettled(left: &SlotSet) -> Failure {
             "not all keys of the cluster could be listed: these slots are served by no node, or their keys are being moved: \
              {left}"
         ),
-        "Let the move of slots end, or end it (`redis-cli --cluster fix`), and start again with --resume.",
+        "Let the move of slots end, or end it (`redis-cli --cluster fix`), then start again.",
     )
 }

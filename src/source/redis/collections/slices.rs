@@ -6,7 +6,8 @@ use super::watched::{ATTEMPTS, Ending, Watch};
 use crate::model::{Failure, Fetched, LargeKey, Packer, Record, RedisKey, RedisType, Slice};
 use crate::source::Slices;
 use crate::source::redis::RedisSource;
-use crate::source::redis::errors::is_key_refused;
+use crate::source::redis::errors::{is_key_refused, is_loading};
+use crate::source::redis::loading::Loading;
 use bytes::Bytes;
 use fred::error::Error;
 use std::sync::atomic::Ordering;
@@ -29,6 +30,8 @@ pub struct SliceReader {
     changes: u32,
     /// How often the server failed meanwhile.
     failures: u32,
+    /// How long it was waited meanwhile for a server that was loading its data.
+    loading: Loading,
     finished: bool,
 }
 
@@ -79,7 +82,8 @@ fn packed(redis_type: RedisType, items: Vec<Bytes>) -> (Bytes, usize) {
 
 impl SliceReader {
     pub(in crate::source) fn new(source: RedisSource, key: RedisKey, large: LargeKey) -> Self {
-        Self { source, key, large, reading: None, changes: 0, failures: 0, finished: false }
+        let loading = Loading::new(&source.inner.settings);
+        Self { source, key, large, reading: None, changes: 0, failures: 0, loading, finished: false }
     }
 
     async fn step(&mut self) -> Result<Step, Error> {
@@ -172,8 +176,12 @@ impl Slices for SliceReader {
                 Err(error) => {
                     // The watch is lost with the connection: from the beginning.
                     self.reading = None;
-                    self.failures += 1;
-                    retry.after(error).await?;
+                    if is_loading(&error) {
+                        self.loading.wait(&error, source.waiting()).await?;
+                    } else {
+                        self.failures += 1;
+                        retry.after(error).await?;
+                    }
                 }
             }
         }
