@@ -266,7 +266,12 @@ mod tests {
         let counts = "0 errors, 1 warning, 1 note. Looked at redis://h:1/0: nothing forbids a run.";
         assert_eq!(noted, format!("{warned}note: redis cleanup: comes later\n{counts}\n"));
         let mut out = Vec::new();
-        check(&mut out, &CheckView { findings: &one, exit: Exit::Done, ends: &ends, dry_run: true }, false).unwrap();
+        check(
+            &mut out,
+            &CheckView { findings: &one, exit: Exit::Done, ends: &ends, dry_run: true, ledger: None },
+            false,
+        )
+        .unwrap();
         assert!(String::from_utf8(out).unwrap().ends_with("nothing forbids a dry run.\n"));
         let both = [warning.clone(), error, warning];
         let refused = told(&both, Exit::Redis, &ends, false);

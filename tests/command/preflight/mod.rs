@@ -1,8 +1,7 @@
 //! What a run looks at before it writes: the settings all at once, rights that only some runs need, and whether there is
 //! anything to move.
 
-<use crate::support;
-=
+use crate::support;
 mod locks;
 
 use support::{Case, Outcome};

@@ -1,8 +1,7 @@
 //! What is looked at in the target before a run: every finding at once, critical only where the run would fail or lose
 //! something, each with what to do.
 
-<use crate::support;
-=
+use crate::support;
 mod stored;
 
 use redis2pg::sandbox::{PostgresOptions, PostgresServer};
