@@ -93,8 +93,8 @@ pub(super) fn tell_end(finished: &mut Finished) {
     }
     let total = finished.books.total();
     if finished.facts.dry_run && total.matched > 0 {
-        let text = "a dry run looks for parents in PostgreSQL and Redis, not among the values kept with rejects, and at no row that is \
-                    there: the retry may load more children, reject more as key_collision or exists, and leave newer rows alone";
+        let text = "a dry run does not look at rows that are there, but for parents: the retry may reject more as key_collision or exists, \
+                    and leave newer rows alone";
         finished.notice(text.to_owned());
     }
     let count = |counts: &Counts, name: &str| counts.get(name).copied().unwrap_or(0);

@@ -148,7 +148,7 @@ fn a_vanished_key_that_has_expired_is_closed_where_its_mapping_skips_expired_key
 fn a_vanished_child_that_waits_for_its_parent_is_counted_once() {
     let case = Case::new();
     case.sql(
-        "SET ROLE redis2pg; CREATE TABLE owners (id text PRIMARY KEY); \
+        "SET ROLE redis2pg; CREATE TABLE owners (id text PRIMARY KEY, age integer); \
          CREATE TABLE pets (id text PRIMARY KEY, owner text REFERENCES owners)",
     );
     let config = r#"
@@ -170,12 +170,19 @@ column = [{ name = "id", from = ["{id}"] }, { name = "owner", from = ["$.owner"]
     let mut redis = case.redis();
     redis.set("pet:1", "\u{feff}{\"owner\":\"ann\"}");
     redis.set("owner:bob", "{}");
-    let first = case.run_config(config, &[]).exits(3);
+    // A parent that a mistake in the mapping rejects.
+    redis.set("owner:dan", r#"{"age":"old"}"#);
+    redis.set("pet:2", r#"{"owner":"dan"}"#);
+    let id = r#"column = [{ name = "id", from = ["{id}"] }]"#;
+    let aged = r#"column = [{ name = "id", from = ["{id}"] }, { name = "age", from = ["$.age"] }]"#;
+    let first = case.run_config(&config.replace(id, aged), &[]).exits(3);
     assert_eq!(first.report["tally"]["altered"], serde_json::json!({}), "what is rejected is not repaired: {first}");
-    redis.say("DEL pet:1");
+    redis.say("DEL pet:1 pet:2 owner:dan");
     redis.set("owner:ann", "{}");
+    let dry = case.retry(config, &["--dry-run"]).exits(0);
+    assert_eq!(dry.total("would_load"), 3, "a parent whose value was kept: {dry}");
     let retry = case.retry(config, &[]).exits(0);
-    assert_eq!(retry.report["tally"]["altered"], serde_json::json!({"bom": 1, "stored_value": 1}), "{retry}");
-    assert_eq!((retry.total("inserted"), states(&case)), (2, [0, 0, 1]), "{retry}");
-    assert_eq!(case.sql("SELECT id, owner FROM pets"), "1|ann");
+    assert_eq!(retry.report["tally"]["altered"], serde_json::json!({"bom": 1, "stored_value": 3}), "{retry}");
+    assert_eq!((retry.total("inserted"), states(&case)), (4, [0, 0, 3]), "{retry}");
+    assert_eq!(case.sql("SELECT id, owner FROM pets ORDER BY 1"), "1|ann\n2|dan");
 }

@@ -1,7 +1,7 @@
 //! Rows that refer to rows of their own mapping: the dry run follows the references up to a row that is there, to one that
 //! refers to nothing, or to where they lead nowhere.
 
-use super::{DryParents, Lost, PAGE, REPLY, would_be, would_be_skipped};
+use super::{DryParents, Lost, PAGE, would_be, would_be_skipped};
 use crate::model::{Failure, MappingId, RedisKey, Row, Wanted};
 use crate::sink::Families;
 use crate::source::Source;
@@ -112,7 +112,7 @@ impl<S: Source> DryParents<S> {
         let mut read = 0;
         while let Some(rest) = due.get(read..).filter(|rest| !rest.is_empty()) {
             let page = rest.get(..PAGE).unwrap_or(rest);
-            let records = self.shared.source.fetch_part(page, wanted, REPLY).await?.records;
+            let records = self.read(&self.shared, mapping, page, wanted).await?;
             read += records.len();
             let made = self.transformer.transform(plan.mapping(mapping), records);
             let passed_over = made.passed_over.iter().map(|(key, reason)| (key, would_be_skipped(*reason)));

@@ -11,7 +11,7 @@ mod reference;
 
 use super::databases::Base;
 use super::pipeline::{Shared, Transformer};
-use crate::model::{Failure, MappingId, RedisKey, Reject, Row, SkipReason, Wanted};
+use crate::model::{Failure, Fetched, MappingId, RedisKey, Reject, Row, SkipReason, Wanted};
 use crate::postgres::{Target, failure};
 use crate::sink::{Batch, DryRun, LoadTable};
 use crate::source::Source;
@@ -162,11 +162,31 @@ impl<S: Source> DryParents<S> {
     ) -> Result<(), Failure> {
         let mapping = base.plan.mapping(parent);
         let wanted = Wanted { expiry: mapping.has_min_ttl(), slices: false, ..mapping.wanted() };
-        let records = base.source.fetch(keys, wanted, REPLY).await?.records;
-        let made = self.transformer.transform(mapping, records);
-        unloadable.extend(made.passed_over.into_iter().map(|(key, reason)| (key.detached(), would_be_skipped(reason))));
-        unloadable.extend(made.rejects.into_iter().map(|reject| (reject.key.detached(), would_be(&reject.reason))));
+        let (shared, mut read) = (self.shared.within(base), 0);
+        while let Some(rest) = keys.get(read..).filter(|rest| !rest.is_empty()) {
+            let records = self.read(&shared, parent, rest, wanted).await?;
+            read += records.len();
+            let made = self.transformer.transform(mapping, records);
+            let passed_over = made.passed_over.into_iter();
+            unloadable.extend(passed_over.map(|(key, reason)| (key.detached(), would_be_skipped(reason))));
+            unloadable.extend(made.rejects.into_iter().map(|reject| (reject.key.detached(), would_be(&reject.reason))));
+        }
         Ok(())
+    }
+
+    /// Reads keys of a mapping from their front, at least one. In a retry, what has gone from Redis is what the ledger kept.
+    async fn read(
+        &self,
+        shared: &Shared<S>,
+        mapping: MappingId,
+        keys: &[RedisKey],
+        wanted: Wanted,
+    ) -> Result<Vec<Fetched>, Failure> {
+        let records = shared.source.fetch_part(keys, wanted, REPLY).await?.records;
+        match &shared.retry {
+            Some(retry) => retry.fill(shared, mapping, records, REPLY).await,
+            None => Ok(records),
+        }
     }
 
     /// Those of the rows, by their places, whose parent is a row already; `None` where that cannot be found out here.
