@@ -9,6 +9,7 @@ pub mod load;
 mod owned;
 mod ownership;
 mod table;
+pub mod undo;
 
 pub use batch::{Batch, Deduplicated};
 pub use dry::{DryRun, Sample, Shown};

@@ -210,7 +210,8 @@ impl Attempt<'_> {
         let written_before = |row: &&Gone| row.owner.as_deref() != Some(&run);
         let images: Vec<&str> =
             gone.iter().filter(ours).filter(written_before).map(|row| row.row_key.as_str()).collect();
-        let deleted = self.delete_rows(connection, &delete, &images).await?;
+        let (deleted, taken) = self.delete_rows(connection, &delete, &images).await?;
+        book.images += taken;
         for row in &gone {
             let Some(group) = ending.get(row.reading) else { continue };
             let outcome = if deleted.contains(&row.row_key) { RowOutcome::Deleted } else { RowOutcome::Kept };
@@ -219,22 +220,22 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// Deletes rows; gives those that are gone now. A trigger may keep one.
+    /// Deletes rows; gives those that are gone now, and how many images were taken. A trigger may keep one.
     async fn delete_rows(
         &self,
         connection: &mut PgConnection,
         delete: &[&str],
         images: &[&str],
-    ) -> Result<HashSet<String>, Missed> {
+    ) -> Result<(HashSet<String>, u64), Missed> {
         if delete.is_empty() {
-            return Ok(HashSet::new());
+            return Ok((HashSet::new(), 0));
         }
         let (table, name) = (self.table, self.table.name.to_string());
         let rows = format!(
             "unnest($1::text[]) r (row_key) CROSS JOIN LATERAL jsonb_populate_record(NULL::{}, r.row_key::jsonb) s",
             table.ident()
         );
-        query(format!(
+        let taken = query(format!(
             "INSERT INTO redis2pg.before_images ({IMAGE_COLUMNS}) SELECT $2::text::uuid, $3, {}, false FROM {rows} \
              JOIN {} t ON {} ON CONFLICT DO NOTHING",
             image(table),
@@ -268,7 +269,7 @@ impl Attempt<'_> {
             .execute(connection)
             .await
             .map_err(Missed::Ledger)?;
-        Ok(gone.into_iter().collect())
+        Ok((gone.into_iter().collect(), taken.rows_affected()))
     }
 }
 
