@@ -1,12 +1,15 @@
 //! `rollback`: what a run inserted is deleted, what it changed or deleted is put back, and what somebody else did since is
 //! left alone.
 //!
-//! `plan` says which tables, in which order, and whether it may be; `work` goes through them, batch by batch, with `apply`
-//! for the transactions; `books` counts what is kept; `finish` closes it in the ledger.
+//! `plan` says which tables, in which order, and whether it may be; `work` goes through them, `by_image` and `by_row`, with
+//! `apply` for the transactions; `books` counts what is kept; `finish` closes it in the ledger.
 
 mod apply;
 mod books;
+mod by_image;
+mod by_row;
 mod finish;
+mod kept_keys;
 mod plan;
 mod work;
 

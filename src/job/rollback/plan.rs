@@ -83,6 +83,12 @@ impl Plan {
         }
         notices.extend(left_out.iter().map(|finding| format!("{}: {}; left out", finding.subject, finding.message)));
         notices.extend(steps.iter().filter(|step| step.rows).filter_map(|step| blind(&step.table)));
+        notices.extend(steps.iter().filter(|step| step.rows && step.table.row_security).map(|step| {
+            let table = step.table.name();
+            format!(
+                "{table}: row-level security may hide rows of the run from this role; those stay, and are not counted"
+            )
+        }));
         let steps = children_first(steps);
         let oid = |table: &TableName| tables.iter().find(|told| told.table == *table)?.created_oid;
         let created = steps.iter().filter(|step| step.rows).map(|step| &step.table.run.table);

@@ -46,6 +46,8 @@ pub struct UndoTable {
     pub equality: Vec<String>,
     /// What refers to it.
     pub referrers: Vec<UndoReferrer>,
+    /// Whether row-level security may hide rows of it from the role.
+    pub row_security: bool,
     /// The key columns of every mapping of the run that loads it.
     pub all_keys: Vec<Vec<String>>,
 }
@@ -83,6 +85,7 @@ impl UndoTable {
             columns: columns(connection, &run.table).await?,
             referrers: referrers(connection, &run.table).await?,
             equality: equality.unwrap_or_default(),
+            row_security: facts.row_security,
             all_keys: all_keys.to_vec(),
             run,
         }))
