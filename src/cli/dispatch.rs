@@ -1,6 +1,7 @@
 //! From the command line to an exit code: settings, the job, and what is printed of it.
 
 use super::rejects::run_rejects;
+use super::rollback::run_rollback;
 use super::{
     CheckView, Cli, Command, ConfigCommand, DemoArgs, RejectForm, RejectView, RejectsCommand, RunView, RunsCommand,
     check, preset_text, presets, show, write_failure, write_rejects, write_run, write_runs,
@@ -64,6 +65,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
     match &cli.command {
         Command::Run(args) => run(args.json, &loaded()?, None, out, err),
         Command::Demo(args) => demo(args, out, err),
+        Command::Rollback(args) => run_rollback(args, &loaded()?, out, err),
         Command::Runs(args) => {
             let settings = loaded()?;
             match &args.command {
@@ -246,6 +248,8 @@ fn run_view(entry: &RunEntry) -> RunView {
         error: entry.error.clone(),
         tally: entry.tally.clone(),
         retry_of: entry.retry_of.clone(),
+        rolled_back_at: entry.rolled_back_at.clone(),
+        rollback: entry.rollback.as_deref().and_then(|text| serde_json::from_str(text).ok()),
         rejects: None,
     }
 }

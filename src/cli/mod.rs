@@ -7,6 +7,7 @@ mod dispatch;
 mod failure;
 mod flags;
 mod rejects;
+mod rollback;
 mod run;
 mod runs;
 
@@ -14,11 +15,12 @@ pub use config::{CheckArgs, CheckView, ConfigArgs, ConfigCommand, ShowArgs, chec
 pub use demo::DemoArgs;
 pub use dispatch::main;
 pub use failure::write_failure;
-pub use flags::{Everything, Ledger, Scope, SettingFlags};
+pub use flags::{Everything, Ledger, Scope, SettingFlags, Undoing};
 pub use rejects::{
     RejectForm, RejectView, RejectsArgs, RejectsCommand, RejectsFilter, RetryArgs, StateArg, write_groups,
     write_rejects,
 };
+pub use rollback::RollbackArgs;
 pub use run::RunArgs;
 pub use runs::{RejectCounts, RunView, RunsArgs, RunsCommand, write_run, write_runs};
 
@@ -46,6 +48,8 @@ It reads and checks everything, writes nothing, and says what would happen.";
 pub enum Command {
     /// Move keys from Redis into PostgreSQL
     Run(Box<RunArgs>),
+    /// Take back what a run wrote: delete what it inserted, put back what it changed
+    Rollback(Box<RollbackArgs>),
     /// Show earlier runs
     Runs(RunsArgs),
     /// Show the keys that could not be loaded, and why
@@ -61,6 +65,7 @@ impl Command {
     pub fn flags(&self) -> &FlagValues {
         match self {
             Self::Run(args) => &args.settings.values,
+            Self::Rollback(args) => &args.settings.values,
             Self::Runs(args) => args.flags(),
             Self::Rejects(args) => args.flags(),
             Self::Config(args) => args.flags(),

@@ -3,7 +3,7 @@
 use super::failure::clean;
 use super::flags::{Ledger, SettingFlags};
 use crate::config::FlagValues;
-use crate::model::Tally;
+use crate::model::{RollbackAccount, Tally};
 use crate::report::{plain_table, reasons, row_counts, tally_table};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -72,6 +72,10 @@ pub struct RunView {
     pub tally: Tally,
     /// The run whose rejects it retries.
     pub retry_of: Option<String>,
+    /// When it was rolled back (RFC 3339).
+    pub rolled_back_at: Option<String>,
+    /// What its rollback did so far; `None` where none began.
+    pub rollback: Option<RollbackAccount>,
     /// What became of its rejects since; where one run is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rejects: Option<RejectCounts>,
@@ -86,6 +90,18 @@ pub struct RejectCounts {
     pub closed: i64,
     /// Those among them that no retry closed, but a person.
     pub closed_by_hand: i64,
+}
+
+impl RunView {
+    /// The state, for people: that of its rollback where there is one.
+    fn shown_state(&self) -> String {
+        let undone = match (&self.rolled_back_at, &self.rollback) {
+            (Some(_), _) => ", rolled back",
+            (None, Some(_)) => ", rolled back in part",
+            (None, None) => "",
+        };
+        format!("{}{undone}", self.state)
+    }
 }
 
 impl From<(i64, i64, i64)> for RejectCounts {
@@ -110,7 +126,7 @@ pub fn write_runs(out: &mut dyn Write, runs: &[RunView], json: bool) -> io::Resu
     let rows = runs.iter().map(|run| {
         vec![
             clean(&run.id),
-            clean(&run.state),
+            clean(&run.shown_state()),
             clean(&run.started),
             clean(run.ended.as_deref().unwrap_or("-")),
             run.tally.matched.to_string(),
@@ -143,6 +159,11 @@ pub fn write_run(out: &mut dyn Write, run: &RunView, json: bool) -> io::Result<(
         ("error", run.error.as_deref().unwrap_or("-")),
     ] {
         writeln!(out, "{name:<8} {}", clean(value))?;
+    }
+    if let Some(rollback) = &run.rollback {
+        let (deleted, restored, kept) = rollback.totals();
+        let when = run.rolled_back_at.as_deref().unwrap_or("not at its end: run it again");
+        writeln!(out, "{:<8} {}: {deleted} rows deleted, {restored} restored, {kept} kept", "rollback", clean(when))?;
     }
     if let Some(of) = &run.retry_of {
         writeln!(out, "{:<8} {}", "retry of", clean(of))?;

@@ -8,6 +8,38 @@ use sqlx::{AssertSqlSafe, Connection, Error, Row};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// What a rollback did to one table, in one way.
+pub(super) struct UndoEntry<'a> {
+    pub(super) audit: &'a TableName,
+    pub(super) table: &'a TableName,
+    pub(super) run: &'a str,
+    /// `delete` or `restore`.
+    pub(super) operation: &'a str,
+    pub(super) rows: u64,
+}
+
+/// Writes the rows of a rollback, as [`write`] does those of a run.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn write_undone(connection: &mut PgConnection, entries: &[UndoEntry<'_>]) -> Result<(), Error> {
+    for entry in entries {
+        let audit = table_ident(entry.audit);
+        let Some(id_type) = id_type(connection, &audit).await? else { continue };
+        query(format!(
+            "INSERT INTO {audit} (action, resource_type, resource_id, details) \
+             VALUES ($1, $2, $3::text::{id_type}, jsonb_build_object('run', $3::text, 'rows', $4::bigint))"
+        ))
+        .bind(format!("redis2pg.rollback.{}", entry.operation))
+        .bind(entry.table.to_string())
+        .bind(entry.run)
+        .bind(i64::try_from(entry.rows).unwrap_or(i64::MAX))
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
 /// What a run did to one table.
 pub(super) struct Entry<'a> {
     pub(super) audit: &'a TableName,

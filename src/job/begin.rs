@@ -9,6 +9,7 @@ use super::preflight::redis::Found;
 use super::preflight::{Check, Checked};
 use super::retry::{Retry, RetryRequest};
 use super::run::Learned;
+use super::run_tables;
 use super::setup::Ends;
 use crate::config::Settings;
 use crate::flow::Stop;
@@ -107,6 +108,7 @@ pub(super) async fn begin(
         if real.created.tables.is_empty() {
             real.created = checked.created;
         }
+        run_tables::write(&mut link, settings, claim, (&real, &ends.specs)).await?;
         (claim, real)
     };
     checked.warnings = warnings;
@@ -191,7 +193,7 @@ async fn claim(
 }
 
 /// Makes the ledger, or brings it up to date.
-async fn migrate(connection: &mut PgConnection) -> Result<(), Trouble> {
+pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), Trouble> {
     ledger::migrate(connection).await.map_err(|error| match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => Trouble::Server(error),
         error => Failure::postgres(format!("making the ledger (schema redis2pg): {error}"), "").into(),

@@ -23,7 +23,9 @@ mod pipeline;
 mod preflight;
 mod retried;
 mod retry;
+mod rollback;
 mod run;
+mod run_tables;
 mod sequences;
 mod setup;
 
@@ -32,6 +34,7 @@ pub use check::{Checked, check};
 pub use design::create_statements;
 pub use mapping_specs::{check_mappings, mapping_warnings};
 pub use retry::RetryRequest;
+pub use rollback::{Progress, RollbackRequest, RolledBack, Standing as RollbackStanding, rollback};
 pub use run::{Finished, retry, run};
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod record;
 mod recount;
 mod redis_type;
 mod reject;
+mod rollback;
 mod row;
 mod stored;
 mod tally;
@@ -43,6 +44,7 @@ pub use record::{Fetched, FieldTimes, LargeKey, MappingId, Record, Slice, UnixMi
 pub use recount::recount;
 pub use redis_type::{RedisType, RedisTypes};
 pub use reject::{Reason, Reject, Replay, SkipReason, Withheld};
+pub use rollback::{KeptReason, KeptRow, RollbackAccount, TableAccount};
 pub use row::{Row, Shape, Splice};
 pub use stored::Stored;
 pub use tally::{Counts, Tally};

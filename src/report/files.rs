@@ -262,7 +262,7 @@ fn try_file(dir: &Path) -> io::Result<()> {
 }
 
 /// Writes a file of mode 0600 beside its place, then moves it there.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     // NamedTempFile creates its file with mode 0600.
     let mut file = tempfile::NamedTempFile::new_in(dir)?;

@@ -9,6 +9,7 @@ mod findings;
 mod log;
 mod rejects;
 mod render;
+mod rollback;
 mod table;
 
 pub use books::{Books, Phase, Stage};
@@ -20,4 +21,5 @@ pub use findings::finding_json;
 pub use log::{LogGate, init_log};
 pub use rejects::{RejectLine, RejectsFile, Standing, key_json};
 pub use render::{Renderer, drive};
+pub use rollback::{KeptFile, kept_json, rollback_json, rollback_summary, write_rollback};
 pub use table::{cell, named_family, plain_table, reasons, row_counts, summary, tally_table};

@@ -8,6 +8,7 @@ use super::book::Book;
 use super::statements::Statements;
 use crate::model::{RedisKey, Reject, Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, Verdict, query, verdict};
+use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::Conflict;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error, Row as _};
@@ -257,13 +258,16 @@ impl Staged<'_> {
             }
         }
         if !images.is_empty() {
-            query(&self.sql.images)
+            // Texts in an image must not depend on the session, nor lose a digit.
+            sqlx::raw_sql(AssertSqlSafe(TEXT_SETTINGS)).execute(&mut *connection).await?;
+            let taken = query(&self.sql.images)
                 .bind(images)
                 .bind(self.attempt.shard.run.to_string())
                 .bind(self.attempt.table.name.to_string())
                 .execute(&mut *connection)
                 .await
                 .map_err(image_refused)?;
+            book.images += taken.rows_affected();
         }
         let updated = query(update).bind(&updates).execute(&mut *connection).await?.rows_affected();
         if updated != updates.len() as u64 {
