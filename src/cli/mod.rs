@@ -9,6 +9,7 @@ mod flags;
 mod rejects;
 mod run;
 mod runs;
+mod validate;
 
 pub use config::{CheckArgs, CheckView, ConfigArgs, ConfigCommand, ShowArgs, check, preset_text, presets, show};
 pub use demo::DemoArgs;
@@ -19,7 +20,8 @@ pub use rejects::{
     RejectView, RejectsArgs, RejectsCommand, RejectsFilter, RetryArgs, StateArg, write_groups, write_rejects,
 };
 pub use run::RunArgs;
-pub use runs::{RejectCounts, RunView, RunsArgs, RunsCommand, write_run, write_runs};
+pub use runs::{RejectCounts, RunView, RunsArgs, RunsCommand, ValidationView, write_run, write_runs};
+pub use validate::ValidateArgs;
 
 use crate::config::{FlagValues, scrub};
 use crate::model::Exit;
@@ -45,6 +47,8 @@ It reads and checks everything, writes nothing, and says what would happen.";
 pub enum Command {
     /// Move keys from Redis into PostgreSQL
     Run(Box<RunArgs>),
+    /// Compare the rows in PostgreSQL with what Redis holds
+    Validate(Box<ValidateArgs>),
     /// Show earlier runs
     Runs(RunsArgs),
     /// Show the keys that could not be loaded, and why
@@ -60,6 +64,7 @@ impl Command {
     pub fn flags(&self) -> &FlagValues {
         match self {
             Self::Run(args) => &args.settings.values,
+            Self::Validate(args) => &args.settings.values,
             Self::Runs(args) => args.flags(),
             Self::Rejects(args) => args.flags(),
             Self::Config(args) => args.flags(),

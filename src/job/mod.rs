@@ -27,6 +27,7 @@ mod run;
 mod run_tables;
 mod sequences;
 mod setup;
+mod validate;
 
 pub use crate::mapping::presets;
 pub use check::{Checked, check};
@@ -34,6 +35,7 @@ pub use design::create_statements;
 pub use mapping_specs::{check_mappings, mapping_warnings};
 pub use retry::RetryRequest;
 pub use run::{Finished, retry, run};
+pub use validate::{ValidateRequest, Validated, validate};
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ mod log;
 mod rejects;
 mod render;
 mod table;
+mod validation;
 
 pub use books::{Books, Phase, Stage};
 pub use files::{
@@ -19,3 +20,6 @@ pub use log::{LogGate, init_log};
 pub use rejects::{RejectLine, RejectsFile, Standing, key_json};
 pub use render::{Renderer, drive};
 pub use table::{cell, named_family, plain_table, reasons, row_counts, summary, tally_table};
+pub use validation::{
+    DifferencesFile, ValidationFacts, validation_json, validation_report, validation_text, write_validation,
+};
