@@ -68,3 +68,25 @@ fn a_row_that_comes_a_little_late_is_missing_in_the_first_round_and_equal_in_the
     assert_eq!(output.status.code(), Some(0), "{report:#}");
     assert_eq!(report["validation"]["keys"]["equal"], 4, "{report:#}");
 }
+
+#[test]
+fn a_validation_that_is_stopped_says_so_and_has_not_passed() {
+    let case = loaded(200, 0);
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    std::fs::write(&config, MAPPINGS).unwrap();
+    let mut command = case.command();
+    command.args(["validate", "--json", "--max-keys-per-second", "20", "--progress", "lines", "--from", &case.source]);
+    command.args(["--to", &case.target, "--config"]).arg(config).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut validation = command.spawn().unwrap();
+    let mut said = BufReader::new(validation.stderr.take().unwrap()).lines();
+    assert!(said.by_ref().map_while(Result::ok).any(|line| line.starts_with("phase 1")));
+    std::thread::sleep(Duration::from_millis(300));
+    let signal = ["-INT", &validation.id().to_string()];
+    assert!(std::process::Command::new("kill").args(signal).status().unwrap().success());
+    let output = validation.wait_with_output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(7), "{report:#}");
+    assert_eq!((&report["validation"]["complete"], &report["validation_passed"]), (&false.into(), &Value::Null));
+    assert_eq!(case.ledger(&["runs", "show"])["validation"]["complete"], false);
+}

@@ -169,10 +169,12 @@ fn place(rows: &[usize], ordinal: i32) -> Option<usize> {
 }
 
 fn met(row: &PgRow) -> Result<(i32, Met), Error> {
-    let differs: Vec<i32> = row.try_get("differs")?;
+    let there: bool = row.try_get("there")?;
+    // Of a row that is not there every column is another.
+    let differs: Vec<i32> = if there { row.try_get("differs")? } else { Vec::new() };
     let orphan: Option<i32> = row.try_get("orphan")?;
     let met = Met {
-        there: row.try_get("there")?,
+        there,
         differs: differs.into_iter().filter_map(|index| usize::try_from(index).ok()).collect(),
         orphan: orphan.and_then(|index| usize::try_from(index).ok()),
         redis_key: row.try_get("redis_key")?,
