@@ -118,6 +118,7 @@ fn heading(section: &str) -> &'static str {
         "flow" => "Memory and speed",
         "errors" => "Rejects",
         "phases" | "run" => "What to run",
+        "validation" => "Validation",
         "archive" => "Archive",
         _ => "Log and progress",
     }

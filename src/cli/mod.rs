@@ -10,6 +10,7 @@ mod rejects;
 mod rollback;
 mod run;
 mod runs;
+mod validate;
 
 pub use config::{CheckArgs, CheckView, ConfigArgs, ConfigCommand, ShowArgs, check, preset_text, presets, show};
 pub use demo::DemoArgs;
@@ -22,7 +23,8 @@ pub use rejects::{
 };
 pub use rollback::RollbackArgs;
 pub use run::RunArgs;
-pub use runs::{RejectCounts, RunView, RunsArgs, RunsCommand, write_run, write_runs};
+pub use runs::{RejectCounts, RunView, RunsArgs, RunsCommand, ValidationView, write_run, write_runs};
+pub use validate::ValidateArgs;
 
 use crate::config::{FlagValues, scrub};
 use crate::model::Exit;
@@ -48,6 +50,8 @@ It reads and checks everything, writes nothing, and says what would happen.";
 pub enum Command {
     /// Move keys from Redis into PostgreSQL
     Run(Box<RunArgs>),
+    /// Compare the rows in PostgreSQL with what Redis holds
+    Validate(Box<ValidateArgs>),
     /// Take back what a run wrote: delete what it inserted, put back what it changed
     Rollback(Box<RollbackArgs>),
     /// Show earlier runs
@@ -65,6 +69,7 @@ impl Command {
     pub fn flags(&self) -> &FlagValues {
         match self {
             Self::Run(args) => &args.settings.values,
+            Self::Validate(args) => &args.settings.values,
             Self::Rollback(args) => &args.settings.values,
             Self::Runs(args) => args.flags(),
             Self::Rejects(args) => args.flags(),

@@ -34,7 +34,7 @@ Exit codes:
   2  usage, settings, a missing right, table or column, another run at work, no matching key at all, or keys that no
      mapping takes with --unmatched error
   3  done, with rejects: `redis2pg rejects list` says why, `redis2pg rejects retry` takes them once more
-  4  validation found differences (there is no validation in this version)
+  4  all is loaded, and the validation at the end found rows that are missing, different or orphaned
   5  Redis failed
   6  PostgreSQL failed (unreachable, read-only, disk full)
   7  stopped before the end (signal, too many rejects); --resume goes on";

@@ -4,6 +4,7 @@ use super::choice::{Compression, LogFormat, LogLevel, Progress, Staging, Unmatch
 use super::keys::Key;
 use super::layers::{Layers, MappingTable, Origin};
 use super::max_rejects::MaxRejects;
+use super::percent::Percent;
 use super::secret::{Secret, SecretUrl};
 use super::units::{ByteSize, Span};
 use super::value::SettingValue;
@@ -258,6 +259,23 @@ sections! {
         unmatched: UnmatchedKeys = "ignore", "unmatched", any;
         /// Answer yes to every question, for unattended runs.
         yes: bool = "false", "yes", any;
+    }
+    /// How rows are compared with Redis, by `validate` and at the end of a run.
+    Validation validation {
+        /// Validate at the end of a run, but for dry runs, retries and what was stopped; differences end it with exit 4.
+        after_run: bool = "true", "validate-after-run", any;
+        /// Compare the rows, column by column.
+        content: bool = "true", "validate-content", any;
+        /// Look whether the rows that others refer to are there.
+        relationships: bool = "true", "validate-relationships", any;
+        /// The share of keys that is looked at, such as 5%, by a hash of the key: the same ones every time.
+        sample: Percent = "100%", "sample", any;
+        /// Whatever is not equal ends it with exit 4, but for known rejects: what is stale, newer, extra or expired too.
+        strict: bool = "false", "strict", any;
+        /// How often a key is read before it is told that it is not equal: a cache that is alive changes meanwhile.
+        rounds: u64 = "3", "validate-rounds", between(1, 20);
+        /// By how much a time of expiry may be off: a TTL is measured, not stored.
+        ttl_tolerance: Span = "1s", "ttl-tolerance", any;
     }
     /// Where keys go that no mapping takes, with run.unmatched = "archive".
     Archive archive {

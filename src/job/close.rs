@@ -8,7 +8,7 @@ use super::look::as_findings;
 use super::retried::Retried;
 use super::run::{Finished, Learned};
 use super::sequences::{Told, move_on};
-use super::{audit, setup};
+use super::{audit, setup, validate};
 use crate::config::{Settings, scrub};
 use crate::flow::Stop;
 use crate::ledger::{self, Finish, RejectFilter, RunEnd};
@@ -48,6 +48,7 @@ pub(super) fn facts(
         tables_made: learned.created.0.clone(),
         made_by: learned.created.1.clone(),
         toast_compression: setup::compression(settings),
+        validation: None,
         retry: learned.retried.map(|Retried { run, open }| RetryFacts { of: run.to_string(), open }),
     }
 }
@@ -81,6 +82,7 @@ pub(super) async fn close(settings: &Settings, stop: &Stop, mut learned: Learned
             Ok(()) => {
                 move_sequences(link, settings, &learned, finished).await;
                 refresh_statistics(link, settings, &learned, finished).await;
+                validate_run(settings, &learned, (run.0, stop), finished).await;
                 count_rows(link, &mut learned).await;
             }
             Err(failure) => finished.note(failure),
@@ -136,7 +138,7 @@ impl Finished {
 }
 
 /// A failure in one line, without what was typed: a message may quote a URL.
-fn said(failure: &Failure) -> String {
+pub(super) fn said(failure: &Failure) -> String {
     let findings = failure.findings.iter().map(|finding| {
         let place = finding.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
         format!("{}{place}: {}", finding.subject, finding.message)
@@ -261,6 +263,27 @@ async fn refresh_statistics(link: &mut Link, settings: &Settings, learned: &Lear
             Err(failure) => finished.notice(format!("{name} was not analyzed: {failure}")),
         }
     }
+}
+
+/// Compares what Redis holds with what was loaded, where that is wanted: of a run that came to its end. A retry took some keys
+/// only, and which is not known any more.
+async fn validate_run(settings: &Settings, learned: &Learned, (run, stop): (Uuid, &Stop), finished: &mut Finished) {
+    let wanted = settings.validation.after_run && learned.retried.is_none();
+    if !wanted || finished.state != "done" || finished.failure.is_some() {
+        return;
+    }
+    tracing::info!("validating run {run}");
+    let (found, notices) = validate::at_end(settings, (run, finished.exit), learned.listed.clone(), stop).await;
+    notices.into_iter().for_each(|notice| finished.notice(notice));
+    let exit = found.exit();
+    if let Some(failure) = found.failure {
+        finished.note(failure);
+    } else if exit == Exit::Stopped {
+        finished.notice(format!("the validation was stopped: redis2pg validate --run {run}"));
+    }
+    finished.exit = finished.exit.or_worse(exit);
+    finished.facts.exit = finished.exit;
+    finished.facts.validation = found.validation;
 }
 
 /// Learns how many rows the tables have now.

@@ -28,6 +28,7 @@ mod run;
 mod run_tables;
 mod sequences;
 mod setup;
+mod validate;
 
 pub use crate::mapping::presets;
 pub use check::{Checked, check};
@@ -36,6 +37,7 @@ pub use mapping_specs::{check_mappings, mapping_warnings};
 pub use retry::RetryRequest;
 pub use rollback::{Progress, RollbackRequest, RolledBack, Standing as RollbackStanding, rollback};
 pub use run::{Finished, retry, run};
+pub use validate::{ValidateRequest, Validated, validate};
 
 #[cfg(test)]
 mod tests;

@@ -75,6 +75,8 @@ pub(super) struct Learned {
     pub(super) retried: Option<Retried>,
     /// Dry run: what it shows.
     pub(super) shown: Option<Shown>,
+    /// The keys that were listed instead of Redis's.
+    pub(super) listed: Option<Arc<KeyList>>,
 }
 
 /// Migrates as the settings say. Ends by itself or when `stop` is raised; always gives the books.
@@ -173,20 +175,18 @@ async fn execute(
         Ok(ends) => ends,
         Err(troubles) => {
             learned.findings = troubles.sorted(settings, &[]).findings;
-            let allowed = troubles.verdict(settings, &[]);
-            return Err(allowed
-                .err()
-                .unwrap_or_else(|| Failure::internal("settings are refused, and nothing says why")));
+            return Err(troubles.refusal(settings));
         }
     };
     let keys = match &settings.run.keys_from {
-        Some(path) => Some(KeyList::open(path, stop).await?),
+        Some(path) => Some(Arc::new(KeyList::open(path, stop).await?)),
         None => None,
     };
+    learned.listed = keys.clone();
     let Some(begun) = begin((settings, request), &ends, stop, &events, learned).await? else {
         return Ok(if stop.requested() { End::Stopped } else { End::Complete });
     };
-    if let Some(text) = keys.as_ref().and_then(KeyList::notice) {
+    if let Some(text) = keys.as_ref().and_then(|keys| keys.notice()) {
         let _ = events.send(Event::Notice(text)).await;
     }
     for warning in &begun.checked.warnings {
@@ -266,7 +266,7 @@ impl Learned {
 /// Puts together what the phases work with.
 fn migration<'a>(
     settings: &'a Settings,
-    (ends, keys): (Ends, Option<KeyList>),
+    (ends, keys): (Ends, Option<Arc<KeyList>>),
     begun: Begun,
     (stop, limit): (&Stop, &Arc<RejectLimit>),
     events: EventSender,

@@ -19,6 +19,7 @@ mod run_tables;
 mod runs;
 mod schema;
 mod shards;
+mod validations;
 
 pub use batches::{Journal, is_committed, totals, write_journal};
 pub use end::{Finish, RunEnd, finish};
@@ -43,4 +44,7 @@ pub use schema::{Outstanding, exists, last_migrations, migrate, outstanding, ver
 pub use shards::{
     Checkpoint, Shard, ShardId, begin_held, end_where_idle, fence, holder_name, idle_timeout, load_all_if, open, save,
     taken_over,
+};
+pub use validations::{
+    Recorded, Validatable, ValidationEntry, last_validation, record_validation, runs_like, to_validate,
 };

@@ -25,6 +25,7 @@ mod row;
 mod stored;
 mod tally;
 mod unmatched;
+mod validation;
 
 pub use column::{ArrayType, CastType, Column, ColumnType, NumericLimit, Table, TableName};
 pub use database::Database;
@@ -49,3 +50,4 @@ pub use row::{Row, Shape, Splice};
 pub use stored::Stored;
 pub use tally::{Counts, Tally};
 pub use unmatched::{FamilyCount, Refused, Unmatched};
+pub use validation::{Class, ClassCounts, ColumnValues, Discrepancy, MappingCounts, Validation};

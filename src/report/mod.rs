@@ -11,6 +11,7 @@ mod rejects;
 mod render;
 mod rollback;
 mod table;
+mod validation;
 
 pub use books::{Books, Phase, Stage};
 pub use files::{
@@ -23,3 +24,6 @@ pub use rejects::{RejectLine, RejectsFile, Standing, key_json};
 pub use render::{Renderer, drive};
 pub use rollback::{KeptFile, kept_json, rollback_json, rollback_summary, write_rollback};
 pub use table::{cell, named_family, plain_table, reasons, row_counts, summary, tally_table};
+pub use validation::{
+    DifferencesFile, ValidationFacts, validation_json, validation_report, validation_text, write_validation,
+};

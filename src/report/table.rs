@@ -28,7 +28,7 @@ pub fn cell(text: &str, most: usize) -> String {
     }
 }
 
-fn bare(header: Vec<String>) -> Table {
+pub(super) fn bare(header: Vec<String>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(header);

@@ -31,7 +31,7 @@ pub(super) struct Migration<'a, S> {
     pub(super) tables: Arc<[LoadTable]>,
     pub(super) writers: Writers,
     /// The keys to look at, instead of a scan.
-    pub(super) keys: Option<KeyList>,
+    pub(super) keys: Option<Arc<KeyList>>,
     /// Where rows go; `None` is a dry run.
     pub(super) ledger: Option<Books>,
     pub(super) dry: Option<DryRun>,

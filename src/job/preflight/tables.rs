@@ -105,7 +105,7 @@ async fn judge(
         let message = format!("it is {kind}, and rows are loaded into tables alone");
         return Ok(vec![Finding::critical(Side::Postgres, name, message, "Name a table of this database in `into`.")]);
     }
-    let dry = check == Check::Dry;
+    let dry = check.only_reads();
     let mut findings = judge_rights(spec, facts, (server, dry));
     let whole = spec.with_lineage_columns();
     findings.extend(uniqueness::judge(&whole, facts));

@@ -33,7 +33,7 @@ impl Books {
     /// The report's directory cannot be written.
     pub(super) fn new(report: Option<&Path>) -> Result<Self, Failure> {
         if let Some(dir) = report {
-            crate::report::probe_report_dir(dir).map_err(|error| report_unwritable(dir, &error))?;
+            crate::report::probe_report_dir(dir, true).map_err(|error| report_unwritable(dir, &error))?;
         }
         Ok(Self { report: report.map(Path::to_owned), tables: BTreeMap::new() })
     }

@@ -148,7 +148,7 @@ async fn find(link: &mut Link, request: &RollbackRequest, dry: bool) -> Result<U
     } else {
         let outstanding = async |connection: &mut PgConnection| ledger::outstanding(connection).await;
         let outstanding = link.call("looking at the ledger", outstanding).await?;
-        if outstanding.is_some_and(|found| found != ledger::Outstanding::Nothing) {
+        if matches!(outstanding, ledger::Outstanding::Migrations(_)) {
             let message = "the ledger is of an earlier version, and a dry run does not bring it up to date";
             let hint = "Any run of this version brings it up to date, and so does the rollback itself.";
             return Err(Failure::usage(Side::Postgres, message, hint));

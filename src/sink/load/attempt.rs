@@ -140,7 +140,7 @@ fn settings(options: &LoadOptions, shard: ShardId) -> String {
 }
 
 /// The places of the rows of each shape, in order.
-fn by_shape(rows: &[Row]) -> BTreeMap<Shape, Vec<usize>> {
+pub(in crate::sink) fn by_shape(rows: &[Row]) -> BTreeMap<Shape, Vec<usize>> {
     let mut groups = BTreeMap::<Shape, Vec<usize>>::new();
     for (index, row) in rows.iter().enumerate() {
         groups.entry(row.shape).or_default().push(index);

@@ -8,24 +8,26 @@
 //! Which database a row was made from says `origin`. What is found of each row is booked for its key (`book`); rows whose
 //! elements are gone go with them (`gone`), and of elements that are one row the first has it (`alike`); both ask what a
 //! reading of several transactions noted (`seen`). Lineage that the table has no room for writes `lineage`.
+//!
+//! What the comparison asks in the same way is open to it: `statements`, `origin`, `casts`, `refusal`.
 
 mod alike;
-mod attempt;
+pub(in crate::sink) mod attempt;
 mod book;
-mod casts;
+pub(in crate::sink) mod casts;
 mod gone;
 mod kept;
 mod lineage;
 mod loader;
 mod merge;
-mod origin;
+pub(in crate::sink) mod origin;
 mod own_parents;
 mod piece;
 mod probe;
-mod refusal;
+pub(in crate::sink) mod refusal;
 mod seen;
 mod settled;
-mod statements;
+pub(in crate::sink) mod statements;
 mod writers;
 
 pub use loader::{LoadOptions, Loader};

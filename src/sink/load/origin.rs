@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 /// The number, as text, of the database that the target's row `t` was made from; NULL where it need not be known.
 /// `run`: the run that wrote the row, as an expression; `l`: its lineage, where the ledger has it.
-pub(super) fn of_row(table: &LoadTable, database: Database, run: &str) -> String {
+pub(in crate::sink) fn of_row(table: &LoadTable, database: Database, run: &str) -> String {
     let nothing = || "NULL::text".to_owned();
     let named = match table.provenance {
         Provenance::Object(object) => {
@@ -28,20 +28,20 @@ pub(super) fn of_row(table: &LoadTable, database: Database, run: &str) -> String
 
 /// Whether a row is of this database, as a condition. `named`: the number that its lineage names, as text; `run`: the run
 /// that wrote it, as an expression.
-pub(super) fn is_of(database: Database, named: &str, run: &str) -> String {
+pub(in crate::sink) fn is_of(database: Database, named: &str, run: &str) -> String {
     let number = database.number;
     format!("coalesce({}, '{number}') = '{number}'", known(named, database, run))
 }
 
 /// Whether the lineage `l` in the ledger is of keys of this database, as a condition.
-pub(super) fn is_in_ledger(database: Database) -> String {
+pub(in crate::sink) fn is_in_ledger(database: Database) -> String {
     is_of(database, "l.redis_db::text", "l.run_id")
 }
 
 /// Whether the lineage `l` in the ledger is of keys of this database of the source of this run for certain, as a
 /// condition: what is left behind of those is deleted, so that here no run takes rows of another cache for its own.
 /// `run`: this run.
-pub(super) fn is_surely_in_ledger(database: Database, run: Uuid) -> String {
+pub(in crate::sink) fn is_surely_in_ledger(database: Database, run: Uuid) -> String {
     // Sets that are looked into, not one look for each row.
     format!(
         "({} AND l.run_id IN (SELECT r.id FROM redis2pg.runs r WHERE {} = \
@@ -54,7 +54,7 @@ pub(super) fn is_surely_in_ledger(database: Database, run: Uuid) -> String {
 
 /// Whether the lineage `l` in the ledger may be of a row that keys of this database make now, as a condition: beside those
 /// that are so for certain, what a run takes for its own.
-pub(super) fn may_be_in_ledger(database: Database) -> String {
+pub(in crate::sink) fn may_be_in_ledger(database: Database) -> String {
     if database.alone { is_in_ledger(database) } else { is_written_as(database) }
 }
 

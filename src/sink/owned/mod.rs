@@ -56,27 +56,27 @@ impl OwnedReader {
 }
 
 /// The key of a row of that alias as the ledger writes it, as an expression of type jsonb.
-pub(super) fn row_key(alias: &str, key_columns: &[String]) -> String {
+pub(in crate::sink) fn row_key(alias: &str, key_columns: &[String]) -> String {
     let pair = |name: &String| format!("{}, {alias}.{}", literal(name), ident(name));
     format!("jsonb_build_object({})", key_columns.iter().map(pair).collect::<Vec<_>>().join(", "))
 }
 
 /// What the lineage of a row says, as expressions.
-pub(super) struct LineageOf {
+pub(in crate::sink) struct LineageOf {
     /// The run, as text.
-    pub(super) run: String,
+    pub(in crate::sink) run: String,
     /// The Redis key, as bytes.
-    pub(super) key: String,
+    pub(in crate::sink) key: String,
     /// The database's number, as text.
-    pub(super) database: String,
+    pub(in crate::sink) database: String,
     /// The digest.
-    pub(super) digest: String,
+    pub(in crate::sink) digest: String,
     /// The time of expiry, as text.
-    pub(super) expires_at: String,
+    pub(in crate::sink) expires_at: String,
 }
 
 /// The lineage of row `t`; `l` is its row of `redis2pg.loaded`, where the ledger has it.
-pub(super) fn lineage(table: &RunTable) -> LineageOf {
+pub(in crate::sink) fn lineage(table: &RunTable) -> LineageOf {
     let nothing = || "NULL::text".to_owned();
     let column = |name: &String| format!("t.{}::text", ident(name));
     let named = |name: &Option<String>| name.as_ref().map_or_else(nothing, column);

@@ -85,7 +85,7 @@ impl UndoTable {
             columns: columns(connection, &run.table).await?,
             referrers: referrers(connection, &run.table).await?,
             equality: equality.unwrap_or_default(),
-            row_security: facts.row_security,
+            row_security: facts.row_security.applies,
             all_keys: all_keys.to_vec(),
             run,
         }))
