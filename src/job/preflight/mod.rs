@@ -84,7 +84,8 @@ pub(super) async fn check(
     if check != Check::Dry && !server.takes_no_writes() {
         findings.extend(server.judge_ledger());
     }
-    let judging = Judging { server: &server, check, preset: preset::statements(settings) };
+    let (deletes_gone, preset) = (settings.run.delete_gone, preset::statements(settings));
+    let judging = Judging { server: &server, check, deletes_gone, preset };
     let Found { facts, earlier, findings: found } =
         find(&mut transaction, settings, (specs, &names), &stamp.run_id, judging).await?;
     findings.extend(found);
