@@ -194,10 +194,13 @@ async fn execute(
         book_earlier(&mut migration).await?;
     }
     let mut end = migration.run().await;
-    // One that stops because of its rejects has listed all keys all the same: it is resumed, or not.
-    if settings.run.delete_gone && matches!(end, Ok(End::Complete)) && !stop.requested() {
+    if settings.run.delete_gone && matches!(end, Ok(End::Complete)) {
         let source = migration.shared.source.identity();
-        end = Box::pin(delete_gone(&mut migration, &source, &tables)).await;
+        // A stop that came with the last key leaves this to a resume.
+        end = match stop.requested() {
+            true => Ok(End::Stopped),
+            false => Box::pin(delete_gone(&mut migration, &source, &tables)).await,
+        };
     }
     if let (Some(retry), Some(retried), true) = (&migration.shared.retry, &mut learned.retried, end.is_ok()) {
         retried.open = retry.open().await?.1;

@@ -2,6 +2,7 @@
 
 mod interrupted;
 mod kept;
+mod path;
 mod preset;
 #[path = "../support/mod.rs"]
 mod support;
