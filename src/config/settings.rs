@@ -257,6 +257,15 @@ sections! {
         /// Keys that no mapping takes: ignore counts them; error ends the run with exit 2 once all others are loaded, where
         /// those that `exclude` names, or a mapping that is switched off, do not count; archive keeps them in archive.table.
         unmatched: UnmatchedKeys = "ignore", "unmatched", any;
+        /// After a complete run, delete rows of this tool whose key is gone from Redis and that nobody changed since; the
+        /// rows of keys that expired stay.
+        delete_gone: bool = "false", "delete-gone", any;
+        /// With run.delete_gone: delete the rows of keys that expired as well, and those of which nothing tells whether
+        /// they did.
+        delete_expired: bool = "false", "delete-expired", any;
+        /// Where more rows than this would be deleted by run.delete_gone, none is, and the run ends with exit 2: a number, or
+        /// a share of the rows of this tool; 0 for no limit. A Redis that was emptied must not empty the tables.
+        delete_gone_limit: MaxRejects = "50%", "delete-gone-limit", any;
         /// Answer yes to every question, for unattended runs.
         yes: bool = "false", "yes", any;
     }

@@ -12,7 +12,7 @@ use super::{audit, setup, validate};
 use crate::config::{Settings, scrub};
 use crate::flow::Stop;
 use crate::ledger::{self, Finish, RejectFilter, RunEnd};
-use crate::model::{Event, Exit, Failure, Finding, MappingId, Severity, Side, TableName};
+use crate::model::{Event, Exit, Failure, Finding, GoneRow, MappingId, Severity, Side, TableName};
 use crate::postgres::{Verdict, estimate_rows, failure, verdict};
 use crate::report::{self, Books, RejectLine, RetryFacts, RunFacts};
 use sqlx::postgres::PgConnection;
@@ -198,13 +198,16 @@ async fn close_ledger(
     Ok(())
 }
 
-/// What the audit log gets: a row for each table that the run had keys for.
+/// What the audit log gets: a row for each table that the run had keys for, and one for each that it deleted rows of.
 fn entries<'a>(learned: &'a Learned, finished: &'a Finished, run: &'a str) -> Vec<audit::Entry<'a>> {
     let tables = learned.tables.iter();
     tables
-        .filter_map(|(id, table, audit)| {
-            let tally = finished.books.tally(*id).filter(|tally| tally.matched > 0)?;
-            Some(audit::Entry { audit: audit.as_ref()?, table, run, tally })
+        .filter_map(|(id, table, audit)| Some((table, audit.as_ref()?, finished.books.tally(*id)?)))
+        .flat_map(|(table, audit, tally)| {
+            let migrated = (tally.matched > 0).then_some(audit::Done::Migrated(tally));
+            let gone = &tally.deleted_gone;
+            let deleted = gone.contains_key(GoneRow::Deleted.name()).then_some(audit::Done::DeletedGone(gone));
+            migrated.into_iter().chain(deleted).map(move |what| audit::Entry { audit, table, run, what })
         })
         .collect()
 }

@@ -6,6 +6,7 @@ mod begin;
 mod check;
 mod close;
 mod databases;
+mod delete_gone;
 pub mod demo;
 mod design;
 mod dry_parents;

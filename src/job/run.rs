@@ -3,6 +3,7 @@
 use super::begin::{Begun, begin};
 use super::close::{close, facts, window};
 use super::databases::{self, Base, Opened};
+use super::delete_gone::delete_gone;
 use super::key_list::KeyList;
 use super::limit::{RejectLimit, tap};
 use super::look;
@@ -10,6 +11,7 @@ use super::migrate::{Books as LedgerBooks, End, Migration, book_earlier};
 use super::pipeline::Shared;
 use super::retried::{Retried, closing, tell_end};
 use super::retry::RetryRequest;
+use super::run_tables;
 use super::setup::{self, Ends};
 use crate::config::{Settings, UnmatchedKeys};
 use crate::flow::{ByteBudget, RateLimit, Stop};
@@ -198,13 +200,23 @@ async fn execute(
         let _ = events.send(Event::Notice(text)).await;
     }
     learned.learn(&begun, &ends.specs);
+    let tables = run_tables::of(&begun.checked, &ends.specs);
     let (run, resumed) = (begun.claim.run.to_string(), begun.claim.resumed);
     let _ = events.send(Event::RunStarted { run, mappings: learned.names.clone().into(), resumed }).await;
     let mut migration = migration(settings, (ends, keys), begun, (stop, limit), events, learned)?;
     if resumed {
         book_earlier(&mut migration).await?;
     }
-    let end = migration.run().await.map_err(|failure| goes_on(failure, settings.run.dry_run, request.is_some()));
+    let mut end = migration.run().await;
+    if settings.run.delete_gone && matches!(end, Ok(End::Complete)) {
+        let source = migration.shared.source.identity();
+        // A stop that came with the last key leaves this to a resume.
+        end = match stop.requested() {
+            true => Ok(End::Stopped),
+            false => Box::pin(delete_gone(&mut migration, &source, &tables)).await,
+        };
+    }
+    let end = end.map_err(|failure| goes_on(failure, settings.run.dry_run, request.is_some()));
     if let (Some(retry), Some(retried), true) = (&migration.shared.retry, &mut learned.retried, end.is_ok()) {
         retried.open = retry.open().await?.1;
     }

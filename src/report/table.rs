@@ -77,6 +77,9 @@ pub fn summary(books: &Books, state: &str, dry_run: bool) -> String {
     for (name, tally) in named.iter().filter(|(_, tally)| !tally.rows.is_empty()) {
         let _ = writeln!(out, "rows of {name}: {}", row_counts(&tally.rows));
     }
+    for (name, tally) in named.iter().filter(|(_, tally)| !tally.deleted_gone.is_empty()) {
+        let _ = writeln!(out, "rows of {name} whose keys are gone: {}", row_counts(&tally.deleted_gone));
+    }
     unmatched(&mut out, books);
     out.push_str(&reasons(&total));
     speed(&mut out, books, &total);

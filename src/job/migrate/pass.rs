@@ -85,7 +85,7 @@ impl<S: Source> Migration<'_, S> {
 
     /// Whether the run looks at a part of the keys only. Such a run says nothing about the rest: it leaves no checkpoint,
     /// so that a resume without the limit begins at the beginning. A retry is never resumed: it is run again.
-    pub(super) fn is_partial(&self) -> bool {
+    pub(in crate::job) fn is_partial(&self) -> bool {
         let run = &self.settings.run;
         run.limit.is_some() || run.keys.is_some() || run.keys_from.is_some() || self.shared.retry.is_some()
     }

@@ -90,7 +90,8 @@ pub(super) async fn check(
     // Whoever waits for a lock holds up all that ask for one after it: the application's writers.
     locks::limit(&mut transaction, settings).await?;
     ledger::end_where_idle(&mut transaction, ledger::idle_timeout(settings.flow.lease.0)).await?;
-    let judging = Judging { server: &server, check, preset: preset::statements(settings) };
+    let (deletes_gone, preset) = (settings.run.delete_gone, preset::statements(settings));
+    let judging = Judging { server: &server, check, deletes_gone, preset };
     let absent = missing_tables(&mut transaction, &names).await?;
     let (mut created, found) = make_and_find(&mut transaction, settings, (specs, &names, &absent), judging).await?;
     let mut findings: Vec<Finding> = server.judge_writes(check).into_iter().collect();

@@ -121,7 +121,7 @@ impl Attempt<'_> {
 ///
 /// Joins go by index look-up, row by row in the order of the key: a hash join would read the whole target for every
 /// batch, and more so the longer the run lasts.
-fn settings(options: &LoadOptions, shard: ShardId) -> String {
+pub(super) fn settings(options: &LoadOptions, shard: ShardId) -> String {
     let compression = options
         .compression
         .as_ref()

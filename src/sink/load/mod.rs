@@ -7,7 +7,8 @@
 //! error means: try again, find the row at fault (`piece` cuts them up, `refusal` says why one is rejected), or stop.
 //! Which database a row was made from says `origin`. What is found of each row is booked for its key (`book`); rows whose
 //! elements are gone go with them (`gone`), and of elements that are one row the first has it (`alike`); both ask what a
-//! reading of several transactions noted (`seen`). Lineage that the table has no room for writes `lineage`.
+//! reading of several transactions noted (`seen`). Rows whose keys are gone go by themselves, once all is loaded (`vanished`).
+//! Lineage that the table has no room for writes `lineage`.
 //!
 //! What the comparison asks in the same way is open to it: `statements`, `origin`, `casts`, `refusal`.
 
@@ -28,8 +29,11 @@ pub(in crate::sink) mod refusal;
 mod seen;
 mod settled;
 pub(in crate::sink) mod statements;
+mod vanished;
 mod writers;
 
 pub use loader::{LoadOptions, Loader};
+pub use origin::{SourceRun, runs_of_source};
 pub use probe::ProbeGauge;
+pub use vanished::GoneCounts;
 pub use writers::Writers;
