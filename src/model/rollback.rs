@@ -43,7 +43,7 @@ impl KeptReason {
 
     /// Whether it may be over once other rows of the run are gone.
     pub fn may_pass(self) -> bool {
-        matches!(self, Self::ReferredTo | Self::PlaceTaken | Self::MissingParent | Self::KeyKept)
+        matches!(self, Self::ReferredTo | Self::PlaceTaken | Self::MissingParent)
     }
 }
 

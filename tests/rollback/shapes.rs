@@ -149,20 +149,23 @@ fn the_presets_tables_are_as_they_were_and_the_audit_log_says_what_was_done() {
     let before = rows(&case, documents);
     redis.set_many(&(10..30).map(|n| document(n, "b")).collect::<Vec<_>>());
     let second = id(&case.run(&[]).exits(0));
-    let undone = undo(&case, &second);
+    case.sql("UPDATE document_hub.documents SET status = 'mine' WHERE file_size = 29");
+    assert_eq!(undo(&case, &second).counts(), [9, 10, 1]);
+    let undone = rollback(&case, &second, &["--yes", "--force"]).exits(0);
     assert_eq!(undone.counts(), [10, 10, 0], "{:#}", undone.json);
     assert_eq!(rows(&case, documents), before);
     let audit = "SELECT action, resource_type, details ->> 'rows' FROM document_hub.audit_logs \
-                 WHERE action LIKE 'redis2pg.rollback.%' ORDER BY 1, 2";
+                 WHERE action LIKE 'redis2pg.rollback.%' ORDER BY 1, 2, 3";
     assert_eq!(
         case.sql(audit),
-        "redis2pg.rollback.delete|document_hub.documents|10\nredis2pg.rollback.restore|document_hub.documents|10"
+        "redis2pg.rollback.delete|document_hub.documents|1\nredis2pg.rollback.delete|document_hub.documents|9\n\
+         redis2pg.rollback.restore|document_hub.documents|10"
     );
     assert_eq!(undo(&case, &first).counts(), [40, 0, 0]);
     assert_eq!(case.number("SELECT (SELECT count(*) FROM document_hub.documents) + (SELECT count(*) FROM document_hub.analysis_results)"), 0);
     assert_eq!(case.sql("SELECT to_regclass('document_hub.documents') IS NOT NULL"), "t", "a preset's tables stay");
     assert_eq!(
         case.number("SELECT count(*) FROM document_hub.audit_logs WHERE action = 'redis2pg.rollback.delete'"),
-        3
+        4
     );
 }

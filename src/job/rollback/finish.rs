@@ -135,7 +135,11 @@ fn entries<'a>(plan: &'a Plan, account: &RollbackAccount, run: &'a str) -> Vec<U
     let mut entries = Vec::new();
     for (table, audit) in &plan.audits {
         let Some(of) = account.tables.get(&table.to_string()) else { continue };
-        for (operation, rows) in [("delete", of.deleted), ("restore", of.restored)] {
+        let before = plan.audited.tables.get(&table.to_string()).cloned().unwrap_or_default();
+        for (operation, rows, before) in
+            [("delete", of.deleted, before.deleted), ("restore", of.restored, before.restored)]
+        {
+            let rows = rows.saturating_sub(before);
             if rows > 0 {
                 entries.push(UndoEntry { audit, table, run, operation, rows });
             }

@@ -13,6 +13,7 @@ mod kept_keys;
 mod plan;
 mod work;
 
+use super::close::report_unwritable;
 use super::link::{Link, Waits};
 use super::setup;
 use crate::config::Settings;
@@ -20,9 +21,11 @@ use crate::flow::Stop;
 use crate::ledger::{self, RollbackClaim, Undoable};
 use crate::model::{Exit, Failure, KeptRow, RollbackAccount, Side};
 use crate::postgres::{Target, failure};
+use crate::report::write_rollback;
 use books::Books;
 use plan::Plan;
 use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Error};
 use uuid::Uuid;
 use work::Work;
 
@@ -105,6 +108,10 @@ pub async fn rollback(
     let found = find(&mut link, request, dry).await?;
     let run = found.run;
     if found.rolled_back_at.is_some() && (found.account.totals().2 == 0 || !request.force) {
+        if let Some(dir) = &settings.run.report {
+            write_rollback(dir, &run.to_string(), Standing::Before.name(), &found.account)
+                .map_err(|error| report_unwritable(dir, &error))?;
+        }
         return Ok(RolledBack {
             run: run.to_string(),
             standing: Standing::Before,
@@ -146,7 +153,12 @@ async fn find(link: &mut Link, request: &RollbackRequest, dry: bool) -> Result<U
     if !dry {
         link.call("bringing the ledger up to date", super::begin::migrate).await?;
     } else {
-        let outstanding = async |connection: &mut PgConnection| ledger::outstanding(connection).await;
+        let outstanding = async |connection: &mut PgConnection| {
+            let mut transaction = connection.begin().await?;
+            let outstanding = ledger::outstanding(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok::<_, Error>(outstanding)
+        };
         let outstanding = link.call("looking at the ledger", outstanding).await?;
         if matches!(outstanding, ledger::Outstanding::Migrations(_)) {
             let message = "the ledger is of an earlier version, and a dry run does not bring it up to date";

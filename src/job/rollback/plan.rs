@@ -2,7 +2,7 @@
 
 use crate::job::link::Link;
 use crate::ledger::{self, JournalTable, LineagePlace, RunTable, Undoable};
-use crate::model::{Failure, Finding, Side, TableName};
+use crate::model::{Failure, Finding, RollbackAccount, Side, TableName};
 use crate::sink::undo::UndoTable;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
@@ -27,6 +27,8 @@ pub(super) struct Plan {
     /// Each table's audit log.
     pub(super) audits: BTreeMap<TableName, TableName>,
     pub(super) notices: Vec<String>,
+    /// What an earlier rollback of the run did that came to its end: the audit logs have it.
+    pub(super) audited: RollbackAccount,
 }
 
 impl Plan {
@@ -97,6 +99,7 @@ impl Plan {
             audits: tables.iter().filter_map(|told| Some((told.table.clone(), told.audit.clone()?))).collect(),
             steps,
             notices,
+            audited: if found.rolled_back_at.is_some() { found.account.clone() } else { RollbackAccount::default() },
         })
     }
 }
