@@ -1,7 +1,8 @@
 //! The look at some rows: which of their keys are gone, and what becomes of those rows.
 
+use super::another_server;
 use super::expiry::{Expiry, read};
-use super::{Work, another_server};
+use super::work::Work;
 use crate::job::databases::Base;
 use crate::ledger::{LineagePlace, RunTable};
 use crate::model::{Failure, MappingId, RedisKey, SkipReason};
