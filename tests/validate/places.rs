@@ -103,6 +103,38 @@ fn each_database_is_compared_with_its_own_rows() {
     assert_eq!((&missing["key"], &missing["database"]), (&"item:2".into(), &2.into()));
 }
 
+/// Two caches have a key of the same name, and each loads what its own holds into the same table.
+#[test]
+fn rows_of_a_key_of_the_same_name_elsewhere_are_not_extra() {
+    let redis = RedisServer::start(RedisOptions::default()).unwrap();
+    let first = Case::from_source(&format!("{}/0", redis.url()));
+    let second = Case::with_ends(&format!("{}/2", redis.url()), &first.target);
+    first.sql("SET ROLE redis2pg; CREATE TABLE jobs (queue text, job text, PRIMARY KEY (queue, job))");
+    let config = r#"
+[[mapping]]
+name = "jobs"
+match = "queue:{queue}"
+type = "set"
+explode = true
+into = "public.jobs"
+key = ["queue", "job"]
+column = [{ name = "queue", from = ["{queue}"] }, { name = "job", from = ["$.member"] }]
+"#;
+    first.redis().say("SADD queue:q a b c");
+    second.redis().say("SADD queue:q k");
+    for case in [&first, &second] {
+        ends(case.run_config(config, &[]), 0);
+    }
+    for case in [&first, &second] {
+        found(&ends(case.validate(config, &["--strict"]), 0), "jobs", &[("equal", 1)]);
+    }
+    first.redis().say("SREM queue:q b");
+    let outcome = ends(first.validate(config, &[]), 0);
+    assert!(outcome.report["validation"]["rows"]["extra"] != 0, "{outcome}");
+    found(&outcome, "jobs", &[("extra", 1)]);
+    found(&ends(second.validate(config, &["--strict"]), 0), "jobs", &[("equal", 1)]);
+}
+
 #[test]
 fn a_cluster_is_compared_as_a_whole() {
     let cluster = RedisCluster::start(3, 0, &[]).unwrap();

@@ -6,6 +6,7 @@ use crate::flow::Backoff;
 use crate::ledger::{self, ShardId};
 use crate::model::{Database, Event, Exit, Failure, RedisKey, Row, Side};
 use crate::postgres::{Target, Verdict, answered, failure, query, silence, verdict};
+use crate::sink::load::origin::is_surely_in_ledger;
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::LoadTable;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -41,7 +42,7 @@ impl Comparer {
         rows: &[Row],
     ) -> Result<attempt::Found, Refused> {
         let connection = connected(&mut self.connection, &self.target).await?;
-        let attempt = Attempt { table, database, options: &self.options, rows };
+        let attempt = Attempt { table, database, run: self.run.run, options: &self.options, rows };
         let running = attempt.run(connection, &mut self.buffer);
         answered(within(&self.options), running).await.unwrap_or_else(|error| Err(error.into()))
     }
@@ -53,7 +54,7 @@ impl Comparer {
         database: Database,
         keys: &[Vec<u8>],
     ) -> Result<HashMap<usize, i64>, Failure> {
-        let (name, here) = (table.name.to_string(), crate::sink::load::origin::is_in_ledger(database));
+        let (name, here) = (table.name.to_string(), is_surely_in_ledger(database, self.run.run));
         let (settings, sql) = (attempt::settings(&self.options), statements::rows_of_keys(table, &here));
         let mut backoff = Backoff::until(self.options.retry_deadline);
         loop {

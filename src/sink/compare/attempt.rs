@@ -52,6 +52,8 @@ impl Found {
 pub(super) struct Attempt<'a> {
     pub(super) table: &'a LoadTable,
     pub(super) database: Database,
+    /// The run that is validated.
+    pub(super) run: Uuid,
     pub(super) options: &'a CompareOptions,
     pub(super) rows: &'a [Row],
 }
@@ -102,7 +104,7 @@ impl Attempt<'_> {
             Refused { row, error }
         })?;
         self.find_unreadable(connection, (sql, rows), found).await?;
-        let statement = compare((self.table, self.database), *shape, sql, self.options);
+        let statement = compare((self.table, self.database, self.run), *shape, sql, self.options);
         let mut differing = Vec::new();
         for row in query(statement).bind(self.table.name.to_string()).fetch_all(&mut *connection).await? {
             let (ordinal, met) = met(&row)?;
@@ -180,6 +182,7 @@ fn met(row: &PgRow) -> Result<(i32, Met), Error> {
         redis_key: row.try_get("redis_key")?,
         redis_db: row.try_get("redis_db")?,
         owner: row.try_get("owner")?,
+        of_source: row.try_get::<Option<bool>, _>("of_source")?.unwrap_or(false),
         digest: row.try_get("digest")?,
         expiry_moved: row.try_get::<Option<bool>, _>("expiry_moved")?.unwrap_or(true),
     };

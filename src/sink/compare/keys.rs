@@ -90,9 +90,9 @@ impl OpenKeys {
 }
 
 impl Met {
-    /// Whether the row is there, and of this key by the ledger's lineage, which tells of all rows.
+    /// Whether the row is there, and of this key of the run's source by the ledger's lineage, which tells of all rows.
     fn is_of_key(&self, row: &Row) -> bool {
-        self.there && self.owner.is_some() && self.redis_key.as_deref() == Some(row.key.as_bytes())
+        self.there && self.owner.is_some() && self.of_source && self.redis_key.as_deref() == Some(row.key.as_bytes())
     }
 }
 

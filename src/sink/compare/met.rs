@@ -18,6 +18,9 @@ pub(super) struct Met {
     pub(super) redis_db: Option<String>,
     /// The run that wrote it, if nobody changed it since.
     pub(super) owner: Option<String>,
+    /// Whether the ledger says that it was read from the source of the run that is validated, for tables whose rows go with their
+    /// elements.
+    pub(super) of_source: bool,
     /// The digest of the value that it was made from, where that is known.
     pub(super) digest: Option<String>,
     /// Whether its lineage names another time of expiry than the key has now; `true` where lineage does not tell.
@@ -175,6 +178,7 @@ mod tests {
             there: true,
             redis_key: Some(b"k:1".to_vec()),
             owner: Some("run".into()),
+            of_source: true,
             digest: Some(Digest::of(b"v").to_string()),
             ..Met::default()
         }

@@ -3,12 +3,13 @@
 use super::CompareOptions;
 use crate::model::{Database, Shape};
 use crate::postgres::{ident, table_ident};
-use crate::sink::load::origin::of_row;
+use crate::sink::load::origin::{is_surely_in_ledger, of_row};
 use crate::sink::load::statements::{
     ORDINAL, Side, Statements, difference_beyond, key_join, redis_key, row_key, without_lineage,
 };
 use crate::sink::ownership::owner;
 use crate::sink::table::{Compare, LoadColumn, LoadTable, ParentCheck, Provenance};
+use uuid::Uuid;
 
 /// Characters of a value that are shown.
 const SHOWN: usize = 200;
@@ -18,7 +19,7 @@ const SHOWN: usize = 200;
 ///
 /// A row that was made from another key may be equal all the same, so that those are given too.
 pub(super) fn compare(
-    (table, database): (&LoadTable, Database),
+    (table, database, run): (&LoadTable, Database, Uuid),
     shape: Shape,
     sql: &Statements,
     options: &CompareOptions,
@@ -29,9 +30,10 @@ pub(super) fn compare(
         orphan(table, options),
         other_key(table, shape)
     );
+    let of_source = if table.deletes_gone() { is_surely_in_ledger(database, run) } else { "NULL::bool".to_owned() };
     let lineage = match table.provenance {
         Provenance::Ledger => format!(
-            "LEFT JOIN LATERAL (SELECT l.redis_key, l.redis_db, l.digest FROM redis2pg.loaded l \
+            "LEFT JOIN LATERAL (SELECT l.redis_key, l.redis_db, l.digest, l.run_id FROM redis2pg.loaded l \
              WHERE l.table_name = $1 AND l.row_key = {} OFFSET 0) l ON true ",
             row_key(table, Side::Target)
         ),
@@ -39,7 +41,7 @@ pub(super) fn compare(
     };
     format!(
         "SELECT s.{ORDINAL} AS ord, t.ctid IS NOT NULL AS there, f.differs, f.orphan, {} AS redis_key, {} AS digest, \
-         {} AS expiry_moved, o.run AS owner, {} AS redis_db \
+         {} AS expiry_moved, o.run AS owner, {} AS redis_db, {of_source} AS of_source \
          FROM {} s LEFT JOIN {} t ON {} CROSS JOIN LATERAL ({facts}) f \
          CROSS JOIN LATERAL (SELECT {} AS run OFFSET 0) o {lineage}\
          WHERE t.ctid IS NULL OR cardinality(f.differs) > 0 OR f.orphan IS NOT NULL OR f.other_key",
@@ -179,7 +181,8 @@ pub(super) fn compared(table: &LoadTable, shape: Shape) -> impl Iterator<Item = 
 }
 
 /// How many rows there are of each of the keys `$2` that nobody changed since some run wrote them, by the ledger's lineage. `$1`:
-/// the table's name in the ledger; `here`: whether lineage `l` is of this database.
+/// the table's name in the ledger; `here`: whether lineage `l` is of this database of the run's source: another cache may have a key of the
+/// same name, whose rows are its own.
 pub(super) fn rows_of_keys(table: &LoadTable, here: &str) -> String {
     let target = table.ident();
     format!(
