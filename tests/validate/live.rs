@@ -1,6 +1,7 @@
 //! A cache that is alive while it is validated.
 
-use crate::{MAPPINGS, ends, found, loaded};
+use crate::support::Case;
+use crate::{MAPPINGS, TABLES, ends, found, loaded};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -89,4 +90,49 @@ fn a_validation_that_is_stopped_says_so_and_has_not_passed() {
     assert_eq!(output.status.code(), Some(7), "{report:#}");
     assert_eq!((&report["validation"]["complete"], &report["validation_passed"]), (&false.into(), &Value::Null));
     assert_eq!(case.ledger(&["runs", "show"])["validation"]["complete"], false);
+}
+
+/// An application that goes on writing to Redis alone while a run works, is validated at its end, and is validated again: what changed
+/// since it was loaded is stale. Nothing is missing or different, and once the application rests a second run makes all equal.
+#[test]
+fn a_run_and_a_validation_beside_a_live_writer_find_nothing_missing_or_different() {
+    const KEYS: i64 = 600;
+    let case = Case::new();
+    case.sql(TABLES);
+    let mut redis = case.redis();
+    (0..KEYS / 2).for_each(|id| {
+        redis.set(&format!("parent:{id}"), r#"{"n":0}"#);
+        redis.set(&format!("child:{id}"), &format!(r#"{{"parent":"{id}","label":"0"}}"#));
+    });
+    let done = AtomicBool::new(false);
+    let (run, validation) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut redis, mut round) = (case.redis(), 0);
+            while !done.load(Ordering::Relaxed) {
+                round += 1;
+                let id = round * 7 % (KEYS / 2);
+                redis.set(&format!("parent:{id}"), &format!(r#"{{"n":{round}}}"#));
+                redis.integer(&[
+                    b"PEXPIRE",
+                    format!("parent:{id}").as_bytes(),
+                    (3_600_000 + round).to_string().as_bytes(),
+                ]);
+                redis.set(&format!("child:{id}"), &format!(r#"{{"parent":"{id}","label":"{round}"}}"#));
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let run = case.run_config(MAPPINGS, &["--validate-after-run=true", "--max-keys-per-second", "600"]);
+        let validation = case.validate(MAPPINGS, &[]);
+        done.store(true, Ordering::Relaxed);
+        (run, validation)
+    });
+    for outcome in [ends(run, 0), ends(validation, 0)] {
+        let keys = &outcome.report["validation"]["keys"];
+        let counts = ["equal", "stale"].map(|class| keys[class].as_i64().unwrap());
+        assert!(counts[1] > 0, "the application writes: {keys}");
+        assert_eq!(counts.iter().sum::<i64>(), KEYS, "{keys}");
+    }
+    let last = ends(case.run_config(MAPPINGS, &["--validate-after-run=true"]), 0);
+    found(&last, "parents", &[("equal", KEYS / 2)]);
+    found(&last, "children", &[("equal", KEYS / 2)]);
 }
