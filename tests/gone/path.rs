@@ -2,7 +2,7 @@
 //! whether all is there, and back again.
 
 use crate::preset::uuid;
-use crate::support::{Case, Client};
+use crate::support::{Case, Client, Outcome};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -60,6 +60,16 @@ fn count(case: &Case) -> i64 {
     TABLES.iter().map(|(_, table)| case.number(&format!("SELECT count(*) FROM {table}"))).sum()
 }
 
+/// How many keys of a mapping are of each class, without the classes that have none.
+fn classes(validation: &Outcome, mapping: &str) -> Vec<(String, i64)> {
+    let keys = &validation.report["validation"]["mappings"][mapping]["keys"];
+    let counts = keys.as_object().expect("counts by class").iter();
+    counts
+        .map(|(class, count)| (class.clone(), count.as_i64().expect("a count")))
+        .filter(|(_, count)| *count != 0)
+        .collect()
+}
+
 fn rolled_back(case: &Case, run: &str) -> Value {
     let args = ["rollback", "--to", &case.target, "--run", run, "--yes", "--json"];
     let output = case.command().args(args).output().expect("redis2pg");
@@ -97,6 +107,19 @@ fn the_path_there_and_back() {
     for (mapping, table) in TABLES {
         let rows = case.number(&format!("SELECT count(*) FROM {table}"));
         assert_eq!(rows, second.count(mapping, "matched"), "{mapping}: {second}");
+    }
+
+    let validation = case.validate("[run]\npreset = \"contract-reviewer\"\n", &[]).exits(0);
+    assert_eq!(
+        (&validation.report["validation_passed"], second.report["run"].as_str()),
+        (&true.into(), validation.report["validation"]["run"].as_str())
+    );
+    for (mapping, _) in TABLES {
+        assert_eq!(
+            classes(&validation, mapping),
+            [("equal".to_owned(), second.count(mapping, "matched"))],
+            "{validation}"
+        );
     }
 
     rolled_back(&case, second.report["run"].as_str().expect("a run"));
