@@ -9,6 +9,7 @@ use super::preflight::redis::Found;
 use super::preflight::{Check, Checked};
 use super::retry::{Retry, RetryRequest};
 use super::run::Learned;
+use super::run_tables;
 use super::setup::Ends;
 use crate::config::Settings;
 use crate::flow::Stop;
@@ -107,6 +108,7 @@ pub(super) async fn begin(
         if real.created.tables.is_empty() {
             real.created = checked.created;
         }
+        run_tables::write(&mut link, settings, claim, (&real, &ends.specs)).await?;
         (claim, real)
     };
     checked.warnings = warnings;

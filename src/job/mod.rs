@@ -24,6 +24,7 @@ mod preflight;
 mod retried;
 mod retry;
 mod run;
+mod run_tables;
 mod sequences;
 mod setup;
 

@@ -14,6 +14,7 @@ mod reject_columns;
 mod rejects;
 mod resume;
 mod retry;
+mod run_tables;
 mod runs;
 mod schema;
 mod shards;
@@ -31,6 +32,7 @@ pub use retry::{
     KeptValue, OpenKey, Origin, RetryFilter, RetryOf, kept_values, last_reject, open_count, open_elsewhere, open_page,
     origin, unheld,
 };
+pub use run_tables::{LineagePlace, RunTable, run_tables, write_run_tables};
 pub use runs::{NewRun, Start, Started, is_busy, renew, start};
 pub use schema::{Outstanding, exists, last_migrations, migrate, outstanding, version};
 pub use shards::{

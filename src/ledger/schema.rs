@@ -17,6 +17,7 @@ fn migrations() -> Vec<Migration> {
         ("rows of rejects", include_str!("../../migrations/ledger/0005_rows_of_rejects.sql")),
         ("elements seen", include_str!("../../migrations/ledger/0006_elements_seen.sql")),
         ("retries", include_str!("../../migrations/ledger/0007_retries.sql")),
+        ("rollback", include_str!("../../migrations/ledger/0008_rollback.sql")),
     ];
     let migration = |(version, (name, text)): (i64, (&'static str, &'static str))| {
         Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)

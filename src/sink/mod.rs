@@ -6,12 +6,16 @@ mod batch;
 mod dry;
 mod families;
 pub mod load;
+mod owned;
+mod ownership;
 mod table;
 
 pub use batch::{Batch, Deduplicated};
 pub use dry::{DryRun, Sample, Shown};
 pub use families::Families;
 pub use load::{LoadOptions, Loader, ProbeGauge, Writers};
+pub use owned::{Extent, OwnedReader, OwnedRow};
 pub use table::{
-    Compare, Conflict, LoadColumn, LoadTable, ParentCheck, Provenance, Referrer, SelfReference, SelfReferenceColumn,
+    Compare, Conflict, Exact, Exactly, LoadColumn, LoadTable, ParentCheck, Provenance, Referrer, SelfReference,
+    SelfReferenceColumn,
 };

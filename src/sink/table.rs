@@ -1,7 +1,7 @@
 //! A target table as the load needs it: columns in the order of a row's shape, how they compare, what must exist.
 
 use super::load::ProbeGauge;
-use crate::model::{MappingId, Shape, TableName};
+use crate::model::{Column, ColumnType, MappingId, Shape, TableName};
 use crate::postgres::{ident, table_ident};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -120,6 +120,41 @@ pub struct SelfReferenceColumn {
     pub to_index: Option<usize>,
 }
 
+/// A column that a row's jsonb does not hold as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exact {
+    /// Its name.
+    pub name: String,
+    /// What else is kept of it.
+    pub how: Exactly,
+}
+
+/// What is kept of a column beside the row's jsonb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exactly {
+    /// Its text.
+    Text,
+    /// Whether it is a null of JSON's own: the type is jsonb.
+    JsonNull,
+}
+
+impl Exact {
+    /// What must be kept beside the jsonb of a row of these columns; nothing of what is generated, or what nothing can be written to.
+    pub fn among(columns: &[Column]) -> Vec<Self> {
+        let exact = |column: &Column| {
+            let how = match column.column_type {
+                _ if column.generated => return None,
+                ColumnType::Jsonb => Exactly::JsonNull,
+                // Spelling, the lower bounds of an array, and what casts to json make of a type.
+                ColumnType::Json | ColumnType::Array(_) | ColumnType::Cast(_) => Exactly::Text,
+                _ => return None,
+            };
+            Some(Self { name: column.name.clone(), how })
+        };
+        columns.iter().filter_map(exact).collect()
+    }
+}
+
 /// A table with a foreign key to the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Referrer {
@@ -161,6 +196,8 @@ pub struct LoadTable {
     /// Whether it pays to ask first which rows are there already; `None`: it cannot be known from key and value alone,
     /// since a parent may have gone unnoticed, or a column holds something else that changes.
     pub probe: Option<ProbeGauge>,
+    /// What an image of a row keeps beside its jsonb: of all columns of the table.
+    pub exact: Vec<Exact>,
     /// Whether a key is several of its rows.
     pub explodes: bool,
     /// Whether the rows of elements that a key no longer has are to be deleted.

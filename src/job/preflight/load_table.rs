@@ -4,7 +4,7 @@ use crate::mapping::{Comparison, Lineage, Mapping, OnConflict, Plan};
 use crate::model::{ColumnType, MappingId, TableName};
 use crate::postgres::{ForeignKey, IncomingKey, TableFacts};
 use crate::sink::{
-    Compare, Conflict, LoadColumn, LoadTable, ParentCheck, ProbeGauge, Provenance, Referrer, SelfReference,
+    Compare, Conflict, Exact, LoadColumn, LoadTable, ParentCheck, ProbeGauge, Provenance, Referrer, SelfReference,
     SelfReferenceColumn,
 };
 use std::collections::HashMap;
@@ -79,6 +79,7 @@ pub(super) fn load_table(
         own_references: own_references(mapping, &parents, mine),
         parents,
         fingerprint: mapping.fingerprint().to_owned(),
+        exact: mine.map(|facts| Exact::among(&facts.table.columns)).unwrap_or_default(),
         explodes: mapping.explodes(),
         deletes_removed: mapping.deletes_removed(),
         loose_key: mapping.columns().iter().take(mapping.key_columns()).any(|column| column.column_type.is_loose()),

@@ -60,7 +60,8 @@ const LOOK: &str = "SELECT current_setting('server_version') AS version, pg_is_i
 const LACKING: &str = "SELECT r.privilege, c.relname::text FROM \
     (VALUES ('_migrations', 'SELECT'), ('runs', 'SELECT'), ('runs', 'INSERT'), ('runs', 'UPDATE'), \
      ('shards', 'SELECT'), ('shards', 'INSERT'), ('shards', 'UPDATE'), ('batches', 'SELECT'), ('batches', 'INSERT'), \
-     ('rejects', 'SELECT'), ('rejects', 'INSERT'), ('rejects', 'UPDATE'), ('rejects', 'DELETE'), ('before_images', 'INSERT'), \
+     ('rejects', 'SELECT'), ('rejects', 'INSERT'), ('rejects', 'UPDATE'), ('rejects', 'DELETE'), ('before_images', 'SELECT'), \
+     ('before_images', 'INSERT'), ('before_images', 'UPDATE'), ('run_tables', 'SELECT'), ('run_tables', 'INSERT'), ('run_tables', 'UPDATE'), \
      ('loaded', 'SELECT'), ('loaded', 'INSERT'), ('loaded', 'UPDATE'), ('loaded', 'DELETE'), \
      ('seen', 'SELECT'), ('seen', 'INSERT'), ('seen', 'DELETE')) r (name, privilege) \
     JOIN pg_catalog.pg_namespace n ON n.nspname = 'redis2pg' \

@@ -7,6 +7,7 @@ use super::settled::Settled;
 use crate::ledger::{self, ShardId};
 use crate::model::{Reject, Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, copy_rows, error_line, literal, milliseconds};
+use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::{LoadTable, Provenance};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Error};
@@ -112,11 +113,6 @@ impl Attempt<'_> {
         })
     }
 }
-
-/// Set where values are read from text and compared as text, keys in the ledger among them: neither may depend on the
-/// session, nor lose a digit.
-const TEXT_SETTINGS: &str = "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; \
-     SET LOCAL intervalstyle = 'postgres'; SET LOCAL extra_float_digits = 1; SET LOCAL xmloption = 'content'";
 
 /// Set for the transaction only: a pooler hands the connection to others afterwards.
 ///

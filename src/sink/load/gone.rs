@@ -8,9 +8,10 @@
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
 use super::origin::{is_surely_in_ledger, may_be_in_ledger};
-use super::statements::{Side, key_join, owner, row_key, stage_column};
+use super::statements::{IMAGE_COLUMNS, Side, image, key_join, row_key, stage_column};
 use crate::model::{Group, GroupCounts, RowOutcome};
 use crate::postgres::{CopyBuffer, copy_tuples, ident, query, table_ident};
+use crate::sink::ownership::owner;
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row as _};
@@ -170,7 +171,7 @@ impl Attempt<'_> {
              SELECT g.reading, g.row_key::text AS row_key, {} AS owner, {} AS referred_to FROM gone g \
              CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, g.row_key) s JOIN {target} t ON {same} \
              FOR UPDATE OF t",
-            owner("$1"),
+            owner("t.xmin", "$1"),
             referred_to(table),
         );
         let rows = query(sql)
@@ -234,9 +235,9 @@ impl Attempt<'_> {
             table.ident()
         );
         query(format!(
-            "INSERT INTO redis2pg.before_images (run_id, table_name, row_key, image, row_xmin) \
-             SELECT $2::text::uuid, $3, r.row_key::jsonb, to_jsonb(t.*), t.xmin::text::bigint FROM {rows} \
+            "INSERT INTO redis2pg.before_images ({IMAGE_COLUMNS}) SELECT $2::text::uuid, $3, {}, false FROM {rows} \
              JOIN {} t ON {} ON CONFLICT DO NOTHING",
+            image(table),
             table.ident(),
             key_join(table)
         ))
@@ -250,6 +251,17 @@ impl Attempt<'_> {
             format!("DELETE FROM {} t USING {rows} WHERE {} RETURNING r.row_key", table.ident(), key_join(table));
         let gone = query(statement).bind(delete).fetch_all(&mut *connection).await?;
         let gone: Vec<String> = gone.iter().map(|row| row.try_get(0)).collect::<Result<_, Error>>()?;
+        // Those that this run had overwritten before have their image from then.
+        query(
+            "UPDATE redis2pg.before_images SET deleted = true WHERE run_id = $3::text::uuid AND table_name = $2 \
+             AND row_key = ANY ($1::text[]::jsonb[])",
+        )
+        .bind(&gone)
+        .bind(&name)
+        .bind(self.shard.run.to_string())
+        .execute(&mut *connection)
+        .await
+        .map_err(Missed::Ledger)?;
         query("DELETE FROM redis2pg.loaded WHERE table_name = $2 AND row_key = ANY ($1::text[]::jsonb[])")
             .bind(&gone)
             .bind(&name)

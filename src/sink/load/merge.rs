@@ -8,6 +8,7 @@ use super::book::Book;
 use super::statements::Statements;
 use crate::model::{RedisKey, Reject, Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, Verdict, query, verdict};
+use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::Conflict;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error, Row as _};
@@ -257,6 +258,8 @@ impl Staged<'_> {
             }
         }
         if !images.is_empty() {
+            // Texts in an image must not depend on the session, nor lose a digit.
+            sqlx::raw_sql(AssertSqlSafe(TEXT_SETTINGS)).execute(&mut *connection).await?;
             query(&self.sql.images)
                 .bind(images)
                 .bind(self.attempt.shard.run.to_string())

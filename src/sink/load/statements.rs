@@ -4,7 +4,8 @@ use super::kept::is_no_later;
 use super::origin::of_row;
 use crate::model::{Database, Shape};
 use crate::postgres::{ident, literal};
-use crate::sink::table::{Compare, LoadColumn, LoadTable, Provenance, SelfReference};
+use crate::sink::ownership::owner;
+use crate::sink::table::{Compare, Exact, Exactly, LoadColumn, LoadTable, Provenance, SelfReference};
 
 /// The keys of a lineage object; left out when rows are compared.
 const LINEAGE_KEYS: [&str; 5] =
@@ -103,10 +104,9 @@ impl Statements {
                 "SELECT 1 FROM {stage} s JOIN {target} t ON {join} WHERE s.{ORDINAL} = ANY ($1) FOR UPDATE OF t"
             ),
             images: format!(
-                "INSERT INTO redis2pg.before_images (run_id, table_name, row_key, image, row_xmin) \
-                 SELECT $2::text::uuid, $3, {}, to_jsonb(t.*), t.xmin::text::bigint FROM {stage} s \
-                 JOIN {target} t ON {join} WHERE s.{ORDINAL} = ANY ($1) ON CONFLICT DO NOTHING",
-                row_key(table, Side::Target)
+                "INSERT INTO redis2pg.before_images ({IMAGE_COLUMNS}) SELECT $2::text::uuid, $3, {}, false \
+                 FROM {stage} s JOIN {target} t ON {join} WHERE s.{ORDINAL} = ANY ($1) ON CONFLICT DO NOTHING",
+                image(table)
             ),
             insert_all: format!("{insert} {on_conflict}"),
             insert: format!("{insert} WHERE s.{ORDINAL} = ANY ($1) {on_conflict}"),
@@ -196,16 +196,49 @@ fn judge((table, database): (&LoadTable, Database), shape: Shape, stage: &str, j
         of_row(table, database, "o.run"),
         is_no_later("o.run", "$3"),
         table.ident(),
-        owner("$1"),
+        owner("t.xmin", "$1"),
     )
 }
 
-/// The run that wrote the target's row `t`, as text, if nobody changed it since; `name` is the table's in the ledger.
-pub(super) fn owner(name: &str) -> String {
-    format!(
-        "(SELECT b.run_id::text FROM redis2pg.batches b WHERE (b.xid & 4294967295) = t.xmin::text::bigint \
-         AND b.xmin = t.xmin AND b.table_name = {name} ORDER BY b.xid DESC LIMIT 1)"
-    )
+/// The columns of a before-image, in the order of [`image`] behind the run and the table.
+pub(super) const IMAGE_COLUMNS: &str = "run_id, table_name, row_key, image, exact, row_xmin, lineage, deleted";
+
+/// What is kept of the target's row `t` before it is changed: its key, the row as jsonb and as text where that loses
+/// something, who wrote it, and what the ledger says of it. `$3`: the table's name in the ledger.
+pub(super) fn image(table: &LoadTable) -> String {
+    let key = row_key(table, Side::Target);
+    let lineage = match table.provenance {
+        Provenance::Ledger => format!(
+            "(SELECT jsonb_build_object('run', l.run_id, 'key', encode(l.redis_key, 'hex'), 'database', l.redis_db, \
+             'digest', l.digest, 'loaded_at', l.loaded_at) FROM redis2pg.loaded l \
+             WHERE l.table_name = $3 AND l.row_key = {key})"
+        ),
+        _ => "NULL::jsonb".to_owned(),
+    };
+    format!("{key}, to_jsonb(t.*), {}, t.xmin::text::bigint, {lineage}", exact(&table.exact))
+}
+
+/// So many pairs go into one call: the server's functions take a hundred arguments.
+const PAIRS: usize = 40;
+
+/// The columns of the target's row `t` that jsonb does not hold as they are, as an object of texts.
+fn exact(columns: &[Exact]) -> String {
+    let pair = |column: &Exact| {
+        let (name, value) = (literal(&column.name), format!("t.{}", ident(&column.name)));
+        match column.how {
+            // Only a null of JSON's own, which looks like none at all in the row's object.
+            Exactly::JsonNull => format!("{name}, CASE WHEN jsonb_typeof({value}) = 'null' THEN 'null' END"),
+            Exactly::Text => format!("{name}, {value}::text"),
+        }
+    };
+    let parts: Vec<String> = columns
+        .chunks(PAIRS)
+        .map(|part| format!("jsonb_build_object({})", part.iter().map(pair).collect::<Vec<_>>().join(", ")))
+        .collect();
+    if parts.is_empty() {
+        return "NULL::jsonb".to_owned();
+    }
+    format!("nullif(jsonb_strip_nulls({}), '{{}}')", parts.join(" || "))
 }
 
 /// Whether the target's row `t` differs from the staged row `s` in a column; `None`: it is not compared.

@@ -1,0 +1,140 @@
+//! The tables that a run loads, as it knew them: what is needed to undo or to judge it without its configuration.
+
+use super::shards::begin_held;
+use crate::model::TableName;
+use crate::postgres::query;
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Connection, Error, Row};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Where it is kept which key, value and run a row is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "in", rename_all = "snake_case")]
+pub enum LineagePlace {
+    /// In the lineage object of this jsonb column.
+    Object {
+        /// The column.
+        column: String,
+    },
+    /// In columns of its own.
+    Columns {
+        /// The one of the Redis key.
+        key: String,
+        /// The one of the value's digest.
+        digest: String,
+        /// The one of the database's number.
+        database: Option<String>,
+        /// The one of the run.
+        run: Option<String>,
+        /// The one of the time of expiry.
+        expires_at: Option<String>,
+    },
+    /// In `redis2pg.loaded`.
+    Ledger,
+    /// Nowhere.
+    Nowhere,
+}
+
+/// A table that a mapping of a run loads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunTable {
+    /// The mapping's name.
+    pub mapping: String,
+    /// The table.
+    pub table: TableName,
+    /// The key columns.
+    pub key_columns: Vec<String>,
+    /// Where the lineage is kept.
+    pub lineage: LineagePlace,
+    /// The column with the time of expiry, where the lineage has none.
+    pub expiry: Option<String>,
+    /// Whether a key is several rows.
+    pub explodes: bool,
+    /// The table's OID, where the run made it because its mapping says `create`.
+    pub created_oid: Option<i64>,
+    /// The application's audit log.
+    pub audit: Option<TableName>,
+}
+
+/// Writes the tables of a run, once its own are made. One that an earlier attempt at the run has made stays marked so.
+/// `made`: the tables that this attempt made.
+///
+/// # Errors
+/// The server's.
+pub async fn write_run_tables(
+    connection: &mut PgConnection,
+    (run, lease, lease_time): (Uuid, Uuid, Duration),
+    tables: &[RunTable],
+    made: &[TableName],
+) -> Result<(), Error> {
+    let mut transaction = begin_held(connection, lease, lease_time).await?;
+    for table in tables {
+        let is_made = made.contains(&table.table);
+        query(
+            "INSERT INTO redis2pg.run_tables AS o (run_id, mapping, table_name, schema_part, table_part, key_columns, lineage, \
+             expiry, explodes, audit, created_oid) \
+             SELECT $1::text::uuid, $2, $3, $4, $5, $6, $7::text::jsonb, $8, $9, $10::text::jsonb, \
+             (SELECT c.oid::bigint FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+              WHERE $11 AND n.nspname = $4 AND c.relname = $5) \
+             ON CONFLICT (run_id, mapping) DO UPDATE SET key_columns = excluded.key_columns, lineage = excluded.lineage, \
+             expiry = excluded.expiry, explodes = excluded.explodes, audit = excluded.audit, \
+             created_oid = coalesce(excluded.created_oid, o.created_oid)",
+        )
+        .bind(run.to_string())
+        .bind(&table.mapping)
+        .bind(table.table.to_string())
+        .bind(&table.table.schema)
+        .bind(&table.table.table)
+        .bind(&table.key_columns)
+        .bind(encoded(&table.lineage)?)
+        .bind(table.expiry.as_deref())
+        .bind(table.explodes)
+        .bind(table.audit.as_ref().map(|audit| encoded(&[&audit.schema, &audit.table])).transpose()?)
+        .bind(is_made)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    transaction.commit().await
+}
+
+/// The tables of a run, by mapping; none of a run of an earlier version.
+///
+/// # Errors
+/// The server's.
+pub async fn run_tables(connection: &mut PgConnection, run: Uuid) -> Result<Vec<RunTable>, Error> {
+    let mut transaction = connection.begin().await?;
+    let rows = query(
+        "SELECT mapping, schema_part, table_part, key_columns, lineage::text AS lineage, expiry, explodes, created_oid, \
+         audit::text AS audit FROM redis2pg.run_tables WHERE run_id = $1::text::uuid ORDER BY mapping",
+    )
+    .bind(run.to_string())
+    .fetch_all(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    rows.iter().map(run_table).collect()
+}
+
+fn run_table(row: &PgRow) -> Result<RunTable, Error> {
+    let audit: Option<String> = row.try_get("audit")?;
+    let audit = audit.map(|text| decoded::<[String; 2]>(&text)).transpose()?;
+    Ok(RunTable {
+        mapping: row.try_get("mapping")?,
+        table: TableName { schema: row.try_get("schema_part")?, table: row.try_get("table_part")? },
+        key_columns: row.try_get("key_columns")?,
+        lineage: decoded(row.try_get("lineage")?)?,
+        expiry: row.try_get("expiry")?,
+        explodes: row.try_get("explodes")?,
+        created_oid: row.try_get("created_oid")?,
+        audit: audit.map(|[schema, table]| TableName { schema, table }),
+    })
+}
+
+fn encoded<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::Encode(error.into()))
+}
+
+fn decoded<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| Error::Decode(error.into()))
+}
