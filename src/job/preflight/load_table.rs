@@ -31,6 +31,8 @@ pub(super) fn load_table(
             compare: compare(mapping, index),
             cast: column.column_type.cast().map(|cast| cast.sql.clone()),
             equality: column.column_type.equality().to_owned(),
+            has_default: column.has_default,
+            stands_apart: mine.is_some_and(|facts| facts.columns_apart.contains(&column.name)),
         })
         .collect();
     let parents = (mapping.parents().iter())
