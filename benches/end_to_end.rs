@@ -78,6 +78,8 @@ impl Bench {
         let report = self.dir.path().join("report");
         let mut command = Command::new(env!("CARGO_BIN_EXE_redis2pg"));
         command.args(["run", "--preset", "contract-reviewer", "--progress", "none", "--from", &self.redis.url()]);
+        // The load by itself is measured.
+        command.arg("--validate-after-run=false");
         command.args(["--to", &self.url, "--report"]).arg(&report).args(more);
         let mut timing = watch(&mut command);
         let text = fs::read_to_string(report.join("report.json")).unwrap();

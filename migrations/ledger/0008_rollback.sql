@@ -5,6 +5,9 @@ ALTER TABLE redis2pg.before_images
     ADD COLUMN exact   jsonb,                    -- columns that jsonb does not hold as they were, as text
     ADD COLUMN lineage jsonb;                    -- what `loaded` said of the row
 
+-- How many before-images the batch took: one that is missing since is found missing. NULL: from before, not known.
+ALTER TABLE redis2pg.batches ADD COLUMN images bigint;
+
 -- The tables that a run loads, by mapping.
 CREATE TABLE redis2pg.run_tables (
     run_id      uuid NOT NULL REFERENCES redis2pg.runs ON DELETE CASCADE,

@@ -1,16 +1,20 @@
 //! From the command line to an exit code: settings, the job, and what is printed of it.
 
 use super::rejects::run_rejects;
+use super::rollback::run_rollback;
 use super::{
     CheckView, Cli, Command, ConfigCommand, DemoArgs, RejectForm, RejectView, RejectsCommand, RunView, RunsCommand,
-    check, preset_text, presets, show, write_failure, write_rejects, write_run, write_runs,
+    ValidateArgs, ValidationView, check, preset_text, presets, show, write_failure, write_rejects, write_run,
+    write_runs,
 };
 use crate::config::{FlagValues, Raw, Settings, default_toml};
 use crate::flow::Stop;
-use crate::job::ledger::{RejectFilter, RunEntry};
+use crate::job::ledger::{RejectFilter, RunEntry, ValidationEntry};
 use crate::job::{self, Finished, RetryRequest, demo::Demo};
 use crate::model::{Exit, Failure, Finding, Reject};
-use crate::report::{LogGate, Renderer, init_log, report_json, retried, summary, tables_made};
+use crate::report::{
+    LogGate, Renderer, init_log, report_json, retried, summary, tables_made, validation_report, validation_text,
+};
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::{self, IsTerminal, Write};
@@ -63,7 +67,9 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
     let loaded = || load(cli.command.flags().clone()).map_err(Failure::findings);
     match &cli.command {
         Command::Run(args) => run(args.json, &loaded()?, None, out, err),
+        Command::Validate(args) => validate(args, &loaded()?, out, err),
         Command::Demo(args) => demo(args, out, err),
+        Command::Rollback(args) => run_rollback(args, &loaded()?, out, err),
         Command::Runs(args) => {
             let settings = loaded()?;
             match &args.command {
@@ -73,6 +79,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
                 }
                 RunsCommand::Show { id, json, .. } => {
                     let mut run = run_view(&block_on(job::ledger::run(&settings, id.as_deref()))??);
+                    run.validation = block_on(job::ledger::last_validation(&settings, &run.id))??.map(validation_view);
                     run.rejects = Some(block_on(job::ledger::reject_counts(&settings, &run.id))??.into());
                     write_run(out, &run, *json)?;
                 }
@@ -172,10 +179,35 @@ fn run(
     Ok(finished.exit)
 }
 
+fn validate(args: &ValidateArgs, settings: &Settings, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Ended> {
+    let gate = LogGate::default();
+    init_log(&settings.log, &gate)?;
+    let renderer = Renderer::new(settings.log.progress, io::stderr().is_terminal(), &gate);
+    let validated = block_on(async {
+        let stop = Stop::new();
+        let _signals = stop.listen_for_signals();
+        job::validate(settings, &args.request(), renderer, stop).await
+    })?;
+    if args.json {
+        let report = validation_report(&validated.facts, validated.validation.as_ref());
+        serde_json::to_writer_pretty(&mut *out, &report).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else if let Some(validation) = &validated.validation {
+        write!(out, "{}", validation_text(validation))?;
+    }
+    if let Some(failure) = &validated.failure {
+        let _ = write_failure(err, failure);
+    }
+    Ok(validated.exit)
+}
+
 fn write_result(out: &mut dyn Write, finished: &Finished) -> io::Result<()> {
     let dry = finished.facts.dry_run;
     write!(out, "{}", summary(&finished.books, finished.state, dry))?;
     write!(out, "{}{}", tables_made(&finished.facts), retried(&finished.facts))?;
+    if let Some(validation) = &finished.facts.validation {
+        write!(out, "\n{}", validation_text(validation))?;
+    }
     for (mapping, samples) in &finished.samples {
         for sample in samples {
             let columns = sample.columns.join(", ");
@@ -246,7 +278,23 @@ fn run_view(entry: &RunEntry) -> RunView {
         error: entry.error.clone(),
         tally: entry.tally.clone(),
         retry_of: entry.retry_of.clone(),
+        rolled_back_at: entry.rolled_back_at.clone(),
+        rollback: entry.rollback.as_deref().and_then(|text| serde_json::from_str(text).ok()),
         rejects: None,
+        validation: None,
+    }
+}
+
+fn validation_view(entry: ValidationEntry) -> ValidationView {
+    ValidationView {
+        ended: entry.finished_at,
+        passed: entry.passed,
+        complete: entry.complete,
+        parts: entry.parts,
+        sample: entry.sample,
+        keys: entry.keys,
+        counts: serde_json::from_str(&entry.counts).unwrap_or_default(),
+        validations: entry.validations,
     }
 }
 

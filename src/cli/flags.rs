@@ -34,6 +34,17 @@ impl Scope for Ledger {
     }
 }
 
+/// What a rollback needs: the PostgreSQL connection, how patient it is, and how it is asked for.
+#[derive(Clone, Debug)]
+pub struct Undoing;
+
+impl Scope for Undoing {
+    fn takes(key: &Key) -> bool {
+        Ledger::takes(key)
+            || matches!(key.path, "target.retry_deadline" | "flow.lease" | "run.dry_run" | "run.yes" | "run.report")
+    }
+}
+
 /// The flags of a scope, and `--config`.
 #[derive(Clone, Debug)]
 pub struct SettingFlags<S> {
@@ -107,6 +118,7 @@ fn heading(section: &str) -> &'static str {
         "flow" => "Memory and speed",
         "errors" => "Rejects",
         "phases" | "run" => "What to run",
+        "validation" => "Validation",
         "archive" => "Archive",
         _ => "Log and progress",
     }

@@ -7,20 +7,24 @@ mod dispatch;
 mod failure;
 mod flags;
 mod rejects;
+mod rollback;
 mod run;
 mod runs;
+mod validate;
 
 pub use config::{CheckArgs, CheckView, ConfigArgs, ConfigCommand, ShowArgs, check, preset_text, presets, show};
 pub use demo::DemoArgs;
 pub use dispatch::main;
 pub use failure::write_failure;
-pub use flags::{Everything, Ledger, Scope, SettingFlags};
+pub use flags::{Everything, Ledger, Scope, SettingFlags, Undoing};
 pub use rejects::{
     RejectForm, RejectView, RejectsArgs, RejectsCommand, RejectsFilter, RetryArgs, StateArg, write_groups,
     write_rejects,
 };
+pub use rollback::RollbackArgs;
 pub use run::RunArgs;
-pub use runs::{RejectCounts, RunView, RunsArgs, RunsCommand, write_run, write_runs};
+pub use runs::{RejectCounts, RunView, RunsArgs, RunsCommand, ValidationView, write_run, write_runs};
+pub use validate::ValidateArgs;
 
 use crate::config::{FlagValues, scrub};
 use crate::model::Exit;
@@ -46,6 +50,10 @@ It reads and checks everything, writes nothing, and says what would happen.";
 pub enum Command {
     /// Move keys from Redis into PostgreSQL
     Run(Box<RunArgs>),
+    /// Compare the rows in PostgreSQL with what Redis holds
+    Validate(Box<ValidateArgs>),
+    /// Take back what a run wrote: delete what it inserted, put back what it changed
+    Rollback(Box<RollbackArgs>),
     /// Show earlier runs
     Runs(RunsArgs),
     /// Show the keys that could not be loaded, and why
@@ -61,6 +69,8 @@ impl Command {
     pub fn flags(&self) -> &FlagValues {
         match self {
             Self::Run(args) => &args.settings.values,
+            Self::Validate(args) => &args.settings.values,
+            Self::Rollback(args) => &args.settings.values,
             Self::Runs(args) => args.flags(),
             Self::Rejects(args) => args.flags(),
             Self::Config(args) => args.flags(),

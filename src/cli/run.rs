@@ -22,6 +22,8 @@ Examples:
     redis2pg run … --limit 1000 --keys 'document:a*'
   Overnight, unattended, gently, with a report:
     redis2pg run --config night.toml --yes --max-keys-per-second 5000 --report /var/log/redis2pg
+  A second run, which also deletes rows whose keys were deleted since:
+    redis2pg run … --delete-gone
   It was interrupted; go on where it stopped:
     redis2pg run … --resume
 
@@ -31,10 +33,10 @@ Passwords: in REDIS2PG_SOURCE_PASSWORD and REDIS2PG_TARGET_PASSWORD, in a file (
 Exit codes:
   0  done
   1  an error in redis2pg itself
-  2  usage, settings, a missing right, table or column, another run at work, no matching key at all, or keys that no
-     mapping takes with --unmatched error
+  2  usage, settings, a missing right, table or column, another run at work, no matching key at all, keys that no
+     mapping takes with --unmatched error, or more rows to delete than --delete-gone-limit allows
   3  done, with rejects: `redis2pg rejects list` says why, `redis2pg rejects retry` takes them once more
-  4  validation found differences (there is no validation in this version)
+  4  all is loaded, and the validation at the end found rows that are missing, different or orphaned
   5  Redis failed
   6  PostgreSQL failed (unreachable, read-only, disk full)
   7  stopped before the end (signal, too many rejects); --resume goes on";

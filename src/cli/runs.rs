@@ -3,9 +3,10 @@
 use super::failure::clean;
 use super::flags::{Ledger, SettingFlags};
 use crate::config::FlagValues;
-use crate::model::Tally;
+use crate::model::{Class, RollbackAccount, Tally};
 use crate::report::{plain_table, reasons, row_counts, tally_table};
 use serde::Serialize;
+use serde_json::Value;
 use std::io::{self, Write};
 
 /// Arguments of `runs`.
@@ -72,9 +73,58 @@ pub struct RunView {
     pub tally: Tally,
     /// The run whose rejects it retries.
     pub retry_of: Option<String>,
+    /// When it was rolled back (RFC 3339).
+    pub rolled_back_at: Option<String>,
+    /// What its rollback did so far; `None` where none began.
+    pub rollback: Option<RollbackAccount>,
     /// What became of its rejects since; where one run is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rejects: Option<RejectCounts>,
+    /// What was found when it was validated last; where one run is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<ValidationView>,
+}
+
+/// The last validation of a run, for printing.
+#[derive(Clone, Debug, Serialize)]
+pub struct ValidationView {
+    /// When it ended (RFC 3339).
+    pub ended: String,
+    /// Whether it passed; null where it was stopped and had found nothing.
+    pub passed: Option<bool>,
+    /// Whether it came to its end.
+    pub complete: bool,
+    /// What was looked at.
+    pub parts: Vec<String>,
+    /// The share of keys that was looked at; null: all.
+    pub sample: Option<String>,
+    /// The pattern of keys that was looked at; null: all.
+    pub keys: Option<String>,
+    /// The counts by mapping.
+    pub counts: Value,
+    /// How many validations of the run there are.
+    pub validations: i64,
+}
+
+impl ValidationView {
+    /// In a line: what was found, and how many keys of each class that is not equal.
+    fn line(&self) -> String {
+        let found = match self.passed {
+            Some(true) => "passed",
+            Some(false) => "not passed",
+            None => "stopped before its end",
+        };
+        let mut parts = Vec::new();
+        for class in Class::ALL {
+            let mappings = self.counts.as_object().into_iter().flat_map(|all| all.values());
+            let count: i64 = mappings.filter_map(|counts| counts["keys"][class.name()].as_i64()).sum();
+            if count > 0 {
+                parts.push(format!("{count} {}", class.name()));
+            }
+        }
+        let of = [&self.sample, &self.keys].into_iter().flatten().map(|part| format!(" of {part}"));
+        format!("{found}{}, {}: {}", of.collect::<String>(), self.ended, parts.join(", "))
+    }
 }
 
 /// Rejects of a run by state.
@@ -86,6 +136,18 @@ pub struct RejectCounts {
     pub closed: i64,
     /// Those among them that no retry closed, but a person.
     pub closed_by_hand: i64,
+}
+
+impl RunView {
+    /// The state, for people: that of its rollback where there is one.
+    fn shown_state(&self) -> String {
+        let undone = match (&self.rolled_back_at, &self.rollback) {
+            (Some(_), _) => ", rolled back",
+            (None, Some(_)) => ", rolled back in part",
+            (None, None) => "",
+        };
+        format!("{}{undone}", self.state)
+    }
 }
 
 impl From<(i64, i64, i64)> for RejectCounts {
@@ -110,7 +172,7 @@ pub fn write_runs(out: &mut dyn Write, runs: &[RunView], json: bool) -> io::Resu
     let rows = runs.iter().map(|run| {
         vec![
             clean(&run.id),
-            clean(&run.state),
+            clean(&run.shown_state()),
             clean(&run.started),
             clean(run.ended.as_deref().unwrap_or("-")),
             run.tally.matched.to_string(),
@@ -144,6 +206,11 @@ pub fn write_run(out: &mut dyn Write, run: &RunView, json: bool) -> io::Result<(
     ] {
         writeln!(out, "{name:<8} {}", clean(value))?;
     }
+    if let Some(rollback) = &run.rollback {
+        let (deleted, restored, kept) = rollback.totals();
+        let when = run.rolled_back_at.as_deref().unwrap_or("not at its end: run it again");
+        writeln!(out, "{:<8} {}: {deleted} rows deleted, {restored} restored, {kept} kept", "rollback", clean(when))?;
+    }
     if let Some(of) = &run.retry_of {
         writeln!(out, "{:<8} {}", "retry of", clean(of))?;
     }
@@ -151,6 +218,9 @@ pub fn write_run(out: &mut dyn Write, run: &RunView, json: bool) -> io::Result<(
         let by = if run.retry_of.is_some() { "it" } else { "retries" };
         let by_hand = if closed_by_hand > 0 { format!(", {closed_by_hand} closed by hand") } else { String::new() };
         writeln!(out, "{:<8} {open} open, {} closed by {by}{by_hand}", "rejects", closed - closed_by_hand)?;
+    }
+    if let Some(validation) = &run.validation {
+        writeln!(out, "{:<8} {}", "validated", clean(&validation.line()))?;
     }
     writeln!(out, "{}", tally_table([("all", &run.tally)].into_iter(), false))?;
     if !run.tally.rows.is_empty() {

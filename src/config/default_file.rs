@@ -32,7 +32,7 @@ pub fn default_toml() -> String {
             let _ = match (key.kind, key.default) {
                 ("NAME,…", "") => writeln!(out, "{} = []", key.name),
                 (kind, "") => writeln!(out, "# {} = {}", key.name, placeholder(kind)),
-                ("NUMBER" | "BOOL" | "N|P%", bare) => writeln!(out, "{} = {bare}", key.name),
+                ("NUMBER" | "BOOL" | "N|P%", bare) if !bare.ends_with('%') => writeln!(out, "{} = {bare}", key.name),
                 (_, text) => writeln!(out, "{} = \"{text}\"", key.name),
             };
         }

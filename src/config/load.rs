@@ -154,6 +154,24 @@ impl Settings {
             let message = "run.keys is set too";
             findings.push(finding("run.keys_from", &self.origin("run.keys_from"), message, "leave one of them out"));
         }
+        let part = [
+            ("run.keys", run.keys.is_some()),
+            ("run.keys_from", run.keys_from.is_some()),
+            ("run.limit", run.limit.is_some()),
+        ];
+        for (name, _) in part.iter().filter(|(_, given)| run.delete_gone && *given) {
+            let message = format!("{name} is set too: only a run that looks at all keys can tell which are gone");
+            findings.push(finding(
+                "run.delete_gone",
+                &self.origin("run.delete_gone"),
+                &message,
+                "leave one of them out",
+            ));
+        }
+        if run.delete_expired && !run.delete_gone {
+            let message = "run.delete_gone is off, without which no row is deleted";
+            findings.push(finding("run.delete_expired", &self.origin("run.delete_expired"), message, "set both"));
+        }
         // Without mappings there is nothing to compare with: a run without mappings is refused elsewhere.
         for name in &self.phases.skip {
             let known: Vec<&str> = self.mappings.iter().filter_map(|mapping| mapping.name()).collect();

@@ -4,6 +4,7 @@ use super::choice::{Compression, LogFormat, LogLevel, Progress, Staging, Unmatch
 use super::keys::Key;
 use super::layers::{Layers, MappingTable, Origin};
 use super::max_rejects::MaxRejects;
+use super::percent::Percent;
 use super::secret::{Secret, SecretUrl};
 use super::units::{ByteSize, Span};
 use super::value::SettingValue;
@@ -256,8 +257,34 @@ sections! {
         /// Keys that no mapping takes: ignore counts them; error ends the run with exit 2 once all others are loaded, where
         /// those that `exclude` names, or a mapping that is switched off, do not count; archive keeps them in archive.table.
         unmatched: UnmatchedKeys = "ignore", "unmatched", any;
+        /// After a complete run, delete rows of this tool whose key is gone from Redis and that nobody changed since; the
+        /// rows of keys that expired stay.
+        delete_gone: bool = "false", "delete-gone", any;
+        /// With run.delete_gone: delete the rows of keys that expired as well, and those of which nothing tells whether
+        /// they did.
+        delete_expired: bool = "false", "delete-expired", any;
+        /// Where more rows than this would be deleted by run.delete_gone, none is, and the run ends with exit 2: a number, or
+        /// a share of the rows of this tool; 0 for no limit. A Redis that was emptied must not empty the tables.
+        delete_gone_limit: MaxRejects = "50%", "delete-gone-limit", any;
         /// Answer yes to every question, for unattended runs.
         yes: bool = "false", "yes", any;
+    }
+    /// How rows are compared with Redis, by `validate` and at the end of a run.
+    Validation validation {
+        /// Validate at the end of a run, but for dry runs, retries and what was stopped; differences end it with exit 4.
+        after_run: bool = "true", "validate-after-run", any;
+        /// Compare the rows, column by column.
+        content: bool = "true", "validate-content", any;
+        /// Look whether the rows that others refer to are there.
+        relationships: bool = "true", "validate-relationships", any;
+        /// The share of keys that is looked at, such as 5%, by a hash of the key: the same ones every time.
+        sample: Percent = "100%", "sample", any;
+        /// Whatever is not equal ends it with exit 4, but for known rejects: what is stale, newer, extra or expired too.
+        strict: bool = "false", "strict", any;
+        /// How often a key is read before it is told that it is not equal: a cache that is alive changes meanwhile.
+        rounds: u64 = "3", "validate-rounds", between(1, 20);
+        /// By how much a time of expiry may be off: a TTL is measured, not stored.
+        ttl_tolerance: Span = "1s", "ttl-tolerance", any;
     }
     /// Where keys go that no mapping takes, with run.unmatched = "archive".
     Archive archive {

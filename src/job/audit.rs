@@ -1,19 +1,76 @@
 //! The application's own audit log: a row for each table that a run touched, and the rehearsal of that before the run.
 
 use crate::mapping::MappingSpec;
-use crate::model::{Finding, Side, TableName, Tally};
+use crate::model::{Counts, Finding, Side, TableName, Tally};
 use crate::postgres::{Verdict, milliseconds, query, table_ident, verdict};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Error, Row};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// What a rollback did to one table, in one way.
+pub(super) struct UndoEntry<'a> {
+    pub(super) audit: &'a TableName,
+    pub(super) table: &'a TableName,
+    pub(super) run: &'a str,
+    /// `delete` or `restore`.
+    pub(super) operation: &'a str,
+    pub(super) rows: u64,
+}
+
+/// Writes the rows of a rollback, as [`write`] does those of a run.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn write_undone(connection: &mut PgConnection, entries: &[UndoEntry<'_>]) -> Result<(), Error> {
+    for entry in entries {
+        let audit = table_ident(entry.audit);
+        let Some(id_type) = id_type(connection, &audit).await? else { continue };
+        query(format!(
+            "INSERT INTO {audit} (action, resource_type, resource_id, details) \
+             VALUES ($1, $2, $3::text::{id_type}, jsonb_build_object('run', $3::text, 'rows', $4::bigint))"
+        ))
+        .bind(format!("redis2pg.rollback.{}", entry.operation))
+        .bind(entry.table.to_string())
+        .bind(entry.run)
+        .bind(i64::try_from(entry.rows).unwrap_or(i64::MAX))
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
 /// What a run did to one table.
 pub(super) struct Entry<'a> {
     pub(super) audit: &'a TableName,
     pub(super) table: &'a TableName,
     pub(super) run: &'a str,
-    pub(super) tally: &'a Tally,
+    pub(super) what: Done<'a>,
+}
+
+/// An operation, with what it came to.
+#[derive(Clone, Copy)]
+pub(super) enum Done<'a> {
+    /// Rows were loaded.
+    Migrated(&'a Tally),
+    /// Rows were deleted whose keys are gone.
+    DeletedGone(&'a Counts),
+}
+
+impl Done<'_> {
+    fn action(self) -> &'static str {
+        match self {
+            Self::Migrated(_) => "redis2pg.migrate",
+            Self::DeletedGone(_) => "redis2pg.delete_gone",
+        }
+    }
+
+    fn details(self) -> serde_json::Result<String> {
+        match self {
+            Self::Migrated(tally) => serde_json::to_string(tally),
+            Self::DeletedGone(counts) => serde_json::to_string(counts),
+        }
+    }
 }
 
 /// Writes the rows inside the caller's transaction. An audit table that is not there is left alone: it is the
@@ -27,12 +84,12 @@ pub(super) async fn write(connection: &mut PgConnection, entries: &[Entry<'_>]) 
         let Some(id_type) = id_type(connection, &audit).await? else { continue };
         query(format!(
             "INSERT INTO {audit} (action, resource_type, resource_id, details) \
-             VALUES ('redis2pg.migrate', $1, $2::text::{id_type}, \
-             jsonb_build_object('run', $2::text, 'tally', $3::text::jsonb))"
+             VALUES ($4, $1, $2::text::{id_type}, jsonb_build_object('run', $2::text, 'tally', $3::text::jsonb))"
         ))
         .bind(entry.table.to_string())
         .bind(entry.run)
-        .bind(serde_json::to_string(entry.tally).map_err(|error| Error::Encode(error.into()))?)
+        .bind(entry.what.details().map_err(|error| Error::Encode(error.into()))?)
+        .bind(entry.what.action())
         .execute(&mut *connection)
         .await?;
     }
@@ -101,7 +158,7 @@ pub(super) async fn rehearse(
     for spec in specs {
         let (Ok(Some(audit)), Ok(table)) = (spec.audit_table(), spec.table_name()) else { continue };
         let tally = Tally::default();
-        let entry = Entry { audit: &audit, table: &table, run, tally: &tally };
+        let entry = Entry { audit: &audit, table: &table, run, what: Done::Migrated(&tally) };
         let mut savepoint = connection.begin().await?;
         let written = write_at_once(&mut savepoint, entry, lock_timeout).await;
         savepoint.rollback().await?;

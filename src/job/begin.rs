@@ -193,7 +193,7 @@ async fn claim(
 }
 
 /// Makes the ledger, or brings it up to date.
-async fn migrate(connection: &mut PgConnection) -> Result<(), Trouble> {
+pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), Trouble> {
     ledger::migrate(connection).await.map_err(|error| match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => Trouble::Server(error),
         error => Failure::postgres(format!("making the ledger (schema redis2pg): {error}"), "").into(),

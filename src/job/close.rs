@@ -8,11 +8,11 @@ use super::look::as_findings;
 use super::retried::Retried;
 use super::run::{Finished, Learned};
 use super::sequences::{Told, move_on};
-use super::{audit, setup};
+use super::{audit, setup, validate};
 use crate::config::{Settings, scrub};
 use crate::flow::Stop;
 use crate::ledger::{self, Finish, RejectFilter, RunEnd};
-use crate::model::{Event, Exit, Failure, Finding, MappingId, Severity, Side, TableName};
+use crate::model::{Event, Exit, Failure, Finding, GoneRow, MappingId, Severity, Side, TableName};
 use crate::postgres::{Verdict, estimate_rows, failure, verdict};
 use crate::report::{self, Books, RejectLine, RetryFacts, RunFacts};
 use sqlx::postgres::PgConnection;
@@ -48,6 +48,7 @@ pub(super) fn facts(
         tables_made: learned.created.0.clone(),
         made_by: learned.created.1.clone(),
         toast_compression: setup::compression(settings),
+        validation: None,
         retry: learned.retried.map(|Retried { run, open }| RetryFacts { of: run.to_string(), open }),
     }
 }
@@ -81,6 +82,7 @@ pub(super) async fn close(settings: &Settings, stop: &Stop, mut learned: Learned
             Ok(()) => {
                 move_sequences(link, settings, &learned, finished).await;
                 refresh_statistics(link, settings, &learned, finished).await;
+                validate_run(settings, &learned, (run.0, stop), finished).await;
                 count_rows(link, &mut learned).await;
             }
             Err(failure) => finished.note(failure),
@@ -136,7 +138,7 @@ impl Finished {
 }
 
 /// A failure in one line, without what was typed: a message may quote a URL.
-fn said(failure: &Failure) -> String {
+pub(super) fn said(failure: &Failure) -> String {
     let findings = failure.findings.iter().map(|finding| {
         let place = finding.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
         format!("{}{place}: {}", finding.subject, finding.message)
@@ -196,13 +198,16 @@ async fn close_ledger(
     Ok(())
 }
 
-/// What the audit log gets: a row for each table that the run had keys for.
+/// What the audit log gets: a row for each table that the run had keys for, and one for each that it deleted rows of.
 fn entries<'a>(learned: &'a Learned, finished: &'a Finished, run: &'a str) -> Vec<audit::Entry<'a>> {
     let tables = learned.tables.iter();
     tables
-        .filter_map(|(id, table, audit)| {
-            let tally = finished.books.tally(*id).filter(|tally| tally.matched > 0)?;
-            Some(audit::Entry { audit: audit.as_ref()?, table, run, tally })
+        .filter_map(|(id, table, audit)| Some((table, audit.as_ref()?, finished.books.tally(*id)?)))
+        .flat_map(|(table, audit, tally)| {
+            let migrated = (tally.matched > 0).then_some(audit::Done::Migrated(tally));
+            let gone = &tally.deleted_gone;
+            let deleted = gone.contains_key(GoneRow::Deleted.name()).then_some(audit::Done::DeletedGone(gone));
+            migrated.into_iter().chain(deleted).map(move |what| audit::Entry { audit, table, run, what })
         })
         .collect()
 }
@@ -261,6 +266,27 @@ async fn refresh_statistics(link: &mut Link, settings: &Settings, learned: &Lear
             Err(failure) => finished.notice(format!("{name} was not analyzed: {failure}")),
         }
     }
+}
+
+/// Compares what Redis holds with what was loaded, where that is wanted: of a run that came to its end. A retry took some keys
+/// only, and which is not known any more.
+async fn validate_run(settings: &Settings, learned: &Learned, (run, stop): (Uuid, &Stop), finished: &mut Finished) {
+    let wanted = settings.validation.after_run && learned.retried.is_none();
+    if !wanted || finished.state != "done" || finished.failure.is_some() {
+        return;
+    }
+    tracing::info!("validating run {run}");
+    let (found, notices) = validate::at_end(settings, (run, finished.exit), learned.listed.clone(), stop).await;
+    notices.into_iter().for_each(|notice| finished.notice(notice));
+    let exit = found.exit();
+    if let Some(failure) = found.failure {
+        finished.note(failure);
+    } else if exit == Exit::Stopped {
+        finished.notice(format!("the validation was stopped: redis2pg validate --run {run}"));
+    }
+    finished.exit = finished.exit.or_worse(exit);
+    finished.facts.exit = finished.exit;
+    finished.facts.validation = found.validation;
 }
 
 /// Learns how many rows the tables have now.

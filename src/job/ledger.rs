@@ -11,7 +11,7 @@ use sqlx::postgres::PgConnection;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-pub use crate::ledger::{RejectFilter, RejectGroup, RetryFilter, RunEntry, WhichState};
+pub use crate::ledger::{RejectFilter, RejectGroup, RetryFilter, RunEntry, ValidationEntry, WhichState};
 
 /// The most runs that a message names.
 const NAMED: usize = 10;
@@ -62,6 +62,15 @@ pub(super) fn names_one(id: &str, named: &[String]) -> Result<(), Failure> {
 pub(super) fn no_such_run(id: Option<&str>) -> Failure {
     let message = id.map_or_else(|| "there are no runs yet".to_owned(), |id| format!("there is no run {id}"));
     Failure::usage(Side::Settings, message, "See `redis2pg runs list`.")
+}
+
+/// What was found when a run was validated last.
+///
+/// # Errors
+/// As [`runs`].
+pub async fn last_validation(settings: &Settings, run: &str) -> Result<Option<ValidationEntry>, Failure> {
+    let mut connection = open(settings).await?;
+    ledger::last_validation(&mut connection, run).await.map_err(|error| failure("reading the validation", error))
 }
 
 /// How many rejects of a run are open, closed, and closed by hand among them; of a retry: are open in all, and were closed

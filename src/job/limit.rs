@@ -69,6 +69,12 @@ impl RejectLimit {
         }
     }
 
+    /// None: nothing is loaded.
+    pub(super) fn none(stop: Stop) -> Self {
+        let (most, counts) = (MaxRejects::Unlimited, Mutex::default());
+        Self { most, first: false, counts, held: watch::Sender::new(false), stop }
+    }
+
     /// Notes rejects that are in flight.
     pub(super) fn note(&self, rejects: i64) {
         let mut counts = self.counts();

@@ -238,6 +238,12 @@ impl Troubles {
         Sorted { findings, exit }
     }
 
+    /// Why settings are refused that nothing at the ends was looked at for.
+    pub(super) fn refusal(self, settings: &Settings) -> Failure {
+        let refused = self.verdict(settings, &[]).err();
+        refused.unwrap_or_else(|| Failure::internal("settings are refused, and nothing says why"))
+    }
+
     /// The warnings, or why there can be no run: one failure as it is, several troubles as findings.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ mod begin;
 mod check;
 mod close;
 mod databases;
+mod delete_gone;
 pub mod demo;
 mod design;
 mod dry_parents;
@@ -23,17 +24,21 @@ mod pipeline;
 mod preflight;
 mod retried;
 mod retry;
+mod rollback;
 mod run;
 mod run_tables;
 mod sequences;
 mod setup;
+mod validate;
 
 pub use crate::mapping::presets;
 pub use check::{Checked, check};
 pub use design::create_statements;
 pub use mapping_specs::{check_mappings, mapping_warnings};
 pub use retry::RetryRequest;
+pub use rollback::{Progress, RollbackRequest, RolledBack, Standing as RollbackStanding, rollback};
 pub use run::{Finished, retry, run};
+pub use validate::{ValidateRequest, Validated, validate};
 
 #[cfg(test)]
 mod tests;

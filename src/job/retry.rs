@@ -77,6 +77,15 @@ impl Retry {
             let hint = "Wait for it, or stop it. After a crash its lease ends by itself within flow.lease.";
             return Err(Failure::usage(Side::Postgres, message, hint));
         }
+        if origin.is_undone {
+            let message =
+                format!("run {} is rolled back: its rejects are taken with their keys by a new run", origin.of.run);
+            return Err(Failure::usage(
+                Side::Postgres,
+                message,
+                "Start a run; `rejects show` and `export` still read them.",
+            ));
+        }
         let run = origin.of.run;
         let mut filter = request.filter.clone();
         let ask = async |link: &mut Link, filter: &RetryFilter| {

@@ -3,6 +3,7 @@
 use super::begin::{Begun, begin};
 use super::close::{close, facts, window};
 use super::databases::{self, Base, Opened};
+use super::delete_gone::delete_gone;
 use super::key_list::KeyList;
 use super::limit::{RejectLimit, tap};
 use super::look;
@@ -10,6 +11,7 @@ use super::migrate::{Books as LedgerBooks, End, Migration, book_earlier};
 use super::pipeline::Shared;
 use super::retried::{Retried, closing, tell_end};
 use super::retry::RetryRequest;
+use super::run_tables;
 use super::setup::{self, Ends};
 use crate::config::{Settings, UnmatchedKeys};
 use crate::flow::{ByteBudget, RateLimit, Stop};
@@ -75,6 +77,8 @@ pub(super) struct Learned {
     pub(super) retried: Option<Retried>,
     /// Dry run: what it shows.
     pub(super) shown: Option<Shown>,
+    /// The keys that were listed instead of Redis's.
+    pub(super) listed: Option<Arc<KeyList>>,
 }
 
 /// Migrates as the settings say. Ends by itself or when `stop` is raised; always gives the books.
@@ -173,20 +177,18 @@ async fn execute(
         Ok(ends) => ends,
         Err(troubles) => {
             learned.findings = troubles.sorted(settings, &[]).findings;
-            let allowed = troubles.verdict(settings, &[]);
-            return Err(allowed
-                .err()
-                .unwrap_or_else(|| Failure::internal("settings are refused, and nothing says why")));
+            return Err(troubles.refusal(settings));
         }
     };
     let keys = match &settings.run.keys_from {
-        Some(path) => Some(KeyList::open(path, stop).await?),
+        Some(path) => Some(Arc::new(KeyList::open(path, stop).await?)),
         None => None,
     };
+    learned.listed = keys.clone();
     let Some(begun) = begin((settings, request), &ends, stop, &events, learned).await? else {
         return Ok(if stop.requested() { End::Stopped } else { End::Complete });
     };
-    if let Some(text) = keys.as_ref().and_then(KeyList::notice) {
+    if let Some(text) = keys.as_ref().and_then(|keys| keys.notice()) {
         let _ = events.send(Event::Notice(text)).await;
     }
     for warning in &begun.checked.warnings {
@@ -198,13 +200,23 @@ async fn execute(
         let _ = events.send(Event::Notice(text)).await;
     }
     learned.learn(&begun, &ends.specs);
+    let tables = run_tables::of(&begun.checked, &ends.specs);
     let (run, resumed) = (begun.claim.run.to_string(), begun.claim.resumed);
     let _ = events.send(Event::RunStarted { run, mappings: learned.names.clone().into(), resumed }).await;
     let mut migration = migration(settings, (ends, keys), begun, (stop, limit), events, learned)?;
     if resumed {
         book_earlier(&mut migration).await?;
     }
-    let end = migration.run().await.map_err(|failure| goes_on(failure, settings.run.dry_run, request.is_some()));
+    let mut end = migration.run().await;
+    if settings.run.delete_gone && matches!(end, Ok(End::Complete)) {
+        let source = migration.shared.source.identity();
+        // A stop that came with the last key leaves this to a resume.
+        end = match stop.requested() {
+            true => Ok(End::Stopped),
+            false => Box::pin(delete_gone(&mut migration, &source, &tables)).await,
+        };
+    }
+    let end = end.map_err(|failure| goes_on(failure, settings.run.dry_run, request.is_some()));
     if let (Some(retry), Some(retried), true) = (&migration.shared.retry, &mut learned.retried, end.is_ok()) {
         retried.open = retry.open().await?.1;
     }
@@ -266,7 +278,7 @@ impl Learned {
 /// Puts together what the phases work with.
 fn migration<'a>(
     settings: &'a Settings,
-    (ends, keys): (Ends, Option<KeyList>),
+    (ends, keys): (Ends, Option<Arc<KeyList>>),
     begun: Begun,
     (stop, limit): (&Stop, &Arc<RejectLimit>),
     events: EventSender,

@@ -20,14 +20,19 @@ pub(super) async fn write(
     claim: Claim,
     (checked, specs): (&Checked, &[MappingSpec]),
 ) -> Result<(), Failure> {
-    let loads = checked.plan.mappings().zip(&checked.tables).zip(specs);
-    let tables: Vec<RunTable> = loads.map(|(((_, mapping), load), spec)| run_table(mapping, load, spec)).collect();
+    let tables = of(checked, specs);
     let asked: Vec<TableName> =
         specs.iter().filter(|spec| spec.create).filter_map(|spec| spec.table_name().ok()).collect();
     let made: Vec<TableName> = checked.created.tables.iter().filter(|made| asked.contains(made)).cloned().collect();
     let held = (claim.run, claim.lease, settings.flow.lease.0);
     let write = async |connection: &mut PgConnection| ledger::write_run_tables(connection, held, &tables, &made).await;
     link.call("writing the run's tables into the ledger", write).await
+}
+
+/// The table of each mapping, in order.
+pub(super) fn of(checked: &Checked, specs: &[MappingSpec]) -> Vec<RunTable> {
+    let loads = checked.plan.mappings().zip(&checked.tables).zip(specs);
+    loads.map(|(((_, mapping), load), spec)| run_table(mapping, load, spec)).collect()
 }
 
 /// A mapping's table as the ledger keeps it.

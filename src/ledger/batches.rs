@@ -27,6 +27,8 @@ pub struct Journal<'a> {
     pub pages: &'a [i64],
     /// What became of its sightings.
     pub tally: &'a Tally,
+    /// How many before-images it took.
+    pub images: u64,
 }
 
 /// Writes the journal row, with the transaction's id.
@@ -36,8 +38,8 @@ pub struct Journal<'a> {
 pub async fn write_journal(connection: &mut PgConnection, shard: ShardId, journal: &Journal<'_>) -> Result<(), Error> {
     query(
         "INSERT INTO redis2pg.batches (id, run_id, phase, shard, epoch, mapping, table_name, fingerprint, xid, \
-         pages, tally) VALUES ($1::text::uuid, $2::text::uuid, $3, $4, $5, $6, $7, $8, \
-         pg_current_xact_id()::text::bigint, $9, $10::text::jsonb)",
+         pages, tally, images) VALUES ($1::text::uuid, $2::text::uuid, $3, $4, $5, $6, $7, $8, \
+         pg_current_xact_id()::text::bigint, $9, $10::text::jsonb, $11)",
     )
     .bind(journal.id.to_string())
     .bind(shard.run.to_string())
@@ -49,6 +51,7 @@ pub async fn write_journal(connection: &mut PgConnection, shard: ShardId, journa
     .bind(journal.fingerprint)
     .bind(journal.pages)
     .bind(serde_json::to_string(journal.tally).map_err(|error| Error::Encode(error.into()))?)
+    .bind(journal.images.cast_signed())
     .execute(connection)
     .await?;
     Ok(())

@@ -34,7 +34,7 @@ pub async fn last_sources(
             query(
                 "SELECT m.name, l.source, to_char(l.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS started_at \
                  FROM unnest($1::text[], $2::text[]) AS m (name, into_table) CROSS JOIN LATERAL \
-                 (SELECT r.source, r.started_at FROM redis2pg.runs r WHERE EXISTS (SELECT FROM redis2pg.batches b \
+                 (SELECT r.source, r.started_at FROM redis2pg.runs r WHERE to_jsonb(r.*) ->> 'rolled_back_at' IS NULL AND EXISTS (SELECT FROM redis2pg.batches b \
                  WHERE b.run_id = r.id AND b.mapping = m.name AND b.table_name = m.into_table) \
                  ORDER BY r.started_at DESC LIMIT 1) l ORDER BY m.name",
             )

@@ -14,10 +14,12 @@ mod reject_columns;
 mod rejects;
 mod resume;
 mod retry;
+mod rollback;
 mod run_tables;
 mod runs;
 mod schema;
 mod shards;
+mod validations;
 
 pub use batches::{Journal, is_committed, totals, write_journal};
 pub use end::{Finish, RunEnd, finish};
@@ -32,10 +34,17 @@ pub use retry::{
     KeptValue, OpenKey, Origin, RetryFilter, RetryOf, kept_values, last_reject, open_count, open_elsewhere, open_page,
     origin, unheld,
 };
+pub use rollback::{
+    JournalTable, RollbackClaim, Undoable, changed_by, claim_rollback, hold_rollback, image_tables, journal_tables,
+    release_rollback, save_rollback, undoable,
+};
 pub use run_tables::{LineagePlace, RunTable, run_tables, write_run_tables};
 pub use runs::{NewRun, Start, Started, is_busy, renew, start};
 pub use schema::{Outstanding, exists, last_migrations, migrate, outstanding, version};
 pub use shards::{
     Checkpoint, Shard, ShardId, begin_held, end_where_idle, fence, holder_name, idle_timeout, load_all_if, open, save,
     taken_over,
+};
+pub use validations::{
+    Recorded, Validatable, ValidationEntry, last_validation, record_validation, runs_like, to_validate,
 };

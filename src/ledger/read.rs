@@ -30,10 +30,16 @@ pub struct RunEntry {
     pub settings: String,
     /// The run whose rejects it retries.
     pub retry_of: Option<String>,
+    /// When it was rolled back, RFC 3339 in UTC.
+    pub rolled_back_at: Option<String>,
+    /// What its rollback did so far, as JSON text; `None` where none began.
+    pub rollback: Option<String>,
 }
 
 /// A ledger that no run of this version has brought up to date yet knows no retries: they are asked for by way of JSON.
-const RUN: &str = "SELECT id::text, to_jsonb(r.*) ->> 'retry_of' AS retry_of, state, source, version, settings::text AS settings, tally::text AS tally, exit_code, \
+const RUN: &str = "SELECT id::text, to_jsonb(r.*) ->> 'retry_of' AS retry_of, \
+    to_jsonb(r.*) ->> 'rollback' AS rollback, to_char((to_jsonb(r.*) ->> 'rolled_back_at')::timestamptz \
+    AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS rolled_back_at, state, source, version, settings::text AS settings, tally::text AS tally, exit_code, \
     error, to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS started_at, \
     to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS finished_at FROM redis2pg.runs AS r";
 
@@ -90,5 +96,7 @@ fn run_entry(row: &PgRow) -> Result<RunEntry, Error> {
         tally: serde_json::from_str(&tally).unwrap_or_default(),
         settings: row.try_get("settings")?,
         retry_of: row.try_get("retry_of")?,
+        rolled_back_at: row.try_get("rolled_back_at")?,
+        rollback: row.try_get("rollback")?,
     })
 }

@@ -19,11 +19,12 @@ pub(super) enum Resumable {
     Other { run: Uuid, differing: Vec<String> },
 }
 
-/// The last run of the same source and mappings that did not end as done; retries of rejects are none.
+/// The last run of the same source and mappings that did not end as done; retries of rejects are none, nor runs
+/// that are rolled back, in part or wholly.
 pub(super) async fn resumable(connection: &mut PgConnection, new: &NewRun) -> Result<Resumable, Error> {
     let last = query(
         "SELECT id::text, state FROM redis2pg.runs WHERE source = $1 AND mapping_hash = $2 AND retry_of IS NULL \
-         ORDER BY started_at DESC LIMIT 1",
+         AND rollback_lease IS NULL ORDER BY started_at DESC LIMIT 1",
     )
     .bind(&new.source)
     .bind(&new.mapping_hash)
@@ -35,7 +36,7 @@ pub(super) async fn resumable(connection: &mut PgConnection, new: &NewRun) -> Re
     }
     let other = query(
         "SELECT id::text, mappings::text AS mappings FROM redis2pg.runs WHERE source = $1 AND state <> 'done' AND retry_of IS NULL \
-         ORDER BY started_at DESC LIMIT 1",
+         AND rollback_lease IS NULL ORDER BY started_at DESC LIMIT 1",
     )
     .bind(&new.source)
     .fetch_optional(connection)

@@ -49,6 +49,8 @@ pub struct Origin {
     pub source: String,
     /// Whether a process is at work on it now.
     pub is_alive: bool,
+    /// Whether it is rolled back, or a rollback has begun.
+    pub is_undone: bool,
     mappings: BTreeMap<String, Box<RawValue>>,
 }
 
@@ -67,7 +69,7 @@ pub async fn origin(connection: &mut PgConnection, id: Option<&str>) -> Result<O
     let mut transaction = connection.begin().await?;
     let row = query(format!(
         "SELECT id::text, source, mappings::text AS mappings, state = 'running' AND lease_expires_at > clock_timestamp() \
-         AS is_alive, substring(source FROM '/([0-9]+)$')::int4 AS own FROM redis2pg.runs WHERE id = {}",
+         AS is_alive, to_jsonb(runs.*) ->> 'rollback_lease' IS NOT NULL AS is_undone, substring(source FROM '/([0-9]+)$')::int4 AS own FROM redis2pg.runs WHERE id = {}",
         chosen("$1")
     ))
     .bind(id)
@@ -82,6 +84,7 @@ pub async fn origin(connection: &mut PgConnection, id: Option<&str>) -> Result<O
             of: RetryOf { run, own_database: own.and_then(|own| u8::try_from(own).ok()) },
             source: row.try_get("source")?,
             is_alive: row.try_get("is_alive")?,
+            is_undone: row.try_get("is_undone")?,
             mappings: serde_json::from_str(&mappings).unwrap_or_default(),
         })
     };

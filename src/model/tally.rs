@@ -1,5 +1,6 @@
 //! The books of a run. The unit is a sighting: one key in one SCAN reply.
 
+use super::GoneRow;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -39,6 +40,10 @@ pub struct Tally {
     /// Of mappings that make several rows of a key: what became of the rows, by outcome. Beside the keys.
     #[serde(skip_serializing_if = "Counts::is_empty")]
     pub rows: Counts,
+    /// Rows of this tool whose keys are gone from Redis, by what became of them: see [`super::GoneRow`]. Beside the keys,
+    /// which are no sightings.
+    #[serde(skip_serializing_if = "Counts::is_empty")]
+    pub deleted_gone: Counts,
     /// Rejects among them that were noted when their value was mapped, before they had an outcome. Of this process only.
     #[serde(skip)]
     pub noted: i64,
@@ -69,6 +74,17 @@ impl Tally {
     pub fn take_back_repairs(&mut self, repairs: &Counts) {
         for (repair, count) in repairs {
             bump(&mut self.altered, repair, -count);
+        }
+    }
+
+    /// Books rows whose keys are gone from Redis. `several`: the mapping makes several rows of a key.
+    pub fn gone(&mut self, what: GoneRow, rows: i64, several: bool) {
+        if rows == 0 {
+            return;
+        }
+        bump(&mut self.deleted_gone, what.name(), rows);
+        if let Some(outcome) = what.outcome().filter(|_| several) {
+            bump(&mut self.rows, outcome.name(), rows);
         }
     }
 
@@ -119,6 +135,7 @@ impl Tally {
             (&mut self.skipped, &other.skipped),
             (&mut self.altered, &other.altered),
             (&mut self.rows, &other.rows),
+            (&mut self.deleted_gone, &other.deleted_gone),
         ] {
             for (reason, count) in theirs {
                 bump(mine, reason, *count);

@@ -3,7 +3,8 @@
 use super::books::{Books, rate};
 use super::findings::finding_json;
 use super::table::{FAMILIES, summary};
-use crate::model::{Exit, Finding};
+use super::validation::{validation_json, validation_text};
+use crate::model::{Exit, Finding, Validation};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -60,6 +61,8 @@ pub struct RunFacts {
     pub toast_compression: Option<String>,
     /// Of a retry: what it retries.
     pub retry: Option<RetryFacts>,
+    /// What the validation at its end found, where there was one.
+    pub validation: Option<Validation>,
 }
 
 /// What a retry's report says of the run that it retries.
@@ -78,7 +81,7 @@ pub fn retried(facts: &RunFacts) -> String {
         let are = if facts.dry_run { "would stay" } else { "are still" };
         out.push_str(&format!("A retry of run {of}: {open} of its rejects {are} open\n"));
     }
-    if facts.exit == Exit::Stopped && !facts.dry_run {
+    if facts.exit == Exit::Stopped && facts.state != "done" && !facts.dry_run {
         let again = if facts.retry.is_some() { "run it again" } else { "the same command with --resume" };
         out.push_str(&format!("It stopped before the end. To go on: {again}\n"));
     }
@@ -148,8 +151,8 @@ pub fn report_json(facts: &RunFacts, books: &Books) -> Value {
         },
         "peak_memory_bytes": peak_memory(),
         "in_flight_max_bytes": books.in_flight().1,
-        "validation": null,
-        "validation_passed": null,
+        "validation": facts.validation.as_ref().map(validation_json),
+        "validation_passed": facts.validation.as_ref().and_then(Validation::passed),
         "servers": { "redis": facts.redis_version, "postgres": facts.postgres_version },
         "tables_made": { "tables": facts.tables_made, "statements": facts.made_by },
         "toast_compression": facts.toast_compression,
@@ -214,6 +217,9 @@ pub fn write_report(dir: &Path, facts: &RunFacts, books: &Books) -> io::Result<(
     let mut text = summary(books, &facts.state, facts.dry_run);
     text.push_str(&tables_made(facts));
     text.push_str(&retried(facts));
+    if let Some(validation) = &facts.validation {
+        text.push_str(&format!("\n{}", validation_text(validation)));
+    }
     if let Some((from, to)) = &facts.window {
         text.push_str(&format!(
             "Redis was read from {from} to {to}: what was written or deleted in between may be in it or not\n"
@@ -262,7 +268,7 @@ fn try_file(dir: &Path) -> io::Result<()> {
 }
 
 /// Writes a file of mode 0600 beside its place, then moves it there.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     // NamedTempFile creates its file with mode 0600.
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
@@ -301,13 +307,18 @@ mod tests {
             made_by: vec!["CREATE TABLE app.documents ()".into()],
             toast_compression: Some("lz4".into()),
             retry: None,
+            validation: None,
         }
     }
 
     #[test]
     fn a_stopped_run_is_told_how_it_goes_on() {
         let of = || super::RetryFacts { of: "r1".into(), open: 3 };
-        let stopped = |retry, dry_run| super::retried(&RunFacts { exit: Exit::Stopped, dry_run, retry, ..facts() });
+        let of_state = |state: &str, retry, dry_run| {
+            super::retried(&RunFacts { exit: Exit::Stopped, state: state.into(), dry_run, retry, ..facts() })
+        };
+        let stopped = |retry, dry_run| of_state("stopped", retry, dry_run);
+        assert_eq!(of_state("done", None, false), "", "its validation was stopped: the run is done");
         assert!(stopped(None, false).contains("the same command with --resume"));
         let retry = stopped(Some(of()), false);
         assert!(retry.contains("run it again") && !retry.contains("--resume"), "{retry}");

@@ -9,7 +9,9 @@ mod findings;
 mod log;
 mod rejects;
 mod render;
+mod rollback;
 mod table;
+mod validation;
 
 pub use books::{Books, Phase, Stage};
 pub use files::{
@@ -20,4 +22,8 @@ pub use findings::finding_json;
 pub use log::{LogGate, init_log};
 pub use rejects::{RejectLine, RejectsFile, Standing, key_json};
 pub use render::{Renderer, drive};
+pub use rollback::{KeptFile, kept_json, rollback_json, rollback_summary, write_rollback};
 pub use table::{cell, named_family, plain_table, reasons, row_counts, summary, tally_table};
+pub use validation::{
+    DifferencesFile, ValidationFacts, validation_json, validation_report, validation_text, write_validation,
+};

@@ -28,7 +28,7 @@ pub fn cell(text: &str, most: usize) -> String {
     }
 }
 
-fn bare(header: Vec<String>) -> Table {
+pub(super) fn bare(header: Vec<String>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(header);
@@ -76,6 +76,9 @@ pub fn summary(books: &Books, state: &str, dry_run: bool) -> String {
     let _ = writeln!(out, "scanned {}, of which {} matched no mapping", total.scanned, total.unmatched);
     for (name, tally) in named.iter().filter(|(_, tally)| !tally.rows.is_empty()) {
         let _ = writeln!(out, "rows of {name}: {}", row_counts(&tally.rows));
+    }
+    for (name, tally) in named.iter().filter(|(_, tally)| !tally.deleted_gone.is_empty()) {
+        let _ = writeln!(out, "rows of {name} whose keys are gone: {}", row_counts(&tally.deleted_gone));
     }
     unmatched(&mut out, books);
     out.push_str(&reasons(&total));

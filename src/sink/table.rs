@@ -40,6 +40,8 @@ pub struct LoadColumn {
     pub name: String,
     /// How it is compared.
     pub compare: Compare,
+    /// Whether it holds the key's time of expiry, in whatever form: that changes while the value stays.
+    pub of_expiry: bool,
     /// The type to which its text is cast, as SQL; `None` where values are sent in the type's binary form.
     pub cast: Option<String>,
     /// The operator by which two keys are the same, as SQL.

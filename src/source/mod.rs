@@ -25,6 +25,15 @@ pub struct Checkpoint {
     pub number: u64,
 }
 
+/// Which server answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answering {
+    /// Its run id, as a scan has it; `None` where it is not told, and of a cluster.
+    pub run_id: Option<String>,
+    /// Differs where another process answers than before, or one in another role: a restart, a failover, a proxy.
+    pub token: String,
+}
+
 /// One page of a scan. An empty page is no sign of the end.
 #[derive(Clone, Debug)]
 pub struct ScanPage {
@@ -101,6 +110,12 @@ pub trait Source: Clone + Send + Sync + 'static {
     /// # Errors
     /// As [`Source::fetch_some`].
     fn absent(&self, keys: &[RedisKey]) -> impl Future<Output = Result<Vec<(RedisKey, SkipReason)>, Failure>> + Send;
+
+    /// Which server answers now: whatever was answered before this by another one shows in a token that differs.
+    ///
+    /// # Errors
+    /// As [`Source::fetch_some`].
+    fn answering(&self) -> impl Future<Output = Result<Answering, Failure>> + Send;
 
     /// Reads all of `keys`, in replies of at most `max_reply_bytes` each (but for single values above it). Strings that
     /// are taken in slices are set aside in files.

@@ -52,6 +52,20 @@ fn keys_of_all_types_and_nodes_are_loaded_once() {
 }
 
 #[test]
+fn rows_whose_keys_are_gone_are_deleted_wherever_those_were() {
+    let mut fixture = Fixture::new(0);
+    fixture.fill("g", 90);
+    fixture.run(&[]).exits(0);
+    for number in (0..90).step_by(3) {
+        fixture.say(&["DEL", &format!("document:g{number}")]);
+    }
+    let run = fixture.run(&["--delete-gone"]).exits(0);
+    assert_eq!(run.report["mappings"]["documents"]["deleted_gone"], json!({"deleted": 30}), "{run}");
+    assert_eq!(fixture.rows(), 60);
+    assert_eq!(fixture.case.number("SELECT count(*) FROM documents WHERE substr(id, 2)::int % 3 = 0"), 0);
+}
+
+#[test]
 fn parents_are_found_on_whichever_node_they_are() {
     let mut fixture = Fixture::new(0);
     let document =

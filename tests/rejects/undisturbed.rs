@@ -253,7 +253,8 @@ fn the_rejects_of_an_older_ledger_are_retried() {
     redis.say("DEL item:2");
     let dry = case.retry(ITEMS, &["--dry-run"]).exits(3);
     assert_eq!(dry.total("would_load"), 1, "{dry}");
-    assert_eq!(case.number("SELECT count(*) FROM redis2pg._migrations"), 6, "a dry run brings nothing up to date");
+    let seventh = "SELECT count(*) FROM redis2pg._migrations WHERE version = 7";
+    assert_eq!(case.number(seventh), 0, "a dry run brings nothing up to date");
     case.sql("ALTER TABLE items ALTER n TYPE text");
     let retry = case.retry(ITEMS, &[]).exits(0);
     assert_eq!((retry.total("inserted"), states(&case)), (2, [0, 0, 2]), "{retry}");

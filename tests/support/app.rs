@@ -32,7 +32,7 @@ const _: fn(&Case, Outcome, &mut Client) = |case, outcome, client| {
     client.set("", "");
     let _ =
         (client.answer(&[]), client.integer(&[]), client.say(""), client.bytes(&[]), Case::with_ends("", "").command());
-    let _ = (Case::from_source(""), case.retry("", &[]));
+    let _ = (Case::from_source(""), case.retry("", &[]), case.validate("", &[]));
 };
 
 /// The two ends of one test.
@@ -80,7 +80,9 @@ impl Case {
         serde_json::from_str(&self.sql(sql)).expect("JSON")
     }
 
-    /// The binary, without what the caller's environment says about it.
+    /// The binary, without what the caller's environment says about it. Runs are not validated at their end: most tests look
+    /// at the rows themselves, and each would take twice as long. Where it is meant, a test says so by
+    /// `--validate-after-run=true`; tests/validate shows that it is the default.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_redis2pg"));
         for (name, _) in std::env::vars_os() {
@@ -90,6 +92,7 @@ impl Case {
             }
         }
         command.env_remove("REDIS_URL").env_remove("DATABASE_URL").stdin(Stdio::null());
+        command.env("REDIS2PG_VALIDATE_AFTER_RUN", "false");
         command
     }
 
@@ -130,6 +133,17 @@ impl Case {
         fs::write(&file, config).expect("write the configuration");
         let mut command = self.command();
         command.args(["rejects", "retry", "--from", &self.source, "--to", &self.target, "--report"]);
+        command.arg(dir.path().join("report")).args(args).arg("--config").arg(file);
+        Outcome::of(&mut command, dir)
+    }
+
+    /// `validate` with the mappings of a configuration text.
+    pub(crate) fn validate(&self, config: &str, args: &[&str]) -> Outcome {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("config.toml");
+        fs::write(&file, config).expect("write the configuration");
+        let mut command = self.command();
+        command.args(["validate", "--from", &self.source, "--to", &self.target, "--report"]);
         command.arg(dir.path().join("report")).args(args).arg("--config").arg(file);
         Outcome::of(&mut command, dir)
     }

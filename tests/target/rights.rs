@@ -109,7 +109,8 @@ const LEDGER: &str = "GRANT USAGE ON SCHEMA redis2pg TO redis2pg; GRANT SELECT O
     GRANT SELECT, INSERT, UPDATE ON redis2pg.runs, redis2pg.shards TO redis2pg; \
     GRANT SELECT, INSERT ON redis2pg.batches TO redis2pg; \
     GRANT SELECT, INSERT, UPDATE, DELETE ON redis2pg.rejects, redis2pg.loaded TO redis2pg; \
-    GRANT SELECT, INSERT, UPDATE ON redis2pg.before_images, redis2pg.run_tables TO redis2pg; GRANT SELECT, INSERT, DELETE ON redis2pg.seen TO redis2pg";
+    GRANT SELECT, INSERT, UPDATE ON redis2pg.before_images, redis2pg.run_tables TO redis2pg; GRANT SELECT, INSERT, DELETE ON redis2pg.seen TO redis2pg; \
+    GRANT SELECT, INSERT ON redis2pg.validations TO redis2pg";
 
 /// Notes, and a ledger that is a superuser's.
 fn notes_with_ledger(policy: &str) -> Case {

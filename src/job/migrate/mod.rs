@@ -31,7 +31,7 @@ pub(super) struct Migration<'a, S> {
     pub(super) tables: Arc<[LoadTable]>,
     pub(super) writers: Writers,
     /// The keys to look at, instead of a scan.
-    pub(super) keys: Option<KeyList>,
+    pub(super) keys: Option<Arc<KeyList>>,
     /// Where rows go; `None` is a dry run.
     pub(super) ledger: Option<Books>,
     pub(super) dry: Option<DryRun>,
@@ -91,7 +91,7 @@ impl<S: Source> Migration<'_, S> {
     }
 
     /// The phases that are on. Their numbers are the plan's, whatever is switched off: a resume goes by them.
-    fn phases(&self) -> Vec<(u32, Vec<MappingId>)> {
+    pub(in crate::job) fn phases(&self) -> Vec<(u32, Vec<MappingId>)> {
         let on = |id: &MappingId| {
             let name = self.shared.plan.mapping(*id).name();
             !self.settings.phases.skip.iter().any(|off| off == name)

@@ -3,7 +3,7 @@
 use super::{Migration, Turn};
 use crate::flow::{KeySpill, Position, Watermark};
 use crate::job::dry_parents::DryParents;
-use crate::job::pipeline::{BatchLimits, Listing, Pass, Scope, Shared, Writer};
+use crate::job::pipeline::{BatchLimits, Listing, Pass, Sample, Scope, Shared, Writer};
 use crate::ledger::{Checkpoint, ShardId};
 use crate::model::{Failure, MappingId};
 use crate::sink::DryRun;
@@ -26,7 +26,13 @@ impl<S: Source> Migration<'_, S> {
         // A list that somebody wrote, or the rest of an earlier scan, does not hold all keys of the later phases.
         let whole = matches!(listing, Listing::Scan(_) | Listing::SetAside(_));
         let scope = self.scope(turn, (whole && fresh).then_some(room))?;
-        Ok(Pass { listing, scope, limits: self.limits(), writers: self.ends(&turn.shared, shard), watermark })
+        Ok(Pass {
+            listing,
+            scope,
+            limits: BatchLimits::of(self.settings),
+            writers: self.ends(&turn.shared, shard),
+            watermark,
+        })
     }
 
     fn listing(
@@ -66,16 +72,7 @@ impl<S: Source> Migration<'_, S> {
         let off = self.shared.plan.mappings().map(|(id, _)| id).filter(|id| !on.contains(id)).collect();
         let room = room.filter(|_| limit.is_none() && !later.is_empty());
         let spill = room.map(KeySpill::new).transpose()?;
-        Ok(Scope { now, later, off, limit, spill })
-    }
-
-    fn limits(&self) -> BatchLimits {
-        let flow = &self.settings.flow;
-        BatchLimits {
-            rows: usize::try_from(flow.batch_rows).unwrap_or(usize::MAX),
-            bytes: usize::try_from(flow.batch_bytes.0).unwrap_or(usize::MAX),
-            age: flow.batch_age.0,
-        }
+        Ok(Scope { now, later, off, limit, sample: Sample::ALL, spill })
     }
 
     /// The mappings of which this run sees every key.
@@ -88,7 +85,7 @@ impl<S: Source> Migration<'_, S> {
 
     /// Whether the run looks at a part of the keys only. Such a run says nothing about the rest: it leaves no checkpoint,
     /// so that a resume without the limit begins at the beginning. A retry is never resumed: it is run again.
-    pub(super) fn is_partial(&self) -> bool {
+    pub(in crate::job) fn is_partial(&self) -> bool {
         let run = &self.settings.run;
         run.limit.is_some() || run.keys.is_some() || run.keys_from.is_some() || self.shared.retry.is_some()
     }

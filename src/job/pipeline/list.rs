@@ -2,6 +2,7 @@
 //! all phases where they fit.
 
 use super::partition::worker;
+use super::sample::Sample;
 use super::{PassEnd, Shared, contains, unmatched};
 use crate::flow::{KeyReader, KeySpill, PagePart, Watermark};
 use crate::job::key_list::KeyLines;
@@ -37,6 +38,8 @@ pub(in crate::job) struct Scope {
     pub(in crate::job) off: Vec<MappingId>,
     /// At most so many keys of each mapping.
     pub(in crate::job) limit: Option<u64>,
+    /// The keys that it takes among those of its mappings; the others are as if they were not there.
+    pub(in crate::job) sample: Sample,
     /// Where keys of later phases go.
     pub(in crate::job) spill: Option<KeySpill>,
 }
@@ -168,6 +171,9 @@ fn sort(page: Page, scope: &mut Scope, taken: &mut HashMap<MappingId, u64>) -> S
     let mut excluded = HashMap::new();
     let mut by_mapping = ByMapping::new();
     for (mapping, key) in page.keys {
+        if !scope.sample.takes(&key) {
+            continue;
+        }
         let mapping = match mapping {
             Some(mapping) if !contains(&scope.off, mapping) => mapping,
             off => {

@@ -13,10 +13,12 @@ mod gather;
 mod list;
 mod outlet;
 mod partition;
+mod sample;
 mod transform;
 mod unmatched;
 mod write;
 
+use crate::config::Settings;
 use crate::flow::{ByteBudget, KeySpill, RateLimit, Stop, Watermark};
 use crate::job::databases::Base;
 use crate::job::limit::RejectLimit;
@@ -30,6 +32,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 pub(super) use list::{Listing, Scope};
+pub(super) use sample::Sample;
 pub(super) use transform::{Made, STORED_VALUE, Transformer, passed_over};
 pub(super) use write::Writer;
 
@@ -77,6 +80,18 @@ pub(super) struct BatchLimits {
     pub(super) rows: usize,
     pub(super) bytes: usize,
     pub(super) age: Duration,
+}
+
+impl BatchLimits {
+    /// Those that the settings name.
+    pub(super) fn of(settings: &Settings) -> Self {
+        let flow = &settings.flow;
+        Self {
+            rows: usize::try_from(flow.batch_rows).unwrap_or(usize::MAX),
+            bytes: usize::try_from(flow.batch_bytes.0).unwrap_or(usize::MAX),
+            age: flow.batch_age.0,
+        }
+    }
 }
 
 /// One pass over keys.

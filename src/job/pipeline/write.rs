@@ -3,8 +3,9 @@
 use super::outlet::Inlet;
 use crate::flow::Stop;
 use crate::job::dry_parents::DryParents;
+use crate::job::validate::Findings;
 use crate::model::Failure;
-use crate::sink::{DryRun, Loader};
+use crate::sink::{Comparer, DryRun, Loader};
 use crate::source::Source;
 
 /// The end of the pipeline.
@@ -13,6 +14,8 @@ pub(in crate::job) enum Writer<S> {
     Load(Box<Loader>),
     /// Judges and writes nothing.
     Dry(DryRun, Box<DryParents<S>>),
+    /// Compares with what PostgreSQL holds.
+    Compare(Box<Comparer>, Findings),
 }
 
 impl<S: Source> Writer<S> {
@@ -27,6 +30,11 @@ impl<S: Source> Writer<S> {
                 Self::Dry(dry, parents) => {
                     let batch = parents.check(batch).await?;
                     dry.judge(batch).await?;
+                }
+                Self::Compare(comparer, findings) => {
+                    let of = (batch.mapping, batch.database);
+                    let comparison = comparer.compare(batch).await?;
+                    findings.book(of, comparison).await?;
                 }
             }
         }

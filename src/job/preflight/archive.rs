@@ -45,7 +45,7 @@ pub(super) async fn make_missing(
     }
     savepoint.commit().await?;
     let message = match check {
-        Check::Dry => "the archive's table is missing; a run would make it",
+        Check::Dry | Check::Compare => "the archive's table is missing; a run would make it",
         Check::Rehearsal | Check::Real => "the archive's table was missing and is made",
     };
     let told = Finding::warning(Side::Postgres, table.to_string(), format!("{message}: {statement}"), "");

@@ -29,6 +29,7 @@ pub(super) fn load_table(
         .map(|(index, column)| LoadColumn {
             name: column.name.clone(),
             compare: compare(mapping, index),
+            of_expiry: mapping.comparison(index) == Comparison::WithinSecond,
             cast: column.column_type.cast().map(|cast| cast.sql.clone()),
             equality: column.column_type.equality().to_owned(),
             has_default: column.has_default,

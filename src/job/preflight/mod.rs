@@ -56,11 +56,20 @@ pub(super) struct Checked {
 pub(super) enum Check {
     /// A dry run: rights to write are not needed, and nothing is left behind.
     Dry,
+    /// Rows are read and compared: rights to write are not needed, and no table is made.
+    Compare,
     /// Everything that a run needs is looked at, and nothing is left behind: what it would write into the audit log is
     /// written and taken back.
     Rehearsal,
     /// Tables of the preset, and of mappings with `create`, are made where they are missing.
     Real,
+}
+
+impl Check {
+    /// Whether no table of anybody's will be written.
+    fn only_reads(self) -> bool {
+        matches!(self, Self::Dry | Self::Compare)
+    }
 }
 
 /// Reads the tables and compiles the plan. Tables that a run would make are made in a transaction that is rolled
@@ -81,13 +90,16 @@ pub(super) async fn check(
     // Whoever waits for a lock holds up all that ask for one after it: the application's writers.
     locks::limit(&mut transaction, settings).await?;
     ledger::end_where_idle(&mut transaction, ledger::idle_timeout(settings.flow.lease.0)).await?;
-    let judging = Judging { server: &server, check, preset: preset::statements(settings) };
+    let (deletes_gone, preset) = (settings.run.delete_gone, preset::statements(settings));
+    let judging = Judging { server: &server, check, deletes_gone, preset };
     let absent = missing_tables(&mut transaction, &names).await?;
     let (mut created, found) = make_and_find(&mut transaction, settings, (specs, &names, &absent), judging).await?;
     let mut findings: Vec<Finding> = server.judge_writes(check).into_iter().collect();
     findings.extend(server.judge_encoding());
-    if check != Check::Dry && !server.takes_no_writes() {
+    if !check.only_reads() && !server.takes_no_writes() {
         findings.extend(server.judge_ledger());
+    } else if check == Check::Compare {
+        findings.extend(server.judge_stage());
     }
     let Found { facts, earlier, findings: of_tables } = found;
     findings.extend(of_tables);
@@ -164,6 +176,9 @@ async fn make(
     (specs, names): (&[MappingSpec], &[TableName]),
     (server, check): (&Server, Check),
 ) -> Result<Created, Trouble> {
+    if check == Check::Compare {
+        return Ok(Created::default());
+    }
     // A dry run can do without what cannot be written, not without the tables.
     if server.takes_no_writes() && check == Check::Dry {
         return Ok(Created::default());
@@ -200,11 +215,13 @@ async fn beside_tables(
     judging: Judging<'_>,
 ) -> Result<Vec<Finding>, Trouble> {
     let mut findings = connections::judge(connection, settings.flow.writers).await?;
-    findings.extend(audit::find_missing(connection, specs, &created.tables).await?);
+    if judging.check != Check::Compare {
+        findings.extend(audit::find_missing(connection, specs, &created.tables).await?);
+    }
     if judging.server.takes_no_writes() {
         return Ok(findings);
     }
-    if judging.check != Check::Dry {
+    if !judging.check.only_reads() {
         findings.extend(room::judge(connection, names).await?);
     }
     if judging.check == Check::Rehearsal {

@@ -31,7 +31,7 @@ pub(super) fn judge(facts: &TableFacts, check: Check) -> Option<Finding> {
     let message = format!("it is partitioned by {by} and has no partition that holds rows: every row would be refused");
     let hint = format!("Make the partitions that the rows belong in, or {rest}.");
     Some(match check {
-        Check::Dry => Finding::warning(Side::Postgres, name, message, hint),
+        Check::Dry | Check::Compare => Finding::warning(Side::Postgres, name, message, hint),
         Check::Rehearsal | Check::Real => Finding::critical(Side::Postgres, name, message, hint),
     })
 }

@@ -63,7 +63,8 @@ const LACKING: &str = "SELECT r.privilege, c.relname::text FROM \
      ('rejects', 'SELECT'), ('rejects', 'INSERT'), ('rejects', 'UPDATE'), ('rejects', 'DELETE'), ('before_images', 'SELECT'), \
      ('before_images', 'INSERT'), ('before_images', 'UPDATE'), ('run_tables', 'SELECT'), ('run_tables', 'INSERT'), ('run_tables', 'UPDATE'), \
      ('loaded', 'SELECT'), ('loaded', 'INSERT'), ('loaded', 'UPDATE'), ('loaded', 'DELETE'), \
-     ('seen', 'SELECT'), ('seen', 'INSERT'), ('seen', 'DELETE')) r (name, privilege) \
+     ('seen', 'SELECT'), ('seen', 'INSERT'), ('seen', 'DELETE'), \
+     ('validations', 'SELECT'), ('validations', 'INSERT')) r (name, privilege) \
     JOIN pg_catalog.pg_namespace n ON n.nspname = 'redis2pg' \
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = r.name AND c.relkind = 'r' \
     WHERE NOT has_table_privilege(c.oid, r.privilege) ORDER BY c.relname, r.privilege";
@@ -200,16 +201,7 @@ impl Server {
             );
             return vec![Finding::critical(Side::Postgres, "schema redis2pg", message, hint)];
         }
-        let mut findings: Vec<Finding> = self.judge_version().into_iter().collect();
-        if !self.may_make_temporary && !self.stage {
-            let message = format!(
-                "the role {role} may make no temporary tables, and no tables in this schema, where staging tables go then"
-            );
-            let hint = format!(
-                "GRANT TEMPORARY ON DATABASE {database} TO {role}, or GRANT CREATE ON SCHEMA redis2pg TO {role}."
-            );
-            findings.push(Finding::critical(Side::Postgres, "schema redis2pg", message, hint));
-        }
+        let mut findings: Vec<Finding> = self.judge_version().into_iter().chain(self.judge_stage()).collect();
         if !self.lacking.is_empty() {
             let lacking: Vec<String> =
                 self.lacking.iter().map(|(privilege, table)| format!("{privilege} on {table}")).collect();
@@ -218,5 +210,19 @@ impl Server {
             findings.push(Finding::critical(Side::Postgres, "schema redis2pg", message, hint));
         }
         findings
+    }
+
+    /// That there is no place for staging tables.
+    pub(super) fn judge_stage(&self) -> Option<Finding> {
+        if self.may_make_temporary || self.stage {
+            return None;
+        }
+        let (role, database) = (self.shown_role(), shown_ident(&self.database));
+        let message = format!(
+            "the role {role} may make no temporary tables, and no tables in this schema, where staging tables go then"
+        );
+        let hint =
+            format!("GRANT TEMPORARY ON DATABASE {database} TO {role}, or GRANT CREATE ON SCHEMA redis2pg TO {role}.");
+        Some(Finding::critical(Side::Postgres, "schema redis2pg", message, hint))
     }
 }

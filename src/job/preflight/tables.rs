@@ -17,6 +17,8 @@ use std::collections::HashMap;
 pub(super) struct Judging<'a> {
     pub(super) server: &'a Server,
     pub(super) check: Check,
+    /// Whether rows are deleted whose keys are gone.
+    pub(super) deletes_gone: bool,
     /// The statements that make the preset's own tables.
     pub(super) preset: Option<&'a str>,
 }
@@ -99,14 +101,14 @@ async fn judge(
     facts: &TableFacts,
     judging: Judging<'_>,
 ) -> Result<Vec<Finding>, Error> {
-    let Judging { server, check, preset } = judging;
+    let Judging { server, check, deletes_gone, preset } = judging;
     let name = facts.table.name.to_string();
     if let Some(kind) = facts.no_table {
         let message = format!("it is {kind}, and rows are loaded into tables alone");
         return Ok(vec![Finding::critical(Side::Postgres, name, message, "Name a table of this database in `into`.")]);
     }
-    let dry = check == Check::Dry;
-    let mut findings = judge_rights(spec, facts, (server, dry));
+    let dry = check.only_reads();
+    let mut findings = judge_rights((spec, deletes_gone), facts, (server, dry));
     let whole = spec.with_lineage_columns();
     findings.extend(uniqueness::judge(&whole, facts));
     findings.extend(sequences::judge(&whole, facts, (server, dry)));
@@ -119,7 +121,12 @@ async fn judge(
 /// What the role may not do with the table, its schema, and the tables that refer to it. A dry run reads only.
 ///
 /// Rights on single columns do not do: the right to read is used on whole rows, and the others go with it.
-fn judge_rights(spec: &MappingSpec, facts: &TableFacts, (server, dry): (&Server, bool)) -> Vec<Finding> {
+fn judge_rights(
+    (spec, deletes_gone): (&MappingSpec, bool),
+    facts: &TableFacts,
+    (server, dry): (&Server, bool),
+) -> Vec<Finding> {
+    let deletes = spec.deletes_rows() || deletes_gone;
     let (table, role) = (&facts.table.name, server.shown_role());
     let mut findings = Vec::new();
     if !facts.schema_usage {
@@ -134,18 +141,19 @@ fn judge_rights(spec: &MappingSpec, facts: &TableFacts, (server, dry): (&Server,
     if !dry {
         needed.extend([("INSERT", rights.insert), ("UPDATE", rights.update)]);
     }
-    if spec.deletes_rows() && !dry {
+    if deletes && !dry {
         needed.push(("DELETE", rights.delete));
     }
     findings.extend(lacking(table, &role, &needed));
-    if spec.deletes_rows() {
+    if deletes {
         findings.extend(facts.incoming_keys.iter().filter(|key| !key.readable).map(|key| {
             Finding::warning(
                 Side::Postgres,
                 table.to_string(),
                 format!(
-                    "{} refers to it and cannot be read: rows whose elements are gone from Redis are kept",
-                    key.table
+                    "{} refers to it and cannot be read: rows whose {} are gone from Redis are kept",
+                    key.table,
+                    if deletes_gone { "keys" } else { "elements" }
                 ),
                 format!(
                     "GRANT SELECT ON {} TO {role} to have those deleted that nothing refers to.",

@@ -1,13 +1,13 @@
 //! One attempt at a piece of a batch: one short transaction, which happens wholly or not at all.
 
 use super::book::{Book, Groups};
-use super::columns::{Columns, grouped, kept_apart_in_copy, kept_apart_in_stage};
+use super::columns::{Columns, grouped, kept_apart_in_copy, kept_apart_in_stage, send};
 use super::loader::LoadOptions;
 use super::piece::Piece;
 use super::settled::Settled;
 use crate::ledger::{self, ShardId};
 use crate::model::{Reject, Row, RowOutcome};
-use crate::postgres::{CopyBuffer, copy_mixed_rows, copy_rows, error_line, literal, milliseconds};
+use crate::postgres::{CopyBuffer, error_line, literal, milliseconds};
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::{LoadTable, Provenance};
 use sqlx::postgres::PgConnection;
@@ -115,12 +115,7 @@ impl Attempt<'_> {
         numbered: bool,
     ) -> Result<u64, Missed> {
         let sent: Vec<&Row> = rows.iter().filter_map(|index| self.piece.rows.get(*index)).collect();
-        let columns = self.columns(rows);
-        let copied = if columns.differ() {
-            copy_mixed_rows(connection, buffer, statement, (&sent, columns.all), numbered).await
-        } else {
-            copy_rows(connection, buffer, statement, &sent, numbered).await
-        };
+        let copied = send(connection, buffer, statement, (&sent, self.columns(rows)), numbered).await;
         copied.map_err(|error| {
             let row = error_line(&error).and_then(|line| rows.get(line.checked_sub(1)?).copied());
             Missed::Server { error, row }
@@ -135,7 +130,7 @@ impl Attempt<'_> {
 ///
 /// Joins go by index look-up, row by row in the order of the key: a hash join would read the whole target for every
 /// batch, and more so the longer the run lasts.
-fn settings(options: &LoadOptions, shard: ShardId) -> String {
+pub(super) fn settings(options: &LoadOptions, shard: ShardId) -> String {
     let compression = options
         .compression
         .as_ref()

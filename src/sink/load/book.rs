@@ -22,6 +22,8 @@ pub(super) struct Book<'a> {
     settled: Vec<usize>,
     /// Readings of kept values whose keys have rows of a later run.
     pub(super) outdated: HashSet<Uuid>,
+    /// Before-images that were taken.
+    pub(super) images: u64,
 }
 
 impl<'a> Book<'a> {
@@ -35,6 +37,7 @@ impl<'a> Book<'a> {
             places: HashMap::new(),
             settled: Vec::new(),
             outdated: HashSet::new(),
+            images: 0,
         }
     }
 

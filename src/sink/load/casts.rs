@@ -8,8 +8,9 @@ use super::attempt::Missed;
 use super::book::Book;
 use super::merge::Staged;
 use super::refusal::refused;
-use crate::model::Reject;
+use crate::model::{Reject, Row};
 use crate::postgres::{query, refuses_value};
+use crate::sink::table::LoadTable;
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
 use std::collections::BTreeSet;
@@ -23,8 +24,8 @@ impl Staged<'_> {
     ) -> Result<BTreeSet<i32>, Missed> {
         let mut found = BTreeSet::new();
         for (column, statement) in &self.sql.casts {
-            for (ordinal, error) in self.read(connection, statement).await? {
-                let reject = self.unread(ordinal, *column, &error);
+            for (ordinal, error) in refused_texts(connection, statement, self.rows.len()).await? {
+                let reject = self.row(ordinal).map(|row| unread(row, (self.attempt.table, *column), &error));
                 if found.insert(ordinal) {
                     self.lose(ordinal, reject, false, book);
                 }
@@ -36,32 +37,41 @@ impl Staged<'_> {
         }
         Ok(found)
     }
+}
 
-    /// The ordinals whose texts cannot be read, each with the server's reason.
-    async fn read(&self, connection: &mut PgConnection, statement: &str) -> Result<Vec<(i32, Error)>, Missed> {
-        let mut found = Vec::new();
-        let mut ranges = vec![(0, i32::try_from(self.rows.len()).unwrap_or(i32::MAX))];
-        query("SAVEPOINT redis2pg_cast").execute(&mut *connection).await?;
-        while let Some((from, to)) = ranges.pop() {
-            match query(statement).bind(from).bind(to).execute(&mut *connection).await {
-                Ok(_) => continue,
-                Err(error) if !refuses_value(&error) => return Err(error.into()),
-                Err(error) if to - from == 1 => found.push((from, error)),
-                Err(_) => {
-                    let middle = from + (to - from) / 2;
-                    ranges.extend([(middle, to), (from, middle)]);
-                }
+/// The ordinals, of so many, whose texts the server cannot read, each with its reason. The statement is one of
+/// [`super::statements::Statements::casts`].
+///
+/// # Errors
+/// The server's, where it is not about a text.
+pub(in crate::sink) async fn refused_texts(
+    connection: &mut PgConnection,
+    statement: &str,
+    rows: usize,
+) -> Result<Vec<(i32, Error)>, Error> {
+    let mut found = Vec::new();
+    let mut ranges = vec![(0, i32::try_from(rows).unwrap_or(i32::MAX))];
+    query("SAVEPOINT redis2pg_cast").execute(&mut *connection).await?;
+    while let Some((from, to)) = ranges.pop() {
+        match query(statement).bind(from).bind(to).execute(&mut *connection).await {
+            Ok(_) => continue,
+            Err(error) if !refuses_value(&error) => return Err(error),
+            Err(error) if to - from == 1 => found.push((from, error)),
+            Err(_) => {
+                let middle = from + (to - from) / 2;
+                ranges.extend([(middle, to), (from, middle)]);
             }
-            query("ROLLBACK TO SAVEPOINT redis2pg_cast").execute(&mut *connection).await?;
         }
-        query("RELEASE SAVEPOINT redis2pg_cast").execute(connection).await?;
-        Ok(found)
+        query("ROLLBACK TO SAVEPOINT redis2pg_cast").execute(&mut *connection).await?;
     }
+    query("RELEASE SAVEPOINT redis2pg_cast").execute(connection).await?;
+    Ok(found)
+}
 
-    fn unread(&self, ordinal: i32, column: usize, error: &Error) -> Option<Reject> {
-        let mut reject = refused(self.row(ordinal)?, error);
-        reject.reason = "type_input".into();
-        reject.column = self.attempt.table.columns.get(column).map(|column| column.name.clone());
-        Some(reject)
-    }
+/// The reject of a row with a text in this column that its type refuses.
+pub(in crate::sink) fn unread(row: &Row, (table, column): (&LoadTable, usize), error: &Error) -> Reject {
+    let mut reject = refused(row, error);
+    reject.reason = "type_input".into();
+    reject.column = table.columns.get(column).map(|column| column.name.clone());
+    reject
 }

@@ -5,7 +5,10 @@
 //! named, rows that have it and rows that do not are kept apart.
 
 use crate::model::{Row, Shape};
+use crate::postgres::{CopyBuffer, copy_mixed_rows, copy_rows};
 use crate::sink::table::{Compare, LoadColumn, LoadTable};
+use sqlx::Error;
+use sqlx::postgres::PgConnection;
 use std::collections::BTreeMap;
 
 /// Which columns a staged row has, as a shape; only in a staging table with rows of several shapes.
@@ -28,7 +31,7 @@ impl From<Shape> for Columns {
 
 impl Columns {
     /// Those of some rows.
-    pub(super) fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Self {
+    pub(in crate::sink) fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Self {
         let mut shapes = rows.into_iter().map(|row| row.shape);
         let first = Self::from(shapes.next().unwrap_or(Shape(0)));
         shapes.fold(first, |columns, shape| Self {
@@ -38,18 +41,18 @@ impl Columns {
     }
 
     /// Whether the rows are of several shapes.
-    pub(super) fn differ(self) -> bool {
+    pub(in crate::sink) fn differ(self) -> bool {
         self.all != self.common
     }
 
     /// Whether the staged row `s` has column `index`, as a condition; `None` where each row has it.
-    pub(super) fn condition(self, index: usize) -> Option<String> {
+    pub(in crate::sink) fn condition(self, index: usize) -> Option<String> {
         (!self.common.has(index)).then(|| format!("s.{HAS} >> {index} & 1 = 1"))
     }
 }
 
 /// The columns that the rows of one staging table all have or all lack.
-pub(super) fn kept_apart_in_stage(table: &LoadTable) -> Shape {
+pub(in crate::sink) fn kept_apart_in_stage(table: &LoadTable) -> Shape {
     // Rows that refer to one another go in by one statement, and one that leaves a column to its default does not name it.
     let by_default = |column: &LoadColumn| column.has_default && table.refers_to_itself();
     // The probe looks for those that expire at the same time.
@@ -73,10 +76,26 @@ fn shape_of(table: &LoadTable, is: impl Fn(&LoadColumn) -> bool) -> Shape {
 }
 
 /// The places of rows that are loaded together, in order: of those that have the same columns among `apart`.
-pub(super) fn grouped(rows: &[Row], apart: Shape) -> Vec<Vec<usize>> {
+pub(in crate::sink) fn grouped(rows: &[Row], apart: Shape) -> Vec<Vec<usize>> {
     let mut groups = BTreeMap::<u64, Vec<usize>>::new();
     for (index, row) in rows.iter().enumerate() {
         groups.entry(row.shape.0 & apart.0).or_default().push(index);
     }
     groups.into_values().collect()
+}
+
+/// Sends rows that have these columns by the COPY `statement`; gives how many the server took. `numbered`: to a staging table, each
+/// with its place, and with its shape where they are of several.
+pub(in crate::sink) async fn send(
+    connection: &mut PgConnection,
+    buffer: &mut CopyBuffer,
+    statement: &str,
+    (rows, columns): (&[&Row], Columns),
+    numbered: bool,
+) -> Result<u64, Error> {
+    if columns.differ() {
+        copy_mixed_rows(connection, buffer, statement, (rows, columns.all), numbered).await
+    } else {
+        copy_rows(connection, buffer, statement, rows, numbered).await
+    }
 }

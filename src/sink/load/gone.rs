@@ -17,6 +17,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row as _};
 use std::collections::HashSet;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// A row whose element is gone.
 struct Gone {
@@ -210,7 +211,8 @@ impl Attempt<'_> {
         let written_before = |row: &&Gone| row.owner.as_deref() != Some(&run);
         let images: Vec<&str> =
             gone.iter().filter(ours).filter(written_before).map(|row| row.row_key.as_str()).collect();
-        let deleted = self.delete_rows(connection, &delete, &images).await?;
+        let (deleted, taken) = delete_rows(connection, (self.table, self.shard.run), &delete, &images).await?;
+        book.images += taken;
         for row in &gone {
             let Some(group) = ending.get(row.reading) else { continue };
             let outcome = if deleted.contains(&row.row_key) { RowOutcome::Deleted } else { RowOutcome::Kept };
@@ -218,62 +220,80 @@ impl Attempt<'_> {
         }
         Ok(())
     }
-
-    /// Deletes rows; gives those that are gone now. A trigger may keep one.
-    async fn delete_rows(
-        &self,
-        connection: &mut PgConnection,
-        delete: &[&str],
-        images: &[&str],
-    ) -> Result<HashSet<String>, Missed> {
-        if delete.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let (table, name) = (self.table, self.table.name.to_string());
-        let rows = format!(
-            "unnest($1::text[]) r (row_key) CROSS JOIN LATERAL jsonb_populate_record(NULL::{}, r.row_key::jsonb) s",
-            table.ident()
-        );
-        query(format!(
-            "INSERT INTO redis2pg.before_images ({IMAGE_COLUMNS}) SELECT $2::text::uuid, $3, {}, false FROM {rows} \
-             JOIN {} t ON {} ON CONFLICT DO NOTHING",
-            image(table),
-            table.ident(),
-            key_join(table)
-        ))
-        .bind(images)
-        .bind(self.shard.run.to_string())
-        .bind(&name)
-        .execute(&mut *connection)
-        .await
-        .map_err(Missed::Ledger)?;
-        let statement =
-            format!("DELETE FROM {} t USING {rows} WHERE {} RETURNING r.row_key", table.ident(), key_join(table));
-        let gone = query(statement).bind(delete).fetch_all(&mut *connection).await?;
-        let gone: Vec<String> = gone.iter().map(|row| row.try_get(0)).collect::<Result<_, Error>>()?;
-        // Those that this run had overwritten before have their image from then.
-        query(
-            "UPDATE redis2pg.before_images SET deleted = true WHERE run_id = $3::text::uuid AND table_name = $2 \
-             AND row_key = ANY ($1::text[]::jsonb[])",
-        )
-        .bind(&gone)
-        .bind(&name)
-        .bind(self.shard.run.to_string())
-        .execute(&mut *connection)
-        .await
-        .map_err(Missed::Ledger)?;
-        query("DELETE FROM redis2pg.loaded WHERE table_name = $2 AND row_key = ANY ($1::text[]::jsonb[])")
-            .bind(&gone)
-            .bind(&name)
-            .execute(connection)
-            .await
-            .map_err(Missed::Ledger)?;
-        Ok(gone.into_iter().collect())
-    }
 }
 
-/// Whether a row of another table refers to the target's row `t`: deleting it would fail, or delete or change that one.
-fn referred_to(table: &LoadTable) -> String {
+/// Deletes rows, with an image of each of `images`; gives those that are gone now, and how many images were taken. A trigger may
+/// keep a row.
+pub(super) async fn delete_rows(
+    connection: &mut PgConnection,
+    (table, run): (&LoadTable, Uuid),
+    delete: &[&str],
+    images: &[&str],
+) -> Result<(HashSet<String>, u64), Missed> {
+    if delete.is_empty() {
+        return Ok((HashSet::new(), 0));
+    }
+    let (run, name, same) = (run.to_string(), table.name.to_string(), key_join(table));
+    let rows = format!(
+        "unnest($1::text[]) r (row_key) CROSS JOIN LATERAL jsonb_populate_record(NULL::{}, r.row_key::jsonb) s",
+        table.ident()
+    );
+    let imaged = query(format!(
+        "INSERT INTO redis2pg.before_images ({IMAGE_COLUMNS}) SELECT $2::text::uuid, $3, {}, false FROM {rows} \
+         JOIN {} t ON {same} ON CONFLICT DO NOTHING RETURNING row_key::text",
+        image(table),
+        table.ident(),
+    ))
+    .bind(images)
+    .bind(&run)
+    .bind(&name)
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(Missed::Ledger)?;
+    let statement = format!("DELETE FROM {} t USING {rows} WHERE {same} RETURNING r.row_key", table.ident());
+    let gone = query(statement).bind(delete).fetch_all(&mut *connection).await?;
+    let gone: Vec<String> = gone.iter().map(|row| row.try_get(0)).collect::<Result<_, Error>>()?;
+    // Those that this run had overwritten before have their image from then.
+    query(
+        "UPDATE redis2pg.before_images SET deleted = true WHERE run_id = $3::text::uuid AND table_name = $2 \
+         AND row_key = ANY ($1::text[]::jsonb[])",
+    )
+    .bind(&gone)
+    .bind(&name)
+    .bind(&run)
+    .execute(&mut *connection)
+    .await
+    .map_err(Missed::Ledger)?;
+    query("DELETE FROM redis2pg.loaded WHERE table_name = $2 AND row_key = ANY ($1::text[]::jsonb[])")
+        .bind(&gone)
+        .bind(&name)
+        .execute(&mut *connection)
+        .await
+        .map_err(Missed::Ledger)?;
+    let gone: HashSet<String> = gone.into_iter().collect();
+    let imaged: Vec<String> = imaged.iter().map(|row| row.try_get(0)).collect::<Result<_, Error>>()?;
+    let mut taken = imaged.len() as u64;
+    let kept: Vec<String> = imaged.into_iter().filter(|row| !gone.contains(row)).collect();
+    if !kept.is_empty() {
+        // What a trigger kept as it was needs no image; what it changed instead of deleting it does.
+        let needless = query(format!(
+            "DELETE FROM redis2pg.before_images i USING {rows} JOIN {} t ON {same} WHERE i.run_id = $3::text::uuid \
+             AND i.table_name = $2 AND i.row_key = r.row_key::jsonb AND i.row_xmin = t.xmin::text::bigint",
+            table.ident()
+        ))
+        .bind(&kept)
+        .bind(&name)
+        .bind(&run)
+        .execute(connection)
+        .await
+        .map_err(Missed::Ledger)?;
+        taken -= needless.rows_affected();
+    }
+    Ok((gone, taken))
+}
+
+/// Whether another row refers to the target's row `t`: deleting it would fail, or delete or change that one.
+pub(super) fn referred_to(table: &LoadTable) -> String {
     // What we may not read may refer to any row.
     if table.referrers.iter().any(|referrer| !referrer.readable) {
         return "true".to_owned();
@@ -284,7 +304,12 @@ fn referred_to(table: &LoadTable) -> String {
         .map(|referrer| {
             let pairs: Vec<String> =
                 referrer.columns.iter().map(|(own, of)| format!("c.{} = t.{}", ident(own), ident(of))).collect();
-            format!("EXISTS (SELECT FROM {} c WHERE {})", table_ident(&referrer.table), pairs.join(" AND "))
+            // A row may refer to itself.
+            let other = match referrer.table == table.name {
+                true => " AND (c.tableoid, c.ctid) <> (t.tableoid, t.ctid)",
+                false => "",
+            };
+            format!("EXISTS (SELECT FROM {} c WHERE {}{other})", table_ident(&referrer.table), pairs.join(" AND "))
         })
         .collect();
     if checks.is_empty() { "false".to_owned() } else { checks.join(" OR ") }

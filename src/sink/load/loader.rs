@@ -44,11 +44,11 @@ const MOVES: u32 = 5;
 
 /// One writer, with a connection of its own.
 pub struct Loader {
-    writers: Writers,
-    shard: ShardId,
-    connection: Option<PgConnection>,
+    pub(super) writers: Writers,
+    pub(super) shard: ShardId,
+    pub(super) connection: Option<PgConnection>,
     /// Whether the connection is in order and in no transaction.
-    settled: bool,
+    pub(super) settled: bool,
     buffer: CopyBuffer,
 }
 
@@ -191,7 +191,7 @@ impl Loader {
     }
 
     /// After an error that may pass: waits, connects anew, and looks whether the piece was committed all the same.
-    async fn lost_commit(
+    pub(super) async fn lost_commit(
         &mut self,
         backoff: &mut Backoff,
         error: Error,
@@ -234,7 +234,7 @@ enum Tried {
 }
 
 /// Whether the unique violation is of our own journal: an earlier attempt was committed after all.
-fn is_journal(error: &Error) -> bool {
+pub(super) fn is_journal(error: &Error) -> bool {
     error.as_database_error().and_then(|error| error.constraint()) == Some("batches_pkey")
 }
 

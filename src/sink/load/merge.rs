@@ -260,13 +260,14 @@ impl Staged<'_> {
         if !images.is_empty() {
             // Texts in an image must not depend on the session, nor lose a digit.
             sqlx::raw_sql(AssertSqlSafe(TEXT_SETTINGS)).execute(&mut *connection).await?;
-            query(&self.sql.images)
+            let taken = query(&self.sql.images)
                 .bind(images)
                 .bind(self.attempt.shard.run.to_string())
                 .bind(self.attempt.table.name.to_string())
                 .execute(&mut *connection)
                 .await
                 .map_err(image_refused)?;
+            book.images += taken.rows_affected();
         }
         let updated = query(update).bind(&updates).execute(&mut *connection).await?.rows_affected();
         if updated != updates.len() as u64 {

@@ -8,29 +8,35 @@
 //! error means: try again, find the row at fault (`piece` cuts them up, `refusal` says why one is rejected), or stop.
 //! Which database a row was made from says `origin`. What is found of each row is booked for its key (`book`); rows whose
 //! elements are gone go with them (`gone`), and of elements that are one row the first has it (`alike`); both ask what a
-//! reading of several transactions noted (`seen`). Lineage that the table has no room for writes `lineage`.
+//! reading of several transactions noted (`seen`). Rows whose keys are gone go by themselves, once all is loaded (`vanished`).
+//! Lineage that the table has no room for writes `lineage`.
+//!
+//! What the comparison asks in the same way is open to it: `statements`, `origin`, `casts`, `refusal`.
 
 mod alike;
-mod attempt;
+pub(in crate::sink) mod attempt;
 mod book;
-mod casts;
-mod columns;
+pub(in crate::sink) mod casts;
+pub(in crate::sink) mod columns;
 mod gone;
 mod insert;
 mod kept;
 mod lineage;
 mod loader;
 mod merge;
-mod origin;
+pub(in crate::sink) mod origin;
 mod own_parents;
 mod piece;
 mod probe;
-mod refusal;
+pub(in crate::sink) mod refusal;
 mod seen;
 mod settled;
-mod statements;
+pub(in crate::sink) mod statements;
+mod vanished;
 mod writers;
 
 pub use loader::{LoadOptions, Loader};
+pub use origin::{SourceRun, runs_of_source};
 pub use probe::ProbeGauge;
+pub use vanished::GoneCounts;
 pub use writers::Writers;

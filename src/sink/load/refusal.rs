@@ -5,7 +5,7 @@ use sqlx::Error;
 use sqlx::postgres::PgDatabaseError;
 
 /// A row that the server's error is about.
-pub(super) fn refused(row: &Row, error: &Error) -> Reject {
+pub(in crate::sink) fn refused(row: &Row, error: &Error) -> Reject {
     let Some(database) = error.as_database_error() else { return not_stored(row) };
     let code = database.code().unwrap_or_default().into_owned();
     let reason = match code.as_str() {

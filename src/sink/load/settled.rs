@@ -89,7 +89,7 @@ impl Attempt<'_> {
                 }
             }
         }
-        self.write(connection, &rejects, &tally).await?;
+        self.write(connection, &rejects, &tally, book.images).await?;
         Ok(Settled { tally, pending, groups: book.groups })
     }
 
@@ -157,7 +157,13 @@ impl Attempt<'_> {
         Ok(removed)
     }
 
-    async fn write(&self, connection: &mut PgConnection, rejects: &[Rejected<'_>], tally: &Tally) -> Result<(), Error> {
+    async fn write(
+        &self,
+        connection: &mut PgConnection,
+        rejects: &[Rejected<'_>],
+        tally: &Tally,
+        images: u64,
+    ) -> Result<(), Error> {
         let piece = self.piece;
         let place = (self.table.mapping.as_str(), &self.table.name, piece.database);
         ledger::record_rejects(connection, self.shard, place, rejects, self.options.value_cap).await?;
@@ -169,6 +175,7 @@ impl Attempt<'_> {
             fingerprint: &self.table.fingerprint,
             pages: &piece.pages,
             tally,
+            images,
         };
         ledger::write_journal(connection, self.shard, &journal).await
     }

@@ -7,57 +7,58 @@ use crate::model::{Database, Shape};
 use crate::postgres::{ident, literal};
 use crate::sink::ownership::owner;
 use crate::sink::table::{Compare, Exact, Exactly, LoadColumn, LoadTable, Provenance, SelfReference};
+use std::time::Duration;
 
 /// The keys of a lineage object; left out when rows are compared.
 const LINEAGE_KEYS: [&str; 5] =
     ["migrated_from_redis", "redis_key", "redis_document_id", "migration_timestamp", "redis2pg"];
 
 /// The row's place in the batch.
-pub(super) const ORDINAL: &str = "redis2pg_ord";
+pub(in crate::sink) const ORDINAL: &str = "redis2pg_ord";
 
 /// Statements that share one staging table.
 #[derive(Debug)]
-pub(super) struct Statements {
+pub(in crate::sink) struct Statements {
     /// The columns of its rows.
-    pub(super) columns: Columns,
+    pub(in crate::sink) columns: Columns,
     /// The staging table's name.
-    pub(super) stage: String,
+    pub(in crate::sink) stage: String,
     /// Makes the staging table: the target's types without its constraints, and text where the server casts.
-    pub(super) create: String,
+    pub(in crate::sink) create: String,
     /// COPY into it.
-    pub(super) copy: String,
+    pub(in crate::sink) copy: String,
     /// Reads the staged texts of each column that is cast: `(column index, statement)`. `$1`, `$2`: the first ordinal and
     /// the one after the last. A text that its type does not take fails here, where nothing else can.
-    pub(super) casts: Vec<(usize, String)>,
+    pub(in crate::sink) casts: Vec<(usize, String)>,
     /// Staged rows that are the same row as one before them, though their keys differ in bytes: the ordinals of both.
-    pub(super) alike: String,
+    pub(in crate::sink) alike: String,
     /// Takes the ordinals `$1` out of the staging table.
-    pub(super) delete: String,
+    pub(in crate::sink) delete: String,
     /// For each staged row that is in the target: ordinal, whether it differs, the run that wrote it, its Redis key and
     /// database, and whether that run is no later than the retried one `$3`, which is NULL where none is.
     /// `$1`: the table's name in the ledger; `$2`: ordinals to look at, or NULL for all.
-    pub(super) judge: String,
+    pub(in crate::sink) judge: String,
     /// Ordinals of rows with a parent missing, one statement for each parent check: `(parent index, statement)`.
-    pub(super) orphans: Vec<(usize, String)>,
+    pub(in crate::sink) orphans: Vec<(usize, String)>,
     /// For each reference to the table itself: the staged rows whose parent is not in the table, each with a staged row that
     /// is its parent, if there is one.
-    pub(super) own_orphans: Vec<(usize, String)>,
+    pub(in crate::sink) own_orphans: Vec<(usize, String)>,
     /// Locks the target rows of the ordinals `$1`.
-    pub(super) lock: String,
+    pub(in crate::sink) lock: String,
     /// Before-images of the ordinals `$1`; `$2`: run; `$3`: the table's name in the ledger.
-    pub(super) images: String,
+    pub(in crate::sink) images: String,
     /// How many of the ordinals `$1` are in the target by their keys.
-    pub(super) there: String,
+    pub(in crate::sink) there: String,
     /// Updates the ordinals `$1`; `None` where the mapping has nothing but key columns.
-    pub(super) update: Option<String>,
+    pub(in crate::sink) update: Option<String>,
     /// Drops the staging table, where it would outlive the transaction.
-    pub(super) drop: Option<String>,
+    pub(in crate::sink) drop: Option<String>,
 }
 
 impl Statements {
     /// Builds them. `unlogged`: the role may not make temporary tables, so this one is made in the ledger's schema.
     /// `database`: the one of the rows' keys.
-    pub(super) fn build(
+    pub(in crate::sink) fn build(
         table: &LoadTable,
         database: Database,
         (columns, number): (impl Into<Columns>, usize),
@@ -113,14 +114,14 @@ impl Statements {
 }
 
 /// A column of the staging table, made from the target.
-pub(super) fn stage_column(column: &LoadColumn) -> String {
+pub(in crate::sink) fn stage_column(column: &LoadColumn) -> String {
     let name = ident(&column.name);
     if column.cast.is_some() { format!("''::text AS {name}") } else { name }
 }
 
 /// Which of two rows that are the same row.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub(in crate::sink) enum Side {
     /// The staged row `s`.
     Staged,
     /// The target's row `t`.
@@ -128,7 +129,7 @@ pub(super) enum Side {
 }
 
 /// The row's key as the ledger writes it: a jsonb object of the key columns.
-pub(super) fn row_key(table: &LoadTable, side: Side) -> String {
+pub(in crate::sink) fn row_key(table: &LoadTable, side: Side) -> String {
     let value = |column: &LoadColumn| match side {
         Side::Staged => column.staged(),
         Side::Target => format!("t.{}", ident(&column.name)),
@@ -139,7 +140,7 @@ pub(super) fn row_key(table: &LoadTable, side: Side) -> String {
 }
 
 /// The staged row `s` and the target's row `t` are the same row.
-pub(super) fn key_join(table: &LoadTable) -> String {
+pub(in crate::sink) fn key_join(table: &LoadTable) -> String {
     let keys = table.columns.iter().take(table.key_columns);
     let pairs: Vec<String> =
         keys.map(|key| format!("t.{} {} {}", ident(&key.name), key.equality, key.staged())).collect();
@@ -155,7 +156,7 @@ fn casts(table: &LoadTable, shape: Shape, stage: &str) -> Vec<(usize, String)> {
 
 /// The Redis key, as bytes, that the target's row `t` was made from; NULL where that is not known. `l`: its lineage, where
 /// the ledger has it.
-fn redis_key(table: &LoadTable) -> String {
+pub(in crate::sink) fn redis_key(table: &LoadTable) -> String {
     let nowhere = || "NULL::bytea".to_owned();
     let bytes = |text: String| format!("convert_to({text}, 'UTF8')");
     match table.provenance {
@@ -239,21 +240,31 @@ fn exact(columns: &[Exact]) -> String {
     format!("nullif(jsonb_strip_nulls({}), '{{}}')", parts.join(" || "))
 }
 
+/// A value of jsonb without the keys of lineage.
+pub(in crate::sink) fn without_lineage(value: &str) -> String {
+    let keys: Vec<String> = LINEAGE_KEYS.iter().map(|key| literal(key)).collect();
+    format!("CASE WHEN jsonb_typeof({value}) = 'object' THEN {value} - ARRAY[{}] ELSE {value} END", keys.join(", "))
+}
+
+/// By how much a time of expiry may be off: a TTL is measured, not stored.
+const TOLERANCE: Duration = Duration::from_secs(1);
+
 /// Whether the target's row `t` differs from the staged row `s` in a column; `None`: it is not compared.
-pub(super) fn difference(column: &LoadColumn) -> Option<String> {
-    let plain = |value: &str| {
-        let keys: Vec<String> = LINEAGE_KEYS.iter().map(|key| literal(key)).collect();
-        format!("CASE WHEN jsonb_typeof({value}) = 'object' THEN {value} - ARRAY[{}] ELSE {value} END", keys.join(", "))
-    };
+pub(in crate::sink) fn difference(column: &LoadColumn) -> Option<String> {
+    difference_beyond(column, TOLERANCE)
+}
+
+/// The same, with times of expiry that may be off by so much.
+pub(in crate::sink) fn difference_beyond(column: &LoadColumn, tolerance: Duration) -> Option<String> {
     let (t, s) = (format!("t.{}", ident(&column.name)), column.staged());
     match column.compare {
         Compare::Value => Some(format!("{t} IS DISTINCT FROM {s}")),
         Compare::Text => Some(format!("{t}::text IS DISTINCT FROM {s}::text")),
-        Compare::Lineage => Some(format!("({}) IS DISTINCT FROM ({})", plain(&t), plain(&s))),
-        Compare::Expiry => Some(format!(
-            "NOT coalesce({t} BETWEEN {s} - interval '1 second' AND {s} + interval '1 second', \
-             {t} IS NULL AND {s} IS NULL)"
-        )),
+        Compare::Lineage => Some(format!("({}) IS DISTINCT FROM ({})", without_lineage(&t), without_lineage(&s))),
+        Compare::Expiry => {
+            let off = format!("interval '{} milliseconds'", tolerance.as_millis());
+            Some(format!("NOT coalesce({t} BETWEEN {s} - {off} AND {s} + {off}, {t} IS NULL AND {s} IS NULL)"))
+        }
         Compare::Never => None,
     }
 }

@@ -55,28 +55,28 @@ impl OwnedReader {
     }
 }
 
-/// The key of row `t` as the ledger writes it, as an expression of type jsonb.
-pub(crate) fn row_key(key_columns: &[String]) -> String {
-    let parts: Vec<String> = key_columns.iter().map(|name| format!("{}, t.{}", literal(name), ident(name))).collect();
-    format!("jsonb_build_object({})", parts.join(", "))
+/// The key of a row of that alias as the ledger writes it, as an expression of type jsonb.
+pub(in crate::sink) fn row_key(alias: &str, key_columns: &[String]) -> String {
+    let pair = |name: &String| format!("{}, {alias}.{}", literal(name), ident(name));
+    format!("jsonb_build_object({})", key_columns.iter().map(pair).collect::<Vec<_>>().join(", "))
 }
 
 /// What the lineage of a row says, as expressions.
-pub(crate) struct LineageOf {
+pub(in crate::sink) struct LineageOf {
     /// The run, as text.
-    pub(crate) run: String,
+    pub(in crate::sink) run: String,
     /// The Redis key, as bytes.
-    pub(crate) key: String,
+    pub(in crate::sink) key: String,
     /// The database's number, as text.
-    pub(crate) database: String,
+    pub(in crate::sink) database: String,
     /// The digest.
-    pub(crate) digest: String,
+    pub(in crate::sink) digest: String,
     /// The time of expiry, as text.
-    pub(crate) expires_at: String,
+    pub(in crate::sink) expires_at: String,
 }
 
 /// The lineage of row `t`; `l` is its row of `redis2pg.loaded`, where the ledger has it.
-pub(crate) fn lineage(table: &RunTable) -> LineageOf {
+pub(in crate::sink) fn lineage(table: &RunTable) -> LineageOf {
     let nothing = || "NULL::text".to_owned();
     let column = |name: &String| format!("t.{}::text", ident(name));
     let named = |name: &Option<String>| name.as_ref().map_or_else(nothing, column);

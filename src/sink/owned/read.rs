@@ -14,7 +14,7 @@ const PLACE: &str = "{place}";
 /// The statement that reads a slice. `$1`: the table's name in the ledger; `$2`: the runs, as text.
 pub(super) fn statement(table: &RunTable) -> String {
     let LineageOf { run, key, database, digest, expires_at } = lineage(table);
-    let row_key = row_key(&table.key_columns);
+    let row_key = row_key("t", &table.key_columns);
     let of_ledger = match table.lineage {
         LineagePlace::Ledger => format!(
             " LEFT JOIN LATERAL (SELECT l.* FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.row_key = {row_key} \

@@ -34,7 +34,7 @@ pub use server::{Eviction, Replica, ServerFacts};
 pub use settings::SourceSettings;
 
 use crate::model::{Event, EventSender, Failure, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
-use crate::source::{Checkpoint, FetchedPage, ServerClock, Source};
+use crate::source::{Answering, Checkpoint, FetchedPage, ServerClock, Source};
 use cluster::{Cluster, ClusterScan, ClusterSlices};
 use collections::{Reader, SliceReader};
 use connect::Abilities;
@@ -329,6 +329,13 @@ impl Source for RedisSource {
         match &self.cluster {
             None => self.missing(keys).await,
             Some(cluster) => Box::pin(cluster.missing(keys)).await,
+        }
+    }
+
+    async fn answering(&self) -> Result<Answering, Failure> {
+        match &self.cluster {
+            None => self.answering_here().await,
+            Some(cluster) => Box::pin(cluster.answering()).await,
         }
     }
 

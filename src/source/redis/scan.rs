@@ -9,7 +9,7 @@ use super::errors::unexpected;
 use super::retry::Retry;
 use super::{RedisSource, bytes_of, number_of, server};
 use crate::model::{Failure, RedisKey};
-use crate::source::{Checkpoint, Scan, ScanPage};
+use crate::source::{Answering, Checkpoint, Scan, ScanPage};
 use fred::error::Error;
 use fred::types::{Resp3Frame, Value};
 use futures::FutureExt;
@@ -154,6 +154,27 @@ impl RedisSource {
                 Ok(page) => return Ok(page),
                 Err(error) => retry.after(error).await?,
             }
+        }
+    }
+
+    /// Which server answers now, by the marks that pages of a scan go by.
+    pub(super) async fn answering_here(&self) -> Result<Answering, Failure> {
+        self.refresh().await;
+        let mut retry: Retry<'_> = self.retry("INFO");
+        loop {
+            let fence = match self.fence().await {
+                Ok(fence) => fence,
+                Err(error) => {
+                    retry.after(error).await?;
+                    continue;
+                }
+            };
+            let token = format!("{fence:?}");
+            let run_id = match fence {
+                Fence::Run(id, _) => Some(id),
+                Fence::Connection(..) => None,
+            };
+            return Ok(Answering { run_id, token });
         }
     }
 

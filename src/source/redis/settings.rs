@@ -76,6 +76,12 @@ impl SourceSettings {
         Target::parse(self).map_or_else(|_| "***".to_owned(), |target| target.to_string())
     }
 
+    /// What a run of this source is known by: see [`super::RedisSource::identity`]. `None` where the settings cannot be
+    /// understood.
+    pub fn identity(&self) -> Option<String> {
+        Target::parse(self).ok().map(|target| target.identity())
+    }
+
     /// The number of the database that is connected to; `None` where the settings cannot be understood.
     pub fn own_database(&self) -> Option<u8> {
         Target::parse(self).ok().map(|target| target.database)

@@ -106,7 +106,7 @@ impl Look<'_> {
         found: &Found,
         plan: Option<&Plan>,
     ) -> Result<Vec<Finding>, Failure> {
-        let mut findings = needs::judge(source, self.specs, plan).await?;
+        let mut findings = needs::judge(source, self.specs, plan, self.settings.run.delete_gone).await?;
         findings.extend(keys::judge(source, (self.specs, self.settings), &found.surveys).await?);
         if self.ahead && !self.specs.is_empty() {
             let example = found.surveys.iter().find_map(Survey::example);

@@ -22,6 +22,8 @@ const fn may(groups: &'static [&'static [&'static str]], lost: &'static str) -> 
 }
 
 const SCAN: Need = must(&[&["scan"]]);
+/// What it takes to tell which keys are gone.
+const GONE: Need = must(&[&["type"]]);
 const SCRIPTS: Need =
     may(&[&["eval_ro"]], "times of expiry, types and lengths are asked for key by key, which is slower");
 
@@ -98,12 +100,16 @@ pub(super) async fn judge(
     source: &RedisSource,
     specs: &[MappingSpec],
     plan: Option<&Plan>,
+    deletes_gone: bool,
 ) -> Result<Vec<Finding>, Failure> {
     let wants: Vec<(&str, Wanted)> = match plan {
         Some(plan) => plan.mappings().map(|(_, mapping)| (mapping.name(), mapping.wanted())).collect(),
         None => specs.iter().filter_map(|spec| Some((spec.name.as_str(), wanted_of(spec)?))).collect(),
     };
     let mut needed: BTreeMap<Need, Vec<&str>> = BTreeMap::from([(SCAN, Vec::new())]);
+    if deletes_gone {
+        needed.insert(GONE, Vec::new());
+    }
     for (mapping, wanted) in wants {
         needs(wanted, source.is_cluster()).into_iter().for_each(|need| needed.entry(need).or_default().push(mapping));
     }

@@ -5,10 +5,10 @@ use super::slots::slot_of;
 use super::topology::{Node, Topology};
 use super::{Address, Cluster};
 use crate::model::{Failure, Fetched, RedisKey, SkipReason, Wanted};
-use crate::source::FetchedPage;
 use crate::source::redis::RedisSource;
 use crate::source::redis::errors::{is_redirect, is_transient};
 use crate::source::redis::fetch::{PerKey, size_of};
+use crate::source::{Answering, FetchedPage};
 use fred::error::Error;
 use futures::future::try_join_all;
 use std::sync::PoisonError;
@@ -50,6 +50,26 @@ impl Cluster {
                 Err(failure) => attempts.after(self, failure).await?,
             }
         }
+    }
+
+    /// Which nodes answer now, all primaries together.
+    pub(in crate::source::redis) async fn answering(&self) -> Result<Answering, Failure> {
+        let mut attempts = Attempts::new(self);
+        loop {
+            match self.all_answering().await {
+                Ok(answering) => return Ok(answering),
+                Err(failure) => attempts.after(self, failure).await?,
+            }
+        }
+    }
+
+    async fn all_answering(&self) -> Result<Answering, Failure> {
+        let mut tokens = Vec::new();
+        for node in self.primaries().await? {
+            tokens.push(node.answering_here().await?.token);
+        }
+        tokens.sort_unstable();
+        Ok(Answering { run_id: None, token: tokens.join(" ") })
     }
 
     /// Which of these keys the user may not read; of one that is on its way that is found out when it is read.

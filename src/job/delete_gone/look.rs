@@ -1,0 +1,136 @@
+//! The look at some rows: which of their keys are gone, and what becomes of those rows.
+
+use super::another_server;
+use super::expiry::{Expiry, read};
+use super::work::Work;
+use crate::job::databases::Base;
+use crate::ledger::{LineagePlace, RunTable};
+use crate::model::{Failure, MappingId, RedisKey, SkipReason};
+use crate::sink::OwnedRow;
+use crate::source::{Answering, Source};
+use std::collections::{HashMap, HashSet};
+
+/// What was seen of rows, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Rows that are as a run of this source wrote them, of keys that the mapping takes.
+    pub(super) owned: i64,
+    /// Those among them that are to be deleted.
+    pub(super) gone: i64,
+    /// The key is gone, and expired.
+    pub(super) expired: i64,
+    /// The key is gone, and nothing tells whether it expired.
+    pub(super) expiry_unknown: i64,
+    /// The key is gone, and somebody changed the row.
+    pub(super) changed: i64,
+    /// The key may not be asked for.
+    pub(super) forbidden: i64,
+}
+
+impl Seen {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.owned += other.owned;
+        self.gone += other.gone;
+        self.expired += other.expired;
+        self.expiry_unknown += other.expiry_unknown;
+        self.changed += other.changed;
+        self.forbidden += other.forbidden;
+    }
+}
+
+/// What a look came to.
+pub(super) struct Looked {
+    pub(super) seen: Seen,
+    /// The keys of the rows that are to be deleted, for each database.
+    pub(super) gone: Vec<Vec<String>>,
+}
+
+impl<S: Source> Work<'_, '_, S> {
+    /// Looks at rows of a mapping. Asks Redis for their keys.
+    pub(super) async fn look(&self, place: usize, rows: &[OwnedRow]) -> Result<Looked, Failure> {
+        let mut looked = Looked { seen: Seen::default(), gone: Vec::new() };
+        let Some(place) = self.places.get(place) else { return Ok(looked) };
+        for (base, answering) in self.shared.bases.iter().zip(&self.answering) {
+            let own: Vec<(&OwnedRow, RedisKey)> =
+                rows.iter().filter_map(|row| Some((row, self.key_in(row, base, place.id)?))).collect();
+            let absent = self.absent(base, answering, &own).await?;
+            let gone = own
+                .iter()
+                .filter(|(row, key)| self.judge(row, absent.get(key).copied(), place.table, &mut looked.seen))
+                .map(|(row, _)| row.row_key.clone())
+                .collect();
+            looked.gone.push(gone);
+        }
+        Ok(looked)
+    }
+
+    /// Whether somebody else changed the row, or deleted it and made it again.
+    fn is_changed(&self, row: &OwnedRow) -> bool {
+        !row.owner.as_ref().is_some_and(|owner| self.runs.contains_key(owner))
+    }
+
+    /// The key of a row, where it is in this database and this mapping takes it: what another one takes, or none any more,
+    /// is not for this run to judge.
+    fn key_in(&self, row: &OwnedRow, base: &Base<S>, id: MappingId) -> Option<RedisKey> {
+        let run = if self.is_changed(row) { &row.lineage_run } else { &row.owner };
+        let number = match &row.redis_db {
+            Some(named) => named.parse().ok(),
+            None => self.runs.get(run.as_ref()?).copied().flatten(),
+        };
+        let key = row.redis_key.as_deref().filter(|_| number == Some(base.database.number))?;
+        (base.plan.classify(key) == Some(id)).then(|| RedisKey::new(key.to_vec()))
+    }
+
+    /// The keys that are not there, each with why.
+    async fn absent(
+        &self,
+        base: &Base<S>,
+        answering: &Answering,
+        rows: &[(&OwnedRow, RedisKey)],
+    ) -> Result<HashMap<RedisKey, SkipReason>, Failure> {
+        let keys: HashSet<&RedisKey> = rows.iter().map(|(_, key)| key).collect();
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let keys: Vec<RedisKey> = keys.into_iter().cloned().collect();
+        self.shared.rate.take(keys.len() as u64, 0).await;
+        let absent = base.source.absent(&keys).await?;
+        // Behind the answers: whoever gave them is known now.
+        if base.source.answering().await? != *answering {
+            return Err(another_server(false));
+        }
+        Ok(absent.into_iter().collect())
+    }
+
+    /// Counts a row, and tells whether it is to be deleted.
+    fn judge(&self, row: &OwnedRow, absent: Option<SkipReason>, table: &RunTable, seen: &mut Seen) -> bool {
+        let changed = self.is_changed(row);
+        seen.owned += i64::from(!changed);
+        let (count, deletes) = match absent {
+            Some(SkipReason::Gone) if changed => (&mut seen.changed, false),
+            Some(SkipReason::Gone) => match self.expiry(row, table) {
+                Expiry::Passed if !self.settings.run.delete_expired => (&mut seen.expired, false),
+                Expiry::Unknown if !self.settings.run.delete_expired => (&mut seen.expiry_unknown, false),
+                _ => (&mut seen.gone, true),
+            },
+            Some(SkipReason::Forbidden) if !changed => (&mut seen.forbidden, false),
+            // It is there, or cannot be said to be gone.
+            _ => return false,
+        };
+        *count += 1;
+        deletes
+    }
+
+    fn expiry(&self, row: &OwnedRow, table: &RunTable) -> Expiry {
+        let kept = match &table.lineage {
+            LineagePlace::Object { .. } => true,
+            LineagePlace::Columns { expires_at, .. } => expires_at.is_some(),
+            LineagePlace::Ledger | LineagePlace::Nowhere => false,
+        };
+        if !kept && table.expiry.is_none() {
+            return Expiry::Unknown;
+        }
+        let now = self.shared.clock.map_or_else(|| jiff::Timestamp::now().as_millisecond(), |clock| clock.now());
+        read(row.expires_at.as_deref(), now)
+    }
+}

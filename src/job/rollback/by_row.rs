@@ -1,0 +1,133 @@
+//! What the run inserted: gone through slice by slice of the table.
+
+use super::apply::Task;
+use super::kept_keys::Key;
+use super::plan::Step;
+use super::work::{Mode, Work};
+use crate::model::{Failure, KeptReason};
+use crate::sink::undo::{Undo, prepare};
+use crate::sink::{OwnedReader, OwnedRow};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Error};
+use std::collections::HashMap;
+
+/// Rows that are deleted in one transaction.
+const BATCH: usize = 1000;
+
+impl Work<'_> {
+    /// What was inserted by the run. From the end of the table: rows that refer to others of the table mostly come after them.
+    pub(super) async fn rows(&mut self, step: &Step, mode: Mode) -> Result<usize, Failure> {
+        let name = step.table.name();
+        let reader = OwnedReader::new(&step.table.run, &[self.run]);
+        let extent = async |connection: &mut PgConnection| reader.extent(connection).await;
+        let extent = self.link.call("reading the table", extent).await?;
+        let mut moved = 0;
+        for number in (0..extent.slices()).rev() {
+            let read = async |connection: &mut PgConnection| reader.read(connection, &extent, number).await;
+            let rows = self.link.call("reading the run's rows", read).await?;
+            for part in rows.chunks(BATCH) {
+                moved += self.part(step, mode, part).await?;
+                self.told(&name)?;
+            }
+            if rows.is_empty() {
+                self.told(&name)?;
+            }
+        }
+        Ok(moved)
+    }
+
+    async fn part(&mut self, step: &Step, mode: Mode, rows: &[OwnedRow]) -> Result<usize, Failure> {
+        let (undo, name) = (self.undo(step), step.table.name());
+        let keys_of: HashMap<String, Key> = rows
+            .iter()
+            .filter_map(|row| Some((row.row_key.clone(), (row.redis_key.clone()?, row.redis_db.clone()))))
+            .collect();
+        let mut free = Vec::new();
+        for row_key in self.going(step, mode, rows, &keys_of).await? {
+            if self.stays_with_its_key(mode, keys_of.get(&row_key)) {
+                let key = (row_key.as_str(), keys_of.get(&row_key));
+                self.keep(&name, mode, key, KeptReason::KeyKept, String::new())?;
+            } else {
+                free.push(row_key);
+            }
+        }
+        if mode == Mode::Apply {
+            let undone = self.apply(undo, Task::Delete, free).await?;
+            let moved = undone.done.len();
+            self.books.deleted(&name, moved);
+            self.keep_all(&name, undone, &keys_of)?;
+            return Ok(moved);
+        }
+        let referred = self.referred_to(undo, &free).await?;
+        if mode == Mode::Survey {
+            self.books.deleted(&name, free.len() - referred.len());
+        }
+        for (row_key, by) in referred {
+            self.keep(&name, mode, (&row_key, keys_of.get(&row_key)), KeptReason::ReferredTo, by)?;
+        }
+        Ok(0)
+    }
+
+    /// The rows that the run inserted, and that nobody changed since.
+    async fn going(
+        &mut self,
+        step: &Step,
+        mode: Mode,
+        rows: &[OwnedRow],
+        keys_of: &HashMap<String, Key>,
+    ) -> Result<Vec<String>, Failure> {
+        let run = self.run.to_string();
+        let is_ours = |row: &&OwnedRow| row.owner.as_deref() == Some(&run);
+        let (ours, others): (Vec<&OwnedRow>, Vec<&OwnedRow>) = rows.iter().partition(is_ours);
+        let mut going = Vec::new();
+        // A row with an image was dealt with by that. A deletion looks for itself which have one; of the others it is asked.
+        let asked: Vec<&OwnedRow> = if mode == Mode::Apply && !step.table.run.explodes {
+            going.extend(ours.iter().map(|row| row.row_key.clone()));
+            others
+        } else {
+            ours.into_iter().chain(others).collect()
+        };
+        let found = self.without_image(self.undo(step), &asked).await?;
+        for row in asked {
+            match found.get(&row.row_key) {
+                Some(false) if !self.force => {
+                    let key = (row.row_key.as_str(), keys_of.get(&row.row_key));
+                    self.keep(&step.table.name(), mode, key, KeptReason::Changed, String::new())?;
+                }
+                Some(_) => going.push(row.row_key.clone()),
+                None => {}
+            }
+        }
+        Ok(going)
+    }
+
+    async fn without_image(&mut self, undo: Undo<'_>, rows: &[&OwnedRow]) -> Result<HashMap<String, bool>, Failure> {
+        if rows.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let (keys, options) = (rows.iter().map(|row| row.row_key.as_str()).collect::<Vec<_>>(), &self.options);
+        let ask = async |connection: &mut PgConnection| {
+            let mut transaction = connection.begin().await?;
+            prepare(&mut transaction, options, "redis2pg").await?;
+            let found = undo.without_image(&mut transaction, &keys, false).await?;
+            transaction.commit().await?;
+            Ok::<_, Error>(found)
+        };
+        self.link.call("judging the run's rows", ask).await
+    }
+
+    async fn referred_to(&mut self, undo: Undo<'_>, keys: &[String]) -> Result<HashMap<String, String>, Failure> {
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let (keys, options) = (keys.iter().map(String::as_str).collect::<Vec<_>>(), &self.options);
+        let ask = async |connection: &mut PgConnection| {
+            let mut transaction = connection.begin().await?;
+            prepare(&mut transaction, options, "redis2pg").await?;
+            let found = undo.referred_to(&mut transaction, &keys, true).await?;
+            transaction.commit().await?;
+            Ok::<_, Error>(found)
+        };
+        self.link.call("looking for rows that refer to the run's", ask).await
+    }
+}

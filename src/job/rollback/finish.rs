@@ -1,0 +1,199 @@
+//! The end of a rollback: tables that the run made, the audit log, the ledger, the report.
+
+use super::books::Books;
+use super::plan::Plan;
+use super::{Held, RolledBack, Standing};
+use crate::config::Settings;
+use crate::job::audit::{UndoEntry, write_undone};
+use crate::job::close::report_unwritable;
+use crate::job::link::{Link, Trouble};
+use crate::job::setup;
+use crate::ledger;
+use crate::model::{Exit, Failure, RollbackAccount, TableName};
+use crate::postgres::{Verdict, failure, query, table_ident, verdict};
+use crate::report::write_rollback;
+use crate::sink::LoadOptions;
+use crate::sink::undo::prepare;
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Error, Row};
+use uuid::Uuid;
+
+/// Closes it; `end` is how the work ended.
+///
+/// # Errors
+/// What ended the work before anything was done, and what keeps the report from being written.
+pub(super) async fn finish(
+    settings: &Settings,
+    mut link: Link,
+    (plan, run, held): (&Plan, Uuid, Option<Held>),
+    mut books: Books,
+    end: Result<(), Failure>,
+) -> Result<RolledBack, Failure> {
+    let mut done = RolledBack {
+        run: run.to_string(),
+        standing: if held.is_some() { Standing::Done } else { Standing::Planned },
+        account: RollbackAccount::default(),
+        samples: books.samples(),
+        notices: plan.notices.clone(),
+        failure: None,
+    };
+    let options = setup::load_options(settings);
+    match held {
+        None => {
+            books.enter(&mut done.account, true);
+            end?;
+        }
+        Some(held) => {
+            if let Err(failure) = end {
+                done.standing = Standing::Stopped;
+                done.failure = Some(failure);
+            }
+            match close(&mut link, (&options, held), plan, &books, &mut done).await {
+                Ok(()) => {}
+                Err(failure) => {
+                    done.standing = Standing::Stopped;
+                    done.failure.get_or_insert(failure);
+                }
+            }
+        }
+    }
+    if let Some(dir) = &settings.run.report {
+        books.write_kept()?;
+        write_rollback(dir, &done.run, done.standing.name(), &done.account)
+            .map_err(|error| report_unwritable(dir, &error))?;
+    }
+    Ok(done)
+}
+
+/// Writes the end into the ledger. The audit log may refuse its rows: then the end is written without them, and it is said.
+async fn close(
+    link: &mut Link,
+    (options, held): (&LoadOptions, Held),
+    plan: &Plan,
+    books: &Books,
+    done: &mut RolledBack,
+) -> Result<(), Failure> {
+    let complete = done.failure.is_none();
+    let mut audited = true;
+    loop {
+        let write = async |connection: &mut PgConnection| {
+            end(connection, (options, held), plan, books, (complete, audited)).await
+        };
+        match link.call("closing the rollback in the ledger", write).await? {
+            Ok((account, notices)) => {
+                done.account = account;
+                done.notices.extend(notices);
+                return Ok(());
+            }
+            Err(refused) => {
+                done.notices.push(format!("no row was written into the audit log: {}", refused.message));
+                audited = false;
+            }
+        }
+    }
+}
+
+type Ended = Result<(RollbackAccount, Vec<String>), Failure>;
+
+async fn end(
+    connection: &mut PgConnection,
+    (options, held): (&LoadOptions, Held),
+    plan: &Plan,
+    books: &Books,
+    (complete, audited): (bool, bool),
+) -> Result<Ended, Trouble> {
+    let mut transaction = connection.begin().await?;
+    prepare(&mut transaction, options, &ledger::holder_name(held.1)).await?;
+    let Some(mut account) = ledger::hold_rollback(&mut transaction, held).await? else {
+        return Err(Trouble::Final(ledger::taken_over()));
+    };
+    books.enter(&mut account, false);
+    let mut notices = Vec::new();
+    let run = held.0.to_string();
+    if complete {
+        for (table, oid) in &plan.created {
+            let what = drop_table(&mut transaction, table, *oid).await?;
+            notices.extend(what.as_ref().err().map(|why| format!("{table}, which the run made, is kept: {why}")));
+            account.table(&table.to_string()).table = Some(what.map_or_else(|why| why, str::to_owned));
+        }
+        if audited && let Err(error) = write_undone(&mut transaction, &entries(plan, &account, &run)).await {
+            if verdict(&error) == Verdict::Transient {
+                return Err(error.into());
+            }
+            transaction.rollback().await?;
+            return Ok(Err(failure("writing the audit log", error)));
+        }
+    }
+    ledger::save_rollback(&mut transaction, held.0, &account).await?;
+    ledger::release_rollback(&mut transaction, (held.0, held.1), complete).await?;
+    transaction.commit().await?;
+    Ok(Ok((account, notices)))
+}
+
+/// One for each table and operation.
+fn entries<'a>(plan: &'a Plan, account: &RollbackAccount, run: &'a str) -> Vec<UndoEntry<'a>> {
+    let mut entries = Vec::new();
+    for (table, audit) in &plan.audits {
+        let Some(of) = account.tables.get(&table.to_string()) else { continue };
+        let before = plan.audited.tables.get(&table.to_string()).cloned().unwrap_or_default();
+        for (operation, rows, before) in
+            [("delete", of.deleted, before.deleted), ("restore", of.restored, before.restored)]
+        {
+            let rows = rows.saturating_sub(before);
+            if rows > 0 {
+                entries.push(UndoEntry { audit, table, run, operation, rows });
+            }
+        }
+    }
+    entries
+}
+
+/// Drops a table that the run made, where it is still that one, has no row left, and nothing hangs on it.
+async fn drop_table(
+    connection: &mut PgConnection,
+    table: &TableName,
+    oid: i64,
+) -> Result<Result<&'static str, String>, Error> {
+    let mut savepoint = connection.begin().await?;
+    let tried = async {
+        let name = table_ident(table);
+        query(format!("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE")).execute(&mut *savepoint).await?;
+        let same: bool = query("SELECT coalesce(to_regclass($1)::oid::bigint = $2, false)")
+            .bind(&name)
+            .bind(oid)
+            .fetch_one(&mut *savepoint)
+            .await?
+            .try_get(0)?;
+        if !same {
+            return Ok::<_, Error>(Err("it is another one of that name".to_owned()));
+        }
+        let empty: bool =
+            query(format!("SELECT NOT EXISTS (SELECT FROM {name})")).fetch_one(&mut *savepoint).await?.try_get(0)?;
+        if !empty {
+            return Ok(Err("it has rows".to_owned()));
+        }
+        query(format!("DROP TABLE {name}")).execute(&mut *savepoint).await?;
+        Ok(Ok("dropped"))
+    };
+    match tried.await {
+        Ok(what) => {
+            savepoint.commit().await?;
+            Ok(what)
+        }
+        Err(error) => {
+            let Some(message) = error.as_database_error().map(|database| database.message().to_owned()) else {
+                return Err(error);
+            };
+            // A table that somebody is at is not worth the rest.
+            savepoint.rollback().await?;
+            Ok(Err(message))
+        }
+    }
+}
+
+impl RolledBack {
+    /// What to exit with: rows that were kept on purpose are no failure.
+    pub fn exit(&self) -> Exit {
+        self.failure.as_ref().map_or(Exit::Done, |failure| failure.exit)
+    }
+}

@@ -1,0 +1,215 @@
+//! Which tables are gone through, and in which order.
+
+use crate::job::link::Link;
+use crate::ledger::{self, JournalTable, LineagePlace, RunTable, Undoable};
+use crate::model::{Failure, Finding, RollbackAccount, Side, TableName};
+use crate::sink::undo::UndoTable;
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Error};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// One way through a table.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) table: UndoTable,
+    /// Whether its rows without an image are looked for here: once for each table.
+    pub(super) rows: bool,
+}
+
+/// The tables of the run.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Children before parents.
+    pub(super) steps: Vec<Step>,
+    /// The tables that the run made, children first, each with its OID then.
+    pub(super) created: Vec<(TableName, i64)>,
+    /// Each table's audit log.
+    pub(super) audits: BTreeMap<TableName, TableName>,
+    pub(super) notices: Vec<String>,
+    /// What an earlier rollback of the run did that came to its end: the audit logs have it.
+    pub(super) audited: RollbackAccount,
+}
+
+impl Plan {
+    /// Reads the tables.
+    ///
+    /// # Errors
+    /// The server's; a table that has gone, or its key columns, unless `force`; a run whose images are gone.
+    pub(super) async fn make(link: &mut Link, found: &Undoable, force: bool) -> Result<Self, Failure> {
+        let run = found.run;
+        let told = async |connection: &mut PgConnection| ledger::run_tables(connection, run).await;
+        let mut tables = link.call("reading the run's tables", told).await?;
+        let images = async |connection: &mut PgConnection| ledger::image_tables(connection, run).await;
+        let images = link.call("counting the before-images", images).await?;
+        if !found.begun && !force {
+            let there: i64 = images.iter().map(|(_, _, count)| count).sum();
+            let missing = (found.noted - there).max(i64::from(there == 0 && found.updated_unnoted));
+            if missing > 0 {
+                return Err(without_images(run, there));
+            }
+        }
+        let mut notices = Vec::new();
+        if tables.is_empty() {
+            tables = from_journal(link, run, &images, &mut notices).await?;
+        }
+        let mut findings = Vec::new();
+        let mut steps = Vec::new();
+        for table in distinct(&tables, &images) {
+            let all: Vec<Vec<String>> = table.all_keys;
+            for (number, keys) in all.iter().enumerate() {
+                let wanted = RunTable { key_columns: keys.clone(), ..table.run.clone() };
+                let read = async |connection: &mut PgConnection| {
+                    let mut transaction = connection.begin().await?;
+                    let read = UndoTable::read(&mut transaction, &wanted, &all).await?;
+                    transaction.commit().await?;
+                    Ok::<_, Error>(read)
+                };
+                match link.call("reading the run's tables", read).await? {
+                    Some(table) => steps.push(Step { table, rows: number == 0 }),
+                    None => {
+                        let message = format!("the table or its key columns ({}) are gone", keys.join(", "));
+                        let hint = "Put them back, or use --force to leave this table out.";
+                        findings.push(Finding::critical(Side::Postgres, wanted.table.to_string(), message, hint));
+                    }
+                }
+            }
+        }
+        let made: BTreeSet<TableName> =
+            tables.iter().filter(|table| table.created_oid.is_some()).map(|table| table.table.clone()).collect();
+        // What the run made and somebody dropped has no rows left.
+        let gone = |finding: &Finding| made.iter().any(|table| table.to_string() == finding.subject);
+        let (left_out, critical): (Vec<_>, Vec<_>) = findings.into_iter().partition(|finding| force || gone(finding));
+        if !critical.is_empty() {
+            return Err(Failure::findings(critical));
+        }
+        notices.extend(left_out.iter().map(|finding| format!("{}: {}; left out", finding.subject, finding.message)));
+        notices.extend(steps.iter().filter(|step| step.rows).filter_map(|step| blind(&step.table)));
+        notices.extend(steps.iter().filter(|step| step.rows && step.table.row_security).map(|step| {
+            let table = step.table.name();
+            format!(
+                "{table}: row-level security may hide rows of the run from this role; those stay, and are not counted"
+            )
+        }));
+        let steps = children_first(steps);
+        let oid = |table: &TableName| tables.iter().find(|told| told.table == *table)?.created_oid;
+        let created = steps.iter().filter(|step| step.rows).map(|step| &step.table.run.table);
+        Ok(Self {
+            created: created.filter_map(|table| Some((table.clone(), oid(table)?))).collect(),
+            audits: tables.iter().filter_map(|told| Some((told.table.clone(), told.audit.clone()?))).collect(),
+            steps,
+            notices,
+            audited: if found.rolled_back_at.is_some() { found.account.clone() } else { RollbackAccount::default() },
+        })
+    }
+}
+
+fn without_images(run: Uuid, there: i64) -> Failure {
+    let message =
+        format!("not all before-images of run {run} are there any more ({there} are): they may have been deleted");
+    let hint = "Without them, rows that it changed look like rows that it inserted, and would be deleted. --force does so, and takes \
+                rows back that others changed.";
+    Failure::usage(Side::Postgres, message, hint)
+}
+
+/// Where rows that others changed since leave no trace.
+fn blind(table: &UndoTable) -> Option<String> {
+    let blind = match &table.run.lineage {
+        LineagePlace::Nowhere => true,
+        LineagePlace::Columns { run, .. } => run.is_none(),
+        LineagePlace::Object { .. } | LineagePlace::Ledger => false,
+    };
+    blind.then(|| {
+        format!("{}: its lineage names no run: rows that the run inserted and somebody changed since are kept, and not counted", table.name())
+    })
+}
+
+/// A table with the key columns of every mapping that loads it.
+struct Distinct {
+    run: RunTable,
+    all_keys: Vec<Vec<String>>,
+}
+
+fn distinct(tables: &[RunTable], images: &[(String, Vec<String>, i64)]) -> Vec<Distinct> {
+    let mut found: Vec<Distinct> = Vec::new();
+    let sorted = |keys: &[String]| keys.iter().cloned().collect::<BTreeSet<String>>();
+    for told in tables {
+        match found.iter_mut().find(|known| known.run.table == told.table) {
+            Some(known) => {
+                if !known.all_keys.iter().any(|keys| sorted(keys) == sorted(&told.key_columns)) {
+                    known.all_keys.push(told.key_columns.clone());
+                }
+                known.run.explodes |= told.explodes;
+            }
+            None => found.push(Distinct { run: told.clone(), all_keys: vec![told.key_columns.clone()] }),
+        }
+    }
+    // An earlier attempt may have had other keys.
+    for (name, keys, _) in images {
+        let of_table = found.iter_mut().find(|known| known.run.table.to_string() == *name);
+        if let Some(known) = of_table
+            && !known.all_keys.iter().any(|known| sorted(known) == sorted(keys))
+        {
+            known.all_keys.push(keys.clone());
+        }
+    }
+    found
+}
+
+/// What is known of the tables of a run of an earlier version.
+async fn from_journal(
+    link: &mut Link,
+    run: Uuid,
+    images: &[(String, Vec<String>, i64)],
+    notices: &mut Vec<String>,
+) -> Result<Vec<RunTable>, Failure> {
+    let read = async |connection: &mut PgConnection| ledger::journal_tables(connection, run).await;
+    let found = link.call("reading the run's tables", read).await?;
+    let mut tables = Vec::new();
+    for table in found {
+        let JournalTable { name, table, mapping, primary_key, has_lineage, has_metadata } = table;
+        let Some((schema, part)) = table else {
+            notices.push(format!("{name}: the table is gone; left out"));
+            continue;
+        };
+        let keys = images.iter().find(|(of, _, _)| *of == name).map_or(primary_key, |(_, keys, _)| keys.clone());
+        let lineage = if has_lineage {
+            LineagePlace::Ledger
+        } else if has_metadata {
+            LineagePlace::Object { column: "metadata".to_owned() }
+        } else {
+            LineagePlace::Nowhere
+        };
+        notices.push(format!(
+            "{name}: an earlier version noted nothing of the run's tables; its key is taken to be ({}), and no audit log is written",
+            keys.join(", ")
+        ));
+        tables.push(RunTable {
+            mapping,
+            table: TableName { schema, table: part },
+            key_columns: keys,
+            explodes: lineage == LineagePlace::Ledger,
+            lineage,
+            expiry: None,
+            created_oid: None,
+            audit: None,
+        });
+    }
+    Ok(tables)
+}
+
+/// A table comes before those that it refers to; where they refer to one another in a circle, in any order.
+fn children_first(mut steps: Vec<Step>) -> Vec<Step> {
+    let mut ordered: Vec<Step> = Vec::new();
+    while !steps.is_empty() {
+        let free = steps.iter().position(|step| {
+            let waits_for = |other: &Step| {
+                let name = &other.table.run.table;
+                *name != step.table.run.table && step.table.referrers.iter().any(|referrer| referrer.table == *name)
+            };
+            !steps.iter().any(waits_for)
+        });
+        ordered.push(steps.remove(free.unwrap_or(0)));
+    }
+    ordered
+}

@@ -1,0 +1,148 @@
+//! The way through the tables: rounds, until nothing more moves.
+
+use super::apply::{Task, apply};
+use super::books::Books;
+use super::kept_keys::{KeptKeys, Key};
+use super::plan::{Plan, Step};
+use super::{Held, Progress, stopped};
+use crate::config::Settings;
+use crate::flow::Stop;
+use crate::job::link::Link;
+use crate::job::setup;
+use crate::model::{Failure, KeptReason, KeptRow};
+use crate::sink::LoadOptions;
+use crate::sink::undo::{Undo, Undone};
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+/// How a table is gone through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Nothing is done: it is learned which keys of several rows stay.
+    Gather,
+    /// Nothing is done: it is counted what would be.
+    Survey,
+    /// It is done.
+    Apply,
+}
+
+/// A rollback at work.
+pub(super) struct Work<'a> {
+    pub(super) link: Link,
+    pub(super) options: LoadOptions,
+    plan: &'a Plan,
+    pub(super) run: Uuid,
+    held: Option<Held>,
+    stop: &'a Stop,
+    pub(super) force: bool,
+    pub(super) books: Books,
+    kept_keys: KeptKeys,
+    tell: &'a mut dyn FnMut(&Progress),
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(
+        settings: &Settings,
+        link: Link,
+        (plan, run, held): (&'a Plan, Uuid, Option<Held>),
+        (stop, force): (&'a Stop, bool),
+        books: Books,
+        tell: &'a mut dyn FnMut(&Progress),
+    ) -> Self {
+        let options = setup::load_options(settings);
+        Self { link, options, plan, run, held, stop, force, books, kept_keys: KeptKeys::new(false), tell }
+    }
+
+    pub(super) fn end(self) -> (Link, Books) {
+        (self.link, self.books)
+    }
+
+    /// Goes through all tables, and again through those where something was kept that may go once others are gone.
+    pub(super) async fn run(&mut self) -> Result<(), Failure> {
+        let mode = if self.held.is_some() { Mode::Apply } else { Mode::Survey };
+        let mut again: Option<HashSet<String>> = None;
+        loop {
+            let (mut moved, mut begun) = (0, HashSet::new());
+            for step in &self.plan.steps {
+                let name = step.table.name();
+                if again.as_ref().is_some_and(|again| !again.contains(&name)) {
+                    continue;
+                }
+                self.books.begin(&name, begun.insert(name.clone()))?;
+                moved += self.step(step, mode).await?;
+            }
+            let left: HashSet<String> = begun.into_iter().filter(|name| self.books.may_go_on(name)).collect();
+            if mode == Mode::Survey || moved == 0 || left.is_empty() {
+                return Ok(());
+            }
+            again = Some(left);
+        }
+    }
+
+    /// Goes through a table; gives how many rows it did.
+    async fn step(&mut self, step: &Step, mode: Mode) -> Result<usize, Failure> {
+        self.kept_keys = KeptKeys::new(step.table.run.explodes);
+        if step.table.run.explodes {
+            self.pass(step, Mode::Gather).await?;
+        }
+        self.pass(step, mode).await
+    }
+
+    async fn pass(&mut self, step: &Step, mode: Mode) -> Result<usize, Failure> {
+        let mut moved = self.images(step, mode).await?;
+        if step.rows {
+            moved += self.rows(step, mode).await?;
+        }
+        Ok(moved)
+    }
+
+    pub(super) fn undo<'s>(&self, step: &'s Step) -> Undo<'s> {
+        Undo { table: &step.table, run: self.run, force: self.force }
+    }
+
+    pub(super) async fn apply(&mut self, undo: Undo<'_>, task: Task<'_>, keys: Vec<String>) -> Result<Undone, Failure> {
+        let Some(held) = self.held.filter(|_| !keys.is_empty()) else { return Ok(Undone::default()) };
+        apply(&mut self.link, (&self.options, held), undo, task, keys).await
+    }
+
+    /// Whether a row of a key of several rows stays since another one does.
+    pub(super) fn stays_with_its_key(&self, mode: Mode, key: Option<&Key>) -> bool {
+        mode != Mode::Gather && key.is_some_and(|key| self.kept_keys.has(key))
+    }
+
+    pub(super) fn keep_all(
+        &mut self,
+        table: &str,
+        undone: Undone,
+        keys_of: &HashMap<String, Key>,
+    ) -> Result<(), Failure> {
+        for (row_key, reason, detail) in undone.kept {
+            self.keep(table, Mode::Apply, (&row_key, keys_of.get(&row_key)), reason, detail)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn keep(
+        &mut self,
+        table: &str,
+        mode: Mode,
+        (row_key, key): (&str, Option<&Key>),
+        reason: KeptReason,
+        detail: String,
+    ) -> Result<(), Failure> {
+        if let Some(key) = key {
+            self.kept_keys.insert(key);
+        }
+        if mode == Mode::Gather {
+            return Ok(());
+        }
+        let redis_key = key.map(|key| key.0.clone());
+        self.books.keep(table, KeptRow { row_key: row_key.to_owned(), redis_key, reason, detail })
+    }
+
+    /// Between batches.
+    pub(super) fn told(&mut self, table: &str) -> Result<(), Failure> {
+        (self.tell)(&self.books.progress(table));
+        if self.stop.requested() { Err(stopped()) } else { Ok(()) }
+    }
+}

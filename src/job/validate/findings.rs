@@ -1,0 +1,347 @@
+//! What is found while keys are compared: counted, shown, or set aside to be looked at again.
+//!
+//! A cache that is alive changes between the look at a key and the look at its row. So what is not equal is read again in
+//! further rounds, and counts by what the last one says. Shared by the writers of a pass.
+
+use crate::flow::{KeyReader, KeySpill};
+use crate::model::{
+    Class, Database, Discrepancy, Event, EventSender, Failure, MappingCounts, MappingId, RedisKey, SkipReason, Tally,
+};
+use crate::report::DifferencesFile;
+use crate::sink::{Compared, Comparison};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Discrepancies of each mapping and class that are kept to show; all are counted.
+const SHOWN: usize = 20;
+/// Keys whose values would be rejected now that are looked for among the rows of the run; the others stay missing.
+const SOUGHT: usize = 100_000;
+/// Keys that are set aside and known by their hashes, so that none is set aside twice: some MiB of them.
+const TOLD_APART: usize = 500_000;
+/// Bytes on disk beside each key that is set aside.
+const FRAME: u64 = 6;
+
+/// A key, wherever it is.
+pub(in crate::job) type Place = (MappingId, u8, RedisKey);
+
+/// What was found so far. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::job) struct Findings {
+    state: Arc<Mutex<State>>,
+    names: Arc<[String]>,
+    events: EventSender,
+    /// Whether keys without a row may be such as the run never read.
+    partial: bool,
+}
+
+#[derive(Default)]
+struct State {
+    counts: BTreeMap<MappingId, MappingCounts>,
+    aside: Option<Aside>,
+    shown: Vec<Discrepancy>,
+    shown_of: HashMap<(MappingId, Class), usize>,
+    /// Missing keys whose values would be rejected now.
+    sought: HashMap<Place, Compared>,
+    file: Option<DifferencesFile>,
+    /// Whether a key was counted as it was found first, since there was no more room to set it aside.
+    full: bool,
+}
+
+/// Keys that are looked at again, by database.
+struct Aside {
+    room: u64,
+    spills: BTreeMap<u8, KeySpill>,
+    told_apart: HashSet<u64>,
+    hasher: RandomState,
+}
+
+/// What is looked at in the next round.
+#[derive(Default)]
+pub(in crate::job) struct Again(pub(in crate::job) BTreeMap<u8, KeyReader>);
+
+impl Findings {
+    /// Nothing yet. `file`: where each discrepancy is written.
+    pub(in crate::job) fn new(
+        names: Arc<[String]>,
+        events: EventSender,
+        partial: bool,
+        file: Option<DifferencesFile>,
+    ) -> Self {
+        Self { state: Arc::new(Mutex::new(State { file, ..State::default() })), names, events, partial }
+    }
+
+    /// Begins a round. `room`: bytes of keys that are set aside for the next one; `None`: it is the last.
+    pub(super) fn begin(&self, room: Option<u64>) {
+        let (spills, told_apart, hasher) = (BTreeMap::new(), HashSet::new(), RandomState::new());
+        self.state().aside = room.map(|room| Aside { room, spills, told_apart, hasher });
+    }
+
+    /// Ends a round: gives what is looked at again, and how many keys that are.
+    ///
+    /// # Errors
+    /// The disk gave way: nobody knows which keys they were.
+    pub(super) fn end(&self) -> Result<(Again, u64), Failure> {
+        let aside = self.state().aside.take();
+        let (mut again, mut count) = (Again::default(), 0);
+        for (database, spill) in aside.into_iter().flat_map(|aside| aside.spills) {
+            count += spill.keys();
+            again.0.insert(database, spill.finish().ok_or_else(lost)?);
+        }
+        Ok((again, count))
+    }
+
+    /// Books what a batch came to.
+    ///
+    /// # Errors
+    /// The disk gave way.
+    pub(in crate::job) async fn book(
+        &self,
+        (mapping, database): (MappingId, Database),
+        comparison: Comparison,
+    ) -> Result<(), Failure> {
+        let settled =
+            comparison.equal.0 + comparison.others.len() as i64 + comparison.passed_over.values().sum::<i64>();
+        self.note(mapping, database, comparison)?;
+        // For the bars: what became of them is told at the end.
+        let tally = Tally { unchanged: settled, ..Tally::default() };
+        let _ = self.events.send(Event::Settled { mapping, tally, bytes: 0, pending: 0 }).await;
+        Ok(())
+    }
+
+    fn note(&self, mapping: MappingId, database: Database, comparison: Comparison) -> Result<(), Failure> {
+        let mut state = self.state();
+        let counts = state.counts.entry(mapping).or_default();
+        let (keys, rows) = comparison.equal;
+        counts.keys.add(Class::Equal, keys);
+        counts.rows.add(Class::Equal, rows);
+        counts.source_keys += keys;
+        for (reason, count) in comparison.passed_over {
+            counts.source_keys += count;
+            *counts.passed_over.entry(reason).or_default() += count;
+        }
+        for compared in comparison.others {
+            if !state.set_aside(mapping, database, &compared)? {
+                self.count(&mut state, (mapping, database.number), compared)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a key by what it is found to be.
+    fn count(&self, state: &mut State, (mapping, database): (MappingId, u8), key: Compared) -> Result<(), Failure> {
+        if key.refused > 0 && state.sought.len() < SOUGHT {
+            let place = (mapping, database, key.key.detached());
+            state.sought.insert(place, Compared { values: Vec::new(), ..key });
+            return Ok(());
+        }
+        let counts = state.counts.entry(mapping).or_default();
+        counts.source_keys += 1;
+        if key.class == Class::Missing && self.partial && key.rows.get(Class::Missing) == key.rows.total() {
+            *counts.passed_over.entry(SkipReason::Excluded.code().to_owned()).or_default() += 1;
+            return Ok(());
+        }
+        counts.keys.add(key.class, 1);
+        counts.rows.add_all(&key.rows);
+        key.columns.iter().for_each(|column| *counts.columns.entry(column.clone()).or_default() += 1);
+        if key.class == Class::Equal {
+            return Ok(());
+        }
+        state.show(&self.names, discrepancy((mapping, database), key))
+    }
+
+    /// The missing keys whose values would be rejected now: a row of the run that names one was loaded before.
+    pub(super) fn was_loaded(&self, place: &Place) -> Result<(), Failure> {
+        let mut state = self.state();
+        let Some(mut key) = state.sought.remove(place) else { return Ok(()) };
+        key.was_loaded();
+        self.count(&mut state, (place.0, place.1), key)
+    }
+
+    /// Whether any key is sought among the rows of the run.
+    pub(super) fn seeks(&self) -> bool {
+        !self.state().sought.is_empty()
+    }
+
+    /// Counts keys that are sought no more: no row names them.
+    ///
+    /// # Errors
+    /// The report cannot be written.
+    pub(super) fn give_up_seeking(&self) -> Result<(), Failure> {
+        let mut state = self.state();
+        for ((mapping, database, _), mut key) in std::mem::take(&mut state.sought) {
+            key.refused = 0;
+            self.count(&mut state, (mapping, database), key)?;
+        }
+        Ok(())
+    }
+
+    /// Books rows of a class whose key is gone; `found`: the key, unless it was counted before.
+    ///
+    /// # Errors
+    /// The report cannot be written.
+    pub(super) fn gone(
+        &self,
+        found: Option<Discrepancy>,
+        (mapping, class): (MappingId, Class),
+        rows: i64,
+    ) -> Result<(), Failure> {
+        let mut state = self.state();
+        let counts = state.counts.entry(mapping).or_default();
+        counts.rows.add(class, rows);
+        let Some(found) = found else { return Ok(()) };
+        counts.keys.add(class, 1);
+        state.show(&self.names, found)
+    }
+
+    /// Notes how many rows a mapping's table has, and how many of them are the run's.
+    pub(super) fn rows(&self, mapping: MappingId, target: Option<i64>, owned: Option<i64>) {
+        let mut state = self.state();
+        let counts = state.counts.entry(mapping).or_default();
+        (counts.target_rows, counts.owned_rows) = (target, owned);
+    }
+
+    /// Takes the counts by mapping, what is shown, and whether keys were counted as they were found first.
+    pub(super) fn take(&self) -> (BTreeMap<MappingId, MappingCounts>, Vec<Discrepancy>, bool) {
+        let mut state = self.state();
+        (std::mem::take(&mut state.counts), std::mem::take(&mut state.shown), state.full)
+    }
+
+    /// Takes the file of discrepancies.
+    pub(super) fn take_file(&self) -> Option<DifferencesFile> {
+        self.state().file.take()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Sets a key aside to be looked at again. `false`: it counts now.
+    fn set_aside(&mut self, mapping: MappingId, database: Database, key: &Compared) -> Result<bool, Failure> {
+        let Some(aside) = self.aside.as_mut().filter(|_| key.class > Class::Rejected) else { return Ok(false) };
+        let hash = aside.hasher.hash_one((mapping, database.number, &key.key));
+        if aside.told_apart.contains(&hash) {
+            return Ok(true);
+        }
+        let used: u64 = aside.spills.values().map(KeySpill::bytes).sum();
+        if used + FRAME + key.key.as_bytes().len() as u64 > aside.room {
+            self.full = true;
+            return Ok(false);
+        }
+        if aside.told_apart.len() < TOLD_APART {
+            aside.told_apart.insert(hash);
+        }
+        let spill = match aside.spills.entry(database.number) {
+            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::btree_map::Entry::Vacant(entry) => entry.insert(KeySpill::new(u64::MAX)?),
+        };
+        if spill.push(mapping, &key.key) { Ok(true) } else { Err(lost()) }
+    }
+
+    fn show(&mut self, names: &[String], found: Discrepancy) -> Result<(), Failure> {
+        if let Some(file) = &mut self.file {
+            let name = names.get(usize::from(found.mapping.0)).map_or("", String::as_str);
+            file.write(name, &found).map_err(|error| {
+                Failure::usage(
+                    crate::model::Side::Settings,
+                    format!("run.report: differences.jsonl cannot be written: {error}"),
+                    "Check the directory and its rights.",
+                )
+            })?;
+        }
+        let shown = self.shown_of.entry((found.mapping, found.class)).or_default();
+        if *shown < SHOWN {
+            *shown += 1;
+            self.shown.push(found);
+        }
+        Ok(())
+    }
+}
+
+fn discrepancy((mapping, database): (MappingId, u8), key: Compared) -> Discrepancy {
+    let Compared { key, class, detail, columns, values, .. } = key;
+    Discrepancy { mapping, database, key: key.detached(), class, detail, columns, values }
+}
+
+fn lost() -> Failure {
+    Failure::internal("the keys to look at again could not be kept on disk")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Findings;
+    use crate::model::{Class, ClassCounts, Database, MappingId, RedisKey};
+    use crate::sink::{Compared, Comparison};
+    use tokio::sync::mpsc;
+
+    fn compared(key: &str, class: Class, refused: i64) -> Compared {
+        let mut rows = ClassCounts::default();
+        rows.add(class, 1);
+        let (columns, values) = (Vec::new(), Vec::new());
+        Compared { key: RedisKey::new(key.to_owned()), class, rows, detail: String::new(), columns, values, refused }
+    }
+
+    fn findings(partial: bool) -> Findings {
+        let (events, _) = mpsc::channel(1);
+        Findings::new(["documents".to_owned()].into(), events, partial, None)
+    }
+
+    fn book(findings: &Findings, others: Vec<Compared>) {
+        let comparison = Comparison { equal: (2, 2), others, ..Comparison::default() };
+        findings.note(MappingId(0), Database::only(0), comparison).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_equal_is_looked_at_again_and_counts_by_the_last_round() {
+        let findings = findings(false);
+        findings.begin(Some(1000));
+        let twice = || compared("a", Class::Missing, 0);
+        book(&findings, vec![twice(), twice(), compared("b", Class::Rejected, 0)]);
+        let (mut again, count) = findings.end().unwrap();
+        assert_eq!(count, 1, "the same key once, and a known reject not at all");
+        let keys = again.0.get_mut(&0).unwrap().next_page(10).unwrap().unwrap();
+        assert_eq!(keys, [(MappingId(0), RedisKey::new("a"))]);
+        findings.begin(None);
+        book(&findings, vec![compared("a", Class::Stale, 0)]);
+        assert_eq!(findings.end().unwrap().1, 0);
+        let (counts, shown, full) = findings.take();
+        let counts = &counts[&MappingId(0)];
+        let of = |class| counts.keys.get(class);
+        assert_eq!((of(Class::Equal), of(Class::Missing), of(Class::Stale), of(Class::Rejected)), (4, 0, 1, 1));
+        assert_eq!((counts.source_keys, shown.len(), full), (6, 2, false));
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_counts_as_it_was_found() {
+        let findings = findings(false);
+        findings.begin(Some(8));
+        book(&findings, vec![compared("a", Class::Missing, 0), compared("b", Class::Missing, 0)]);
+        assert_eq!(findings.end().unwrap().1, 1);
+        let (counts, _, full) = findings.take();
+        assert_eq!((counts[&MappingId(0)].keys.get(Class::Missing), full), (1, true));
+    }
+
+    #[test]
+    fn a_key_that_would_be_rejected_now_is_stale_where_a_row_names_it() {
+        let findings = findings(false);
+        book(&findings, vec![compared("a", Class::Missing, 1), compared("b", Class::Missing, 1)]);
+        assert!(findings.seeks());
+        findings.was_loaded(&(MappingId(0), 0, RedisKey::new("a"))).unwrap();
+        findings.give_up_seeking().unwrap();
+        let (counts, ..) = findings.take();
+        let counts = &counts[&MappingId(0)].keys;
+        assert_eq!((counts.get(Class::Stale), counts.get(Class::Missing)), (1, 1));
+    }
+
+    #[test]
+    fn of_a_partial_run_a_key_without_rows_is_excluded() {
+        let findings = findings(true);
+        book(&findings, vec![compared("a", Class::Missing, 0), compared("b", Class::Different, 0)]);
+        let (counts, ..) = findings.take();
+        let counts = &counts[&MappingId(0)];
+        assert_eq!((counts.keys.get(Class::Missing), counts.keys.get(Class::Different)), (0, 1));
+        assert_eq!((counts.passed_over["excluded"], counts.source_keys), (1, 4));
+    }
+}

@@ -1,0 +1,274 @@
+//! `validate`, and what a run does of it at its end: Redis is read once more through the same stages, and compared with what
+//! PostgreSQL holds.
+
+mod begin;
+mod findings;
+mod rest;
+mod rounds;
+
+pub(super) use findings::Findings;
+
+use super::key_list::KeyList;
+use super::link::Link;
+use super::migrate::End;
+use crate::config::Settings;
+use crate::flow::Stop;
+use crate::ledger::{self, Recorded};
+use crate::model::{Discrepancy, Event, EventSender, Exit, Failure, MappingId, Side, Validation};
+use crate::report::{self, DifferencesFile, Renderer, ValidationFacts};
+use begin::{Ready, begin};
+use rounds::Rounds;
+use sqlx::postgres::PgConnection;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// Events waiting to be counted and shown.
+const EVENTS: usize = 1024;
+
+/// What somebody wants to validate.
+#[derive(Clone, Debug, Default)]
+pub struct ValidateRequest {
+    /// The run, or the beginning of its id; `None`: the latest of the same source and mappings.
+    pub run: Option<String>,
+    /// These mappings only; all where there are none.
+    pub phases: Vec<String>,
+    /// What the run exits with otherwise, where this is its end.
+    pub(super) run_before: Option<Exit>,
+}
+
+impl ValidateRequest {
+    /// A run by its id or the beginning of it, and some mappings by name.
+    pub fn new(run: Option<String>, phases: Vec<String>) -> Self {
+        Self { run, phases, run_before: None }
+    }
+}
+
+/// What a validation came to.
+pub struct Validated {
+    /// What to exit with.
+    pub exit: Exit,
+    /// Why it did not go to its end, if it did not.
+    pub failure: Option<Failure>,
+    /// What was found, where anything was looked at.
+    pub validation: Option<Validation>,
+    /// What the report says beside it.
+    pub facts: ValidationFacts,
+}
+
+/// Compares what Redis holds with the rows of a run, and writes the report. Ends by itself or when `stop` is raised.
+pub async fn validate(settings: &Settings, request: &ValidateRequest, renderer: Renderer, stop: Stop) -> Validated {
+    let (events, shown) = mpsc::channel(EVENTS);
+    let drive = tokio::spawn(report::drive(shown, renderer));
+    let keys = match &settings.run.keys_from {
+        Some(path) => KeyList::open(path, &stop).await.map(|keys| Some(Arc::new(keys))),
+        None => Ok(None),
+    };
+    let found = match keys {
+        Ok(keys) => look(settings, request, keys, &stop, events).await,
+        Err(failure) => Looked { validation: None, failure: Some(failure) },
+    };
+    let notices = drive.await.map(|books| books.notices().0.to_vec()).unwrap_or_default();
+    let (exit, failure) = judge(settings, &found);
+    let Looked { validation, failure: earlier } = found;
+    let failure = earlier.or(failure);
+    let error = failure.as_ref().map(super::close::said);
+    let facts = ValidationFacts { exit_code: exit.code(), error, settings: settings.redacted_json(), notices };
+    let mut validated = Validated { exit, failure, validation, facts };
+    if let Some(dir) = &settings.run.report
+        && let Err(error) = report::write_validation(dir, &validated.facts, validated.validation.as_ref())
+    {
+        let failure = super::close::report_unwritable(dir, &error);
+        validated.exit = validated.exit.or_worse(failure.exit);
+        validated.failure.get_or_insert(failure);
+    }
+    validated
+}
+
+/// Validates a run at its end, where it is to be: gives what was found, and what a person should know.
+pub(super) async fn at_end(
+    settings: &Settings,
+    (run, exit): (Uuid, Exit),
+    keys: Option<Arc<KeyList>>,
+    stop: &Stop,
+) -> (Looked, Vec<String>) {
+    let (events, mut told) = mpsc::channel(EVENTS);
+    let notices = tokio::spawn(async move {
+        let mut notices = Vec::new();
+        while let Some(event) = told.recv().await {
+            if let Event::Notice(text) = event {
+                notices.push(text);
+            }
+        }
+        notices
+    });
+    let request = ValidateRequest { run: Some(run.to_string()), phases: Vec::new(), run_before: Some(exit) };
+    let found = look(settings, &request, keys, stop, events).await;
+    (found, notices.await.unwrap_or_default())
+}
+
+/// What was found, and why no more.
+pub(super) struct Looked {
+    pub(super) validation: Option<Validation>,
+    pub(super) failure: Option<Failure>,
+}
+
+impl Looked {
+    /// What it comes to, by itself.
+    pub(super) fn exit(&self) -> Exit {
+        match (&self.failure, &self.validation) {
+            (Some(failure), _) => failure.exit,
+            (None, Some(validation)) if !validation.complete => Exit::Stopped,
+            (None, Some(validation)) if validation.passed() == Some(false) => Exit::Differences,
+            (None, Some(_)) => Exit::Done,
+            (None, None) => Exit::Stopped,
+        }
+    }
+}
+
+/// What to exit with. Nothing that matches is a mistake in the settings, unless a part of the keys was looked at.
+fn judge(settings: &Settings, found: &Looked) -> (Exit, Option<Failure>) {
+    let exit = found.exit();
+    let total = found.validation.as_ref().map(Validation::total);
+    let nothing = total.is_some_and(|total| total.source_keys == 0 && total.keys.total() == 0);
+    let whole = settings.validation.sample.is_all() && !settings.run.allow_empty;
+    if exit == Exit::Done && nothing && whole {
+        let failure = Failure::usage(
+            Side::Settings,
+            "no key that was listed matches a mapping, and the run has no rows",
+            "Check --from, --to and --keys; --allow-empty makes this no error.",
+        );
+        return (failure.exit, Some(failure));
+    }
+    (exit, None)
+}
+
+/// Compares; what was found is kept in the ledger.
+async fn look(
+    settings: &Settings,
+    request: &ValidateRequest,
+    keys: Option<Arc<KeyList>>,
+    stop: &Stop,
+    events: EventSender,
+) -> Looked {
+    let started = now();
+    let mut ready = match begin(settings, request, stop, &events).await {
+        Ok(Some(ready)) => ready,
+        Ok(None) => return Looked { validation: None, failure: None },
+        Err(failure) => return Looked { validation: None, failure: Some(failure) },
+    };
+    let names: Arc<[String]> = ready.checked.plan.mappings().map(|(_, mapping)| mapping.name().to_owned()).collect();
+    let (run, resumed) = (ready.run.of.run.to_string(), false);
+    let _ = events.send(Event::RunStarted { run, mappings: names.clone(), resumed }).await;
+    let file =
+        match settings.run.report.as_ref().map(|dir| DifferencesFile::create(dir).map_err(|e| (dir, e))).transpose() {
+            Ok(file) => file,
+            Err((dir, error)) => {
+                return Looked { validation: None, failure: Some(super::close::report_unwritable(dir, &error)) };
+            }
+        };
+    let findings = Findings::new(names.clone(), events.clone(), ready.partial, file);
+    let ended = compare(&mut ready, keys, &findings, (events.clone(), stop)).await;
+    let mut validation = taken(&ready, &names, &findings);
+    validation.started = started;
+    let failure = match ended {
+        Ok((end, rounds)) => {
+            (validation.complete, validation.rounds) = (end == End::Complete, rounds);
+            None
+        }
+        Err(failure) => Some(failure),
+    };
+    let failure = failure.or_else(|| finish_file(settings, &findings));
+    let mut found = Looked { validation: Some(validation), failure };
+    let exit = request.run_before.map(|before| before.or_worse(found.exit()));
+    if let Some(validation) = &mut found.validation
+        && let Err(why) = record(&mut ready.link, (&ready.settings, ready.run.of.run), validation, exit).await
+    {
+        validation.untold.push(format!("what was found is not kept in the ledger: {why}"));
+    }
+    found
+}
+
+async fn compare(
+    ready: &mut Ready,
+    keys: Option<Arc<KeyList>>,
+    findings: &Findings,
+    ends: (EventSender, &Stop),
+) -> Result<(End, u64), Failure> {
+    let rounds = Rounds::new(ready, keys, findings.clone(), ends)?;
+    let ended = all(&rounds, ready, findings).await;
+    for base in rounds.shared.bases.iter() {
+        crate::source::redis::RedisSource::close(&base.source).await;
+    }
+    ended
+}
+
+/// The rounds, and then the rows whose keys are gone.
+async fn all(rounds: &Rounds, ready: &mut Ready, findings: &Findings) -> Result<(End, u64), Failure> {
+    let (mut end, count) = rounds.run(ready).await?;
+    if end == End::Complete {
+        let mut link = ready.beside();
+        end = rest::look_at_rows(rounds, ready, &mut link).await?;
+    }
+    findings.give_up_seeking()?;
+    Ok((end, count))
+}
+
+/// What was found so far.
+fn taken(ready: &Ready, names: &[String], findings: &Findings) -> Validation {
+    let settings = &ready.settings.validation;
+    let name = |id: MappingId| names.get(usize::from(id.0)).cloned().unwrap_or_default();
+    let (counts, shown, full) = findings.take();
+    let parts = [("content", settings.content), ("relationships", settings.relationships)];
+    let mut untold = ready.untold.clone();
+    if full {
+        let text = "more keys were not equal than flow.spill_limit lets be looked at again: the others count as they were found first";
+        untold.push(text.to_owned());
+    }
+    Validation {
+        run: ready.run.of.run.to_string(),
+        ended: now(),
+        parts: parts.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect(),
+        sample: (!settings.sample.is_all()).then(|| settings.sample.to_string()),
+        strict: settings.strict,
+        mappings: counts.into_iter().map(|(id, counts)| (name(id), counts)).collect(),
+        discrepancies: shown.into_iter().map(|found: Discrepancy| (name(found.mapping), found)).collect(),
+        untold,
+        ..Validation::default()
+    }
+}
+
+fn finish_file(settings: &Settings, findings: &Findings) -> Option<Failure> {
+    let (dir, file) = (settings.run.report.as_ref()?, findings.take_file()?);
+    file.finish().err().map(|error| super::close::report_unwritable(dir, &error))
+}
+
+/// Keeps what was found in the ledger.
+async fn record(
+    link: &mut Link,
+    (settings, run): (&Settings, Uuid),
+    validation: &Validation,
+    exit: Option<Exit>,
+) -> Result<(), Failure> {
+    let counts = serde_json::to_string(&validation.mappings).unwrap_or_else(|_| "{}".to_owned());
+    let recorded = Recorded {
+        id: Uuid::now_v7(),
+        run,
+        started: &validation.started,
+        ended: &validation.ended,
+        parts: &validation.parts,
+        sample: validation.sample.as_deref(),
+        keys: settings.run.keys.as_deref(),
+        strict: validation.strict,
+        complete: validation.complete,
+        passed: validation.passed(),
+        counts: &counts,
+        exit_code: exit.map(Exit::code),
+    };
+    let write = async |connection: &mut PgConnection| ledger::record_validation(connection, &recorded).await;
+    link.call("keeping what the validation found", write).await
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}

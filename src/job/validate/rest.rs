@@ -1,0 +1,245 @@
+//! The other direction: rows of the run whose keys are gone. Redis is asked for the keys of all rows that the run, and those
+//! like it before, wrote and nobody changed since.
+//!
+//! A key that is gone is asked for once more, a little later, and so is its row: an application that deletes both does not do
+//! it at once.
+
+use super::Findings;
+use super::begin::Ready;
+use super::rounds::Rounds;
+use crate::job::databases::Base;
+use crate::job::link::Link;
+use crate::job::migrate::End;
+use crate::job::pipeline::Sample;
+use crate::job::run_tables::run_table;
+use crate::ledger;
+use crate::model::{Class, Discrepancy, Failure, MappingId, RedisKey, SkipReason};
+use crate::sink::{LoadTable, OwnedReader, OwnedRow, still_owned};
+use crate::source::Source;
+use crate::source::redis::RedisSource;
+use sqlx::postgres::PgConnection;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, SystemTime};
+
+/// How long a key that is gone is given to come back.
+const PAUSE: Duration = Duration::from_millis(300);
+/// Rows whose keys are gone that are held before they are looked at again.
+const HELD: usize = 10_000;
+/// Keys asked for at once.
+const ASKED: usize = 1000;
+/// Keys that are known by their hashes, so that each counts once though its rows lie apart.
+const TOLD_APART: usize = 500_000;
+
+/// What looks for them.
+pub(super) struct Rest<'a> {
+    rounds: &'a Rounds,
+    ready: &'a Ready,
+    runs: Vec<String>,
+    sample: Sample,
+    /// Whether keys that are gone are told: all keys were looked at.
+    whole: bool,
+    counted: HashSet<u64>,
+    hasher: RandomState,
+}
+
+/// A row whose key is gone.
+struct Gone {
+    key: RedisKey,
+    row_key: String,
+    expires_at: Option<String>,
+}
+
+/// By database.
+type ByDatabase<T> = BTreeMap<u8, Vec<T>>;
+
+/// Goes through the rows of every mapping.
+///
+/// # Errors
+/// Those of either side.
+pub(super) async fn look_at_rows(rounds: &Rounds, ready: &Ready, link: &mut Link) -> Result<End, Failure> {
+    let (settings, run) = (&ready.settings, ready.run.of.run);
+    let whole = settings.run.keys.is_none() && settings.run.keys_from.is_none() && settings.run.limit.is_none();
+    if !whole && !rounds.findings.seeks() {
+        return Ok(End::Complete);
+    }
+    let like = async |connection: &mut PgConnection| ledger::runs_like(connection, run).await;
+    let runs = link.call("reading the runs before it", like).await?;
+    let sample = Sample::of(settings.validation.sample);
+    let text = runs.iter().map(ToString::to_string).collect();
+    let (counted, hasher) = (HashSet::new(), RandomState::new());
+    let mut rest = Rest { rounds, ready, runs: text, sample, whole, counted, hasher };
+    for id in &rounds.on {
+        let Some((spec, table)) = ready.specs.get(usize::from(id.0)).zip(rounds.tables.get(usize::from(id.0))) else {
+            continue;
+        };
+        let known = run_table(ready.checked.plan.mapping(*id), table, spec);
+        let reader = OwnedReader::new(&known, &runs);
+        if rest.table((*id, table), &reader, link).await? == End::Stopped {
+            return Ok(End::Stopped);
+        }
+    }
+    Ok(End::Complete)
+}
+
+impl Rest<'_> {
+    fn findings(&self) -> &Findings {
+        &self.rounds.findings
+    }
+
+    async fn table(
+        &mut self,
+        of: (MappingId, &LoadTable),
+        reader: &OwnedReader,
+        link: &mut Link,
+    ) -> Result<End, Failure> {
+        let extent = async |connection: &mut PgConnection| reader.extent(connection).await;
+        let extent = link.call("looking how large a table is", extent).await?;
+        let (mut owned, mut gone) = (0, ByDatabase::new());
+        for number in 0..extent.slices() {
+            if self.rounds.shared.stop.requested() {
+                return Ok(End::Stopped);
+            }
+            let read = async |connection: &mut PgConnection| reader.read(connection, &extent, number).await;
+            let rows = link.call("reading the rows of the run", read).await?;
+            owned += self.slice(of.0, rows, &mut gone).await?;
+            if gone.values().map(Vec::len).sum::<usize>() >= HELD {
+                self.settle(of, std::mem::take(&mut gone), link).await?;
+            }
+        }
+        self.settle(of, gone, link).await?;
+        let rows = self.ready.checked.rows.get(usize::from(of.0.0)).copied();
+        self.findings().rows(of.0, rows, Some(owned));
+        Ok(End::Complete)
+    }
+
+    /// Takes the rows of a slice whose keys are gone; gives how many rows of the run it has.
+    async fn slice(&self, id: MappingId, rows: Vec<OwnedRow>, gone: &mut ByDatabase<Gone>) -> Result<i64, Failure> {
+        let (mut owned, mut asked) = (0, ByDatabase::<Gone>::new());
+        for row in rows {
+            let is_ours = row.owner.as_ref().is_some_and(|owner| self.runs.contains(owner));
+            let Some(key) = row.redis_key.map(RedisKey::new) else {
+                owned += i64::from(is_ours);
+                continue;
+            };
+            let Some(base) = self.base_of(id, &key, row.redis_db.as_deref()) else { continue };
+            self.findings().was_loaded(&(id, base.database.number, key.clone()))?;
+            owned += i64::from(is_ours);
+            if is_ours && self.whole && self.sample.takes(&key) {
+                let row = Gone { key, row_key: row.row_key, expires_at: row.expires_at };
+                asked.entry(base.database.number).or_default().push(row);
+            }
+        }
+        for (number, rows) in asked {
+            gone.entry(number).or_default().extend(self.absent(number, rows).await?);
+        }
+        Ok(owned)
+    }
+
+    /// The database that a row of this mapping was made from, if its key is the mapping's there. Several mappings may have one
+    /// table.
+    fn base_of(&self, id: MappingId, key: &RedisKey, named: Option<&str>) -> Option<&Base<RedisSource>> {
+        let own = self.ready.run.of.own_database;
+        let number = named.and_then(|number| number.parse().ok()).or(own);
+        let base = self.rounds.shared.bases.iter().find(|base| Some(base.database.number) == number)?;
+        (base.plan.classify(key.as_bytes()) == Some(id)).then_some(base)
+    }
+
+    /// Those among rows whose keys are gone.
+    async fn absent(&self, number: u8, rows: Vec<Gone>) -> Result<Vec<Gone>, Failure> {
+        let base = self.rounds.shared.bases.iter().find(|base| base.database.number == number);
+        let Some(base) = base.filter(|_| !rows.is_empty()) else { return Ok(Vec::new()) };
+        let keys: Vec<RedisKey> = rows.iter().map(|row| row.key.clone()).collect();
+        let mut gone = HashSet::new();
+        for keys in keys.chunks(ASKED) {
+            self.rounds.shared.rate.take(keys.len() as u64, 0).await;
+            let absent = base.source.absent(keys).await?;
+            let absent = absent.into_iter().filter(|(_, why)| matches!(why, SkipReason::Gone | SkipReason::Orphan));
+            gone.extend(absent.map(|(key, _)| key));
+        }
+        Ok(rows.into_iter().filter(|row| gone.contains(&row.key)).collect())
+    }
+
+    /// Looks at keys that are gone once more, and at their rows, and books what stays so.
+    async fn settle(
+        &mut self,
+        (id, table): (MappingId, &LoadTable),
+        gone: ByDatabase<Gone>,
+        link: &mut Link,
+    ) -> Result<(), Failure> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = self.rounds.shared.stop.wait_drain() => {}
+        }
+        for (number, rows) in gone {
+            let rows = self.absent(number, rows).await?;
+            let keys: Vec<String> = rows.iter().map(|row| row.row_key.clone()).collect();
+            let runs = self.runs.clone();
+            let there = async |connection: &mut PgConnection| still_owned(connection, table, &keys, &runs).await;
+            let there: HashSet<usize> =
+                link.call("looking at rows whose keys are gone", there).await?.into_iter().collect();
+            let mut by_key = BTreeMap::<RedisKey, (i64, Class)>::new();
+            for (_, row) in rows.into_iter().enumerate().filter(|(place, _)| there.contains(place)) {
+                let class = if self.has_passed(row.expires_at.as_deref()) { Class::Expired } else { Class::Extra };
+                by_key.entry(row.key).or_insert((0, class)).0 += 1;
+            }
+            for (key, (rows, class)) in by_key {
+                self.book((id, number), key, class, rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn book(
+        &mut self,
+        (mapping, database): (MappingId, u8),
+        key: RedisKey,
+        class: Class,
+        rows: i64,
+    ) -> Result<(), Failure> {
+        let hash = self.hasher.hash_one((mapping, database, &key));
+        let known = self.counted.contains(&hash);
+        if !known && self.counted.len() < TOLD_APART {
+            self.counted.insert(hash);
+        }
+        let detail = match class {
+            Class::Expired => "the key has expired".to_owned(),
+            _ => "the key is gone".to_owned(),
+        };
+        let (columns, values) = (Vec::new(), Vec::new());
+        let found = Discrepancy { mapping, database, key: key.detached(), class, detail, columns, values };
+        self.findings().gone((!known).then_some(found), (mapping, class), rows)
+    }
+
+    /// Whether a recorded time of expiry has passed, by Redis's clock where it is told.
+    fn has_passed(&self, recorded: Option<&str>) -> bool {
+        let own = || {
+            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        };
+        let now = self.rounds.shared.clock.as_ref().map_or_else(own, |clock| clock.now());
+        recorded.and_then(milliseconds).is_some_and(|expiry| expiry <= now)
+    }
+}
+
+/// A time as PostgreSQL or lineage writes it, in Unix milliseconds. One without a zone is UTC, as it was loaded.
+fn milliseconds(text: &str) -> Option<i64> {
+    let zoned = text.parse::<jiff::Timestamp>();
+    zoned.or_else(|_| format!("{text}Z").parse()).ok().map(jiff::Timestamp::as_millisecond)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::milliseconds;
+
+    #[test]
+    fn times_are_read_as_lineage_and_postgres_write_them() {
+        for text in ["2026-01-02T03:04:05.678Z", "2026-01-02 03:04:05.678+00", "2026-01-02 03:04:05.678"] {
+            assert_eq!(milliseconds(text), Some(1_767_323_045_678), "{text}");
+        }
+        assert_eq!(milliseconds("infinity"), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! A rollback, for people and as files: `rollback.json` and `kept.jsonl`. Mode 0600, complete or absent.
+
+use super::files::{make_dir, write_private};
+use super::rejects::key_json;
+use super::table::plain_table;
+use crate::model::{KeptReason, KeptRow, RollbackAccount};
+use serde_json::{Map, Value, json};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// A rollback as one JSON object.
+pub fn rollback_json(run: &str, state: &str, account: &RollbackAccount) -> Value {
+    let (deleted, restored, kept) = account.totals();
+    json!({
+        "run": run,
+        "state": state,
+        "deleted": deleted,
+        "restored": restored,
+        "kept": kept,
+        "tables": account.tables,
+    })
+}
+
+/// Writes `rollback.json` into `dir`, which is made (mode 0700) where it is missing.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn write_rollback(dir: &Path, run: &str, state: &str, account: &RollbackAccount) -> io::Result<()> {
+    make_dir(dir)?;
+    let mut text = serde_json::to_vec_pretty(&rollback_json(run, state, account))?;
+    text.push(b'\n');
+    write_private(&dir.join("rollback.json"), &text)
+}
+
+/// A kept row as one JSON object: table, the row's key, the Redis key, and why.
+pub fn kept_json(table: &str, row: &KeptRow) -> Value {
+    let mut object: Map<String, Value> = Map::new();
+    object.insert("table".to_owned(), table.into());
+    let row_key = serde_json::from_str(&row.row_key).unwrap_or_else(|_| row.row_key.as_str().into());
+    object.insert("row_key".to_owned(), row_key);
+    if let Some(key) = &row.redis_key {
+        object.append(&mut key_json("key", key));
+    }
+    object.insert("reason".to_owned(), row.reason.name().into());
+    object.insert("detail".to_owned(), row.detail.as_str().into());
+    object.into()
+}
+
+/// The file of kept rows; it appears under its name with [`KeptFile::finish`].
+#[derive(Debug)]
+pub struct KeptFile {
+    out: BufWriter<NamedTempFile>,
+    path: PathBuf,
+}
+
+impl KeptFile {
+    /// Begins the file in `dir`, which is made (mode 0700) where it is missing.
+    ///
+    /// # Errors
+    /// Where the directory or the file cannot be made.
+    pub fn create(dir: &Path) -> io::Result<Self> {
+        make_dir(dir)?;
+        Ok(Self { out: BufWriter::new(NamedTempFile::new_in(dir)?), path: dir.join("kept.jsonl") })
+    }
+
+    /// Gives the file its name, in the place of an older one.
+    ///
+    /// # Errors
+    /// Where the file cannot be written or renamed.
+    pub fn finish(self) -> io::Result<()> {
+        let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.as_file().sync_all()?;
+        file.persist(&self.path).map_err(|error| error.error)?;
+        Ok(())
+    }
+}
+
+impl Write for KeptFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// The account as a table, and below it why rows were kept.
+pub fn rollback_summary(account: &RollbackAccount, would: bool) -> String {
+    let words = if would { ["would delete", "would restore", "would keep"] } else { ["deleted", "restored", "kept"] };
+    let header = ["table", words[0], words[1], words[2]];
+    let rows = account.tables.iter().map(|(name, table)| {
+        vec![name.clone(), table.deleted.to_string(), table.restored.to_string(), table.kept().to_string()]
+    });
+    let mut text = format!("{}\n", plain_table(&header, rows));
+    for (name, table) in &account.tables {
+        for (reason, rows) in &table.kept {
+            let reason: KeptReason = *reason;
+            text.push_str(&format!("kept in {name}: {rows} ({}): {reason}\n", reason.name()));
+        }
+        if let Some(what) = &table.table {
+            text.push_str(&format!("table {name}, which the run made: {what}\n"));
+        }
+    }
+    text
+}

@@ -1,0 +1,157 @@
+//! Asking the server, for as long as it may come back: what fails and may pass is tried again.
+
+use super::attempt::{self, Attempt, Refused};
+use super::{CompareOptions, Comparer, keys, statements};
+use crate::flow::Backoff;
+use crate::ledger::{self, ShardId};
+use crate::model::{Database, Event, Exit, Failure, RedisKey, Row, Side};
+use crate::postgres::{Target, Verdict, answered, failure, query, silence, verdict};
+use crate::sink::ownership::TEXT_SETTINGS;
+use crate::sink::table::LoadTable;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Connection, Error, Row as _};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+impl Comparer {
+    /// Tries until the server answers.
+    pub(super) async fn look(
+        &mut self,
+        table: &LoadTable,
+        database: Database,
+        rows: &[Row],
+    ) -> Result<Result<attempt::Found, Refused>, Failure> {
+        let what = format!("comparing {}", table.name);
+        let mut backoff = Backoff::until(self.options.retry_deadline);
+        loop {
+            let error = match self.attempt(table, database, rows).await {
+                Ok(found) => return Ok(Ok(found)),
+                Err(refused) if verdict(&refused.error) == Verdict::Row && !rows.is_empty() => return Ok(Err(refused)),
+                Err(refused) => refused.error,
+            };
+            self.pause(&mut backoff, &what, error).await?;
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        table: &LoadTable,
+        database: Database,
+        rows: &[Row],
+    ) -> Result<attempt::Found, Refused> {
+        let connection = connected(&mut self.connection, &self.target).await?;
+        let attempt = Attempt { table, database, options: &self.options, rows };
+        let running = attempt.run(connection, &mut self.buffer);
+        answered(within(&self.options), running).await.unwrap_or_else(|error| Err(error.into()))
+    }
+
+    /// How many rows there are of each key, by its place.
+    pub(super) async fn rows_of(
+        &mut self,
+        table: &LoadTable,
+        database: Database,
+        keys: &[Vec<u8>],
+    ) -> Result<HashMap<usize, i64>, Failure> {
+        let (name, here) = (table.name.to_string(), crate::sink::load::origin::is_in_ledger(database));
+        let (settings, sql) = (attempt::settings(&self.options), statements::rows_of_keys(table, &here));
+        let mut backoff = Backoff::until(self.options.retry_deadline);
+        loop {
+            let asked = async {
+                let connection = connected(&mut self.connection, &self.target).await?;
+                keys::rows_of(connection, (&settings, &sql), &name, keys).await
+            };
+            match answered(within(&self.options), asked).await.unwrap_or_else(Err) {
+                Ok(rows) => return Ok(rows),
+                Err(error) => self.pause(&mut backoff, "counting the rows of keys", error).await?,
+            }
+        }
+    }
+
+    /// The open rejects of the run among these keys, each with its reason.
+    pub(super) async fn known(
+        &mut self,
+        of: (&str, Database),
+        keys: &[RedisKey],
+    ) -> Result<HashMap<RedisKey, String>, Failure> {
+        // Of a retry's shard, rejects are known whichever mapping takes their keys now.
+        let shard = ShardId { run: Uuid::nil(), phase: 0, shard: 0, lease: Uuid::nil(), retry_of: Some(self.run) };
+        let mut backoff = Backoff::until(self.options.retry_deadline);
+        loop {
+            let asked = async {
+                let connection = connected(&mut self.connection, &self.target).await?;
+                ledger::known(connection, shard, of, keys).await
+            };
+            match answered(within(&self.options), asked).await.unwrap_or_else(Err) {
+                Ok(known) => {
+                    let open = known.into_iter().filter(|known| !known.closed);
+                    return Ok(open.map(|known| (known.key, known.reason)).collect());
+                }
+                Err(error) => self.pause(&mut backoff, "reading the rejects", error).await?,
+            }
+        }
+    }
+
+    /// Waits before the next attempt.
+    async fn pause(&mut self, backoff: &mut Backoff, what: &str, error: Error) -> Result<(), Failure> {
+        if verdict(&error) != Verdict::Transient {
+            return Err(failure(what, error));
+        }
+        self.connection = None;
+        let Some(pause) = backoff.pause(Instant::now()) else {
+            return Err(failure(&format!("{what}, after trying again until target.retry_deadline"), error));
+        };
+        let text = format!("PostgreSQL: {what}: {error}; trying again in {pause:.1?}");
+        let _ = self.events.send(Event::Notice(text)).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Ok(()),
+            () = self.stop.wait_cut() => {
+                let message = format!("stopped while {what} was to be tried again after: {error}");
+                Err(Failure::new(Exit::Stopped, Side::Postgres, message, "Validate again."))
+            }
+        }
+    }
+}
+
+/// The connection, made where there is none.
+async fn connected<'c>(
+    connection: &'c mut Option<PgConnection>,
+    target: &Target,
+) -> Result<&'c mut PgConnection, Error> {
+    match connection {
+        Some(connection) => Ok(connection),
+        none => Ok(none.insert(target.try_connect().await?)),
+    }
+}
+
+/// How long the server may be silent.
+fn within(options: &CompareOptions) -> Option<Duration> {
+    silence(options.statement_timeout, options.idle_timeout)
+}
+
+/// Which of some rows, by their keys as the ledger writes them, are there as one of the runs wrote them: their places.
+///
+/// # Errors
+/// The server's.
+pub async fn still_owned(
+    connection: &mut PgConnection,
+    table: &LoadTable,
+    row_keys: &[String],
+    runs: &[String],
+) -> Result<Vec<usize>, Error> {
+    let mut transaction = connection.begin().await?;
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; {TEXT_SETTINGS}"
+    )))
+    .execute(&mut *transaction)
+    .await?;
+    let rows = query(statements::still_owned(table))
+        .bind(table.name.to_string())
+        .bind(row_keys)
+        .bind(runs)
+        .fetch_all(&mut *transaction)
+        .await?;
+    transaction.rollback().await?;
+    let place = |row: &PgRow| Ok(usize::try_from(row.try_get::<i64, _>("place")?).unwrap_or(usize::MAX));
+    rows.iter().map(place).collect()
+}

@@ -1,0 +1,219 @@
+//! One attempt at a batch's rows: one transaction, which is taken back at its end.
+
+use super::CompareOptions;
+use super::met::Met;
+use super::statements::{compare, compared, values};
+use crate::model::{ColumnValues, Database, Reject, Row, Shape};
+use crate::postgres::{CopyBuffer, error_line, milliseconds, query};
+use crate::sink::load::casts::{refused_texts, unread};
+use crate::sink::load::columns::{Columns, grouped, kept_apart_in_stage, send};
+use crate::sink::load::statements::Statements;
+use crate::sink::ownership::TEXT_SETTINGS;
+use crate::sink::table::{LoadTable, Provenance};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Connection, Error, Row as _};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// So many staging tables are there in one transaction at most.
+const MAX_STAGES: usize = 64;
+
+/// The server said no; `row`: the row that it blamed, by its place.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) row: Option<usize>,
+    pub(super) error: Error,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self { row: None, error }
+    }
+}
+
+/// What the rows of an attempt met, by their places: what is not here is equal.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) met: BTreeMap<usize, Met>,
+    /// Rows that the server cannot read.
+    pub(super) refused: BTreeMap<usize, Reject>,
+    /// The values of some of those that differ.
+    pub(super) values: BTreeMap<usize, Vec<ColumnValues>>,
+}
+
+impl Found {
+    /// One row, which the server refuses.
+    pub(super) fn refused(reject: Reject) -> Self {
+        Self { refused: [(0, reject)].into(), ..Self::default() }
+    }
+}
+
+/// All that an attempt needs beside its connection.
+pub(super) struct Attempt<'a> {
+    pub(super) table: &'a LoadTable,
+    pub(super) database: Database,
+    pub(super) options: &'a CompareOptions,
+    pub(super) rows: &'a [Row],
+}
+
+/// The rows of one staging table: the statements, and their places.
+type Staged = (Statements, Vec<usize>);
+
+impl Attempt<'_> {
+    /// Stages the rows and asks what they meet.
+    pub(super) async fn run(&self, connection: &mut PgConnection, buffer: &mut CopyBuffer) -> Result<Found, Refused> {
+        let mut found = Found::default();
+        if self.rows.is_empty() {
+            return Ok(found);
+        }
+        let mut transaction = connection.begin().await?;
+        sqlx::raw_sql(AssertSqlSafe(settings(self.options))).execute(&mut *transaction).await?;
+        if self.table.casts() || self.table.provenance == Provenance::Ledger {
+            sqlx::raw_sql(AssertSqlSafe(TEXT_SETTINGS)).execute(&mut *transaction).await?;
+        }
+        let token = self.options.unlogged_stage.then(|| Uuid::new_v4().simple().to_string());
+        let mut staged: Vec<Staged> = Vec::new();
+        let groups = grouped(self.rows, kept_apart_in_stage(self.table));
+        for (number, rows) in groups.into_iter().enumerate() {
+            let columns = Columns::of(rows.iter().filter_map(|place| self.rows.get(*place)));
+            let sql = Statements::build(self.table, self.database, (columns, number), token.as_deref());
+            query(&sql.create).execute(&mut *transaction).await?;
+            staged.push((sql, rows));
+        }
+        // From here on the server itself sees to it that no table of anybody's is written; temporary ones may be.
+        if token.is_none() {
+            query("SET TRANSACTION READ ONLY").execute(&mut *transaction).await?;
+        }
+        for staged in &staged {
+            self.compare(&mut transaction, buffer, staged, &mut found).await?;
+        }
+        transaction.rollback().await?;
+        Ok(found)
+    }
+
+    async fn compare(
+        &self,
+        connection: &mut PgConnection,
+        buffer: &mut CopyBuffer,
+        (sql, rows): &Staged,
+        found: &mut Found,
+    ) -> Result<(), Refused> {
+        let sent: Vec<&Row> = rows.iter().filter_map(|place| self.rows.get(*place)).collect();
+        send(connection, buffer, &sql.copy, (&sent, sql.columns), true).await.map_err(|error| {
+            let row = error_line(&error).and_then(|line| rows.get(line.checked_sub(1)?).copied());
+            Refused { row, error }
+        })?;
+        self.find_unreadable(connection, (sql, rows), found).await?;
+        let statement = compare((self.table, self.database), sql, self.options);
+        let mut differing = Vec::new();
+        for row in query(statement).bind(self.table.name.to_string()).fetch_all(&mut *connection).await? {
+            let (ordinal, met) = met(&row)?;
+            let Some(place) = place(rows, ordinal) else { continue };
+            if !met.differs.is_empty() && differing.len() + found.values.len() < self.options.shown {
+                differing.push(ordinal);
+            }
+            found.met.insert(place, met);
+        }
+        if !differing.is_empty() {
+            self.read_values(connection, (sql, rows), differing, found).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the rows with texts that their types refuse out of the staging table.
+    async fn find_unreadable(
+        &self,
+        connection: &mut PgConnection,
+        (sql, rows): (&Statements, &[usize]),
+        found: &mut Found,
+    ) -> Result<(), Error> {
+        let mut out = BTreeSet::new();
+        for (column, statement) in &sql.casts {
+            for (ordinal, error) in refused_texts(connection, statement, rows.len()).await? {
+                let Some(place) = place(rows, ordinal) else { continue };
+                let reject = self.rows.get(place).map(|row| unread(row, (self.table, *column), &error));
+                found.refused.extend(reject.map(|reject| (place, reject)));
+                out.insert(ordinal);
+            }
+        }
+        if !out.is_empty() {
+            query(&sql.delete).bind(out.into_iter().collect::<Vec<_>>()).execute(connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads the values of rows that differ, for people.
+    async fn read_values(
+        &self,
+        connection: &mut PgConnection,
+        (sql, rows): (&Statements, &[usize]),
+        ordinals: Vec<i32>,
+        found: &mut Found,
+    ) -> Result<(), Error> {
+        for row in query(values(self.table, sql)).bind(ordinals).fetch_all(connection).await? {
+            let Some(place) = place(rows, row.try_get("ord")?) else { continue };
+            let Some(met) = found.met.get(&place) else { continue };
+            let (expected, is): (Vec<Option<String>>, Vec<Option<String>>) =
+                (row.try_get("expected")?, row.try_get("found")?);
+            let pairs = compared(self.table, sql.columns.all).zip(expected.into_iter().zip(is));
+            let values = pairs
+                .filter(|((index, _), _)| met.differs.contains(index))
+                .map(|((_, column), (expected, found))| ColumnValues { column: column.name.clone(), expected, found });
+            found.values.insert(place, values.collect());
+        }
+        Ok(())
+    }
+}
+
+/// The place of an ordinal.
+fn place(rows: &[usize], ordinal: i32) -> Option<usize> {
+    rows.get(usize::try_from(ordinal).ok()?).copied()
+}
+
+fn met(row: &PgRow) -> Result<(i32, Met), Error> {
+    let there: bool = row.try_get("there")?;
+    // Of a row that is not there every column is another.
+    let differs: Vec<i32> = if there { row.try_get("differs")? } else { Vec::new() };
+    let orphan: Option<i32> = row.try_get("orphan")?;
+    let met = Met {
+        there,
+        differs: differs.into_iter().filter_map(|index| usize::try_from(index).ok()).collect(),
+        orphan: orphan.and_then(|index| usize::try_from(index).ok()),
+        redis_key: row.try_get("redis_key")?,
+        redis_db: row.try_get("redis_db")?,
+        owner: row.try_get("owner")?,
+        digest: row.try_get("digest")?,
+        expiry_moved: row.try_get::<Option<bool>, _>("expiry_moved")?.unwrap_or(true),
+    };
+    Ok((row.try_get("ord")?, met))
+}
+
+/// The rows, cut up so that none of the parts takes too many staging tables.
+pub(super) fn by_stages(table: &LoadTable, rows: Vec<Row>) -> Vec<Vec<Row>> {
+    let apart = kept_apart_in_stage(table);
+    let (mut parts, mut stages) = (vec![Vec::new()], BTreeSet::new());
+    for row in rows {
+        let stage = Shape(row.shape.0 & apart.0);
+        stages.insert(stage);
+        if stages.len() > MAX_STAGES {
+            stages = [stage].into();
+            parts.push(Vec::new());
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push(row);
+        }
+    }
+    parts
+}
+
+/// Set for the transaction only. Joins go by index look-up, as in a load.
+pub(super) fn settings(options: &CompareOptions) -> String {
+    format!(
+        "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL enable_hashjoin = off; \
+         SET LOCAL enable_mergejoin = off; SET LOCAL client_min_messages = error; \
+         SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
+        milliseconds(options.idle_timeout),
+        milliseconds(options.lock_timeout),
+        milliseconds(options.statement_timeout),
+    )
+}

@@ -1,0 +1,205 @@
+//! The SQL of a comparison, for one staging table: what each staged row meets, and the values that differ.
+
+use super::CompareOptions;
+use crate::model::{Database, Shape};
+use crate::postgres::{ident, table_ident};
+use crate::sink::load::columns::Columns;
+use crate::sink::load::origin::of_row;
+use crate::sink::load::statements::{
+    ORDINAL, Side, Statements, difference_beyond, key_join, redis_key, row_key, without_lineage,
+};
+use crate::sink::ownership::owner;
+use crate::sink::table::{Compare, LoadColumn, LoadTable, ParentCheck, Provenance};
+
+/// Characters of a value that are shown.
+const SHOWN: usize = 200;
+
+/// For each staged row that is not plainly equal: its ordinal, whether there is a row, and what it is told by. `$1`: the
+/// table's name in the ledger.
+///
+/// A row that was made from another key may be equal all the same, so that those are given too.
+pub(super) fn compare((table, database): (&LoadTable, Database), sql: &Statements, options: &CompareOptions) -> String {
+    let shape = sql.columns.all;
+    let facts = format!(
+        "SELECT {} AS differs, {} AS orphan, {} AS other_key OFFSET 0",
+        differs(table, sql.columns, options),
+        orphan(table, options),
+        other_key(table, shape)
+    );
+    let lineage = match table.provenance {
+        Provenance::Ledger => format!(
+            "LEFT JOIN LATERAL (SELECT l.redis_key, l.redis_db, l.digest FROM redis2pg.loaded l \
+             WHERE l.table_name = $1 AND l.row_key = {} OFFSET 0) l ON true ",
+            row_key(table, Side::Target)
+        ),
+        _ => String::new(),
+    };
+    format!(
+        "SELECT s.{ORDINAL} AS ord, t.ctid IS NOT NULL AS there, f.differs, f.orphan, {} AS redis_key, {} AS digest, \
+         {} AS expiry_moved, o.run AS owner, {} AS redis_db \
+         FROM {} s LEFT JOIN {} t ON {} CROSS JOIN LATERAL ({facts}) f \
+         CROSS JOIN LATERAL (SELECT {} AS run OFFSET 0) o {lineage}\
+         WHERE t.ctid IS NULL OR cardinality(f.differs) > 0 OR f.orphan IS NOT NULL OR f.other_key",
+        redis_key(table),
+        digest(table),
+        expiry_moved(table, shape),
+        of_row(table, database, "o.run"),
+        sql.stage,
+        table.ident(),
+        key_join(table),
+        owner("t.xmin", "$1"),
+    )
+}
+
+/// The columns that differ, among those that the row has, as an array of their places.
+fn differs(table: &LoadTable, columns: Columns, options: &CompareOptions) -> String {
+    let compared = table.present(columns.all).skip(table.key_columns).filter(|_| options.content);
+    let cases: Vec<String> = compared
+        .filter_map(|(index, column)| {
+            let differs = difference_beyond(column, options.ttl_tolerance)?;
+            let has = columns.condition(index).map(|has| format!("{has} AND ")).unwrap_or_default();
+            Some(format!("CASE WHEN {has}({differs}){} THEN {index} END", but_for_adopted(table, index, column)))
+        })
+        .collect();
+    match cases.as_slice() {
+        [] => "'{}'::int4[]".to_owned(),
+        cases => format!("array_remove(ARRAY[{}]::int4[], NULL)", cases.join(", ")),
+    }
+}
+
+/// A reference may lead to a row that an older script left under another id, where the one it should lead to is not there:
+/// then the run gave the child that one.
+fn but_for_adopted(table: &LoadTable, index: usize, column: &LoadColumn) -> String {
+    let adopted = |check: &ParentCheck| {
+        let lineage = check.lineage.as_ref()?;
+        let (parent, key, same) = (table_ident(&check.table), ident(&check.key), &column.equality);
+        Some(format!(
+            " AND NOT (EXISTS (SELECT FROM {parent} p WHERE p.{key} {same} t.{} AND p.{} ->> 'redis_document_id' IS NOT NULL \
+             OFFSET 0) AND NOT EXISTS (SELECT FROM {parent} p WHERE p.{key} {same} {} OFFSET 0))",
+            ident(&column.name),
+            ident(lineage),
+            column.staged()
+        ))
+    };
+    table.parents.iter().filter(|check| check.column == index).filter_map(adopted).collect()
+}
+
+/// The first parent check whose row is missing that the target's row refers to; NULL: none.
+fn orphan(table: &LoadTable, options: &CompareOptions) -> String {
+    let checks = table.parents.iter().enumerate().filter(|_| options.relationships);
+    let cases: Vec<String> = checks
+        .filter_map(|(index, check)| {
+            let column = table.columns.get(check.column)?;
+            let reference = format!("t.{}", ident(&column.name));
+            Some(format!(
+                "WHEN {reference} IS NOT NULL AND NOT EXISTS (SELECT FROM {} p WHERE p.{} {} {reference} OFFSET 0) THEN {index}",
+                table_ident(&check.table),
+                ident(&check.key),
+                column.equality
+            ))
+        })
+        .collect();
+    if cases.is_empty() { "NULL::int4".to_owned() } else { format!("CASE {} END", cases.join(" ")) }
+}
+
+/// Whether the target's row may have been made from another key than the staged row.
+fn other_key(table: &LoadTable, shape: Shape) -> String {
+    let pair = |index: usize| {
+        let column = table.columns.get(index).filter(|_| shape.has(index))?;
+        Some((format!("t.{}", ident(&column.name)), column.staged()))
+    };
+    let distinct = |pairs: Vec<(String, String)>| {
+        let tests: Vec<String> = pairs.iter().map(|(t, s)| format!("{t} IS DISTINCT FROM {s}")).collect();
+        tests.join(" OR ")
+    };
+    match table.provenance {
+        Provenance::Object(index) => pair(index).map_or_else(
+            || "true".to_owned(),
+            |(t, s)| {
+                let part = |path: &str| (format!("{t} {path}"), format!("{s} {path}"));
+                distinct(vec![part("->> 'redis_key'"), part("-> 'redis2pg' ->> 'database'")])
+            },
+        ),
+        Provenance::Columns { key, database, .. } => {
+            distinct(std::iter::once(key).chain(database).filter_map(pair).collect())
+        }
+        // The staged row does not have its key.
+        Provenance::Ledger => "true".to_owned(),
+        Provenance::Nowhere => "false".to_owned(),
+    }
+}
+
+/// The digest of the value that the target's row was made from, as text.
+fn digest(table: &LoadTable) -> String {
+    let nothing = || "NULL::text".to_owned();
+    match table.provenance {
+        Provenance::Object(index) => {
+            table.of_target(index).map_or_else(nothing, |t| format!("{t} -> 'redis2pg' ->> 'digest'"))
+        }
+        Provenance::Columns { digest, .. } => table.of_target(digest).map_or_else(nothing, |t| format!("{t}::text")),
+        Provenance::Ledger => "l.digest".to_owned(),
+        Provenance::Nowhere => nothing(),
+    }
+}
+
+/// Whether lineage names another time of expiry than the key has now.
+fn expiry_moved(table: &LoadTable, shape: Shape) -> String {
+    let Provenance::Object(index) = table.provenance else { return "true".to_owned() };
+    let Some(column) = table.columns.get(index).filter(|_| shape.has(index)) else { return "true".to_owned() };
+    let told = |of: String| format!("{of} -> 'redis2pg' ->> 'expires_at'");
+    format!("{} IS DISTINCT FROM {}", told(format!("t.{}", ident(&column.name))), told(column.staged()))
+}
+
+/// For the ordinals `$1`: the values of all compared columns, as `(ord, expected, found)`, arrays of texts in the order of
+/// [`compared`].
+pub(super) fn values(table: &LoadTable, sql: &Statements) -> String {
+    let shape = sql.columns.all;
+    let shown = |column: &LoadColumn, value: String| {
+        let value = if column.compare == Compare::Lineage { without_lineage(&value) } else { value };
+        format!("left(({value})::text, {SHOWN})")
+    };
+    let all = |of: &dyn Fn(&LoadColumn) -> String| {
+        let values: Vec<String> = compared(table, shape).map(|(_, column)| shown(column, of(column))).collect();
+        format!("ARRAY[{}]::text[]", values.join(", "))
+    };
+    format!(
+        "SELECT s.{ORDINAL} AS ord, {} AS expected, {} AS found FROM {} s JOIN {} t ON {} WHERE s.{ORDINAL} = ANY ($1)",
+        all(&LoadColumn::staged),
+        all(&|column| format!("t.{}", ident(&column.name))),
+        sql.stage,
+        table.ident(),
+        key_join(table)
+    )
+}
+
+/// The columns that are compared, with their places in the mapping.
+pub(super) fn compared(table: &LoadTable, shape: Shape) -> impl Iterator<Item = (usize, &LoadColumn)> {
+    table.present(shape).skip(table.key_columns).filter(|(_, column)| column.compare != Compare::Never)
+}
+
+/// How many rows there are of each of the keys `$2` that nobody changed since some run wrote them, by the ledger's lineage. `$1`:
+/// the table's name in the ledger; `here`: whether lineage `l` is of this database.
+pub(super) fn rows_of_keys(table: &LoadTable, here: &str) -> String {
+    let target = table.ident();
+    format!(
+        "SELECT k.place - 1 AS place, count(DISTINCT (t.tableoid::text, t.ctid::text)) AS rows FROM unnest($2::bytea[]) WITH ORDINALITY k (key, place) \
+         JOIN redis2pg.loaded l ON l.table_name = $1 AND l.redis_key = k.key AND {here} \
+         CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, l.row_key) s JOIN {target} t ON {} \
+         WHERE {} IS NOT NULL GROUP BY 1",
+        key_join(table),
+        owner("t.xmin", "$1"),
+    )
+}
+
+/// The places, from 0, of those row keys `$2` whose rows are there and were written by one of the runs `$3`. `$1`: the
+/// table's name in the ledger.
+pub(super) fn still_owned(table: &LoadTable) -> String {
+    let target = table.ident();
+    format!(
+        "SELECT k.place - 1 AS place FROM unnest($2::text[]) WITH ORDINALITY k (row_key, place) \
+         CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, k.row_key::jsonb) s JOIN {target} t ON {} \
+         WHERE {} = ANY ($3)",
+        key_join(table),
+        owner("t.xmin", "$1"),
+    )
+}

@@ -1,0 +1,235 @@
+//! Rows whose keys are gone from Redis: deleted in short transactions of their own, once a run has loaded all that it found.
+//!
+//! Whether a key is gone is asked before, by the one who calls. Here each row is looked at again under a lock: whether it
+//! is still as a run of this source wrote it, and whether another row refers to it. What is deleted leaves an image.
+
+use super::attempt::{Missed, settings};
+use super::gone::{delete_rows, referred_to};
+use super::loader::{Loader, is_journal};
+use super::statements::key_join;
+use crate::flow::Backoff;
+use crate::ledger::{self, Journal};
+use crate::model::{Event, Failure, GoneRow, MappingId, Tally};
+use crate::postgres::{Verdict, answered, failure, query, silence, verdict};
+use crate::sink::ownership::{TEXT_SETTINGS, owner};
+use crate::sink::table::LoadTable;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection, Error, Row};
+use uuid::Uuid;
+
+/// What became of rows whose keys are gone.
+#[derive(Clone, Debug, Default)]
+pub struct GoneCounts {
+    /// They were deleted.
+    pub deleted: i64,
+    /// Somebody else changed or deleted them since.
+    pub changed: i64,
+    /// Another row refers to them.
+    pub referred: i64,
+    /// The server did not delete them.
+    pub refused: i64,
+    /// What it said, of the first that it refused by an error.
+    pub said: Option<String>,
+}
+
+impl GoneCounts {
+    /// Adds others to these.
+    pub fn add(&mut self, other: Self) {
+        self.deleted += other.deleted;
+        self.changed += other.changed;
+        self.referred += other.referred;
+        self.refused += other.refused;
+        self.said = self.said.take().or(other.said);
+    }
+}
+
+/// What trying some rows came to.
+enum Tried {
+    Done(GoneCounts),
+    /// The server refuses one of them.
+    Refused(Error),
+}
+
+/// A row as it is found under its lock.
+struct Found {
+    row_key: String,
+    owner: Option<String>,
+    referred_to: bool,
+}
+
+impl Loader {
+    /// Deletes rows of a mapping, by their keys as the ledger writes them, that runs among `runs` wrote last and that no
+    /// other row refers to. Returns once that is committed.
+    ///
+    /// Not cancel-safe, as [`Self::load`].
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn delete_gone(
+        &mut self,
+        mapping: MappingId,
+        rows: Vec<String>,
+        runs: &[String],
+    ) -> Result<GoneCounts, Failure> {
+        let tables = self.writers.tables.clone();
+        let table = tables
+            .get(usize::from(mapping.0))
+            .ok_or_else(|| Failure::internal("rows name a mapping that there is not"))?;
+        let (mut pieces, mut total) = (vec![rows], GoneCounts::default());
+        while let Some(mut rows) = pieces.pop() {
+            match self.settle_rows(table, &rows, runs).await? {
+                Tried::Done(counts) => {
+                    let event = Event::Settled { mapping, tally: tally(table, &counts), bytes: 0, pending: 0 };
+                    let _ = self.writers.events.send(event).await;
+                    total.add(counts);
+                }
+                Tried::Refused(error) if rows.len() < 2 => {
+                    total.add(GoneCounts { refused: 1, said: Some(error.to_string()), ..GoneCounts::default() });
+                }
+                // One of them is at fault: it is found by halves.
+                Tried::Refused(_) => {
+                    let rest = rows.split_off(rows.len() / 2);
+                    pieces.extend([rest, rows]);
+                }
+            }
+        }
+        Ok(total)
+    }
+
+    /// Tries rows until that is committed, or one of them is refused.
+    async fn settle_rows(&mut self, table: &LoadTable, rows: &[String], runs: &[String]) -> Result<Tried, Failure> {
+        let mut backoff = Backoff::until(self.writers.options.retry_deadline);
+        let id = Uuid::now_v7();
+        let mut counts = GoneCounts::default();
+        loop {
+            let missed = match self.attempt_rows((table, id), (rows, runs), &mut counts).await {
+                Ok(()) => return Ok(Tried::Done(counts)),
+                Err(missed) => missed,
+            };
+            let error = match missed {
+                Missed::Fenced => return Err(ledger::taken_over()),
+                Missed::Moved => continue,
+                Missed::CommitUnknown { error, .. } => error,
+                Missed::Ledger(error) if is_journal(&error) || verdict(&error) == Verdict::Transient => error,
+                Missed::Ledger(error) => return Err(failure("writing the ledger", error)),
+                Missed::Server { error, .. } => match verdict(&error) {
+                    Verdict::Transient => error,
+                    Verdict::Systemic => return Err(failure(&format!("deleting from {}", table.name), error)),
+                    Verdict::Row | Verdict::Unique | Verdict::ForeignKey => return Ok(Tried::Refused(error)),
+                },
+            };
+            if let Some(tally) = self.lost_commit(&mut backoff, error, id).await? {
+                counts.deleted = tally.deleted_gone.get(GoneRow::Deleted.name()).copied().unwrap_or(0);
+                return Ok(Tried::Done(counts));
+            }
+        }
+    }
+
+    async fn attempt_rows(
+        &mut self,
+        (table, id): (&LoadTable, Uuid),
+        (rows, runs): (&[String], &[String]),
+        counts: &mut GoneCounts,
+    ) -> Result<(), Missed> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.writers.target.try_connect().await?,
+        };
+        let options = &self.writers.options;
+        let running = self.delete_some(&mut connection, (table, id), (rows, runs), counts);
+        let result = answered(silence(options.statement_timeout, options.idle_timeout), running)
+            .await
+            .unwrap_or_else(|error| Err(Missed::CommitUnknown { error, groups: Default::default() }));
+        self.settled = result.is_ok();
+        self.connection = Some(connection);
+        result
+    }
+
+    /// One transaction.
+    async fn delete_some(
+        &self,
+        connection: &mut PgConnection,
+        (table, id): (&LoadTable, Uuid),
+        (rows, runs): (&[String], &[String]),
+        counts: &mut GoneCounts,
+    ) -> Result<(), Missed> {
+        *counts = GoneCounts::default();
+        let mut transaction = connection.begin().await?;
+        let set = settings(&self.writers.options, self.shard) + TEXT_SETTINGS;
+        sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut *transaction).await?;
+        if !ledger::fence(&mut transaction, self.shard).await.map_err(Missed::Ledger)? {
+            return Err(Missed::Fenced);
+        }
+        let run = self.shard.run.to_string();
+        let (mut left, mut taken) = (rows.to_vec(), 0);
+        // A row that another one of these refers to goes once that one has gone.
+        loop {
+            let found = find(&mut transaction, table, &left).await?;
+            counts.changed += left.len() as i64 - found.len() as i64;
+            let is_own = |row: &Found| row.owner.as_ref().is_some_and(|owner| runs.contains(owner));
+            let (own, others): (Vec<Found>, Vec<Found>) = found.into_iter().partition(is_own);
+            counts.changed += others.len() as i64;
+            let (referred, free): (Vec<Found>, Vec<Found>) = own.into_iter().partition(|row| row.referred_to);
+            let delete: Vec<&str> = free.iter().map(|row| row.row_key.as_str()).collect();
+            let before = free.iter().filter(|row| row.owner.as_deref() != Some(&run));
+            let images: Vec<&str> = before.map(|row| row.row_key.as_str()).collect();
+            let (gone, imaged) = delete_rows(&mut transaction, (table, self.shard.run), &delete, &images).await?;
+            let deleted = gone.len();
+            taken += imaged;
+            counts.deleted += deleted as i64;
+            counts.refused += (delete.len() - deleted) as i64;
+            if referred.is_empty() || deleted == 0 {
+                counts.referred = referred.len() as i64;
+                break;
+            }
+            left = referred.into_iter().map(|row| row.row_key).collect();
+        }
+        let journal = Journal {
+            id,
+            epoch: 0,
+            mapping: &table.mapping,
+            table: &table.name,
+            fingerprint: &table.fingerprint,
+            pages: &[],
+            tally: &tally(table, counts),
+            images: taken,
+        };
+        ledger::write_journal(&mut transaction, self.shard, &journal).await.map_err(Missed::Ledger)?;
+        match transaction.commit().await {
+            Ok(()) => Ok(()),
+            Err(error @ Error::Database(_)) => Err(error.into()),
+            Err(error) => Err(Missed::CommitUnknown { error, groups: Default::default() }),
+        }
+    }
+}
+
+/// What the books are told: what is kept is told once, when all has been looked at.
+fn tally(table: &LoadTable, counts: &GoneCounts) -> Tally {
+    let mut tally = Tally::default();
+    tally.gone(GoneRow::Deleted, counts.deleted, table.explodes);
+    tally
+}
+
+/// The rows that are there, locked.
+async fn find(connection: &mut PgConnection, table: &LoadTable, rows: &[String]) -> Result<Vec<Found>, Error> {
+    let target = table.ident();
+    let sql = format!(
+        "WITH asked AS MATERIALIZED (SELECT r.row_key FROM unnest($2::text[]) r (row_key)) \
+         SELECT a.row_key, {} AS owner, {} AS referred_to FROM asked a \
+         CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, a.row_key::jsonb) s JOIN {target} t ON {} \
+         FOR UPDATE OF t",
+        owner("t.xmin", "$1"),
+        referred_to(table),
+        key_join(table)
+    );
+    let rows = query(sql).bind(table.name.to_string()).bind(rows).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Found {
+                row_key: row.try_get("row_key")?,
+                owner: row.try_get("owner")?,
+                referred_to: row.try_get("referred_to")?,
+            })
+        })
+        .collect()
+}

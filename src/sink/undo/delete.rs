@@ -1,0 +1,205 @@
+//! Rows that the run inserted are taken out.
+
+use super::restore::set_merge_joins;
+use super::{Undo, UndoReferrer, Undone};
+use crate::model::KeptReason;
+use crate::postgres::{ident, literal, query, table_ident};
+use crate::sink::owned::row_key;
+use crate::sink::ownership::owner;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Error, Row};
+use std::collections::{HashMap, HashSet};
+
+impl Undo<'_> {
+    /// Of rows that the run wrote, or once wrote: those without a before-image, each with whether it is still the run's. `lock`: they
+    /// stay so until the transaction ends.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn without_image(
+        &self,
+        connection: &mut PgConnection,
+        keys: &[&str],
+        lock: bool,
+    ) -> Result<HashMap<String, bool>, Error> {
+        let table = self.table;
+        set_merge_joins(connection, false).await?;
+        let rows = format!(
+            "FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {}",
+            table.key_record("r.key::jsonb"),
+            table.ident(),
+            table.key_join()
+        );
+        if lock {
+            query(format!("SELECT 1 {rows} FOR UPDATE OF t")).bind(keys).execute(&mut *connection).await?;
+        }
+        let found = query(format!(
+            "SELECT r.key, coalesce({} = $2, false) {rows} WHERE {}",
+            table.owner(),
+            table.has_no_image("$2")
+        ))
+        .bind(keys)
+        .bind(self.run.to_string())
+        .fetch_all(connection)
+        .await?;
+        found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
+
+    /// Those of some rows that others refer to, each with the table of one that does. `ahead`: nothing is deleted yet, and rows that
+    /// the run wrote itself are taken to go.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn referred_to(
+        &self,
+        connection: &mut PgConnection,
+        keys: &[&str],
+        ahead: bool,
+    ) -> Result<HashMap<String, String>, Error> {
+        let mut found = HashMap::new();
+        if let Some(hidden) = self.table.referrers.iter().find(|referrer| !referrer.readable) {
+            // What we may not read may refer to any row.
+            let why = format!("{}, perhaps: its rows cannot all be read", hidden.table);
+            found.extend(keys.iter().map(|key| ((*key).to_owned(), why.clone())));
+            return Ok(found);
+        }
+        set_merge_joins(connection, true).await?;
+        for referrer in &self.table.referrers {
+            let rows = query(self.refers(referrer, ahead))
+                .bind(keys)
+                .bind(self.run.to_string())
+                .fetch_all(&mut *connection)
+                .await?;
+            for row in rows {
+                found.insert(row.try_get(0)?, referrer.table.to_string());
+            }
+        }
+        if !found.is_empty() {
+            self.spread(connection, keys, &mut found).await?;
+        }
+        Ok(found)
+    }
+
+    /// A row that stays keeps those of its table that it refers to.
+    async fn spread(
+        &self,
+        connection: &mut PgConnection,
+        keys: &[&str],
+        found: &mut HashMap<String, String>,
+    ) -> Result<(), Error> {
+        let mut parents: HashMap<String, Vec<String>> = HashMap::new();
+        for referrer in self.table.referrers.iter().filter(|referrer| referrer.is_own) {
+            let rows = query(self.own_edges(referrer)).bind(keys).fetch_all(&mut *connection).await?;
+            for row in rows {
+                parents.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
+            }
+        }
+        let mut open: Vec<String> = found.keys().cloned().collect();
+        while let Some(child) = open.pop() {
+            for parent in parents.remove(&child).unwrap_or_default() {
+                if !found.contains_key(&parent) {
+                    found.insert(parent.clone(), self.table.name());
+                    open.push(parent);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Of the rows of `$1`, each with one of them that it refers to.
+    fn own_edges(&self, referrer: &UndoReferrer) -> String {
+        let table = self.table;
+        let pairs: Vec<String> = (referrer.columns.iter())
+            .map(|(own, of, operator)| format!("p.{} {operator} t.{}", ident(of), ident(own)))
+            .collect();
+        let parent = row_key("p", &table.run.key_columns);
+        format!(
+            "SELECT r.key, {parent}::text FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
+             JOIN {} p ON {} WHERE {parent} IN (SELECT g.key::jsonb FROM unnest($1::text[]) g (key))",
+            table.key_record("r.key::jsonb"),
+            table.ident(),
+            table.key_join(),
+            table.ident(),
+            pairs.join(" AND ")
+        )
+    }
+
+    /// The rows of `$1` that rows of a table refer to, but for those that go with them.
+    fn refers(&self, referrer: &UndoReferrer, ahead: bool) -> String {
+        let table = self.table;
+        let pairs: Vec<String> = (referrer.columns.iter())
+            .map(|(own, of, operator)| format!("t.{} {operator} c.{}", ident(of), ident(own)))
+            .collect();
+        let mut others = String::new();
+        if referrer.is_own {
+            let key = row_key("c", &table.run.key_columns);
+            others.push_str(&format!(" AND {key} NOT IN (SELECT g.key::jsonb FROM unnest($1::text[]) g (key))"));
+        }
+        if ahead {
+            let owner = owner("c.xmin", &literal(&referrer.table.to_string()));
+            others.push_str(&format!(" AND {owner} IS DISTINCT FROM $2"));
+        } else {
+            others.push_str(" AND $2 <> ''");
+        }
+        format!(
+            "SELECT r.key FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
+             WHERE EXISTS (SELECT FROM {} c WHERE {}{others})",
+            table.key_record("r.key::jsonb"),
+            table.ident(),
+            table.key_join(),
+            table_ident(&referrer.table),
+            pairs.join(" AND ")
+        )
+    }
+
+    /// Deletes rows that the run inserted, inside the caller's transaction, and their lineage.
+    ///
+    /// # Errors
+    /// The server's; one that speaks of a row is that of one of these.
+    pub async fn delete(&self, connection: &mut PgConnection, keys: &[&str]) -> Result<Undone, Error> {
+        let table = self.table;
+        let mut undone = Undone::default();
+        let found = self.without_image(connection, keys, true).await?;
+        let mut going = Vec::new();
+        for key in keys {
+            match found.get(*key) {
+                Some(true) => going.push(*key),
+                Some(false) if self.force => going.push(*key),
+                Some(false) => {
+                    let detail = "while the rollback was at work".to_owned();
+                    undone.kept.push(((*key).to_owned(), KeptReason::Changed, detail));
+                }
+                // Gone by itself.
+                None => {}
+            }
+        }
+        let referred = self.referred_to(connection, &going, false).await?;
+        going.retain(|key| !referred.contains_key(*key));
+        undone.kept.extend(referred.into_iter().map(|(key, by)| (key, KeptReason::ReferredTo, by)));
+        if going.is_empty() {
+            return Ok(undone);
+        }
+        set_merge_joins(connection, false).await?;
+        let rows = query(format!(
+            "DELETE FROM {} t USING unnest($1::text[]) r (key) CROSS JOIN LATERAL {} WHERE {} RETURNING r.key",
+            table.ident(),
+            table.key_record("r.key::jsonb"),
+            table.key_join()
+        ))
+        .bind(&going)
+        .fetch_all(&mut *connection)
+        .await?;
+        undone.done = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, Error>>()?;
+        let done: HashSet<&str> = undone.done.iter().map(String::as_str).collect();
+        let left = going.iter().filter(|key| !done.contains(*key));
+        let left: Vec<_> = left.map(|key| ((*key).to_owned(), KeptReason::NotDone, String::new())).collect();
+        undone.kept.extend(left);
+        sqlx::raw_sql(AssertSqlSafe("SET CONSTRAINTS ALL IMMEDIATE")).execute(&mut *connection).await?;
+        query("DELETE FROM redis2pg.loaded WHERE table_name = $2 AND row_key = ANY ($1::text[]::jsonb[])")
+            .bind(&undone.done)
+            .bind(table.name())
+            .execute(connection)
+            .await?;
+        Ok(undone)
+    }
+}

@@ -1,0 +1,133 @@
+//! The before-images of a run, page by page: whether the rows that are there now may give way to them.
+
+use super::{Group, Undo};
+use crate::ledger::LineagePlace;
+use crate::model::KeptReason;
+use crate::postgres::{ident, literal, query};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Error, Row};
+
+/// Images that are looked at at once.
+const PAGE: i64 = 500;
+
+/// A before-image, judged.
+#[derive(Clone, Debug)]
+pub struct JudgedImage {
+    /// The row's key.
+    pub row_key: String,
+    /// The Redis key that the row was made from, and its database, where that is told.
+    pub redis_key: Option<(Vec<u8>, Option<String>)>,
+    /// Whom the row goes back to, and how.
+    pub group: Group,
+    /// Why it is kept as it is now.
+    pub why: Option<(KeptReason, String)>,
+}
+
+impl Undo<'_> {
+    /// The page of images behind `after`, in the order of their keys; empty behind the last one.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn judge_images(
+        &self,
+        connection: &mut PgConnection,
+        after: Option<&str>,
+    ) -> Result<Vec<JudgedImage>, Error> {
+        let table = self.table;
+        let (key, database, join) = table.redis_key();
+        let (image_key, image_database) = self.key_of_image();
+        let columns: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+        let rows = query(format!(
+            "SELECT i.row_key::text AS row_key, coalesce(i.deleted, false) AS deleted, i.deleted IS NULL AS is_old, \
+             ARRAY(SELECT c FROM unnest($4::text[]) c WHERE NOT i.image ? c) AS missing, \
+             (SELECT jsonb_build_array(b.run_id, b.mapping, b.fingerprint)::text FROM redis2pg.batches b \
+              WHERE (b.xid & 4294967295) = i.row_xmin AND b.table_name = i.table_name ORDER BY b.xid DESC LIMIT 1) AS former, \
+             o.owner IS NOT NULL AS there, o.owner AS owner, \
+             coalesce({image_key}, o.redis_key) AS redis_key, coalesce({image_database}, o.redis_db) AS redis_db \
+             FROM redis2pg.before_images i CROSS JOIN LATERAL {} \
+             LEFT JOIN LATERAL (SELECT coalesce({}, '') AS owner, {key} AS redis_key, {database} AS redis_db \
+             FROM {} t{join} WHERE {} OFFSET 0) o ON true \
+             WHERE i.run_id = $1::text::uuid AND i.table_name = $2 AND ($3::text IS NULL OR i.row_key > $3::text::jsonb) \
+             AND i.row_key ?& $5::text[] AND i.row_key - $5::text[] = '{{}}' ORDER BY i.row_key LIMIT {PAGE}",
+            table.key_record("i.row_key"),
+            table.owner(),
+            table.ident(),
+            table.key_join(),
+        ))
+        .bind(self.run.to_string())
+        .bind(table.name())
+        .bind(after)
+        .bind(columns)
+        .bind(&table.run.key_columns)
+        .fetch_all(connection)
+        .await?;
+        rows.iter().map(|row| self.judged(row)).collect()
+    }
+
+    fn judged(&self, row: &PgRow) -> Result<JudgedImage, Error> {
+        let (there, deleted): (bool, bool) = (row.try_get("there")?, row.try_get("deleted")?);
+        let owner: Option<String> = row.try_get("owner")?;
+        let ours = owner.as_deref() == Some(&self.run.to_string());
+        let why = match (there, ours) {
+            _ if self.force => None,
+            (true, false) => Some((KeptReason::Changed, String::new())),
+            (false, _) if !deleted => {
+                let old: bool = row.try_get("is_old")?;
+                let detail = if old { "since the run, or by it: an earlier version did not note which" } else { "" };
+                Some((KeptReason::Deleted, detail.to_owned()))
+            }
+            _ => None,
+        };
+        let redis_key: Option<Vec<u8>> = row.try_get("redis_key")?;
+        let database: Option<String> = row.try_get("redis_db")?;
+        Ok(JudgedImage {
+            row_key: row.try_get("row_key")?,
+            redis_key: redis_key.map(|key| (key, database)),
+            group: Group { former: row.try_get("former")?, missing: row.try_get("missing")?, there },
+            why,
+        })
+    }
+
+    /// The Redis key and database of the image `i`, as expressions.
+    fn key_of_image(&self) -> (String, String) {
+        let text = |of: String| format!("convert_to({of}, 'UTF8')");
+        let column = |name: &str| format!("i.image ->> {}", literal(name));
+        match &self.table.run.lineage {
+            LineagePlace::Object { column } => {
+                let object = format!("i.image -> {}", literal(column));
+                (text(format!("{object} ->> 'redis_key'")), format!("{object} -> 'redis2pg' ->> 'database'"))
+            }
+            LineagePlace::Columns { key, database, .. } => {
+                let database = database.as_ref().map_or_else(|| "NULL::text".to_owned(), |name| column(name));
+                (text(column(key)), database)
+            }
+            LineagePlace::Ledger => ("decode(i.lineage ->> 'key', 'hex')".into(), "i.lineage ->> 'database'".into()),
+            LineagePlace::Nowhere => ("NULL::bytea".into(), "NULL::text".into()),
+        }
+    }
+
+    /// For each column that the image `i` has and `take` wants: its name, and its value as its type. They stand on [`Self::record`].
+    pub(super) fn values(&self, but: &[String], take: impl Fn(&super::UndoColumn) -> bool) -> Vec<(String, String)> {
+        let wanted = self.table.columns.iter().filter(|column| take(column) && !but.contains(&column.name));
+        wanted
+            .map(|column| {
+                let (name, key) = (ident(&column.name), literal(&column.name));
+                let value = format!(
+                    "CASE WHEN i.exact ? {key} THEN (i.exact ->> {key})::{} ELSE p.{name} END",
+                    column.sql_type
+                );
+                (name, value)
+            })
+            .collect()
+    }
+
+    /// The image `i` as a row `p` of the table's types, but for what is kept as text.
+    pub(super) fn record(&self, but: &[String]) -> String {
+        let columns = self.table.columns.iter().filter(|column| column.insertable && !but.contains(&column.name));
+        let list: Vec<String> = columns.map(|column| format!("{} {}", ident(&column.name), column.sql_type)).collect();
+        format!(
+            "jsonb_to_record(i.image - ARRAY(SELECT jsonb_object_keys(coalesce(i.exact, '{{}}')))) AS p({})",
+            list.join(", ")
+        )
+    }
+}

@@ -1,0 +1,72 @@
+//! Undo: the rows of one run in one table are judged, taken out, and put back as they were.
+//!
+//! `table` is the table as the catalog has it, with what refers to it. `images` goes through the before-images of the run,
+//! `restore` puts rows back by them, `delete` takes out what the run inserted. Nothing of a row travels but its key: the
+//! server compares and restores.
+
+mod delete;
+mod images;
+mod restore;
+mod table;
+
+pub use images::JudgedImage;
+pub use restore::Group;
+pub use table::{UndoColumn, UndoReferrer, UndoTable};
+
+use crate::model::KeptReason;
+use crate::postgres::{literal, milliseconds};
+use crate::sink::load::LoadOptions;
+use crate::sink::ownership::TEXT_SETTINGS;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Error};
+use uuid::Uuid;
+
+/// What is undone of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Undo<'a> {
+    /// The table.
+    pub table: &'a UndoTable,
+    /// The run.
+    pub run: Uuid,
+    /// Whether rows that were changed or deleted since are taken back too.
+    pub force: bool,
+}
+
+/// What a batch came to.
+#[derive(Clone, Debug, Default)]
+pub struct Undone {
+    /// The keys of the rows that were deleted or restored.
+    pub done: Vec<String>,
+    /// Those that were not, and why.
+    pub kept: Vec<(String, KeptReason, String)>,
+}
+
+impl Undone {
+    /// Whether the server took a statement and left a row as it was, or made something else of it.
+    pub fn is_swallowed(&self) -> bool {
+        self.kept.iter().any(|(_, reason, _)| *reason == KeptReason::NotDone)
+    }
+
+    /// Adds what another batch came to.
+    pub fn append(&mut self, mut other: Self) {
+        self.done.append(&mut other.done);
+        self.kept.append(&mut other.kept);
+    }
+}
+
+/// Sets what holds for a transaction of a rollback: like one of the load, with keys spelled as the ledger has them.
+///
+/// # Errors
+/// The server's.
+pub async fn prepare(connection: &mut PgConnection, options: &LoadOptions, holder: &str) -> Result<(), Error> {
+    let settings = format!(
+        "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL client_min_messages = error; \
+         SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL application_name = {}; \
+         SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; {TEXT_SETTINGS}",
+        milliseconds(options.idle_timeout),
+        literal(holder),
+        milliseconds(options.lock_timeout),
+        milliseconds(options.statement_timeout),
+    );
+    sqlx::raw_sql(AssertSqlSafe(settings)).execute(connection).await.map(|_| ())
+}

@@ -1,0 +1,177 @@
+//! Rows are put back as their before-images have them.
+
+use super::{Undo, Undone};
+use crate::model::KeptReason;
+use crate::postgres::{literal, query};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Error, Row};
+use std::collections::HashSet;
+
+/// Images that are put back by one statement. A transaction holds one group: by its id it is known whose the rows are then.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Group {
+    /// Run, mapping and fingerprint of the batch that wrote the row as the image has it, as a JSON array; `None`: it was
+    /// nobody's.
+    pub former: Option<String>,
+    /// Columns of the table that the image lacks: they came since.
+    pub missing: Vec<String>,
+    /// Whether the row is there, and is changed; else it is inserted.
+    pub there: bool,
+}
+
+impl Undo<'_> {
+    /// Puts the rows of a group back, inside the caller's transaction, which must do nothing else to the table: the rows belong
+    /// to their former run again. Their images are gone then.
+    ///
+    /// # Errors
+    /// The server's; one that speaks of a row is that of one of these.
+    pub async fn restore(&self, connection: &mut PgConnection, group: &Group, keys: &[&str]) -> Result<Undone, Error> {
+        let mut undone = Undone::default();
+        // One that an attempt has put back whose answer was lost has no image any more.
+        let there = query(format!("SELECT r.key FROM {}", self.images())).bind(keys).bind(self.run.to_string());
+        let there = there.fetch_all(&mut *connection).await?;
+        let there: HashSet<String> = there.iter().map(|row| row.try_get(0)).collect::<Result<_, Error>>()?;
+        let keys: Vec<&str> = keys.iter().copied().filter(|key| there.contains(*key)).collect();
+        let keys: Vec<&str> = if group.there {
+            let locked = self.lock_images(connection, &keys).await?;
+            let (ours, others) = keys.iter().copied().partition(|key| locked.contains(*key));
+            let changed =
+                |key: &str| (key.to_owned(), KeptReason::Changed, "while the rollback was at work".to_owned());
+            let others: Vec<&str> = others;
+            undone.kept.extend(others.into_iter().map(changed));
+            ours
+        } else {
+            keys
+        };
+        if keys.is_empty() {
+            return Ok(undone);
+        }
+        let statement = if group.there { self.update(&group.missing) } else { self.insert(&group.missing) };
+        let rows = query(statement).bind(&keys).bind(self.run.to_string()).fetch_all(&mut *connection).await?;
+        undone.done = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, Error>>()?;
+        // A trigger may have kept one.
+        let done: HashSet<&str> = undone.done.iter().map(String::as_str).collect();
+        let left = keys.iter().filter(|key| !done.contains(*key));
+        let left: Vec<_> = left.map(|key| ((*key).to_owned(), KeptReason::NotDone, String::new())).collect();
+        undone.kept.extend(left);
+        // What is checked at COMMIT only is told here.
+        sqlx::raw_sql(AssertSqlSafe("SET CONSTRAINTS ALL IMMEDIATE")).execute(&mut *connection).await?;
+        self.settle_images(connection, group, &undone.done).await?;
+        Ok(undone)
+    }
+
+    /// Locks rows that images are of; gives the keys of those that are still the run's.
+    async fn lock_images(&self, connection: &mut PgConnection, keys: &[&str]) -> Result<HashSet<String>, Error> {
+        let table = self.table;
+        set_merge_joins(connection, false).await?;
+        let lock = format!(
+            "SELECT r.key FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} FOR UPDATE OF t",
+            table.key_record("r.key::jsonb"),
+            table.ident(),
+            table.key_join()
+        );
+        query(lock).bind(keys).execute(&mut *connection).await?;
+        // A new statement sees what was committed while the locks were waited for.
+        let ours = if self.force { "true".to_owned() } else { format!("{} = $2", table.owner()) };
+        let rows = query(format!(
+            "SELECT r.key FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} WHERE {ours} AND $2 <> ''",
+            table.key_record("r.key::jsonb"),
+            table.ident(),
+            table.key_join()
+        ))
+        .bind(keys)
+        .bind(self.run.to_string())
+        .fetch_all(connection)
+        .await?;
+        rows.iter().map(|row| row.try_get(0)).collect()
+    }
+
+    fn images(&self) -> String {
+        format!(
+            "unnest($1::text[]) r (key) JOIN redis2pg.before_images i ON i.run_id = $2::text::uuid AND i.table_name = {} \
+             AND i.row_key = r.key::jsonb",
+            literal(&self.table.name())
+        )
+    }
+
+    fn update(&self, missing: &[String]) -> String {
+        let table = self.table;
+        let set = self.values(missing, |column| column.updatable);
+        let set: Vec<String> = set.into_iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        format!(
+            "UPDATE {} t SET {} FROM {} CROSS JOIN LATERAL {} CROSS JOIN LATERAL {} WHERE {} RETURNING r.key",
+            table.ident(),
+            set.join(", "),
+            self.images(),
+            table.key_record("i.row_key"),
+            self.record(missing),
+            table.key_join(),
+        )
+    }
+
+    fn insert(&self, missing: &[String]) -> String {
+        let table = self.table;
+        let (names, values): (Vec<String>, Vec<String>) =
+            self.values(missing, |column| column.insertable).into_iter().unzip();
+        // What RETURNING says of a row that is there must be its key as the image has it.
+        format!(
+            "WITH written AS (INSERT INTO {} AS t ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} CROSS JOIN LATERAL {} \
+             RETURNING {} AS key) SELECT r.key FROM unnest($1::text[]) r (key) JOIN written w ON w.key = r.key::jsonb",
+            table.ident(),
+            names.join(", "),
+            values.join(", "),
+            self.images(),
+            self.record(missing),
+            table.row_key(),
+        )
+    }
+
+    /// The ledger says again what it said before the run, and to whom the rows belong; the images have served.
+    async fn settle_images(&self, connection: &mut PgConnection, group: &Group, keys: &[String]) -> Result<(), Error> {
+        let (run, name) = (self.run.to_string(), self.table.name());
+        query("DELETE FROM redis2pg.loaded WHERE table_name = $2 AND row_key = ANY ($1::text[]::jsonb[])")
+            .bind(keys)
+            .bind(&name)
+            .execute(&mut *connection)
+            .await?;
+        query(
+            "INSERT INTO redis2pg.loaded (table_name, row_key, run_id, redis_key, digest, redis_db, loaded_at) \
+             SELECT i.table_name, i.row_key, r.id, decode(i.lineage ->> 'key', 'hex'), i.lineage ->> 'digest', \
+             (i.lineage ->> 'database')::int4, (i.lineage ->> 'loaded_at')::timestamptz \
+             FROM redis2pg.before_images i JOIN redis2pg.runs r ON r.id = (i.lineage ->> 'run')::uuid \
+             WHERE i.run_id = $3::text::uuid AND i.table_name = $2 AND i.row_key = ANY ($1::text[]::jsonb[])",
+        )
+        .bind(keys)
+        .bind(&name)
+        .bind(&run)
+        .execute(&mut *connection)
+        .await?;
+        query(
+            "DELETE FROM redis2pg.before_images WHERE run_id = $3::text::uuid AND table_name = $2 \
+             AND row_key = ANY ($1::text[]::jsonb[])",
+        )
+        .bind(keys)
+        .bind(&name)
+        .bind(&run)
+        .execute(&mut *connection)
+        .await?;
+        let Some(former) = group.former.as_ref().filter(|_| !keys.is_empty()) else { return Ok(()) };
+        query(
+            "INSERT INTO redis2pg.batches (id, run_id, phase, shard, epoch, mapping, table_name, fingerprint, xid, pages, tally, images) \
+             SELECT gen_random_uuid(), (f ->> 0)::uuid, 0, 0, 0, f ->> 1, $2, f ->> 2, pg_current_xact_id()::text::bigint, \
+             '{}', '{}', 0 FROM (SELECT $1::text::jsonb AS f) former",
+        )
+        .bind(former)
+        .bind(&name)
+        .execute(connection)
+        .await
+        .map(|_| ())
+    }
+}
+
+/// Joins by key go by its index, row by row, whatever the statistics say.
+pub(super) async fn set_merge_joins(connection: &mut PgConnection, on: bool) -> Result<(), Error> {
+    let word = if on { "on" } else { "off" };
+    let set = format!("SET LOCAL enable_hashjoin = {word}; SET LOCAL enable_mergejoin = {word}");
+    sqlx::raw_sql(AssertSqlSafe(set)).execute(connection).await.map(|_| ())
+}

@@ -1,0 +1,221 @@
+//! A table as the undoing needs it: its columns with their types, how its keys compare, and every foreign key that leads to it.
+
+use crate::ledger::{LineagePlace, RunTable};
+use crate::model::TableName;
+use crate::postgres::{ident, literal, query, read_table, table_ident};
+use crate::sink::owned::{lineage, row_key};
+use crate::sink::ownership::owner;
+use sqlx::Error;
+use sqlx::Row as _;
+use sqlx::postgres::PgConnection;
+
+/// A column.
+#[derive(Clone, Debug)]
+pub struct UndoColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type, as SQL.
+    pub sql_type: String,
+    /// Whether a row that is put back can be given its value: it is not generated.
+    pub insertable: bool,
+    /// Whether its value can be changed: it is neither generated nor always an identity, and the role may.
+    pub updatable: bool,
+}
+
+/// A foreign key that leads to the table.
+#[derive(Clone, Debug)]
+pub struct UndoReferrer {
+    /// The table that has it.
+    pub table: TableName,
+    /// Its columns, each with the column that it refers to and the operator between them, as SQL.
+    pub columns: Vec<(String, String, String)>,
+    /// Whether all of its rows can be seen.
+    pub readable: bool,
+    /// Whether it is the table itself, or one of its partitions.
+    pub is_own: bool,
+}
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct UndoTable {
+    /// As the run told of it.
+    pub run: RunTable,
+    /// Its columns.
+    pub columns: Vec<UndoColumn>,
+    /// The equality of each key column, as SQL.
+    pub equality: Vec<String>,
+    /// What refers to it.
+    pub referrers: Vec<UndoReferrer>,
+    /// Whether row-level security may hide rows of it from the role.
+    pub row_security: bool,
+    /// The key columns of every mapping of the run that loads it.
+    pub all_keys: Vec<Vec<String>>,
+}
+
+impl UndoTable {
+    /// Reads it, inside the caller's transaction. `None`: it is not there, or has no such key columns any more.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn read(
+        connection: &mut PgConnection,
+        run: &RunTable,
+        all_keys: &[Vec<String>],
+    ) -> Result<Option<Self>, Error> {
+        let Some(facts) = read_table(connection, &run.table).await? else { return Ok(None) };
+        let equality: Option<Vec<String>> = (run.key_columns.iter())
+            .map(|name| facts.table.column(name).map(|column| column.column_type.equality().to_owned()))
+            .collect();
+        let known = |name: &String| facts.table.column(name).is_some();
+        if equality.is_none() || facts.no_table.is_some() || !all_keys.iter().flatten().all(known) {
+            return Ok(None);
+        }
+        let mut run = run.clone();
+        // Lineage whose column has gone tells nothing any more.
+        let column = match &run.lineage {
+            LineagePlace::Object { column } => Some(column),
+            LineagePlace::Columns { key, .. } => Some(key),
+            LineagePlace::Ledger | LineagePlace::Nowhere => None,
+        };
+        if column.is_some_and(|column| !known(column)) {
+            run.lineage = LineagePlace::Nowhere;
+        }
+        run.expiry = None;
+        Ok(Some(Self {
+            columns: columns(connection, &run.table).await?,
+            referrers: referrers(connection, &run.table).await?,
+            equality: equality.unwrap_or_default(),
+            row_security: facts.row_security.applies,
+            all_keys: all_keys.to_vec(),
+            run,
+        }))
+    }
+
+    /// Its name in the ledger.
+    pub fn name(&self) -> String {
+        self.run.table.to_string()
+    }
+
+    /// The quoted, qualified name.
+    pub(super) fn ident(&self) -> String {
+        table_ident(&self.run.table)
+    }
+
+    /// A key, the jsonb expression `of`, taken apart into a row `s` of its columns' types.
+    pub(super) fn key_record(&self, of: &str) -> String {
+        let keys = self.run.key_columns.iter();
+        let typed = keys.filter_map(|name| self.columns.iter().find(|column| column.name == *name));
+        let list: Vec<String> = typed.map(|column| format!("{} {}", ident(&column.name), column.sql_type)).collect();
+        format!("jsonb_to_record({of}) AS s({})", list.join(", "))
+    }
+
+    /// The table's row `t` has the key `s`.
+    pub(super) fn key_join(&self) -> String {
+        let keys = self.run.key_columns.iter().zip(&self.equality);
+        let pairs: Vec<String> = keys.map(|(name, operator)| format!("t.{0} {operator} s.{0}", ident(name))).collect();
+        pairs.join(" AND ")
+    }
+
+    /// The key of row `t`, as the ledger writes it.
+    pub(super) fn row_key(&self) -> String {
+        row_key("t", &self.run.key_columns)
+    }
+
+    /// The run that wrote row `t`, as text.
+    pub(super) fn owner(&self) -> String {
+        owner("t.xmin", &literal(&self.name()))
+    }
+
+    /// The Redis key and the database of row `t`, and where the ledger has them a join for it.
+    pub(super) fn redis_key(&self) -> (String, String, String) {
+        let found = lineage(&self.run);
+        let join = match self.run.lineage {
+            LineagePlace::Ledger => format!(
+                " LEFT JOIN redis2pg.loaded l ON l.table_name = {} AND l.row_key = {}",
+                literal(&self.name()),
+                self.row_key()
+            ),
+            _ => String::new(),
+        };
+        (found.key, found.database, join)
+    }
+
+    /// Whether row `t` has no before-image of the run `$run`, by whichever key, as a condition.
+    pub(super) fn has_no_image(&self, run: &str) -> String {
+        let conditions = self.all_keys.iter().map(|keys| {
+            format!(
+                "NOT EXISTS (SELECT FROM redis2pg.before_images i WHERE i.run_id = {run}::text::uuid \
+                 AND i.table_name = {} AND i.row_key = {} OFFSET 0)",
+                literal(&self.name()),
+                row_key("t", keys)
+            )
+        });
+        conditions.collect::<Vec<_>>().join(" AND ")
+    }
+}
+
+async fn columns(connection: &mut PgConnection, table: &TableName) -> Result<Vec<UndoColumn>, Error> {
+    let rows = query(
+        "SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS sql_type, \
+         a.attgenerated = '' AS insertable, a.attgenerated = '' AND a.attidentity <> 'a' \
+           AND has_column_privilege(a.attrelid, a.attnum, 'UPDATE') AS updatable \
+         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+    )
+    .bind(&table.schema)
+    .bind(&table.table)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(UndoColumn {
+                name: row.try_get("name")?,
+                sql_type: row.try_get("sql_type")?,
+                insertable: row.try_get("insertable")?,
+                updatable: row.try_get("updatable")?,
+            })
+        })
+        .collect()
+}
+
+/// Every foreign key of the catalog that leads to the table or to one of its partitions, whatever it does on deletion. One
+/// that the server made for a partition, of one that is looked at already, says nothing new.
+async fn referrers(connection: &mut PgConnection, table: &TableName) -> Result<Vec<UndoReferrer>, Error> {
+    let rows = query(
+        "WITH RECURSIVE parts AS (SELECT c.oid FROM pg_catalog.pg_class c \
+           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 \
+         UNION SELECT i.inhrelid FROM parts p JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid) \
+         SELECT n.nspname::text AS schema, c.relname::text AS name, k.conrelid IN (SELECT oid FROM parts) AS is_own, \
+         has_schema_privilege(n.oid, 'USAGE') AND NOT row_security_active(c.oid) AND NOT EXISTS \
+           (SELECT FROM unnest(k.conkey) u (num) WHERE NOT has_column_privilege(k.conrelid, u.num, 'SELECT')) AS readable, \
+         ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY u (num, place) \
+               JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num ORDER BY place) AS own, \
+         ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY u (num, place) \
+               JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num ORDER BY place) AS referred, \
+         ARRAY(SELECT format('OPERATOR(%I.%s)', s.nspname, o.oprname) FROM unnest(k.conpfeqop) WITH ORDINALITY u (op, place) \
+               JOIN pg_catalog.pg_operator o ON o.oid = u.op JOIN pg_catalog.pg_namespace s ON s.oid = o.oprnamespace \
+               ORDER BY place) AS operators \
+         FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE k.contype = 'f' AND k.confrelid IN (SELECT oid FROM parts) AND NOT EXISTS \
+           (SELECT FROM pg_catalog.pg_constraint p WHERE p.oid = k.conparentid AND p.confrelid IN (SELECT oid FROM parts))",
+    )
+    .bind(&table.schema)
+    .bind(&table.table)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let (own, referred): (Vec<String>, Vec<String>) = (row.try_get("own")?, row.try_get("referred")?);
+            let operators: Vec<String> = row.try_get("operators")?;
+            let columns = own.into_iter().zip(referred).zip(operators);
+            Ok(UndoReferrer {
+                table: TableName { schema: row.try_get("schema")?, table: row.try_get("name")? },
+                columns: columns.map(|((own, of), operator)| (own, of, operator)).collect(),
+                readable: row.try_get("readable")?,
+                is_own: row.try_get("is_own")?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,10 @@
+//! `run --delete-gone`: rows of this tool whose keys are gone from Redis are deleted, and no others.
+
+#![expect(clippy::expect_used, reason = "a test without its servers has failed")]
+
+mod interrupted;
+mod kept;
+mod path;
+mod preset;
+#[path = "../support/mod.rs"]
+mod support;

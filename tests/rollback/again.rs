@@ -1,0 +1,123 @@
+//! A rollback beside other runs, before and after it, and a rollback twice.
+
+use crate::{ITEMS, id, in_ledger, items, rollback, rows, set, undo};
+
+#[test]
+fn twice_is_a_no_op_and_a_later_run_loads_again() {
+    let case = items(&[("a", 1), ("b", 2)]);
+    let first = case.run_config(ITEMS, &[]).exits(0);
+    let loaded = case.sql("SELECT id, n FROM items ORDER BY 1");
+    let run = id(&first);
+    assert_eq!(undo(&case, &run).counts(), [2, 0, 0]);
+    let before = case.fingerprint();
+    let again = undo(&case, &run);
+    assert_eq!((again.counts(), again.json["state"].as_str()), ([2, 0, 0], Some("done")));
+    assert_eq!(case.fingerprint(), before);
+
+    let shown = case.ledger(&["runs", "show", &run]);
+    assert!(shown["rolled_back_at"].is_string(), "{shown:#}");
+    assert_eq!(shown["rollback"]["tables"]["public.items"]["deleted"], 2);
+    let listed = case.ledger(&["runs", "list"]);
+    assert!(listed[0]["rolled_back_at"].is_string());
+
+    let next = case.run_config(ITEMS, &["--resume"]).exits(0);
+    assert_ne!(id(&next), run, "a run that is rolled back is not gone on with");
+    assert_eq!(next.total("inserted"), 2);
+    assert_eq!(case.sql("SELECT id, n FROM items ORDER BY 1"), loaded);
+}
+
+#[test]
+fn of_two_runs_the_later_one_goes_first() {
+    for config in [ITEMS.to_owned(), in_ledger()] {
+        let case = items(&[("a", 1), ("b", 2)]);
+        case.sql("INSERT INTO items VALUES ('own', 7)");
+        let nothing = rows(&case, "items");
+        let first = id(&case.run_config(&config, &[]).exits(0));
+        let one = rows(&case, "items");
+        set(&case, &[("a", 10), ("c", 3)]);
+        let second = id(&case.run_config(&config, &[]).exits(0));
+        let refused = rollback(&case, &first, &["--yes"]).exits(2);
+        assert!(refused.stderr.contains(&second) && refused.stderr.contains("1 rows"), "{}", refused.stderr);
+        assert_eq!(undo(&case, &second).counts(), [1, 1, 0]);
+        assert_eq!(rows(&case, "items"), one);
+        // What was put back is the first run's: a third one updates it.
+        set(&case, &[("a", 11)]);
+        let third = case.run_config(&config, &[]).exits(0);
+        assert_eq!((third.total("updated"), third.total("inserted")), (1, 1), "{third}");
+        assert_eq!(undo(&case, &id(&third)).counts(), [1, 1, 0]);
+        assert_eq!(undo(&case, &first).counts(), [2, 0, 0]);
+        assert_eq!(rows(&case, "items"), nothing);
+    }
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
+    let case = items(&[("a", 1), ("b", 2), ("c", 3)]);
+    let _ = case.run_config(ITEMS, &[]).exits(0);
+    set(&case, &[("a", 10), ("d", 4)]);
+    let run = id(&case.run_config(ITEMS, &[]).exits(0));
+    let before = case.fingerprint();
+    let planned = rollback(&case, &run, &["--dry-run"]).exits(0);
+    assert_eq!((planned.counts(), planned.json["state"].as_str()), ([1, 1, 0], Some("planned")));
+    assert_eq!(case.fingerprint(), before);
+    // Without a terminal nothing is done unasked.
+    let refused = rollback(&case, &run, &[]).exits(2);
+    assert!(refused.stderr.contains("--yes"), "{}", refused.stderr);
+    assert_eq!(case.fingerprint(), before);
+}
+
+#[test]
+fn a_run_that_there_is_not_or_whose_table_is_gone_is_refused() {
+    let case = items(&[("a", 1)]);
+    let run = id(&case.run_config(ITEMS, &[]).exits(0));
+    let refused = rollback(&case, "00000000", &["--yes"]).exits(2);
+    assert!(refused.stderr.contains("there is no run"), "{}", refused.stderr);
+    case.sql("ALTER TABLE items RENAME TO others");
+    let refused = rollback(&case, &run, &["--yes"]).exits(2);
+    assert!(refused.stderr.contains("public.items"), "{}", refused.stderr);
+    case.sql("ALTER TABLE others RENAME TO items; ALTER TABLE items RENAME id TO code");
+    let refused = rollback(&case, &run, &["--yes"]).exits(2);
+    assert!(refused.stderr.contains("key columns (id)"), "{}", refused.stderr);
+    case.sql("ALTER TABLE items RENAME code TO id");
+    undo(&case, &run);
+    assert_eq!(case.number("SELECT count(*) FROM items"), 0);
+}
+
+#[test]
+fn a_run_whose_images_were_deleted_is_refused() {
+    let case = items(&[("a", 1)]);
+    let _ = case.run_config(ITEMS, &[]).exits(0);
+    set(&case, &[("a", 2)]);
+    let run = id(&case.run_config(ITEMS, &[]).exits(0));
+    case.sql("DELETE FROM redis2pg.before_images");
+    let refused = rollback(&case, &run, &["--yes"]).exits(2);
+    assert!(refused.stderr.contains("before-image"), "{}", refused.stderr);
+    assert_eq!(case.number("SELECT count(*) FROM items"), 1);
+}
+
+#[test]
+fn a_run_of_an_earlier_version_is_rolled_back_by_what_its_journal_says() {
+    for config in [ITEMS.to_owned(), in_ledger()] {
+        let case = items(&[("a", 1), ("b", 2)]);
+        let _ = case.run_config(&config, &[]).exits(0);
+        let before = rows(&case, "items");
+        set(&case, &[("a", 10), ("c", 3)]);
+        let run = id(&case.run_config(&config, &[]).exits(0));
+        case.sql("DELETE FROM redis2pg.run_tables; ALTER TABLE redis2pg.batches DROP images; ALTER TABLE redis2pg.batches ADD images bigint; UPDATE redis2pg.before_images SET deleted = NULL, exact = NULL, lineage = NULL");
+        let undone = undo(&case, &run);
+        assert_eq!(undone.counts(), [1, 1, 0]);
+        assert!(undone.json["notices"].to_string().contains("an earlier version"), "{:#}", undone.json);
+        assert_eq!(rows(&case, "items"), before);
+    }
+}
+
+#[test]
+fn rejects_of_a_run_that_is_rolled_back_are_read_and_not_retried() {
+    let case = items(&[("a", 1)]);
+    case.redis().set("item:bad", "{\"n\":\"x\"}");
+    let run = id(&case.run_config(ITEMS, &[]).exits(3));
+    undo(&case, &run);
+    assert_eq!(case.ledger(&["rejects", "show", "--run", &run]).as_array().unwrap().len(), 1);
+    let refused = case.retry(ITEMS, &["--run", &run]).exits(2);
+    assert!(refused.stderr.contains("rolled back"), "{refused}");
+}

@@ -1,0 +1,193 @@
+//! Each class, once, with its exact counts.
+
+use crate::support::Outcome;
+use crate::{MAPPINGS, ends, found, loaded};
+use serde_json::{Value, json};
+
+/// What is said of a key in `differences.jsonl`.
+fn said(outcome: &Outcome, key: &str) -> Value {
+    let text = std::fs::read_to_string(outcome.path().join("differences.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let found = lines.filter(|line| line["key"] == key).collect::<Vec<_>>();
+    assert_eq!(found.len(), 1, "{key} once in\n{text}");
+    found[0].clone()
+}
+
+#[test]
+fn what_was_loaded_and_left_alone_is_equal() {
+    let case = loaded(5, 7);
+    let before = case.fingerprint();
+    let outcome = ends(case.validate(MAPPINGS, &[]), 0);
+    found(&outcome, "parents", &[("equal", 5)]);
+    found(&outcome, "children", &[("equal", 7)]);
+    let validation = &outcome.report["validation"];
+    assert_eq!(outcome.report["validation_passed"], true);
+    assert_eq!((&validation["rounds"], &validation["complete"]), (&json!(1), &json!(true)));
+    let parents = &validation["mappings"]["parents"];
+    assert_eq!((&parents["source_keys"], &parents["owned_rows"]), (&json!(5), &json!(5)));
+    assert_eq!(parents["rows"]["equal"], 5);
+    assert!(outcome.stdout.contains("passed"), "{outcome}");
+    // The ledger's own row is all that it leaves.
+    let now = case.fingerprint();
+    let others =
+        |text: &str| text.lines().filter(|line| !line.contains("redis2pg.validations")).collect::<Vec<_>>().join("\n");
+    assert_eq!(others(&before), others(&now));
+    assert_ne!(before, now);
+}
+
+#[test]
+fn a_row_that_is_not_there_is_missing() {
+    let case = loaded(5, 0);
+    case.sql("DELETE FROM parents WHERE id = '2'");
+    let outcome = ends(case.validate(MAPPINGS, &[]), 4);
+    found(&outcome, "parents", &[("equal", 4), ("missing", 1)]);
+    assert_eq!(outcome.report["validation_passed"], false);
+    let said = said(&outcome, "parent:2");
+    assert_eq!((&said["class"], &said["columns"]), (&json!("missing"), &json!([])));
+    assert_eq!(outcome.report["validation"]["rounds"], 3, "it was looked at three times");
+    let shown = case.ledger(&["runs", "show"]);
+    assert_eq!((&shown["validation"]["passed"], &shown["validation"]["validations"]), (&json!(false), &json!(1)));
+    assert_eq!(shown["validation"]["counts"]["parents"]["keys"]["missing"], 1);
+}
+
+/// What a trigger makes of a row on its way in is the run's own writing: nobody changed it since.
+#[test]
+fn a_row_that_differs_though_nobody_changed_it_is_different() {
+    let case = loaded(0, 0);
+    case.sql(
+        "CREATE FUNCTION more() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.id = '1' THEN NEW.n := 77; END IF; \
+         RETURN NEW; END $$; CREATE TRIGGER more BEFORE INSERT ON parents FOR EACH ROW EXECUTE FUNCTION more()",
+    );
+    let mut redis = case.redis();
+    (0..3).for_each(|id| redis.set(&format!("parent:{id}"), &format!(r#"{{"n":{id}}}"#)));
+    ends(case.run_config(MAPPINGS, &[]), 0);
+    let outcome = ends(case.validate(MAPPINGS, &[]), 4);
+    found(&outcome, "parents", &[("different", 1), ("equal", 2)]);
+    let said = said(&outcome, "parent:1");
+    assert_eq!((&said["class"], &said["columns"]), (&json!("different"), &json!(["n"])));
+    assert_eq!(said["values"], json!([{"column": "n", "expected": "1", "found": "77"}]));
+    assert_eq!(outcome.report["validation"]["mappings"]["parents"]["columns"], json!({"n": 1}));
+    assert!(outcome.stdout.contains("different parent:1: n is 77, should be 1"), "{outcome}");
+}
+
+#[test]
+fn a_key_that_changed_since_is_stale_and_strict_does_not_let_it_pass() {
+    let case = loaded(4, 0);
+    case.redis().set("parent:3", r#"{"n":33}"#);
+    let outcome = ends(case.validate(MAPPINGS, &[]), 0);
+    found(&outcome, "parents", &[("equal", 3), ("stale", 1)]);
+    assert_eq!(outcome.report["validation_passed"], true);
+    let strict = ends(case.validate(MAPPINGS, &["--strict"]), 4);
+    found(&strict, "parents", &[("equal", 3), ("stale", 1)]);
+}
+
+#[test]
+fn a_time_of_expiry_that_was_set_anew_is_stale_too() {
+    let case = loaded(3, 0);
+    case.redis().say("EXPIRE parent:1 5000");
+    let outcome = ends(case.validate(MAPPINGS, &[]), 0);
+    found(&outcome, "parents", &[("equal", 2), ("stale", 1)]);
+    assert_eq!(said(&outcome, "parent:1")["columns"], json!(["expires"]));
+}
+
+#[test]
+fn a_row_that_somebody_changed_since_is_newer() {
+    let case = loaded(4, 0);
+    case.sql("UPDATE parents SET n = 100 WHERE id = '0'");
+    let outcome = ends(case.validate(MAPPINGS, &[]), 0);
+    found(&outcome, "parents", &[("equal", 3), ("newer", 1)]);
+    assert_eq!(said(&outcome, "parent:0")["values"][0]["found"], "100");
+    ends(case.validate(MAPPINGS, &["--strict"]), 4);
+}
+
+#[test]
+fn a_row_whose_key_is_gone_is_extra_and_one_that_expired_is_expired() {
+    let case = loaded(4, 0);
+    let mut redis = case.redis();
+    redis.set("parent:t", r#"{"n":1}"#);
+    redis.say("PEXPIRE parent:t 1500");
+    ends(case.run_config(MAPPINGS, &[]), 0);
+    redis.say("DEL parent:0 parent:1");
+    std::thread::sleep(std::time::Duration::from_millis(1600));
+    let outcome = ends(case.validate(MAPPINGS, &[]), 0);
+    found(&outcome, "parents", &[("equal", 2), ("expired", 1), ("extra", 2)]);
+    assert_eq!(said(&outcome, "parent:t")["class"], "expired");
+    let parents = &outcome.report["validation"]["mappings"]["parents"];
+    assert_eq!((&parents["rows"]["extra"], &parents["owned_rows"]), (&json!(2), &json!(5)));
+    assert_eq!(parents["source_keys"], 2);
+    ends(case.validate(MAPPINGS, &["--strict"]), 4);
+    // A row that somebody took over is his.
+    case.sql("UPDATE parents SET n = 9 WHERE id = '0'");
+    found(&ends(case.validate(MAPPINGS, &[]), 0), "parents", &[("equal", 2), ("expired", 1), ("extra", 1)]);
+}
+
+#[test]
+fn a_child_without_its_parent_is_orphaned() {
+    let case = loaded(3, 6);
+    case.sql("DELETE FROM parents WHERE id = '2'");
+    case.redis().say("DEL parent:2");
+    let outcome = ends(case.validate(MAPPINGS, &[]), 4);
+    found(&outcome, "children", &[("equal", 4), ("orphaned", 2)]);
+    found(&outcome, "parents", &[("equal", 2)]);
+    let detail = said(&outcome, "child:2")["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("parent refers to a row of public.parents"), "{detail}");
+    let without = ends(case.validate(MAPPINGS, &["--validate-relationships=false"]), 0);
+    found(&without, "children", &[("equal", 6)]);
+    assert_eq!(without.report["validation"]["parts"], json!(["content"]));
+}
+
+#[test]
+fn a_known_reject_is_rejected_until_it_is_closed_and_an_unknown_one_is_missing() {
+    let case = loaded(2, 0);
+    let mut redis = case.redis();
+    redis.set("child:long", r#"{"parent":"0","label":"longer than ten letters"}"#);
+    redis.set("child:lost", r#"{"parent":"nobody","label":"l"}"#);
+    redis.set("child:json", "{");
+    ends(case.run_config(MAPPINGS, &[]), 3);
+    let outcome = ends(case.validate(MAPPINGS, &["--strict"]), 0);
+    found(&outcome, "children", &[("rejected", 3)]);
+    assert!(said(&outcome, "child:long")["detail"].as_str().unwrap().contains("too_long"));
+    // One that was never read is not known.
+    redis.set("child:new", "{");
+    let outcome = ends(case.validate(MAPPINGS, &[]), 4);
+    found(&outcome, "children", &[("missing", 1), ("rejected", 3)]);
+    assert!(said(&outcome, "child:new")["detail"].as_str().unwrap().contains("json_syntax"));
+    // A retry closes what it loads.
+    redis.say("DEL child:new");
+    redis.set("child:long", r#"{"parent":"0","label":"short"}"#);
+    ends(case.retry(MAPPINGS, &[]), 3);
+    let outcome = ends(case.validate(MAPPINGS, &[]), 0);
+    found(&outcome, "children", &[("equal", 1), ("rejected", 2)]);
+    case.sql("DELETE FROM children");
+    found(&ends(case.validate(MAPPINGS, &[]), 4), "children", &[("missing", 1), ("rejected", 2)]);
+}
+
+#[test]
+fn a_key_that_was_loaded_and_would_be_rejected_now_is_stale() {
+    let case = loaded(3, 1);
+    case.redis().set("parent:1", "not JSON");
+    case.redis().set("child:0", r#"{"parent":"0","label":"longer than ten letters"}"#);
+    let outcome = ends(case.validate(MAPPINGS, &[]), 0);
+    found(&outcome, "parents", &[("equal", 2), ("stale", 1)]);
+    found(&outcome, "children", &[("stale", 1)]);
+    assert!(said(&outcome, "parent:1")["detail"].as_str().unwrap().contains("would be rejected now"));
+}
+
+#[test]
+fn what_a_run_leaves_out_on_purpose_is_not_missing() {
+    let case = loaded(0, 0);
+    case.sql("INSERT INTO parents VALUES ('1', 99)");
+    let mut redis = case.redis();
+    (0..6).for_each(|id| redis.set(&format!("parent:{id}"), &format!(r#"{{"n":{id}}}"#)));
+    ends(case.run_config(MAPPINGS, &["--keys", "parent:[0-3]"]), 0);
+    let outcome = ends(case.validate(MAPPINGS, &[]), 0);
+    found(&outcome, "parents", &[("equal", 3), ("newer", 1)]);
+    (6..30).for_each(|id| redis.set(&format!("parent:{id}"), &format!(r#"{{"n":{id}}}"#)));
+    ends(case.run_config(MAPPINGS, &["--limit", "5"]), 0);
+    let rows = case.number("SELECT count(*) FROM parents");
+    let outcome = ends(case.validate(MAPPINGS, &[]), 0);
+    let parents = &outcome.report["validation"]["mappings"]["parents"];
+    assert_eq!(parents["keys"]["missing"], 0, "{parents}");
+    assert_eq!(parents["passed_over"]["excluded"].as_i64(), Some(30 - rows), "{parents}");
+    assert!(outcome.report["validation"]["untold"][0].as_str().unwrap().contains("excluded"));
+}

@@ -1,0 +1,78 @@
+//! A part of the keys, of the mappings, or of the runs.
+
+use crate::support::Case;
+use crate::{MAPPINGS, TABLES, ends, found, loaded};
+
+#[test]
+fn a_sample_is_the_same_every_time_and_about_as_large_as_asked_for() {
+    let case = loaded(400, 0);
+    case.sql("DELETE FROM parents WHERE id::int % 2 = 0");
+    let look = |share: &str| {
+        let outcome = case.validate(MAPPINGS, &["--sample", share]);
+        let keys = outcome.report["validation"]["mappings"]["parents"]["keys"].clone();
+        (keys["equal"].as_i64().unwrap(), keys["missing"].as_i64().unwrap())
+    };
+    let (equal, missing) = look("25%");
+    assert!((60..140).contains(&(equal + missing)), "{equal} and {missing} of 400");
+    assert!(missing > 10 && equal > 10, "{equal} and {missing}");
+    assert_eq!(look("25%"), (equal, missing));
+    assert_eq!(look("100%"), (200, 200));
+}
+
+#[test]
+fn a_pattern_and_a_phase_leave_the_others_out() {
+    let case = loaded(12, 4);
+    case.sql("DELETE FROM parents WHERE id = '11'; DELETE FROM children WHERE id = '0'");
+    let outcome = ends(case.validate(MAPPINGS, &["--keys", "parent:1*"]), 4);
+    found(&outcome, "parents", &[("equal", 2), ("missing", 1)]);
+    let outcome = ends(case.validate(MAPPINGS, &["--phase", "parents"]), 4);
+    found(&outcome, "parents", &[("equal", 11), ("missing", 1)]);
+    assert_eq!(outcome.report["validation"]["mappings"].get("children"), None);
+    let list = case.list(&["parent:11", "parent:3", "child:0"]);
+    let outcome = ends(case.validate(MAPPINGS, &["--keys-from", list.path().to_str().unwrap()]), 4);
+    found(&outcome, "parents", &[("equal", 1), ("missing", 1)]);
+    found(&outcome, "children", &[("missing", 1)]);
+    let wrong = ends(case.validate(MAPPINGS, &["--phase", "parnts"]), 2);
+    assert!(wrong.stderr.contains("parnts"), "{wrong}");
+}
+
+#[test]
+fn a_run_is_named_or_the_latest_of_the_same_source_and_mappings() {
+    let case = Case::new();
+    case.sql(TABLES);
+    let none = ends(case.validate(MAPPINGS, &[]), 2);
+    assert!(none.stderr.contains("no ledger"), "{none}");
+    case.redis().set("parent:1", r#"{"n":1}"#);
+    let first = ends(case.run_config(MAPPINGS, &[]), 0).report["run"].as_str().unwrap().to_owned();
+    case.redis().set("parent:2", r#"{"n":2}"#);
+    let second = ends(case.run_config(MAPPINGS, &[]), 0).report["run"].as_str().unwrap().to_owned();
+    let latest = ends(case.validate(MAPPINGS, &[]), 0);
+    assert_eq!(latest.report["run"], second.as_str());
+    found(&latest, "parents", &[("equal", 2)]);
+    // A row that it found as it should be, the run before it had written.
+    assert_eq!(latest.report["validation"]["mappings"]["parents"]["owned_rows"], 2);
+    let named = ends(case.validate(MAPPINGS, &["--run", &first]), 0);
+    assert_eq!(named.report["run"], first.as_str());
+    assert_eq!(named.report["validation"]["mappings"]["parents"]["owned_rows"], 1);
+    let other = MAPPINGS.replace("\"$.label\"", "\"$.title\"");
+    let unknown = ends(case.validate(&other, &[]), 2);
+    assert!(unknown.stderr.contains("--run"), "{unknown}");
+    let named = ends(case.validate(&other, &["--run", &first]), 0);
+    assert!(named.report["validation"]["untold"][0].as_str().unwrap().contains("other mappings"), "{named}");
+    assert_eq!(case.validate(MAPPINGS, &["--run", "nothing"]).code, 2);
+}
+
+#[test]
+fn the_tables_must_be_there_and_readable_and_no_right_to_write_is_asked_for() {
+    let case = loaded(3, 3);
+    case.sql(
+        "REVOKE INSERT, UPDATE, DELETE ON parents, children FROM redis2pg; ALTER TABLE parents OWNER TO postgres; \
+              ALTER TABLE children OWNER TO postgres; GRANT SELECT ON parents, children TO redis2pg",
+    );
+    let outcome = ends(case.validate(MAPPINGS, &[]), 0);
+    found(&outcome, "parents", &[("equal", 3)]);
+    case.sql("REVOKE SELECT ON children FROM redis2pg");
+    assert!(ends(case.validate(MAPPINGS, &[]), 2).stderr.contains("SELECT"));
+    case.sql("DROP TABLE children");
+    assert!(ends(case.validate(MAPPINGS, &[]), 2).stderr.contains("no such table"));
+}
