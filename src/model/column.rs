@@ -188,7 +188,7 @@ pub struct Column {
     pub column_type: ColumnType,
     /// Whether it is declared NOT NULL (by itself or by its domain).
     pub not_null: bool,
-    /// Whether it has a default (or is an identity column).
+    /// Whether it has a default, by itself or by its type, or is an identity column.
     pub has_default: bool,
     /// Whether it is generated of other columns: it can't be written.
     pub generated: bool,

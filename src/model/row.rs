@@ -122,17 +122,39 @@ impl Row {
     fn place_of(&self, index: usize) -> Option<FieldPlace> {
         let mut start = 0;
         for present in (0..=index).filter(|column| self.shape.has(*column)) {
-            let length = i32::from_be_bytes(*self.fields.get(start..)?.first_chunk::<4>()?);
-            let end = start + 4 + usize::try_from(length).unwrap_or(0);
-            // The spliced piece counts in its field's length, and is not there.
-            let spliced = self.splice.filter(|splice| (start + 4..=end).contains(&(splice.at as usize)));
-            let end = end - spliced.map_or(0, |splice| splice.len as usize);
+            let place = self.place_at(start)?;
             if present == index {
-                return Some(FieldPlace { start, end, is_null: length < 0, is_spliced: spliced.is_some() });
+                return Some(place);
             }
-            start = end;
+            start = place.end;
         }
         None
+    }
+
+    /// The field that begins at this byte of `fields`.
+    fn place_at(&self, start: usize) -> Option<FieldPlace> {
+        let length = i32::from_be_bytes(*self.fields.get(start..)?.first_chunk::<4>()?);
+        let end = start + 4 + usize::try_from(length).unwrap_or(0);
+        // The spliced piece counts in its field's length, and is not there.
+        let spliced = self.splice.filter(|splice| (start + 4..=end).contains(&(splice.at as usize)));
+        let end = end - spliced.map_or(0, |splice| splice.len as usize);
+        Some(FieldPlace { start, end, is_null: length < 0, is_spliced: spliced.is_some() })
+    }
+
+    /// The encoded fields as a table of these columns takes them, NULL for each that is absent, and whether the spliced
+    /// piece belongs behind it. `columns`: those of the row, and perhaps others.
+    pub fn fields_among(&self, columns: Shape) -> impl Iterator<Item = (&[u8], bool)> {
+        const NULL: &[u8] = &(-1_i32).to_be_bytes();
+        let mut start = 0;
+        (0..u64::BITS as usize).filter(move |index| columns.has(*index)).map(move |index| {
+            if !self.shape.has(index) {
+                return (NULL, false);
+            }
+            let place = self.place_at(start);
+            let field = place.as_ref().and_then(|place| self.fields.get(place.start..place.end));
+            start = place.as_ref().map_or(start, |place| place.end);
+            (field.unwrap_or_default(), place.is_some_and(|place| place.is_spliced))
+        })
     }
 
     /// Puts another field, with its length before it, in the place of column `index`; `false` where the row does not have the
@@ -189,6 +211,12 @@ mod tests {
         assert_eq!(row.encoded_len(), encoded.len());
         let fields: Vec<_> = (0..6).map(|index| row.field(index)).collect();
         assert_eq!(fields, [Some(&b"a"[..]), None, None, None, Some(b"c"), None]);
+        let among = |columns| row.fields_among(Shape(columns)).collect::<Vec<_>>();
+        let (a, spliced, null, c): (&[u8], &[u8], &[u8], &[u8]) =
+            (b"\0\0\0\x01a", b"\0\0\0\x03b", b"\xff\xff\xff\xff", b"\0\0\0\x01c");
+        assert_eq!(among(0b11101), [(a, false), (spliced, true), (null, false), (c, false)]);
+        let wide = [(a, false), (null, false), (spliced, true), (null, false), (c, false), (null, false)];
+        assert_eq!(among(1 << 63 | 0b11111), wide);
     }
 
     #[test]

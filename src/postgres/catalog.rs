@@ -2,6 +2,7 @@
 //! the wrong type is stored as garbage without an error.
 
 use super::columns::read_columns;
+use super::columns_apart::read_columns_apart;
 use super::partitioning::{Partitioning, read_partitioning};
 use super::row_security::{RowSecurity, read_row_security};
 use super::sequences::{FedColumn, read_fed_columns};
@@ -31,6 +32,8 @@ pub struct TableFacts {
     pub insert_triggers: bool,
     /// Its rules for INSERT and UPDATE.
     pub rules: Vec<Rule>,
+    /// The columns that a statement must not name for a row that has no value for them.
+    pub columns_apart: Vec<String>,
     /// The columns that sequences feed.
     pub fed_columns: Vec<FedColumn>,
     /// What the role may do.
@@ -134,6 +137,7 @@ pub async fn read_table(connection: &mut PgConnection, name: &TableName) -> Resu
         row_triggers: read_row_triggers(connection, oid).await?,
         insert_triggers: has_insert_triggers(connection, oid).await?,
         rules: read_rules(connection, oid).await?,
+        columns_apart: read_columns_apart(connection, oid).await?,
         fed_columns: read_fed_columns(connection, oid).await?,
         privileges: Privileges {
             select: privilege(&head, "select")?,

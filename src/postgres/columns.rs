@@ -58,7 +58,7 @@ const COLUMNS: &str = "WITH RECURSIVE base AS ( \
                ORDER BY m.amname LIMIT 1) END AS equality, \
             a.attnotnull OR b.domain_not_null AS not_null, \
             a.atthasdef OR a.attidentity <> '' OR EXISTS (SELECT FROM pg_catalog.pg_type d \
-              WHERE d.oid = a.atttypid AND d.typtype = 'd' AND d.typdefault IS NOT NULL) AS has_default, \
+              WHERE d.oid = a.atttypid AND d.typdefault IS NOT NULL) AS has_default, \
             a.attgenerated <> '' AS is_generated, \
             ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid \
                   ORDER BY e.enumsortorder) AS labels \

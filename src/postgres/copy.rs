@@ -3,7 +3,7 @@
 //! Format: PostgreSQL documentation, COPY, "Binary Format": an 11-byte signature, flags, the length of a header
 //! extension, then for each tuple an `i16` column count and the fields, then −1.
 
-use crate::model::{Row, Stored};
+use crate::model::{Row, Shape, Stored};
 use sqlx::Error;
 use sqlx::postgres::{PgConnection, PgCopyIn};
 use std::io;
@@ -37,15 +37,43 @@ pub async fn copy_rows(
 ) -> Result<u64, Error> {
     let mut copy = begin(connection, buffer, statement).await?;
     for (number, row) in rows.iter().enumerate() {
-        push_head(&mut buffer.0, row, numbered.then_some(number));
+        push_head(&mut buffer.0, row.shape.columns(), numbered.then_some(number));
         let (head, tail) = row.around_splice();
         buffer.0.extend_from_slice(head);
-        if let Some(stored) = &row.stored {
-            copy = send_stored(copy, buffer, stored).await?;
-        } else {
-            send_piece(&mut copy, buffer, row.spliced()).await?;
-        }
+        copy = send_spliced(copy, buffer, row).await?;
         buffer.0.extend_from_slice(tail);
+        flush_full(&mut copy, buffer).await?;
+    }
+    end(copy, buffer).await
+}
+
+/// Sends `rows` as [`copy_rows`] does, each with all of `columns`: those that it lacks are NULL.
+///
+/// With `numbered`, the row's place is followed by an `int8`: its shape.
+///
+/// # Errors
+/// As [`copy_tuples`].
+pub async fn copy_mixed_rows(
+    connection: &mut PgConnection,
+    buffer: &mut CopyBuffer,
+    statement: &str,
+    (rows, columns): (&[&Row], Shape),
+    numbered: bool,
+) -> Result<u64, Error> {
+    let mut copy = begin(connection, buffer, statement).await?;
+    let count = columns.columns() + u32::from(numbered);
+    for (number, row) in rows.iter().enumerate() {
+        push_head(&mut buffer.0, count, numbered.then_some(number));
+        if numbered {
+            buffer.0.extend_from_slice(&8_i32.to_be_bytes());
+            buffer.0.extend_from_slice(&row.shape.0.to_be_bytes());
+        }
+        for (field, is_spliced) in row.fields_among(columns) {
+            buffer.0.extend_from_slice(field);
+            if is_spliced {
+                copy = send_spliced(copy, buffer, row).await?;
+            }
+        }
         flush_full(&mut copy, buffer).await?;
     }
     end(copy, buffer).await
@@ -97,6 +125,15 @@ async fn end(mut copy: Copy<'_>, buffer: &mut CopyBuffer) -> Result<u64, Error> 
     copy.finish().await
 }
 
+/// Sends what is spliced into a row's fields, from memory or from its file.
+async fn send_spliced<'c>(mut copy: Copy<'c>, buffer: &mut CopyBuffer, row: &Row) -> Result<Copy<'c>, Error> {
+    if let Some(stored) = &row.stored {
+        return send_stored(copy, buffer, stored).await;
+    }
+    send_piece(&mut copy, buffer, row.spliced()).await?;
+    Ok(copy)
+}
+
 /// Sends a piece of any length: a long one goes past the buffer in chunks, since neither the buffer nor the driver's
 /// would ever give back what they grew by.
 async fn send_piece(copy: &mut Copy<'_>, buffer: &mut CopyBuffer, piece: &[u8]) -> Result<(), Error> {
@@ -144,9 +181,9 @@ async fn read_chunk(stored: Arc<Stored>, at: u64, mut chunk: Vec<u8>) -> Result<
 }
 
 /// What leads a tuple: its column count, and its place in the batch.
-fn push_head(chunk: &mut Vec<u8>, row: &Row, number: Option<usize>) {
-    // At most 64 columns and a number: the casts cannot cut anything off.
-    let columns = row.shape.columns() as i16 + i16::from(number.is_some());
+fn push_head(chunk: &mut Vec<u8>, columns: u32, number: Option<usize>) {
+    // At most 64 columns, a number and a shape: the casts cannot cut anything off.
+    let columns = columns as i16 + i16::from(number.is_some());
     chunk.extend_from_slice(&columns.to_be_bytes());
     if let Some(number) = number {
         chunk.extend_from_slice(&4_i32.to_be_bytes());

@@ -7,6 +7,7 @@
 mod answer;
 mod catalog;
 mod columns;
+mod columns_apart;
 mod connect;
 mod copy;
 mod partitioning;
@@ -25,7 +26,7 @@ pub use catalog::{
     table_is_empty,
 };
 pub use connect::{Target, TargetOptions};
-pub use copy::{CopyBuffer, copy_rows, copy_tuples};
+pub use copy::{CopyBuffer, copy_mixed_rows, copy_rows, copy_tuples};
 pub use partitioning::Partitioning;
 pub use row_security::{RestrictivePolicy, RowSecurity};
 pub use sequences::{FedColumn, Steps, fed_columns};

@@ -46,6 +46,10 @@ pub struct LoadColumn {
     pub cast: Option<String>,
     /// The operator by which two keys are the same, as SQL.
     pub equality: String,
+    /// Whether a row that lacks it gets another value than NULL when it is inserted.
+    pub has_default: bool,
+    /// Whether no statement may name it for a row that lacks it, not even to leave it as it is.
+    pub stands_apart: bool,
 }
 
 impl LoadColumn {

@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod create;
 mod not_stored;
+mod optional_fields;
 mod rights;
 mod self_reference;
 mod sequences;

@@ -171,13 +171,17 @@ fn a_ledger_that_the_role_cannot_make_is_refused_and_one_that_it_can_is_made() {
     case.run_config(NOTES, &[]).exits(0);
 }
 
+/// The version of the ledger that the program makes.
+const LEDGER_VERSION: usize = 9;
+
 #[test]
 fn a_ledger_of_an_older_version_that_is_somebody_elses_is_refused_before_the_run() {
     let case = notes_with_ledger("");
     case.sql(&format!("{LEDGER}; DELETE FROM redis2pg._migrations WHERE version >= 7"));
     case.redis().set("note:1", &note("open"));
     let told = case.run_config(NOTES, &[]).exits(2);
-    assert!(told.stderr.contains("its version 6 of the ledger: a run brings it to version 7 (0007 retries)"), "{told}");
+    let words = format!("its version 6 of the ledger: a run brings it to version {LEDGER_VERSION} (0007 retries, ");
+    assert!(told.stderr.contains(&words), "{told}");
     for more in ["", "GRANT CREATE ON SCHEMA redis2pg TO redis2pg"] {
         case.sql(more);
         let run = case.run_config(NOTES, &[]).exits(2);
@@ -202,19 +206,28 @@ fn which_ledger_is_there_and_what_a_run_makes_of_it_is_told() {
         String::from_utf8(output.stdout).unwrap()
     };
     let told = check();
-    assert!(told.contains("there is no ledger in the database: a run makes version 7 of it"), "{told}");
+    let words = format!("there is no ledger in the database: a run makes version {LEDGER_VERSION} of it");
+    assert!(told.contains(&words), "{told}");
     case.run_config(NOTES, &[]).exits(0);
     let told = check();
-    assert!(told.contains("schema redis2pg has version 7 of the ledger, which this redis2pg goes by."), "{told}");
+    let words = format!("schema redis2pg has version {LEDGER_VERSION} of the ledger, which this redis2pg goes by.");
+    assert!(told.contains(&words), "{told}");
     assert!(!told.contains("warning: postgres"), "{told}");
-    case.sql("INSERT INTO redis2pg._migrations SELECT 8, 'later', installed_on, true, checksum, 0 FROM redis2pg._migrations LIMIT 1");
+    let later = LEDGER_VERSION + 1;
+    case.sql(&format!(
+        "INSERT INTO redis2pg._migrations SELECT {later}, 'later', installed_on, true, checksum, 0 FROM redis2pg._migrations LIMIT 1"
+    ));
     let told = check();
     assert!(told.contains("warning: postgres schema redis2pg: the ledger is that of a newer redis2pg"), "{told}");
-    assert!(told.contains("version 8 of the ledger, which a newer redis2pg made: this one knows version 7"), "{told}");
+    let words =
+        format!("version {later} of the ledger, which a newer redis2pg made: this one knows version {LEDGER_VERSION}");
+    assert!(told.contains(&words), "{told}");
     case.sql("DELETE FROM redis2pg._migrations WHERE version > 5; DROP TABLE redis2pg.seen");
     let told = check();
-    let words = "version 5 of the ledger: a run brings it to version 7 (0006 elements seen, 0007 retries)";
-    assert_eq!(told.matches(words).count(), 2, "{told}");
+    let words = format!(
+        "version 5 of the ledger: a run brings it to version {LEDGER_VERSION} (0006 elements seen, 0007 retries, "
+    );
+    assert_eq!(told.matches(&words).count(), 2, "{told}");
 }
 
 /// The preset's tables for a role that owns nothing of the database.

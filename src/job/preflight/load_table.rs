@@ -32,6 +32,8 @@ pub(super) fn load_table(
             of_expiry: mapping.comparison(index) == Comparison::WithinSecond,
             cast: column.column_type.cast().map(|cast| cast.sql.clone()),
             equality: column.column_type.equality().to_owned(),
+            has_default: column.has_default,
+            stands_apart: mine.is_some_and(|facts| facts.columns_apart.contains(&column.name)),
         })
         .collect();
     let parents = (mapping.parents().iter())

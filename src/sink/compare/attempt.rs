@@ -4,9 +4,9 @@ use super::CompareOptions;
 use super::met::Met;
 use super::statements::{compare, compared, values};
 use crate::model::{ColumnValues, Database, Reject, Row, Shape};
-use crate::postgres::{CopyBuffer, copy_rows, error_line, milliseconds, query};
-use crate::sink::load::attempt::by_shape;
+use crate::postgres::{CopyBuffer, error_line, milliseconds, query};
 use crate::sink::load::casts::{refused_texts, unread};
+use crate::sink::load::columns::{Columns, grouped, kept_apart_in_stage, send};
 use crate::sink::load::statements::Statements;
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::{LoadTable, Provenance};
@@ -15,8 +15,8 @@ use sqlx::{AssertSqlSafe, Connection, Error, Row as _};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-/// So many shapes are compared in one transaction at most: each has a staging table of its own.
-const MAX_SHAPES: usize = 64;
+/// So many staging tables are there in one transaction at most.
+const MAX_STAGES: usize = 64;
 
 /// The server said no; `row`: the row that it blamed, by its place.
 #[derive(Debug)]
@@ -58,8 +58,8 @@ pub(super) struct Attempt<'a> {
     pub(super) rows: &'a [Row],
 }
 
-/// The staged rows of one shape: the statements, and their places.
-type Staged = (Shape, Statements, Vec<usize>);
+/// The rows of one staging table: the statements, and their places.
+type Staged = (Statements, Vec<usize>);
 
 impl Attempt<'_> {
     /// Stages the rows and asks what they meet.
@@ -75,10 +75,12 @@ impl Attempt<'_> {
         }
         let token = self.options.unlogged_stage.then(|| Uuid::new_v4().simple().to_string());
         let mut staged: Vec<Staged> = Vec::new();
-        for (number, (shape, rows)) in by_shape(self.rows).into_iter().enumerate() {
-            let sql = Statements::build(self.table, self.database, (shape, number), token.as_deref());
+        let groups = grouped(self.rows, kept_apart_in_stage(self.table));
+        for (number, rows) in groups.into_iter().enumerate() {
+            let columns = Columns::of(rows.iter().filter_map(|place| self.rows.get(*place)));
+            let sql = Statements::build(self.table, self.database, (columns, number), token.as_deref());
             query(&sql.create).execute(&mut *transaction).await?;
-            staged.push((shape, sql, rows));
+            staged.push((sql, rows));
         }
         // From here on the server itself sees to it that no table of anybody's is written; temporary ones may be.
         if token.is_none() {
@@ -95,16 +97,16 @@ impl Attempt<'_> {
         &self,
         connection: &mut PgConnection,
         buffer: &mut CopyBuffer,
-        (shape, sql, rows): &Staged,
+        (sql, rows): &Staged,
         found: &mut Found,
     ) -> Result<(), Refused> {
         let sent: Vec<&Row> = rows.iter().filter_map(|place| self.rows.get(*place)).collect();
-        copy_rows(connection, buffer, &sql.copy, &sent, true).await.map_err(|error| {
+        send(connection, buffer, &sql.copy, (&sent, sql.columns), true).await.map_err(|error| {
             let row = error_line(&error).and_then(|line| rows.get(line.checked_sub(1)?).copied());
             Refused { row, error }
         })?;
         self.find_unreadable(connection, (sql, rows), found).await?;
-        let statement = compare((self.table, self.database, self.run), *shape, sql, self.options);
+        let statement = compare((self.table, self.database, self.run), sql, self.options);
         let mut differing = Vec::new();
         for row in query(statement).bind(self.table.name.to_string()).fetch_all(&mut *connection).await? {
             let (ordinal, met) = met(&row)?;
@@ -115,7 +117,7 @@ impl Attempt<'_> {
             found.met.insert(place, met);
         }
         if !differing.is_empty() {
-            self.read_values(connection, (*shape, sql, rows), differing, found).await?;
+            self.read_values(connection, (sql, rows), differing, found).await?;
         }
         Ok(())
     }
@@ -146,16 +148,16 @@ impl Attempt<'_> {
     async fn read_values(
         &self,
         connection: &mut PgConnection,
-        (shape, sql, rows): (Shape, &Statements, &[usize]),
+        (sql, rows): (&Statements, &[usize]),
         ordinals: Vec<i32>,
         found: &mut Found,
     ) -> Result<(), Error> {
-        for row in query(values(self.table, shape, sql)).bind(ordinals).fetch_all(connection).await? {
+        for row in query(values(self.table, sql)).bind(ordinals).fetch_all(connection).await? {
             let Some(place) = place(rows, row.try_get("ord")?) else { continue };
             let Some(met) = found.met.get(&place) else { continue };
             let (expected, is): (Vec<Option<String>>, Vec<Option<String>>) =
                 (row.try_get("expected")?, row.try_get("found")?);
-            let pairs = compared(self.table, shape).zip(expected.into_iter().zip(is));
+            let pairs = compared(self.table, sql.columns.all).zip(expected.into_iter().zip(is));
             let values = pairs
                 .filter(|((index, _), _)| met.differs.contains(index))
                 .map(|((_, column), (expected, found))| ColumnValues { column: column.name.clone(), expected, found });
@@ -189,13 +191,15 @@ fn met(row: &PgRow) -> Result<(i32, Met), Error> {
     Ok((row.try_get("ord")?, met))
 }
 
-/// The rows, cut up so that none of the parts has too many shapes.
-pub(super) fn by_shapes(rows: Vec<Row>) -> Vec<Vec<Row>> {
-    let (mut parts, mut shapes) = (vec![Vec::new()], BTreeSet::new());
+/// The rows, cut up so that none of the parts takes too many staging tables.
+pub(super) fn by_stages(table: &LoadTable, rows: Vec<Row>) -> Vec<Vec<Row>> {
+    let apart = kept_apart_in_stage(table);
+    let (mut parts, mut stages) = (vec![Vec::new()], BTreeSet::new());
     for row in rows {
-        shapes.insert(row.shape);
-        if shapes.len() > MAX_SHAPES {
-            shapes = [row.shape].into();
+        let stage = Shape(row.shape.0 & apart.0);
+        stages.insert(stage);
+        if stages.len() > MAX_STAGES {
+            stages = [stage].into();
             parts.push(Vec::new());
         }
         if let Some(part) = parts.last_mut() {

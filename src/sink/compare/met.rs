@@ -111,7 +111,15 @@ mod tests {
 
     fn column(name: &str, of_expiry: bool) -> LoadColumn {
         let compare = if of_expiry { Compare::Expiry } else { Compare::Value };
-        LoadColumn { name: name.into(), compare, of_expiry, cast: None, equality: "=".into() }
+        LoadColumn {
+            name: name.into(),
+            compare,
+            of_expiry,
+            cast: None,
+            equality: "=".into(),
+            has_default: false,
+            stands_apart: false,
+        }
     }
 
     fn name(table: &str) -> TableName {

@@ -141,7 +141,7 @@ impl Comparer {
         rows: Vec<Row>,
     ) -> Result<Vec<(Vec<Row>, attempt::Found)>, Failure> {
         let mut all = Vec::new();
-        let mut pieces = attempt::by_shapes(rows);
+        let mut pieces = attempt::by_stages(table, rows);
         while let Some(mut rows) = pieces.pop() {
             match self.look(table, database, &rows).await? {
                 Ok(found) => all.push((rows, found)),

@@ -1,8 +1,9 @@
-//! The SQL of a comparison, for one table and one set of columns: what each staged row meets, and the values that differ.
+//! The SQL of a comparison, for one staging table: what each staged row meets, and the values that differ.
 
 use super::CompareOptions;
 use crate::model::{Database, Shape};
 use crate::postgres::{ident, table_ident};
+use crate::sink::load::columns::Columns;
 use crate::sink::load::origin::{is_surely_in_ledger, of_row};
 use crate::sink::load::statements::{
     ORDINAL, Side, Statements, difference_beyond, key_join, redis_key, row_key, without_lineage,
@@ -20,13 +21,13 @@ const SHOWN: usize = 200;
 /// A row that was made from another key may be equal all the same, so that those are given too.
 pub(super) fn compare(
     (table, database, run): (&LoadTable, Database, Uuid),
-    shape: Shape,
     sql: &Statements,
     options: &CompareOptions,
 ) -> String {
+    let shape = sql.columns.all;
     let facts = format!(
         "SELECT {} AS differs, {} AS orphan, {} AS other_key OFFSET 0",
-        differs(table, shape, options),
+        differs(table, sql.columns, options),
         orphan(table, options),
         other_key(table, shape)
     );
@@ -56,13 +57,14 @@ pub(super) fn compare(
     )
 }
 
-/// The columns that differ, as an array of their places.
-fn differs(table: &LoadTable, shape: Shape, options: &CompareOptions) -> String {
-    let compared = table.present(shape).skip(table.key_columns).filter(|_| options.content);
+/// The columns that differ, among those that the row has, as an array of their places.
+fn differs(table: &LoadTable, columns: Columns, options: &CompareOptions) -> String {
+    let compared = table.present(columns.all).skip(table.key_columns).filter(|_| options.content);
     let cases: Vec<String> = compared
         .filter_map(|(index, column)| {
             let differs = difference_beyond(column, options.ttl_tolerance)?;
-            Some(format!("CASE WHEN ({differs}){} THEN {index} END", but_for_adopted(table, index, column)))
+            let has = columns.condition(index).map(|has| format!("{has} AND ")).unwrap_or_default();
+            Some(format!("CASE WHEN {has}({differs}){} THEN {index} END", but_for_adopted(table, index, column)))
         })
         .collect();
     match cases.as_slice() {
@@ -156,7 +158,8 @@ fn expiry_moved(table: &LoadTable, shape: Shape) -> String {
 
 /// For the ordinals `$1`: the values of all compared columns, as `(ord, expected, found)`, arrays of texts in the order of
 /// [`compared`].
-pub(super) fn values(table: &LoadTable, shape: Shape, sql: &Statements) -> String {
+pub(super) fn values(table: &LoadTable, sql: &Statements) -> String {
+    let shape = sql.columns.all;
     let shown = |column: &LoadColumn, value: String| {
         let value = if column.compare == Compare::Lineage { without_lineage(&value) } else { value };
         format!("left(({value})::text, {SHOWN})")

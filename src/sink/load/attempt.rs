@@ -1,17 +1,17 @@
 //! One attempt at a piece of a batch: one short transaction, which happens wholly or not at all.
 
 use super::book::{Book, Groups};
+use super::columns::{Columns, grouped, kept_apart_in_copy, kept_apart_in_stage, send};
 use super::loader::LoadOptions;
 use super::piece::Piece;
 use super::settled::Settled;
 use crate::ledger::{self, ShardId};
-use crate::model::{Reject, Row, RowOutcome, Shape};
-use crate::postgres::{CopyBuffer, copy_rows, error_line, literal, milliseconds};
+use crate::model::{Reject, Row, RowOutcome};
+use crate::postgres::{CopyBuffer, error_line, literal, milliseconds};
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::{LoadTable, Provenance};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Error};
-use std::collections::BTreeMap;
 
 /// A reject found by the server's answers; `pending`: the run tries it again at the end of the phase.
 #[derive(Debug)]
@@ -63,19 +63,23 @@ impl Attempt<'_> {
         self.learn_rows(&mut transaction).await.map_err(Missed::Ledger)?;
         let mut book = Book::new(&self.piece.rows, self.piece.tally.clone());
         self.find_outdated(&mut transaction, &mut book).await.map_err(Missed::Ledger)?;
-        for (number, (shape, rows)) in by_shape(&self.piece.rows).into_iter().enumerate() {
+        let merge = self.piece.merge || !self.table.goes_straight();
+        let apart = if merge { kept_apart_in_stage(self.table) } else { kept_apart_in_copy(self.table) };
+        for (number, rows) in grouped(&self.piece.rows, apart).into_iter().enumerate() {
             let rows = self.without_outdated(rows, &mut book);
             if rows.is_empty() {
                 continue;
             }
-            if self.piece.merge || !self.table.goes_straight() {
+            if merge {
+                // Of the columns, those matter here that the rows all have or all lack.
+                let shape = self.columns(&rows).all;
                 let rows = self.probe(&mut transaction, buffer, (shape, number), rows, &mut book).await?;
                 if rows.is_empty() {
                     continue;
                 }
-                self.merge(&mut transaction, buffer, (shape, number), &rows, &mut book).await?;
+                self.merge(&mut transaction, buffer, number, &rows, &mut book).await?;
             } else {
-                self.copy_straight(&mut transaction, buffer, shape, &rows).await?;
+                self.copy_straight(&mut transaction, buffer, &rows).await?;
                 book.rows(&rows, RowOutcome::Inserted);
             }
         }
@@ -88,16 +92,20 @@ impl Attempt<'_> {
         &self,
         connection: &mut PgConnection,
         buffer: &mut CopyBuffer,
-        shape: Shape,
         rows: &[usize],
     ) -> Result<(), Missed> {
-        let statement =
-            format!("COPY {} ({}) FROM STDIN (FORMAT binary)", self.table.ident(), self.table.column_list(shape));
+        let columns = self.table.column_list(self.columns(rows).all);
+        let statement = format!("COPY {} ({columns}) FROM STDIN (FORMAT binary)", self.table.ident());
         let stored = self.copy(connection, buffer, &statement, rows, false).await?;
         if stored == rows.len() as u64 { Ok(()) } else { Err(Missed::Moved) }
     }
 
-    /// Sends these rows of the piece.
+    /// The columns of these rows of the piece.
+    pub(super) fn columns(&self, rows: &[usize]) -> Columns {
+        Columns::of(rows.iter().filter_map(|index| self.piece.rows.get(*index)))
+    }
+
+    /// Sends these rows of the piece; to a staging table, each with its shape where they are of several.
     pub(super) async fn copy(
         &self,
         connection: &mut PgConnection,
@@ -107,7 +115,8 @@ impl Attempt<'_> {
         numbered: bool,
     ) -> Result<u64, Missed> {
         let sent: Vec<&Row> = rows.iter().filter_map(|index| self.piece.rows.get(*index)).collect();
-        copy_rows(connection, buffer, statement, &sent, numbered).await.map_err(|error| {
+        let copied = send(connection, buffer, statement, (&sent, self.columns(rows)), numbered).await;
+        copied.map_err(|error| {
             let row = error_line(&error).and_then(|line| rows.get(line.checked_sub(1)?).copied());
             Missed::Server { error, row }
         })
@@ -137,13 +146,4 @@ pub(super) fn settings(options: &LoadOptions, shard: ShardId) -> String {
         milliseconds(options.lock_timeout),
         milliseconds(options.statement_timeout),
     )
-}
-
-/// The places of the rows of each shape, in order.
-pub(in crate::sink) fn by_shape(rows: &[Row]) -> BTreeMap<Shape, Vec<usize>> {
-    let mut groups = BTreeMap::<Shape, Vec<usize>>::new();
-    for (index, row) in rows.iter().enumerate() {
-        groups.entry(row.shape).or_default().push(index);
-    }
-    groups
 }

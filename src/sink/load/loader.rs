@@ -2,6 +2,7 @@
 
 use super::attempt::{Attempt, Missed};
 use super::book::Groups;
+use super::columns::kept_apart_in_stage;
 use super::piece::{Piece, first_pieces, isolate};
 use super::refusal::{not_stored, refused};
 use super::settled::Settled;
@@ -80,7 +81,7 @@ impl Loader {
             .ok_or_else(|| Failure::internal("a batch names a mapping that there is not"))?;
         let (pages, memory) = (std::mem::take(&mut batch.pages), std::mem::take(&mut batch.memory));
         // The last is tried first: halves of a split piece are pushed in reverse.
-        let mut pieces = first_pieces(batch, &pages);
+        let mut pieces = first_pieces(batch, &pages, kept_apart_in_stage(table));
         while let Some(piece) = pieces.pop() {
             let bytes = piece.rows.iter().map(|row| row.encoded_len() as u64).sum();
             match self.settle(table, piece).await? {

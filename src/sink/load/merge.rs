@@ -6,7 +6,7 @@
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
 use super::statements::Statements;
-use crate::model::{RedisKey, Reject, Row, RowOutcome, Shape};
+use crate::model::{RedisKey, Reject, Row, RowOutcome};
 use crate::postgres::{CopyBuffer, Verdict, query, verdict};
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::Conflict;
@@ -47,17 +47,18 @@ enum Decision {
 }
 
 impl Attempt<'_> {
-    /// Merges the rows of one shape.
+    /// Merges rows that are loaded together.
     pub(super) async fn merge(
         &self,
         connection: &mut PgConnection,
         buffer: &mut CopyBuffer,
-        (shape, number): (Shape, usize),
+        number: usize,
         rows: &[usize],
         book: &mut Book<'_>,
     ) -> Result<(), Missed> {
         let unlogged = self.options.unlogged_stage.then(|| self.piece.id.simple().to_string());
-        let sql = Statements::build(self.table, self.piece.database, (shape, number), unlogged.as_deref());
+        let (database, columns) = (self.piece.database, self.columns(rows));
+        let sql = Statements::build(self.table, database, (columns, number), unlogged.as_deref());
         query(&sql.create).execute(&mut *connection).await?;
         self.copy(connection, buffer, &sql.copy, rows, true).await?;
 
@@ -97,8 +98,7 @@ impl Attempt<'_> {
             .filter(|ordinal| !existing.contains_key(ordinal) && !out.contains(ordinal))
             .collect();
         if !new.is_empty() {
-            let insert = if new.len() == rows.len() { query(&sql.insert_all) } else { query(&sql.insert).bind(&new) };
-            let inserted = insert.execute(&mut *connection).await?.rows_affected();
+            let inserted = staged.insert(connection, &new).await?;
             if inserted != new.len() as u64 || !staged.are_there(connection, &new).await? {
                 return Err(Missed::Moved);
             }
@@ -145,7 +145,7 @@ impl Attempt<'_> {
     }
 }
 
-/// The staged rows of one shape.
+/// The rows of one staging table.
 pub(super) struct Staged<'a> {
     pub(super) attempt: &'a Attempt<'a>,
     pub(super) sql: &'a Statements,

@@ -2,7 +2,8 @@
 //!
 //! One attempt is one short transaction (`attempt`): straight COPY into a table that was empty, else COPY into a
 //! staging table and a merge (`merge`, with its SQL in `statements`, and texts that the server casts read first in
-//! `casts`), after a look at which rows are there already as they would be written (`probe`). Where rows refer to rows of their own table,
+//! `casts`), after a look at which rows are there already as they would be written (`probe`). Rows of different shapes go together
+//! (`columns`), and are inserted so that what they lack gets its default (`insert`). Where rows refer to rows of their own table,
 //! those that come before their parents wait (`own_parents`). `Loader` decides what an
 //! error means: try again, find the row at fault (`piece` cuts them up, `refusal` says why one is rejected), or stop.
 //! Which database a row was made from says `origin`. What is found of each row is booked for its key (`book`); rows whose
@@ -16,7 +17,9 @@ mod alike;
 pub(in crate::sink) mod attempt;
 mod book;
 pub(in crate::sink) mod casts;
+pub(in crate::sink) mod columns;
 mod gone;
+mod insert;
 mod kept;
 mod lineage;
 mod loader;

@@ -1,15 +1,14 @@
 //! Pieces of a batch: what is tried in one transaction, and how it is cut up when a row of it is at fault.
 
 use crate::flow::PagePart;
-use crate::model::{Database, Group, RedisKey, Reject, Row, Tally};
+use crate::model::{Database, Group, RedisKey, Reject, Row, Shape, Tally};
 use crate::sink::batch::{Batch, Deduplicated, deduplicate, each_once};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// So many shapes are loaded in one transaction at most. Each has a staging table of its own, and the server has room for
-/// some thousand locks.
-const MAX_SHAPES: usize = 64;
+/// So many staging tables are made in one transaction at most: the server has room for some thousand locks.
+const MAX_STAGES: usize = 64;
 
 /// Rows that are tried together, with the outcomes that travel with them.
 #[derive(Debug, Default)]
@@ -80,13 +79,14 @@ impl Piece {
 }
 
 /// What is tried first, last of all. Keys that map to one row come in pieces of their own, each after the one before:
-/// the table then says whose the row is, as it does for keys of different batches.
-pub(super) fn first_pieces(batch: Batch, pages: &[PagePart]) -> Vec<Piece> {
+/// the table then says whose the row is, as it does for keys of different batches. `apart`: the columns that the rows of one
+/// staging table all have or all lack.
+pub(super) fn first_pieces(batch: Batch, pages: &[PagePart], apart: Shape) -> Vec<Piece> {
     let Deduplicated { rows, duplicates, mut rivals } = deduplicate(batch.rows);
     let mut tally = batch.tally;
     tally.duplicates += duplicates;
     let rejects = each_once(batch.rejects, &mut tally);
-    let mut groups = by_shapes(rows).into_iter();
+    let mut groups = by_stages(rows, apart).into_iter();
     let mut pieces = vec![Piece {
         id: Uuid::new_v4(),
         epoch: batch.epoch,
@@ -123,18 +123,19 @@ pub(super) fn first_pieces(batch: Batch, pages: &[PagePart]) -> Vec<Piece> {
     pieces
 }
 
-/// The rows, cut up so that none of the parts has too many shapes; in one part, as they are, where they have few.
-fn by_shapes(rows: Vec<Row>) -> Vec<Vec<Row>> {
-    let shapes: BTreeSet<_> = rows.iter().map(|row| row.shape).collect();
-    if shapes.len() <= MAX_SHAPES {
+/// The rows, cut up so that none of the parts takes too many staging tables; in one part, as they are, where they take few.
+fn by_stages(rows: Vec<Row>, apart: Shape) -> Vec<Vec<Row>> {
+    let stage = |row: &Row| row.shape.0 & apart.0;
+    let stages: BTreeSet<u64> = rows.iter().map(stage).collect();
+    if stages.len() <= MAX_STAGES {
         return vec![rows];
     }
-    let parts: HashMap<_, usize> =
-        shapes.iter().enumerate().map(|(place, shape)| (*shape, place / MAX_SHAPES)).collect();
+    let parts: HashMap<u64, usize> =
+        stages.iter().enumerate().map(|(place, stage)| (*stage, place / MAX_STAGES)).collect();
     let mut cut: Vec<Vec<Row>> = Vec::new();
-    cut.resize_with(shapes.len().div_ceil(MAX_SHAPES), Vec::new);
+    cut.resize_with(stages.len().div_ceil(MAX_STAGES), Vec::new);
     for row in rows {
-        let part = parts.get(&row.shape).copied().unwrap_or_default();
+        let part = parts.get(&stage(&row)).copied().unwrap_or_default();
         if let Some(part) = cut.get_mut(part) {
             part.push(row);
         }
@@ -161,7 +162,7 @@ pub(super) fn isolate(mut piece: Piece, row: Option<usize>, reject: impl Fn(&Row
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_SHAPES, by_shapes, first_pieces};
+    use super::{MAX_STAGES, by_stages, first_pieces};
     use crate::model::{Digest, RedisKey, RedisType, Row, Shape};
     use crate::sink::batch::Batch;
     use bytes::Bytes;
@@ -188,16 +189,17 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_many_shapes_are_loaded_in_several_transactions() {
+    fn rows_that_take_many_staging_tables_are_loaded_in_several_transactions() {
         let rows: Vec<Row> = (0..200).map(|id| row(id, u64::from(id) % 150 + 1)).collect();
         let few: Vec<Row> = (0..200).map(|id| row(id, u64::from(id) % 64 + 1)).collect();
-        assert_eq!(by_shapes(few).len(), 1);
-        let pieces = first_pieces(Batch { rows, ..Batch::default() }, &[]);
+        assert_eq!(by_stages(few, Shape(u64::MAX)).len(), 1);
+        assert_eq!(by_stages(rows.clone(), Shape(0b111)).len(), 1);
+        let pieces = first_pieces(Batch { rows, ..Batch::default() }, &[], Shape(u64::MAX));
         assert_eq!(pieces.iter().map(|piece| piece.rows.len()).sum::<usize>(), 200);
         let (ids, mut shapes) = (pieces.iter().map(|piece| piece.id).collect::<BTreeSet<_>>(), BTreeSet::new());
         for piece in &pieces {
             let own: BTreeSet<Shape> = piece.rows.iter().map(|row| row.shape).collect();
-            assert!(own.len() <= MAX_SHAPES && piece.split && own.is_disjoint(&shapes));
+            assert!(own.len() <= MAX_STAGES && piece.split && own.is_disjoint(&shapes));
             shapes.extend(own);
         }
         assert_eq!((ids.len(), shapes.len()), (3, 150));

@@ -1,5 +1,6 @@
-//! The SQL of a merge, for one table and one set of columns.
+//! The SQL of a merge, for one staging table.
 
+use super::columns::{Columns, HAS};
 use super::kept::is_no_later;
 use super::origin::of_row;
 use crate::model::{Database, Shape};
@@ -18,6 +19,8 @@ pub(in crate::sink) const ORDINAL: &str = "redis2pg_ord";
 /// Statements that share one staging table.
 #[derive(Debug)]
 pub(in crate::sink) struct Statements {
+    /// The columns of its rows.
+    pub(in crate::sink) columns: Columns,
     /// The staging table's name.
     pub(in crate::sink) stage: String,
     /// Makes the staging table: the target's types without its constraints, and text where the server casts.
@@ -44,10 +47,6 @@ pub(in crate::sink) struct Statements {
     pub(in crate::sink) lock: String,
     /// Before-images of the ordinals `$1`; `$2`: run; `$3`: the table's name in the ledger.
     pub(in crate::sink) images: String,
-    /// Inserts all.
-    pub(in crate::sink) insert_all: String,
-    /// Inserts the ordinals `$1`.
-    pub(in crate::sink) insert: String,
     /// How many of the ordinals `$1` are in the target by their keys.
     pub(in crate::sink) there: String,
     /// Updates the ordinals `$1`; `None` where the mapping has nothing but key columns.
@@ -62,7 +61,7 @@ impl Statements {
     pub(in crate::sink) fn build(
         table: &LoadTable,
         database: Database,
-        (shape, number): (Shape, usize),
+        (columns, number): (impl Into<Columns>, usize),
         unlogged: Option<&str>,
     ) -> Self {
         let (stage, create) = match unlogged {
@@ -76,21 +75,18 @@ impl Statements {
                 (name.clone(), format!("CREATE UNLOGGED TABLE {name}"))
             }
         };
-        let target = table.ident();
-        let columns = table.column_list(shape);
+        let (target, columns) = (table.ident(), columns.into());
+        let shape = columns.all;
         let join = key_join(table);
-        let overriding = if table.overrides_identity { "OVERRIDING SYSTEM VALUE " } else { "" };
-        let insert = format!(
-            "INSERT INTO {target} ({columns}) {overriding}SELECT {} FROM {stage} s",
-            table.list(shape, LoadColumn::staged)
-        );
-        let on_conflict = format!("ON CONFLICT ({}) DO NOTHING", table.key_idents().collect::<Vec<_>>().join(", "));
+        let (has, made) =
+            if columns.differ() { (format!("{HAS}, "), format!("0::int8 AS {HAS}, ")) } else { Default::default() };
         Self {
+            columns,
             create: format!(
-                "{create} AS SELECT 0::int4 AS {ORDINAL}, {} FROM {target} WITH NO DATA",
+                "{create} AS SELECT 0::int4 AS {ORDINAL}, {made}{} FROM {target} WITH NO DATA",
                 table.list(shape, stage_column)
             ),
-            copy: format!("COPY {stage} ({ORDINAL}, {columns}) FROM STDIN (FORMAT binary)"),
+            copy: format!("COPY {stage} ({ORDINAL}, {has}{}) FROM STDIN (FORMAT binary)", table.column_list(shape)),
             casts: casts(table, shape, &stage),
             alike: format!(
                 "SELECT a.ord, a.first FROM (SELECT s.{ORDINAL} AS ord, min(s.{ORDINAL}) OVER (PARTITION BY {}) AS first \
@@ -98,7 +94,7 @@ impl Statements {
                 table.columns.iter().take(table.key_columns).map(LoadColumn::staged).collect::<Vec<_>>().join(", ")
             ),
             delete: format!("DELETE FROM {stage} WHERE {ORDINAL} = ANY ($1)"),
-            judge: judge((table, database), shape, &stage, &join),
+            judge: judge((table, database), columns, &stage, &join),
             orphans: orphans(table, shape, &stage),
             own_orphans: own_orphans(table, shape, &stage),
             lock: format!(
@@ -109,10 +105,8 @@ impl Statements {
                  FROM {stage} s JOIN {target} t ON {join} WHERE s.{ORDINAL} = ANY ($1) ON CONFLICT DO NOTHING",
                 image(table)
             ),
-            insert_all: format!("{insert} {on_conflict}"),
-            insert: format!("{insert} WHERE s.{ORDINAL} = ANY ($1) {on_conflict}"),
             there: format!("SELECT count(*) FROM {stage} s JOIN {target} t ON {join} WHERE s.{ORDINAL} = ANY ($1)"),
-            update: update(table, shape, &stage, &join),
+            update: update(table, columns, &stage, &join),
             stage: stage.clone(),
             drop: unlogged.map(|_| format!("DROP TABLE {stage}")),
         }
@@ -175,9 +169,13 @@ pub(in crate::sink) fn redis_key(table: &LoadTable) -> String {
     }
 }
 
-fn judge((table, database): (&LoadTable, Database), shape: Shape, stage: &str, join: &str) -> String {
-    let differs: Vec<String> =
-        table.present(shape).skip(table.key_columns).filter_map(|(_, column)| difference(column)).collect();
+fn judge((table, database): (&LoadTable, Database), columns: Columns, stage: &str, join: &str) -> String {
+    let differs = |(index, column)| {
+        let differs = difference(column)?;
+        // What a row lacks is left as it is.
+        Some(columns.condition(index).map_or(differs.clone(), |has| format!("({has} AND ({differs}))")))
+    };
+    let differs: Vec<String> = table.present(columns.all).skip(table.key_columns).filter_map(differs).collect();
     let differs = if differs.is_empty() { "false".to_owned() } else { differs.join(" OR ") };
     // Fenced, so that each look-up is made once for a row, and by its index.
     let lineage = match table.provenance {
@@ -319,12 +317,15 @@ fn own_orphan(table: &LoadTable, shape: Shape, stage: &str, reference: &SelfRefe
     ))
 }
 
-fn update(table: &LoadTable, shape: Shape, stage: &str, join: &str) -> Option<String> {
-    let set: Vec<String> = table
-        .present(shape)
-        .skip(table.key_columns)
-        .map(|(_, column)| format!("{} = {}", ident(&column.name), column.staged()))
-        .collect();
+fn update(table: &LoadTable, columns: Columns, stage: &str, join: &str) -> Option<String> {
+    let set = |(index, column): (usize, &LoadColumn)| {
+        let (name, value) = (ident(&column.name), column.staged());
+        match columns.condition(index) {
+            Some(has) => format!("{name} = CASE WHEN {has} THEN {value} ELSE t.{name} END"),
+            None => format!("{name} = {value}"),
+        }
+    };
+    let set: Vec<String> = table.present(columns.all).skip(table.key_columns).map(set).collect();
     (!set.is_empty()).then(|| {
         format!(
             "UPDATE {} t SET {} FROM {stage} s WHERE {join} AND s.{ORDINAL} = ANY ($1)",
