@@ -119,8 +119,9 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
 
     /// Deletes them: over and over while rows go that others referred to.
     pub(super) async fn delete(&mut self, writers: &Writers, by: Lease) -> Result<End, Failure> {
-        let owned = self.places.iter().map(|place| place.seen.owned).sum();
-        let most = limit::most(self.settings.run.delete_gone_limit, owned);
+        let seen = self.places.iter().map(|place| place.seen);
+        let (owned, counted) = seen.fold((0, 0), |(owned, gone), seen| (owned + seen.owned, gone + seen.gone));
+        let most = limit::at_most(self.settings.run.delete_gone_limit, owned, counted);
         let mut deleted = 0;
         let mut first = true;
         loop {
