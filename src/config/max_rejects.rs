@@ -1,4 +1,4 @@
-//! How many are too many: a number, or a share of all. Of rejects among the keys, and of rows that a run may delete. Pure.
+//! How many rejects are too many: a number, or a share of the keys. Pure.
 
 use super::secret::scrub;
 use super::value::{Raw, SettingValue};

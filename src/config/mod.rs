@@ -5,6 +5,7 @@
 
 mod choice;
 mod default_file;
+mod delete_limit;
 mod keys;
 mod layers;
 mod load;
@@ -19,6 +20,7 @@ mod value;
 
 pub use choice::{Compression, LogFormat, LogLevel, Progress, Staging, UnmatchedKeys};
 pub use default_file::default_toml;
+pub use delete_limit::DeleteLimit;
 pub use keys::{Key, nearest, nearest_preset};
 pub use layers::{FlagValues, MappingTable, Origin};
 pub use max_rejects::MaxRejects;

@@ -1,6 +1,7 @@
 //! Every setting of this version: its type, default, names and reason, in one table. Uses `value`, `layers`.
 
 use super::choice::{Compression, LogFormat, LogLevel, Progress, Staging, UnmatchedKeys};
+use super::delete_limit::DeleteLimit;
 use super::keys::Key;
 use super::layers::{Layers, MappingTable, Origin};
 use super::max_rejects::MaxRejects;
@@ -264,8 +265,8 @@ sections! {
         /// they did.
         delete_expired: bool = "false", "delete-expired", any;
         /// Where more rows than this would be deleted by run.delete_gone, none is, and the run ends with exit 2: a number, or
-        /// a share of the rows of this tool; 0 for no limit. A Redis that was emptied must not empty the tables.
-        delete_gone_limit: MaxRejects = "50%", "delete-gone-limit", any;
+        /// a share of the rows of this tool: 0 lets none go, 100% all. A Redis that was emptied must not empty the tables.
+        delete_gone_limit: DeleteLimit = "50%", "delete-gone-limit", any;
         /// Answer yes to every question, for unattended runs.
         yes: bool = "false", "yes", any;
     }

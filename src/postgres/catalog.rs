@@ -3,6 +3,7 @@
 
 use super::columns::read_columns;
 use super::columns_apart::read_columns_apart;
+use super::incoming_keys::{IncomingKey, read_incoming_keys};
 use super::partitioning::{Partitioning, read_partitioning};
 use super::row_security::{RowSecurity, read_row_security};
 use super::sequences::{FedColumn, read_fed_columns};
@@ -42,19 +43,8 @@ pub struct TableFacts {
     pub schema_usage: bool,
     /// The foreign keys of one column that are checked at once.
     pub foreign_keys: Vec<ForeignKey>,
-    /// The foreign keys of other tables, or of itself, that refer to it.
+    /// The foreign keys of other tables, or of itself, that refer to it or to one of its partitions.
     pub incoming_keys: Vec<IncomingKey>,
-}
-
-/// A foreign key that refers to the table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IncomingKey {
-    /// The table that has it.
-    pub table: TableName,
-    /// Its columns, each with the column that it refers to.
-    pub columns: Vec<(String, String)>,
-    /// Whether the role may read that table.
-    pub readable: bool,
 }
 
 /// A foreign key of one column.
@@ -227,33 +217,6 @@ async fn read_foreign_keys(connection: &mut PgConnection, oid: i64) -> Result<Ve
             column: row.try_get("name")?,
             parent: TableName { schema: row.try_get("schema")?, table: row.try_get("parent")? },
             parent_column: row.try_get("parent_column")?,
-        })
-    })
-    .collect()
-}
-
-async fn read_incoming_keys(connection: &mut PgConnection, oid: i64) -> Result<Vec<IncomingKey>, Error> {
-    query(
-        "SELECT n.nspname::text AS schema, c.relname::text AS name, \
-         has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AS readable, \
-         ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY u (num, place) \
-               JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num ORDER BY place) AS own, \
-         ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY u (num, place) \
-               JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num ORDER BY place) AS referred \
-         FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
-         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE k.confrelid = $1::oid AND k.contype = 'f' AND k.conparentid = 0",
-    )
-    .bind(oid)
-    .fetch_all(connection)
-    .await?
-    .iter()
-    .map(|row| {
-        let (own, referred): (Vec<String>, Vec<String>) = (row.try_get("own")?, row.try_get("referred")?);
-        Ok(IncomingKey {
-            table: TableName { schema: row.try_get("schema")?, table: row.try_get("name")? },
-            columns: own.into_iter().zip(referred).collect(),
-            readable: row.try_get("readable")?,
         })
     })
     .collect()

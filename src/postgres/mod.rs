@@ -10,6 +10,7 @@ mod columns;
 mod columns_apart;
 mod connect;
 mod copy;
+mod incoming_keys;
 mod partitioning;
 mod row_security;
 mod sequences;
@@ -22,11 +23,11 @@ mod verdict;
 
 pub use answer::{answered, silence};
 pub use catalog::{
-    ForeignKey, IncomingKey, Privilege, Privileges, TableFacts, estimate_rows, missing_tables, read_table,
-    table_is_empty,
+    ForeignKey, Privilege, Privileges, TableFacts, estimate_rows, missing_tables, read_table, table_is_empty,
 };
 pub use connect::{Target, TargetOptions};
 pub use copy::{CopyBuffer, copy_mixed_rows, copy_rows, copy_tuples};
+pub use incoming_keys::IncomingKey;
 pub use partitioning::Partitioning;
 pub use row_security::{RestrictivePolicy, RowSecurity};
 pub use sequences::{FedColumn, Steps, fed_columns};

@@ -20,6 +20,6 @@ pub use families::Families;
 pub use load::{GoneCounts, LoadOptions, Loader, ProbeGauge, SourceRun, Writers, runs_of_source};
 pub use owned::{Extent, OwnedReader, OwnedRow};
 pub use table::{
-    Compare, Conflict, Exact, Exactly, LoadColumn, LoadTable, ParentCheck, Provenance, Referrer, SelfReference,
+    Compare, Conflict, Exact, Exactly, LoadColumn, LoadTable, ParentCheck, Provenance, SelfReference,
     SelfReferenceColumn,
 };

@@ -2,7 +2,7 @@
 
 use super::load::ProbeGauge;
 use crate::model::{Column, ColumnType, MappingId, Shape, TableName};
-use crate::postgres::{ident, table_ident};
+use crate::postgres::{IncomingKey, ident, table_ident};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How a column is compared to tell whether a row has changed.
@@ -161,17 +161,6 @@ impl Exact {
     }
 }
 
-/// A table with a foreign key to the target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Referrer {
-    /// The table.
-    pub table: TableName,
-    /// Its columns, each with the column of the target that it refers to.
-    pub columns: Vec<(String, String)>,
-    /// Whether the role may read it.
-    pub readable: bool,
-}
-
 /// One mapping's target.
 #[derive(Debug)]
 pub struct LoadTable {
@@ -210,8 +199,10 @@ pub struct LoadTable {
     pub deletes_removed: bool,
     /// Whether two keys may be equal to the database and differ in their bytes, as `a` and `A` in citext.
     pub loose_key: bool,
-    /// Tables whose rows may refer to its rows; only where a key is several rows.
-    pub referrers: Vec<Referrer>,
+    /// The foreign keys by which rows may refer to its rows.
+    pub referrers: Vec<IncomingKey>,
+    /// Whether it has partitions. Tables that merely inherit from it are others: their rows are not its own.
+    pub partitioned: bool,
     /// Whether a row came before the one of its table that it refers to: then each batch is looked through for such rows
     /// before the server finds them.
     pub out_of_order: AtomicBool,
@@ -225,6 +216,11 @@ impl LoadTable {
     /// The quoted, qualified name.
     pub fn ident(&self) -> String {
         table_ident(&self.name)
+    }
+
+    /// Its rows, as SQL: without those of tables that inherit from it.
+    pub fn rows(&self) -> String {
+        if self.partitioned { self.ident() } else { format!("ONLY {}", self.ident()) }
     }
 
     /// The columns that a shape has, in order.

@@ -48,7 +48,7 @@ fn a_tree_goes_from_its_leaves_and_stays_below_what_somebody_refers_to() {
     redis.set("node:a", r#"{"parent":null}"#);
     delete(&mut redis, &all.iter().map(String::as_str).collect::<Vec<_>>());
     let small = format!("{TREE}\n[flow]\nbatch_rows = 7\n");
-    let run = case.run_config(&small, &["--delete-gone", "--delete-gone-limit", "0"]).exits(0);
+    let run = case.run_config(&small, &["--delete-gone", "--delete-gone-limit", "100%"]).exits(0);
     assert_eq!(gone(&run, "nodes"), json!({"deleted": 30, "kept_referred": 9, "kept_changed": 1}), "{run}");
     assert_eq!((nodes(&case), case.number("SELECT count(*) FROM notes")), (11, 1));
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a test without its servers has failed")]
 
+mod cascade;
 mod interrupted;
 mod kept;
 mod path;

@@ -1,28 +1,33 @@
 //! How many rows may go: where more would, none does.
 
 use super::look::Seen;
-use crate::config::MaxRejects;
+use crate::config::DeleteLimit;
 use crate::model::{Failure, Side};
 
 /// A share of one mapping's rows is judged from so many rows on that would go: of two rows, one is a half.
 const ENOUGH: i64 = 100;
 
 /// The most rows that may go of so many.
-pub(super) fn most(limit: MaxRejects, owned: i64) -> i64 {
+pub(super) fn most(limit: DeleteLimit, owned: i64) -> i64 {
     match limit {
-        MaxRejects::Unlimited => i64::MAX,
-        MaxRejects::Count(count) => i64::try_from(count).unwrap_or(i64::MAX),
-        MaxRejects::Share(share) => {
+        DeleteLimit::Rows(count) => i64::try_from(count).unwrap_or(i64::MAX),
+        DeleteLimit::Share(share) => {
             let most = i128::from(owned) * i128::from(share) / 10_000;
             i64::try_from(most).unwrap_or(i64::MAX)
         }
     }
 }
 
+/// The most rows that may go once they are counted: keys that vanish after that may be as many more as a tenth of them, or ten. All
+/// else says that Redis is being emptied.
+pub(super) fn at_most(limit: DeleteLimit, owned: i64, counted: i64) -> i64 {
+    most(limit, owned).min(counted.saturating_add((counted / 10).max(10)))
+}
+
 /// Why none of the rows goes, where too many would: of all mappings together, or of one that loses many.
-pub(super) fn refusal(limit: MaxRejects, seen: &[(&str, Seen)]) -> Option<Failure> {
+pub(super) fn refusal(limit: DeleteLimit, seen: &[(&str, Seen)]) -> Option<Failure> {
     let (owned, gone) = seen.iter().fold((0, 0), |(owned, gone), (_, seen)| (owned + seen.owned, gone + seen.gone));
-    let is_share = matches!(limit, MaxRejects::Share(_));
+    let is_share = matches!(limit, DeleteLimit::Share(_));
     let too_many = |seen: &Seen| is_share && seen.gone >= ENOUGH && seen.gone > most(limit, seen.owned);
     if gone <= most(limit, owned) && !seen.iter().any(|(_, seen)| too_many(seen)) {
         return None;
@@ -39,10 +44,10 @@ pub(super) fn refusal(limit: MaxRejects, seen: &[(&str, Seen)]) -> Option<Failur
 }
 
 /// Why no more rows go: keys vanish while rows are deleted.
-pub(super) fn crossed(limit: MaxRejects, deleted: i64) -> Failure {
+pub(super) fn crossed(limit: DeleteLimit, deleted: i64) -> Failure {
     let message = format!(
-        "more keys are gone from Redis than were when they were counted, and more than run.delete_gone_limit ({limit}) allows: \
-         {deleted} rows were deleted, and no more are"
+        "many more keys are gone from Redis than were when they were counted, or more than run.delete_gone_limit ({limit}) \
+         allows: {deleted} rows were deleted, and no more are"
     );
     Failure::usage(Side::Redis, message, HINT)
 }
@@ -52,26 +57,30 @@ const HINT: &str = "If Redis was emptied or lost its data, these rows are what i
 
 #[cfg(test)]
 mod tests {
-    use super::{most, refusal};
-    use crate::config::MaxRejects;
+    use super::{at_most, most, refusal};
+    use crate::config::DeleteLimit;
     use crate::job::delete_gone::look::Seen;
 
     #[test]
     fn a_share_is_of_all_rows_and_of_each_mapping_that_loses_many() {
-        let half = MaxRejects::Share(5000);
+        let half = DeleteLimit::Share(5000);
         let seen = |owned, gone| Seen { owned, gone, ..Seen::default() };
         let refused = |limit, seen: &[(&str, Seen)]| refusal(limit, seen).map(|failure| failure.message);
-        assert_eq!((most(half, 5), most(MaxRejects::Unlimited, 5), most(MaxRejects::Count(3), 9)), (2, i64::MAX, 3));
+        assert_eq!((most(half, 5), most(DeleteLimit::Rows(0), 5), most(DeleteLimit::Rows(3), 9)), (2, 0, 3));
+        let all = DeleteLimit::Share(10_000);
+        assert_eq!((at_most(all, 900, 2), at_most(all, 900, 300), at_most(half, 900, 449)), (12, 330, 450));
+        assert_eq!(at_most(DeleteLimit::Rows(4), 900, 3), 4);
         assert_eq!(refused(half, &[("a", seen(4, 2))]), None);
         let told = refused(half, &[("a", seen(4, 3)), ("b", seen(1, 0))]).unwrap();
         assert!(told.contains("3 of 5 rows") && told.contains("(a 3 of 4)") && told.contains("(50%)"), "{told}");
         // A tenth of all, and nearly all of one.
         assert!(refused(half, &[("a", seen(900, 0)), ("b", seen(101, 100))]).is_some());
         assert_eq!(refused(half, &[("a", seen(900, 0)), ("b", seen(99, 99))]), None);
-        assert_eq!(refused(MaxRejects::Count(100), &[("a", seen(900, 0)), ("b", seen(101, 100))]), None);
-        assert!(refused(MaxRejects::Count(99), &[("b", seen(101, 100))]).is_some());
-        assert_eq!(refused(MaxRejects::Unlimited, &[("b", seen(101, 101))]), None);
-        assert_eq!(refused(MaxRejects::Share(10_000), &[("b", seen(101, 101))]), None);
+        assert_eq!(refused(DeleteLimit::Rows(100), &[("a", seen(900, 0)), ("b", seen(101, 100))]), None);
+        assert!(refused(DeleteLimit::Rows(99), &[("b", seen(101, 100))]).is_some());
+        assert!(refused(DeleteLimit::Rows(0), &[("b", seen(101, 1))]).is_some());
+        assert_eq!(refused(DeleteLimit::Rows(0), &[("b", seen(101, 0))]), None);
+        assert_eq!(refused(DeleteLimit::Share(10_000), &[("b", seen(101, 101))]), None);
         assert_eq!(refused(half, &[]), None);
     }
 }

@@ -8,7 +8,7 @@ use crate::ledger::{LineagePlace, RunTable};
 use crate::model::{Failure, MappingId, RedisKey, SkipReason};
 use crate::sink::OwnedRow;
 use crate::source::{Answering, Source};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What was seen of rows, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,8 +41,8 @@ impl Seen {
 /// What a look came to.
 pub(super) struct Looked {
     pub(super) seen: Seen,
-    /// The keys of the rows that are to be deleted, for each database.
-    pub(super) gone: Vec<Vec<String>>,
+    /// The rows that are to be deleted, by their keys in the ledger, each with its Redis key, for each database.
+    pub(super) gone: Vec<BTreeMap<String, RedisKey>>,
 }
 
 impl<S: Source> Work<'_, '_, S> {
@@ -53,11 +53,13 @@ impl<S: Source> Work<'_, '_, S> {
         for (base, answering) in self.shared.bases.iter().zip(&self.answering) {
             let own: Vec<(&OwnedRow, RedisKey)> =
                 rows.iter().filter_map(|row| Some((row, self.key_in(row, base, place.id)?))).collect();
-            let absent = self.absent(base, answering, &own).await?;
+            let keys: HashSet<&RedisKey> = own.iter().map(|(_, key)| key).collect();
+            self.shared.rate.take(keys.len() as u64, 0).await;
+            let absent = absent(base, answering, keys).await?;
             let gone = own
-                .iter()
+                .into_iter()
                 .filter(|(row, key)| self.judge(row, absent.get(key).copied(), place.table, &mut looked.seen))
-                .map(|(row, _)| row.row_key.clone())
+                .map(|(row, key)| (row.row_key.clone(), key))
                 .collect();
             looked.gone.push(gone);
         }
@@ -79,27 +81,6 @@ impl<S: Source> Work<'_, '_, S> {
         };
         let key = row.redis_key.as_deref().filter(|_| number == Some(base.database.number))?;
         (base.plan.classify(key) == Some(id)).then(|| RedisKey::new(key.to_vec()))
-    }
-
-    /// The keys that are not there, each with why.
-    async fn absent(
-        &self,
-        base: &Base<S>,
-        answering: &Answering,
-        rows: &[(&OwnedRow, RedisKey)],
-    ) -> Result<HashMap<RedisKey, SkipReason>, Failure> {
-        let keys: HashSet<&RedisKey> = rows.iter().map(|(_, key)| key).collect();
-        if keys.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let keys: Vec<RedisKey> = keys.into_iter().cloned().collect();
-        self.shared.rate.take(keys.len() as u64, 0).await;
-        let absent = base.source.absent(&keys).await?;
-        // Behind the answers: whoever gave them is known now.
-        if base.source.answering().await? != *answering {
-            return Err(another_server(false));
-        }
-        Ok(absent.into_iter().collect())
     }
 
     /// Counts a row, and tells whether it is to be deleted.
@@ -133,4 +114,22 @@ impl<S: Source> Work<'_, '_, S> {
         let now = self.shared.clock.map_or_else(|| jiff::Timestamp::now().as_millisecond(), |clock| clock.now());
         read(row.expires_at.as_deref(), now)
     }
+}
+
+/// The keys that are not there, each with why.
+pub(super) async fn absent<S: Source>(
+    base: &Base<S>,
+    answering: &Answering,
+    keys: HashSet<&RedisKey>,
+) -> Result<HashMap<RedisKey, SkipReason>, Failure> {
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let keys: Vec<RedisKey> = keys.into_iter().cloned().collect();
+    let absent = base.source.absent(&keys).await?;
+    // Behind the answers: whoever gave them is known now.
+    if base.source.answering().await? != *answering {
+        return Err(another_server(false));
+    }
+    Ok(absent.into_iter().collect())
 }

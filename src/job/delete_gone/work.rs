@@ -1,13 +1,13 @@
 //! The work of deletion: the mappings with their tables, first counted, then gone over until no more rows come free.
 
-use super::look::Seen;
+use super::look::{Seen, absent};
 use super::{Lease, another_server, limit};
 use crate::config::Settings;
 use crate::job::link::Link;
 use crate::job::migrate::End;
 use crate::job::pipeline::Shared;
 use crate::ledger::{LineagePlace, RunTable, Shard};
-use crate::model::{Event, Failure, GoneRow, MappingId, Tally};
+use crate::model::{Event, Failure, GoneRow, MappingId, SkipReason, Tally};
 use crate::sink::{Extent, GoneCounts, OwnedReader, OwnedRow, SourceRun, Writers, runs_of_source};
 use crate::source::{Answering, Source};
 use sqlx::postgres::PgConnection;
@@ -119,8 +119,9 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
 
     /// Deletes them: over and over while rows go that others referred to.
     pub(super) async fn delete(&mut self, writers: &Writers, by: Lease) -> Result<End, Failure> {
-        let owned = self.places.iter().map(|place| place.seen.owned).sum();
-        let most = limit::most(self.settings.run.delete_gone_limit, owned);
+        let seen = self.places.iter().map(|place| place.seen);
+        let (owned, counted) = seen.fold((0, 0), |(owned, gone), seen| (owned + seen.owned, gone + seen.gone));
+        let most = limit::at_most(self.settings.run.delete_gone_limit, owned, counted);
         let mut deleted = 0;
         let mut first = true;
         loop {
@@ -156,19 +157,29 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
         }) else {
             return Ok(End::Complete);
         };
-        let databases: Vec<u32> = self.shared.bases.iter().map(|base| base.database.shard()).collect();
         for number in (0..slices).rev() {
             for rows in self.slice(place, number).await?.chunks(self.at_once()) {
                 if self.shared.stop.requested() {
                     return Ok(End::Stopped);
                 }
                 let looked = self.look(place, rows).await?;
-                for (shard, gone) in databases.iter().zip(looked.gone).filter(|(_, gone)| !gone.is_empty()) {
+                let bases = self.shared.bases.iter().zip(&self.answering).zip(looked.gone);
+                for ((base, answering), gone) in bases.filter(|(_, gone)| !gone.is_empty()) {
                     if *deleted + gone.len() as i64 > most {
                         return Err(limit::crossed(self.settings.run.delete_gone_limit, *deleted));
                     }
-                    let mut writer = writers.writer(by.shard(phase, *shard));
-                    let counts = writer.delete_gone(id, gone, &self.names).await?;
+                    let mut writer = writers.writer(by.shard(phase, base.database.shard()));
+                    // They are asked for once more under their locks, where nothing is to be waited for.
+                    self.shared.rate.take(gone.len() as u64, 0).await;
+                    let still = async |rows: &[String]| {
+                        let keys = rows.iter().filter_map(|row| gone.get(row)).collect();
+                        let absent = absent(base, answering, keys).await?;
+                        let is_gone =
+                            |row: &&String| gone.get(*row).and_then(|key| absent.get(key)) == Some(&SkipReason::Gone);
+                        Ok(rows.iter().filter(is_gone).cloned().collect())
+                    };
+                    let rows = gone.keys().cloned().collect();
+                    let counts = writer.delete_gone(id, rows, (&self.names, &still)).await?;
                     *deleted += counts.deleted;
                     if let Some(place) = self.places.get_mut(place) {
                         place.last.add(counts);

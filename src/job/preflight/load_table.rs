@@ -2,9 +2,9 @@
 
 use crate::mapping::{Comparison, Lineage, Mapping, OnConflict, Plan};
 use crate::model::{ColumnType, MappingId, TableName};
-use crate::postgres::{ForeignKey, IncomingKey, TableFacts};
+use crate::postgres::{ForeignKey, TableFacts};
 use crate::sink::{
-    Compare, Conflict, Exact, LoadColumn, LoadTable, ParentCheck, ProbeGauge, Provenance, Referrer, SelfReference,
+    Compare, Conflict, Exact, LoadColumn, LoadTable, ParentCheck, ProbeGauge, Provenance, SelfReference,
     SelfReferenceColumn,
 };
 use std::collections::HashMap;
@@ -86,7 +86,8 @@ pub(super) fn load_table(
         explodes: mapping.explodes(),
         deletes_removed: mapping.deletes_removed(),
         loose_key: mapping.columns().iter().take(mapping.key_columns()).any(|column| column.column_type.is_loose()),
-        referrers: mine.map(referrers).unwrap_or_default(),
+        referrers: mine.map(|facts| facts.incoming_keys.clone()).unwrap_or_default(),
+        partitioned: mine.is_some_and(|facts| facts.partitioning.is_some()),
         probe: knowable.then(ProbeGauge::default),
         out_of_order: AtomicBool::new(false),
         straight: AtomicBool::new(straight),
@@ -105,7 +106,7 @@ fn own_references(mapping: &Mapping, parents: &[ParentCheck], facts: Option<&Tab
     let mut found: Vec<SelfReference> = parents.iter().enumerate().filter_map(own).collect();
     let keys = facts.into_iter().flat_map(|facts| &facts.incoming_keys).filter(|key| key.table == *mapping.table());
     for key in keys {
-        let column = |(from, to): &(String, String)| {
+        let column = |(from, to, _): &(String, String, String)| {
             Some(SelfReferenceColumn { from: index(from)?, to: to.clone(), to_index: index(to) })
         };
         let Some(columns) = key.columns.iter().map(column).collect::<Option<Vec<_>>>() else { continue };
@@ -119,16 +120,6 @@ fn own_references(mapping: &Mapping, parents: &[ParentCheck], facts: Option<&Tab
 fn overrides_identity(mapping: &Mapping, facts: &TableFacts) -> bool {
     let always = facts.fed_columns.iter().filter(|fed| fed.always);
     always.into_iter().any(|fed| mapping.columns().iter().any(|column| column.name == fed.column))
-}
-
-/// Each foreign key to the table: a row that one of its rows refers to is not deleted.
-fn referrers(facts: &TableFacts) -> Vec<Referrer> {
-    let referrer = |found: &IncomingKey| Referrer {
-        table: found.table.clone(),
-        columns: found.columns.clone(),
-        readable: found.readable,
-    };
-    facts.incoming_keys.iter().map(referrer).collect()
 }
 
 fn compare(mapping: &Mapping, index: usize) -> Compare {

@@ -151,12 +151,12 @@ fn judge_rights(
                 Side::Postgres,
                 table.to_string(),
                 format!(
-                    "{} refers to it and cannot be read: rows whose {} are gone from Redis are kept",
+                    "{} refers to it and cannot be read, or not all of its rows: rows whose {} are gone from Redis are kept",
                     key.table,
                     if deletes_gone { "keys" } else { "elements" }
                 ),
                 format!(
-                    "GRANT SELECT ON {} TO {role} to have those deleted that nothing refers to.",
+                    "GRANT SELECT ON {} TO {role}, and let row-level security show all of its rows, to have those deleted that nothing refers to.",
                     shown_table(&key.table)
                 ),
             )

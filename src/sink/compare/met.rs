@@ -154,6 +154,7 @@ mod tests {
             deletes_removed: false,
             loose_key: false,
             referrers: Vec::new(),
+            partitioned: false,
             out_of_order: AtomicBool::new(false),
             straight: AtomicBool::new(false),
             lineage_is_new: AtomicBool::new(false),

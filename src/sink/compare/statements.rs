@@ -51,7 +51,7 @@ pub(super) fn compare(
         expiry_moved(table, shape),
         of_row(table, database, "o.run"),
         sql.stage,
-        table.ident(),
+        table.rows(),
         key_join(table),
         owner("t.xmin", "$1"),
     )
@@ -173,7 +173,7 @@ pub(super) fn values(table: &LoadTable, sql: &Statements) -> String {
         all(&LoadColumn::staged),
         all(&|column| format!("t.{}", ident(&column.name))),
         sql.stage,
-        table.ident(),
+        table.rows(),
         key_join(table)
     )
 }
@@ -187,11 +187,11 @@ pub(super) fn compared(table: &LoadTable, shape: Shape) -> impl Iterator<Item = 
 /// the table's name in the ledger; `here`: whether lineage `l` is of this database of the run's source: another cache may have a key of the
 /// same name, whose rows are its own.
 pub(super) fn rows_of_keys(table: &LoadTable, here: &str) -> String {
-    let target = table.ident();
+    let (target, rows) = (table.ident(), table.rows());
     format!(
         "SELECT k.place - 1 AS place, count(DISTINCT (t.tableoid::text, t.ctid::text)) AS rows FROM unnest($2::bytea[]) WITH ORDINALITY k (key, place) \
          JOIN redis2pg.loaded l ON l.table_name = $1 AND l.redis_key = k.key AND {here} \
-         CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, l.row_key) s JOIN {target} t ON {} \
+         CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, l.row_key) s JOIN {rows} t ON {} \
          WHERE {} IS NOT NULL GROUP BY 1",
         key_join(table),
         owner("t.xmin", "$1"),
@@ -201,10 +201,10 @@ pub(super) fn rows_of_keys(table: &LoadTable, here: &str) -> String {
 /// The places, from 0, of those row keys `$2` whose rows are there and were written by one of the runs `$3`. `$1`: the
 /// table's name in the ledger.
 pub(super) fn still_owned(table: &LoadTable) -> String {
-    let target = table.ident();
+    let (target, rows) = (table.ident(), table.rows());
     format!(
         "SELECT k.place - 1 AS place FROM unnest($2::text[]) WITH ORDINALITY k (row_key, place) \
-         CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, k.row_key::jsonb) s JOIN {target} t ON {} \
+         CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, k.row_key::jsonb) s JOIN {rows} t ON {} \
          WHERE {} = ANY ($3)",
         key_join(table),
         owner("t.xmin", "$1"),

@@ -101,7 +101,7 @@ impl Staged<'_> {
             row_key(table, Side::Staged),
             self.sql.stage,
             row_key(table, Side::Target),
-            table.ident(),
+            table.rows(),
             key_join(table),
         )
     }

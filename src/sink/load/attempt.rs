@@ -6,7 +6,7 @@ use super::loader::LoadOptions;
 use super::piece::Piece;
 use super::settled::Settled;
 use crate::ledger::{self, ShardId};
-use crate::model::{Reject, Row, RowOutcome};
+use crate::model::{Failure, Reject, Row, RowOutcome};
 use crate::postgres::{CopyBuffer, error_line, literal, milliseconds};
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::{LoadTable, Provenance};
@@ -33,6 +33,8 @@ pub(super) enum Missed {
     Moved,
     /// The shard's lease is somebody else's.
     Fenced,
+    /// Redis, asked in between, failed.
+    Asked(Failure),
 }
 
 impl From<Error> for Missed {
@@ -128,6 +130,9 @@ impl Attempt<'_> {
 /// A client that hangs must not hold its locks, and the shard's lease with them, for ever. Notices are off: a trigger
 /// that raises one for each row fills both socket buffers while we only send.
 ///
+/// Once a lock is held, a new statement sees what was committed while it was waited for: not so where the role's default is a
+/// stricter isolation.
+///
 /// Joins go by index look-up, row by row in the order of the key: a hash join would read the whole target for every
 /// batch, and more so the longer the run lasts.
 pub(super) fn settings(options: &LoadOptions, shard: ShardId) -> String {
@@ -137,7 +142,7 @@ pub(super) fn settings(options: &LoadOptions, shard: ShardId) -> String {
         .map(|method| format!("SET LOCAL default_toast_compression = {};", literal(method)))
         .unwrap_or_default();
     format!(
-        "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL enable_hashjoin = off; \
+        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL enable_hashjoin = off; \
          SET LOCAL enable_mergejoin = off; SET LOCAL client_min_messages = error; \
          SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL application_name = {}; \
          SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; {compression}",

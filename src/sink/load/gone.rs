@@ -7,15 +7,15 @@
 
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
+use super::locked::{Locked, look};
 use super::origin::{is_surely_in_ledger, may_be_in_ledger};
 use super::statements::{IMAGE_COLUMNS, Side, image, key_join, row_key, stage_column};
 use crate::model::{Group, GroupCounts, RowOutcome};
-use crate::postgres::{CopyBuffer, copy_tuples, ident, query, table_ident};
-use crate::sink::ownership::owner;
+use crate::postgres::{CopyBuffer, copy_tuples, query};
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row as _};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -23,10 +23,8 @@ use uuid::Uuid;
 struct Gone {
     /// Which of the closed readings it is of.
     reading: usize,
-    row_key: String,
-    /// The run that wrote it, if nobody changed it since.
-    owner: Option<String>,
-    referred_to: bool,
+    /// As it is under its lock.
+    found: Locked,
 }
 
 impl Attempt<'_> {
@@ -156,46 +154,42 @@ impl Attempt<'_> {
         let table = self.table;
         // The table itself says which rows are the same: an element that is only spelled otherwise is not gone. Each step
         // is a fence, so that every row is looked up by an index or in a hash, whatever the statistics say.
-        let (target, same, row_key) = (table.ident(), key_join(table), row_key(table, Side::Target));
+        let (target, rows, same) = (table.ident(), table.rows(), key_join(table));
+        let row_key = row_key(table, Side::Target);
         let here = is_surely_in_ledger(self.piece.database, self.shard.run);
         let sql = format!(
             "WITH present AS MATERIALIZED (SELECT s.redis2pg_reading::int8 AS reading, {row_key} AS row_key \
-             FROM {present} s JOIN {target} t ON {same}), \
+             FROM {present} s JOIN {rows} t ON {same}), \
              known AS MATERIALIZED (SELECT r.place - 1 AS reading, r.id::uuid AS id, l.row_key \
              FROM unnest($2::bytea[], $3::text[]) WITH ORDINALITY r (key, id, place) \
              JOIN redis2pg.loaded l ON l.table_name = $1 AND l.redis_key = r.key AND {here}), \
              there AS MATERIALIZED (SELECT k.reading, k.id, {row_key} AS row_key FROM known k \
-             CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, k.row_key) s JOIN {target} t ON {same}), \
+             CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, k.row_key) s JOIN {rows} t ON {same}), \
              gone AS MATERIALIZED (SELECT x.reading, x.row_key FROM there x \
              WHERE (x.reading, x.row_key) NOT IN (SELECT p.reading, p.row_key FROM present p) AND NOT EXISTS \
              (SELECT FROM redis2pg.seen n WHERE n.reading = x.id AND n.row_key = x.row_key OFFSET 0)) \
-             SELECT g.reading, g.row_key::text AS row_key, {} AS owner, {} AS referred_to FROM gone g \
-             CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, g.row_key) s JOIN {target} t ON {same} \
-             FOR UPDATE OF t",
-            owner("t.xmin", "$1"),
-            referred_to(table),
+             SELECT g.reading, g.row_key::text AS row_key FROM gone g \
+             CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, g.row_key) s JOIN {rows} t ON {same} \
+             FOR UPDATE OF t"
         );
         let rows = query(sql)
             .bind(table.name.to_string())
             .bind(ending.iter().map(|group| group.key.as_bytes()).collect::<Vec<_>>())
             .bind(ending.iter().map(|group| group.id.to_string()).collect::<Vec<_>>())
-            .fetch_all(connection)
+            .fetch_all(&mut *connection)
             .await?;
-        let mut gone: Vec<Gone> = rows
-            .iter()
-            .map(|row| {
-                Ok(Gone {
-                    reading: usize::try_from(row.try_get::<i64, _>("reading")?).unwrap_or(usize::MAX),
-                    row_key: row.try_get("row_key")?,
-                    owner: row.try_get("owner")?,
-                    referred_to: row.try_get("referred_to")?,
-                })
-            })
-            .collect::<Result<_, Error>>()?;
         // The ledger may know a row by several spellings of its key.
-        let mut seen = HashSet::new();
-        gone.retain(|row| seen.insert(row.row_key.clone()));
-        Ok(gone)
+        let mut reading_of = HashMap::new();
+        for row in &rows {
+            let reading = usize::try_from(row.try_get::<i64, _>("reading")?).unwrap_or(usize::MAX);
+            reading_of.entry(row.try_get::<String, _>("row_key")?).or_insert(reading);
+        }
+        let keys: Vec<&str> = reading_of.keys().map(String::as_str).collect();
+        let found = look(connection, table, &keys).await?;
+        let gone = found
+            .into_iter()
+            .map(|found| Gone { reading: reading_of.get(&found.row_key).copied().unwrap_or(usize::MAX), found });
+        Ok(gone.collect())
     }
 
     async fn delete(
@@ -206,16 +200,16 @@ impl Attempt<'_> {
         book: &mut Book<'_>,
     ) -> Result<(), Missed> {
         let run = self.shard.run.to_string();
-        let ours = |row: &&Gone| row.owner.is_some() && !row.referred_to;
-        let delete: Vec<&str> = gone.iter().filter(ours).map(|row| row.row_key.as_str()).collect();
-        let written_before = |row: &&Gone| row.owner.as_deref() != Some(&run);
-        let images: Vec<&str> =
-            gone.iter().filter(ours).filter(written_before).map(|row| row.row_key.as_str()).collect();
+        let ours = |row: &&Locked| row.owner.is_some() && !row.referred_to;
+        let ours: Vec<&Locked> = gone.iter().map(|row| &row.found).filter(ours).collect();
+        let delete: Vec<&str> = ours.iter().map(|row| row.row_key.as_str()).collect();
+        let before = ours.iter().filter(|row| row.owner.as_deref() != Some(&run));
+        let images: Vec<&str> = before.map(|row| row.row_key.as_str()).collect();
         let (deleted, taken) = delete_rows(connection, (self.table, self.shard.run), &delete, &images).await?;
         book.images += taken;
         for row in &gone {
             let Some(group) = ending.get(row.reading) else { continue };
-            let outcome = if deleted.contains(&row.row_key) { RowOutcome::Deleted } else { RowOutcome::Kept };
+            let outcome = if deleted.contains(&row.found.row_key) { RowOutcome::Deleted } else { RowOutcome::Kept };
             book.group(group).rows(outcome, 1);
         }
         Ok(())
@@ -242,7 +236,7 @@ pub(super) async fn delete_rows(
         "INSERT INTO redis2pg.before_images ({IMAGE_COLUMNS}) SELECT $2::text::uuid, $3, {}, false FROM {rows} \
          JOIN {} t ON {same} ON CONFLICT DO NOTHING RETURNING row_key::text",
         image(table),
-        table.ident(),
+        table.rows(),
     ))
     .bind(images)
     .bind(&run)
@@ -250,7 +244,7 @@ pub(super) async fn delete_rows(
     .fetch_all(&mut *connection)
     .await
     .map_err(Missed::Ledger)?;
-    let statement = format!("DELETE FROM {} t USING {rows} WHERE {same} RETURNING r.row_key", table.ident());
+    let statement = format!("DELETE FROM {} t USING {rows} WHERE {same} RETURNING r.row_key", table.rows());
     let gone = query(statement).bind(delete).fetch_all(&mut *connection).await?;
     let gone: Vec<String> = gone.iter().map(|row| row.try_get(0)).collect::<Result<_, Error>>()?;
     // Those that this run had overwritten before have their image from then.
@@ -279,7 +273,7 @@ pub(super) async fn delete_rows(
         let needless = query(format!(
             "DELETE FROM redis2pg.before_images i USING {rows} JOIN {} t ON {same} WHERE i.run_id = $3::text::uuid \
              AND i.table_name = $2 AND i.row_key = r.row_key::jsonb AND i.row_xmin = t.xmin::text::bigint",
-            table.ident()
+            table.rows()
         ))
         .bind(&kept)
         .bind(&name)
@@ -290,29 +284,6 @@ pub(super) async fn delete_rows(
         taken -= needless.rows_affected();
     }
     Ok((gone, taken))
-}
-
-/// Whether another row refers to the target's row `t`: deleting it would fail, or delete or change that one.
-pub(super) fn referred_to(table: &LoadTable) -> String {
-    // What we may not read may refer to any row.
-    if table.referrers.iter().any(|referrer| !referrer.readable) {
-        return "true".to_owned();
-    }
-    let checks: Vec<String> = table
-        .referrers
-        .iter()
-        .map(|referrer| {
-            let pairs: Vec<String> =
-                referrer.columns.iter().map(|(own, of)| format!("c.{} = t.{}", ident(own), ident(of))).collect();
-            // A row may refer to itself.
-            let other = match referrer.table == table.name {
-                true => " AND (c.tableoid, c.ctid) <> (t.tableoid, t.ctid)",
-                false => "",
-            };
-            format!("EXISTS (SELECT FROM {} c WHERE {}{other})", table_ident(&referrer.table), pairs.join(" AND "))
-        })
-        .collect();
-    if checks.is_empty() { "false".to_owned() } else { checks.join(" OR ") }
 }
 
 /// Whether a value could not be read as its type (class 22 of SQLSTATE).

@@ -38,7 +38,7 @@ impl Staged<'_> {
         let stage = self.sql.stage.as_str();
         // The ledger knows a row as the table spells its key.
         let (stored, key) = if self.attempt.table.loose_key {
-            let target = format!("JOIN {} t ON {}", self.attempt.table.ident(), key_join(self.attempt.table));
+            let target = format!("JOIN {} t ON {}", self.attempt.table.rows(), key_join(self.attempt.table));
             (target, row_key(self.attempt.table, Side::Target))
         } else {
             (String::new(), row_key(self.attempt.table, Side::Staged))

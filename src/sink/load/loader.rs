@@ -116,6 +116,7 @@ impl Loader {
             };
             let unknown = match missed {
                 Missed::Fenced => return Err(ledger::taken_over()),
+                Missed::Asked(failure) => return Err(failure),
                 Missed::Moved if straight => {
                     piece.merge = true;
                     continue;

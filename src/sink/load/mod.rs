@@ -7,7 +7,7 @@
 //! those that come before their parents wait (`own_parents`). `Loader` decides what an
 //! error means: try again, find the row at fault (`piece` cuts them up, `refusal` says why one is rejected), or stop.
 //! Which database a row was made from says `origin`. What is found of each row is booked for its key (`book`); rows whose
-//! elements are gone go with them (`gone`), and of elements that are one row the first has it (`alike`); both ask what a
+//! elements are gone go with them (`gone`, once `locked`), and of elements that are one row the first has it (`alike`); both ask what a
 //! reading of several transactions noted (`seen`). Rows whose keys are gone go by themselves, once all is loaded (`vanished`).
 //! Lineage that the table has no room for writes `lineage`.
 //!
@@ -23,6 +23,7 @@ mod insert;
 mod kept;
 mod lineage;
 mod loader;
+mod locked;
 mod merge;
 pub(in crate::sink) mod origin;
 mod own_parents;

@@ -128,7 +128,7 @@ impl Statements {
                  CROSS JOIN LATERAL (SELECT b.run_id, b.fingerprint FROM redis2pg.batches b \
                  WHERE (b.xid & 4294967295) = t.xmin::text::bigint AND b.xmin = t.xmin AND b.table_name = $1 \
                  ORDER BY b.xid DESC LIMIT 1) o {}WHERE o.fingerprint = $2 AND {}{same_expiry} GROUP BY 1",
-                table.ident(),
+                table.rows(),
                 key_join(table),
                 made(table),
                 same_source(table, database),

@@ -101,7 +101,7 @@ impl Attempt<'_> {
                  SELECT $1::text::uuid, ($2::text[])[s.redis2pg_reading + 1]::uuid, {row_key}, s.redis2pg_digest \
                  FROM {present} s JOIN {} t ON {} WHERE s.redis2pg_reading >= $3 {} \
                  ON CONFLICT DO NOTHING",
-                self.table.ident(),
+                self.table.rows(),
                 key_join(self.table),
                 if lost { order.as_str() } else { "" }
             ))

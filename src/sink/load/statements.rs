@@ -75,7 +75,7 @@ impl Statements {
                 (name.clone(), format!("CREATE UNLOGGED TABLE {name}"))
             }
         };
-        let (target, columns) = (table.ident(), columns.into());
+        let (target, found, columns) = (table.ident(), table.rows(), columns.into());
         let shape = columns.all;
         let join = key_join(table);
         let (has, made) =
@@ -98,14 +98,14 @@ impl Statements {
             orphans: orphans(table, shape, &stage),
             own_orphans: own_orphans(table, shape, &stage),
             lock: format!(
-                "SELECT 1 FROM {stage} s JOIN {target} t ON {join} WHERE s.{ORDINAL} = ANY ($1) FOR UPDATE OF t"
+                "SELECT 1 FROM {stage} s JOIN {found} t ON {join} WHERE s.{ORDINAL} = ANY ($1) FOR UPDATE OF t"
             ),
             images: format!(
                 "INSERT INTO redis2pg.before_images ({IMAGE_COLUMNS}) SELECT $2::text::uuid, $3, {}, false \
-                 FROM {stage} s JOIN {target} t ON {join} WHERE s.{ORDINAL} = ANY ($1) ON CONFLICT DO NOTHING",
+                 FROM {stage} s JOIN {found} t ON {join} WHERE s.{ORDINAL} = ANY ($1) ON CONFLICT DO NOTHING",
                 image(table)
             ),
-            there: format!("SELECT count(*) FROM {stage} s JOIN {target} t ON {join} WHERE s.{ORDINAL} = ANY ($1)"),
+            there: format!("SELECT count(*) FROM {stage} s JOIN {found} t ON {join} WHERE s.{ORDINAL} = ANY ($1)"),
             update: update(table, columns, &stage, &join),
             stage: stage.clone(),
             drop: unlogged.map(|_| format!("DROP TABLE {stage}")),
@@ -194,7 +194,7 @@ fn judge((table, database): (&LoadTable, Database), columns: Columns, stage: &st
         redis_key(table),
         of_row(table, database, "o.run"),
         is_no_later("o.run", "$3"),
-        table.ident(),
+        table.rows(),
         owner("t.xmin", "$1"),
     )
 }
@@ -312,7 +312,7 @@ fn own_orphan(table: &LoadTable, shape: Shape, stage: &str, reference: &SelfRefe
          AND NOT EXISTS (SELECT 1 FROM {} t WHERE {} OFFSET 0)",
         staged.join(" AND "),
         given.join(" AND "),
-        table.ident(),
+        table.rows(),
         there.join(" AND ")
     ))
 }
@@ -329,7 +329,7 @@ fn update(table: &LoadTable, columns: Columns, stage: &str, join: &str) -> Optio
     (!set.is_empty()).then(|| {
         format!(
             "UPDATE {} t SET {} FROM {stage} s WHERE {join} AND s.{ORDINAL} = ANY ($1)",
-            table.ident(),
+            table.rows(),
             set.join(", ")
         )
     })

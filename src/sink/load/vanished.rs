@@ -4,17 +4,17 @@
 //! is still as a run of this source wrote it, and whether another row refers to it. What is deleted leaves an image.
 
 use super::attempt::{Missed, settings};
-use super::gone::{delete_rows, referred_to};
+use super::gone::delete_rows;
 use super::loader::{Loader, is_journal};
-use super::statements::key_join;
+use super::locked::{Locked, lock, look};
 use crate::flow::Backoff;
 use crate::ledger::{self, Journal};
 use crate::model::{Event, Failure, GoneRow, MappingId, Tally};
-use crate::postgres::{Verdict, answered, failure, query, silence, verdict};
-use crate::sink::ownership::{TEXT_SETTINGS, owner};
+use crate::postgres::{Verdict, answered, failure, silence, verdict};
+use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, Error, Row};
+use sqlx::{AssertSqlSafe, Connection, Error};
 use uuid::Uuid;
 
 /// What became of rows whose keys are gone.
@@ -50,26 +50,22 @@ enum Tried {
     Refused(Error),
 }
 
-/// A row as it is found under its lock.
-struct Found {
-    row_key: String,
-    owner: Option<String>,
-    referred_to: bool,
-}
-
 impl Loader {
     /// Deletes rows of a mapping, by their keys as the ledger writes them, that runs among `runs` wrote last and that no
     /// other row refers to. Returns once that is committed.
     ///
+    /// `still` says which of some rows' keys are gone still. It is asked under the locks, each time that the rows are tried: they
+    /// may have been waited for, and a key may have come back meanwhile.
+    ///
     /// Not cancel-safe, as [`Self::load`].
     ///
     /// # Errors
-    /// As [`Self::load`].
+    /// As [`Self::load`], and those of `still`.
     pub async fn delete_gone(
         &mut self,
         mapping: MappingId,
         rows: Vec<String>,
-        runs: &[String],
+        (runs, still): (&[String], &impl AsyncFn(&[String]) -> Result<Vec<String>, Failure>),
     ) -> Result<GoneCounts, Failure> {
         let tables = self.writers.tables.clone();
         let table = tables
@@ -77,7 +73,7 @@ impl Loader {
             .ok_or_else(|| Failure::internal("rows name a mapping that there is not"))?;
         let (mut pieces, mut total) = (vec![rows], GoneCounts::default());
         while let Some(mut rows) = pieces.pop() {
-            match self.settle_rows(table, &rows, runs).await? {
+            match self.settle_rows(table, &rows, (runs, still)).await? {
                 Tried::Done(counts) => {
                     let event = Event::Settled { mapping, tally: tally(table, &counts), bytes: 0, pending: 0 };
                     let _ = self.writers.events.send(event).await;
@@ -97,23 +93,30 @@ impl Loader {
     }
 
     /// Tries rows until that is committed, or one of them is refused.
-    async fn settle_rows(&mut self, table: &LoadTable, rows: &[String], runs: &[String]) -> Result<Tried, Failure> {
+    async fn settle_rows(
+        &mut self,
+        table: &LoadTable,
+        rows: &[String],
+        (runs, still): (&[String], &impl AsyncFn(&[String]) -> Result<Vec<String>, Failure>),
+    ) -> Result<Tried, Failure> {
         let mut backoff = Backoff::until(self.writers.options.retry_deadline);
         let id = Uuid::now_v7();
         let mut counts = GoneCounts::default();
         loop {
-            let missed = match self.attempt_rows((table, id), (rows, runs), &mut counts).await {
+            let missed = match self.attempt_rows((table, id), (rows, runs, still), &mut counts).await {
                 Ok(()) => return Ok(Tried::Done(counts)),
                 Err(missed) => missed,
             };
             let error = match missed {
                 Missed::Fenced => return Err(ledger::taken_over()),
+                Missed::Asked(failure) => return Err(failure),
                 Missed::Moved => continue,
                 Missed::CommitUnknown { error, .. } => error,
                 Missed::Ledger(error) if is_journal(&error) || verdict(&error) == Verdict::Transient => error,
                 Missed::Ledger(error) => return Err(failure("writing the ledger", error)),
                 Missed::Server { error, .. } => match verdict(&error) {
                     Verdict::Transient => error,
+                    Verdict::Systemic if is_not_supported(&error) => return Ok(Tried::Refused(error)),
                     Verdict::Systemic => return Err(failure(&format!("deleting from {}", table.name), error)),
                     Verdict::Row | Verdict::Unique | Verdict::ForeignKey => return Ok(Tried::Refused(error)),
                 },
@@ -128,7 +131,7 @@ impl Loader {
     async fn attempt_rows(
         &mut self,
         (table, id): (&LoadTable, Uuid),
-        (rows, runs): (&[String], &[String]),
+        (rows, runs, still): (&[String], &[String], &impl AsyncFn(&[String]) -> Result<Vec<String>, Failure>),
         counts: &mut GoneCounts,
     ) -> Result<(), Missed> {
         let mut connection = match self.connection.take() {
@@ -136,7 +139,7 @@ impl Loader {
             None => self.writers.target.try_connect().await?,
         };
         let options = &self.writers.options;
-        let running = self.delete_some(&mut connection, (table, id), (rows, runs), counts);
+        let running = self.delete_some(&mut connection, (table, id), (rows, runs, still), counts);
         let result = answered(silence(options.statement_timeout, options.idle_timeout), running)
             .await
             .unwrap_or_else(|error| Err(Missed::CommitUnknown { error, groups: Default::default() }));
@@ -150,7 +153,7 @@ impl Loader {
         &self,
         connection: &mut PgConnection,
         (table, id): (&LoadTable, Uuid),
-        (rows, runs): (&[String], &[String]),
+        (rows, runs, still): (&[String], &[String], &impl AsyncFn(&[String]) -> Result<Vec<String>, Failure>),
         counts: &mut GoneCounts,
     ) -> Result<(), Missed> {
         *counts = GoneCounts::default();
@@ -161,15 +164,16 @@ impl Loader {
             return Err(Missed::Fenced);
         }
         let run = self.shard.run.to_string();
-        let (mut left, mut taken) = (rows.to_vec(), 0);
+        lock(&mut transaction, table, rows).await?;
+        let (mut left, mut taken) = (still(rows).await.map_err(Missed::Asked)?, 0);
         // A row that another one of these refers to goes once that one has gone.
         loop {
-            let found = find(&mut transaction, table, &left).await?;
+            let found = look(&mut transaction, table, &left).await?;
             counts.changed += left.len() as i64 - found.len() as i64;
-            let is_own = |row: &Found| row.owner.as_ref().is_some_and(|owner| runs.contains(owner));
-            let (own, others): (Vec<Found>, Vec<Found>) = found.into_iter().partition(is_own);
+            let is_own = |row: &Locked| row.owner.as_ref().is_some_and(|owner| runs.contains(owner));
+            let (own, others): (Vec<Locked>, Vec<Locked>) = found.into_iter().partition(is_own);
             counts.changed += others.len() as i64;
-            let (referred, free): (Vec<Found>, Vec<Found>) = own.into_iter().partition(|row| row.referred_to);
+            let (referred, free): (Vec<Locked>, Vec<Locked>) = own.into_iter().partition(|row| row.referred_to);
             let delete: Vec<&str> = free.iter().map(|row| row.row_key.as_str()).collect();
             let before = free.iter().filter(|row| row.owner.as_deref() != Some(&run));
             let images: Vec<&str> = before.map(|row| row.row_key.as_str()).collect();
@@ -203,33 +207,14 @@ impl Loader {
     }
 }
 
+/// Whether the table has a rule that does something else instead of deleting: then a DELETE cannot say what it deleted.
+fn is_not_supported(error: &Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "0A000")
+}
+
 /// What the books are told: what is kept is told once, when all has been looked at.
 fn tally(table: &LoadTable, counts: &GoneCounts) -> Tally {
     let mut tally = Tally::default();
     tally.gone(GoneRow::Deleted, counts.deleted, table.explodes);
     tally
-}
-
-/// The rows that are there, locked.
-async fn find(connection: &mut PgConnection, table: &LoadTable, rows: &[String]) -> Result<Vec<Found>, Error> {
-    let target = table.ident();
-    let sql = format!(
-        "WITH asked AS MATERIALIZED (SELECT r.row_key FROM unnest($2::text[]) r (row_key)) \
-         SELECT a.row_key, {} AS owner, {} AS referred_to FROM asked a \
-         CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, a.row_key::jsonb) s JOIN {target} t ON {} \
-         FOR UPDATE OF t",
-        owner("t.xmin", "$1"),
-        referred_to(table),
-        key_join(table)
-    );
-    let rows = query(sql).bind(table.name.to_string()).bind(rows).fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Found {
-                row_key: row.try_get("row_key")?,
-                owner: row.try_get("owner")?,
-                referred_to: row.try_get("referred_to")?,
-            })
-        })
-        .collect()
 }

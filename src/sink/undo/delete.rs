@@ -1,9 +1,9 @@
 //! Rows that the run inserted are taken out.
 
 use super::restore::set_merge_joins;
-use super::{Undo, UndoReferrer, Undone};
+use super::{Undo, Undone};
 use crate::model::KeptReason;
-use crate::postgres::{ident, literal, query, table_ident};
+use crate::postgres::{IncomingKey, ident, literal, query, table_ident};
 use crate::sink::owned::row_key;
 use crate::sink::ownership::owner;
 use sqlx::postgres::PgConnection;
@@ -107,7 +107,7 @@ impl Undo<'_> {
     }
 
     /// Of the rows of `$1`, each with one of them that it refers to.
-    fn own_edges(&self, referrer: &UndoReferrer) -> String {
+    fn own_edges(&self, referrer: &IncomingKey) -> String {
         let table = self.table;
         let pairs: Vec<String> = (referrer.columns.iter())
             .map(|(own, of, operator)| format!("p.{} {operator} t.{}", ident(of), ident(own)))
@@ -125,7 +125,7 @@ impl Undo<'_> {
     }
 
     /// The rows of `$1` that rows of a table refer to, but for those that go with them.
-    fn refers(&self, referrer: &UndoReferrer, ahead: bool) -> String {
+    fn refers(&self, referrer: &IncomingKey, ahead: bool) -> String {
         let table = self.table;
         let pairs: Vec<String> = (referrer.columns.iter())
             .map(|(own, of, operator)| format!("t.{} {operator} c.{}", ident(of), ident(own)))

@@ -11,7 +11,7 @@ mod table;
 
 pub use images::JudgedImage;
 pub use restore::Group;
-pub use table::{UndoColumn, UndoReferrer, UndoTable};
+pub use table::{UndoColumn, UndoTable};
 
 use crate::model::KeptReason;
 use crate::postgres::{literal, milliseconds};

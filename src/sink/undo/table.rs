@@ -2,7 +2,7 @@
 
 use crate::ledger::{LineagePlace, RunTable};
 use crate::model::TableName;
-use crate::postgres::{ident, literal, query, read_table, table_ident};
+use crate::postgres::{IncomingKey, ident, literal, query, read_table, table_ident};
 use crate::sink::owned::{lineage, row_key};
 use crate::sink::ownership::owner;
 use sqlx::Error;
@@ -22,19 +22,6 @@ pub struct UndoColumn {
     pub updatable: bool,
 }
 
-/// A foreign key that leads to the table.
-#[derive(Clone, Debug)]
-pub struct UndoReferrer {
-    /// The table that has it.
-    pub table: TableName,
-    /// Its columns, each with the column that it refers to and the operator between them, as SQL.
-    pub columns: Vec<(String, String, String)>,
-    /// Whether all of its rows can be seen.
-    pub readable: bool,
-    /// Whether it is the table itself, or one of its partitions.
-    pub is_own: bool,
-}
-
 /// The table.
 #[derive(Clone, Debug)]
 pub struct UndoTable {
@@ -45,7 +32,7 @@ pub struct UndoTable {
     /// The equality of each key column, as SQL.
     pub equality: Vec<String>,
     /// What refers to it.
-    pub referrers: Vec<UndoReferrer>,
+    pub referrers: Vec<IncomingKey>,
     /// Whether row-level security may hide rows of it from the role.
     pub row_security: bool,
     /// The key columns of every mapping of the run that loads it.
@@ -83,7 +70,7 @@ impl UndoTable {
         run.expiry = None;
         Ok(Some(Self {
             columns: columns(connection, &run.table).await?,
-            referrers: referrers(connection, &run.table).await?,
+            referrers: facts.incoming_keys,
             equality: equality.unwrap_or_default(),
             row_security: facts.row_security.applies,
             all_keys: all_keys.to_vec(),
@@ -174,47 +161,6 @@ async fn columns(connection: &mut PgConnection, table: &TableName) -> Result<Vec
                 sql_type: row.try_get("sql_type")?,
                 insertable: row.try_get("insertable")?,
                 updatable: row.try_get("updatable")?,
-            })
-        })
-        .collect()
-}
-
-/// Every foreign key of the catalog that leads to the table or to one of its partitions, whatever it does on deletion. One
-/// that the server made for a partition, of one that is looked at already, says nothing new.
-async fn referrers(connection: &mut PgConnection, table: &TableName) -> Result<Vec<UndoReferrer>, Error> {
-    let rows = query(
-        "WITH RECURSIVE parts AS (SELECT c.oid FROM pg_catalog.pg_class c \
-           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 \
-         UNION SELECT i.inhrelid FROM parts p JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid) \
-         SELECT n.nspname::text AS schema, c.relname::text AS name, k.conrelid IN (SELECT oid FROM parts) AS is_own, \
-         has_schema_privilege(n.oid, 'USAGE') AND NOT row_security_active(c.oid) AND NOT EXISTS \
-           (SELECT FROM unnest(k.conkey) u (num) WHERE NOT has_column_privilege(k.conrelid, u.num, 'SELECT')) AS readable, \
-         ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY u (num, place) \
-               JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num ORDER BY place) AS own, \
-         ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY u (num, place) \
-               JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num ORDER BY place) AS referred, \
-         ARRAY(SELECT format('OPERATOR(%I.%s)', s.nspname, o.oprname) FROM unnest(k.conpfeqop) WITH ORDINALITY u (op, place) \
-               JOIN pg_catalog.pg_operator o ON o.oid = u.op JOIN pg_catalog.pg_namespace s ON s.oid = o.oprnamespace \
-               ORDER BY place) AS operators \
-         FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
-         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE k.contype = 'f' AND k.confrelid IN (SELECT oid FROM parts) AND NOT EXISTS \
-           (SELECT FROM pg_catalog.pg_constraint p WHERE p.oid = k.conparentid AND p.confrelid IN (SELECT oid FROM parts))",
-    )
-    .bind(&table.schema)
-    .bind(&table.table)
-    .fetch_all(connection)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            let (own, referred): (Vec<String>, Vec<String>) = (row.try_get("own")?, row.try_get("referred")?);
-            let operators: Vec<String> = row.try_get("operators")?;
-            let columns = own.into_iter().zip(referred).zip(operators);
-            Ok(UndoReferrer {
-                table: TableName { schema: row.try_get("schema")?, table: row.try_get("name")? },
-                columns: columns.map(|((own, of), operator)| (own, of, operator)).collect(),
-                readable: row.try_get("readable")?,
-                is_own: row.try_get("is_own")?,
             })
         })
         .collect()
