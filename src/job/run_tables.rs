@@ -47,7 +47,7 @@ pub(super) fn run_table(mapping: &Mapping, load: &LoadTable, spec: &MappingSpec)
             run: columns.run.clone(),
             expires_at: columns.expires_at.clone(),
         },
-        (Provenance::Columns { key, digest, database }, _) => LineagePlace::Columns {
+        (Provenance::Columns { key, digest, database, .. }, _) => LineagePlace::Columns {
             key: name(key),
             digest: name(digest),
             database: database.map(name),

@@ -18,7 +18,7 @@ impl Work<'_> {
     /// What was inserted by the run. From the end of the table: rows that refer to others of the table mostly come after them.
     pub(super) async fn rows(&mut self, step: &Step, mode: Mode) -> Result<usize, Failure> {
         let name = step.table.name();
-        let reader = OwnedReader::new(&step.table.run, &[self.run]);
+        let reader = OwnedReader::told(&step.table.run, &[self.run], !step.table.mixed);
         let extent = async |connection: &mut PgConnection| reader.extent(connection).await;
         let extent = self.link.call("reading the table", extent).await?;
         let mut moved = 0;

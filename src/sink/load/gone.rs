@@ -11,7 +11,7 @@ use super::origin::{is_surely_in_ledger, may_be_in_ledger};
 use super::statements::{IMAGE_COLUMNS, Side, image, key_join, row_key, stage_column};
 use crate::model::{Group, GroupCounts, RowOutcome};
 use crate::postgres::{CopyBuffer, copy_tuples, ident, query, table_ident};
-use crate::sink::ownership::owner;
+use crate::sink::ownership::owner_of;
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row as _};
@@ -172,7 +172,7 @@ impl Attempt<'_> {
              SELECT g.reading, g.row_key::text AS row_key, {} AS owner, {} AS referred_to FROM gone g \
              CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, g.row_key) s JOIN {target} t ON {same} \
              FOR UPDATE OF t",
-            owner("t.xmin", "$1"),
+            owner_of(table, "$1"),
             referred_to(table),
         );
         let rows = query(sql)

@@ -11,7 +11,7 @@ use crate::flow::Backoff;
 use crate::ledger::{self, Journal};
 use crate::model::{Event, Failure, GoneRow, MappingId, Tally};
 use crate::postgres::{Verdict, answered, failure, query, silence, verdict};
-use crate::sink::ownership::{TEXT_SETTINGS, owner};
+use crate::sink::ownership::{TEXT_SETTINGS, owner_of};
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Error, Row};
@@ -218,7 +218,7 @@ async fn find(connection: &mut PgConnection, table: &LoadTable, rows: &[String])
          SELECT a.row_key, {} AS owner, {} AS referred_to FROM asked a \
          CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, a.row_key::jsonb) s JOIN {target} t ON {} \
          FOR UPDATE OF t",
-        owner("t.xmin", "$1"),
+        owner_of(table, "$1"),
         referred_to(table),
         key_join(table)
     );

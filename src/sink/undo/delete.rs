@@ -136,7 +136,7 @@ impl Undo<'_> {
             others.push_str(&format!(" AND {key} NOT IN (SELECT g.key::jsonb FROM unnest($1::text[]) g (key))"));
         }
         if ahead {
-            let owner = owner("c.xmin", &literal(&referrer.table.to_string()));
+            let owner = owner("c.xmin", &literal(&referrer.table.to_string()), None);
             others.push_str(&format!(" AND {owner} IS DISTINCT FROM $2"));
         } else {
             others.push_str(" AND $2 <> ''");

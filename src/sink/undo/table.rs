@@ -3,7 +3,7 @@
 use crate::ledger::{LineagePlace, RunTable};
 use crate::model::TableName;
 use crate::postgres::{ident, literal, query, read_table, table_ident};
-use crate::sink::owned::{lineage, row_key};
+use crate::sink::owned::{lineage, named_run, row_key};
 use crate::sink::ownership::owner;
 use sqlx::Error;
 use sqlx::Row as _;
@@ -50,6 +50,8 @@ pub struct UndoTable {
     pub row_security: bool,
     /// The key columns of every mapping of the run that loads it.
     pub all_keys: Vec<Vec<String>>,
+    /// Whether it is not the same for all of its rows, or not known, where their lineage is: then it decides nothing.
+    pub mixed: bool,
 }
 
 impl UndoTable {
@@ -61,6 +63,7 @@ impl UndoTable {
         connection: &mut PgConnection,
         run: &RunTable,
         all_keys: &[Vec<String>],
+        mixed: bool,
     ) -> Result<Option<Self>, Error> {
         let Some(facts) = read_table(connection, &run.table).await? else { return Ok(None) };
         let equality: Option<Vec<String>> = (run.key_columns.iter())
@@ -80,6 +83,9 @@ impl UndoTable {
         if column.is_some_and(|column| !known(column)) {
             run.lineage = LineagePlace::Nowhere;
         }
+        if let LineagePlace::Columns { run: named, .. } = &mut run.lineage {
+            named.take_if(|column| !known(column));
+        }
         run.expiry = None;
         Ok(Some(Self {
             columns: columns(connection, &run.table).await?,
@@ -87,6 +93,7 @@ impl UndoTable {
             equality: equality.unwrap_or_default(),
             row_security: facts.row_security.applies,
             all_keys: all_keys.to_vec(),
+            mixed,
             run,
         }))
     }
@@ -123,7 +130,9 @@ impl UndoTable {
 
     /// The run that wrote row `t`, as text.
     pub(super) fn owner(&self) -> String {
-        owner("t.xmin", &literal(&self.name()))
+        let name = literal(&self.name());
+        let named = if self.mixed { None } else { named_run(&self.run, &name) };
+        owner("t.xmin", &name, named.as_deref())
     }
 
     /// The Redis key and the database of row `t`, and where the ledger has them a join for it.
