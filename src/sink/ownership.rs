@@ -41,4 +41,5 @@ pub(super) fn named_run(table: &LoadTable, of_ledger: &str) -> Option<String> {
 /// Set where values are read from text and compared as text, keys in the ledger among them: neither may depend on the
 /// session, nor lose a digit.
 pub(super) const TEXT_SETTINGS: &str = "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; \
-     SET LOCAL intervalstyle = 'postgres'; SET LOCAL extra_float_digits = 1; SET LOCAL xmloption = 'content'";
+     SET LOCAL intervalstyle = 'postgres'; SET LOCAL extra_float_digits = 1; \
+     SET LOCAL bytea_output = 'hex'; SET LOCAL xmloption = 'content'";

@@ -11,6 +11,9 @@ use sqlx::{AssertSqlSafe, Connection, Error, Row};
 /// What stands for the condition on the place of a row.
 const PLACE: &str = "{place}";
 
+/// What stands for the word before the table's name.
+const ONLY: &str = "{only}";
+
 /// The statement that reads a slice. `$1`: the table's name in the ledger; `$2`: the runs, as text.
 pub(super) fn statement(table: &RunTable, told: bool) -> String {
     let LineageOf { run, key, database, digest, expires_at } = lineage(table);
@@ -31,7 +34,7 @@ pub(super) fn statement(table: &RunTable, told: bool) -> String {
     format!(
         "WITH found AS MATERIALIZED (SELECT t.xmin AS writer, {row_key} AS row_key, {run} AS run, {key} AS redis_key, \
          {database} AS redis_db, {digest} AS digest, {expires_at} AS expires_at \
-         FROM {} t{of_ledger} WHERE {PLACE}), \
+         FROM {ONLY}{} t{of_ledger} WHERE {PLACE}), \
          writers AS MATERIALIZED (SELECT w.writer, {} AS owner FROM (SELECT DISTINCT f.writer FROM found f) w) \
          SELECT f.writer::text::bigint AS xmin, f.row_key::text AS row_key, {owner_of_row} AS owner, f.run, f.redis_key, f.redis_db, \
          f.digest, f.expires_at FROM found f JOIN writers w ON w.writer = f.writer \
@@ -66,8 +69,8 @@ impl OwnedReader {
         let mut transaction = connection.begin().await?;
         // Keys are spelled as the ledger has them.
         sqlx::raw_sql(AssertSqlSafe(TEXT_SETTINGS)).execute(&mut *transaction).await?;
-        let Slice { condition } = extent.slice(number);
-        let rows = query(self.sql.replace(PLACE, &condition))
+        let Slice { condition, only } = extent.slice(number);
+        let rows = query(self.sql.replacen(ONLY, only, 1).replacen(PLACE, &condition, 1))
             .bind(self.table.to_string())
             .bind(&self.runs)
             .fetch_all(&mut *transaction)

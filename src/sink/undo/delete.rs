@@ -10,9 +10,23 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error, Row};
 use std::collections::{HashMap, HashSet};
 
+/// Whose a row without a before-image is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The run's.
+    Ours,
+    /// Somebody else's, or nobody's.
+    Others,
+    /// Several rows have this key.
+    Ambiguous,
+}
+
+/// What is said of a key that several rows have.
+pub const TWICE: &str = "its key is there more than once";
+
 impl Undo<'_> {
-    /// Of rows that the run wrote, or once wrote: those without a before-image, each with whether it is still the run's. `lock`: they
-    /// stay so until the transaction ends.
+    /// Of rows that the run wrote, or once wrote: those without a before-image, each with whose it is. `lock`: they stay so until
+    /// the transaction ends.
     ///
     /// # Errors
     /// The server's.
@@ -21,13 +35,13 @@ impl Undo<'_> {
         connection: &mut PgConnection,
         keys: &[&str],
         lock: bool,
-    ) -> Result<HashMap<String, bool>, Error> {
+    ) -> Result<HashMap<String, Whose>, Error> {
         let table = self.table;
         set_merge_joins(connection, false).await?;
         let rows = format!(
             "FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {}",
             table.key_record("r.key::jsonb"),
-            table.ident(),
+            table.only(),
             table.key_join()
         );
         if lock {
@@ -42,7 +56,13 @@ impl Undo<'_> {
         .bind(self.run.to_string())
         .fetch_all(connection)
         .await?;
-        found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+        let mut whose = HashMap::new();
+        for row in &found {
+            let is_ours = if row.try_get(1)? { Whose::Ours } else { Whose::Others };
+            // Where the key is unique no more, it does not tell which row was the run's.
+            whose.entry(row.try_get(0)?).and_modify(|of| *of = Whose::Ambiguous).or_insert(is_ours);
+        }
+        Ok(whose)
     }
 
     /// Those of some rows that others refer to, each with the table of one that does. `ahead`: nothing is deleted yet, and rows that
@@ -117,9 +137,9 @@ impl Undo<'_> {
             "SELECT r.key, {parent}::text FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
              JOIN {} p ON {} WHERE {parent} IN (SELECT g.key::jsonb FROM unnest($1::text[]) g (key))",
             table.key_record("r.key::jsonb"),
-            table.ident(),
+            table.only(),
             table.key_join(),
-            table.ident(),
+            table.only(),
             pairs.join(" AND ")
         )
     }
@@ -145,7 +165,7 @@ impl Undo<'_> {
             "SELECT r.key FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
              WHERE EXISTS (SELECT FROM {} c WHERE {}{others})",
             table.key_record("r.key::jsonb"),
-            table.ident(),
+            table.only(),
             table.key_join(),
             table_ident(&referrer.table),
             pairs.join(" AND ")
@@ -163,9 +183,12 @@ impl Undo<'_> {
         let mut going = Vec::new();
         for key in keys {
             match found.get(*key) {
-                Some(true) => going.push(*key),
-                Some(false) if self.force => going.push(*key),
-                Some(false) => {
+                Some(Whose::Ambiguous) => {
+                    undone.kept.push(((*key).to_owned(), KeptReason::Ambiguous, TWICE.to_owned()));
+                }
+                Some(Whose::Ours) => going.push(*key),
+                Some(Whose::Others) if self.force => going.push(*key),
+                Some(Whose::Others) => {
                     let detail = "while the rollback was at work".to_owned();
                     undone.kept.push(((*key).to_owned(), KeptReason::Changed, detail));
                 }
@@ -182,7 +205,7 @@ impl Undo<'_> {
         set_merge_joins(connection, false).await?;
         let rows = query(format!(
             "DELETE FROM {} t USING unnest($1::text[]) r (key) CROSS JOIN LATERAL {} WHERE {} RETURNING r.key",
-            table.ident(),
+            table.only(),
             table.key_record("r.key::jsonb"),
             table.key_join()
         ))

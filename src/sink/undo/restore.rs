@@ -67,7 +67,7 @@ impl Undo<'_> {
         let lock = format!(
             "SELECT r.key FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} FOR UPDATE OF t",
             table.key_record("r.key::jsonb"),
-            table.ident(),
+            table.only(),
             table.key_join()
         );
         query(lock).bind(keys).execute(&mut *connection).await?;
@@ -76,14 +76,24 @@ impl Undo<'_> {
         let rows = query(format!(
             "SELECT r.key FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} WHERE {ours} AND $2 <> ''",
             table.key_record("r.key::jsonb"),
-            table.ident(),
+            table.only(),
             table.key_join()
         ))
         .bind(keys)
         .bind(self.run.to_string())
         .fetch_all(connection)
         .await?;
-        rows.iter().map(|row| row.try_get(0)).collect()
+        let found: Vec<String> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, Error>>()?;
+        let (mut ours, mut twice) = (HashSet::new(), HashSet::new());
+        for key in found {
+            if ours.contains(&key) {
+                twice.insert(key);
+            } else {
+                ours.insert(key);
+            }
+        }
+        ours.retain(|key| !twice.contains(key));
+        Ok(ours)
     }
 
     fn images(&self) -> String {
@@ -100,7 +110,7 @@ impl Undo<'_> {
         let set: Vec<String> = set.into_iter().map(|(name, value)| format!("{name} = {value}")).collect();
         format!(
             "UPDATE {} t SET {} FROM {} CROSS JOIN LATERAL {} CROSS JOIN LATERAL {} WHERE {} RETURNING r.key",
-            table.ident(),
+            table.only(),
             set.join(", "),
             self.images(),
             table.key_record("i.row_key"),

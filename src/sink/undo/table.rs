@@ -46,6 +46,8 @@ pub struct UndoTable {
     pub equality: Vec<String>,
     /// What refers to it.
     pub referrers: Vec<UndoReferrer>,
+    /// Whether it is an ordinary table: what inherits from it is another one.
+    pub is_ordinary: bool,
     /// Whether row-level security may hide rows of it from the role.
     pub row_security: bool,
     /// The key columns of every mapping of the run that loads it.
@@ -88,6 +90,7 @@ impl UndoTable {
         }
         run.expiry = None;
         Ok(Some(Self {
+            is_ordinary: is_ordinary(connection, &run.table).await?,
             columns: columns(connection, &run.table).await?,
             referrers: referrers(connection, &run.table).await?,
             equality: equality.unwrap_or_default(),
@@ -106,6 +109,12 @@ impl UndoTable {
     /// The quoted, qualified name.
     pub(super) fn ident(&self) -> String {
         table_ident(&self.run.table)
+    }
+
+    /// The same where rows are read, changed or deleted: of an ordinary table its own, and not those of tables that inherit
+    /// from it, whose keys may be the same.
+    pub(super) fn only(&self) -> String {
+        if self.is_ordinary { format!("ONLY {}", self.ident()) } else { self.ident() }
     }
 
     /// A key, the jsonb expression `of`, taken apart into a row `s` of its columns' types.
@@ -161,6 +170,18 @@ impl UndoTable {
         });
         conditions.collect::<Vec<_>>().join(" AND ")
     }
+}
+
+async fn is_ordinary(connection: &mut PgConnection, table: &TableName) -> Result<bool, Error> {
+    query(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'r')",
+    )
+    .bind(&table.schema)
+    .bind(&table.table)
+    .fetch_one(connection)
+    .await?
+    .try_get(0)
 }
 
 async fn columns(connection: &mut PgConnection, table: &TableName) -> Result<Vec<UndoColumn>, Error> {
