@@ -116,3 +116,27 @@ fn keys_are_spelled_the_same_whatever_the_session_says() {
     assert_eq!(undo(&case, &run).kept("public.items", "place_taken"), 1);
     assert_eq!(case.sql("SELECT convert_from(id, 'UTF8'), n FROM items ORDER BY 1"), "item:a|1\nother|7");
 }
+
+#[test]
+fn a_row_that_others_refer_to_by_what_the_run_changed_stays_as_it_is() {
+    let case = items(&[("a", 1), ("b", 2)]);
+    case.sql(
+        "ALTER TABLE items ADD UNIQUE (n); INSERT INTO items VALUES ('a', 10), ('b', 20); \
+         CREATE TABLE notes (item integer REFERENCES items (n) ON UPDATE CASCADE); GRANT SELECT ON notes TO redis2pg",
+    );
+    let run = id(&case.run_config(&format!("{ITEMS}on_conflict = \"update\"\n"), &[]).exits(0));
+    case.sql("INSERT INTO notes VALUES (1)");
+    for args in [&["--dry-run", "--force"], &["--yes", "--force"]] {
+        let undone = rollback(&case, &run, args).exits(0);
+        assert_eq!((undone.counts(), undone.kept("public.items", "referred_to")), ([0, 1, 1], 1), "{:#}", undone.json);
+    }
+    assert_eq!(case.sql("SELECT (SELECT n FROM items WHERE id = 'a'), item FROM notes"), "1|1");
+}
+
+#[test]
+fn a_rule_that_takes_the_place_of_deletion_keeps_its_rows() {
+    let case = items(&[("a", 1)]);
+    let run = id(&case.run_config(ITEMS, &[]).exits(0));
+    case.sql("CREATE RULE stay AS ON DELETE TO items DO INSTEAD NOTHING");
+    assert_eq!(undo(&case, &run).kept("public.items", "refused"), 1);
+}

@@ -94,6 +94,11 @@ impl Plan {
                 "{table}: row-level security may hide rows of the run from this role; those stay, and are not counted"
             )
         }));
+        let unchanged = async |connection: &mut PgConnection| ledger::found_unchanged(connection, run).await;
+        let unchanged = link.call("looking for runs that came after it", unchanged).await?;
+        notices.extend(unchanged.iter().map(|(later, rows)| {
+            format!("run {later}, which came later, found {rows} rows of these tables unchanged: those that this run wrote are taken back all the same")
+        }));
         let steps = children_first(steps);
         let oid = |table: &TableName| tables.iter().find(|told| told.table == *table)?.created_oid;
         let created = steps.iter().filter(|step| step.rows).map(|step| &step.table.run.table);

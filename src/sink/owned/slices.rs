@@ -54,7 +54,12 @@ impl Extent {
         // A row has a pointer of 4 bytes and a header of 24.
         let most_rows = (row.try_get::<i32, _>("version")? < RANGES).then(|| block_size.cast_unsigned() / 28);
         let step = (PAGES / parts.cast_unsigned().max(1)).max(1);
-        Ok(Self { pages: pages.cast_unsigned(), step, most_rows, is_ordinary: row.try_get::<Option<bool>, _>("is_ordinary")?.unwrap_or(false) })
+        Ok(Self {
+            pages: pages.cast_unsigned(),
+            step,
+            most_rows,
+            is_ordinary: row.try_get::<Option<bool>, _>("is_ordinary")?.unwrap_or(false),
+        })
     }
 
     /// How many slices there are.

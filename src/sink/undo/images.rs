@@ -66,6 +66,30 @@ impl Undo<'_> {
         Ok(page)
     }
 
+    /// Runs that are not rolled back, and that wrote rows again which this run had deleted: each with how many, the latest first.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn written_again(&self, connection: &mut PgConnection) -> Result<Vec<(String, i64)>, Error> {
+        let table = self.table;
+        let rows = query(format!(
+            "SELECT o.owner, count(*) FROM redis2pg.before_images i CROSS JOIN LATERAL {} \
+             CROSS JOIN LATERAL (SELECT {} AS owner FROM {} t WHERE {} OFFSET 0) o \
+             JOIN redis2pg.runs r ON r.id::text = o.owner AND r.id <> i.run_id AND r.rolled_back_at IS NULL \
+             WHERE i.run_id = $1::text::uuid AND i.table_name = $2 AND coalesce(i.deleted, true) \
+             GROUP BY o.owner, r.started_at ORDER BY r.started_at DESC",
+            table.key_record("i.row_key"),
+            table.owner(),
+            table.only(),
+            table.key_join(),
+        ))
+        .bind(self.run.to_string())
+        .bind(table.name())
+        .fetch_all(connection)
+        .await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
+
     fn judged(&self, row: &PgRow) -> Result<JudgedImage, Error> {
         let (there, deleted): (bool, bool) = (row.try_get("there")?, row.try_get("deleted")?);
         let owner: Option<String> = row.try_get("owner")?;
