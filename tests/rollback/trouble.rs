@@ -140,3 +140,26 @@ fn a_rule_that_takes_the_place_of_deletion_keeps_its_rows() {
     case.sql("CREATE RULE stay AS ON DELETE TO items DO INSTEAD NOTHING");
     assert_eq!(undo(&case, &run).kept("public.items", "refused"), 1);
 }
+
+#[test]
+fn copies_that_the_application_made_of_a_row_are_not_the_runs_even_by_force() {
+    let case = items(&[("a", 1), ("b", 2), ("c", 3)]);
+    let run = id(&case.run_config(ITEMS, &[]).exits(0));
+    case.sql("INSERT INTO items SELECT 'copy', 7, 'own', metadata FROM items WHERE id = 'a'; UPDATE items SET note = 'x' WHERE id = 'b'");
+    for args in [&["--dry-run", "--force"], &["--yes", "--force"]] {
+        let undone = rollback(&case, &run, args).exits(0);
+        assert_eq!((undone.counts(), undone.kept("public.items", "ambiguous")), ([3, 0, 1], 1), "{:#}", undone.json);
+    }
+    assert_eq!(case.sql("SELECT id FROM items"), "copy");
+}
+
+#[test]
+fn a_dry_run_without_the_right_to_delete_is_refused_as_the_rollback_is() {
+    let case = items(&[("a", 1)]);
+    let run = id(&case.run_config(ITEMS, &[]).exits(0));
+    case.sql("ALTER TABLE items OWNER TO CURRENT_USER; GRANT SELECT, INSERT, UPDATE ON items TO redis2pg");
+    for args in ["--dry-run", "--yes"] {
+        let refused = rollback(&case, &run, &[args]).exits(2);
+        assert!(refused.stderr.contains("DELETE"), "{}", refused.stderr);
+    }
+}

@@ -5,7 +5,7 @@ use super::kept_keys::Key;
 use super::plan::Step;
 use super::work::{Mode, Work};
 use crate::model::{Failure, KeptReason};
-use crate::sink::undo::{TWICE, Undo, Whose, prepare};
+use crate::sink::undo::{Undo, Whose, prepare};
 use crate::sink::{OwnedReader, OwnedRow};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
@@ -90,9 +90,9 @@ impl Work<'_> {
         let found = self.without_image(self.undo(step), &asked).await?;
         for row in asked {
             match found.get(&row.row_key) {
-                Some(Whose::Ambiguous) => {
+                Some(Whose::Ambiguous(why)) => {
                     let key = (row.row_key.as_str(), keys_of.get(&row.row_key));
-                    self.keep(&step.table.name(), mode, key, KeptReason::Ambiguous, TWICE.to_owned())?;
+                    self.keep(&step.table.name(), mode, key, KeptReason::Ambiguous, (*why).to_owned())?;
                 }
                 Some(Whose::Others) if !self.force => {
                     let key = (row.row_key.as_str(), keys_of.get(&row.row_key));

@@ -69,6 +69,12 @@ impl Plan {
                     Ok::<_, Error>(read)
                 };
                 match link.call("reading the run's tables", read).await? {
+                    Some(table) if !table.may_delete => {
+                        let hint = format!("GRANT DELETE ON {} to the role that rolls back.", table.run.table);
+                        let message = "the role may not delete rows of it";
+                        let finding = Finding::critical(Side::Postgres, wanted.table.to_string(), message, hint);
+                        return Err(Failure::findings(vec![finding]));
+                    }
                     Some(table) => steps.push(Step { table, rows: number == 0 }),
                     None => {
                         let message = format!("the table or its key columns ({}) are gone", keys.join(", "));

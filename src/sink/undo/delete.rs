@@ -2,6 +2,7 @@
 
 use super::restore::set_merge_joins;
 use super::{Undo, UndoReferrer, Undone};
+use crate::ledger::LineagePlace;
 use crate::model::KeptReason;
 use crate::postgres::{ident, literal, query, table_ident};
 use crate::sink::owned::row_key;
@@ -17,12 +18,15 @@ pub enum Whose {
     Ours,
     /// Somebody else's, or nobody's.
     Others,
-    /// Several rows have this key.
-    Ambiguous,
+    /// It cannot be told, for this reason.
+    Ambiguous(&'static str),
 }
 
 /// What is said of a key that several rows have.
-pub const TWICE: &str = "its key is there more than once";
+pub(super) const TWICE: &str = "its key is there more than once";
+
+/// What is said of a row that may be a copy of the run's.
+const COPIED: &str = "another row has the same lineage";
 
 impl Undo<'_> {
     /// Of rows that the run wrote, or once wrote: those without a before-image, each with whose it is. `lock`: they stay so until
@@ -54,15 +58,47 @@ impl Undo<'_> {
         ))
         .bind(keys)
         .bind(self.run.to_string())
-        .fetch_all(connection)
+        .fetch_all(&mut *connection)
         .await?;
         let mut whose = HashMap::new();
         for row in &found {
             let is_ours = if row.try_get(1)? { Whose::Ours } else { Whose::Others };
             // Where the key is unique no more, it does not tell which row was the run's.
-            whose.entry(row.try_get(0)?).and_modify(|of| *of = Whose::Ambiguous).or_insert(is_ours);
+            whose.entry(row.try_get(0)?).and_modify(|of| *of = Whose::Ambiguous(TWICE)).or_insert(is_ours);
+        }
+        if self.force {
+            let others: Vec<&str> =
+                keys.iter().copied().filter(|key| whose.get(*key) == Some(&Whose::Others)).collect();
+            for key in self.copies(connection, &others).await? {
+                whose.insert(key, Whose::Ambiguous(COPIED));
+            }
         }
         Ok(whose)
+    }
+
+    /// Those of some rows whose lineage another row of the table has as well: the application may copy a row with all that is in
+    /// it, and its copy is not the run's. There is no index to go by.
+    async fn copies(&self, connection: &mut PgConnection, keys: &[&str]) -> Result<Vec<String>, Error> {
+        let table = self.table;
+        let in_row = matches!(table.run.lineage, LineagePlace::Object { .. } | LineagePlace::Columns { .. });
+        if keys.is_empty() || !in_row || table.mixed || table.run.explodes {
+            return Ok(Vec::new());
+        }
+        set_merge_joins(connection, true).await?;
+        let (key, database, _) = table.redis_key();
+        let rows = query(format!(
+            "SELECT DISTINCT r.key FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
+             JOIN (SELECT {key} AS key, {database} AS database, t.tableoid AS part, t.ctid AS place FROM {} t) x \
+             ON x.key = {key} AND x.database IS NOT DISTINCT FROM {database} AND (x.part, x.place) <> (t.tableoid, t.ctid)",
+            table.key_record("r.key::jsonb"),
+            table.only(),
+            table.key_join(),
+            table.only(),
+        ))
+        .bind(keys)
+        .fetch_all(connection)
+        .await?;
+        rows.iter().map(|row| row.try_get(0)).collect()
     }
 
     /// Those of some rows that others refer to, each with the table of one that does. `ahead`: nothing is deleted yet, and rows that
@@ -183,8 +219,8 @@ impl Undo<'_> {
         let mut going = Vec::new();
         for key in keys {
             match found.get(*key) {
-                Some(Whose::Ambiguous) => {
-                    undone.kept.push(((*key).to_owned(), KeptReason::Ambiguous, TWICE.to_owned()));
+                Some(Whose::Ambiguous(why)) => {
+                    undone.kept.push(((*key).to_owned(), KeptReason::Ambiguous, (*why).to_owned()));
                 }
                 Some(Whose::Ours) => going.push(*key),
                 Some(Whose::Others) if self.force => going.push(*key),

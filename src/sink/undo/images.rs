@@ -95,7 +95,7 @@ impl Undo<'_> {
         let owner: Option<String> = row.try_get("owner")?;
         let ours = owner.as_deref() == Some(&self.run.to_string());
         let why = match (there, ours) {
-            _ if row.try_get("is_twice")? => Some((KeptReason::Ambiguous, super::TWICE.to_owned())),
+            _ if row.try_get("is_twice")? => Some((KeptReason::Ambiguous, super::delete::TWICE.to_owned())),
             _ if self.force => None,
             (true, false) => Some((KeptReason::Changed, String::new())),
             (false, _) if !deleted => {

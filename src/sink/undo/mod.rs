@@ -9,7 +9,7 @@ mod images;
 mod restore;
 mod table;
 
-pub use delete::{TWICE, Whose};
+pub use delete::Whose;
 pub use images::JudgedImage;
 pub use restore::Group;
 pub use table::{UndoColumn, UndoReferrer, UndoTable};

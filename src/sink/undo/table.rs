@@ -46,6 +46,8 @@ pub struct UndoTable {
     pub equality: Vec<String>,
     /// What refers to it.
     pub referrers: Vec<UndoReferrer>,
+    /// Whether the role may delete its rows.
+    pub may_delete: bool,
     /// Whether it is an ordinary table: what inherits from it is another one.
     pub is_ordinary: bool,
     /// Whether row-level security may hide rows of it from the role.
@@ -90,6 +92,7 @@ impl UndoTable {
         }
         run.expiry = None;
         Ok(Some(Self {
+            may_delete: may_delete(connection, &run.table).await?,
             is_ordinary: is_ordinary(connection, &run.table).await?,
             columns: columns(connection, &run.table).await?,
             referrers: referrers(connection, &run.table).await?,
@@ -170,6 +173,10 @@ impl UndoTable {
         });
         conditions.collect::<Vec<_>>().join(" AND ")
     }
+}
+
+async fn may_delete(connection: &mut PgConnection, table: &TableName) -> Result<bool, Error> {
+    query("SELECT has_table_privilege($1, 'DELETE')").bind(table_ident(table)).fetch_one(connection).await?.try_get(0)
 }
 
 async fn is_ordinary(connection: &mut PgConnection, table: &TableName) -> Result<bool, Error> {
