@@ -45,7 +45,7 @@ pub async fn run(settings: &Settings, id: Option<&str>) -> Result<RunEntry, Fail
 /// It names several, or is empty.
 pub(super) fn names_one(id: &str, named: &[String]) -> Result<(), Failure> {
     if id.is_empty() {
-        let hint = "Leave it out for the latest run; `redis2pg runs list` has the ids.";
+        let hint = "`redis2pg runs list` has the ids; where one may be left out, that means the latest run.";
         return Err(Failure::usage(Side::Settings, "an empty id names no run", hint));
     }
     if named.len() < 2 {

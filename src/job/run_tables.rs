@@ -6,14 +6,14 @@ use super::preflight::Checked;
 use crate::config::Settings;
 use crate::ledger::{self, LineagePlace, RunTable};
 use crate::mapping::{LineageSpec, Mapping, MappingSpec};
-use crate::model::{Failure, TableName};
+use crate::model::{Failure, Side, TableName};
 use crate::sink::{Compare, LoadTable, Provenance};
 use sqlx::postgres::PgConnection;
 
 /// Writes them.
 ///
 /// # Errors
-/// The server's, once it is none that passes.
+/// A run is being rolled back in one of them; the server's, once it is none that passes.
 pub(super) async fn write(
     link: &mut Link,
     settings: &Settings,
@@ -26,7 +26,13 @@ pub(super) async fn write(
     let made: Vec<TableName> = checked.created.tables.iter().filter(|made| asked.contains(made)).cloned().collect();
     let held = (claim.run, claim.lease, settings.flow.lease.0);
     let write = async |connection: &mut PgConnection| ledger::write_run_tables(connection, held, &tables, &made).await;
-    link.call("writing the run's tables into the ledger", write).await
+    match link.call("writing the run's tables into the ledger", write).await? {
+        None => Ok(()),
+        Some(run) => {
+            let hint = "Wait for that, or stop it. After a crash its lease ends by itself within flow.lease.";
+            Err(Failure::usage(Side::Postgres, format!("run {run} is being rolled back in the same tables"), hint))
+        }
+    }
 }
 
 /// The table of each mapping, in order.
@@ -47,7 +53,7 @@ pub(super) fn run_table(mapping: &Mapping, load: &LoadTable, spec: &MappingSpec)
             run: columns.run.clone(),
             expires_at: columns.expires_at.clone(),
         },
-        (Provenance::Columns { key, digest, database }, _) => LineagePlace::Columns {
+        (Provenance::Columns { key, digest, database, .. }, _) => LineagePlace::Columns {
             key: name(key),
             digest: name(digest),
             database: database.map(name),

@@ -35,8 +35,8 @@ pub use retry::{
     origin, unheld,
 };
 pub use rollback::{
-    JournalTable, RollbackClaim, Undoable, changed_by, claim_rollback, hold_rollback, image_tables, journal_tables,
-    release_rollback, save_rollback, undoable,
+    JournalTable, RollbackClaim, Undoable, changed_by, claim_rollback, found_unchanged, hold_rollback, image_tables,
+    journal_tables, release_rollback, save_rollback, undoable,
 };
 pub use run_tables::{LineagePlace, RunTable, run_tables, write_run_tables};
 pub use runs::{NewRun, Start, Started, is_busy, renew, start};

@@ -3,6 +3,7 @@
 //! The lease is renewed in each of the rollback's own transactions, by an update of the run's row that holds until they
 //! end: whoever lost it to another process finds that out before anything else, and two never work side by side.
 
+use super::run_tables::TABLES_LOCK;
 use super::shards::{begin_held, holder_name};
 use crate::model::RollbackAccount;
 use crate::postgres::query;
@@ -24,6 +25,8 @@ pub struct Undoable {
     pub account: RollbackAccount,
     /// Whether a rollback has begun.
     pub begun: bool,
+    /// Whether rows became the run's again since: another run's rollback put them back.
+    pub has_again: bool,
     /// How many before-images its journal says that it took.
     pub noted: i64,
     /// Whether it updated rows, in a version that did not note how many images it took.
@@ -38,7 +41,8 @@ pub async fn undoable(connection: &mut PgConnection, id: &str) -> Result<Option<
     let mut transaction = connection.begin().await?;
     let row = query(
         "SELECT r.id::text, state = 'running' AND lease_expires_at > clock_timestamp() AS is_alive, \
-         rollback_lease IS NOT NULL AS begun, rollback::text AS account, \
+         rollback_lease IS NOT NULL AS begun, \
+         EXISTS (SELECT FROM redis2pg.batches b WHERE b.run_id = r.id AND b.committed_at > r.rolled_back_at) AS has_again, rollback::text AS account, \
          to_char(rolled_back_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS rolled_back_at, \
          n.noted, n.updated_unnoted \
          FROM redis2pg.runs r CROSS JOIN LATERAL (SELECT coalesce(sum(b.images), 0)::bigint AS noted, \
@@ -56,6 +60,7 @@ pub async fn undoable(connection: &mut PgConnection, id: &str) -> Result<Option<
             rolled_back_at: row.try_get("rolled_back_at")?,
             account: account(&row)?,
             begun: row.try_get("begun")?,
+            has_again: row.try_get("has_again")?,
             noted: row.try_get("noted")?,
             updated_unnoted: row.try_get("updated_unnoted")?,
         })
@@ -75,6 +80,26 @@ pub async fn changed_by(connection: &mut PgConnection, run: Uuid) -> Result<Vec<
          WHERE i.run_id <> $1::text::uuid AND r.rolled_back_at IS NULL AND (i.table_name, i.row_xmin) IN \
          (SELECT b.table_name, b.xid & 4294967295 FROM redis2pg.batches b WHERE b.run_id = $1::text::uuid) \
          GROUP BY i.run_id, r.started_at ORDER BY r.started_at DESC",
+    )
+    .bind(run.to_string())
+    .fetch_all(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// Later runs, not rolled back, that found rows of this run's tables as they had to be: each with how many, the latest first.
+///
+/// # Errors
+/// The server's.
+pub async fn found_unchanged(connection: &mut PgConnection, run: Uuid) -> Result<Vec<(String, i64)>, Error> {
+    let mut transaction = connection.begin().await?;
+    let rows = query(
+        "SELECT r.id::text, sum((b.tally ->> 'unchanged')::bigint)::bigint FROM redis2pg.batches b \
+         JOIN redis2pg.runs r ON r.id = b.run_id JOIN redis2pg.runs o ON o.id = $1::text::uuid \
+         WHERE r.started_at > o.started_at AND r.rolled_back_at IS NULL \
+         AND b.table_name IN (SELECT t.table_name FROM redis2pg.batches t WHERE t.run_id = o.id) GROUP BY r.id \
+         HAVING sum((b.tally ->> 'unchanged')::bigint) > 0 ORDER BY r.started_at DESC",
     )
     .bind(run.to_string())
     .fetch_all(&mut *transaction)
@@ -110,6 +135,8 @@ pub enum RollbackClaim {
     Running,
     /// Another process rolls it back.
     Busy,
+    /// This other run is at work on a table of it.
+    Writing(String),
 }
 
 /// Claims the right to roll a run back. A run that was killed is locked out first: its process may only be suspended.
@@ -140,6 +167,10 @@ pub async fn claim_rollback(
         transaction.rollback().await?;
         return Ok(RollbackClaim::Busy);
     }
+    if let Some(other) = writing(&mut transaction, run).await? {
+        transaction.rollback().await?;
+        return Ok(RollbackClaim::Writing(other));
+    }
     if row.try_get("runs")? {
         let former = Uuid::parse_str(row.try_get("lease")?).map_err(|error| Error::Decode(error.into()))?;
         lock_out(&mut transaction, run, former).await?;
@@ -155,6 +186,22 @@ pub async fn claim_rollback(
     .await?;
     transaction.commit().await?;
     Ok(RollbackClaim::Ours)
+}
+
+/// A run at work that writes to a table of this one. Whoever begins looks for a rollback under the same lock.
+async fn writing(connection: &mut PgConnection, run: Uuid) -> Result<Option<String>, Error> {
+    query("SELECT pg_advisory_xact_lock($1)").bind(TABLES_LOCK).execute(&mut *connection).await?;
+    query(
+        "SELECT r.id::text FROM redis2pg.runs r WHERE r.id <> $1::text::uuid AND r.state = 'running' \
+         AND r.lease_expires_at > clock_timestamp() AND EXISTS (SELECT FROM redis2pg.run_tables t WHERE t.run_id = r.id \
+         AND t.table_name IN (SELECT o.table_name FROM redis2pg.run_tables o WHERE o.run_id = $1::text::uuid \
+         UNION ALL SELECT b.table_name FROM redis2pg.batches b WHERE b.run_id = $1::text::uuid)) LIMIT 1",
+    )
+    .bind(run.to_string())
+    .fetch_optional(connection)
+    .await?
+    .map(|row| row.try_get(0))
+    .transpose()
 }
 
 /// Ends what the run's own process may still have open, and keeps it from going on.

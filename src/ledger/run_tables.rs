@@ -58,8 +58,12 @@ pub struct RunTable {
     pub audit: Option<TableName>,
 }
 
+/// The advisory lock under which a run tells of its tables, and a rollback claims its own: each sees the other then.
+pub(super) const TABLES_LOCK: i64 = 0x7265_6469_7332_7062;
+
 /// Writes the tables of a run, once its own are made. One that an earlier attempt at the run has made stays marked so.
-/// `made`: the tables that this attempt made.
+/// `made`: the tables that this attempt made. Gives the run that is being rolled back in one of them, if there is one: then
+/// nothing is written, and the run may not go.
 ///
 /// # Errors
 /// The server's.
@@ -68,8 +72,13 @@ pub async fn write_run_tables(
     (run, lease, lease_time): (Uuid, Uuid, Duration),
     tables: &[RunTable],
     made: &[TableName],
-) -> Result<(), Error> {
+) -> Result<Option<String>, Error> {
     let mut transaction = begin_held(connection, lease, lease_time).await?;
+    query("SELECT pg_advisory_xact_lock($1)").bind(TABLES_LOCK).execute(&mut *transaction).await?;
+    if let Some(undone) = undone(&mut transaction, tables).await? {
+        transaction.rollback().await?;
+        return Ok(Some(undone));
+    }
     for table in tables {
         let is_made = made.contains(&table.table);
         query(
@@ -96,7 +105,22 @@ pub async fn write_run_tables(
         .execute(&mut *transaction)
         .await?;
     }
-    transaction.commit().await
+    transaction.commit().await?;
+    Ok(None)
+}
+
+/// A run that a process is rolling back in one of these tables.
+async fn undone(connection: &mut PgConnection, tables: &[RunTable]) -> Result<Option<String>, Error> {
+    query(
+        "SELECT r.id::text FROM redis2pg.runs r WHERE r.rollback_lease_expires_at > clock_timestamp() AND \
+         (EXISTS (SELECT FROM redis2pg.run_tables t WHERE t.run_id = r.id AND t.table_name = ANY ($1)) \
+         OR EXISTS (SELECT FROM redis2pg.batches b WHERE b.run_id = r.id AND b.table_name = ANY ($1))) LIMIT 1",
+    )
+    .bind(tables.iter().map(|table| table.table.to_string()).collect::<Vec<_>>())
+    .fetch_optional(connection)
+    .await?
+    .map(|row| row.try_get(0))
+    .transpose()
 }
 
 /// The tables of a run, by mapping; none of a run of an earlier version.

@@ -2,7 +2,7 @@
 
 use super::retry::RetryOf;
 use crate::model::{Database, Exit, Failure, Side, Unmatched};
-use crate::postgres::{literal, milliseconds, query};
+use crate::postgres::{READ_COMMITTED, literal, milliseconds, query};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection, Error, Postgres, Row, Transaction};
 use std::time::Duration;
@@ -134,7 +134,7 @@ pub async fn begin_held(
 ) -> Result<Transaction<'_, Postgres>, Error> {
     let mut transaction = connection.begin().await?;
     let settings = format!(
-        "SET LOCAL application_name = {}; {}",
+        "{READ_COMMITTED}SET LOCAL application_name = {}; {}",
         literal(&holder_name(lease)),
         idle_setting(idle_timeout(lease_time)),
     );

@@ -30,6 +30,8 @@ pub enum Lineage {
         digest: usize,
         /// The one of the database's number, where there is one.
         database: Option<usize>,
+        /// The one of the run, where there is one.
+        run: Option<usize>,
     },
     /// In the ledger: the row has no place for it.
     Ledger,
@@ -50,7 +52,8 @@ impl Check {
                     Some(found) => Some(found?),
                     None => None,
                 };
-                Some(Lineage::Columns { key: key?, digest: digest?, database })
+                let run = named.run.as_ref().and_then(|name| columns.iter().position(|column| column.name == *name));
+                Some(Lineage::Columns { key: key?, digest: digest?, database, run })
             }
             _ => Some(targets.iter().position(|target| target.lineage).map_or(Lineage::Ledger, Lineage::Column)),
         }

@@ -18,6 +18,8 @@ pub enum KeptReason {
     PlaceTaken,
     /// The row from before cannot be put back: a row that it refers to is not there.
     MissingParent,
+    /// It cannot be told which row is meant: its key is there more than once, or another row has the same lineage.
+    Ambiguous,
     /// Another row of the same key is kept.
     KeyKept,
     /// The server took the statement and left the row: a trigger or a policy keeps it.
@@ -35,6 +37,7 @@ impl KeptReason {
             Self::ReferredTo => "referred_to",
             Self::PlaceTaken => "place_taken",
             Self::MissingParent => "missing_parent",
+            Self::Ambiguous => "ambiguous",
             Self::KeyKept => "key_kept",
             Self::NotDone => "not_done",
             Self::Refused => "refused",
@@ -55,6 +58,7 @@ impl fmt::Display for KeptReason {
             Self::ReferredTo => "referred to by a row that is not the run's",
             Self::PlaceTaken => "its place is taken",
             Self::MissingParent => "what it refers to is not there",
+            Self::Ambiguous => "another row has the same key or lineage",
             Self::KeyKept => "another row of the same key is kept",
             Self::NotDone => "a trigger or a policy keeps it",
             Self::Refused => "the server refuses it",

@@ -31,7 +31,7 @@ pub use incoming_keys::IncomingKey;
 pub use partitioning::Partitioning;
 pub use row_security::{RestrictivePolicy, RowSecurity};
 pub use sequences::{FedColumn, Steps, fed_columns};
-pub use sql::{ident, literal, milliseconds, query, shown_ident, shown_list, shown_table, table_ident};
+pub use sql::{READ_COMMITTED, ident, literal, milliseconds, query, shown_ident, shown_list, shown_table, table_ident};
 pub use table_design::{ColumnDesign, Grant, TableDesign, statements};
 pub use triggers::{RowTrigger, Rule};
 pub use type_name::{KnownType, TypeName, resolve};

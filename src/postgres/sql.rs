@@ -84,3 +84,7 @@ mod tests {
         }
     }
 }
+
+/// Set first in each transaction that locks rows and asks what they are then: a new statement has to see what was committed
+/// while the locks were waited for, whatever a role's or database's default for transactions is.
+pub const READ_COMMITTED: &str = "SET LOCAL transaction_isolation = 'read committed'; ";

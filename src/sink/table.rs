@@ -81,6 +81,8 @@ pub enum Provenance {
         digest: usize,
         /// The one of the database's number, where there is one.
         database: Option<usize>,
+        /// The one of the run, where there is one.
+        run: Option<usize>,
     },
     /// In the ledger.
     Ledger,

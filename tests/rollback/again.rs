@@ -121,3 +121,52 @@ fn rejects_of_a_run_that_is_rolled_back_are_read_and_not_retried() {
     let refused = case.retry(ITEMS, &["--run", &run]).exits(2);
     assert!(refused.stderr.contains("rolled back"), "{refused}");
 }
+
+#[test]
+fn a_run_that_wrote_rows_again_which_another_had_deleted_goes_first() {
+    let case = items(&[("a", 1), ("b", 2), ("c", 3)]);
+    let _ = case.run_config(ITEMS, &[]).exits(0);
+    let before = rows(&case, "items");
+    case.redis().integer(&[b"DEL", b"item:a"]);
+    let deleting = id(&case.run_config(ITEMS, &["--delete-gone"]).exits(0));
+    set(&case, &[("a", 10)]);
+    let again = id(&case.run_config(ITEMS, &[]).exits(0));
+    let refused = rollback(&case, &deleting, &["--yes"]).exits(2);
+    assert!(refused.stderr.contains(&again), "{}", refused.stderr);
+    assert_eq!(undo(&case, &again).counts(), [1, 0, 0]);
+    assert_eq!(undo(&case, &deleting).counts(), [0, 1, 0]);
+    assert_eq!(rows(&case, "items"), before);
+}
+
+#[test]
+fn rows_that_another_rollback_puts_back_make_a_run_one_to_roll_back_again() {
+    let case = items(&[("a", 1)]);
+    let first = id(&case.run_config(ITEMS, &[]).exits(0));
+    set(&case, &[("a", 10)]);
+    let second = id(&case.run_config(ITEMS, &[]).exits(0));
+    case.sql("UPDATE items SET note = 'mine'");
+    assert_eq!(undo(&case, &second).counts(), [0, 0, 1]);
+    assert_eq!(undo(&case, &first).counts(), [0, 0, 0]);
+    assert_eq!(rollback(&case, &second, &["--yes", "--force"]).exits(0).counts(), [0, 1, 0]);
+    assert_eq!(undo(&case, &first).counts(), [1, 0, 0]);
+}
+
+#[test]
+fn a_rollback_and_another_run_never_write_to_one_table_at_once() {
+    let case = items(&[("a", 1)]);
+    let first = id(&case.run_config(ITEMS, &[]).exits(0));
+    set(&case, &[("b", 2)]);
+    let second = id(&case.run_config(ITEMS, &[]).exits(0));
+    case.sql(&format!(
+        "UPDATE redis2pg.runs SET state = 'running', lease_expires_at = now() + interval '1 hour' WHERE id = '{second}'"
+    ));
+    let refused = rollback(&case, &first, &["--yes"]).exits(2);
+    assert!(refused.stderr.contains(&second), "{}", refused.stderr);
+    case.sql(&format!(
+        "UPDATE redis2pg.runs SET state = 'done' WHERE id = '{second}'; UPDATE redis2pg.runs \
+         SET rollback_lease = gen_random_uuid(), rollback_lease_expires_at = now() + interval '1 hour' WHERE id = '{first}'"
+    ));
+    let refused = case.run_config(ITEMS, &[]).exits(2);
+    assert!(refused.stderr.contains(&first), "{refused}");
+    assert_eq!(case.number("SELECT count(*) FROM items"), 2);
+}

@@ -9,6 +9,7 @@ mod referred;
 mod shapes;
 #[path = "../support/mod.rs"]
 mod support;
+mod trouble;
 mod types;
 mod whole;
 

@@ -21,7 +21,7 @@ fn a_row_of_somebody_else_is_never_taken_along_by_a_cascade() {
     assert_eq!(case.sql("SELECT * FROM app.notes, app.marks"), "a|b");
     // Once nobody refers to them any more, they can be taken back.
     case.sql("DELETE FROM app.notes; DELETE FROM app.marks");
-    assert_eq!(rollback(&case, &run, &["--yes", "--force"]).exits(0).counts(), [4, 0, 0]);
+    assert_eq!(undo(&case, &run).counts(), [4, 0, 0]);
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(super) fn load_table(
     let mine = facts.get(mapping.table());
     let provenance = match mapping.lineage() {
         Lineage::Column(index) => Provenance::Object(index),
-        Lineage::Columns { key, digest, database } => Provenance::Columns { key, digest, database },
+        Lineage::Columns { key, digest, database, run } => Provenance::Columns { key, digest, database, run },
         Lineage::Ledger => Provenance::Ledger,
         Lineage::None => Provenance::Nowhere,
     };

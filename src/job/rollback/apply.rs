@@ -110,6 +110,10 @@ fn refusal(error: Error, task: Task<'_>) -> Result<(KeptReason, String), Error> 
     let Some(database) = error.as_database_error() else { return Err(error) };
     let code = database.code().unwrap_or_default();
     let constraint = database.constraint().unwrap_or_default().to_owned();
+    // A rule of the table may take the place of a statement.
+    if code == "0A000" {
+        return Ok((KeptReason::Refused, format!("{} (SQLSTATE {code})", database.message())));
+    }
     Ok(match verdict {
         Verdict::ForeignKey => match task {
             Task::Delete => (KeptReason::ReferredTo, constraint),

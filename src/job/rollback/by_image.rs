@@ -61,7 +61,11 @@ impl Work<'_> {
         match mode {
             Mode::Gather => Ok(0),
             Mode::Survey => {
-                self.books.restored(&name, keys.len());
+                let referred = self.moved(undo, group, &keys).await?;
+                self.books.restored(&name, keys.len() - referred.len());
+                for (row_key, by) in referred {
+                    self.keep(&name, mode, (&row_key, keys_of.get(&row_key)), KeptReason::ReferredTo, by)?;
+                }
                 Ok(0)
             }
             Mode::Apply => {
@@ -72,5 +76,25 @@ impl Work<'_> {
                 Ok(moved)
             }
         }
+    }
+
+    async fn moved(
+        &mut self,
+        undo: Undo<'_>,
+        group: &Group,
+        keys: &[String],
+    ) -> Result<HashMap<String, String>, Failure> {
+        if !group.there {
+            return Ok(HashMap::new());
+        }
+        let (keys, options) = (keys.iter().map(String::as_str).collect::<Vec<_>>(), &self.options);
+        let ask = async |connection: &mut PgConnection| {
+            let mut transaction = connection.begin().await?;
+            prepare(&mut transaction, options, "redis2pg").await?;
+            let found = undo.moved(&mut transaction, group, &keys).await?;
+            transaction.commit().await?;
+            Ok::<_, Error>(found)
+        };
+        self.link.call("looking for rows that refer to the run's", ask).await
     }
 }

@@ -5,7 +5,7 @@ use super::kept_keys::Key;
 use super::plan::Step;
 use super::work::{Mode, Work};
 use crate::model::{Failure, KeptReason};
-use crate::sink::undo::{Undo, prepare};
+use crate::sink::undo::{Undo, Whose, prepare};
 use crate::sink::{OwnedReader, OwnedRow};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
@@ -18,7 +18,7 @@ impl Work<'_> {
     /// What was inserted by the run. From the end of the table: rows that refer to others of the table mostly come after them.
     pub(super) async fn rows(&mut self, step: &Step, mode: Mode) -> Result<usize, Failure> {
         let name = step.table.name();
-        let reader = OwnedReader::new(&step.table.run, &[self.run]);
+        let reader = OwnedReader::told(&step.table.run, &[self.run], !step.table.mixed);
         let extent = async |connection: &mut PgConnection| reader.extent(connection).await;
         let extent = self.link.call("reading the table", extent).await?;
         let mut moved = 0;
@@ -90,7 +90,11 @@ impl Work<'_> {
         let found = self.without_image(self.undo(step), &asked).await?;
         for row in asked {
             match found.get(&row.row_key) {
-                Some(false) if !self.force => {
+                Some(Whose::Ambiguous(why)) => {
+                    let key = (row.row_key.as_str(), keys_of.get(&row.row_key));
+                    self.keep(&step.table.name(), mode, key, KeptReason::Ambiguous, (*why).to_owned())?;
+                }
+                Some(Whose::Others) if !self.force => {
                     let key = (row.row_key.as_str(), keys_of.get(&row.row_key));
                     self.keep(&step.table.name(), mode, key, KeptReason::Changed, String::new())?;
                 }
@@ -101,7 +105,7 @@ impl Work<'_> {
         Ok(going)
     }
 
-    async fn without_image(&mut self, undo: Undo<'_>, rows: &[&OwnedRow]) -> Result<HashMap<String, bool>, Failure> {
+    async fn without_image(&mut self, undo: Undo<'_>, rows: &[&OwnedRow]) -> Result<HashMap<String, Whose>, Failure> {
         if rows.is_empty() {
             return Ok(HashMap::new());
         }

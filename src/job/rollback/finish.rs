@@ -167,6 +167,11 @@ async fn drop_table(
         if !same {
             return Ok::<_, Error>(Err("it is another one of that name".to_owned()));
         }
+        let hidden: bool =
+            query("SELECT row_security_active($1::oid)").bind(oid).fetch_one(&mut *savepoint).await?.try_get(0)?;
+        if hidden {
+            return Ok(Err("row-level security may hide rows of it".to_owned()));
+        }
         let empty: bool =
             query(format!("SELECT NOT EXISTS (SELECT FROM {name})")).fetch_one(&mut *savepoint).await?.try_get(0)?;
         if !empty {

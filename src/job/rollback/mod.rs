@@ -22,6 +22,7 @@ use crate::ledger::{self, RollbackClaim, Undoable};
 use crate::model::{Exit, Failure, KeptRow, RollbackAccount, Side};
 use crate::postgres::{Target, failure};
 use crate::report::write_rollback;
+use crate::sink::undo::{Undo, prepare};
 use books::Books;
 use plan::Plan;
 use sqlx::postgres::PgConnection;
@@ -107,7 +108,8 @@ pub async fn rollback(
     let dry = settings.run.dry_run;
     let found = find(&mut link, request, dry).await?;
     let run = found.run;
-    if found.rolled_back_at.is_some() && (found.account.totals().2 == 0 || !request.force) {
+    // What was kept may go now; and the rollback of another run may have put rows of this one back.
+    if found.rolled_back_at.is_some() && found.account.totals().2 == 0 && !found.has_again {
         if let Some(dir) = &settings.run.report {
             write_rollback(dir, &run.to_string(), Standing::Before.name(), &found.account)
                 .map_err(|error| report_unwritable(dir, &error))?;
@@ -122,6 +124,7 @@ pub async fn rollback(
         });
     }
     let plan = Plan::make(&mut link, &found, request.force).await?;
+    later_first(&mut link, settings, &plan, run).await?;
     let held = if dry { None } else { Some(claim(&mut link, settings, run).await?) };
     let books = Books::new(settings.run.report.as_deref())?;
     let mut work = Work::new(settings, link, (&plan, run, held), (stop, request.force), books, tell);
@@ -175,12 +178,34 @@ async fn find(link: &mut Link, request: &RollbackRequest, dry: bool) -> Result<U
     let run = found.run;
     let changed = async |connection: &mut PgConnection| ledger::changed_by(connection, run).await;
     let changed = link.call("looking for runs that came after it", changed).await?;
-    if let Some((latest, _)) = changed.first() {
-        let named: Vec<String> = changed.iter().map(|(run, rows)| format!("{run} ({rows} rows)")).collect();
-        let message = format!("rows of run {run} were changed by a later run: {}", named.join(", "));
-        return Err(Failure::usage(Side::Postgres, message, format!("Roll that back first: --run {latest}.")));
-    }
+    refused_by(&format!("rows of run {run} were changed by a later run"), &changed)?;
     Ok(found)
+}
+
+/// Refuses where later runs come first.
+fn refused_by(what: &str, later: &[(String, i64)]) -> Result<(), Failure> {
+    let Some((latest, _)) = later.first() else { return Ok(()) };
+    let named: Vec<String> = later.iter().map(|(run, rows)| format!("{run} ({rows} rows)")).collect();
+    let hint = format!("Roll that back first: --run {latest}.");
+    Err(Failure::usage(Side::Postgres, format!("{what}: {}", named.join(", ")), hint))
+}
+
+/// Refuses where a later run wrote rows again that this one had deleted: it has no image of them.
+async fn later_first(link: &mut Link, settings: &Settings, plan: &Plan, run: Uuid) -> Result<(), Failure> {
+    let options = setup::load_options(settings);
+    for step in &plan.steps {
+        let undo = Undo { table: &step.table, run, force: false };
+        let ask = async |connection: &mut PgConnection| {
+            let mut transaction = connection.begin().await?;
+            prepare(&mut transaction, &options, "redis2pg").await?;
+            let again = undo.written_again(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok::<_, Error>(again)
+        };
+        let again = link.call("looking for rows that a later run wrote again", ask).await?;
+        refused_by(&format!("rows that run {run} deleted were written again by a later run"), &again)?;
+    }
+    Ok(())
 }
 
 fn at_work(run: Uuid) -> Failure {
@@ -197,6 +222,10 @@ async fn claim(link: &mut Link, settings: &Settings, run: Uuid) -> Result<Held, 
     match link.call("claiming the rollback in the ledger", claim).await? {
         RollbackClaim::Ours => Ok(held),
         RollbackClaim::Running => Err(at_work(run)),
+        RollbackClaim::Writing(other) => {
+            let hint = "Wait for it, or stop it. After a crash its lease ends by itself within flow.lease.";
+            Err(Failure::usage(Side::Postgres, format!("run {other} is at work on tables of run {run}"), hint))
+        }
         RollbackClaim::Busy => {
             let hint = "Wait for it, or stop it. After a crash its lease ends by itself within flow.lease.";
             Err(Failure::usage(Side::Postgres, format!("another process is rolling run {run} back"), hint))

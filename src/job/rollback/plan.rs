@@ -50,22 +50,31 @@ impl Plan {
             }
         }
         let mut notices = Vec::new();
-        if tables.is_empty() {
+        let guessed = tables.is_empty();
+        if guessed {
             tables = from_journal(link, run, &images, &mut notices).await?;
         }
         let mut findings = Vec::new();
         let mut steps = Vec::new();
         for table in distinct(&tables, &images) {
             let all: Vec<Vec<String>> = table.all_keys;
+            // The ledger knows a row by the key of the mapping that loaded it.
+            let mixed = guessed || table.mixed || all.len() > 1 && table.run.lineage == LineagePlace::Ledger;
             for (number, keys) in all.iter().enumerate() {
                 let wanted = RunTable { key_columns: keys.clone(), ..table.run.clone() };
                 let read = async |connection: &mut PgConnection| {
                     let mut transaction = connection.begin().await?;
-                    let read = UndoTable::read(&mut transaction, &wanted, &all).await?;
+                    let read = UndoTable::read(&mut transaction, &wanted, &all, mixed).await?;
                     transaction.commit().await?;
                     Ok::<_, Error>(read)
                 };
                 match link.call("reading the run's tables", read).await? {
+                    Some(table) if !table.may_delete => {
+                        let hint = format!("GRANT DELETE ON {} to the role that rolls back.", table.run.table);
+                        let message = "the role may not delete rows of it";
+                        let finding = Finding::critical(Side::Postgres, wanted.table.to_string(), message, hint);
+                        return Err(Failure::findings(vec![finding]));
+                    }
                     Some(table) => steps.push(Step { table, rows: number == 0 }),
                     None => {
                         let message = format!("the table or its key columns ({}) are gone", keys.join(", "));
@@ -90,6 +99,11 @@ impl Plan {
             format!(
                 "{table}: row-level security may hide rows of the run from this role; those stay, and are not counted"
             )
+        }));
+        let unchanged = async |connection: &mut PgConnection| ledger::found_unchanged(connection, run).await;
+        let unchanged = link.call("looking for runs that came after it", unchanged).await?;
+        notices.extend(unchanged.iter().map(|(later, rows)| {
+            format!("run {later}, which came later, found {rows} rows of these tables unchanged: those that this run wrote are taken back all the same")
         }));
         let steps = children_first(steps);
         let oid = |table: &TableName| tables.iter().find(|told| told.table == *table)?.created_oid;
@@ -128,6 +142,8 @@ fn blind(table: &UndoTable) -> Option<String> {
 struct Distinct {
     run: RunTable,
     all_keys: Vec<Vec<String>>,
+    /// Whether its mappings keep lineage at several places.
+    mixed: bool,
 }
 
 fn distinct(tables: &[RunTable], images: &[(String, Vec<String>, i64)]) -> Vec<Distinct> {
@@ -136,12 +152,13 @@ fn distinct(tables: &[RunTable], images: &[(String, Vec<String>, i64)]) -> Vec<D
     for told in tables {
         match found.iter_mut().find(|known| known.run.table == told.table) {
             Some(known) => {
+                known.mixed |= known.run.lineage != told.lineage;
                 if !known.all_keys.iter().any(|keys| sorted(keys) == sorted(&told.key_columns)) {
                     known.all_keys.push(told.key_columns.clone());
                 }
                 known.run.explodes |= told.explodes;
             }
-            None => found.push(Distinct { run: told.clone(), all_keys: vec![told.key_columns.clone()] }),
+            None => found.push(Distinct { run: told.clone(), all_keys: vec![told.key_columns.clone()], mixed: false }),
         }
     }
     // An earlier attempt may have had other keys.

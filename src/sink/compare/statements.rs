@@ -8,7 +8,7 @@ use crate::sink::load::origin::{is_surely_in_ledger, of_row};
 use crate::sink::load::statements::{
     ORDINAL, Side, Statements, difference_beyond, key_join, redis_key, row_key, without_lineage,
 };
-use crate::sink::ownership::owner;
+use crate::sink::ownership::{named_run, owner, owner_of};
 use crate::sink::table::{Compare, LoadColumn, LoadTable, ParentCheck, Provenance};
 use uuid::Uuid;
 
@@ -44,7 +44,7 @@ pub(super) fn compare(
         "SELECT s.{ORDINAL} AS ord, t.ctid IS NOT NULL AS there, f.differs, f.orphan, {} AS redis_key, {} AS digest, \
          {} AS expiry_moved, o.run AS owner, {} AS redis_db, {of_source} AS of_source \
          FROM {} s LEFT JOIN {} t ON {} CROSS JOIN LATERAL ({facts}) f \
-         CROSS JOIN LATERAL (SELECT {} AS run OFFSET 0) o {lineage}\
+         {lineage}CROSS JOIN LATERAL (SELECT {} AS run OFFSET 0) o \
          WHERE t.ctid IS NULL OR cardinality(f.differs) > 0 OR f.orphan IS NOT NULL OR f.other_key",
         redis_key(table),
         digest(table),
@@ -53,7 +53,7 @@ pub(super) fn compare(
         sql.stage,
         table.rows(),
         key_join(table),
-        owner("t.xmin", "$1"),
+        owner("t.xmin", "$1", named_run(table, "l.run_id::text").as_deref()),
     )
 }
 
@@ -194,7 +194,7 @@ pub(super) fn rows_of_keys(table: &LoadTable, here: &str) -> String {
          CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, l.row_key) s JOIN {rows} t ON {} \
          WHERE {} IS NOT NULL GROUP BY 1",
         key_join(table),
-        owner("t.xmin", "$1"),
+        owner_of(table, "$1"),
     )
 }
 
@@ -207,6 +207,6 @@ pub(super) fn still_owned(table: &LoadTable) -> String {
          CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, k.row_key::jsonb) s JOIN {rows} t ON {} \
          WHERE {} = ANY ($3)",
         key_join(table),
-        owner("t.xmin", "$1"),
+        owner_of(table, "$1"),
     )
 }

@@ -7,7 +7,7 @@ use super::piece::Piece;
 use super::settled::Settled;
 use crate::ledger::{self, ShardId};
 use crate::model::{Failure, Reject, Row, RowOutcome};
-use crate::postgres::{CopyBuffer, error_line, literal, milliseconds};
+use crate::postgres::{CopyBuffer, READ_COMMITTED, error_line, literal, milliseconds};
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::{LoadTable, Provenance};
 use sqlx::postgres::PgConnection;
@@ -142,7 +142,7 @@ pub(super) fn settings(options: &LoadOptions, shard: ShardId) -> String {
         .map(|method| format!("SET LOCAL default_toast_compression = {};", literal(method)))
         .unwrap_or_default();
     format!(
-        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL enable_hashjoin = off; \
+        "{READ_COMMITTED}SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL enable_hashjoin = off; \
          SET LOCAL enable_mergejoin = off; SET LOCAL client_min_messages = error; \
          SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL application_name = {}; \
          SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; {compression}",

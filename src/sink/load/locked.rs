@@ -6,7 +6,7 @@
 
 use super::statements::key_join;
 use crate::postgres::{IncomingKey, ident, query, table_ident};
-use crate::sink::ownership::owner;
+use crate::sink::ownership::owner_of;
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row};
@@ -37,7 +37,7 @@ where
 {
     let sql = format!(
         "SELECT r.row_key, {} AS owner, {} AS referred_to {}",
-        owner("t.xmin", "$1"),
+        owner_of(table, "$1"),
         referred_to(table),
         asked(table, "$2")
     );

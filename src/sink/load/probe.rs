@@ -158,7 +158,7 @@ fn same_source(table: &LoadTable, database: Database) -> String {
         Provenance::Object(object) => table.of_target(object).map_or_else(unknown, |lineage| {
             same(format!("{lineage} ->> 'redis_key'"), "m.made ->> 'digest'".to_owned(), "m.made ->> 'database'")
         }),
-        Provenance::Columns { key, digest, database } => {
+        Provenance::Columns { key, digest, database, .. } => {
             let named = database.and_then(|index| table.of_target(index)).map(|column| format!("{column}::text"));
             let named = named.as_deref().unwrap_or("NULL::text");
             let columns = table.of_target(key).zip(table.of_target(digest));

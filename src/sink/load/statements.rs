@@ -5,7 +5,7 @@ use super::kept::is_no_later;
 use super::origin::of_row;
 use crate::model::{Database, Shape};
 use crate::postgres::{ident, literal};
-use crate::sink::ownership::owner;
+use crate::sink::ownership::{named_run, owner};
 use crate::sink::table::{Compare, Exact, Exactly, LoadColumn, LoadTable, Provenance, SelfReference};
 use std::time::Duration;
 
@@ -180,7 +180,7 @@ fn judge((table, database): (&LoadTable, Database), columns: Columns, stage: &st
     // Fenced, so that each look-up is made once for a row, and by its index.
     let lineage = match table.provenance {
         Provenance::Ledger => format!(
-            "LEFT JOIN LATERAL (SELECT l.redis_key, l.redis_db FROM redis2pg.loaded l \
+            "LEFT JOIN LATERAL (SELECT l.redis_key, l.redis_db, l.run_id FROM redis2pg.loaded l \
              WHERE l.table_name = $1 AND l.row_key = {} OFFSET 0) l ON true ",
             row_key(table, Side::Target)
         ),
@@ -189,13 +189,13 @@ fn judge((table, database): (&LoadTable, Database), columns: Columns, stage: &st
     format!(
         "SELECT s.{ORDINAL} AS ord, ({differs}) AS differs, {} AS redis_key, o.run AS owner, {} AS redis_db, \
          $3::text IS NULL OR {} AS is_no_later \
-         FROM {stage} s JOIN {} t ON {join} CROSS JOIN LATERAL (SELECT {} AS run OFFSET 0) o {lineage}\
+         FROM {stage} s JOIN {} t ON {join} {lineage}CROSS JOIN LATERAL (SELECT {} AS run OFFSET 0) o \
          WHERE $2::int4[] IS NULL OR s.{ORDINAL} = ANY ($2)",
         redis_key(table),
         of_row(table, database, "o.run"),
         is_no_later("o.run", "$3"),
         table.rows(),
-        owner("t.xmin", "$1"),
+        owner("t.xmin", "$1", named_run(table, "l.run_id::text").as_deref()),
     )
 }
 

@@ -47,11 +47,26 @@ pub struct OwnedReader {
 impl OwnedReader {
     /// A reader of the rows of `table` that are of one of `runs`, by who wrote them or by their lineage.
     pub fn new(table: &RunTable, runs: &[Uuid]) -> Self {
-        Self {
-            table: table.table.clone(),
-            runs: runs.iter().map(Uuid::to_string).collect(),
-            sql: read::statement(table),
-        }
+        Self::told(table, runs, true)
+    }
+
+    /// The same; `told`: whether lineage is kept there for all rows, so that a row is a run's only if it names that run.
+    pub fn told(table: &RunTable, runs: &[Uuid], told: bool) -> Self {
+        let runs = runs.iter().map(Uuid::to_string).collect();
+        Self { table: table.table.clone(), runs, sql: read::statement(table, told) }
+    }
+}
+
+/// The run that the lineage of row `t` names, as an expression of type text; `None` where that is not kept. `name`: the table's
+/// in the ledger, as an expression.
+pub(in crate::sink) fn named_run(table: &RunTable, name: &str) -> Option<String> {
+    match &table.lineage {
+        LineagePlace::Ledger => Some(format!(
+            "SELECT w.run_id::text FROM redis2pg.loaded w WHERE w.table_name = {name} AND w.row_key = {}",
+            row_key("t", &table.key_columns)
+        )),
+        LineagePlace::Object { .. } | LineagePlace::Columns { run: Some(_), .. } => Some(lineage(table).run),
+        LineagePlace::Columns { .. } | LineagePlace::Nowhere => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The reading of one slice.
 
 use super::slices::{Extent, Slice};
-use super::{LineageOf, OwnedReader, OwnedRow, lineage, row_key};
+use super::{LineageOf, OwnedReader, OwnedRow, lineage, named_run, row_key};
 use crate::ledger::{LineagePlace, RunTable};
 use crate::postgres::{query, table_ident};
 use crate::sink::ownership::{TEXT_SETTINGS, owner};
@@ -11,8 +11,11 @@ use sqlx::{AssertSqlSafe, Connection, Error, Row};
 /// What stands for the condition on the place of a row.
 const PLACE: &str = "{place}";
 
+/// What stands for the word before the table's name.
+const ONLY: &str = "{only}";
+
 /// The statement that reads a slice. `$1`: the table's name in the ledger; `$2`: the runs, as text.
-pub(super) fn statement(table: &RunTable) -> String {
+pub(super) fn statement(table: &RunTable, told: bool) -> String {
     let LineageOf { run, key, database, digest, expires_at } = lineage(table);
     let row_key = row_key("t", &table.key_columns);
     let of_ledger = match table.lineage {
@@ -22,17 +25,22 @@ pub(super) fn statement(table: &RunTable) -> String {
         ),
         _ => String::new(),
     };
+    // The rule of [`owner`], for the lineage that is read anyway.
+    let owner_of_row = match told && named_run(table, "$1").is_some() {
+        true => "CASE WHEN f.run = w.owner THEN w.owner END",
+        false => "w.owner",
+    };
     // Neighbours were written by few transactions: whose those are is asked for each once.
     format!(
         "WITH found AS MATERIALIZED (SELECT t.xmin AS writer, {row_key} AS row_key, {run} AS run, {key} AS redis_key, \
          {database} AS redis_db, {digest} AS digest, {expires_at} AS expires_at \
-         FROM {} t{of_ledger} WHERE {PLACE}), \
+         FROM {ONLY}{} t{of_ledger} WHERE {PLACE}), \
          writers AS MATERIALIZED (SELECT w.writer, {} AS owner FROM (SELECT DISTINCT f.writer FROM found f) w) \
-         SELECT f.writer::text::bigint AS xmin, f.row_key::text AS row_key, w.owner, f.run, f.redis_key, f.redis_db, \
+         SELECT f.writer::text::bigint AS xmin, f.row_key::text AS row_key, {owner_of_row} AS owner, f.run, f.redis_key, f.redis_db, \
          f.digest, f.expires_at FROM found f JOIN writers w ON w.writer = f.writer \
-         WHERE w.owner = ANY ($2) OR f.run = ANY ($2)",
+         WHERE {owner_of_row} = ANY ($2) OR f.run = ANY ($2)",
         table_ident(&table.table),
-        owner("w.writer", "$1"),
+        owner("w.writer", "$1", None),
     )
 }
 
@@ -61,8 +69,8 @@ impl OwnedReader {
         let mut transaction = connection.begin().await?;
         // Keys are spelled as the ledger has them.
         sqlx::raw_sql(AssertSqlSafe(TEXT_SETTINGS)).execute(&mut *transaction).await?;
-        let Slice { condition } = extent.slice(number);
-        let rows = query(self.sql.replace(PLACE, &condition))
+        let Slice { condition, only } = extent.slice(number);
+        let rows = query(self.sql.replacen(ONLY, only, 1).replacen(PLACE, &condition, 1))
             .bind(self.table.to_string())
             .bind(&self.runs)
             .fetch_all(&mut *transaction)

@@ -20,26 +20,30 @@ pub struct Extent {
     step: u64,
     /// The most rows that a page can hold; `None`, where the server reads ranges.
     most_rows: Option<u64>,
+    /// Whether it is an ordinary table: rows of those that inherit from it are not its own.
+    is_ordinary: bool,
 }
 
 /// A slice of a table.
 pub(super) struct Slice {
     /// What is true of its rows `t`.
     pub(super) condition: String,
+    /// What stands before the table's name.
+    pub(super) only: &'static str,
 }
 
 impl Extent {
     /// Reads it, inside the caller's transaction. Foreign partitions have no places: their rows are nobody's.
     pub(super) async fn read(connection: &mut PgConnection, table: &TableName) -> Result<Self, Error> {
         let row = query(
-            "WITH RECURSIVE parts AS (SELECT c.oid, c.relkind FROM pg_catalog.pg_class c \
+            "WITH RECURSIVE parts AS (SELECT c.oid, c.relkind, true AS is_root FROM pg_catalog.pg_class c \
                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 \
-             UNION SELECT c.oid, c.relkind FROM parts p JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid \
+             UNION SELECT c.oid, c.relkind, false FROM parts p JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid \
                JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid) \
              SELECT count(*) AS parts, \
              coalesce(max(pg_relation_size(p.oid)), 0) / current_setting('block_size')::bigint AS pages, \
-             current_setting('block_size')::bigint AS block_size, current_setting('server_version_num')::int AS version \
-             FROM parts p WHERE p.relkind = 'r'",
+             bool_or(p.is_root AND p.relkind = 'r') AS is_ordinary, current_setting('block_size')::bigint AS block_size, current_setting('server_version_num')::int AS version \
+             FROM parts p WHERE p.relkind = 'r' AND (p.is_root OR NOT (SELECT r.relkind = 'r' FROM parts r WHERE r.is_root))",
         )
         .bind(&table.schema)
         .bind(&table.table)
@@ -50,7 +54,12 @@ impl Extent {
         // A row has a pointer of 4 bytes and a header of 24.
         let most_rows = (row.try_get::<i32, _>("version")? < RANGES).then(|| block_size.cast_unsigned() / 28);
         let step = (PAGES / parts.cast_unsigned().max(1)).max(1);
-        Ok(Self { pages: pages.cast_unsigned(), step, most_rows })
+        Ok(Self {
+            pages: pages.cast_unsigned(),
+            step,
+            most_rows,
+            is_ordinary: row.try_get::<Option<bool>, _>("is_ordinary")?.unwrap_or(false),
+        })
     }
 
     /// How many slices there are.
@@ -69,7 +78,7 @@ impl Extent {
                 to - 1
             ),
         };
-        Slice { condition }
+        Slice { condition, only: if self.is_ordinary { "ONLY " } else { "" } }
     }
 }
 
@@ -79,7 +88,7 @@ mod tests {
 
     #[test]
     fn slices_cover_all_pages_once() {
-        let extent = Extent { pages: 10, step: 4, most_rows: None };
+        let extent = Extent { pages: 10, step: 4, most_rows: None, is_ordinary: true };
         assert_eq!(extent.slices(), 3);
         let conditions: Vec<String> = (0..3).map(|number| extent.slice(number).condition).collect();
         assert_eq!(

@@ -2,6 +2,7 @@
 
 use super::restore::set_merge_joins;
 use super::{Undo, Undone};
+use crate::ledger::LineagePlace;
 use crate::model::KeptReason;
 use crate::postgres::{IncomingKey, ident, literal, query, table_ident};
 use crate::sink::owned::row_key;
@@ -10,9 +11,26 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error, Row};
 use std::collections::{HashMap, HashSet};
 
+/// Whose a row without a before-image is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The run's.
+    Ours,
+    /// Somebody else's, or nobody's.
+    Others,
+    /// It cannot be told, for this reason.
+    Ambiguous(&'static str),
+}
+
+/// What is said of a key that several rows have.
+pub(super) const TWICE: &str = "its key is there more than once";
+
+/// What is said of a row that may be a copy of the run's.
+const COPIED: &str = "another row has the same lineage";
+
 impl Undo<'_> {
-    /// Of rows that the run wrote, or once wrote: those without a before-image, each with whether it is still the run's. `lock`: they
-    /// stay so until the transaction ends.
+    /// Of rows that the run wrote, or once wrote: those without a before-image, each with whose it is. `lock`: they stay so until
+    /// the transaction ends.
     ///
     /// # Errors
     /// The server's.
@@ -21,13 +39,13 @@ impl Undo<'_> {
         connection: &mut PgConnection,
         keys: &[&str],
         lock: bool,
-    ) -> Result<HashMap<String, bool>, Error> {
+    ) -> Result<HashMap<String, Whose>, Error> {
         let table = self.table;
         set_merge_joins(connection, false).await?;
         let rows = format!(
             "FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {}",
             table.key_record("r.key::jsonb"),
-            table.ident(),
+            table.only(),
             table.key_join()
         );
         if lock {
@@ -40,9 +58,47 @@ impl Undo<'_> {
         ))
         .bind(keys)
         .bind(self.run.to_string())
+        .fetch_all(&mut *connection)
+        .await?;
+        let mut whose = HashMap::new();
+        for row in &found {
+            let is_ours = if row.try_get(1)? { Whose::Ours } else { Whose::Others };
+            // Where the key is unique no more, it does not tell which row was the run's.
+            whose.entry(row.try_get(0)?).and_modify(|of| *of = Whose::Ambiguous(TWICE)).or_insert(is_ours);
+        }
+        if self.force {
+            let others: Vec<&str> =
+                keys.iter().copied().filter(|key| whose.get(*key) == Some(&Whose::Others)).collect();
+            for key in self.copies(connection, &others).await? {
+                whose.insert(key, Whose::Ambiguous(COPIED));
+            }
+        }
+        Ok(whose)
+    }
+
+    /// Those of some rows whose lineage another row of the table has as well: the application may copy a row with all that is in
+    /// it, and its copy is not the run's. There is no index to go by.
+    async fn copies(&self, connection: &mut PgConnection, keys: &[&str]) -> Result<Vec<String>, Error> {
+        let table = self.table;
+        let in_row = matches!(table.run.lineage, LineagePlace::Object { .. } | LineagePlace::Columns { .. });
+        if keys.is_empty() || !in_row || table.mixed || table.run.explodes {
+            return Ok(Vec::new());
+        }
+        set_merge_joins(connection, true).await?;
+        let (key, database, _) = table.redis_key();
+        let rows = query(format!(
+            "SELECT DISTINCT r.key FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
+             JOIN (SELECT {key} AS key, {database} AS database, t.tableoid AS part, t.ctid AS place FROM {} t) x \
+             ON x.key = {key} AND x.database IS NOT DISTINCT FROM {database} AND (x.part, x.place) <> (t.tableoid, t.ctid)",
+            table.key_record("r.key::jsonb"),
+            table.only(),
+            table.key_join(),
+            table.only(),
+        ))
+        .bind(keys)
         .fetch_all(connection)
         .await?;
-        found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+        rows.iter().map(|row| row.try_get(0)).collect()
     }
 
     /// Those of some rows that others refer to, each with the table of one that does. `ahead`: nothing is deleted yet, and rows that
@@ -117,9 +173,9 @@ impl Undo<'_> {
             "SELECT r.key, {parent}::text FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
              JOIN {} p ON {} WHERE {parent} IN (SELECT g.key::jsonb FROM unnest($1::text[]) g (key))",
             table.key_record("r.key::jsonb"),
-            table.ident(),
+            table.only(),
             table.key_join(),
-            table.ident(),
+            table.only(),
             pairs.join(" AND ")
         )
     }
@@ -136,7 +192,7 @@ impl Undo<'_> {
             others.push_str(&format!(" AND {key} NOT IN (SELECT g.key::jsonb FROM unnest($1::text[]) g (key))"));
         }
         if ahead {
-            let owner = owner("c.xmin", &literal(&referrer.table.to_string()));
+            let owner = owner("c.xmin", &literal(&referrer.table.to_string()), None);
             others.push_str(&format!(" AND {owner} IS DISTINCT FROM $2"));
         } else {
             others.push_str(" AND $2 <> ''");
@@ -145,7 +201,7 @@ impl Undo<'_> {
             "SELECT r.key FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
              WHERE EXISTS (SELECT FROM {} c WHERE {}{others})",
             table.key_record("r.key::jsonb"),
-            table.ident(),
+            table.only(),
             table.key_join(),
             table_ident(&referrer.table),
             pairs.join(" AND ")
@@ -163,9 +219,12 @@ impl Undo<'_> {
         let mut going = Vec::new();
         for key in keys {
             match found.get(*key) {
-                Some(true) => going.push(*key),
-                Some(false) if self.force => going.push(*key),
-                Some(false) => {
+                Some(Whose::Ambiguous(why)) => {
+                    undone.kept.push(((*key).to_owned(), KeptReason::Ambiguous, (*why).to_owned()));
+                }
+                Some(Whose::Ours) => going.push(*key),
+                Some(Whose::Others) if self.force => going.push(*key),
+                Some(Whose::Others) => {
                     let detail = "while the rollback was at work".to_owned();
                     undone.kept.push(((*key).to_owned(), KeptReason::Changed, detail));
                 }
@@ -182,7 +241,7 @@ impl Undo<'_> {
         set_merge_joins(connection, false).await?;
         let rows = query(format!(
             "DELETE FROM {} t USING unnest($1::text[]) r (key) CROSS JOIN LATERAL {} WHERE {} RETURNING r.key",
-            table.ident(),
+            table.only(),
             table.key_record("r.key::jsonb"),
             table.key_join()
         ))

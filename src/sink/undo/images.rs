@@ -42,16 +42,16 @@ impl Undo<'_> {
              ARRAY(SELECT c FROM unnest($4::text[]) c WHERE NOT i.image ? c) AS missing, \
              (SELECT jsonb_build_array(b.run_id, b.mapping, b.fingerprint)::text FROM redis2pg.batches b \
               WHERE (b.xid & 4294967295) = i.row_xmin AND b.table_name = i.table_name ORDER BY b.xid DESC LIMIT 1) AS former, \
-             o.owner IS NOT NULL AS there, o.owner AS owner, \
+             o.owner IS NOT NULL AS there, o.owner AS owner, coalesce(o.rows, 0) > 1 AS is_twice, \
              coalesce({image_key}, o.redis_key) AS redis_key, coalesce({image_database}, o.redis_db) AS redis_db \
              FROM redis2pg.before_images i CROSS JOIN LATERAL {} \
-             LEFT JOIN LATERAL (SELECT coalesce({}, '') AS owner, {key} AS redis_key, {database} AS redis_db \
+             LEFT JOIN LATERAL (SELECT coalesce({}, '') AS owner, {key} AS redis_key, {database} AS redis_db, count(*) OVER () AS rows \
              FROM {} t{join} WHERE {} OFFSET 0) o ON true \
              WHERE i.run_id = $1::text::uuid AND i.table_name = $2 AND ($3::text IS NULL OR i.row_key > $3::text::jsonb) \
              AND i.row_key ?& $5::text[] AND i.row_key - $5::text[] = '{{}}' ORDER BY i.row_key LIMIT {PAGE}",
             table.key_record("i.row_key"),
             table.owner(),
-            table.ident(),
+            table.only(),
             table.key_join(),
         ))
         .bind(self.run.to_string())
@@ -61,7 +61,33 @@ impl Undo<'_> {
         .bind(&table.run.key_columns)
         .fetch_all(connection)
         .await?;
-        rows.iter().map(|row| self.judged(row)).collect()
+        let mut page: Vec<JudgedImage> = rows.iter().map(|row| self.judged(row)).collect::<Result<_, Error>>()?;
+        page.dedup_by(|later, earlier| later.row_key == earlier.row_key);
+        Ok(page)
+    }
+
+    /// Runs that are not rolled back, and that wrote rows again which this run had deleted: each with how many, the latest first.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn written_again(&self, connection: &mut PgConnection) -> Result<Vec<(String, i64)>, Error> {
+        let table = self.table;
+        let rows = query(format!(
+            "SELECT o.owner, count(*) FROM redis2pg.before_images i CROSS JOIN LATERAL {} \
+             CROSS JOIN LATERAL (SELECT {} AS owner FROM {} t WHERE {} OFFSET 0) o \
+             JOIN redis2pg.runs r ON r.id::text = o.owner AND r.id <> i.run_id AND r.rolled_back_at IS NULL \
+             WHERE i.run_id = $1::text::uuid AND i.table_name = $2 AND coalesce(i.deleted, true) \
+             GROUP BY o.owner, r.started_at ORDER BY r.started_at DESC",
+            table.key_record("i.row_key"),
+            table.owner(),
+            table.only(),
+            table.key_join(),
+        ))
+        .bind(self.run.to_string())
+        .bind(table.name())
+        .fetch_all(connection)
+        .await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
     fn judged(&self, row: &PgRow) -> Result<JudgedImage, Error> {
@@ -69,6 +95,7 @@ impl Undo<'_> {
         let owner: Option<String> = row.try_get("owner")?;
         let ours = owner.as_deref() == Some(&self.run.to_string());
         let why = match (there, ours) {
+            _ if row.try_get("is_twice")? => Some((KeptReason::Ambiguous, super::delete::TWICE.to_owned())),
             _ if self.force => None,
             (true, false) => Some((KeptReason::Changed, String::new())),
             (false, _) if !deleted => {

@@ -9,12 +9,13 @@ mod images;
 mod restore;
 mod table;
 
+pub use delete::Whose;
 pub use images::JudgedImage;
 pub use restore::Group;
 pub use table::{UndoColumn, UndoTable};
 
 use crate::model::KeptReason;
-use crate::postgres::{literal, milliseconds};
+use crate::postgres::{READ_COMMITTED, literal, milliseconds};
 use crate::sink::load::LoadOptions;
 use crate::sink::ownership::TEXT_SETTINGS;
 use sqlx::postgres::PgConnection;
@@ -60,7 +61,7 @@ impl Undone {
 /// The server's.
 pub async fn prepare(connection: &mut PgConnection, options: &LoadOptions, holder: &str) -> Result<(), Error> {
     let settings = format!(
-        "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL client_min_messages = error; \
+        "{READ_COMMITTED}SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL client_min_messages = error; \
          SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL application_name = {}; \
          SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; {TEXT_SETTINGS}",
         milliseconds(options.idle_timeout),

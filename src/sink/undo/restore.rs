@@ -2,10 +2,10 @@
 
 use super::{Undo, Undone};
 use crate::model::KeptReason;
-use crate::postgres::{literal, query};
+use crate::postgres::{ident, literal, query, table_ident};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error, Row};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Images that are put back by one statement. A transaction holds one group: by its id it is known whose the rows are then.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,7 +39,11 @@ impl Undo<'_> {
                 |key: &str| (key.to_owned(), KeptReason::Changed, "while the rollback was at work".to_owned());
             let others: Vec<&str> = others;
             undone.kept.extend(others.into_iter().map(changed));
-            ours
+            let referred = self.moved(connection, group, &ours).await?;
+            let (stay, free): (Vec<&str>, Vec<&str>) = ours.into_iter().partition(|key| referred.contains_key(*key));
+            let by = |key: &str| (key.to_owned(), KeptReason::ReferredTo, referred[key].clone());
+            undone.kept.extend(stay.into_iter().map(by));
+            free
         } else {
             keys
         };
@@ -67,7 +71,7 @@ impl Undo<'_> {
         let lock = format!(
             "SELECT r.key FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} FOR UPDATE OF t",
             table.key_record("r.key::jsonb"),
-            table.ident(),
+            table.only(),
             table.key_join()
         );
         query(lock).bind(keys).execute(&mut *connection).await?;
@@ -76,14 +80,78 @@ impl Undo<'_> {
         let rows = query(format!(
             "SELECT r.key FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} WHERE {ours} AND $2 <> ''",
             table.key_record("r.key::jsonb"),
-            table.ident(),
+            table.only(),
             table.key_join()
         ))
         .bind(keys)
         .bind(self.run.to_string())
         .fetch_all(connection)
         .await?;
-        rows.iter().map(|row| row.try_get(0)).collect()
+        let found: Vec<String> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, Error>>()?;
+        let (mut ours, mut twice) = (HashSet::new(), HashSet::new());
+        for key in found {
+            if ours.contains(&key) {
+                twice.insert(key);
+            } else {
+                ours.insert(key);
+            }
+        }
+        ours.retain(|key| !twice.contains(key));
+        Ok(ours)
+    }
+
+    /// Those of the rows of a group that others refer to by a value which the image has otherwise, each with the table of one that
+    /// does: a foreign key may carry the change over to it, or clear what it has.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn moved(
+        &self,
+        connection: &mut PgConnection,
+        group: &Group,
+        keys: &[&str],
+    ) -> Result<HashMap<String, String>, Error> {
+        let (table, mut found) = (self.table, HashMap::new());
+        for referrer in table.referrers.iter().filter(|_| !keys.is_empty()) {
+            let is_referred = |name: &String| referrer.columns.iter().any(|(_, of, _)| of == name);
+            let values = self.values(&group.missing, |column| column.updatable && is_referred(&column.name));
+            let differs: Vec<String> =
+                values.into_iter().map(|(name, value)| format!("t.{name} IS DISTINCT FROM {value}")).collect();
+            if differs.is_empty() {
+                continue;
+            }
+            let pairs = referrer
+                .columns
+                .iter()
+                .map(|(own, of, operator)| format!("t.{} {operator} c.{}", ident(of), ident(own)));
+            let own = if referrer.is_own { " AND (c.tableoid, c.ctid) <> (t.tableoid, t.ctid)" } else { "" };
+            let refers = match referrer.readable {
+                true => format!(
+                    "EXISTS (SELECT FROM {} c WHERE {}{own})",
+                    table_ident(&referrer.table),
+                    pairs.collect::<Vec<_>>().join(" AND ")
+                ),
+                // What we may not read may refer to any row.
+                false => "true".to_owned(),
+            };
+            let rows = query(format!(
+                "SELECT r.key FROM {} CROSS JOIN LATERAL {} JOIN {} t ON {} CROSS JOIN LATERAL {} WHERE ({}) AND {refers}",
+                self.images(),
+                table.key_record("i.row_key"),
+                table.only(),
+                table.key_join(),
+                self.record(&group.missing),
+                differs.join(" OR "),
+            ))
+            .bind(keys)
+            .bind(self.run.to_string())
+            .fetch_all(&mut *connection)
+            .await?;
+            for row in rows {
+                found.insert(row.try_get(0)?, referrer.table.to_string());
+            }
+        }
+        Ok(found)
     }
 
     fn images(&self) -> String {
@@ -100,7 +168,7 @@ impl Undo<'_> {
         let set: Vec<String> = set.into_iter().map(|(name, value)| format!("{name} = {value}")).collect();
         format!(
             "UPDATE {} t SET {} FROM {} CROSS JOIN LATERAL {} CROSS JOIN LATERAL {} WHERE {} RETURNING r.key",
-            table.ident(),
+            table.only(),
             set.join(", "),
             self.images(),
             table.key_record("i.row_key"),

@@ -3,7 +3,7 @@
 use crate::ledger::{LineagePlace, RunTable};
 use crate::model::TableName;
 use crate::postgres::{IncomingKey, ident, literal, query, read_table, table_ident};
-use crate::sink::owned::{lineage, row_key};
+use crate::sink::owned::{lineage, named_run, row_key};
 use crate::sink::ownership::owner;
 use sqlx::Error;
 use sqlx::Row as _;
@@ -33,10 +33,16 @@ pub struct UndoTable {
     pub equality: Vec<String>,
     /// What refers to it.
     pub referrers: Vec<IncomingKey>,
+    /// Whether the role may delete its rows.
+    pub may_delete: bool,
+    /// Whether it is an ordinary table: what inherits from it is another one.
+    pub is_ordinary: bool,
     /// Whether row-level security may hide rows of it from the role.
     pub row_security: bool,
     /// The key columns of every mapping of the run that loads it.
     pub all_keys: Vec<Vec<String>>,
+    /// Whether it is not the same for all of its rows, or not known, where their lineage is: then it decides nothing.
+    pub mixed: bool,
 }
 
 impl UndoTable {
@@ -48,6 +54,7 @@ impl UndoTable {
         connection: &mut PgConnection,
         run: &RunTable,
         all_keys: &[Vec<String>],
+        mixed: bool,
     ) -> Result<Option<Self>, Error> {
         let Some(facts) = read_table(connection, &run.table).await? else { return Ok(None) };
         let equality: Option<Vec<String>> = (run.key_columns.iter())
@@ -67,13 +74,19 @@ impl UndoTable {
         if column.is_some_and(|column| !known(column)) {
             run.lineage = LineagePlace::Nowhere;
         }
+        if let LineagePlace::Columns { run: named, .. } = &mut run.lineage {
+            named.take_if(|column| !known(column));
+        }
         run.expiry = None;
         Ok(Some(Self {
+            may_delete: may_delete(connection, &run.table).await?,
+            is_ordinary: is_ordinary(connection, &run.table).await?,
             columns: columns(connection, &run.table).await?,
             referrers: facts.incoming_keys,
             equality: equality.unwrap_or_default(),
             row_security: facts.row_security.applies,
             all_keys: all_keys.to_vec(),
+            mixed,
             run,
         }))
     }
@@ -86,6 +99,12 @@ impl UndoTable {
     /// The quoted, qualified name.
     pub(super) fn ident(&self) -> String {
         table_ident(&self.run.table)
+    }
+
+    /// The same where rows are read, changed or deleted: of an ordinary table its own, and not those of tables that inherit
+    /// from it, whose keys may be the same.
+    pub(super) fn only(&self) -> String {
+        if self.is_ordinary { format!("ONLY {}", self.ident()) } else { self.ident() }
     }
 
     /// A key, the jsonb expression `of`, taken apart into a row `s` of its columns' types.
@@ -110,7 +129,9 @@ impl UndoTable {
 
     /// The run that wrote row `t`, as text.
     pub(super) fn owner(&self) -> String {
-        owner("t.xmin", &literal(&self.name()))
+        let name = literal(&self.name());
+        let named = if self.mixed { None } else { named_run(&self.run, &name) };
+        owner("t.xmin", &name, named.as_deref())
     }
 
     /// The Redis key and the database of row `t`, and where the ledger has them a join for it.
@@ -139,6 +160,22 @@ impl UndoTable {
         });
         conditions.collect::<Vec<_>>().join(" AND ")
     }
+}
+
+async fn may_delete(connection: &mut PgConnection, table: &TableName) -> Result<bool, Error> {
+    query("SELECT has_table_privilege($1, 'DELETE')").bind(table_ident(table)).fetch_one(connection).await?.try_get(0)
+}
+
+async fn is_ordinary(connection: &mut PgConnection, table: &TableName) -> Result<bool, Error> {
+    query(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'r')",
+    )
+    .bind(&table.schema)
+    .bind(&table.table)
+    .fetch_one(connection)
+    .await?
+    .try_get(0)
 }
 
 async fn columns(connection: &mut PgConnection, table: &TableName) -> Result<Vec<UndoColumn>, Error> {
