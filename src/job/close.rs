@@ -82,12 +82,15 @@ pub(super) async fn close(settings: &Settings, stop: &Stop, mut learned: Learned
             Ok(()) => {
                 move_sequences(link, settings, &learned, finished).await;
                 refresh_statistics(link, settings, &learned, finished).await;
-                validate_run(settings, &learned, (run.0, stop), finished).await;
+                validate_run(settings, &mut learned, (run.0, stop), finished).await;
                 count_rows(link, &mut learned).await;
             }
             Err(failure) => finished.note(failure),
         }
         finished.facts.target_rows = learned.rows.clone();
+    }
+    if let Some(reached) = learned.reached.take() {
+        reached.close().await;
     }
     if let Some(dir) = &settings.run.report
         && let Err(failure) = write_report(settings, dir, link.as_mut(), &learned, finished).await
@@ -270,13 +273,14 @@ async fn refresh_statistics(link: &mut Link, settings: &Settings, learned: &Lear
 
 /// Compares what Redis holds with what was loaded, where that is wanted: of a run that came to its end. A retry took some keys
 /// only, and which is not known any more.
-async fn validate_run(settings: &Settings, learned: &Learned, (run, stop): (Uuid, &Stop), finished: &mut Finished) {
+async fn validate_run(settings: &Settings, learned: &mut Learned, (run, stop): (Uuid, &Stop), finished: &mut Finished) {
     let wanted = settings.validation.after_run && learned.retried.is_none();
     if !wanted || finished.state != "done" || finished.failure.is_some() {
         return;
     }
     tracing::info!("validating run {run}");
-    let (found, notices) = validate::at_end(settings, (run, finished.exit), learned.listed.clone(), stop).await;
+    let (found, notices) =
+        validate::at_end(settings, (run, finished.exit), (learned.listed.clone(), learned.reached.take()), stop).await;
     notices.into_iter().for_each(|notice| finished.notice(notice));
     let exit = found.exit();
     if let Some(failure) = found.failure {

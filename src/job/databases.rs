@@ -2,6 +2,7 @@
 
 use crate::mapping::{Databases, MappingSpec, Plan};
 use crate::model::{Database, Event, EventSender, Exit, Failure, Finding, Side};
+use crate::source::ServerClock;
 use crate::source::redis::RedisSource;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,6 +24,23 @@ pub(super) struct Opened {
     pub(super) source: RedisSource,
     /// How many keys it holds, where that is told.
     pub(super) keys: Option<u64>,
+}
+
+/// Redis as a run has reached it, for what follows the run. The servers of a cluster are known as they are now, which the URL need
+/// not tell any more.
+pub(super) struct Reached {
+    pub(super) databases: Vec<Opened>,
+    /// Redis's clock, where it is told.
+    pub(super) clock: Option<ServerClock>,
+}
+
+impl Reached {
+    /// Closes the connections.
+    pub(super) async fn close(self) {
+        for opened in self.databases {
+            opened.source.close().await;
+        }
+    }
 }
 
 /// Connects to every database that some mapping reads, in ascending order. `source` is the source's own.

@@ -67,6 +67,11 @@ impl Link {
         Self { target, connection: None, waits, stop, events: None }
     }
 
+    /// What is tried again is told here as well.
+    pub(super) fn telling(self, events: EventSender) -> Self {
+        Self { events: Some(events), ..self }
+    }
+
     /// Does something that may be done twice: an attempt whose answer was lost is repeated.
     ///
     /// # Errors

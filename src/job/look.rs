@@ -1,7 +1,7 @@
 //! The look at both ends before a run: all that is wrong with either is told at once. What one end suffers from does not
 //! keep the other from being looked at.
 
-use super::link::{Link, Waits};
+use super::link::{Link, Trouble, Waits};
 use super::mapping_specs::place;
 use super::preflight::redis::{Found, Look, is_node_of_cluster};
 use super::preflight::{self, Check, Checked, Server};
@@ -96,7 +96,10 @@ impl Looker<'_> {
         let waits = Waits::new(self.settings);
         let mut connection = target.connect().await?;
         let server = answered(waits.silence, preflight::look(&mut connection, self.settings)).await;
-        let server = server.map_err(|error| failure("looking at the server", error))??;
+        let server = server.map_err(Trouble::Server).flatten().map_err(|trouble| match trouble {
+            Trouble::Final(failure) => failure,
+            Trouble::Server(error) => failure("looking at the server", error),
+        })?;
         Ok(Some((Link::new(target.clone(), connection, waits, self.stop.clone(), self.events.clone()), server)))
     }
 

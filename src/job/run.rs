@@ -2,7 +2,7 @@
 
 use super::begin::{Begun, begin};
 use super::close::{close, facts, window};
-use super::databases::{self, Base, Opened};
+use super::databases::{self, Base, Opened, Reached};
 use super::delete_gone::delete_gone;
 use super::key_list::KeyList;
 use super::limit::{RejectLimit, tap};
@@ -79,6 +79,8 @@ pub(super) struct Learned {
     pub(super) shown: Option<Shown>,
     /// The keys that were listed instead of Redis's.
     pub(super) listed: Option<Arc<KeyList>>,
+    /// Redis, for the validation at the end.
+    pub(super) reached: Option<Reached>,
 }
 
 /// Migrates as the settings say. Ends by itself or when `stop` is raised; always gives the books.
@@ -228,10 +230,19 @@ async fn execute(
         }
         learned.keys.after = databases::count(keys.into_iter());
     }
-    for base in migration.shared.bases.iter() {
-        base.source.close().await;
+    let reached = reached(&migration.shared);
+    if matches!(end, Ok(End::Complete)) && settings.validation.after_run {
+        learned.reached = Some(reached);
+    } else {
+        reached.close().await;
     }
     end
+}
+
+/// The connections of a run at its end.
+fn reached(shared: &Shared<RedisSource>) -> Reached {
+    let opened = |Base { database, source, expected, .. }: Base<_>| Opened { database, source, keys: expected };
+    Reached { databases: shared.bases.iter().cloned().map(opened).collect(), clock: shared.clock }
 }
 
 /// The failure of a Redis that went away under a run: how the run goes on is known here alone.

@@ -153,10 +153,13 @@ fn a_primary_that_hands_over_is_scanned_at_its_successor() {
 fn a_primary_that_dies_is_followed_by_its_replica() {
     let mut fixture = Fixture::new(1);
     fixture.fill("s", 3000);
-    let running = fixture.strike_after(200, &["--command-timeout", "2s"]);
+    let running = fixture.strike_after(200, &["--command-timeout", "2s", "--validate-after-run=true"]);
     fixture.cluster.node(0).kill9().expect("kill a node");
     let run = running.finish().exits(0);
     assert_eq!(fixture.rows(), 3000, "{run}");
+    // The node that the URL names is gone; the run's connections know its replica.
+    assert_eq!(run.report["validation_passed"], true, "{run}");
+    assert_eq!(run.report["validation"]["keys"]["equal"], 3000, "{run}\n{:#}", run.report["validation"]);
 }
 
 #[test]

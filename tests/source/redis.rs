@@ -218,7 +218,7 @@ async fn a_restarted_server_is_scanned_from_the_beginning() {
     let mut server = Server::start(&[]);
     server.fill(3000);
     let (events, mut heard) = tokio::sync::mpsc::channel(100);
-    let source = RedisSource::connect(&server.settings(), Some(events)).await.unwrap();
+    let source = RedisSource::connect(&server.settings(), Some(events.clone())).await.unwrap();
     let before = source.run_id().unwrap().to_owned();
     let mut scan = source.scan(None);
     for _ in 0..5 {

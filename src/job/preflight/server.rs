@@ -4,8 +4,8 @@ use super::{Check, locks};
 use crate::config::Settings;
 use crate::job::link::Trouble;
 use crate::ledger::{self, Outstanding};
-use crate::model::{Failure, Finding, Severity, Side, TableName};
-use crate::postgres::{failure, query, shown_ident};
+use crate::model::{Finding, Severity, Side, TableName};
+use crate::postgres::{query, shown_ident};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error, Row};
 
@@ -81,21 +81,14 @@ const OWNERS: &str = "SELECT pg_get_userbyid(o.owner)::text FROM \
 ///
 /// # Errors
 /// It does not answer.
-pub(in crate::job) async fn look(connection: &mut PgConnection, settings: &Settings) -> Result<Server, Failure> {
+pub(in crate::job) async fn look(connection: &mut PgConnection, settings: &Settings) -> Result<Server, Trouble> {
     let error = match read(connection, settings).await {
         Ok(server) => return Ok(server),
         Err(error) => error,
     };
     let ledger = TableName { schema: "redis2pg".to_owned(), table: "_migrations".to_owned() };
-    let told = async {
-        let mut transaction = connection.begin().await?;
-        let error = locks::given_up(&mut transaction, "the ledger", &[ledger], error).await?;
-        Err::<Server, Trouble>(error.into())
-    };
-    told.await.map_err(|trouble| match trouble {
-        Trouble::Final(failure) => failure,
-        Trouble::Server(error) => failure("looking at the server", error),
-    })
+    let mut transaction = connection.begin().await?;
+    Err(locks::given_up(&mut transaction, "the ledger", &[ledger], error).await?.into())
 }
 
 async fn read(connection: &mut PgConnection, settings: &Settings) -> Result<Server, Error> {

@@ -3,12 +3,12 @@
 use super::ValidateRequest;
 use crate::config::Settings;
 use crate::flow::Stop;
-use crate::job::databases::Opened;
+use crate::job::databases::{Opened, Reached};
 use crate::job::ledger::{names_one, no_such_run, without_ledger};
 use crate::job::link::{Link, Waits};
 use crate::job::look::{self, Looked, Looker, Source, TargetEnd};
 use crate::job::preflight::redis::Found;
-use crate::job::preflight::{Check, Checked};
+use crate::job::preflight::{self, Check, Checked};
 use crate::job::setup::{self, Ends};
 use crate::ledger::{self, Validatable};
 use crate::mapping::{MappingSpec, specs_hash};
@@ -43,13 +43,14 @@ impl Ready {
     }
 }
 
-/// Finds the run and looks at both ends. `None`: a stop was asked for.
+/// Finds the run and looks at both ends. `None`: a stop was asked for. A Redis that the run has reached is read over the same
+/// connections, and PostgreSQL is waited for then as the run waits.
 ///
 /// # Errors
 /// Whatever forbids it.
 pub(super) async fn begin(
     settings: &Settings,
-    request: &ValidateRequest,
+    (request, reached): (&ValidateRequest, Option<Reached>),
     stop: &Stop,
     events: &EventSender,
 ) -> Result<Option<Ready>, Failure> {
@@ -61,11 +62,16 @@ pub(super) async fn begin(
         Err(troubles) => return Err(troubles.refusal(&settings)),
     };
     skip_others(&mut settings, &specs, &request.phases)?;
-    let connection = target.connect().await?;
-    let mut link = Link::new(target.clone(), connection, Waits::new(&settings), stop.clone(), events.clone());
+    let mut link = Link::anew(target.clone(), Waits::new(&settings), stop.clone()).telling(events.clone());
+    if request.run_before.is_none() {
+        link.keep(target.connect().await?);
+    }
     let identity = source.identity().unwrap_or_default();
     let run = choose(&mut link, request.run.as_deref(), (&identity, &specs_hash(&specs))).await?;
+    let asked = settings.run.keys.clone();
     let (partial, mut untold) = limits(&mut settings, &run);
+    // They list what the run was asked for.
+    let reached = reached.filter(|_| settings.run.keys == asked);
     if settings.run.keys.is_some() {
         source = setup::source_settings(&settings)?;
     }
@@ -75,21 +81,32 @@ pub(super) async fn begin(
     }
     let stamp = look::stamp(&settings, &run.of.run.to_string());
     let how = Check::Compare;
-    let looker = Looker { settings: &settings, stop, events, stamp: &stamp, how, ahead: false, seek: false };
-    let ends = look::Ends { specs: &specs, source: Some(&source), target: Some(&target) };
-    let Looked { source, target: looked, troubles } = looker.look(&ends).await;
-    let warnings = troubles.verdict(&settings, &specs)?;
+    let (reached, checked) = if let Some(reached) = reached {
+        let server = async |connection: &mut PgConnection| preflight::look(connection, &settings).await;
+        let server = link.call("looking at the server", server).await?;
+        (reached, look::check(&mut link, (&settings, &specs), &stamp, &server, how).await?)
+    } else {
+        let looker = Looker { settings: &settings, stop, events, stamp: &stamp, how, ahead: false, seek: false };
+        let ends = look::Ends { specs: &specs, source: Some(&source), target: Some(&target) };
+        let Looked { source, target, troubles } = looker.look(&ends).await;
+        let warnings = troubles.verdict(&settings, &specs)?;
+        if stop.requested() {
+            return Ok(None);
+        }
+        let (Some(Source { found, .. }), Some(TargetEnd { checked: Some(checked), .. })) = (source, target) else {
+            return Err(Failure::internal("an end was not reached, and nothing says why"));
+        };
+        if request.run_before.is_none() {
+            tell(events, &run, &warnings).await;
+        }
+        let Found { databases, clock, .. } = found;
+        (Reached { databases, clock }, checked)
+    };
     if stop.requested() {
         return Ok(None);
     }
-    let (Some(Source { found, .. }), Some(TargetEnd { checked: Some(checked), .. })) = (source, looked) else {
-        return Err(Failure::internal("an end was not reached, and nothing says why"));
-    };
-    if request.run_before.is_none() {
-        tell(events, &run, &warnings).await;
-    }
     untold.extend(without_lineage(&checked));
-    let Found { databases, clock, .. } = found;
+    let Reached { databases, clock } = reached;
     let stop = stop.clone();
     Ok(Some(Ready { settings, run, databases, clock, checked, specs, target, link, stop, partial, untold }))
 }

@@ -8,6 +8,7 @@ mod rounds;
 
 pub(super) use findings::Findings;
 
+use super::databases::Reached;
 use super::key_list::KeyList;
 use super::link::Link;
 use super::migrate::End;
@@ -65,7 +66,7 @@ pub async fn validate(settings: &Settings, request: &ValidateRequest, renderer: 
         None => Ok(None),
     };
     let found = match keys {
-        Ok(keys) => look(settings, request, keys, &stop, events).await,
+        Ok(keys) => look(settings, request, (keys, None), &stop, events).await,
         Err(failure) => Looked { validation: None, failure: Some(failure) },
     };
     let notices = drive.await.map(|books| books.notices().0.to_vec()).unwrap_or_default();
@@ -85,11 +86,11 @@ pub async fn validate(settings: &Settings, request: &ValidateRequest, renderer: 
     validated
 }
 
-/// Validates a run at its end, where it is to be: gives what was found, and what a person should know.
+/// Validates a run at its end, over its connections to Redis: gives what was found, and what a person should know.
 pub(super) async fn at_end(
     settings: &Settings,
     (run, exit): (Uuid, Exit),
-    keys: Option<Arc<KeyList>>,
+    source: (Option<Arc<KeyList>>, Option<Reached>),
     stop: &Stop,
 ) -> (Looked, Vec<String>) {
     let (events, mut told) = mpsc::channel(EVENTS);
@@ -103,7 +104,7 @@ pub(super) async fn at_end(
         notices
     });
     let request = ValidateRequest { run: Some(run.to_string()), phases: Vec::new(), run_before: Some(exit) };
-    let found = look(settings, &request, keys, stop, events).await;
+    let found = look(settings, &request, source, stop, events).await;
     (found, notices.await.unwrap_or_default())
 }
 
@@ -147,12 +148,12 @@ fn judge(settings: &Settings, found: &Looked) -> (Exit, Option<Failure>) {
 async fn look(
     settings: &Settings,
     request: &ValidateRequest,
-    keys: Option<Arc<KeyList>>,
+    (keys, reached): (Option<Arc<KeyList>>, Option<Reached>),
     stop: &Stop,
     events: EventSender,
 ) -> Looked {
     let started = now();
-    let mut ready = match begin(settings, request, stop, &events).await {
+    let mut ready = match begin(settings, (request, reached), stop, &events).await {
         Ok(Some(ready)) => ready,
         Ok(None) => return Looked { validation: None, failure: None },
         Err(failure) => return Looked { validation: None, failure: Some(failure) },

@@ -7,7 +7,7 @@ use super::retry::Retry;
 use super::server::ServerFacts;
 use super::settings::{Address, SourceSettings, Target};
 use super::wire::{Wire, send};
-use super::{Inner, RedisSource, bytes_of, tls};
+use super::{Hearer, Inner, RedisSource, bytes_of, tls};
 use crate::model::{EventSender, Failure};
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
@@ -47,26 +47,28 @@ pub(super) struct Abilities {
 }
 
 impl RedisSource {
-    /// Connects, and learns what the server can do. Notices of what happens later go to `events`.
+    /// Connects, and learns what the server can do. Notices of what happens later go to `events`, as long as somebody else
+    /// keeps that open.
     ///
     /// # Errors
     /// A usage [`Failure`] for a bad URL, refused credentials or a missing database; one of the Redis side for an
     /// unreachable server, within `connect_timeout` and a moment, or one that is not ready after all attempts.
     pub async fn connect(settings: &SourceSettings, events: Option<EventSender>) -> Result<Self, Failure> {
         let target = Target::parse(settings)?;
+        let hearer = events.as_ref().map(EventSender::downgrade);
         if target.cluster.is_some() {
-            return Box::pin(Cluster::connect(settings, target, events)).await;
+            return Box::pin(Cluster::connect(settings, target, hearer)).await;
         }
-        let client = open(settings, &target, events.as_ref()).await?;
-        let abilities = learn(&client, &target, settings, events.as_ref()).await?;
-        Ok(Self::of(Inner::new(Wire::new(client, false), target, settings.clone(), abilities, events)))
+        let client = open(settings, &target, hearer.as_ref()).await?;
+        let abilities = learn(&client, &target, settings, hearer.as_ref()).await?;
+        Ok(Self::of(Inner::new(Wire::new(client, false), target, settings.clone(), abilities, hearer)))
     }
 
     /// Connects to one node of a cluster. `asking`: for keys that the cluster is moving to it.
     pub(super) async fn connect_node(
         settings: &SourceSettings,
         target: Target,
-        events: Option<EventSender>,
+        events: Option<Hearer>,
         (first, asking): (bool, bool),
     ) -> Result<Self, Failure> {
         let client = open(settings, &target, events.as_ref()).await?;
@@ -113,7 +115,7 @@ pub(super) async fn another(settings: &SourceSettings, target: &Target) -> Resul
 }
 
 /// The first connection.
-async fn open(settings: &SourceSettings, target: &Target, events: Option<&EventSender>) -> Result<Client, Failure> {
+async fn open(settings: &SourceSettings, target: &Target, events: Option<&Hearer>) -> Result<Client, Failure> {
     ready(settings, target, events, errors::at_connect).await
 }
 
@@ -121,7 +123,7 @@ async fn open(settings: &SourceSettings, target: &Target, events: Option<&EventS
 pub(super) async fn another_database(
     settings: &SourceSettings,
     target: &Target,
-    events: Option<&EventSender>,
+    events: Option<&Hearer>,
 ) -> Result<Client, Failure> {
     ready(settings, target, events, errors::no_database).await
 }
@@ -130,7 +132,7 @@ pub(super) async fn another_database(
 async fn ready(
     settings: &SourceSettings,
     target: &Target,
-    events: Option<&EventSender>,
+    events: Option<&Hearer>,
     refused: fn(&Error, &Target) -> Failure,
 ) -> Result<Client, Failure> {
     let told = LastTold::default();
@@ -207,7 +209,7 @@ async fn learn(
     client: &Client,
     target: &Target,
     settings: &SourceSettings,
-    events: Option<&EventSender>,
+    events: Option<&Hearer>,
 ) -> Result<Abilities, Failure> {
     let told = LastTold::default();
     let teller = Teller { events, client: Some(client), told: &told };

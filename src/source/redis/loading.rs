@@ -3,12 +3,12 @@
 
 use super::bytes_of;
 use super::errors::caused;
-use super::notify;
 use super::server::field;
 use super::settings::{SourceSettings, Target};
 use super::wire::send;
+use super::{Hearer, notify};
 use crate::flow::Backoff;
-use crate::model::{EventSender, Exit, Failure, Side};
+use crate::model::{Exit, Failure, Side};
 use fred::clients::Client;
 use fred::error::Error;
 use std::sync::{Mutex, PoisonError};
@@ -28,7 +28,7 @@ pub(super) struct LastTold(Mutex<Option<Instant>>);
 /// Who is told, and who may be asked how long it will take.
 #[derive(Clone, Copy)]
 pub(super) struct Teller<'a> {
-    pub(super) events: Option<&'a EventSender>,
+    pub(super) events: Option<&'a Hearer>,
     /// The connection; `None` where there is none yet.
     pub(super) client: Option<&'a Client>,
     pub(super) told: &'a LastTold,

@@ -33,7 +33,7 @@ pub use scan::Scanner;
 pub use server::{Eviction, Replica, ServerFacts};
 pub use settings::SourceSettings;
 
-use crate::model::{Event, EventSender, Failure, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
+use crate::model::{Event, Failure, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
 use crate::source::{Answering, Checkpoint, FetchedPage, ServerClock, Source};
 use cluster::{Cluster, ClusterScan, ClusterSlices};
 use collections::{Reader, SliceReader};
@@ -51,7 +51,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
+use tokio::sync::mpsc::WeakSender;
 use wire::Wire;
+
+/// Who hears of what happens to the connections. They may outlive the run that they were made for, and must not keep its events
+/// open: after that only the log hears.
+type Hearer = WeakSender<Event>;
 
 /// A connection to one Redis server and database, or to a cluster. Cheap to clone; clones share the connection.
 #[derive(Clone)]
@@ -69,7 +74,7 @@ struct Inner {
     scan_count: u32,
     match_keys: Option<String>,
     abilities: Abilities,
-    events: Option<EventSender>,
+    events: Option<Hearer>,
     /// fred's news of reconnections; read whenever a command is about to be sent.
     reconnected: Mutex<Receiver<Server>>,
     reconnections: AtomicU64,
@@ -95,13 +100,7 @@ struct Inner {
 }
 
 impl Inner {
-    fn new(
-        wire: Wire,
-        target: Target,
-        settings: SourceSettings,
-        abilities: Abilities,
-        events: Option<EventSender>,
-    ) -> Self {
+    fn new(wire: Wire, target: Target, settings: SourceSettings, abilities: Abilities, events: Option<Hearer>) -> Self {
         let (reconnected, refusals) = (wire.client.reconnect_rx(), Refusals::new(wire.client.error_rx()));
         let role = abilities.server.as_ref().and_then(|server| server.role.clone());
         Self {
@@ -349,9 +348,9 @@ impl Source for RedisSource {
 }
 
 /// Tells the one place that reports; never waits for it.
-fn notify(events: Option<&EventSender>, text: String) {
+fn notify(events: Option<&Hearer>, text: String) {
     tracing::info!("{text}");
-    if let Some(events) = events {
+    if let Some(events) = events.and_then(Hearer::upgrade) {
         // A full channel loses the notice, not the run; the log has it.
         let _ = events.try_send(Event::Notice(text));
     }

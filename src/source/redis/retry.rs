@@ -128,7 +128,8 @@ mod tests {
         let settings = SourceSettings { reconnect_attempts: 0, loading_timeout, ..SourceSettings::new("redis://h") };
         let (target, told) = (Target::parse(&settings).unwrap(), LastTold::default());
         let (events, mut heard) = mpsc::channel(64);
-        let teller = Teller { events: Some(&events), ..Teller::silent(&told) };
+        let hearer = events.downgrade();
+        let teller = Teller { events: Some(&hearer), ..Teller::silent(&told) };
         let mut retry = Retry::new("TYPE", Waiting { settings: &settings, target: &target, teller }, 0);
         let began = Instant::now();
         let end = loop {

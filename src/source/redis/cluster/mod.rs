@@ -19,8 +19,8 @@ pub(super) use slices::ClusterSlices;
 
 use super::loading::{LastTold, Teller, Waiting};
 use super::settings::{Address, SourceSettings, Target};
-use super::{RedisSource, bytes_of, errors, notify};
-use crate::model::{EventSender, Exit, Failure, RedisKey, Side};
+use super::{Hearer, RedisSource, bytes_of, errors, notify};
+use crate::model::{Exit, Failure, RedisKey, Side};
 use attempts::Attempts;
 use fred::error::Error;
 use futures::future::{join_all, try_join_all};
@@ -44,7 +44,7 @@ type Nodes = HashMap<(String, bool), Arc<OnceCell<RedisSource>>>;
 pub(super) struct Cluster {
     settings: SourceSettings,
     target: Target,
-    events: Option<EventSender>,
+    events: Option<Hearer>,
     topology: Mutex<Arc<Topology>>,
     nodes: Mutex<Nodes>,
     strays: Strays,
@@ -61,7 +61,7 @@ impl Cluster {
     pub(super) async fn connect(
         settings: &SourceSettings,
         target: Target,
-        events: Option<EventSender>,
+        events: Option<Hearer>,
     ) -> Result<RedisSource, Failure> {
         let (mut failure, seeds) = (None, target.cluster.as_ref().map(|named| named.seeds.clone()).unwrap_or_default());
         for seed in seeds {
@@ -80,7 +80,7 @@ impl Cluster {
         first: RedisSource,
         settings: &SourceSettings,
         target: Target,
-        events: Option<EventSender>,
+        events: Option<Hearer>,
     ) -> Result<RedisSource, Failure> {
         let answer = match first.lines().await {
             Ok(answer) => answer,
