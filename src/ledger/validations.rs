@@ -23,12 +23,14 @@ pub struct Validatable {
     pub keys: Option<String>,
     /// Whether it took a part of the keys that cannot be told again: so many, or those of a list.
     pub is_partial: bool,
+    /// The mappings that it skipped; of the latest run those that no run like it has taken either.
+    pub skipped: Vec<String>,
     /// Whether it was undone.
     pub is_rolled_back: bool,
 }
 
 /// The run whose id begins with `id`; where it is a retry, the one that it retries. Without an id: the latest of this source and
-/// these mappings that wrote or found anything, was not undone, and is no retry.
+/// these mappings that wrote or found anything, was not undone, is no retry, and took all keys or those of the pattern `keys`.
 ///
 /// Ledgers that no run of this version has brought up to date know neither retries nor what was undone: those are asked for by
 /// way of JSON.
@@ -38,11 +40,13 @@ pub struct Validatable {
 pub async fn to_validate(
     connection: &mut PgConnection,
     id: Option<&str>,
-    (source, mapping_hash): (&str, &str),
+    (source, mapping_hash, keys): (&str, &str, Option<&str>),
 ) -> Result<Option<Validatable>, Error> {
     let latest = "(SELECT n.id FROM redis2pg.runs n WHERE n.source = $2 AND n.mapping_hash = $3 \
                   AND to_jsonb(n.*) ->> 'retry_of' IS NULL AND to_jsonb(n.*) ->> 'rolled_back_at' IS NULL \
                   AND (n.state = 'done' OR EXISTS (SELECT FROM redis2pg.batches b WHERE b.run_id = n.id)) \
+                  AND coalesce(n.settings -> 'run' ->> 'limit', n.settings -> 'run' ->> 'keys_from') IS NULL \
+                  AND coalesce(n.settings -> 'run' ->> 'keys' = $4, n.settings -> 'run' ->> 'keys' IS NULL) \
                   ORDER BY n.started_at DESC LIMIT 1)";
     let mut transaction = connection.begin().await?;
     let row = query(format!(
@@ -50,6 +54,11 @@ pub async fn to_validate(
          to_char(r.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS started_at, \
          substring(r.source FROM '/([0-9]+)$')::int4 AS own, r.settings -> 'run' ->> 'keys' AS keys, \
          coalesce(r.settings -> 'run' ->> 'limit', r.settings -> 'run' ->> 'keys_from') IS NOT NULL AS is_partial, \
+         ARRAY(SELECT s.name FROM jsonb_array_elements_text(coalesce(r.settings -> 'phases' -> 'skip', '[]'::jsonb)) s (name) \
+         WHERE $1::text IS NOT NULL OR NOT EXISTS (SELECT FROM redis2pg.runs n WHERE n.source = r.source \
+         AND n.mapping_hash = r.mapping_hash AND to_jsonb(n.*) ->> 'retry_of' IS NULL \
+         AND to_jsonb(n.*) ->> 'rolled_back_at' IS NULL AND EXISTS (SELECT FROM redis2pg.batches b WHERE b.run_id = n.id) \
+         AND NOT coalesce(n.settings -> 'phases' -> 'skip', '[]'::jsonb) ? s.name)) AS skipped, \
          to_jsonb(r.*) ->> 'rolled_back_at' IS NOT NULL AS is_rolled_back FROM redis2pg.runs r \
          WHERE r.id = CASE WHEN $1::text IS NULL THEN {latest} ELSE {} END",
         chosen("$1")
@@ -57,6 +66,7 @@ pub async fn to_validate(
     .bind(id)
     .bind(source)
     .bind(mapping_hash)
+    .bind(keys)
     .fetch_optional(&mut *transaction)
     .await?;
     transaction.rollback().await?;
@@ -74,6 +84,7 @@ fn validatable(row: &PgRow) -> Result<Validatable, Error> {
         is_alive: row.try_get("is_alive")?,
         keys: row.try_get("keys")?,
         is_partial: row.try_get("is_partial")?,
+        skipped: row.try_get("skipped")?,
         is_rolled_back: row.try_get("is_rolled_back")?,
     })
 }

@@ -185,6 +185,10 @@ pub struct Validation {
     pub parts: Vec<&'static str>,
     /// The share of keys that was looked at, as it was written; `None`: all.
     pub sample: Option<String>,
+    /// The pattern of the keys that were looked at; `None`: all.
+    pub pattern: Option<String>,
+    /// Whether there was nothing to look at, though there should have been.
+    pub nothing: bool,
     /// Whether whatever is not equal fails.
     pub strict: bool,
     /// Whether it came to its end.
@@ -198,10 +202,11 @@ pub struct Validation {
 }
 
 impl Validation {
-    /// Whether nothing was found that fails; `None` where it did not come to its end and has found nothing yet.
+    /// Whether nothing was found that fails; `None` where it did not come to its end and has found nothing yet,
+    /// or where there was nothing to look at.
     pub fn passed(&self) -> Option<bool> {
         let passed = self.mappings.values().all(|counts| counts.passed(self.strict));
-        (self.complete || !passed).then_some(passed)
+        (!self.nothing && (self.complete || !passed)).then_some(passed)
     }
 
     /// The counts of all mappings.

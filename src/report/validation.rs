@@ -27,6 +27,7 @@ pub fn validation_json(validation: &Validation) -> Value {
         "ended": validation.ended,
         "parts": validation.parts,
         "sample": validation.sample,
+        "pattern": validation.pattern,
         "strict": validation.strict,
         "rounds": validation.rounds,
         "complete": validation.complete,
@@ -58,11 +59,13 @@ pub fn validation_text(validation: &Validation) -> String {
         (Some(true), _) => "passed",
         (Some(false), true) => "not passed",
         (Some(false), false) => "not passed, and stopped before its end",
-        (None, _) => "stopped before its end",
+        (None, true) => "nothing was looked at",
+        (None, false) => "stopped before its end",
     };
     // Writing to a String does not fail.
     let of = validation.sample.as_ref().map(|share| format!(" ({share} of the keys)")).unwrap_or_default();
-    let _ = writeln!(out, "Validation of run {}{of}: {found}", validation.run);
+    let like = validation.pattern.as_ref().map(|keys| format!(" (keys like {keys})")).unwrap_or_default();
+    let _ = writeln!(out, "Validation of run {}{of}{like}: {found}", validation.run);
     let _ = writeln!(out, "\n{}\n", classes(validation));
     for (name, counts) in &validation.mappings {
         mapping(&mut out, name, counts);

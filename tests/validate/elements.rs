@@ -62,6 +62,20 @@ fn an_element_that_is_new_is_missing_and_one_that_was_rejected_is_known() {
     found(&outcome, "fields", &[("equal", 3), ("rejected", 1), ("stale", 1)]);
 }
 
+/// The ledger has one reject of a key; it excuses no element that could be loaded.
+#[test]
+fn a_lost_row_is_missing_beside_a_known_reject_of_another_element() {
+    let case = hashes();
+    case.redis().say("HSET hash:5 a 1 b 2 c bad d 4");
+    ends(case.run_config(MAPPING, &[]), 3);
+    found(&ends(case.validate(MAPPING, &["--strict"]), 0), "fields", &[("equal", 4), ("rejected", 1)]);
+    case.sql("DELETE FROM fields WHERE id = '5' AND field = 'b'");
+    let outcome = ends(case.validate(MAPPING, &["--strict"]), 4);
+    found(&outcome, "fields", &[("equal", 4), ("missing", 1)]);
+    let rows = &outcome.report["validation"]["mappings"]["fields"]["rows"];
+    assert_eq!((&rows["missing"], &rows["rejected"]), (&json!(1), &json!(1)));
+}
+
 #[test]
 fn a_key_that_comes_in_slices_and_one_that_is_gone_as_a_whole() {
     let case = hashes();

@@ -2,6 +2,7 @@
 
 use crate::support::Case;
 use crate::{MAPPINGS, TABLES, ends, found, loaded};
+use serde_json::Value;
 
 #[test]
 fn a_sample_is_the_same_every_time_and_about_as_large_as_asked_for() {
@@ -60,6 +61,54 @@ fn a_run_is_named_or_the_latest_of_the_same_source_and_mappings() {
     let named = ends(case.validate(&other, &["--run", &first]), 0);
     assert!(named.report["validation"]["untold"][0].as_str().unwrap().contains("other mappings"), "{named}");
     assert_eq!(case.validate(MAPPINGS, &["--run", "nothing"]).code, 2);
+}
+
+/// A trial run after the full one hides nothing of it.
+#[test]
+fn a_later_run_over_a_part_is_not_taken_unless_it_is_named_or_the_same_part_is_asked_for() {
+    let case = loaded(6, 3);
+    for part in [["--keys", "parent:1"], ["--limit", "1"]] {
+        ends(case.run_config(MAPPINGS, &part), 0);
+    }
+    case.sql("TRUNCATE parents; DELETE FROM children WHERE id = '0'");
+    let outcome = ends(case.validate(MAPPINGS, &["--validate-relationships=false"]), 4);
+    found(&outcome, "parents", &[("missing", 6)]);
+    found(&outcome, "children", &[("equal", 2), ("missing", 1)]);
+    assert_eq!(outcome.report["validation"]["pattern"], Value::Null);
+    found(&ends(case.validate(MAPPINGS, &["--keys", "parent:1"]), 4), "parents", &[("missing", 1)]);
+}
+
+#[test]
+fn a_mapping_that_no_run_took_is_not_looked_at_and_one_that_an_earlier_run_took_is() {
+    let case = loaded(0, 0);
+    case.redis().set("parent:1", r#"{"n":1}"#);
+    case.redis().set("child:1", r#"{"parent":"1","label":"l"}"#);
+    ends(case.run_config(MAPPINGS, &["--skip", "children"]), 0);
+    let outcome = ends(case.validate(MAPPINGS, &[]), 0);
+    found(&outcome, "parents", &[("equal", 1)]);
+    assert_eq!(outcome.report["validation"]["mappings"].get("children"), None);
+    assert!(outcome.stdout.contains("skipped children: not looked at"), "{outcome}");
+    ends(case.run_config(MAPPINGS, &[]), 0);
+    case.sql("DELETE FROM children");
+    let last = ends(case.run_config(MAPPINGS, &["--skip", "children"]), 0);
+    found(&ends(case.validate(MAPPINGS, &[]), 4), "children", &[("missing", 1)]);
+    ends(case.validate(MAPPINGS, &["--run", last.report["run"].as_str().unwrap()]), 0);
+}
+
+#[test]
+fn where_nothing_matches_nothing_has_passed_and_nothing_is_kept() {
+    let case = loaded(2, 0);
+    let outcome = ends(case.validate(MAPPINGS, &["--keys", "zz*"]), 2);
+    assert_eq!(outcome.report["validation_passed"], Value::Null);
+    assert!(outcome.stdout.contains("nothing was looked at"), "{outcome}");
+    assert_eq!(case.number("SELECT count(*) FROM redis2pg.validations WHERE keys = 'zz*'"), 0);
+}
+
+#[test]
+fn a_list_of_keys_that_is_not_there_ends_it() {
+    let case = loaded(1, 0);
+    let outcome = ends(case.validate(MAPPINGS, &["--keys-from", "/nowhere/keys"]), 2);
+    assert!(outcome.stderr.contains("/nowhere/keys"), "{outcome}");
 }
 
 #[test]

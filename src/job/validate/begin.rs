@@ -67,14 +67,16 @@ pub(super) async fn begin(
         link.keep(target.connect().await?);
     }
     let identity = source.identity().unwrap_or_default();
-    let run = choose(&mut link, request.run.as_deref(), (&identity, &specs_hash(&specs))).await?;
     let asked = settings.run.keys.clone();
+    let of = (identity.as_str(), &*specs_hash(&specs), asked.as_deref());
+    let run = choose(&mut link, request.run.as_deref(), of).await?;
     let (partial, mut untold) = limits(&mut settings, &run);
     // They list what the run was asked for.
     let reached = reached.filter(|_| settings.run.keys == asked);
     if settings.run.keys.is_some() {
         source = setup::source_settings(&settings)?;
     }
+    untold.extend(skip_skipped(&mut settings, &specs, &run));
     untold.extend(other_than(&run, (&identity, &specs_hash(&specs))));
     if !is_current(&mut link).await {
         untold.push("the ledger could not be brought up to date: what is found is not kept there".to_owned());
@@ -128,7 +130,7 @@ fn skip_others(settings: &mut Settings, specs: &[MappingSpec], phases: &[String]
 }
 
 /// The run that is meant.
-async fn choose(link: &mut Link, id: Option<&str>, of: (&str, &str)) -> Result<Validatable, Failure> {
+async fn choose(link: &mut Link, id: Option<&str>, of: (&str, &str, Option<&str>)) -> Result<Validatable, Failure> {
     let there = async |connection: &mut PgConnection| ledger::exists(connection).await;
     if !link.call("looking for the ledger", there).await? {
         return Err(without_ledger());
@@ -142,8 +144,9 @@ async fn choose(link: &mut Link, id: Option<&str>, of: (&str, &str)) -> Result<V
         Some(id) => no_such_run(Some(id)),
         None => Failure::usage(
             Side::Settings,
-            "no run of this source and these mappings has written here",
-            "Name one with --run; `redis2pg runs list` has the ids.",
+            "no run of all keys of this source with these mappings has written here",
+            "Name one with --run, also one that took a part (--keys, --limit, --keys-from) or had other mappings; `redis2pg runs list` \
+             has the ids. Settings such as --unmatched count among the mappings.",
         ),
     })?;
     if run.is_rolled_back {
@@ -168,6 +171,15 @@ fn limits(settings: &mut Settings, run: &Validatable) -> (bool, Vec<String>) {
         )
     });
     (partial, said.into_iter().collect())
+}
+
+/// Switches off the mappings that the run did not look at. Gives what there is to say of that.
+fn skip_skipped(settings: &mut Settings, specs: &[MappingSpec], run: &Validatable) -> Option<String> {
+    let is_new = |name: &&String| specs.iter().any(|spec| spec.name == **name) && !settings.phases.skip.contains(name);
+    let names: Vec<String> = run.skipped.iter().filter(is_new).cloned().collect();
+    let text = names.join(", ");
+    settings.phases.skip.extend(names);
+    (!text.is_empty()).then(|| format!("run {} skipped {text}: not looked at", run.of.run))
 }
 
 /// What is not as it was in the run.

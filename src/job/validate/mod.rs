@@ -67,7 +67,11 @@ pub async fn validate(settings: &Settings, request: &ValidateRequest, renderer: 
     };
     let found = match keys {
         Ok(keys) => look(settings, request, (keys, None), &stop, events).await,
-        Err(failure) => Looked { validation: None, failure: Some(failure) },
+        Err(failure) => {
+            // Nobody will send any: else they would be waited for without end.
+            drop(events);
+            Looked { validation: None, failure: Some(failure) }
+        }
     };
     let notices = drive.await.map(|books| books.notices().0.to_vec()).unwrap_or_default();
     let (exit, failure) = judge(settings, &found);
@@ -130,10 +134,7 @@ impl Looked {
 /// What to exit with. Nothing that matches is a mistake in the settings, unless a part of the keys was looked at.
 fn judge(settings: &Settings, found: &Looked) -> (Exit, Option<Failure>) {
     let exit = found.exit();
-    let total = found.validation.as_ref().map(Validation::total);
-    let nothing = total.is_some_and(|total| total.source_keys == 0 && total.keys.total() == 0);
-    let whole = settings.validation.sample.is_all() && !settings.run.allow_empty;
-    if exit == Exit::Done && nothing && whole {
+    if exit == Exit::Done && found.validation.as_ref().is_some_and(|validation| is_of_nothing(settings, validation)) {
         let failure = Failure::usage(
             Side::Settings,
             "no key that was listed matches a mapping, and the run has no rows",
@@ -142,6 +143,13 @@ fn judge(settings: &Settings, found: &Looked) -> (Exit, Option<Failure>) {
         return (failure.exit, Some(failure));
     }
     (exit, None)
+}
+
+/// Whether there was nothing to look at, and that is a mistake.
+fn is_of_nothing(settings: &Settings, validation: &Validation) -> bool {
+    let total = validation.total();
+    let nothing = validation.complete && total.source_keys == 0 && total.keys.total() == 0;
+    nothing && settings.validation.sample.is_all() && !settings.run.allow_empty
 }
 
 /// Compares; what was found is kept in the ledger.
@@ -180,9 +188,11 @@ async fn look(
         Err(failure) => Some(failure),
     };
     let failure = failure.or_else(|| finish_file(settings, &findings));
+    validation.nothing = request.run_before.is_none() && is_of_nothing(settings, &validation);
     let mut found = Looked { validation: Some(validation), failure };
     let exit = request.run_before.map(|before| before.or_worse(found.exit()));
     if let Some(validation) = &mut found.validation
+        && !validation.nothing
         && let Err(why) = record(&mut ready.link, (&ready.settings, ready.run.of.run), validation, exit).await
     {
         validation.untold.push(format!("what was found is not kept in the ledger: {why}"));
@@ -231,6 +241,7 @@ fn taken(ready: &Ready, names: &[String], findings: &Findings) -> Validation {
         ended: now(),
         parts: parts.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect(),
         sample: (!settings.sample.is_all()).then(|| settings.sample.to_string()),
+        pattern: ready.settings.run.keys.clone(),
         strict: settings.strict,
         mappings: counts.into_iter().map(|(id, counts)| (name(id), counts)).collect(),
         discrepancies: shown.into_iter().map(|found: Discrepancy| (name(found.mapping), found)).collect(),

@@ -57,11 +57,12 @@ impl OpenKeys {
                 let name = |index: &usize| table.columns.get(*index).map(|column| column.name.clone());
                 met.differs.iter().filter_map(name).collect()
             };
-            let worst = Worst {
-                columns: met.as_ref().map(names).unwrap_or_default(),
-                values: found.values.remove(&place).unwrap_or_default(),
-                judged,
-            };
+            // Another key's row says nothing of this one's content.
+            let is_other = met.as_ref().is_some_and(|met| met.other_key(&row, database).is_some());
+            let told = met.as_ref().filter(|_| !is_other);
+            let shown = found.values.remove(&place).filter(|_| !is_other);
+            let worst =
+                Worst { columns: told.map(names).unwrap_or_default(), values: shown.unwrap_or_default(), judged };
             match &row.group {
                 Some(group) => {
                     let of_key = met.as_ref().is_some_and(|met| met.is_of_key(&row));

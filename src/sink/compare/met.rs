@@ -66,7 +66,7 @@ impl Met {
     }
 
     /// Whose the row is, where a run made it from another key.
-    fn other_key(&self, row: &Row, database: Database) -> Option<String> {
+    pub(super) fn other_key(&self, row: &Row, database: Database) -> Option<String> {
         let (Some(_), Some(theirs)) = (&self.owner, &self.redis_key) else { return None };
         let elsewhere = self.redis_db.as_ref().filter(|number| **number != database.number.to_string());
         if theirs.as_slice() == row.key.as_bytes() && elsewhere.is_none() {

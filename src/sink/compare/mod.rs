@@ -25,6 +25,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Reasons of rejects that only writing finds: the value maps as it should.
+const FOUND_BY_WRITING: [&str; 10] = [
+    "check",
+    "exclusion",
+    "foreign_key",
+    "key_collision",
+    "missing_parent",
+    "not_null",
+    "not_stored",
+    "refused",
+    "row_security",
+    "unique",
+];
+
 /// How rows are compared.
 #[derive(Clone, Debug)]
 pub struct CompareOptions {
@@ -197,9 +211,9 @@ impl Comparer {
         let open = self.known((table.mapping.as_str(), database), &asked).await?;
         for key in &mut comparison.others {
             if let Some(reason) = open.get(&key.key).filter(|_| key.may_be_known()) {
-                key.excuse(reason);
+                key.excuse(reason, table.explodes);
             }
-            if key.refused > 0 && key.has_rows() {
+            if key.class > Class::Rejected && key.refused > 0 && key.has_rows() {
                 key.was_loaded();
             }
         }
@@ -213,28 +227,42 @@ impl Compared {
         self.refused > 0 || self.rows.get(Class::Missing) > 0
     }
 
-    /// The run has rejected it, for this reason: what is not there is known.
-    fn excuse(&mut self, reason: &str) {
-        self.rows.turn(Class::Missing, Class::Rejected);
-        self.refused = 0;
+    /// The run has rejected it, for this reason: what is not there is known. Of a key that is several rows those alone are that
+    /// would be rejected now, and those of a reason that only writing finds: any other row was there once, or should be.
+    fn excuse(&mut self, reason: &str, explodes: bool) {
+        let missing = self.rows.get(Class::Missing);
+        let known = if explodes && !FOUND_BY_WRITING.contains(&reason) { self.refused.min(missing) } else { missing };
+        self.rows.add(Class::Missing, -known);
+        self.rows.add(Class::Rejected, known);
+        if explodes && self.has_rows() {
+            self.refused = 0;
+        }
         let class = self.rows.worst().map_or(Class::Rejected, |worst| worst.max(Class::Rejected));
-        if class != self.class {
-            self.detail = format!("rejected: {reason}");
+        if class == Class::Missing {
+            self.refused = 0;
+            self.detail = format!("{} of its elements have no row", missing - known);
+        } else if class != self.class {
+            self.detail = format!("known of the run: {reason}");
         }
         self.class = class;
     }
 
     /// It was loaded before its value became one that would be rejected.
     pub fn was_loaded(&mut self) {
-        self.rows.add(Class::Missing, -self.refused);
+        let rejected = self.refused.min(self.rows.get(Class::Rejected));
+        self.rows.add(Class::Rejected, -rejected);
+        self.rows.add(Class::Missing, rejected - self.refused);
         self.rows.add(Class::Stale, self.refused);
+        if rejected > 0 {
+            self.detail = format!("a row of it is there, and its value would be rejected now ({})", self.detail);
+        }
         self.refused = 0;
         self.class = self.rows.worst().unwrap_or(Class::Stale);
     }
 
     /// Whether a row of it is there.
     fn has_rows(&self) -> bool {
-        self.rows.total() > self.rows.get(Class::Missing)
+        self.rows.total() > self.rows.get(Class::Missing) + self.rows.get(Class::Rejected)
     }
 }
 
