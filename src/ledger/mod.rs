@@ -5,6 +5,7 @@
 //! (watermark, totals) is derived by the coordinator, and again at resume.
 
 mod batches;
+mod collisions;
 mod end;
 mod last_sources;
 mod pending;
@@ -22,6 +23,7 @@ mod shards;
 mod validations;
 
 pub use batches::{Journal, is_committed, totals, write_journal};
+pub use collisions::collisions;
 pub use end::{Finish, RunEnd, finish};
 pub use last_sources::{LastSource, last_sources};
 pub use pending::{Pending, pending_among, pending_by_id, pending_count, pending_page};

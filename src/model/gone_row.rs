@@ -17,6 +17,8 @@ pub enum GoneRow {
     Changed,
     /// It stays: a row that stays refers to it.
     Referred,
+    /// It stays: another key maps to it, and was rejected for that.
+    Collided,
     /// It stays: the server did not delete it, as a trigger or a policy of the table has it.
     Refused,
     /// It stays: this user of Redis may not ask for its key.
@@ -33,6 +35,7 @@ impl GoneRow {
             Self::ExpiryUnknown => "kept_expiry_unknown",
             Self::Changed => "kept_changed",
             Self::Referred => "kept_referred",
+            Self::Collided => "kept_collided",
             Self::Refused => "kept_refused",
             Self::Forbidden => "kept_forbidden",
         }
@@ -42,7 +45,7 @@ impl GoneRow {
     pub(super) fn outcome(self) -> Option<RowOutcome> {
         match self {
             Self::Deleted => Some(RowOutcome::Deleted),
-            Self::Changed | Self::Referred | Self::Refused => Some(RowOutcome::Kept),
+            Self::Changed | Self::Referred | Self::Collided | Self::Refused => Some(RowOutcome::Kept),
             Self::WouldDelete | Self::Expired | Self::ExpiryUnknown | Self::Forbidden => None,
         }
     }

@@ -178,3 +178,20 @@ fn a_limit_of_none_lets_none_go() {
     assert!(run.stderr.contains("run.delete_gone_limit (0)"), "{run}");
     assert_eq!(case.number("SELECT count(*) FROM docs"), 4);
 }
+
+#[test]
+fn the_row_of_a_renamed_key_stays_since_the_new_key_maps_to_it() {
+    let (case, mut redis) = docs("");
+    let by_value = DOCS.replace("doc:{id}", "doc:{name..}").replace(r#"from = ["{id}"]"#, r#"from = ["$.id"]"#);
+    redis.say("FLUSHDB");
+    case.sql("DELETE FROM docs");
+    for (name, id) in [("a1", 1), ("a2", 2), ("a3", 3), ("a4", 4)] {
+        redis.set(&format!("doc:{name}"), &format!(r#"{{"id":{id},"body":"x"}}"#));
+    }
+    case.run_config(&by_value, &[]).exits(0);
+    redis.say("RENAME doc:a1 doc:b1");
+    delete(&mut redis, &["doc:a2"]);
+    let run = case.run_config(&by_value, &["--delete-gone"]).exits(3);
+    assert_eq!(gone(&run, "docs"), json!({"deleted": 1, "kept_collided": 1}), "{run}");
+    assert_eq!(case.sql("SELECT id FROM docs ORDER BY id"), "1\n3\n4");
+}

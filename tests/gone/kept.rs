@@ -220,4 +220,6 @@ fn the_role_needs_the_right_to_delete() {
     case.run(&[]).exits(0);
     let run = case.run(&["--delete-gone"]);
     assert!(run.code == 2 && run.stderr.contains("DELETE"), "{run}");
+    let run = case.run(&["--delete-gone", "--dry-run"]).exits(0);
+    assert!(run.said().contains("lacks DELETE"), "{run}");
 }

@@ -5,6 +5,7 @@
 //! the tables. Each batch's keys are asked for right before its transaction, and the answers count only if the server is
 //! still the one that was scanned.
 
+mod collided;
 mod expiry;
 mod limit;
 mod look;

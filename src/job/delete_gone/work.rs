@@ -1,7 +1,7 @@
 //! The work of deletion: the mappings with their tables, first counted, then gone over until no more rows come free.
 
 use super::look::{Seen, absent};
-use super::{Lease, another_server, limit};
+use super::{Lease, another_server, collided, limit};
 use crate::config::Settings;
 use crate::job::link::Link;
 use crate::job::migrate::End;
@@ -25,6 +25,8 @@ pub(super) struct Place<'t> {
     seen: Seen,
     /// What the last pass of deletion over it came to, but for what earlier ones deleted.
     last: GoneCounts,
+    /// Rows, in the same pass, that another key maps to, which was rejected for that.
+    collided: i64,
 }
 
 /// The work at hand: mappings, children before parents.
@@ -68,7 +70,16 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
             let reader = OwnedReader::new(table, &ids);
             let extent = async |connection: &mut PgConnection| reader.extent(connection).await;
             let extent = link.call("looking how far a table goes", extent).await?;
-            places.push(Place { phase, id, table, reader, extent, seen: Seen::default(), last: GoneCounts::default() });
+            places.push(Place {
+                phase,
+                id,
+                table,
+                reader,
+                extent,
+                seen: Seen::default(),
+                last: GoneCounts::default(),
+                collided: 0,
+            });
         }
         let names = runs.keys().cloned().collect();
         Ok(Self { shared, settings, link, runs, names, answering, places })
@@ -153,6 +164,7 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
     ) -> Result<End, Failure> {
         let Some((phase, id, slices)) = self.places.get_mut(place).map(|place| {
             place.last = GoneCounts::default();
+            place.collided = 0;
             (place.phase, place.id, place.extent.slices())
         }) else {
             return Ok(End::Complete);
@@ -164,7 +176,11 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
                 }
                 let looked = self.look(place, rows).await?;
                 let bases = self.shared.bases.iter().zip(&self.answering).zip(looked.gone);
-                for ((base, answering), gone) in bases.filter(|(_, gone)| !gone.is_empty()) {
+                for ((base, answering), mut gone) in bases.filter(|(_, gone)| !gone.is_empty()) {
+                    let kept = collided::keep(self.link, by.run, base.database, &mut gone).await?;
+                    if let Some(place) = self.places.get_mut(place) {
+                        place.collided += kept;
+                    }
                     if *deleted + gone.len() as i64 > most {
                         return Err(limit::crossed(self.settings.run.delete_gone_limit, *deleted));
                     }
@@ -213,6 +229,7 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
             gone(GoneRow::Changed, seen.changed + last.changed);
             gone(GoneRow::Forbidden, seen.forbidden);
             gone(GoneRow::Referred, last.referred);
+            gone(GoneRow::Collided, place.collided);
             gone(GoneRow::Refused, last.refused);
             gone(GoneRow::WouldDelete, if dry { seen.gone } else { 0 });
             let _ = self.shared.events.send(Event::Settled { mapping: place.id, tally, bytes: 0, pending: 0 }).await;

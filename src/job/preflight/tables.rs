@@ -145,6 +145,11 @@ fn judge_rights(
         needed.push(("DELETE", rights.delete));
     }
     findings.extend(lacking(table, &role, &needed));
+    if deletes_gone && dry && rights.delete != Privilege::Table {
+        let message = format!("the role {role} lacks DELETE: a run that is not dry would end here with exit 2");
+        let hint = format!("GRANT DELETE ON {} TO {role}.", shown_table(table));
+        findings.push(Finding::warning(Side::Postgres, table.to_string(), message, hint));
+    }
     if deletes {
         findings.extend(facts.incoming_keys.iter().filter(|key| !key.readable).map(|key| {
             Finding::warning(

@@ -13,6 +13,7 @@ use crate::sink::table::Conflict;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error, Row as _};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
 /// A row that jsonb cannot hold has no before-image: then it is not changed. All else is the ledger's fault.
 fn image_refused(error: Error) -> Missed {
@@ -287,12 +288,15 @@ impl Staged<'_> {
             Decision::Exists => {
                 self.reject(ordinal, "exists", "a row with this key is there and differs (on_conflict = error)".into())
             }
-            Decision::Collision(other) => {
-                self.reject(ordinal, "key_collision", format!("maps to the same row as {other}"))
-            }
+            Decision::Collision(other) => self.reject(ordinal, "key_collision", same_row_as(&other)),
         };
         self.lose(ordinal, reject, false, book);
     }
+}
+
+/// What is said of a key that is rejected since its row is another key's.
+pub fn same_row_as(other: &dyn Display) -> String {
+    format!("maps to the same row as {other}")
 }
 
 /// Joins that have no index to go by need it; all others go without.

@@ -37,6 +37,7 @@ mod vanished;
 mod writers;
 
 pub use loader::{LoadOptions, Loader};
+pub use merge::same_row_as;
 pub use origin::{SourceRun, runs_of_source};
 pub use probe::ProbeGauge;
 pub use vanished::GoneCounts;
