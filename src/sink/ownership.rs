@@ -21,19 +21,26 @@ pub(super) fn owner(xmin: &str, name: &str, named: Option<&str>) -> String {
 
 /// The [`owner`] of the target's row `t`. `name`: the table's name in the ledger, as an expression.
 pub(super) fn owner_of(table: &LoadTable, name: &str) -> String {
-    let of_ledger = format!(
-        "SELECT w.run_id::text FROM redis2pg.loaded w WHERE w.table_name = {name} AND w.row_key = {}",
-        row_key(table, Side::Target)
-    );
-    owner("t.xmin", name, named_run(table, &of_ledger).as_deref())
+    owner("t.xmin", name, named_run(table, name, None).as_deref())
 }
 
-/// The run that the lineage of the target's row `t` names; `None` where that is not kept. `of_ledger`: what the ledger says.
-pub(super) fn named_run(table: &LoadTable, of_ledger: &str) -> Option<String> {
+/// The run that the lineage of the target's row `t` names; `None` where that is not kept. `name`: as for [`owner_of`]; `joined`:
+/// what the ledger says, where it is joined for a table whose lineage is there.
+pub(super) fn named_run(table: &LoadTable, name: &str, joined: Option<&str>) -> Option<String> {
+    let of_ledger = format!(
+        "(SELECT w.run_id::text FROM redis2pg.loaded w WHERE w.table_name = {name} AND w.row_key = {})",
+        row_key(table, Side::Target)
+    );
+    // A row that was loaded before its table had room for lineage has it in the ledger.
+    let or_in_ledger = |of_row: String| format!("coalesce({of_row}, {of_ledger})");
     match table.provenance {
-        Provenance::Object(object) => table.of_target(object).map(|t| format!("{t} -> 'redis2pg' ->> 'run'")),
-        Provenance::Columns { run, .. } => run.and_then(|run| table.of_target(run)).map(|t| format!("{t}::text")),
-        Provenance::Ledger => Some(of_ledger.to_owned()),
+        Provenance::Object(object) => {
+            table.of_target(object).map(|t| or_in_ledger(format!("{t} -> 'redis2pg' ->> 'run'")))
+        }
+        Provenance::Columns { run, .. } => {
+            run.and_then(|run| table.of_target(run)).map(|t| or_in_ledger(format!("{t}::text")))
+        }
+        Provenance::Ledger => Some(joined.map_or(of_ledger, str::to_owned)),
         Provenance::Nowhere => None,
     }
 }

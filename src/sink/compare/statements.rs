@@ -53,7 +53,7 @@ pub(super) fn compare(
         sql.stage,
         table.rows(),
         key_join(table),
-        owner("t.xmin", "$1", named_run(table, "l.run_id::text").as_deref()),
+        owner("t.xmin", "$1", named_run(table, "$1", Some("l.run_id::text")).as_deref()),
     )
 }
 

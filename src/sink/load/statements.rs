@@ -195,7 +195,7 @@ fn judge((table, database): (&LoadTable, Database), columns: Columns, stage: &st
         of_row(table, database, "o.run"),
         is_no_later("o.run", "$3"),
         table.rows(),
-        owner("t.xmin", "$1", named_run(table, "l.run_id::text").as_deref()),
+        owner("t.xmin", "$1", named_run(table, "$1", Some("l.run_id::text")).as_deref()),
     )
 }
 
