@@ -6,6 +6,7 @@ use super::table::{bare, cell};
 use crate::model::{Class, Discrepancy, MappingCounts, Validation};
 use comfy_table::CellAlignment;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -70,11 +71,14 @@ pub fn validation_text(validation: &Validation) -> String {
     for (name, counts) in &validation.mappings {
         mapping(&mut out, name, counts);
     }
-    // What fails first.
-    let mut named: Vec<&(String, Discrepancy)> = validation.discrepancies.iter().collect();
-    named.sort_by_key(|(_, found)| std::cmp::Reverse(found.class));
-    for (_, found) in named.iter().take(NAMED) {
-        discrepancy(&mut out, found);
+    // What fails first. What the run knows is listed with its rejects.
+    let known = |found: &Discrepancy| found.class == Class::Rejected;
+    let mut named: Vec<&Discrepancy> = validation.discrepancies.iter().map(|(_, found)| found).collect();
+    let databases: BTreeSet<u8> = named.iter().map(|found| found.database).collect();
+    named.retain(|found| !known(found));
+    named.sort_by_key(|found| std::cmp::Reverse(found.class));
+    for found in named.iter().take(NAMED) {
+        discrepancy(&mut out, found, databases.len() > 1);
     }
     if named.len() > NAMED {
         let _ = writeln!(out, "… and others: see differences.jsonl of --report DIR");
@@ -109,7 +113,7 @@ fn classes(validation: &Validation) -> String {
 /// What there is to say of a mapping beside its classes.
 fn mapping(out: &mut String, name: &str, counts: &MappingCounts) {
     let mut rows = Vec::new();
-    rows.extend(counts.target_rows.map(|rows| format!("{rows} in the table")));
+    rows.extend(counts.target_rows.map(|rows| format!("about {rows} in the table")));
     rows.extend(counts.owned_rows.map(|rows| format!("{rows} of this run and those before it, unchanged since")));
     if !rows.is_empty() {
         let _ = writeln!(out, "{name}: {} keys in Redis; rows: {}", counts.source_keys, rows.join(", "));
@@ -122,7 +126,8 @@ fn mapping(out: &mut String, name: &str, counts: &MappingCounts) {
     }
 }
 
-fn discrepancy(out: &mut String, found: &Discrepancy) {
+/// A key that is not equal; `placed`: with its database.
+fn discrepancy(out: &mut String, found: &Discrepancy, placed: bool) {
     let mut said = Vec::new();
     if !found.detail.is_empty() {
         said.push(found.detail.clone());
@@ -135,7 +140,8 @@ fn discrepancy(out: &mut String, found: &Discrepancy) {
         said.push(found.columns.join(", "));
     }
     let said = if said.is_empty() { String::new() } else { format!(": {}", said.join("; ")) };
-    let _ = writeln!(out, "{} {}{said}", found.class.name(), cell(&found.key.to_string(), 2 * VALUE));
+    let place = if placed { format!(" of database {}", found.database) } else { String::new() };
+    let _ = writeln!(out, "{} {}{place}{said}", found.class.name(), cell(&found.key.to_string(), 2 * VALUE));
 }
 
 /// A value on one line, without control characters.
@@ -269,7 +275,7 @@ mod tests {
         let text = validation_text(&validation());
         for part in [
             "Validation of run r1: not passed\n",
-            "documents: 3 keys in Redis; rows: 4 in the table, 2 of this run",
+            "documents: 3 keys in Redis; rows: about 4 in the table, 2 of this run",
             "documents: 1 not compared: gone\n",
             "documents: title differs in 1 rows\n",
             "different d:1: title is NULL, should be a\\u{1b}[31m\n",
