@@ -64,6 +64,10 @@ pub fn milliseconds(duration: Duration) -> u128 {
     duration.as_millis().min(i32::MAX as u128)
 }
 
+/// Set first in each transaction that locks rows and asks what they are then: a new statement has to see what was committed
+/// while the locks were waited for, whatever a role's or database's default for transactions is.
+pub const READ_COMMITTED: &str = "SET LOCAL transaction_isolation = 'read committed'; ";
+
 #[cfg(test)]
 mod tests {
     use super::{ident, literal, shown_ident};
@@ -84,7 +88,3 @@ mod tests {
         }
     }
 }
-
-/// Set first in each transaction that locks rows and asks what they are then: a new statement has to see what was committed
-/// while the locks were waited for, whatever a role's or database's default for transactions is.
-pub const READ_COMMITTED: &str = "SET LOCAL transaction_isolation = 'read committed'; ";
