@@ -75,6 +75,10 @@ impl Hole {
                 piece.push(',');
             }
         }
+        // An array without anything beside the hole would be right with nothing in it.
+        if pieces.iter().all(String::is_empty) {
+            pieces[0] = format!("{},", scalar(random, ascii));
+        }
         let [first, last] = pieces;
         let last = if last.is_empty() { last } else { format!(",{}", last.trim_end_matches(',')) };
         Self { before: format!("[{first}{}", self.before), after: format!("{}{last}]", self.after) }
