@@ -113,7 +113,9 @@ fn classes(validation: &Validation) -> String {
 /// What there is to say of a mapping beside its classes.
 fn mapping(out: &mut String, name: &str, counts: &MappingCounts) {
     let mut rows = Vec::new();
-    rows.extend(counts.target_rows.map(|rows| format!("about {rows} in the table")));
+    // The server's estimate may be behind what was just loaded; then it says nothing.
+    let estimate = counts.target_rows.filter(|rows| counts.owned_rows.is_none_or(|owned| *rows >= owned));
+    rows.extend(estimate.map(|rows| format!("about {rows} in the table")));
     rows.extend(counts.owned_rows.map(|rows| format!("{rows} of this run and those before it, unchanged since")));
     if !rows.is_empty() {
         let _ = writeln!(out, "{name}: {} keys in Redis; rows: {}", counts.source_keys, rows.join(", "));
