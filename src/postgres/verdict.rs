@@ -136,6 +136,12 @@ pub fn failure(doing: &str, error: Error) -> Failure {
     Failure::new(exit, Side::Postgres, message, hint)
 }
 
+/// Whether the server cannot do what a statement says to this table: a rule does something else instead, and then a DELETE
+/// cannot say what it deleted.
+pub fn is_not_supported(error: &Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "0A000")
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Verdict, by_sqlstate, line_in};

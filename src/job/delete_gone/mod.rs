@@ -2,8 +2,8 @@
 //! that it found.
 //!
 //! First all are counted, then they are deleted: a Redis that was emptied, or restarted without its data, must not empty
-//! the tables. Each batch's keys are asked for right before its transaction, and the answers count only if the server is
-//! still the one that was scanned.
+//! the tables. Each batch's keys are asked for once more in its transaction, under the locks of the rows, and the answers count only
+//! if the server is still the one that was scanned.
 
 mod collided;
 mod expiry;

@@ -4,7 +4,7 @@ use super::Held;
 use crate::job::link::{Link, Trouble};
 use crate::ledger;
 use crate::model::{Failure, KeptReason};
-use crate::postgres::{Verdict, verdict};
+use crate::postgres::{Verdict, is_not_supported, verdict};
 use crate::sink::LoadOptions;
 use crate::sink::undo::{Group, Undo, Undone, prepare};
 use sqlx::postgres::PgConnection;
@@ -110,8 +110,7 @@ fn refusal(error: Error, task: Task<'_>) -> Result<(KeptReason, String), Error> 
     let Some(database) = error.as_database_error() else { return Err(error) };
     let code = database.code().unwrap_or_default();
     let constraint = database.constraint().unwrap_or_default().to_owned();
-    // A rule of the table may take the place of a statement.
-    if code == "0A000" {
+    if is_not_supported(&error) {
         return Ok((KeptReason::Refused, format!("{} (SQLSTATE {code})", database.message())));
     }
     Ok(match verdict {

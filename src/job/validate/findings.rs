@@ -266,7 +266,9 @@ fn discrepancy((mapping, database): (MappingId, u8), key: Compared) -> Discrepan
 }
 
 fn lost() -> Failure {
-    Failure::internal("the keys to look at again could not be kept on disk")
+    Failure::internal(
+        "the keys to look at again could not be kept in the directory for temporary files (TMPDIR): is the disk full?",
+    )
 }
 
 #[cfg(test)]

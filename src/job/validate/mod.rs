@@ -74,7 +74,7 @@ pub async fn validate(settings: &Settings, request: &ValidateRequest, renderer: 
         }
     };
     let notices = drive.await.map(|books| books.notices().0.to_vec()).unwrap_or_default();
-    let (exit, failure) = judge(settings, &found);
+    let (exit, failure) = judge(&found);
     let Looked { validation, failure: earlier } = found;
     let failure = earlier.or(failure);
     let error = failure.as_ref().map(super::close::said);
@@ -132,9 +132,9 @@ impl Looked {
 }
 
 /// What to exit with. Nothing that matches is a mistake in the settings, unless a part of the keys was looked at.
-fn judge(settings: &Settings, found: &Looked) -> (Exit, Option<Failure>) {
+fn judge(found: &Looked) -> (Exit, Option<Failure>) {
     let exit = found.exit();
-    if exit == Exit::Done && found.validation.as_ref().is_some_and(|validation| is_of_nothing(settings, validation)) {
+    if exit == Exit::Done && found.validation.as_ref().is_some_and(|validation| validation.nothing) {
         let failure = Failure::usage(
             Side::Settings,
             "no key that was listed matches a mapping, and the run has no rows",

@@ -1,6 +1,6 @@
 //! Rows whose keys are gone from Redis: deleted in short transactions of their own, once a run has loaded all that it found.
 //!
-//! Whether a key is gone is asked before, by the one who calls. Here each row is looked at again under a lock: whether it
+//! Each row is looked at again under a lock: whether its key is gone still, which the one who calls asks Redis, whether the row
 //! is still as a run of this source wrote it, and whether another row refers to it. What is deleted leaves an image.
 
 use super::attempt::{Missed, settings};
@@ -10,7 +10,7 @@ use super::locked::{Locked, lock, look};
 use crate::flow::Backoff;
 use crate::ledger::{self, Journal};
 use crate::model::{Event, Failure, GoneRow, MappingId, Tally};
-use crate::postgres::{Verdict, answered, failure, silence, verdict};
+use crate::postgres::{Verdict, answered, failure, is_not_supported, silence, verdict};
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
@@ -205,11 +205,6 @@ impl Loader {
             Err(error) => Err(Missed::CommitUnknown { error, groups: Default::default() }),
         }
     }
-}
-
-/// Whether the table has a rule that does something else instead of deleting: then a DELETE cannot say what it deleted.
-fn is_not_supported(error: &Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "0A000")
 }
 
 /// What the books are told: what is kept is told once, when all has been looked at.

@@ -2,7 +2,7 @@
 
 use crate::ledger::{LineagePlace, RunTable};
 use crate::model::TableName;
-use crate::postgres::{IncomingKey, ident, literal, query, read_table, table_ident};
+use crate::postgres::{IncomingKey, Privilege, ident, literal, query, read_table, table_ident};
 use crate::sink::owned::{lineage, named_run, row_key};
 use crate::sink::ownership::owner;
 use sqlx::Error;
@@ -79,8 +79,8 @@ impl UndoTable {
         }
         run.expiry = None;
         Ok(Some(Self {
-            may_delete: may_delete(connection, &run.table).await?,
-            is_ordinary: is_ordinary(connection, &run.table).await?,
+            may_delete: facts.privileges.delete == Privilege::Table,
+            is_ordinary: facts.partitioning.is_none(),
             columns: columns(connection, &run.table).await?,
             referrers: facts.incoming_keys,
             equality: equality.unwrap_or_default(),
@@ -160,22 +160,6 @@ impl UndoTable {
         });
         conditions.collect::<Vec<_>>().join(" AND ")
     }
-}
-
-async fn may_delete(connection: &mut PgConnection, table: &TableName) -> Result<bool, Error> {
-    query("SELECT has_table_privilege($1, 'DELETE')").bind(table_ident(table)).fetch_one(connection).await?.try_get(0)
-}
-
-async fn is_ordinary(connection: &mut PgConnection, table: &TableName) -> Result<bool, Error> {
-    query(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'r')",
-    )
-    .bind(&table.schema)
-    .bind(&table.table)
-    .fetch_one(connection)
-    .await?
-    .try_get(0)
 }
 
 async fn columns(connection: &mut PgConnection, table: &TableName) -> Result<Vec<UndoColumn>, Error> {
