@@ -148,6 +148,11 @@ impl RunView {
         };
         format!("{}{undone}", self.state)
     }
+
+    /// What it exited with, for people.
+    fn shown_exit(&self) -> String {
+        self.exit_code.map_or_else(|| "-".to_owned(), |code| code.to_string())
+    }
 }
 
 impl From<(i64, i64, i64)> for RejectCounts {
@@ -168,11 +173,12 @@ pub fn write_runs(out: &mut dyn Write, runs: &[RunView], json: bool) -> io::Resu
     if runs.is_empty() {
         return writeln!(out, "There are no runs yet.");
     }
-    let header = ["run", "state", "started", "ended", "matched", "inserted", "updated", "rejected", "retry of"];
+    let header = ["run", "state", "exit", "started", "ended", "matched", "inserted", "updated", "rejected", "retry of"];
     let rows = runs.iter().map(|run| {
         vec![
             clean(&run.id),
             clean(&run.shown_state()),
+            run.shown_exit(),
             clean(&run.started),
             clean(run.ended.as_deref().unwrap_or("-")),
             run.tally.matched.to_string(),
@@ -198,6 +204,7 @@ pub fn write_run(out: &mut dyn Write, run: &RunView, json: bool) -> io::Result<(
     for (name, value) in [
         ("run", run.id.as_str()),
         ("state", &run.state),
+        ("exit", &run.shown_exit()),
         ("version", &run.version),
         ("started", &run.started),
         ("ended", ended),

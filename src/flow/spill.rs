@@ -2,7 +2,7 @@
 //!
 //! Owns the file and its bound. The file has no name, so nothing is left behind however the process ends.
 
-use crate::model::{Failure, MappingId, RedisKey};
+use crate::model::{Failure, MappingId, RedisKey, Side};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 
@@ -24,10 +24,12 @@ impl KeySpill {
     /// A spill of at most `max_bytes` in the system's directory for temporary files.
     ///
     /// # Errors
-    /// [`Failure`] (internal) where no temporary file can be made.
+    /// Where no temporary file can be made.
     pub fn new(max_bytes: u64) -> Result<Self, Failure> {
         let file = tempfile::tempfile().map_err(|error| {
-            Failure::internal("could not make a temporary file for the keys of later phases").because(error)
+            let message = format!("no temporary file can be made for keys that are looked at later: {error}");
+            let hint = "Make the directory for temporary files usable, or set TMPDIR to one that is.";
+            Failure::usage(Side::Settings, message, hint)
         })?;
         Ok(Self { file: Some(BufWriter::with_capacity(BUFFER, file)), bytes: 0, max_bytes, keys: 0 })
     }

@@ -14,7 +14,7 @@ use crate::flow::Stop;
 use crate::ledger::{self, Finish, RejectFilter, RunEnd};
 use crate::model::{Event, Exit, Failure, Finding, GoneRow, MappingId, Severity, Side, TableName};
 use crate::postgres::{Verdict, estimate_rows, failure, verdict};
-use crate::report::{self, Books, RejectLine, RetryFacts, RunFacts};
+use crate::report::{self, Books, RejectLine, Renderer, RetryFacts, RunFacts};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
 use std::cmp::Reverse;
@@ -65,7 +65,12 @@ pub(super) fn window(books: &Books, learned: &Learned) -> Option<(String, String
 }
 
 /// Closes the run and writes its report. A step that fails is told, and does not keep the others from being done.
-pub(super) async fn close(settings: &Settings, stop: &Stop, mut learned: Learned, finished: &mut Finished) {
+pub(super) async fn close(
+    settings: &Settings,
+    (renderer, stop): (Renderer, &Stop),
+    mut learned: Learned,
+    finished: &mut Finished,
+) {
     show(&mut learned, finished);
     finished.explain();
     // A retry that took nothing has no run of its own; the rejects that it left open are reported all the same.
@@ -82,7 +87,7 @@ pub(super) async fn close(settings: &Settings, stop: &Stop, mut learned: Learned
             Ok(()) => {
                 move_sequences(link, settings, &learned, finished).await;
                 refresh_statistics(link, settings, &learned, finished).await;
-                validate_run(settings, &mut learned, (run.0, stop), finished).await;
+                validate_run(settings, &mut learned, (run.0, renderer, stop), finished).await;
                 count_rows(link, &mut learned).await;
             }
             Err(failure) => finished.note(failure),
@@ -273,15 +278,19 @@ async fn refresh_statistics(link: &mut Link, settings: &Settings, learned: &Lear
 
 /// Compares what Redis holds with what was loaded, where that is wanted: of a run that came to its end. A retry took some keys
 /// only, and which is not known any more.
-async fn validate_run(settings: &Settings, learned: &mut Learned, (run, stop): (Uuid, &Stop), finished: &mut Finished) {
+async fn validate_run(
+    settings: &Settings,
+    learned: &mut Learned,
+    (run, renderer, stop): (Uuid, Renderer, &Stop),
+    finished: &mut Finished,
+) {
     let wanted = settings.validation.after_run && learned.retried.is_none();
     if !wanted || finished.state != "done" || finished.failure.is_some() {
         return;
     }
-    tracing::info!("validating run {run}");
-    let (found, notices) =
-        validate::at_end(settings, (run, finished.exit), (learned.listed.clone(), learned.reached.take()), stop).await;
-    notices.into_iter().for_each(|notice| finished.notice(notice));
+    let source = (learned.listed.clone(), learned.reached.take());
+    let (found, notices) = validate::at_end(settings, (run, finished.exit), source, (renderer, stop)).await;
+    notices.into_iter().for_each(|notice| finished.keep(notice));
     let exit = found.exit();
     if let Some(failure) = found.failure {
         finished.note(failure);

@@ -176,6 +176,7 @@ pub(super) fn kept(entry: RejectEntry) -> KeptReject {
         facts: facts.map(Arc::new),
         part,
         element: None,
+        elements: None,
         whole: entry.whole_value.map(Bytes::from),
     });
     let reject = Reject {

@@ -99,6 +99,7 @@ async fn work(settings: &Settings, request: Option<&RetryRequest>, renderer: Ren
     let (counted, shown) = mpsc::channel(EVENTS);
     let limit = Arc::new(RejectLimit::new(settings, stop.clone()));
     let tap = tokio::spawn(tap(tapped, counted, limit.clone()));
+    let of_validation = renderer.of_validation();
     let drive = tokio::spawn(report::drive(shown, renderer));
     let mut learned = Learned::default();
     let result = execute((settings, request), (&stop, &limit), events, &mut learned).await;
@@ -119,7 +120,7 @@ async fn work(settings: &Settings, request: Option<&RetryRequest>, renderer: Ren
         rejects: Vec::new(),
     };
     tell_end(&mut finished);
-    close(settings, &stop, learned, &mut finished).await;
+    close(settings, (of_validation, &stop), learned, &mut finished).await;
     finished
 }
 

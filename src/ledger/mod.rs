@@ -48,5 +48,6 @@ pub use shards::{
     taken_over,
 };
 pub use validations::{
-    Recorded, Validatable, ValidationEntry, last_validation, record_validation, runs_like, to_validate,
+    OtherRun, Recorded, Validatable, ValidationEntry, last_validation, other_run, record_validation, runs_like,
+    to_validate,
 };

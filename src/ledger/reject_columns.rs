@@ -28,6 +28,7 @@ pub(super) struct Columns {
     dump: Vec<Option<Vec<u8>>>,
     expires_at: Vec<Option<i64>>,
     facts: Vec<Option<String>>,
+    elements: Vec<Option<Vec<u8>>>,
     /// Whether what it was judged by is what the ledger has: then that stays as it is.
     from_ledger: Vec<bool>,
 }
@@ -35,15 +36,16 @@ pub(super) struct Columns {
 /// The arrays, as a table `u`.
 const GIVEN: &str = "unnest($6::bytea[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], \
     $13::bytea[], $14::bigint[], $15::text[], $16::text[], $17::text[]::jsonb[], $18::boolean[], $19::bytea[], \
-    $20::bytea[], $21::bigint[], $22::text[]::jsonb[], $23::boolean[]) \
+    $20::bytea[], $21::bigint[], $22::text[]::jsonb[], $23::bytea[], $24::boolean[]) \
     u (key, redis_type, reason, detail, path, column_name, sqlstate, value, value_size, value_hash, state, rows, value_part, \
-    whole_value, dump, expires_at_ms, facts, from_ledger)";
+    whole_value, dump, expires_at_ms, facts, elements, from_ledger)";
 
 /// What a reading says of the value.
 const VALUE: [&str; 8] =
     ["value", "value_size", "value_hash", "value_part", "whole_value", "dump", "expires_at_ms", "facts"];
 /// What is said of the key, and of the judgement.
-const JUDGED: [&str; 8] = ["redis_type", "reason", "detail", "path", "column_name", "sqlstate", "state", "rows"];
+const JUDGED: [&str; 9] =
+    ["redis_type", "reason", "detail", "path", "column_name", "sqlstate", "state", "rows", "elements"];
 
 impl Columns {
     /// Adds a reject.
@@ -83,6 +85,7 @@ impl Columns {
         let kept = all.is_none_or(|all| all.len() <= value_cap);
         let facts = facts.filter(|_| kept).map(serde_json::to_string).transpose();
         self.facts.push(facts.map_err(json)?);
+        self.elements.push(replay.and_then(|replay| replay.elements.as_ref()).map(|elements| elements.to_vec()));
         self.from_ledger.push(replay.is_some_and(Replay::is_from_ledger));
         Ok(())
     }
@@ -137,6 +140,7 @@ impl Columns {
             .bind(&self.dump)
             .bind(&self.expires_at)
             .bind(&self.facts)
+            .bind(&self.elements)
             .bind(&self.from_ledger)
             .bind(shard.counter())
     }
@@ -153,8 +157,8 @@ fn update() -> String {
     let value = assigned(&VALUE, |name| format!("CASE WHEN u.from_ledger THEN r.{name} ELSE u.{name} END"));
     format!(
         "UPDATE redis2pg.rejects r SET phase = $2, mapping = $3, table_name = $4, {judged}, {value}, closed_at = NULL, \
-         closed_by = NULL, counted_by = $24::text::uuid, tried_by = $24::text::uuid, tried_at = now(), \
-         attempts = r.attempts + (r.tried_by IS DISTINCT FROM $24::text::uuid)::int4 FROM {GIVEN} \
+         closed_by = NULL, counted_by = $25::text::uuid, tried_by = $25::text::uuid, tried_at = now(), \
+         attempts = r.attempts + (r.tried_by IS DISTINCT FROM $25::text::uuid)::int4 FROM {GIVEN} \
          WHERE r.run_id = $1::text::uuid AND r.key_hash = sha256(u.key) \
          AND coalesce(r.redis_db, -1) = coalesce($5::int4, -1) \
          AND r.key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($6::bytea[]) k))"
@@ -167,7 +171,7 @@ fn insert(unless: &str) -> String {
     let over = assigned(&names, |name| format!("excluded.{name}"));
     format!(
         "INSERT INTO redis2pg.rejects (run_id, phase, mapping, table_name, redis_db, found_by, counted_by, key, {}) \
-         SELECT $1::text::uuid, $2, $3, $4, $5::int4, $24::text::uuid, $24::text::uuid, u.key, {} FROM {GIVEN}{unless} \
+         SELECT $1::text::uuid, $2, $3, $4, $5::int4, $25::text::uuid, $25::text::uuid, u.key, {} FROM {GIVEN}{unless} \
          ON CONFLICT (run_id, mapping, key_hash, (coalesce(redis_db, -1))) DO UPDATE SET {over}, \
          found_by = excluded.found_by, counted_by = excluded.counted_by, closed_at = NULL, closed_by = NULL",
         names.join(", "),

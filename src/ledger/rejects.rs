@@ -45,6 +45,9 @@ pub struct Known {
     pub counted: bool,
     /// Whether a retry has settled it.
     pub closed: bool,
+    /// Of a key that is several rows the elements that were rejected, as [`crate::model::Replay::elements`] has them; `None` where they
+    /// are not known or not asked for.
+    pub elements: Option<Vec<u8>>,
 }
 
 /// Writes rejects inside the caller's transaction. A key that was rejected before in this run is written over; in a retry
@@ -188,7 +191,7 @@ fn taken_back(row: &PgRow) -> Result<Removed, Error> {
 }
 
 /// What is known of those among these keys of a mapping that were rejected in this run, or by whatever mapping in the one
-/// that it retries.
+/// that it retries. `elements`: whether to tell which elements were; a ledger that is not up to date does not know.
 ///
 /// # Errors
 /// The server's.
@@ -197,16 +200,18 @@ pub async fn known(
     shard: ShardId,
     (mapping, database): (&str, Database),
     keys: &[RedisKey],
+    elements: bool,
 ) -> Result<Vec<Known>, Error> {
     let keys: Vec<&[u8]> = keys.iter().map(RedisKey::as_bytes).collect();
     let mut transaction = connection.begin().await?;
-    let rows = query(
-        "SELECT key, reason, state = 'closed' AS closed, \
+    let elements = if elements { "elements" } else { "NULL::bytea AS elements" };
+    let rows = query(format!(
+        "SELECT key, reason, {elements}, state = 'closed' AS closed, \
          CASE WHEN $4::text IS NULL THEN found_by IS NULL ELSE coalesce(counted_by = $4::text::uuid, false) END AS counted \
          FROM redis2pg.rejects WHERE run_id = $1::text::uuid \
          AND key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($2::bytea[]) k)) AND redis_db IS NOT DISTINCT FROM $3::int4 \
          AND ($4::text IS NOT NULL OR mapping = $5)",
-    )
+    ))
     .bind(shard.home().to_string())
     .bind(keys)
     .bind(shard.named(database))
@@ -221,6 +226,7 @@ pub async fn known(
             reason: row.try_get("reason")?,
             counted: row.try_get("counted")?,
             closed: row.try_get("closed")?,
+            elements: row.try_get("elements")?,
         })
     };
     rows.iter().map(known).collect()

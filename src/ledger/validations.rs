@@ -73,6 +73,39 @@ pub async fn to_validate(
     row.as_ref().map(validatable).transpose()
 }
 
+/// A run of the same source with other mappings.
+#[derive(Clone, Debug)]
+pub struct OtherRun {
+    /// Its id.
+    pub id: String,
+    /// When it began, as [`Validatable::started_at`] has it.
+    pub started_at: String,
+}
+
+/// The latest run of this source with other mappings than these that wrote or found anything, was not undone, and is no retry.
+///
+/// # Errors
+/// The server's.
+pub async fn other_run(
+    connection: &mut PgConnection,
+    (source, mapping_hash): (&str, &str),
+) -> Result<Option<OtherRun>, Error> {
+    let mut transaction = connection.begin().await?;
+    let row = query(
+        "SELECT n.id::text, to_char(n.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS started_at \
+         FROM redis2pg.runs n WHERE n.source = $1 AND n.mapping_hash <> $2 \
+         AND to_jsonb(n.*) ->> 'retry_of' IS NULL AND to_jsonb(n.*) ->> 'rolled_back_at' IS NULL \
+         AND (n.state = 'done' OR EXISTS (SELECT FROM redis2pg.batches b WHERE b.run_id = n.id)) \
+         ORDER BY n.started_at DESC LIMIT 1",
+    )
+    .bind(source)
+    .bind(mapping_hash)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    transaction.rollback().await?;
+    row.map(|row| Ok(OtherRun { id: row.try_get("id")?, started_at: row.try_get("started_at")? })).transpose()
+}
+
 fn validatable(row: &PgRow) -> Result<Validatable, Error> {
     let (id, own): (String, Option<i32>) = (row.try_get("id")?, row.try_get("own")?);
     let run = Uuid::parse_str(&id).map_err(|error| Error::Decode(error.into()))?;

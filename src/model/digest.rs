@@ -27,6 +27,11 @@ impl Digest {
         Self(half)
     }
 
+    /// Its 16 bytes.
+    pub fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+
     /// Its 32 hexadecimal digits, in lower case.
     pub fn hex(self) -> [u8; 32] {
         const DIGITS: [u8; 16] = *b"0123456789abcdef";

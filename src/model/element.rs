@@ -1,12 +1,14 @@
 //! Which element of a key a reject is of, and what is said of several: a key that is several rows has one reject.
 
-use super::{Items, Reason, RedisKey, RedisType, Reject};
+use super::{Digest, Items, Reason, RedisKey, RedisType, Reject};
 use bytes::Bytes;
 
 /// The most characters of a field's or member's name.
 const NAME_WIDTH: usize = 80;
 /// How many rejected elements are named behind the first.
 const NAMED: usize = 5;
+/// How many rejected elements of a key are known by their digests; of those beyond it nothing is known.
+pub const ELEMENTS_KNOWN: usize = 512;
 
 /// An element of a key, as far as it takes to say which one it is.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +23,7 @@ pub struct ElementOf<'a> {
 
 impl ElementOf<'_> {
     /// How people are told of it, such as `field "size"`, `entry 1704164645123-0` or `element 3`. Long names are cut.
-    pub(super) fn name(self) -> String {
+    pub fn name(self) -> String {
         let first = || Items::of(self.bytes).next().map(cut).unwrap_or_default();
         match self.redis_type {
             RedisType::Hash => format!("field \"{}\"", first()),
@@ -61,12 +63,15 @@ pub(super) struct RejectedElements {
     first: Reject,
     named: Vec<String>,
     more: u64,
+    /// Of the bytes of each, as far as they were read.
+    digests: Vec<Digest>,
 }
 
 impl RejectedElements {
     /// Begins with the first.
     pub(super) fn new(first: Reject) -> Self {
-        Self { first, named: Vec::new(), more: 0 }
+        let digests = digest(&first).into_iter().collect();
+        Self { first, named: Vec::new(), more: 0, digests }
     }
 
     /// Adds another one.
@@ -74,6 +79,9 @@ impl RejectedElements {
         self.more += 1;
         if self.named.len() < NAMED {
             self.named.push(named(reject.element(), &reject.reason));
+        }
+        if self.digests.len() < ELEMENTS_KNOWN {
+            self.digests.extend(digest(reject));
         }
     }
 
@@ -83,11 +91,17 @@ impl RejectedElements {
         self.more += other.more;
         let room = NAMED.saturating_sub(self.named.len());
         self.named.extend(other.named.iter().take(room).cloned());
+        // The first of them is known already.
+        let further = other.digests.iter().skip(usize::from(other.first.value.is_some()));
+        self.digests.extend(further.take(ELEMENTS_KNOWN.saturating_sub(self.digests.len())));
     }
 
     /// The reject of the key.
     pub(super) fn into_reject(self) -> Reject {
-        let Self { first: mut reject, named, more } = self;
+        let Self { first: mut reject, named, more, digests } = self;
+        if let Some(replay) = &mut reject.replay {
+            replay.elements = Some(digests.iter().flat_map(|digest| digest.bytes()).collect());
+        }
         if let Some(element) = reject.element() {
             reject.detail = format!("{element}: {}", reject.detail);
         }
@@ -103,14 +117,20 @@ impl RejectedElements {
     }
 }
 
+/// What a rejected element is known by.
+fn digest(reject: &Reject) -> Option<Digest> {
+    reject.value.as_ref().map(|value| Digest::of(value))
+}
+
 fn named(element: Option<&str>, reason: &Reason) -> String {
     format!("{} ({reason})", element.unwrap_or("an element"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ElementOf, RejectedElements};
-    use crate::model::{Packer, RedisKey, RedisType, Reject, Replay};
+    use super::{ELEMENTS_KNOWN, ElementOf, RejectedElements};
+    use crate::model::{Digest, Packer, RedisKey, RedisType, Reject, Replay};
+    use bytes::Bytes;
 
     fn packed(items: &[&'static [u8]]) -> bytes::Bytes {
         items.iter().copied().collect::<Packer>().finish()
@@ -156,6 +176,11 @@ mod tests {
             all.clone().into_reject().detail,
             "element 0: no integer; 1 more of its elements was rejected: element 1 (integer)"
         );
+        assert_eq!(
+            all.clone().into_reject().replay.and_then(|replay| replay.elements),
+            Some(Bytes::new()),
+            "no value was read"
+        );
         let mut further = RejectedElements::new(reject(2));
         (3..100).for_each(|name| further.add(&reject(name)));
         all.extend(&further);
@@ -164,5 +189,28 @@ mod tests {
             detail.starts_with("element 0: no integer; 99 more of its elements were rejected: element 1 (integer), e")
         );
         assert!(detail.ends_with("element 5 (integer) and 94 others"), "{detail}");
+    }
+
+    #[test]
+    fn rejected_elements_are_known_by_their_bytes() {
+        let reject = |name: usize| Reject {
+            replay: Some(Box::new(Replay::default())),
+            ..Reject::new(RedisKey::new("k"), "integer", "no integer", Some(Bytes::from(name.to_string())))
+        };
+        let all = |names: std::ops::Range<usize>| {
+            let mut names = names.map(reject);
+            let mut all = RejectedElements::new(names.next().unwrap());
+            names.for_each(|reject| all.add(&reject));
+            all
+        };
+        let known = |all: RejectedElements| all.into_reject().replay.and_then(|replay| replay.elements).unwrap();
+        let mut some = all(0..3);
+        some.extend(&all(3..5));
+        let digests: Vec<u8> = (0..5).flat_map(|name| Digest::of(name.to_string().as_bytes()).bytes()).collect();
+        assert_eq!(known(some), digests);
+        let mut many = all(0..ELEMENTS_KNOWN);
+        many.add(&reject(1));
+        many.extend(&all(0..9));
+        assert_eq!(known(many).len(), ELEMENTS_KNOWN * 16);
     }
 }

@@ -141,6 +141,7 @@ impl Group {
             facts: self.facts.clone(),
             part: true,
             element: None,
+            elements: None,
             whole: self.whole.clone(),
         }
     }

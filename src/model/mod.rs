@@ -32,7 +32,7 @@ pub use column::{ArrayType, CastType, Column, ColumnType, NumericLimit, Table, T
 pub use database::Database;
 pub(crate) use digest::hex_digits;
 pub use digest::{Digest, sha256_hex};
-pub use element::ElementOf;
+pub use element::{ELEMENTS_KNOWN, ElementOf};
 pub use event::{Event, EventSender};
 pub use exit::{Exit, Failure, Side};
 pub use family::Family;

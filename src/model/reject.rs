@@ -47,6 +47,9 @@ pub struct Replay {
     /// Which element of the key the reject is of, for people, such as `field "size"`; the reject of its key says it in
     /// `detail`.
     pub element: Option<String>,
+    /// Of the reject of a key that is several rows: what its rejected elements are known by, the [`Digest`](super::Digest) of the bytes
+    /// of each, one behind the other; of [`ELEMENTS_KNOWN`](super::ELEMENTS_KNOWN) at most.
+    pub elements: Option<Bytes>,
     /// The key's value, where that of the reject is a part of it and all of it was read at once.
     pub whole: Option<Bytes>,
 }
@@ -112,7 +115,7 @@ impl Reject {
     }
 
     /// Which element of the key it is of, for people.
-    pub(super) fn element(&self) -> Option<&str> {
+    pub fn element(&self) -> Option<&str> {
         self.replay.as_ref()?.element.as_deref()
     }
 

@@ -162,6 +162,8 @@ pub struct Discrepancy {
     pub key: RedisKey,
     /// What it is found to be.
     pub class: Class,
+    /// Where it is several rows: the element of the worst one, for people, such as `field "size"`.
+    pub element: Option<String>,
     /// A sentence for people; empty where the class says all. Never holds a secret.
     pub detail: String,
     /// The names of the columns that differ.
@@ -197,6 +199,8 @@ pub struct Validation {
     pub mappings: BTreeMap<String, MappingCounts>,
     /// Some of the keys that are not equal, with the mapping's name.
     pub discrepancies: Vec<(String, Discrepancy)>,
+    /// What nobody must overlook, though it may have passed, in sentences.
+    pub warnings: Vec<String>,
     /// What cannot be told, and why, in sentences.
     pub untold: Vec<String>,
 }

@@ -22,6 +22,11 @@ impl Bars {
         Self { multi, bars: BTreeMap::new() }
     }
 
+    /// Bars for what comes next, below these.
+    pub(super) fn below(&self) -> Self {
+        Self::new(self.multi.clone())
+    }
+
     /// Draws what the books say now: the bar of a mapping moves with the keys that its phase has looked at.
     pub(super) fn draw(&mut self, books: &Books) {
         let elapsed = books.elapsed();

@@ -4,6 +4,7 @@
 
 mod bars;
 mod books;
+mod differences;
 mod files;
 mod findings;
 mod log;
@@ -14,6 +15,7 @@ mod table;
 mod validation;
 
 pub use books::{Books, Phase, Stage};
+pub use differences::DifferencesFile;
 pub use files::{
     RetryFacts, RunFacts, TableCount, peak_memory, probe_report_dir, report_json, retried, script, tables_made,
     write_report,
@@ -24,6 +26,4 @@ pub use rejects::{RejectLine, RejectsFile, Standing, key_json};
 pub use render::{Renderer, drive};
 pub use rollback::{KeptFile, kept_json, rollback_json, rollback_summary, write_rollback};
 pub use table::{cell, named_family, plain_table, reasons, row_counts, summary, tally_table};
-pub use validation::{
-    DifferencesFile, ValidationFacts, validation_json, validation_report, validation_text, write_validation,
-};
+pub use validation::{ValidationFacts, validation_json, validation_report, validation_text, write_validation};

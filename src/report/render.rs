@@ -21,7 +21,11 @@ const LINE_PERIOD: Duration = Duration::from_secs(5);
 
 /// How progress is shown.
 #[derive(Debug)]
-pub struct Renderer(Kind);
+pub struct Renderer {
+    kind: Kind,
+    /// Whether it shows a validation.
+    validates: bool,
+}
 
 enum Kind {
     Bars(Bars),
@@ -46,31 +50,46 @@ impl Renderer {
     /// Progress on stderr. `gate` is the one that log lines go through, so that they and the bars do not overwrite
     /// each other.
     pub fn new(progress: Progress, terminal: bool, gate: &LogGate) -> Self {
-        Self(match (progress, terminal) {
+        let kind = match (progress, terminal) {
             (Progress::Bars, _) | (Progress::Auto, true) => Kind::Bars(Bars::new(gate.bars())),
             (Progress::Lines, _) | (Progress::Auto, false) => Kind::Lines(Box::new(io::stderr())),
             (Progress::Json, _) => Kind::Json(Box::new(io::stderr())),
             (Progress::None, _) => Kind::Notices(Box::new(io::stderr())),
-        })
+        };
+        Self { kind, validates: false }
+    }
+
+    /// One in the same way, for the validation that comes after what this one shows.
+    #[must_use]
+    pub fn of_validation(&self) -> Self {
+        let kind = match &self.kind {
+            Kind::Bars(bars) => Kind::Bars(bars.below()),
+            Kind::Lines(_) => Kind::Lines(Box::new(io::stderr())),
+            Kind::Json(_) => Kind::Json(Box::new(io::stderr())),
+            Kind::Notices(_) => Kind::Notices(Box::new(io::stderr())),
+        };
+        Self { kind, validates: true }
     }
 
     fn period(&self) -> Duration {
-        if matches!(self.0, Kind::Bars(_)) { BAR_PERIOD } else { LINE_PERIOD }
+        if matches!(self.kind, Kind::Bars(_)) { BAR_PERIOD } else { LINE_PERIOD }
     }
 
     /// Shows an event that a person wants to see at once. A terminal that cannot be written to is no reason to stop.
     fn event(&mut self, event: &Event, books: &Books) {
         let text = match event {
             Event::Notice(text) => notice(text),
+            Event::RunStarted { run, .. } if self.validates => format!("validating run {run}"),
             Event::RunStarted { run, resumed: false, .. } => format!("run {run}"),
             Event::RunStarted { run, resumed: true, .. } => format!("run {run} goes on"),
             Event::PhaseStarted { phase, mappings, .. } => {
                 let names: Vec<String> = mappings.iter().map(|id| books.name(*id)).collect();
-                format!("phase {phase}: {}", names.join(", "))
+                let round = if self.validates { "round" } else { "phase" };
+                format!("{round} {phase}: {}", names.join(", "))
             }
             _ => return,
         };
-        let _ = match &mut self.0 {
+        let _ = match &mut self.kind {
             Kind::Bars(bars) => bars.line(&text),
             Kind::Lines(out) => writeln!(out, "{text}"),
             Kind::Json(out) => writeln!(out, "{}", json!({"event": "notice", "text": text})),
@@ -84,20 +103,21 @@ impl Renderer {
         if books.run().is_none() {
             return;
         }
-        let _ = match &mut self.0 {
+        let stage = if self.validates { "validation" } else { "run" };
+        let _ = match &mut self.kind {
             Kind::Bars(bars) => {
                 bars.draw(books);
                 Ok(())
             }
-            Kind::Lines(out) => writeln!(out, "{}", line(books)),
-            Kind::Json(out) => writeln!(out, "{}", snapshot(books, event)),
+            Kind::Lines(out) => writeln!(out, "{}", line(books, if self.validates { "round" } else { "phase" })),
+            Kind::Json(out) => writeln!(out, "{}", snapshot(books, (event, stage))),
             Kind::Notices(_) => Ok(()),
         };
     }
 
     fn finish(&mut self, books: &Books) {
         self.progress(books, "end");
-        if let Kind::Bars(bars) = &self.0 {
+        if let Kind::Bars(bars) = &self.kind {
             bars.finish();
         }
     }
@@ -140,13 +160,14 @@ pub async fn drive(mut events: mpsc::Receiver<Event>, mut renderer: Renderer) ->
     books
 }
 
-fn line(books: &Books) -> String {
+/// `part`: what the parts of the work are called.
+fn line(books: &Books, part: &str) -> String {
     let total = books.total();
     let done = u64::try_from(total.settled()).unwrap_or(0);
     let mut text = clock(books.elapsed());
     if let Some(phase) = books.phases().last() {
         let of = phase.expected.map(|expected| format!(" of {expected}")).unwrap_or_default();
-        text.push_str(&format!(" phase {}: {}{of} keys looked at;", phase.number, phase.scanned));
+        text.push_str(&format!(" {part} {}: {}{of} keys looked at;", phase.number, phase.scanned));
     }
     text.push_str(&format!(
         " {done} of {} done, {:.0}/s, {} rejected, {} skipped, {} in flight",
@@ -159,12 +180,13 @@ fn line(books: &Books) -> String {
     text
 }
 
-fn snapshot(books: &Books, event: &str) -> serde_json::Value {
+fn snapshot(books: &Books, (event, stage): (&str, &str)) -> serde_json::Value {
     let phase = books.phases().last();
     let mappings: serde_json::Map<String, serde_json::Value> =
         books.mappings().map(|id| (books.name(id), json!(books.tally(id)))).collect();
     json!({
         "event": event,
+        "stage": stage,
         "run": books.run(),
         "seconds": books.elapsed().as_secs_f64(),
         "phase": phase.map(|phase| phase.number),
@@ -219,7 +241,7 @@ mod tests {
                 assert!(sender.send(event).await.is_ok());
             }
         };
-        tokio::join!(drive(receiver, Renderer(kind)), tell).0
+        tokio::join!(drive(receiver, Renderer { kind, validates: false }), tell).0
     }
 
     #[tokio::test]
@@ -246,7 +268,7 @@ mod tests {
         let (sender, receiver) = mpsc::channel(4);
         assert!(sender.send(Event::Notice("a notice".into())).await.is_ok());
         drop(sender);
-        drive(receiver, Renderer(Kind::Lines(Box::new(out.clone())))).await;
+        drive(receiver, Renderer { kind: Kind::Lines(Box::new(out.clone())), validates: false }).await;
         assert_eq!(out.text(), "a notice\n");
     }
 

@@ -1,16 +1,15 @@
-//! What a validation found, as JSON, as text, and as `differences.jsonl`. Uses `table` and `files`.
+//! What a validation found, as JSON and as text. Uses `table`, `files` and `differences`.
 
+use super::differences::discrepancy_json;
 use super::files::{make_dir, write_private};
-use super::rejects::key_json;
 use super::table::{bare, cell};
 use crate::model::{Class, Discrepancy, MappingCounts, Validation};
 use comfy_table::CellAlignment;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use std::io;
+use std::path::Path;
 
 /// Keys that are named to people, of all mappings.
 const NAMED: usize = 20;
@@ -38,19 +37,9 @@ pub fn validation_json(validation: &Validation) -> Value {
         "passed_over": total.passed_over,
         "mappings": validation.mappings,
         "differences": differences,
+        "warnings": validation.warnings,
         "untold": validation.untold,
     })
-}
-
-fn discrepancy_json(mapping: &str, found: &Discrepancy) -> Value {
-    let mut object = key_json("key", found.key.as_bytes());
-    object.insert("mapping".to_owned(), mapping.into());
-    object.insert("database".to_owned(), found.database.into());
-    object.insert("class".to_owned(), found.class.name().into());
-    object.insert("detail".to_owned(), found.detail.clone().into());
-    object.insert("columns".to_owned(), found.columns.clone().into());
-    object.insert("values".to_owned(), json!(found.values));
-    object.into()
 }
 
 /// What a person wants to know of a validation.
@@ -67,6 +56,9 @@ pub fn validation_text(validation: &Validation) -> String {
     let of = validation.sample.as_ref().map(|share| format!(" ({share} of the keys)")).unwrap_or_default();
     let like = validation.pattern.as_ref().map(|keys| format!(" (keys like {keys})")).unwrap_or_default();
     let _ = writeln!(out, "Validation of run {}{of}{like}: {found}", validation.run);
+    for text in &validation.warnings {
+        let _ = writeln!(out, "\nWARNING: {text}");
+    }
     let _ = writeln!(out, "\n{}\n", classes(validation));
     for (name, counts) in &validation.mappings {
         mapping(&mut out, name, counts);
@@ -142,7 +134,8 @@ fn discrepancy(out: &mut String, found: &Discrepancy, placed: bool) {
         said.push(found.columns.join(", "));
     }
     let said = if said.is_empty() { String::new() } else { format!(": {}", said.join("; ")) };
-    let place = if placed { format!(" of database {}", found.database) } else { String::new() };
+    let mut place = if placed { format!(" of database {}", found.database) } else { String::new() };
+    place.extend(found.element.iter().map(|element| format!(", {element}")));
     let _ = writeln!(out, "{} {}{place}{said}", found.class.name(), cell(&found.key.to_string(), 2 * VALUE));
 }
 
@@ -202,47 +195,9 @@ pub fn write_validation(dir: &Path, facts: &ValidationFacts, validation: Option<
     write_private(&dir.join("summary.txt"), text.as_bytes())
 }
 
-/// Writes `differences.jsonl`, a key that is not equal a line; it appears under its name with [`DifferencesFile::finish`].
-#[derive(Debug)]
-pub struct DifferencesFile {
-    out: BufWriter<NamedTempFile>,
-    path: PathBuf,
-}
-
-impl DifferencesFile {
-    /// Begins the file in `dir`, which is created (mode 0700) where it is missing. The file has mode 0600.
-    ///
-    /// # Errors
-    /// Where the directory or the file cannot be created.
-    pub fn create(dir: &Path) -> io::Result<Self> {
-        make_dir(dir)?;
-        Ok(Self { out: BufWriter::new(NamedTempFile::new_in(dir)?), path: dir.join("differences.jsonl") })
-    }
-
-    /// Adds one key.
-    ///
-    /// # Errors
-    /// Where the file cannot be written.
-    pub fn write(&mut self, mapping: &str, found: &Discrepancy) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, &discrepancy_json(mapping, found))?;
-        self.out.write_all(b"\n")
-    }
-
-    /// Gives the file its name, in the place of an older one.
-    ///
-    /// # Errors
-    /// Where the file cannot be written or renamed.
-    pub fn finish(self) -> io::Result<()> {
-        let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path).map_err(|error| error.error)?;
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{DifferencesFile, validation_json, validation_text};
+    use super::{validation_json, validation_text};
     use crate::model::{Class, ColumnValues, Discrepancy, MappingCounts, MappingId, RedisKey, Validation};
 
     fn validation() -> Validation {
@@ -258,6 +213,7 @@ mod tests {
             database: 2,
             key: RedisKey::new("d:1"),
             class: Class::Different,
+            element: Some("field \"a\"".into()),
             detail: String::new(),
             columns: vec!["title".into()],
             values,
@@ -267,6 +223,7 @@ mod tests {
             complete: true,
             mappings: [("documents".to_owned(), counts)].into(),
             discrepancies: vec![("documents".to_owned(), found)],
+            warnings: vec!["much is gone".into()],
             untold: vec!["something".into()],
             ..Validation::default()
         }
@@ -276,11 +233,11 @@ mod tests {
     fn the_text_says_what_differs_and_how() {
         let text = validation_text(&validation());
         for part in [
-            "Validation of run r1: not passed\n",
+            "Validation of run r1: not passed\n\nWARNING: much is gone\n",
             "documents: 3 keys in Redis; rows: about 4 in the table, 2 of this run",
             "documents: 1 not compared: gone\n",
             "documents: title differs in 1 rows\n",
-            "different d:1: title is NULL, should be a\\u{1b}[31m\n",
+            "different d:1, field \"a\": title is NULL, should be a\\u{1b}[31m\n",
             "note: something\n",
         ] {
             assert!(text.contains(part), "{part} is missing in:\n{text}");
@@ -293,18 +250,10 @@ mod tests {
     }
 
     #[test]
-    fn the_json_has_every_class_and_the_file_a_line_for_each_key() {
+    fn the_json_has_every_class() {
         let validation = validation();
         let json = validation_json(&validation);
         assert_eq!((json["keys"]["different"].as_i64(), json["keys"]["stale"].as_i64()), (Some(1), Some(0)));
         assert_eq!(json["differences"][0]["values"][0]["found"], serde_json::Value::Null);
-        let dir = tempfile::tempdir().unwrap();
-        let mut file = DifferencesFile::create(dir.path()).unwrap();
-        let (mapping, found) = &validation.discrepancies[0];
-        file.write(mapping, found).unwrap();
-        file.finish().unwrap();
-        let text = std::fs::read_to_string(dir.path().join("differences.jsonl")).unwrap();
-        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!((&line["key"], &line["class"], &line["database"]), (&"d:1".into(), &"different".into(), &2.into()));
     }
 }

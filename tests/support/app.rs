@@ -82,7 +82,8 @@ impl Case {
 
     /// The binary, without what the caller's environment says about it. Runs are not validated at their end: most tests look
     /// at the rows themselves, and each would take twice as long. Where it is meant, a test says so by
-    /// `--validate-after-run=true`; tests/validate shows that it is the default.
+    /// `--validate-after-run=true`; tests/validate shows that it is the default. `TEST_VALIDATE_AFTER_RUN=1` validates
+    /// the runs of all tests, to look at what is found of them: tests of runs that differ by intention fail then.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_redis2pg"));
         for (name, _) in std::env::vars_os() {
@@ -92,7 +93,8 @@ impl Case {
             }
         }
         command.env_remove("REDIS_URL").env_remove("DATABASE_URL").stdin(Stdio::null());
-        command.env("REDIS2PG_VALIDATE_AFTER_RUN", "false");
+        let validates = std::env::var_os("TEST_VALIDATE_AFTER_RUN").is_some();
+        command.env("REDIS2PG_VALIDATE_AFTER_RUN", validates.to_string());
         command
     }
 

@@ -121,6 +121,28 @@ fn a_row_whose_key_is_gone_is_extra_and_one_that_expired_is_expired() {
     found(&ends(case.validate(MAPPINGS, &[]), 0), "parents", &[("equal", 2), ("expired", 1), ("extra", 1)]);
 }
 
+/// Nothing fails for it without `--strict`; nobody shall overlook it.
+#[test]
+fn a_redis_that_was_emptied_is_told_of_loudly() {
+    let case = loaded(6, 3);
+    let mut redis = case.redis();
+    redis.say("DEL parent:3");
+    let few = ends(case.validate(MAPPINGS, &[]), 0);
+    assert_eq!(few.report["validation"]["warnings"], json!([]), "one of nine may go");
+    redis.say("FLUSHDB");
+    let outcome = ends(case.validate(MAPPINGS, &[]), 0);
+    found(&outcome, "parents", &[("extra", 6)]);
+    let warning = outcome.report["validation"]["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("9 of 9 rows") && warning.contains("run.delete_gone_limit (50%)"), "{warning}");
+    let head: Vec<&str> = outcome.stdout.lines().take(3).collect();
+    assert!(head[2].starts_with("WARNING: the keys of 9 of 9 rows"), "{head:?}");
+    assert!(outcome.report["notices"].to_string().contains("was Redis emptied"), "{outcome}");
+    let summary = std::fs::read_to_string(outcome.path().join("summary.txt")).unwrap();
+    assert!(summary.contains("WARNING: "), "{summary}");
+    let allowed = ends(case.validate(MAPPINGS, &["--delete-gone-limit", "100%"]), 0);
+    assert_eq!(allowed.report["validation"]["warnings"], json!([]));
+}
+
 #[test]
 fn a_child_without_its_parent_is_orphaned() {
     let case = loaded(3, 6);

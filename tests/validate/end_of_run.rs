@@ -20,6 +20,12 @@ fn a_run_is_validated_by_default_and_says_what_it_found() {
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(3), "{stdout}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(stdout.contains("Validation of run") && stdout.contains(": passed"), "{stdout}");
+    // Its progress is shown as that of the command.
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let validating = stderr.find("validating run").unwrap_or_else(|| panic!("{stderr}"));
+    let (of_run, of_validation) = stderr.split_at(validating);
+    assert!(of_run.contains("phase 1: parents") && of_validation.contains("round 1: parents, children"), "{stderr}");
+    assert!(of_validation.contains("keys looked at; 4 of 4 done"), "{stderr}");
     let text = std::fs::read_to_string(report.join("report.json")).unwrap();
     let json: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&json["validation_passed"], &json["validation"]["keys"]["equal"]), (&json!(true), &json!(3)));
@@ -47,6 +53,14 @@ fn a_run_whose_rows_differ_ends_with_4_rejects_or_not() {
     let shown = case.ledger(&["runs", "show"]);
     assert_eq!((&shown["state"], &shown["exit_code"]), (&json!("done"), &json!(4)));
     assert_eq!(shown["validation"]["passed"], false);
+    let text = |args: [&str; 2]| {
+        let output = case.command().args(args).args(["--to", &case.target]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(text(["runs", "show"]).contains("\nexit     4\n"), "{}", text(["runs", "show"]));
+    let list = text(["runs", "list"]);
+    let line = list.lines().find(|line| line.contains("done")).unwrap();
+    assert_eq!(line.split_whitespace().nth(2), Some("4"), "{list}");
 }
 
 #[test]

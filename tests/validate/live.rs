@@ -61,7 +61,7 @@ fn a_row_that_comes_a_little_late_is_missing_in_the_first_round_and_equal_in_the
     let mut validation = command.spawn().unwrap();
     // Once the first round is over.
     let said = BufReader::new(validation.stderr.take().unwrap()).lines();
-    let seen = said.map_while(Result::ok).any(|line| line.starts_with("phase 2"));
+    let seen = said.map_while(Result::ok).any(|line| line.starts_with("round 2"));
     assert!(seen, "there is a second round");
     case.sql("INSERT INTO parents VALUES ('late', 7, NULL, '{}')");
     let output = validation.wait_with_output().unwrap();
@@ -81,7 +81,7 @@ fn a_validation_that_is_stopped_says_so_and_has_not_passed() {
     command.args(["--to", &case.target, "--config"]).arg(config).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut validation = command.spawn().unwrap();
     let mut said = BufReader::new(validation.stderr.take().unwrap()).lines();
-    assert!(said.by_ref().map_while(Result::ok).any(|line| line.starts_with("phase 1")));
+    assert!(said.by_ref().map_while(Result::ok).any(|line| line.starts_with("round 1")));
     std::thread::sleep(Duration::from_millis(300));
     let signal = ["-INT", &validation.id().to_string()];
     assert!(std::process::Command::new("kill").args(signal).status().unwrap().success());

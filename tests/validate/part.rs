@@ -123,5 +123,84 @@ fn the_tables_must_be_there_and_readable_and_no_right_to_write_is_asked_for() {
     case.sql("REVOKE SELECT ON children FROM redis2pg");
     assert!(ends(case.validate(MAPPINGS, &[]), 2).stderr.contains("SELECT"));
     case.sql("DROP TABLE children");
-    assert!(ends(case.validate(MAPPINGS, &[]), 2).stderr.contains("no such table"));
+    assert!(ends(case.validate(MAPPINGS, &[]), 2).stderr.contains("the table is not there"));
+}
+
+/// What would be said of rows that are written is no matter here.
+#[test]
+fn of_row_level_security_what_hides_rows_is_told_and_of_triggers_nothing() {
+    let case = loaded(3, 0);
+    case.sql(
+        "ALTER TABLE parents OWNER TO postgres; GRANT ALL ON parents TO redis2pg; ALTER TABLE parents ENABLE ROW LEVEL SECURITY; \
+         CREATE POLICY writes ON parents FOR INSERT WITH CHECK (false); CREATE POLICY reads ON parents FOR SELECT USING (true); \
+         CREATE FUNCTION quiet() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$; \
+         CREATE TRIGGER quiet BEFORE INSERT ON parents FOR EACH ROW EXECUTE FUNCTION quiet()",
+    );
+    let outcome = ends(case.validate(MAPPINGS, &[]), 0);
+    found(&outcome, "parents", &[("equal", 3)]);
+    for word in ["row-level security", "trigger"] {
+        assert!(!outcome.stderr.contains(word), "{outcome}");
+    }
+    case.sql("CREATE POLICY few ON parents AS RESTRICTIVE FOR SELECT USING (n < 2)");
+    let outcome = ends(case.validate(MAPPINGS, &[]), 4);
+    found(&outcome, "parents", &[("equal", 2), ("missing", 1)]);
+    assert!(outcome.stderr.contains("hide rows from it: few. A row that is hidden"), "{outcome}");
+    case.sql("DROP POLICY reads ON parents");
+    let outcome = ends(case.validate(MAPPINGS, &[]), 2);
+    assert!(outcome.stderr.contains("no policy lets it see any row"), "{outcome}");
+}
+
+#[test]
+fn a_table_that_the_run_made_and_somebody_dropped_is_said_to_be_gone() {
+    let case = Case::new();
+    let config = r#"
+[[mapping]]
+name = "parents"
+match = "parent:{id}"
+into = "public.parents"
+create = true
+key = ["id"]
+column = [{ name = "id", from = ["{id}"], type = "text" }, { name = "n", from = ["$.n"], type = "integer" }]
+"#;
+    case.sql("GRANT CREATE ON SCHEMA public TO redis2pg");
+    case.redis().set("parent:1", r#"{"n":1}"#);
+    ends(case.run_config(config, &[]), 0);
+    ends(case.validate(config, &[]), 0);
+    case.sql("DROP TABLE parents");
+    let outcome = ends(case.validate(config, &[]), 2);
+    assert!(outcome.stderr.contains("the table is not there, and with it all rows"), "{outcome}");
+    assert!(outcome.stderr.contains("A run makes it and loads it again"), "{outcome}");
+    assert_eq!(case.sql("SELECT to_regclass('parents')"), "", "a validation makes no table");
+}
+
+#[test]
+fn a_run_of_the_same_source_with_other_mappings_is_named() {
+    let case = loaded(2, 0);
+    let run = case.ledger(&["runs", "show"])["id"].as_str().unwrap().to_owned();
+    let config = format!("{MAPPINGS}\n[run]\nunmatched = \"archive\"\n");
+    let outcome = ends(case.validate(&config, &[]), 2);
+    assert!(outcome.stderr.contains(&format!("--run {run}")) && outcome.stderr.contains("--unmatched"), "{outcome}");
+    case.sql("UPDATE redis2pg.runs SET started_at = started_at - interval '1 hour'");
+    case.sql("GRANT CREATE ON SCHEMA public TO redis2pg");
+    let later = ends(case.run_config(&config, &[]), 0);
+    let outcome = ends(case.validate(MAPPINGS, &[]), 0);
+    let untold = outcome.report["validation"]["untold"].to_string();
+    assert!(untold.contains(later.report["run"].as_str().unwrap()) && untold.contains("--unmatched"), "{untold}");
+    let named = ends(case.validate(MAPPINGS, &["--run", &run]), 0);
+    assert_eq!(named.report["validation"]["untold"], serde_json::json!([]));
+}
+
+#[test]
+fn where_keys_cannot_be_set_aside_it_ends_with_2() {
+    let case = loaded(2, 0);
+    case.sql("DELETE FROM parents");
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    std::fs::write(&config, MAPPINGS).unwrap();
+    let mut command = case.command();
+    command.args(["validate", "--from", &case.source, "--to", &case.target, "--config"]).arg(config);
+    let output = command.env("TMPDIR", "/nowhere/at/all").output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("no temporary file can be made") && stderr.contains("TMPDIR"), "{stderr}");
 }

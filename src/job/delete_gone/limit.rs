@@ -24,14 +24,26 @@ pub(super) fn at_most(limit: DeleteLimit, owned: i64, counted: i64) -> i64 {
     most(limit, owned).min(counted.saturating_add((counted / 10).max(10)))
 }
 
+/// Whether so many rows may go: of all mappings together, and of each that loses many. `counts`: of each mapping its rows, and those
+/// among them that would go.
+pub(in crate::job) fn allows(limit: DeleteLimit, counts: &[(i64, i64)]) -> bool {
+    let (owned, gone) = sum(counts);
+    let is_share = matches!(limit, DeleteLimit::Share(_));
+    let too_many = |(owned, gone): &(i64, i64)| is_share && *gone >= ENOUGH && *gone > most(limit, *owned);
+    gone <= most(limit, owned) && !counts.iter().any(too_many)
+}
+
+fn sum(counts: &[(i64, i64)]) -> (i64, i64) {
+    counts.iter().fold((0, 0), |(owned, gone), (more_owned, more_gone)| (owned + more_owned, gone + more_gone))
+}
+
 /// Why none of the rows goes, where too many would: of all mappings together, or of one that loses many.
 pub(super) fn refusal(limit: DeleteLimit, seen: &[(&str, Seen)]) -> Option<Failure> {
-    let (owned, gone) = seen.iter().fold((0, 0), |(owned, gone), (_, seen)| (owned + seen.owned, gone + seen.gone));
-    let is_share = matches!(limit, DeleteLimit::Share(_));
-    let too_many = |seen: &Seen| is_share && seen.gone >= ENOUGH && seen.gone > most(limit, seen.owned);
-    if gone <= most(limit, owned) && !seen.iter().any(|(_, seen)| too_many(seen)) {
+    let counts: Vec<(i64, i64)> = seen.iter().map(|(_, seen)| (seen.owned, seen.gone)).collect();
+    if allows(limit, &counts) {
         return None;
     }
+    let (owned, gone) = sum(&counts);
     let parts: Vec<String> = (seen.iter().filter(|(_, seen)| seen.gone > 0))
         .map(|(mapping, seen)| format!("{mapping} {} of {}", seen.gone, seen.owned))
         .collect();

@@ -11,6 +11,8 @@ mod limit;
 mod look;
 mod work;
 
+pub(super) use limit::allows;
+
 use super::keeper::Keeper;
 use super::link::{Link, Waits};
 use super::migrate::{End, Migration};

@@ -128,7 +128,7 @@ async fn retry_records<S: Source>(
         // What is said last is what is told: of the database that is looked at first.
         for base in shared.bases_of(parent).iter().rev() {
             let of = (base.plan.mapping(parent).name(), base.database);
-            let known = async |connection: &mut _| ledger::known(connection, shard, of, &keys).await;
+            let known = async |connection: &mut _| ledger::known(connection, shard, of, &keys, false).await;
             let known = retrying.link.call("reading why parents were rejected", known).await?;
             let open = known.into_iter().filter(|known| !known.closed);
             unread.extend(open.map(|known| (known.key, format!("was rejected ({})", known.reason))));
@@ -235,7 +235,7 @@ async fn load_from<S: Source>(
     unread: &mut BTreeMap<RedisKey, String>,
 ) -> Result<(usize, BTreeSet<RedisKey>), Failure> {
     let (shard, of) = (retrying.shard, (retrying.shared.plan.mapping(id).name(), retrying.shared.database));
-    let known = async |connection: &mut _| ledger::known(connection, shard, of, keys).await;
+    let known = async |connection: &mut _| ledger::known(connection, shard, of, keys, false).await;
     let known = retrying.link.call("reading which parents were rejected", known).await?;
     let rejected: BTreeSet<RedisKey> = known.into_iter().filter(|known| known.counted).map(|known| known.key).collect();
     let (mut read, mut found, mut with_rows) = (0, 0, BTreeSet::new());

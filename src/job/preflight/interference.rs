@@ -1,4 +1,5 @@
-//! What stands between a row that is sent and one that is stored: triggers, rules, row-level security.
+//! What stands between a row that is sent and one that is stored: triggers, rules, row-level security. Where rows are only compared: what
+//! hides them.
 
 use super::Check;
 use super::server::Server;
@@ -18,6 +19,9 @@ pub(super) async fn judge(
     facts: &TableFacts,
     (server, check, made): (&Server, Check, Option<&str>),
 ) -> Result<Vec<Finding>, Error> {
+    if check == Check::Compare {
+        return Ok(hidden_rows(facts, server).into_iter().collect());
+    }
     let mut findings = Vec::new();
     findings.extend(triggers(facts, made));
     findings.extend(rules(connection, spec, facts).await?);
@@ -115,6 +119,26 @@ async fn refuses_merge(connection: &mut PgConnection, spec: &MappingSpec, facts:
         },
         Ok(_) => Ok(false),
     }
+}
+
+/// Row-level security that hides rows: what is hidden is found missing.
+fn hidden_rows(facts: &TableFacts, server: &Server) -> Option<Finding> {
+    let RowSecurity { applies: true, hiding, .. } = &facts.row_security else { return None };
+    let (table, role) = (shown_table(&facts.table.name), server.shown_role());
+    let name = facts.table.name.to_string();
+    let seen = format!("to see all rows of it, ALTER ROLE {role} BYPASSRLS");
+    let Some(policies) = hiding else {
+        let message = format!("row-level security applies to the role {role}, and no policy lets it see any row");
+        let hint = format!("CREATE POLICY redis2pg ON {table} FOR SELECT TO {role} USING (true); or, {seen}.");
+        return Some(Finding::critical(Side::Postgres, name, message, hint));
+    };
+    let named = policies.join(", ");
+    let message = format!(
+        "row-level security applies to the role {role}, and policies may hide rows from it: {named}. A row that is hidden \
+         counts as missing"
+    );
+    let hint = format!("Let these policies show them; or, {seen}.");
+    (!policies.is_empty()).then(|| Finding::warning(Side::Postgres, name, message, hint))
 }
 
 fn row_security(facts: &TableFacts, server: &Server) -> Option<Finding> {

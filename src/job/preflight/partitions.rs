@@ -6,7 +6,9 @@ use crate::postgres::{TableFacts, shown_ident, shown_table};
 
 /// That no partition takes a row, or that one need not. A dry run puts none in, and its rows are only warned of.
 pub(super) fn judge(facts: &TableFacts, check: Check) -> Option<Finding> {
-    let partitioning = facts.partitioning.as_ref().filter(|found| !found.takes_all || !found.has_partitions)?;
+    // Where no row is to be stored, none needs a place.
+    let partitioning = facts.partitioning.as_ref().filter(|_| check != Check::Compare)?;
+    let partitioning = Some(partitioning).filter(|found| !found.takes_all || !found.has_partitions)?;
     let (name, by) = (facts.table.name.to_string(), &partitioning.by);
     let (table, schema) = (shown_table(&facts.table.name), shown_ident(&facts.table.name.schema));
     let partition = format!("{schema}.{}", shown_ident(&format!("{}_default", facts.table.name.table)));

@@ -142,6 +142,9 @@ impl Server {
             return None;
         };
         let mut finding = Finding::critical(Side::Postgres, "the server", message, hint);
+        if check == Check::Compare {
+            finding.message.push_str(". A validation makes temporary tables, and keeps what it found in the ledger");
+        }
         if check == Check::Dry {
             finding.severity = Severity::Warning;
             finding.message.push_str(". A dry run writes nothing; a real one would be refused");

@@ -26,6 +26,9 @@ pub(super) struct Judging<'a> {
 /// What is said of a table that is not there.
 pub(super) const NO_TABLE: &str = "there is no such table";
 
+/// What is said of a table that is not there, where its rows are to be compared.
+const NO_TABLE_ANY_MORE: &str = "the table is not there, and with it all rows that a run has loaded into it";
+
 /// The tables as they are.
 #[derive(Default)]
 pub(super) struct Found {
@@ -69,15 +72,17 @@ async fn find_table(
     }
     let mut told = match facts.get(name) {
         Some(found) => judge(connection, spec, found, judging).await?,
-        None => {
-            vec![Finding::critical(Side::Postgres, name.to_string(), NO_TABLE, how_to_have(name))]
+        None if judging.check == Check::Compare => {
+            let (message, hint) = (NO_TABLE_ANY_MORE, how_to_have_again(spec));
+            vec![Finding::critical(Side::Postgres, name.to_string(), message, hint)]
         }
+        None => vec![Finding::critical(Side::Postgres, name.to_string(), NO_TABLE, how_to_have(name))],
     };
     if let Some(found) = facts.get(name)
         && let Some((column, finding)) = earlier_ids::judge(connection, spec, found).await?
     {
         earlier.insert(name.clone(), column);
-        told.push(finding);
+        told.extend((judging.check != Check::Compare).then_some(finding));
     }
     // What is said of a table, several of its mappings would say.
     told.retain(|finding| !findings.contains(finding));
@@ -95,6 +100,14 @@ fn how_to_have(name: &TableName) -> &'static str {
     }
 }
 
+/// The same where rows that were loaded are to be compared.
+fn how_to_have_again(spec: &MappingSpec) -> &'static str {
+    if spec.create || spec.unmatched {
+        return "A run makes it and loads it again: redis2pg run. --phase names the mappings that are to be validated without it.";
+    }
+    "Restore it, or create it and load it again: redis2pg run. --phase names the mappings that are to be validated without it."
+}
+
 async fn judge(
     connection: &mut PgConnection,
     spec: &MappingSpec,
@@ -108,25 +121,29 @@ async fn judge(
         return Ok(vec![Finding::critical(Side::Postgres, name, message, "Name a table of this database in `into`.")]);
     }
     let dry = check.only_reads();
-    let mut findings = judge_rights((spec, deletes_gone), facts, (server, dry));
+    let mut findings = judge_rights((spec, deletes_gone), facts, (server, check));
     let whole = spec.with_lineage_columns();
-    findings.extend(uniqueness::judge(&whole, facts));
-    findings.extend(sequences::judge(&whole, facts, (server, dry)));
+    findings.extend(uniqueness::judge(&whole, facts, check));
+    if check != Check::Compare {
+        findings.extend(sequences::judge(&whole, facts, (server, dry)));
+    }
     findings.extend(interference::judge(connection, spec, facts, (server, check, preset)).await?);
     findings.extend(partitions::judge(facts, check));
     findings.extend(judge_types(connection, spec, &facts.table.name).await?);
     Ok(findings)
 }
 
-/// What the role may not do with the table, its schema, and the tables that refer to it. A dry run reads only.
+/// What the role may not do with the table, its schema, and the tables that refer to it. A dry run and a comparison read only.
 ///
 /// Rights on single columns do not do: the right to read is used on whole rows, and the others go with it.
 fn judge_rights(
     (spec, deletes_gone): (&MappingSpec, bool),
     facts: &TableFacts,
-    (server, dry): (&Server, bool),
+    (server, check): (&Server, Check),
 ) -> Vec<Finding> {
-    let deletes = spec.deletes_rows() || deletes_gone;
+    let (dry, compares) = (check.only_reads(), check == Check::Compare);
+    let deletes_gone = deletes_gone && !compares;
+    let deletes = !compares && (spec.deletes_rows() || deletes_gone);
     let (table, role) = (&facts.table.name, server.shown_role());
     let mut findings = Vec::new();
     if !facts.schema_usage {

@@ -1,14 +1,19 @@
 //! What keeps rows apart: the index that a mapping's key goes by, and others in which two keys can collide.
 
+use super::Check;
 use crate::mapping::{MappingSpec, always_has_value};
 use crate::model::{Finding, Side};
 use crate::postgres::{Partitioning, TableFacts, UniqueIndex, shown_ident, shown_list, shown_table};
 
 /// What is wrong with the indexes, for this mapping's `key`.
-pub(super) fn judge(spec: &MappingSpec, facts: &TableFacts) -> Vec<Finding> {
+pub(super) fn judge(spec: &MappingSpec, facts: &TableFacts, check: Check) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !facts.is_unique(&spec.key) {
-        findings.push(unsupported(spec, facts));
+        findings.push(unsupported(spec, facts, check));
+    }
+    // The others are of rows that are stored.
+    if check == Check::Compare {
+        return findings;
     }
     findings.extend(nullable(spec, facts));
     let written = |index: &&UniqueIndex| {
@@ -20,9 +25,13 @@ pub(super) fn judge(spec: &MappingSpec, facts: &TableFacts) -> Vec<Finding> {
 }
 
 /// No index for the key: why each that comes near does not do, and what would.
-fn unsupported(spec: &MappingSpec, facts: &TableFacts) -> Finding {
+fn unsupported(spec: &MappingSpec, facts: &TableFacts, check: Check) -> Finding {
     let (name, key) = (facts.table.name.to_string(), spec.key.join(", "));
-    let mut message = format!("`key`: no unique index is on exactly ({key}): a second run would store every row twice");
+    let why = match check {
+        Check::Compare => "no row can be looked for by it",
+        _ => "a second run would store every row twice",
+    };
+    let mut message = format!("`key`: no unique index is on exactly ({key}): {why}");
     let near = |index: &&UniqueIndex| index.reads.iter().any(|column| spec.key.contains(column));
     for index in facts.indexes.iter().filter(near) {
         let why = match index.unfit() {

@@ -3,27 +3,18 @@
 //! A cache that is alive changes between the look at a key and the look at its row. So what is not equal is read again in
 //! further rounds, and counts by what the last one says. Shared by the writers of a pass.
 
-use crate::flow::{KeyReader, KeySpill};
+use super::aside::{Again, Aside};
+use super::state::{Place, State};
 use crate::model::{
-    Class, Database, Discrepancy, Event, EventSender, Failure, MappingCounts, MappingId, RedisKey, SkipReason, Tally,
+    Class, Database, Discrepancy, Event, EventSender, Failure, MappingCounts, MappingId, SkipReason, Tally,
 };
 use crate::report::DifferencesFile;
 use crate::sink::{Compared, Comparison};
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Discrepancies of each mapping and class that are kept to show; all are counted.
-const SHOWN: usize = 20;
 /// Keys whose values would be rejected now that are looked for among the rows of the run; the others stay missing.
 const SOUGHT: usize = 100_000;
-/// Keys that are set aside and known by their hashes, so that none is set aside twice: some MiB of them.
-const TOLD_APART: usize = 500_000;
-/// Bytes on disk beside each key that is set aside.
-const FRAME: u64 = 6;
-
-/// A key, wherever it is.
-pub(in crate::job) type Place = (MappingId, u8, RedisKey);
 
 /// What was found so far. Cheap to clone.
 #[derive(Clone)]
@@ -35,30 +26,16 @@ pub(in crate::job) struct Findings {
     partial: bool,
 }
 
-#[derive(Default)]
-struct State {
-    counts: BTreeMap<MappingId, MappingCounts>,
-    aside: Option<Aside>,
-    shown: Vec<Discrepancy>,
-    shown_of: HashMap<(MappingId, Class), usize>,
-    /// Missing keys whose values would be rejected now.
-    sought: HashMap<Place, Compared>,
-    file: Option<DifferencesFile>,
-    /// Whether a key was counted as it was found first, since there was no more room to set it aside.
-    full: bool,
+/// What was found in all.
+pub(super) struct Taken {
+    pub(super) counts: BTreeMap<MappingId, MappingCounts>,
+    /// Some of the keys that are not equal.
+    pub(super) shown: Vec<Discrepancy>,
+    /// Whether keys were counted as they were found first.
+    pub(super) full: bool,
+    /// Of each mapping the rows whose keys were asked for, and how many of them are extra.
+    pub(super) asked: BTreeMap<MappingId, (i64, i64)>,
 }
-
-/// Keys that are looked at again, by database.
-struct Aside {
-    room: u64,
-    spills: BTreeMap<u8, KeySpill>,
-    told_apart: HashSet<u64>,
-    hasher: RandomState,
-}
-
-/// What is looked at in the next round.
-#[derive(Default)]
-pub(in crate::job) struct Again(pub(in crate::job) BTreeMap<u8, KeyReader>);
 
 impl Findings {
     /// Nothing yet. `file`: where each discrepancy is written.
@@ -73,8 +50,7 @@ impl Findings {
 
     /// Begins a round. `room`: bytes of keys that are set aside for the next one; `None`: it is the last.
     pub(super) fn begin(&self, room: Option<u64>) {
-        let (spills, told_apart, hasher) = (BTreeMap::new(), HashSet::new(), RandomState::new());
-        self.state().aside = room.map(|room| Aside { room, spills, told_apart, hasher });
+        self.state().aside = room.map(Aside::new);
     }
 
     /// Ends a round: gives what is looked at again, and how many keys that are.
@@ -83,12 +59,7 @@ impl Findings {
     /// The disk gave way: nobody knows which keys they were.
     pub(super) fn end(&self) -> Result<(Again, u64), Failure> {
         let aside = self.state().aside.take();
-        let (mut again, mut count) = (Again::default(), 0);
-        for (database, spill) in aside.into_iter().flat_map(|aside| aside.spills) {
-            count += spill.keys();
-            again.0.insert(database, spill.finish().ok_or_else(lost)?);
-        }
-        Ok((again, count))
+        aside.map_or_else(|| Ok((Again::default(), 0)), Aside::finish)
     }
 
     /// Books what a batch came to.
@@ -129,15 +100,17 @@ impl Findings {
     }
 
     /// Counts a key by what it is found to be.
-    fn count(&self, state: &mut State, (mapping, database): (MappingId, u8), key: Compared) -> Result<(), Failure> {
+    fn count(&self, state: &mut State, (mapping, database): (MappingId, u8), mut key: Compared) -> Result<(), Failure> {
         if key.refused > 0 && state.sought.len() < SOUGHT {
             let place = (mapping, database, key.key.detached());
-            state.sought.insert(place, Compared { values: Vec::new(), ..key });
+            key.values = Vec::new();
+            state.sought.insert(place, key);
             return Ok(());
         }
         let counts = state.counts.entry(mapping).or_default();
         counts.source_keys += 1;
-        if key.class == Class::Missing && self.partial && key.rows.get(Class::Missing) == key.rows.total() {
+        if key.class == Class::Missing && self.partial && !key.lost && key.rows.get(Class::Missing) == key.rows.total()
+        {
             *counts.passed_over.entry(SkipReason::Excluded.code().to_owned()).or_default() += 1;
             return Ok(());
         }
@@ -189,9 +162,16 @@ impl Findings {
         let mut state = self.state();
         let counts = state.counts.entry(mapping).or_default();
         counts.rows.add(class, rows);
-        let Some(found) = found else { return Ok(()) };
-        counts.keys.add(class, 1);
-        state.show(&self.names, found)
+        counts.keys.add(class, i64::from(found.is_some()));
+        if class == Class::Extra {
+            state.asked.entry(mapping).or_default().1 += rows;
+        }
+        found.map_or(Ok(()), |found| state.show(&self.names, found))
+    }
+
+    /// Notes that Redis was asked for the keys of so many rows.
+    pub(super) fn asked(&self, mapping: MappingId, rows: i64) {
+        self.state().asked.entry(mapping).or_default().0 += rows;
     }
 
     /// Notes how many rows a mapping's table has, and how many of them are the run's.
@@ -201,10 +181,11 @@ impl Findings {
         (counts.target_rows, counts.owned_rows) = (target, owned);
     }
 
-    /// Takes the counts by mapping, what is shown, and whether keys were counted as they were found first.
-    pub(super) fn take(&self) -> (BTreeMap<MappingId, MappingCounts>, Vec<Discrepancy>, bool) {
+    /// Takes what was found.
+    pub(super) fn take(&self) -> Taken {
         let mut state = self.state();
-        (std::mem::take(&mut state.counts), std::mem::take(&mut state.shown), state.full)
+        let (counts, shown) = (std::mem::take(&mut state.counts), std::mem::take(&mut state.shown));
+        Taken { counts, shown, full: state.full, asked: std::mem::take(&mut state.asked) }
     }
 
     /// Takes the file of discrepancies.
@@ -217,72 +198,22 @@ impl Findings {
     }
 }
 
-impl State {
-    /// Sets a key aside to be looked at again. `false`: it counts now.
-    fn set_aside(&mut self, mapping: MappingId, database: Database, key: &Compared) -> Result<bool, Failure> {
-        let Some(aside) = self.aside.as_mut().filter(|_| key.class > Class::Rejected) else { return Ok(false) };
-        let hash = aside.hasher.hash_one((mapping, database.number, &key.key));
-        if aside.told_apart.contains(&hash) {
-            return Ok(true);
-        }
-        let used: u64 = aside.spills.values().map(KeySpill::bytes).sum();
-        if used + FRAME + key.key.as_bytes().len() as u64 > aside.room {
-            self.full = true;
-            return Ok(false);
-        }
-        if aside.told_apart.len() < TOLD_APART {
-            aside.told_apart.insert(hash);
-        }
-        let spill = match aside.spills.entry(database.number) {
-            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::btree_map::Entry::Vacant(entry) => entry.insert(KeySpill::new(u64::MAX)?),
-        };
-        if spill.push(mapping, &key.key) { Ok(true) } else { Err(lost()) }
-    }
-
-    fn show(&mut self, names: &[String], found: Discrepancy) -> Result<(), Failure> {
-        if let Some(file) = &mut self.file {
-            let name = names.get(usize::from(found.mapping.0)).map_or("", String::as_str);
-            file.write(name, &found).map_err(|error| {
-                Failure::usage(
-                    crate::model::Side::Settings,
-                    format!("run.report: differences.jsonl cannot be written: {error}"),
-                    "Check the directory and its rights.",
-                )
-            })?;
-        }
-        let shown = self.shown_of.entry((found.mapping, found.class)).or_default();
-        if *shown < SHOWN {
-            *shown += 1;
-            self.shown.push(found);
-        }
-        Ok(())
-    }
-}
-
 fn discrepancy((mapping, database): (MappingId, u8), key: Compared) -> Discrepancy {
-    let Compared { key, class, detail, columns, values, .. } = key;
-    Discrepancy { mapping, database, key: key.detached(), class, detail, columns, values }
-}
-
-fn lost() -> Failure {
-    Failure::internal(
-        "the keys to look at again could not be kept in the directory for temporary files (TMPDIR): is the disk full?",
-    )
+    let Compared { key, class, element, detail, columns, values, .. } = key;
+    Discrepancy { mapping, database, key: key.detached(), class, element, detail, columns, values }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Findings;
-    use crate::model::{Class, ClassCounts, Database, MappingId, RedisKey};
+    use super::{Findings, Taken};
+    use crate::model::{Class, Database, MappingId, RedisKey};
     use crate::sink::{Compared, Comparison};
     use tokio::sync::mpsc;
 
     fn compared(key: &str, class: Class, refused: i64) -> Compared {
-        let mut rows = ClassCounts::default();
-        rows.add(class, 1);
-        let (columns, values) = (Vec::new(), Vec::new());
-        Compared { key: RedisKey::new(key.to_owned()), class, rows, detail: String::new(), columns, values, refused }
+        let mut compared = Compared::of(RedisKey::new(key.to_owned()), class);
+        compared.refused = refused;
+        compared
     }
 
     fn findings(partial: bool) -> Findings {
@@ -308,7 +239,7 @@ mod tests {
         findings.begin(None);
         book(&findings, vec![compared("a", Class::Stale, 0)]);
         assert_eq!(findings.end().unwrap().1, 0);
-        let (counts, shown, full) = findings.take();
+        let Taken { counts, shown, full, .. } = findings.take();
         let counts = &counts[&MappingId(0)];
         let of = |class| counts.keys.get(class);
         assert_eq!((of(Class::Equal), of(Class::Missing), of(Class::Stale), of(Class::Rejected)), (4, 0, 1, 1));
@@ -321,7 +252,7 @@ mod tests {
         findings.begin(Some(8));
         book(&findings, vec![compared("a", Class::Missing, 0), compared("b", Class::Missing, 0)]);
         assert_eq!(findings.end().unwrap().1, 1);
-        let (counts, _, full) = findings.take();
+        let Taken { counts, full, .. } = findings.take();
         assert_eq!((counts[&MappingId(0)].keys.get(Class::Missing), full), (1, true));
     }
 
@@ -332,7 +263,7 @@ mod tests {
         assert!(findings.seeks());
         findings.was_loaded(&(MappingId(0), 0, RedisKey::new("a"))).unwrap();
         findings.give_up_seeking().unwrap();
-        let (counts, ..) = findings.take();
+        let Taken { counts, .. } = findings.take();
         let counts = &counts[&MappingId(0)].keys;
         assert_eq!((counts.get(Class::Stale), counts.get(Class::Missing)), (1, 1));
     }
@@ -341,7 +272,7 @@ mod tests {
     fn of_a_partial_run_a_key_without_rows_is_excluded() {
         let findings = findings(true);
         book(&findings, vec![compared("a", Class::Missing, 0), compared("b", Class::Different, 0)]);
-        let (counts, ..) = findings.take();
+        let Taken { counts, .. } = findings.take();
         let counts = &counts[&MappingId(0)];
         assert_eq!((counts.keys.get(Class::Missing), counts.keys.get(Class::Different)), (0, 1));
         assert_eq!((counts.passed_over["excluded"], counts.source_keys), (1, 4));

@@ -1,14 +1,18 @@
 //! `validate`, and what a run does of it at its end: Redis is read once more through the same stages, and compared with what
 //! PostgreSQL holds.
 
+mod aside;
 mod begin;
+mod chosen;
 mod findings;
 mod rest;
 mod rounds;
+mod state;
 
 pub(super) use findings::Findings;
 
 use super::databases::Reached;
+use super::delete_gone;
 use super::key_list::KeyList;
 use super::link::Link;
 use super::migrate::End;
@@ -18,6 +22,7 @@ use crate::ledger::{self, Recorded};
 use crate::model::{Discrepancy, Event, EventSender, Exit, Failure, MappingId, Side, Validation};
 use crate::report::{self, DifferencesFile, Renderer, ValidationFacts};
 use begin::{Ready, begin};
+use findings::Taken;
 use rounds::Rounds;
 use sqlx::postgres::PgConnection;
 use std::sync::Arc;
@@ -60,7 +65,7 @@ pub struct Validated {
 /// Compares what Redis holds with the rows of a run, and writes the report. Ends by itself or when `stop` is raised.
 pub async fn validate(settings: &Settings, request: &ValidateRequest, renderer: Renderer, stop: Stop) -> Validated {
     let (events, shown) = mpsc::channel(EVENTS);
-    let drive = tokio::spawn(report::drive(shown, renderer));
+    let drive = tokio::spawn(report::drive(shown, renderer.of_validation()));
     let keys = match &settings.run.keys_from {
         Some(path) => KeyList::open(path, &stop).await.map(|keys| Some(Arc::new(keys))),
         None => Ok(None),
@@ -90,26 +95,18 @@ pub async fn validate(settings: &Settings, request: &ValidateRequest, renderer: 
     validated
 }
 
-/// Validates a run at its end, over its connections to Redis: gives what was found, and what a person should know.
+/// Validates a run at its end, over its connections to Redis: gives what was found, and what a person was told meanwhile.
 pub(super) async fn at_end(
     settings: &Settings,
     (run, exit): (Uuid, Exit),
     source: (Option<Arc<KeyList>>, Option<Reached>),
-    stop: &Stop,
+    (renderer, stop): (Renderer, &Stop),
 ) -> (Looked, Vec<String>) {
-    let (events, mut told) = mpsc::channel(EVENTS);
-    let notices = tokio::spawn(async move {
-        let mut notices = Vec::new();
-        while let Some(event) = told.recv().await {
-            if let Event::Notice(text) = event {
-                notices.push(text);
-            }
-        }
-        notices
-    });
+    let (events, shown) = mpsc::channel(EVENTS);
+    let drive = tokio::spawn(report::drive(shown, renderer));
     let request = ValidateRequest { run: Some(run.to_string()), phases: Vec::new(), run_before: Some(exit) };
     let found = look(settings, &request, source, stop, events).await;
-    (found, notices.await.unwrap_or_default())
+    (found, drive.await.map(|books| books.notices().0.to_vec()).unwrap_or_default())
 }
 
 /// What was found, and why no more.
@@ -161,25 +158,26 @@ async fn look(
     events: EventSender,
 ) -> Looked {
     let started = now();
+    let refused = |failure| Looked { validation: None, failure };
     let mut ready = match begin(settings, (request, reached), stop, &events).await {
         Ok(Some(ready)) => ready,
-        Ok(None) => return Looked { validation: None, failure: None },
-        Err(failure) => return Looked { validation: None, failure: Some(failure) },
+        Ok(None) => return refused(None),
+        Err(failure) => return refused(Some(failure)),
+    };
+    let file = match open_file(settings) {
+        Ok(file) => file,
+        Err(failure) => return refused(Some(failure)),
     };
     let names: Arc<[String]> = ready.checked.plan.mappings().map(|(_, mapping)| mapping.name().to_owned()).collect();
-    let (run, resumed) = (ready.run.of.run.to_string(), false);
+    let (run, resumed) = (ready.chosen.run.of.run.to_string(), false);
     let _ = events.send(Event::RunStarted { run, mappings: names.clone(), resumed }).await;
-    let file =
-        match settings.run.report.as_ref().map(|dir| DifferencesFile::create(dir).map_err(|e| (dir, e))).transpose() {
-            Ok(file) => file,
-            Err((dir, error)) => {
-                return Looked { validation: None, failure: Some(super::close::report_unwritable(dir, &error)) };
-            }
-        };
-    let findings = Findings::new(names.clone(), events.clone(), ready.partial, file);
+    let findings = Findings::new(names.clone(), events.clone(), ready.chosen.partial, file);
     let ended = compare(&mut ready, keys, &findings, (events.clone(), stop)).await;
     let mut validation = taken(&ready, &names, &findings);
     validation.started = started;
+    for text in &validation.warnings {
+        let _ = events.send(Event::Notice(format!("warning: {text}"))).await;
+    }
     let failure = match ended {
         Ok((end, rounds)) => {
             (validation.complete, validation.rounds) = (end == End::Complete, rounds);
@@ -193,7 +191,7 @@ async fn look(
     let exit = request.run_before.map(|before| before.or_worse(found.exit()));
     if let Some(validation) = &mut found.validation
         && !validation.nothing
-        && let Err(why) = record(&mut ready.link, (&ready.settings, ready.run.of.run), validation, exit).await
+        && let Err(why) = record(&mut ready.link, (&ready.settings, ready.chosen.run.of.run), validation, exit).await
     {
         validation.untold.push(format!("what was found is not kept in the ledger: {why}"));
     }
@@ -229,25 +227,45 @@ async fn all(rounds: &Rounds, ready: &mut Ready, findings: &Findings) -> Result<
 fn taken(ready: &Ready, names: &[String], findings: &Findings) -> Validation {
     let settings = &ready.settings.validation;
     let name = |id: MappingId| names.get(usize::from(id.0)).cloned().unwrap_or_default();
-    let (counts, shown, full) = findings.take();
+    let Taken { counts, shown, full, asked } = findings.take();
     let parts = [("content", settings.content), ("relationships", settings.relationships)];
-    let mut untold = ready.untold.clone();
+    let mut untold = ready.chosen.untold.clone();
     if full {
         let text = "more keys were not equal than flow.spill_limit lets be looked at again: the others count as they were found first";
         untold.push(text.to_owned());
     }
     Validation {
-        run: ready.run.of.run.to_string(),
+        run: ready.chosen.run.of.run.to_string(),
         ended: now(),
         parts: parts.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect(),
         sample: (!settings.sample.is_all()).then(|| settings.sample.to_string()),
         pattern: ready.settings.run.keys.clone(),
         strict: settings.strict,
+        warnings: emptied(ready, &asked.into_values().collect::<Vec<_>>()).into_iter().collect(),
         mappings: counts.into_iter().map(|(id, counts)| (name(id), counts)).collect(),
         discrepancies: shown.into_iter().map(|found: Discrepancy| (name(found.mapping), found)).collect(),
         untold,
         ..Validation::default()
     }
+}
+
+/// That so many rows' keys are gone that a run would delete none of them. `asked`: of each mapping the rows whose keys were asked for,
+/// and how many of those are extra.
+fn emptied(ready: &Ready, asked: &[(i64, i64)]) -> Option<String> {
+    let limit = ready.settings.run.delete_gone_limit;
+    if delete_gone::allows(limit, asked) {
+        return None;
+    }
+    let (rows, extra) = asked.iter().fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1));
+    Some(format!(
+        "the keys of {extra} of {rows} rows of this tool are gone from Redis, more than run.delete_gone_limit ({limit}) would let a \
+         run delete: was Redis emptied, or is it another one? Without --strict such rows let a validation pass"
+    ))
+}
+
+fn open_file(settings: &Settings) -> Result<Option<DifferencesFile>, Failure> {
+    let Some(dir) = &settings.run.report else { return Ok(None) };
+    DifferencesFile::create(dir).map(Some).map_err(|error| super::close::report_unwritable(dir, &error))
 }
 
 fn finish_file(settings: &Settings, findings: &Findings) -> Option<Failure> {

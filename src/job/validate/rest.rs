@@ -58,7 +58,7 @@ type ByDatabase<T> = BTreeMap<u8, Vec<T>>;
 /// # Errors
 /// Those of either side.
 pub(super) async fn look_at_rows(rounds: &Rounds, ready: &Ready, link: &mut Link) -> Result<End, Failure> {
-    let (settings, run) = (&ready.settings, ready.run.of.run);
+    let (settings, run) = (&ready.settings, ready.chosen.run.of.run);
     let whole = settings.run.keys.is_none() && settings.run.keys_from.is_none() && settings.run.limit.is_none();
     if !whole && !rounds.findings.seeks() {
         return Ok(End::Complete);
@@ -131,6 +131,7 @@ impl Rest<'_> {
             }
         }
         for (number, rows) in asked {
+            self.findings().asked(id, rows.len() as i64);
             gone.entry(number).or_default().extend(self.absent(number, rows).await?);
         }
         Ok(owned)
@@ -139,7 +140,7 @@ impl Rest<'_> {
     /// The database that a row of this mapping was made from, if its key is the mapping's there. Several mappings may have one
     /// table.
     fn base_of(&self, id: MappingId, key: &RedisKey, named: Option<&str>) -> Option<&Base<RedisSource>> {
-        let own = self.ready.run.of.own_database;
+        let own = self.ready.chosen.run.of.own_database;
         let number = named.and_then(|number| number.parse().ok()).or(own);
         let base = self.rounds.shared.bases.iter().find(|base| Some(base.database.number) == number)?;
         (base.plan.classify(key.as_bytes()) == Some(id)).then_some(base)
@@ -210,7 +211,8 @@ impl Rest<'_> {
             _ => "the key is gone".to_owned(),
         };
         let (columns, values) = (Vec::new(), Vec::new());
-        let found = Discrepancy { mapping, database, key: key.detached(), class, detail, columns, values };
+        let found =
+            Discrepancy { mapping, database, key: key.detached(), class, element: None, detail, columns, values };
         self.findings().gone((!known).then_some(found), (mapping, class), rows)
     }
 

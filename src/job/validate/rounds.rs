@@ -1,8 +1,8 @@
 //! The rounds of a validation: all keys first, then those that were not equal, until they are or the rounds are over.
 
 use super::Findings;
+use super::aside::Again;
 use super::begin::Ready;
-use super::findings::Again;
 use crate::flow::{ByteBudget, RateLimit, Stop, Watermark};
 use crate::job::databases::{Base, Opened};
 use crate::job::key_list::KeyList;
@@ -136,7 +136,10 @@ impl Rounds {
         let writer = |_| {
             let (target, tables, options) = (ready.target.clone(), self.tables.clone(), self.options.clone());
             let ends = (self.shared.events.clone(), self.shared.stop.clone());
-            Writer::Compare(Box::new(Comparer::new(target, tables, options, ready.run.of, ends)), self.findings.clone())
+            Writer::Compare(
+                Box::new(Comparer::new(target, tables, options, ready.chosen.run.of, ends)),
+                self.findings.clone(),
+            )
         };
         (0..ready.settings.flow.writers.max(1)).map(writer).collect()
     }
@@ -154,5 +157,6 @@ fn options(ready: &Ready) -> CompareOptions {
         idle_timeout: load.idle_timeout,
         retry_deadline: load.retry_deadline,
         unlogged_stage: !ready.checked.server.may_make_temporary,
+        ledger_is_current: ready.chosen.ledger_is_current,
     }
 }

@@ -69,24 +69,25 @@ impl Comparer {
         }
     }
 
-    /// The open rejects of the run among these keys, each with its reason.
+    /// The open rejects of the run among these keys.
     pub(super) async fn known(
         &mut self,
         of: (&str, Database),
         keys: &[RedisKey],
-    ) -> Result<HashMap<RedisKey, String>, Failure> {
+    ) -> Result<HashMap<RedisKey, ledger::Known>, Failure> {
         // Of a retry's shard, rejects are known whichever mapping takes their keys now.
         let shard = ShardId { run: Uuid::nil(), phase: 0, shard: 0, lease: Uuid::nil(), retry_of: Some(self.run) };
         let mut backoff = Backoff::until(self.options.retry_deadline);
+        let elements = self.options.ledger_is_current;
         loop {
             let asked = async {
                 let connection = connected(&mut self.connection, &self.target).await?;
-                ledger::known(connection, shard, of, keys).await
+                ledger::known(connection, shard, of, keys, elements).await
             };
             match answered(within(&self.options), asked).await.unwrap_or_else(Err) {
                 Ok(known) => {
                     let open = known.into_iter().filter(|known| !known.closed);
-                    return Ok(open.map(|known| (known.key, known.reason)).collect());
+                    return Ok(open.map(|known| (known.key.clone(), known)).collect());
                 }
                 Err(error) => self.pause(&mut backoff, "reading the rejects", error).await?,
             }

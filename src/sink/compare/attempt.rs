@@ -2,9 +2,9 @@
 
 use super::CompareOptions;
 use super::met::Met;
-use super::statements::{compare, compared, values};
+use super::statements::{compare, compared, values, were_there};
 use crate::model::{ColumnValues, Database, Reject, Row, Shape};
-use crate::postgres::{CopyBuffer, error_line, milliseconds, query};
+use crate::postgres::{CopyBuffer, error_line, milliseconds, query, refuses_value};
 use crate::sink::load::casts::{refused_texts, unread};
 use crate::sink::load::columns::{Columns, grouped, kept_apart_in_stage, send};
 use crate::sink::load::statements::Statements;
@@ -119,6 +119,47 @@ impl Attempt<'_> {
         if !differing.is_empty() {
             self.read_values(connection, (sql, rows), differing, found).await?;
         }
+        if self.table.explodes && self.table.provenance == Provenance::Ledger {
+            self.look_in_ledger(connection, (sql, rows), found).await?;
+        }
+        Ok(())
+    }
+
+    /// Learns of elements without a row whether the ledger has the lineage of one, or of another row of their key.
+    async fn look_in_ledger(
+        &self,
+        connection: &mut PgConnection,
+        (sql, rows): (&Statements, &[usize]),
+        found: &mut Found,
+    ) -> Result<(), Error> {
+        let (mut ordinals, mut keys) = (Vec::new(), Vec::new());
+        for (ordinal, place) in (0_i32..).zip(rows) {
+            if let (Some(Met { there: false, .. }), Some(row)) = (found.met.get(place), self.rows.get(*place)) {
+                ordinals.push(ordinal);
+                keys.push(row.key.as_bytes());
+            }
+        }
+        if ordinals.is_empty() {
+            return Ok(());
+        }
+        let mut savepoint = connection.begin().await?;
+        // The join with the staging table has no index to go by.
+        query("SET LOCAL enable_hashjoin = on").execute(&mut *savepoint).await?;
+        let statement = were_there((self.table, self.database, self.run), sql);
+        let asked = query(statement).bind(self.table.name.to_string()).bind(ordinals).bind(keys);
+        let asked = asked.fetch_all(&mut *savepoint).await;
+        savepoint.rollback().await?;
+        let asked = match asked {
+            // Rows of a former table of this name, whose keys do not fit: nothing is known.
+            Err(error) if refuses_value(&error) => return Ok(()),
+            asked => asked?,
+        };
+        for row in asked {
+            let place = place(rows, row.try_get("ord")?);
+            if let Some(met) = place.and_then(|place| found.met.get_mut(&place)) {
+                (met.was_there, met.key_was_there) = (row.try_get("was_there")?, row.try_get("key_was_there")?);
+            }
+        }
         Ok(())
     }
 
@@ -186,6 +227,8 @@ fn met(row: &PgRow) -> Result<(i32, Met), Error> {
         owner: row.try_get("owner")?,
         of_source: row.try_get::<Option<bool>, _>("of_source")?.unwrap_or(false),
         digest: row.try_get("digest")?,
+        was_there: false,
+        key_was_there: false,
         expiry_moved: row.try_get::<Option<bool>, _>("expiry_moved")?.unwrap_or(true),
     };
     Ok((row.try_get("ord")?, met))

@@ -2,8 +2,9 @@
 
 use super::attempt::Found;
 use super::met::{Judged, Met};
+use super::rowless::{Element, Rowless, Why};
 use super::{Compared, Comparison, would_be_rejected};
-use crate::model::{Class, ClassCounts, ColumnValues, Database, Group, RedisKey, Row};
+use crate::model::{Class, ClassCounts, ColumnValues, Database, Digest, ElementOf, Group, RedisKey, Reject, Row};
 use crate::postgres::{query, refuses_value};
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
@@ -20,8 +21,10 @@ pub(super) struct OpenKeys(HashMap<Uuid, Open>);
 #[derive(Debug, Default)]
 struct Open {
     rows: ClassCounts,
-    /// Of the worst row so far.
+    /// Of the worst row so far, but for those that are not there.
     worst: Option<Worst>,
+    /// Elements that map as they should and have no row.
+    rowless: Rowless,
     /// Rows that are there and of this key by the ledger.
     of_key: i64,
     /// Elements that would be rejected now.
@@ -32,6 +35,8 @@ struct Open {
 #[derive(Debug)]
 struct Worst {
     judged: Judged,
+    /// The element that it is of, where the key is several rows.
+    element: Option<String>,
     columns: Vec<String>,
     values: Vec<ColumnValues>,
 }
@@ -46,27 +51,17 @@ impl OpenKeys {
         comparison: &mut Comparison,
     ) {
         for (place, row) in rows.into_iter().enumerate() {
-            let met = found.met.remove(&place);
-            let refused = found.refused.remove(&place);
-            let judged = match (&met, &refused) {
-                (_, Some(reject)) => Judged::because(Class::Missing, would_be_rejected(reject)),
-                (Some(met), None) => met.judge(table, &row, database),
-                (None, None) => Judged::of(Class::Equal),
-            };
-            let names = |met: &Met| -> Vec<String> {
-                let name = |index: &usize| table.columns.get(*index).map(|column| column.name.clone());
-                met.differs.iter().filter_map(name).collect()
-            };
-            // Another key's row says nothing of this one's content.
-            let is_other = met.as_ref().is_some_and(|met| met.other_key(&row, database).is_some());
-            let told = met.as_ref().filter(|_| !is_other);
-            let shown = found.values.remove(&place).filter(|_| !is_other);
-            let worst =
-                Worst { columns: told.map(names).unwrap_or_default(), values: shown.unwrap_or_default(), judged };
+            let (met, refused) = (found.met.remove(&place), found.refused.remove(&place));
+            let values = found.values.remove(&place).unwrap_or_default();
+            let worst = Worst::of((table, database), &row, (met.as_ref(), refused.as_ref(), values));
             match &row.group {
                 Some(group) => {
-                    let of_key = met.as_ref().is_some_and(|met| met.is_of_key(&row));
-                    self.0.entry(group.id).or_default().add(worst, of_key, refused.is_some());
+                    let open = self.0.entry(group.id).or_default();
+                    open.of_key += i64::from(met.as_ref().is_some_and(|met| met.is_of_key(&row)));
+                    match met.filter(|_| worst.judged.class == Class::Missing && refused.is_none()) {
+                        Some(met) => open.add_rowless(&met, &row, worst.judged),
+                        None => open.add(Worst { element: worst.element_of(&row), ..worst }, &row, refused.is_some()),
+                    }
                 }
                 None if worst.judged.class == Class::Equal => {
                     comparison.equal = (comparison.equal.0 + 1, comparison.equal.1 + 1);
@@ -83,8 +78,8 @@ impl OpenKeys {
         if let Some((reject, _)) = &reject {
             open.refused += 1;
             open.rows.add(Class::Missing, 1);
-            let detail = format!("an element of it {}", would_be_rejected(reject).trim_start_matches("its value "));
-            open.tell(Worst::plain(Judged::because(Class::Missing, detail)));
+            let judged = Judged::because(Class::Missing, would_be_rejected(reject));
+            open.tell(Worst { element: reject.element().map(str::to_owned), ..Worst::plain(judged) });
         }
         Ended { key: group.key.clone(), open, whole: reject.is_none() }
     }
@@ -98,24 +93,60 @@ impl Met {
 }
 
 impl Worst {
+    /// What is told of a row, of those that are not equal: what it met, or why the server refuses it, and values that differ.
+    fn of(
+        (table, database): (&LoadTable, Database),
+        row: &Row,
+        (met, refused, values): (Option<&Met>, Option<&Reject>, Vec<ColumnValues>),
+    ) -> Self {
+        let judged = match (met, refused) {
+            (_, Some(reject)) => Judged::because(Class::Missing, would_be_rejected(reject)),
+            (Some(met), None) => met.judge(table, row, database),
+            (None, None) => Judged::of(Class::Equal),
+        };
+        // Another key's row says nothing of this one's content.
+        let Some(met) = met.filter(|met| met.other_key(row, database).is_none()) else { return Self::plain(judged) };
+        let name = |index: &usize| table.columns.get(*index).map(|column| column.name.clone());
+        Self { judged, element: None, columns: met.differs.iter().filter_map(name).collect(), values }
+    }
+
     fn plain(judged: Judged) -> Self {
-        Self { judged, columns: Vec::new(), values: Vec::new() }
+        Self { judged, element: None, columns: Vec::new(), values: Vec::new() }
+    }
+
+    /// The name of the row's element, where it will be told.
+    fn element_of(&self, row: &Row) -> Option<String> {
+        (self.judged.class > Class::Equal).then(|| name(row))
     }
 
     /// A key that is this one row.
     fn into_key(self, key: RedisKey, refused: bool) -> Compared {
         let Judged { class, detail } = self.judged;
-        let mut rows = ClassCounts::default();
-        rows.add(class, 1);
-        let refused = i64::from(refused);
-        Compared { key, class, rows, detail, columns: self.columns, values: self.values, refused }
+        let Self { element, columns, values, .. } = self;
+        Compared { element, detail, columns, values, refused: i64::from(refused), ..Compared::of(key, class) }
     }
 }
 
 impl Open {
-    fn add(&mut self, worst: Worst, of_key: bool, refused: bool) {
+    /// Adds an element that has no row of its own, though its value maps as it should.
+    fn add_rowless(&mut self, met: &Met, row: &Row, judged: Judged) {
+        self.rows.add(Class::Missing, 1);
+        let why = match met {
+            Met { there: true, .. } => Why::Taken,
+            Met { was_there: true, .. } => Why::Lost,
+            _ => Why::New,
+        };
+        if met.key_was_there {
+            self.rowless.is_known();
+        }
+        self.rowless.add(Element { why, digest: Digest::of(&row.value), name: name(row), detail: judged.detail });
+    }
+
+    fn add(&mut self, worst: Worst, row: &Row, refused: bool) {
         self.rows.add(worst.judged.class, 1);
-        self.of_key += i64::from(of_key);
+        if matches!(worst.judged.class, Class::Newer | Class::Stale | Class::Different) {
+            self.rowless.add_differing(Digest::of(&row.value), worst.judged.class);
+        }
         self.refused += i64::from(refused);
         if worst.judged.class > Class::Equal {
             self.tell(worst);
@@ -152,16 +183,21 @@ impl Ended {
 
     /// Books the key.
     pub(super) fn book(self, comparison: &mut Comparison) {
-        let Self { key, open, .. } = self;
-        let Some(worst) = open.worst else {
-            let (keys, rows) = &mut comparison.equal;
-            *keys += 1;
-            *rows += open.rows.get(Class::Equal);
+        let Self { key, open: Open { rows, worst, rowless, refused, .. }, .. } = self;
+        if worst.is_none() && rowless.len() == 0 {
+            comparison.equal.0 += 1;
+            comparison.equal.1 += rows.get(Class::Equal);
             return;
-        };
-        let compared = Compared { rows: open.rows, refused: open.refused, ..worst.into_key(key, false) };
-        comparison.others.push(compared);
+        }
+        let worst = worst.unwrap_or_else(|| Worst::plain(Judged::of(Class::Equal)));
+        let class = rows.worst().unwrap_or(Class::Equal);
+        comparison.others.push(Compared { class, rows, refused, rowless, ..worst.into_key(key, false) });
     }
+}
+
+/// How people are told of a row's element.
+fn name(row: &Row) -> String {
+    ElementOf { redis_type: row.redis_type, bytes: &row.value, index: row.element }.name()
 }
 
 /// How many rows there are of each key, by its place. Nothing is known where the ledger has rows of a former table of this name,

@@ -23,6 +23,10 @@ pub(super) struct Met {
     pub(super) of_source: bool,
     /// The digest of the value that it was made from, where that is known.
     pub(super) digest: Option<String>,
+    /// Where there is no row: whether the ledger has the lineage of one that was made from this key.
+    pub(super) was_there: bool,
+    /// The same: whether the ledger has lineage of any row of this key of the run's source.
+    pub(super) key_was_there: bool,
     /// Whether its lineage names another time of expiry than the key has now; `true` where lineage does not tell.
     pub(super) expiry_moved: bool,
 }

@@ -3,41 +3,32 @@
 //!
 //! Expected rows go into a staging table, as a merge would send them, and one statement says what each of them meets
 //! (`statements`); what follows from that says `met`. One attempt is one transaction (`attempt`), read-only from the moment that its
-//! staging tables are made; `asking` tries it again where the server went away. Keys that are several rows are put together in `keys`.
+//! staging tables are made; `asking` tries it again where the server went away. Keys that are several rows are put together in `keys`,
+//! and why elements of theirs have no row says `rowless`. What a key is found to be, with what the run knows of it, is in `compared`.
 
 mod asking;
 mod attempt;
+mod compared;
 mod keys;
 mod met;
+mod rowless;
 mod statements;
 
 pub use self::asking::still_owned;
 use self::attempt::Refused;
+pub use self::compared::Compared;
+use self::compared::{refused, would_be_rejected};
 use self::keys::OpenKeys;
 use super::batch::{Batch, deduplicate, each_once};
 use super::table::LoadTable;
 use crate::flow::Stop;
 use crate::ledger::RetryOf;
-use crate::model::{Class, ClassCounts, ColumnValues, Database, EventSender, Failure, Group, RedisKey, Reject, Row};
+use crate::model::{Class, Database, EventSender, Failure, Group, RedisKey, Row};
 use crate::postgres::{CopyBuffer, Target};
 use sqlx::postgres::PgConnection;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Reasons of rejects that only writing finds: the value maps as it should.
-const FOUND_BY_WRITING: [&str; 10] = [
-    "check",
-    "exclusion",
-    "foreign_key",
-    "key_collision",
-    "missing_parent",
-    "not_null",
-    "not_stored",
-    "refused",
-    "row_security",
-    "unique",
-];
 
 /// How rows are compared.
 #[derive(Clone, Debug)]
@@ -60,26 +51,8 @@ pub struct CompareOptions {
     pub retry_deadline: Duration,
     /// The role may not make temporary tables: staging tables are made in the ledger's schema.
     pub unlogged_stage: bool,
-}
-
-/// One key that is not plainly equal.
-#[derive(Clone, Debug)]
-pub struct Compared {
-    /// The key.
-    pub key: RedisKey,
-    /// What it is found to be: the worst of its rows.
-    pub class: Class,
-    /// Its rows by class; one that is not there counts as missing or rejected.
-    pub rows: ClassCounts,
-    /// A sentence for people; empty where the class says all.
-    pub detail: String,
-    /// The names of the columns that differ.
-    pub columns: Vec<String>,
-    /// Their values, where they were read.
-    pub values: Vec<ColumnValues>,
-    /// How many of its rows are missing as their values would be rejected now. A key of which no row is there has one
-    /// all the same, where a row of the run names it.
-    pub refused: i64,
+    /// Whether the ledger knows which elements were rejected.
+    pub ledger_is_current: bool,
 }
 
 /// What a batch came to.
@@ -208,73 +181,16 @@ impl Comparer {
         if asked.is_empty() {
             return Ok(());
         }
-        let open = self.known((table.mapping.as_str(), database), &asked).await?;
+        let known = self.known((table.mapping.as_str(), database), &asked).await?;
         for key in &mut comparison.others {
-            if let Some(reason) = open.get(&key.key).filter(|_| key.may_be_known()) {
-                key.excuse(reason, table.explodes);
+            if let Some(known) = known.get(&key.key).filter(|_| key.may_be_known()) {
+                key.excuse(known, table.explodes);
             }
             if key.class > Class::Rejected && key.refused > 0 && key.has_rows() {
                 key.was_loaded();
             }
+            key.tell_rowless();
         }
         Ok(())
     }
-}
-
-impl Compared {
-    /// Whether it would be no surprise that the run had rejected it.
-    fn may_be_known(&self) -> bool {
-        self.refused > 0 || self.rows.get(Class::Missing) > 0
-    }
-
-    /// The run has rejected it, for this reason: what is not there is known. Of a key that is several rows those alone are that
-    /// would be rejected now, and those of a reason that only writing finds: any other row was there once, or should be.
-    fn excuse(&mut self, reason: &str, explodes: bool) {
-        let missing = self.rows.get(Class::Missing);
-        let known = if explodes && !FOUND_BY_WRITING.contains(&reason) { self.refused.min(missing) } else { missing };
-        self.rows.add(Class::Missing, -known);
-        self.rows.add(Class::Rejected, known);
-        if explodes && self.has_rows() {
-            self.refused = 0;
-        }
-        let class = self.rows.worst().map_or(Class::Rejected, |worst| worst.max(Class::Rejected));
-        if class == Class::Missing {
-            self.refused = 0;
-            self.detail = format!("{} of its elements have no row", missing - known);
-        } else if class != self.class {
-            self.detail = format!("known of the run: {reason}");
-        }
-        self.class = class;
-    }
-
-    /// It was loaded before its value became one that would be rejected.
-    pub fn was_loaded(&mut self) {
-        let rejected = self.refused.min(self.rows.get(Class::Rejected));
-        self.rows.add(Class::Rejected, -rejected);
-        self.rows.add(Class::Missing, rejected - self.refused);
-        self.rows.add(Class::Stale, self.refused);
-        if rejected > 0 {
-            self.detail = format!("a row of it is there, and its value would be rejected now ({})", self.detail);
-        }
-        self.refused = 0;
-        self.class = self.rows.worst().unwrap_or(Class::Stale);
-    }
-
-    /// Whether a row of it is there.
-    fn has_rows(&self) -> bool {
-        self.rows.total() > self.rows.get(Class::Missing) + self.rows.get(Class::Rejected)
-    }
-}
-
-/// A key whose value would be rejected now.
-fn refused(reject: Reject) -> Compared {
-    let mut rows = ClassCounts::default();
-    rows.add(Class::Missing, 1);
-    let (detail, key) = (would_be_rejected(&reject), reject.key);
-    Compared { key, class: Class::Missing, rows, detail, columns: Vec::new(), values: Vec::new(), refused: 1 }
-}
-
-/// That a value would be rejected now, for people.
-fn would_be_rejected(reject: &Reject) -> String {
-    format!("its value would be rejected now: {}", reject.reason)
 }

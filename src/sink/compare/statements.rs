@@ -4,7 +4,7 @@ use super::CompareOptions;
 use crate::model::{Database, Shape};
 use crate::postgres::{ident, table_ident};
 use crate::sink::load::columns::Columns;
-use crate::sink::load::origin::{is_surely_in_ledger, of_row};
+use crate::sink::load::origin::{is_surely_in_ledger, may_be_in_ledger, of_row};
 use crate::sink::load::statements::{
     ORDINAL, Side, Statements, difference_beyond, key_join, redis_key, row_key, without_lineage,
 };
@@ -181,6 +181,35 @@ pub(super) fn values(table: &LoadTable, sql: &Statements) -> String {
 /// The columns that are compared, with their places in the mapping.
 pub(super) fn compared(table: &LoadTable, shape: Shape) -> impl Iterator<Item = (usize, &LoadColumn)> {
     table.present(shape).skip(table.key_columns).filter(|(_, column)| column.compare != Compare::Never)
+}
+
+/// For the ordinals `$2`, each of a row of the key in `$3` at its place: whether the ledger has the lineage of this row, made from
+/// this key, and whether of any row of the key, as `(ord, was_there, key_was_there)`. `$1`: the table's name in the ledger.
+///
+/// A row that is in doubt was there; a key that is in doubt was not: either way the element counts as missing.
+pub(super) fn were_there((table, database, run): (&LoadTable, Database, Uuid), sql: &Statements) -> String {
+    let (may, surely) = (may_be_in_ledger(database), is_surely_in_ledger(database, run));
+    let of_key = "l.table_name = $1 AND l.redis_key = u.key";
+    let was_there = if table.loose_key {
+        // The ledger spells a key as the table did.
+        format!(
+            "EXISTS (SELECT FROM redis2pg.loaded l CROSS JOIN LATERAL jsonb_populate_record(NULL::{}, l.row_key) t \
+             WHERE {of_key} AND {} AND {may} OFFSET 0)",
+            table.ident(),
+            key_join(table)
+        )
+    } else {
+        format!(
+            "EXISTS (SELECT FROM (SELECT * FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.row_key = {} OFFSET 0) l \
+             WHERE {of_key} AND {may} OFFSET 0)",
+            row_key(table, Side::Staged)
+        )
+    };
+    format!(
+        "SELECT u.ord, {was_there} AS was_there, EXISTS (SELECT FROM redis2pg.loaded l WHERE {of_key} AND {surely} OFFSET 0) \
+         AS key_was_there FROM unnest($2::int4[], $3::bytea[]) u (ord, key) JOIN {} s ON s.{ORDINAL} = u.ord",
+        sql.stage
+    )
 }
 
 /// How many rows there are of each of the keys `$2` that nobody changed since some run wrote them, by the ledger's lineage. `$1`:
