@@ -9,7 +9,7 @@ use crate::model::{
     Class, Database, Discrepancy, Event, EventSender, Failure, MappingCounts, MappingId, SkipReason, Tally,
 };
 use crate::report::DifferencesFile;
-use crate::sink::{Compared, Comparison};
+use crate::sink::{Compared, Comparison, SliceSums};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -91,6 +91,8 @@ impl Findings {
             counts.source_keys += count;
             *counts.passed_over.entry(reason).or_default() += count;
         }
+        let met = state.met.entry(mapping).or_default();
+        comparison.sums.into_iter().for_each(|(slice, sum)| *met.entry(slice).or_default() += sum);
         for compared in comparison.others {
             if !state.set_aside(mapping, database, &compared)? {
                 self.count(&mut state, (mapping, database.number), compared)?;
@@ -167,6 +169,11 @@ impl Findings {
             state.asked.entry(mapping).or_default().1 += rows;
         }
         found.map_or(Ok(()), |found| state.show(&self.names, found))
+    }
+
+    /// The rows of a mapping that were met, by slice of its table.
+    pub(super) fn met(&self, mapping: MappingId) -> SliceSums {
+        self.state().met.get(&mapping).cloned().unwrap_or_default()
     }
 
     /// Notes that Redis was asked for the keys of so many rows.

@@ -214,9 +214,10 @@ async fn compare(
 
 /// The rounds, and then the rows whose keys are gone.
 async fn all(rounds: &Rounds, ready: &mut Ready, findings: &Findings) -> Result<(End, u64), Failure> {
-    let (mut end, count) = rounds.run(ready).await?;
+    let mut link = ready.beside();
+    let sums = rest::sums_wanted(rounds, ready, &mut link).await?;
+    let (mut end, count) = rounds.run(ready, sums).await?;
     if end == End::Complete {
-        let mut link = ready.beside();
         end = rest::look_at_rows(rounds, ready, &mut link).await?;
     }
     findings.give_up_seeking()?;

@@ -14,12 +14,13 @@ use crate::job::pipeline::Sample;
 use crate::job::run_tables::run_table;
 use crate::ledger;
 use crate::model::{Class, Discrepancy, Failure, MappingId, RedisKey, SkipReason};
-use crate::sink::{LoadTable, OwnedReader, OwnedRow, still_owned};
+use crate::sink::{LoadTable, OwnedReader, OwnedRow, Provenance, SumsWanted, still_owned};
 use crate::source::Source;
 use crate::source::redis::RedisSource;
 use sqlx::postgres::PgConnection;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// How long a key that is gone is given to come back.
@@ -53,13 +54,52 @@ struct Gone {
 /// By database.
 type ByDatabase<T> = BTreeMap<u8, Vec<T>>;
 
+/// What is summed up of the rows that are met, so that slices whose rows were all met need not be asked for: a key that was
+/// read is there. `None`: keys that are gone are not told. Left out are tables that several mappings share, and those whose rows do not
+/// tell by themselves which key they are of.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn sums_wanted(
+    rounds: &Rounds,
+    ready: &Ready,
+    link: &mut Link,
+) -> Result<Option<Arc<SumsWanted>>, Failure> {
+    if !is_whole(ready) || !ready.settings.validation.sample.is_all() {
+        return Ok(None);
+    }
+    let run = ready.chosen.run.of.run;
+    let like = async |connection: &mut PgConnection| ledger::runs_like(connection, run).await;
+    let runs = link.call("reading the runs before it", like).await?;
+    let mut wanted = SumsWanted { runs: runs.iter().map(ToString::to_string).collect(), steps: BTreeMap::new() };
+    for id in &rounds.on {
+        let Some((spec, table)) = ready.specs.get(usize::from(id.0)).zip(rounds.tables.get(usize::from(id.0))) else {
+            continue;
+        };
+        let tells = matches!(table.provenance, Provenance::Object(_) | Provenance::Columns { .. });
+        if tells && rounds.tables.iter().filter(|other| other.name == table.name).count() == 1 {
+            let reader = OwnedReader::new(&run_table(ready.checked.plan.mapping(*id), table, spec), &runs);
+            let extent = async |connection: &mut PgConnection| reader.extent(connection).await;
+            let extent = link.call("looking how large a table is", extent).await?;
+            wanted.steps.insert(table.mapping.clone(), extent.step());
+        }
+    }
+    Ok(Some(Arc::new(wanted)))
+}
+
+/// Whether all keys are looked at, but for a sample.
+fn is_whole(ready: &Ready) -> bool {
+    let run = &ready.settings.run;
+    run.keys.is_none() && run.keys_from.is_none() && run.limit.is_none()
+}
+
 /// Goes through the rows of every mapping.
 ///
 /// # Errors
 /// Those of either side.
 pub(super) async fn look_at_rows(rounds: &Rounds, ready: &Ready, link: &mut Link) -> Result<End, Failure> {
     let (settings, run) = (&ready.settings, ready.chosen.run.of.run);
-    let whole = settings.run.keys.is_none() && settings.run.keys_from.is_none() && settings.run.limit.is_none();
+    let whole = is_whole(ready);
     if !whole && !rounds.findings.seeks() {
         return Ok(End::Complete);
     }
@@ -96,9 +136,19 @@ impl Rest<'_> {
         let extent = async |connection: &mut PgConnection| reader.extent(connection).await;
         let extent = link.call("looking how large a table is", extent).await?;
         let (mut owned, mut gone) = (0, ByDatabase::new());
+        // Whose values would be rejected now is looked for among all rows.
+        let met = if self.findings().seeks() { BTreeMap::new() } else { self.findings().met(of.0) };
         for number in 0..extent.slices() {
             if self.rounds.shared.stop.requested() {
                 return Ok(End::Stopped);
+            }
+            if let Some(met) = met.get(&number) {
+                let sum = async |connection: &mut PgConnection| reader.sum(connection, &extent, number).await;
+                if link.call("counting the rows of the run", sum).await? == *met {
+                    owned += met.rows;
+                    self.findings().asked(of.0, met.rows);
+                    continue;
+                }
             }
             let read = async |connection: &mut PgConnection| reader.read(connection, &extent, number).await;
             let rows = link.call("reading the rows of the run", read).await?;

@@ -11,7 +11,7 @@ use crate::job::migrate::End;
 use crate::job::pipeline::{self, BatchLimits, Listing, Pass, Sample, Scope, Shared, Writer};
 use crate::job::setup;
 use crate::model::{Event, EventSender, Failure, MappingId};
-use crate::sink::{CompareOptions, Comparer, LoadTable};
+use crate::sink::{CompareOptions, Comparer, LoadTable, SumsWanted};
 use crate::source::Source;
 use crate::source::redis::RedisSource;
 use std::sync::Arc;
@@ -29,7 +29,6 @@ pub(super) struct Rounds {
     pub(super) findings: Findings,
     /// The mappings that are looked at.
     pub(super) on: Vec<MappingId>,
-    options: CompareOptions,
     off: Vec<MappingId>,
     keys: Option<Arc<KeyList>>,
 }
@@ -68,14 +67,15 @@ impl Rounds {
             events,
         };
         let tables = std::mem::take(&mut ready.checked.tables).into();
-        Ok(Self { shared, tables, findings, on, options: options(ready), off, keys })
+        Ok(Self { shared, tables, findings, on, off, keys })
     }
 
-    /// Goes through the rounds; gives how they ended, and how many there were.
+    /// Goes through the rounds; gives how they ended, and how many there were. `sums`: what is to be summed up of the rows that the
+    /// first one meets; each that a later one meets, it has met too, or it was not there then.
     ///
     /// # Errors
     /// The first failure of a stage.
-    pub(super) async fn run(&self, ready: &Ready) -> Result<(End, u64), Failure> {
+    pub(super) async fn run(&self, ready: &Ready, mut sums: Option<Arc<SumsWanted>>) -> Result<(End, u64), Failure> {
         let (rounds, room) = (ready.settings.validation.rounds, ready.settings.flow.spill_limit.0);
         let (mut again, mut pause) = (None, PAUSE);
         for round in 1..=rounds {
@@ -83,7 +83,7 @@ impl Rounds {
             let expected = self.shared.bases.iter().map(|base| base.expected).sum();
             let started = Event::PhaseStarted { phase: round as u32, mappings: self.on.clone(), expected };
             let _ = self.shared.events.send(started).await;
-            let complete = self.round(ready, again.take()).await?;
+            let complete = self.round(ready, again.take(), sums.take()).await?;
             let _ = self.shared.events.send(Event::PhaseEnded { phase: round as u32 }).await;
             if !complete {
                 return Ok((End::Stopped, round));
@@ -102,7 +102,7 @@ impl Rounds {
     }
 
     /// One pass over each database. `false`: a stop was asked for.
-    async fn round(&self, ready: &Ready, again: Option<Again>) -> Result<bool, Failure> {
+    async fn round(&self, ready: &Ready, again: Option<Again>, sums: Option<Arc<SumsWanted>>) -> Result<bool, Failure> {
         let (first, mut again) = (again.is_none(), again.unwrap_or_default());
         for base in self.shared.bases.iter() {
             let aside = again.0.remove(&base.database.number);
@@ -121,7 +121,7 @@ impl Rounds {
                 sample: if first { Sample::of(ready.settings.validation.sample) } else { Sample::ALL },
                 spill: None,
             };
-            let (writers, watermark) = (self.writers(ready), Watermark::default());
+            let (writers, watermark) = (self.writers(ready, &sums), Watermark::default());
             let limits = BatchLimits::of(&ready.settings);
             let end =
                 pipeline::run(&self.shared.within(base), Pass { listing, scope, limits, writers, watermark }).await?;
@@ -132,9 +132,10 @@ impl Rounds {
         Ok(true)
     }
 
-    fn writers(&self, ready: &Ready) -> Vec<Writer<RedisSource>> {
+    fn writers(&self, ready: &Ready, sums: &Option<Arc<SumsWanted>>) -> Vec<Writer<RedisSource>> {
+        let options = options(ready, sums.clone());
         let writer = |_| {
-            let (target, tables, options) = (ready.target.clone(), self.tables.clone(), self.options.clone());
+            let (target, tables, options) = (ready.target.clone(), self.tables.clone(), options.clone());
             let ends = (self.shared.events.clone(), self.shared.stop.clone());
             Writer::Compare(
                 Box::new(Comparer::new(target, tables, options, ready.chosen.run.of, ends)),
@@ -145,7 +146,7 @@ impl Rounds {
     }
 }
 
-fn options(ready: &Ready) -> CompareOptions {
+fn options(ready: &Ready, sums: Option<Arc<SumsWanted>>) -> CompareOptions {
     let (load, validation) = (setup::load_options(&ready.settings), &ready.settings.validation);
     CompareOptions {
         content: validation.content,
@@ -158,5 +159,6 @@ fn options(ready: &Ready) -> CompareOptions {
         retry_deadline: load.retry_deadline,
         unlogged_stage: !ready.checked.server.may_make_temporary,
         ledger_is_current: ready.chosen.ledger_is_current,
+        sums,
     }
 }

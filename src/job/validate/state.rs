@@ -3,7 +3,7 @@
 use super::aside::Aside;
 use crate::model::{Class, Database, Discrepancy, Failure, MappingCounts, MappingId, RedisKey, Side};
 use crate::report::DifferencesFile;
-use crate::sink::Compared;
+use crate::sink::{Compared, SliceSums};
 use std::collections::{BTreeMap, HashMap};
 
 /// Discrepancies of each mapping and class that are kept to show; all are counted.
@@ -26,6 +26,8 @@ pub(super) struct State {
     pub(super) full: bool,
     /// Of each mapping the rows whose keys were asked for, and how many of them are extra.
     pub(super) asked: BTreeMap<MappingId, (i64, i64)>,
+    /// Of each mapping the rows that were met, by slice of its table.
+    pub(super) met: BTreeMap<MappingId, SliceSums>,
 }
 
 impl State {

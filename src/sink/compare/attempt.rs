@@ -2,12 +2,13 @@
 
 use super::CompareOptions;
 use super::met::Met;
-use super::statements::{compare, compared, values, were_there};
+use super::statements::{compare, compared, sums, values, were_there};
 use crate::model::{ColumnValues, Database, Reject, Row, Shape};
 use crate::postgres::{CopyBuffer, error_line, milliseconds, query, refuses_value};
 use crate::sink::load::casts::{refused_texts, unread};
 use crate::sink::load::columns::{Columns, grouped, kept_apart_in_stage, send};
 use crate::sink::load::statements::Statements;
+use crate::sink::owned::{SliceSums, SumsWanted, row_sum};
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::{LoadTable, Provenance};
 use sqlx::postgres::{PgConnection, PgRow};
@@ -39,6 +40,8 @@ pub(super) struct Found {
     pub(super) refused: BTreeMap<usize, Reject>,
     /// The values of some of those that differ.
     pub(super) values: BTreeMap<usize, Vec<ColumnValues>>,
+    /// The rows that were met, where sums are wanted.
+    pub(super) sums: SliceSums,
 }
 
 impl Found {
@@ -70,7 +73,8 @@ impl Attempt<'_> {
         }
         let mut transaction = connection.begin().await?;
         sqlx::raw_sql(AssertSqlSafe(settings(self.options))).execute(&mut *transaction).await?;
-        if self.table.casts() || self.table.provenance == Provenance::Ledger {
+        let wanted = self.sums_wanted();
+        if self.table.casts() || self.table.provenance == Provenance::Ledger || wanted.is_some() {
             sqlx::raw_sql(AssertSqlSafe(TEXT_SETTINGS)).execute(&mut *transaction).await?;
         }
         let token = self.options.unlogged_stage.then(|| Uuid::new_v4().simple().to_string());
@@ -88,9 +92,33 @@ impl Attempt<'_> {
         }
         for staged in &staged {
             self.compare(&mut transaction, buffer, staged, &mut found).await?;
+            if let Some(wanted) = wanted {
+                self.sum_up(&mut transaction, &staged.0, wanted, &mut found.sums).await?;
+            }
         }
         transaction.rollback().await?;
         Ok(found)
+    }
+
+    /// The runs whose rows are to be summed up, and the pages of a slice.
+    fn sums_wanted(&self) -> Option<(&SumsWanted, u64)> {
+        let wanted = self.options.sums.as_deref()?;
+        wanted.steps.get(&self.table.mapping).map(|step| (wanted, *step))
+    }
+
+    async fn sum_up(
+        &self,
+        connection: &mut PgConnection,
+        sql: &Statements,
+        (wanted, step): (&SumsWanted, u64),
+        into: &mut SliceSums,
+    ) -> Result<(), Error> {
+        let asked = query(sums(self.table, sql, step)).bind(self.table.name.to_string()).bind(&wanted.runs);
+        for row in asked.fetch_all(connection).await? {
+            let slice = u64::try_from(row.try_get::<i64, _>("slice")?).unwrap_or(u64::MAX);
+            *into.entry(slice).or_default() += row_sum(&row)?;
+        }
+        Ok(())
     }
 
     async fn compare(

@@ -20,6 +20,7 @@ pub use self::compared::Compared;
 use self::compared::{refused, would_be_rejected};
 use self::keys::OpenKeys;
 use super::batch::{Batch, deduplicate, each_once};
+use super::owned::{SliceSums, SumsWanted};
 use super::table::LoadTable;
 use crate::flow::Stop;
 use crate::ledger::RetryOf;
@@ -53,6 +54,8 @@ pub struct CompareOptions {
     pub unlogged_stage: bool,
     /// Whether the ledger knows which elements were rejected.
     pub ledger_is_current: bool,
+    /// What is to be summed up of the rows that are met.
+    pub sums: Option<Arc<SumsWanted>>,
 }
 
 /// What a batch came to.
@@ -64,6 +67,8 @@ pub struct Comparison {
     pub others: Vec<Compared>,
     /// Keys of the batch that were passed over, by reason.
     pub passed_over: BTreeMap<String, i64>,
+    /// The rows that were met, as far as that was wanted.
+    pub sums: SliceSums,
 }
 
 /// One comparer, with a connection of its own.
@@ -107,7 +112,10 @@ impl Comparer {
         let kept = deduplicate(batch.rows);
         let rows: Vec<Row> = kept.rows.into_iter().chain(kept.rivals).collect();
         let mut comparison = Comparison { passed_over: tally.skipped, ..Comparison::default() };
-        for (rows, found) in self.look_all(table, database, rows).await? {
+        for (rows, mut found) in self.look_all(table, database, rows).await? {
+            for (slice, sum) in std::mem::take(&mut found.sums) {
+                *comparison.sums.entry(slice).or_default() += sum;
+            }
             self.open.book((table, database), rows, found, &mut comparison);
         }
         for reject in rejects {

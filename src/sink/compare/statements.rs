@@ -8,6 +8,7 @@ use crate::sink::load::origin::{is_surely_in_ledger, may_be_in_ledger, of_row};
 use crate::sink::load::statements::{
     ORDINAL, Side, Statements, difference_beyond, key_join, redis_key, row_key, without_lineage,
 };
+use crate::sink::owned::{hash, slice};
 use crate::sink::ownership::{named_run, owner, owner_of};
 use crate::sink::table::{Compare, LoadColumn, LoadTable, ParentCheck, Provenance};
 use uuid::Uuid;
@@ -54,6 +55,24 @@ pub(super) fn compare(
         table.rows(),
         key_join(table),
         owner("t.xmin", "$1", named_run(table, "$1", Some("l.run_id::text")).as_deref()),
+    )
+}
+
+/// By slice of the table, see [`crate::sink::Extent`]: the rows that staged rows of their own keys meet and that one of the runs `$2`
+/// wrote, as `(slice, rows, hash)`. `$1`: the table's name in the ledger; `step`: pages of a slice.
+pub(super) fn sums(table: &LoadTable, sql: &Statements, step: u64) -> String {
+    let keys = table.columns.iter().take(table.key_columns).map(|column| column.name.as_str());
+    format!(
+        "WITH g AS MATERIALIZED (SELECT {} AS slice, t.xmin AS writer, count(*) AS rows, sum({}) AS hash FROM {} s JOIN {} t ON {} \
+         WHERE NOT ({}) GROUP BY 1, 2) SELECT g.slice, sum(g.rows)::bigint AS rows, sum(g.hash)::text AS hash FROM g \
+         WHERE {} = ANY ($2) GROUP BY 1",
+        slice(step),
+        hash(keys),
+        sql.stage,
+        table.rows(),
+        key_join(table),
+        other_key(table, sql.columns.all),
+        owner("g.writer", "$1", None),
     )
 }
 

@@ -6,8 +6,11 @@
 
 mod read;
 mod slices;
+mod sums;
 
 pub use slices::Extent;
+pub use sums::{RowSum, SliceSums, SumsWanted};
+pub(in crate::sink) use sums::{hash, row_sum, slice};
 
 use crate::ledger::{LineagePlace, RunTable};
 use crate::model::TableName;
@@ -42,6 +45,8 @@ pub struct OwnedReader {
     /// The runs, as text.
     runs: Vec<String>,
     sql: String,
+    /// The statement of [`OwnedReader::sum`].
+    sums: String,
 }
 
 impl OwnedReader {
@@ -53,7 +58,8 @@ impl OwnedReader {
     /// The same; `told`: whether lineage is kept there for all rows, so that a row is a run's only if it names that run.
     pub fn told(table: &RunTable, runs: &[Uuid], told: bool) -> Self {
         let runs = runs.iter().map(Uuid::to_string).collect();
-        Self { table: table.table.clone(), runs, sql: read::statement(table, told) }
+        let (sql, sums) = (read::statement(table, told), sums::statement(table));
+        Self { table: table.table.clone(), runs, sql, sums }
     }
 }
 

@@ -9,10 +9,10 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection, Error, Row};
 
 /// What stands for the condition on the place of a row.
-const PLACE: &str = "{place}";
+pub(super) const PLACE: &str = "{place}";
 
 /// What stands for the word before the table's name.
-const ONLY: &str = "{only}";
+pub(super) const ONLY: &str = "{only}";
 
 /// The statement that reads a slice. `$1`: the table's name in the ledger; `$2`: the runs, as text.
 pub(super) fn statement(table: &RunTable, told: bool) -> String {

@@ -67,6 +67,11 @@ impl Extent {
         self.pages.div_ceil(self.step)
     }
 
+    /// Pages of each partition in a slice.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
     /// A slice, by its number from 0.
     pub(super) fn slice(&self, number: u64) -> Slice {
         let (from, to) = (number * self.step, (number + 1) * self.step);
