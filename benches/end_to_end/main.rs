@@ -10,6 +10,8 @@
     reason = "a bench ends at the first error and prints"
 )]
 
+mod afterwards;
+
 use redis2pg::dataset::{self, Options};
 use redis2pg::sandbox::{PostgresOptions, PostgresServer, RedisOptions, RedisServer};
 use std::fs;
@@ -75,17 +77,28 @@ impl Bench {
 
     /// One run of the binary. The tables are as `reset` or an earlier run left them.
     fn redis2pg(&self, more: &[&str]) -> Timing {
-        let report = self.dir.path().join("report");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_redis2pg"));
-        command.args(["run", "--preset", "contract-reviewer", "--progress", "none", "--from", &self.redis.url()]);
         // The load by itself is measured.
-        command.arg("--validate-after-run=false");
-        command.args(["--to", &self.url, "--report"]).arg(&report).args(more);
-        let mut timing = watch(&mut command);
-        let text = fs::read_to_string(report.join("report.json")).unwrap();
-        let report: serde_json::Value = serde_json::from_str(&text).unwrap();
-        timing.peak_mib = report["peak_memory_bytes"].as_f64().unwrap_or(0.0) / 1_048_576.0;
+        let run = ["run", "--preset", "contract-reviewer", "--progress", "none", "--from", &self.redis.url()];
+        let mut timing =
+            watch(self.command(&run).arg("--validate-after-run=false").arg("--report").arg(self.report()).args(more));
+        // It knows better than who looks at it from time to time.
+        timing.peak_mib = self.reported()["peak_memory_bytes"].as_f64().unwrap_or(0.0) / 1_048_576.0;
         timing
+    }
+
+    /// The binary with these arguments and the database.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_redis2pg"));
+        command.args(arguments).args(["--to", &self.url]);
+        command
+    }
+
+    fn report(&self) -> PathBuf {
+        self.dir.path().join("report")
+    }
+
+    fn reported(&self) -> serde_json::Value {
+        serde_json::from_str(&fs::read_to_string(self.report().join("report.json")).unwrap()).unwrap()
     }
 
     /// Writes the rows that are in the tables now into files, for `psql`.
@@ -151,19 +164,23 @@ fn median(timings: &[Timing]) -> Timing {
     sorted[sorted.len() / 2]
 }
 
-/// Runs a command to its end; CPU time is read from /proc while it lives.
+/// Runs a command to its end; CPU time and peak memory are read from /proc while it lives.
 fn watch(command: &mut Command) -> Timing {
     let started = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
-    let stat = Path::new("/proc").join(child.id().to_string()).join("stat");
-    let mut cpu = 0.0;
+    let proc = Path::new("/proc").join(child.id().to_string());
+    let (stat, status) = (proc.join("stat"), proc.join("status"));
+    let (mut cpu, mut peak_mib) = (0.0, 0.0);
     loop {
+        if let Some(mib) = fs::read_to_string(&status).ok().as_deref().and_then(peak_mib_of) {
+            peak_mib = mib;
+        }
         if let Some(seconds) = fs::read_to_string(&stat).ok().as_deref().and_then(cpu_seconds) {
             cpu = seconds;
         }
         if let Some(status) = child.try_wait().unwrap() {
             assert!(status.success(), "{status}");
-            return Timing { wall: started.elapsed().as_secs_f64(), cpu, peak_mib: 0.0 };
+            return Timing { wall: started.elapsed().as_secs_f64(), cpu, peak_mib };
         }
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -174,6 +191,11 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
     // Fields 14 and 15 of proc(5), in ticks of 10 ms.
     let ticks: f64 = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
     (ticks > 0.0).then_some(ticks / 100.0)
+}
+
+fn peak_mib_of(status: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<f64>().ok()? / 1024.0)
 }
 
 fn main() {
@@ -194,6 +216,9 @@ fn main() {
     if wanted("lz4") {
         bench.pairs("first load, lz4, beside psql without", &[], &["--compression", "lz4"], true);
         bench.pairs("first load, lz4, beside psql with lz4", &lz4, &["--compression", "lz4"], true);
+    }
+    if wanted("afterwards") {
+        bench.afterwards();
     }
     if wanted("merge") {
         bench.pairs("first load, merge forced", &[], &["--staging", "always"], true);
