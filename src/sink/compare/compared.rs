@@ -40,6 +40,8 @@ pub struct Compared {
     pub refused: i64,
     /// Where it is several rows: the elements without one, but for those that would be rejected now; until it is told of them.
     pub(super) rowless: Rowless,
+    /// Where it is several rows: whether some of them count with another reading of it.
+    pub(super) has_twin: bool,
     /// Whether a row of it that a run wrote is lost, where it is several rows.
     pub lost: bool,
 }
@@ -50,7 +52,7 @@ impl Compared {
         let (mut rows, rowless) = (ClassCounts::default(), Rowless::default());
         rows.add(class, 1);
         let (element, detail, columns, values) = (None, String::new(), Vec::new(), Vec::new());
-        Self { key, class, rows, element, detail, columns, values, refused: 0, rowless, lost: false }
+        Self { key, class, rows, element, detail, columns, values, refused: 0, rowless, has_twin: false, lost: false }
     }
 
     /// Whether it would be no surprise that the run had rejected it.
@@ -128,7 +130,7 @@ impl Compared {
 
     /// Whether a row of it is there.
     pub(super) fn has_rows(&self) -> bool {
-        self.rows.total() > self.rows.get(Class::Missing) + self.rows.get(Class::Rejected)
+        self.has_twin || self.rows.total() > self.rows.get(Class::Missing) + self.rows.get(Class::Rejected)
     }
 }
 

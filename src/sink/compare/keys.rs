@@ -74,14 +74,17 @@ impl OpenKeys {
     /// Ends a reading.
     pub(super) fn end(&mut self, group: &Arc<Group>) -> Ended {
         let mut open = self.0.remove(&group.id).unwrap_or_default();
-        let reject = group.with(None).end().reject;
+        let settled = group.with(None);
+        // SCAN listed the key twice: rows of this reading count with the later one.
+        let has_twin = settled.in_ledger() > 0;
+        let reject = settled.end().reject;
         if let Some((reject, _)) = &reject {
             open.refused += 1;
             open.rows.add(Class::Missing, 1);
             let judged = Judged::because(Class::Missing, would_be_rejected(reject));
             open.tell(Worst { element: reject.element().map(str::to_owned), ..Worst::plain(judged) });
         }
-        Ended { key: group.key.clone(), open, whole: reject.is_none() }
+        Ended { key: group.key.clone(), open, whole: reject.is_none() && !has_twin, has_twin }
     }
 }
 
@@ -166,8 +169,10 @@ impl Open {
 pub(super) struct Ended {
     pub(super) key: RedisKey,
     open: Open,
-    /// Whether no element was rejected: else one may have a row of an earlier time.
+    /// Whether no element was rejected, which may have a row of an earlier time, and all rows are counted here.
     whole: bool,
+    /// Whether some of its rows count with a later reading.
+    has_twin: bool,
 }
 
 impl Ended {
@@ -183,7 +188,7 @@ impl Ended {
 
     /// Books the key.
     pub(super) fn book(self, comparison: &mut Comparison) {
-        let Self { key, open: Open { rows, worst, rowless, refused, .. }, .. } = self;
+        let Self { key, open: Open { rows, worst, rowless, refused, .. }, has_twin, .. } = self;
         if worst.is_none() && rowless.len() == 0 {
             comparison.equal.0 += 1;
             comparison.equal.1 += rows.get(Class::Equal);
@@ -191,7 +196,7 @@ impl Ended {
         }
         let worst = worst.unwrap_or_else(|| Worst::plain(Judged::of(Class::Equal)));
         let class = rows.worst().unwrap_or(Class::Equal);
-        comparison.others.push(Compared { class, rows, refused, rowless, ..worst.into_key(key, false) });
+        comparison.others.push(Compared { class, rows, refused, rowless, has_twin, ..worst.into_key(key, false) });
     }
 }
 
@@ -225,4 +230,31 @@ pub(super) async fn rows_of(
         Ok((usize::try_from(row.try_get::<i64, _>("place")?).unwrap_or(usize::MAX), row.try_get("rows")?))
     };
     rows.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OpenKeys;
+    use crate::model::{Class, Group, RedisKey, Reject, RowOutcome};
+    use crate::sink::compare::Comparison;
+    use std::sync::Arc;
+
+    /// A key that was listed twice within a batch, one element of which is rejected.
+    #[test]
+    fn a_reading_whose_rows_count_with_a_later_one_has_rows() {
+        for rejected in [false, true] {
+            let group = Arc::new(Group::new(RedisKey::new("k"), false));
+            group.settle_rows(RowOutcome::Duplicate, 2);
+            if rejected {
+                group.reject(Reject::new(RedisKey::new("k"), "integer", "no integer", None));
+            }
+            let (mut open, mut comparison) = (OpenKeys::default(), Comparison::default());
+            let mut ended = open.end(&group);
+            ended.note_rows(2);
+            ended.book(&mut comparison);
+            let found: Vec<(Class, bool)> = comparison.others.iter().map(|key| (key.class, key.has_rows())).collect();
+            let expected = if rejected { vec![(Class::Missing, true)] } else { Vec::new() };
+            assert_eq!((found, comparison.equal), (expected, (i64::from(!rejected), 0)));
+        }
+    }
 }
