@@ -9,6 +9,7 @@ mod collided;
 mod expiry;
 mod limit;
 mod look;
+mod told;
 mod work;
 
 use super::keeper::Keeper;
