@@ -181,6 +181,14 @@ async fn claim(
                 }
             }
             Start::Busy { run, .. } => return Err(busy(run, new.retry_of.is_some())),
+            Start::HalfUndone { run } => {
+                let message = format!("--resume: a rollback of run {run} has begun, and is not at its end");
+                let hint = format!(
+                    "Let it come to its end: redis2pg rollback --run {run}. Or start a new run without --resume; the rows of the old one \
+                     that it finds unchanged are still deleted when that rollback goes on."
+                );
+                return Err(Failure::usage(Side::Settings, message, hint));
+            }
             Start::OtherMapping { run, differing } => {
                 return Err(Failure::usage(
                     Side::Settings,

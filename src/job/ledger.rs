@@ -191,6 +191,7 @@ pub(super) fn kept(entry: RejectEntry) -> KeptReject {
         value: entry.value.map(Bytes::from),
         withheld: None,
         replay: replay.map(Box::new),
+        rivals: None,
     };
     let standing = Standing {
         run: entry.run,

@@ -6,22 +6,19 @@ use sqlx::{Connection, Error, Row};
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// Those of some details that a key of the run was rejected with as `key_collision`, and still is.
+/// Those of some keys, named as [`crate::model::Rivals`] does, whose rows a key of the run maps to that was rejected for it, and still
+/// is; perhaps the name that stands for any other key among them.
 ///
 /// # Errors
 /// The server's.
-pub async fn collisions(
-    connection: &mut PgConnection,
-    run: Uuid,
-    details: &[String],
-) -> Result<HashSet<String>, Error> {
+pub async fn collisions(connection: &mut PgConnection, run: Uuid, names: &[String]) -> Result<HashSet<String>, Error> {
     let mut transaction = connection.begin().await?;
     let found = query(
-        "SELECT DISTINCT r.detail FROM redis2pg.rejects r WHERE r.run_id = $1::text::uuid AND r.reason = 'key_collision' \
-         AND r.state <> 'closed' AND r.detail = ANY ($2)",
+        "SELECT DISTINCT v.name FROM redis2pg.rejects r CROSS JOIN LATERAL jsonb_array_elements_text(r.rivals) v (name) \
+         WHERE r.run_id = $1::text::uuid AND r.rivals IS NOT NULL AND r.state <> 'closed' AND v.name = ANY ($2 || '*'::text)",
     )
     .bind(run.to_string())
-    .bind(details)
+    .bind(names)
     .fetch_all(&mut *transaction)
     .await?;
     transaction.commit().await?;

@@ -7,6 +7,7 @@
 mod batches;
 mod collisions;
 mod end;
+mod journal_tables;
 mod last_sources;
 mod pending;
 mod read;
@@ -20,11 +21,13 @@ mod run_tables;
 mod runs;
 mod schema;
 mod shards;
+mod undoable;
 mod validations;
 
 pub use batches::{Journal, is_committed, totals, write_journal};
 pub use collisions::collisions;
 pub use end::{Finish, RunEnd, finish};
+pub use journal_tables::{JournalTable, inserted_rows, journal_tables};
 pub use last_sources::{LastSource, last_sources};
 pub use pending::{Pending, pending_among, pending_by_id, pending_count, pending_page};
 pub use read::{RunEntry, list_runs, runs_named, show_run};
@@ -36,10 +39,7 @@ pub use retry::{
     KeptValue, OpenKey, Origin, RetryFilter, RetryOf, kept_values, last_reject, open_count, open_elsewhere, open_page,
     origin, unheld,
 };
-pub use rollback::{
-    JournalTable, RollbackClaim, Undoable, changed_by, claim_rollback, found_unchanged, hold_rollback, image_tables,
-    journal_tables, release_rollback, save_rollback, undoable,
-};
+pub use rollback::{RollbackClaim, claim_rollback, hold_rollback, release_rollback, save_rollback};
 pub use run_tables::{LineagePlace, RunTable, run_tables, write_run_tables};
 pub use runs::{NewRun, Start, Started, is_busy, renew, start};
 pub use schema::{Outstanding, exists, last_migrations, migrate, outstanding, version};
@@ -47,6 +47,7 @@ pub use shards::{
     Checkpoint, Shard, ShardId, begin_held, end_where_idle, fence, holder_name, idle_timeout, load_all_if, open, save,
     taken_over,
 };
+pub use undoable::{Undoable, changed_by, found_unchanged, image_tables, undoable};
 pub use validations::{
     OtherRun, Recorded, Validatable, ValidationEntry, last_validation, other_run, record_validation, runs_like,
     to_validate,

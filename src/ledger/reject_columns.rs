@@ -31,21 +31,22 @@ pub(super) struct Columns {
     elements: Vec<Option<Vec<u8>>>,
     /// Whether what it was judged by is what the ledger has: then that stays as it is.
     from_ledger: Vec<bool>,
+    rivals: Vec<Option<String>>,
 }
 
 /// The arrays, as a table `u`.
 const GIVEN: &str = "unnest($6::bytea[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], \
     $13::bytea[], $14::bigint[], $15::text[], $16::text[], $17::text[]::jsonb[], $18::boolean[], $19::bytea[], \
-    $20::bytea[], $21::bigint[], $22::text[]::jsonb[], $23::bytea[], $24::boolean[]) \
+    $20::bytea[], $21::bigint[], $22::text[]::jsonb[], $23::bytea[], $24::boolean[], $26::text[]::jsonb[]) \
     u (key, redis_type, reason, detail, path, column_name, sqlstate, value, value_size, value_hash, state, rows, value_part, \
-    whole_value, dump, expires_at_ms, facts, elements, from_ledger)";
+    whole_value, dump, expires_at_ms, facts, elements, from_ledger, rivals)";
 
 /// What a reading says of the value.
 const VALUE: [&str; 8] =
     ["value", "value_size", "value_hash", "value_part", "whole_value", "dump", "expires_at_ms", "facts"];
 /// What is said of the key, and of the judgement.
-const JUDGED: [&str; 9] =
-    ["redis_type", "reason", "detail", "path", "column_name", "sqlstate", "state", "rows", "elements"];
+const JUDGED: [&str; 10] =
+    ["redis_type", "reason", "detail", "path", "column_name", "sqlstate", "state", "rows", "elements", "rivals"];
 
 impl Columns {
     /// Adds a reject.
@@ -87,6 +88,8 @@ impl Columns {
         self.facts.push(facts.map_err(json)?);
         self.elements.push(replay.and_then(|replay| replay.elements.as_ref()).map(|elements| elements.to_vec()));
         self.from_ledger.push(replay.is_some_and(Replay::is_from_ledger));
+        let rivals = reject.rivals.as_deref().map(|rivals| rivals.names().collect::<Vec<_>>());
+        self.rivals.push(rivals.map(|names| serde_json::to_string(&names)).transpose().map_err(json)?);
         Ok(())
     }
 
@@ -143,6 +146,7 @@ impl Columns {
             .bind(&self.elements)
             .bind(&self.from_ledger)
             .bind(shard.counter())
+            .bind(&self.rivals)
     }
 }
 

@@ -15,22 +15,29 @@ pub(super) enum Resumable {
     Nothing,
     /// This run.
     Run(Uuid),
+    /// A rollback of the last run of the same source and mappings has begun, and is not at its end.
+    HalfUndone(Uuid),
     /// The last run that did not end had other mappings.
     Other { run: Uuid, differing: Vec<String> },
 }
 
 /// The last run of the same source and mappings that did not end as done; retries of rejects are none, nor runs
-/// that are rolled back, in part or wholly.
+/// that are rolled back.
 pub(super) async fn resumable(connection: &mut PgConnection, new: &NewRun) -> Result<Resumable, Error> {
     let last = query(
-        "SELECT id::text, state FROM redis2pg.runs WHERE source = $1 AND mapping_hash = $2 AND retry_of IS NULL \
-         AND rollback_lease IS NULL ORDER BY started_at DESC LIMIT 1",
+        "SELECT id::text, state, rollback_lease IS NOT NULL AS is_half_undone FROM redis2pg.runs \
+         WHERE source = $1 AND mapping_hash = $2 AND retry_of IS NULL AND rolled_back_at IS NULL \
+         ORDER BY started_at DESC LIMIT 1",
     )
     .bind(&new.source)
     .bind(&new.mapping_hash)
     .fetch_optional(&mut *connection)
     .await?;
     if let Some(row) = last {
+        // A new run would find the rows that are left, and the rest of the rollback delete them.
+        if row.try_get("is_half_undone")? {
+            return Ok(Resumable::HalfUndone(run_id(&row)?));
+        }
         let state: String = row.try_get("state")?;
         return Ok(if state == "done" { Resumable::Nothing } else { Resumable::Run(run_id(&row)?) });
     }

@@ -45,6 +45,11 @@ pub enum Start {
         /// When its lease ends unless it is renewed.
         expires_in: Duration,
     },
+    /// Asked to resume, and a rollback of the last run is not at its end.
+    HalfUndone {
+        /// That run.
+        run: Uuid,
+    },
     /// Asked to resume, and the only unfinished run has other mappings.
     OtherMapping {
         /// That run.
@@ -97,6 +102,10 @@ pub async fn start(connection: &mut PgConnection, new: &NewRun, resume: bool) ->
             }
             None => Start::Started(take_over(&mut transaction, new, run).await?),
         },
+        Resumable::HalfUndone(run) => {
+            transaction.rollback().await?;
+            return Ok(Start::HalfUndone { run });
+        }
         Resumable::Other { run, differing } => {
             transaction.rollback().await?;
             return Ok(Start::OtherMapping { run, differing });

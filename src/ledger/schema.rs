@@ -19,7 +19,8 @@ fn migrations() -> Vec<Migration> {
         ("retries", include_str!("../../migrations/ledger/0007_retries.sql")),
         ("rollback", include_str!("../../migrations/ledger/0008_rollback.sql")),
         ("validation", include_str!("../../migrations/ledger/0009_validation.sql")),
-        ("rejected elements", include_str!("../../migrations/ledger/0011_rejected_elements.sql")),
+        ("rejected elements", include_str!("../../migrations/ledger/0010_rejected_elements.sql")),
+        ("rivals of rejects", include_str!("../../migrations/ledger/0011_rivals_of_rejects.sql")),
     ];
     let migration = |(version, (name, text)): (i64, (&'static str, &'static str))| {
         Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)

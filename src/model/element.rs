@@ -1,6 +1,6 @@
 //! Which element of a key a reject is of, and what is said of several: a key that is several rows has one reject.
 
-use super::{Digest, Items, Reason, RedisKey, RedisType, Reject};
+use super::{Digest, Items, Reason, RedisKey, RedisType, Reject, Rivals};
 use bytes::Bytes;
 
 /// The most characters of a field's or member's name.
@@ -65,18 +65,21 @@ pub(super) struct RejectedElements {
     more: u64,
     /// Of the bytes of each, as far as they were read.
     digests: Vec<Digest>,
+    rivals: Option<Box<Rivals>>,
 }
 
 impl RejectedElements {
     /// Begins with the first.
-    pub(super) fn new(first: Reject) -> Self {
+    pub(super) fn new(mut first: Reject) -> Self {
         let digests = digest(&first).into_iter().collect();
-        Self { first, named: Vec::new(), more: 0, digests }
+        let rivals = first.rivals.take();
+        Self { first, named: Vec::new(), more: 0, digests, rivals }
     }
 
     /// Adds another one.
     pub(super) fn add(&mut self, reject: &Reject) {
         self.more += 1;
+        self.meet(reject.rivals.as_deref());
         if self.named.len() < NAMED {
             self.named.push(named(reject.element(), &reject.reason));
         }
@@ -88,6 +91,7 @@ impl RejectedElements {
     /// Adds those of another reading, or of another part of the key.
     pub(super) fn extend(&mut self, other: &Self) {
         self.add(&other.first);
+        self.meet(other.rivals.as_deref());
         self.more += other.more;
         let room = NAMED.saturating_sub(self.named.len());
         self.named.extend(other.named.iter().take(room).cloned());
@@ -96,12 +100,19 @@ impl RejectedElements {
         self.digests.extend(further.take(ELEMENTS_KNOWN.saturating_sub(self.digests.len())));
     }
 
+    fn meet(&mut self, rivals: Option<&Rivals>) {
+        if let Some(rivals) = rivals {
+            self.rivals.get_or_insert_default().extend(rivals);
+        }
+    }
+
     /// The reject of the key.
     pub(super) fn into_reject(self) -> Reject {
-        let Self { first: mut reject, named, more, digests } = self;
+        let Self { first: mut reject, named, more, digests, rivals } = self;
         if let Some(replay) = &mut reject.replay {
             replay.elements = Some(digests.iter().flat_map(|digest| digest.bytes()).collect());
         }
+        reject.rivals = rivals;
         if let Some(element) = reject.element() {
             reject.detail = format!("{element}: {}", reject.detail);
         }

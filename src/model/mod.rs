@@ -21,6 +21,7 @@ mod record;
 mod recount;
 mod redis_type;
 mod reject;
+mod rivals;
 mod rollback;
 mod row;
 mod stored;
@@ -47,6 +48,7 @@ pub use record::{Fetched, FieldTimes, LargeKey, MappingId, Record, Slice, UnixMi
 pub use recount::recount;
 pub use redis_type::{RedisType, RedisTypes};
 pub use reject::{Reason, Reject, Replay, SkipReason, Withheld};
+pub use rivals::Rivals;
 pub use rollback::{KeptReason, KeptRow, RollbackAccount, TableAccount};
 pub use row::{Row, Shape, Splice};
 pub use stored::Stored;

@@ -1,6 +1,6 @@
 //! Why a key was not loaded: rejected (somebody must act) or skipped (nobody needs to).
 
-use super::{ElementOf, KeyFacts, Record, RedisKey, Row, Stored, UnixMillis};
+use super::{ElementOf, KeyFacts, Record, RedisKey, Rivals, Row, Stored, UnixMillis};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub struct Reject {
     pub withheld: Option<Withheld>,
     /// What else it takes to load the key again; `None` where nothing was read.
     pub replay: Option<Box<Replay>>,
+    /// The keys that have the rows which it maps to, where it was rejected for that.
+    pub rivals: Option<Box<Rivals>>,
 }
 
 /// What was read of a rejected key beside the value of its reject: enough to load it later, when it has gone from Redis.
@@ -111,6 +113,7 @@ impl Reject {
             value,
             withheld: None,
             replay: None,
+            rivals: None,
         }
     }
 

@@ -17,6 +17,8 @@ pub struct IncomingKey {
     pub readable: bool,
     /// Whether that table is the table itself, or one of its partitions.
     pub is_own: bool,
+    /// Whether an index of that table begins with its columns, in whatever order.
+    pub indexed: bool,
 }
 
 /// Every foreign key of the catalog that leads to the table or to one of its partitions, whatever it does on deletion. One
@@ -28,6 +30,8 @@ pub(super) async fn read_incoming_keys(connection: &mut PgConnection, oid: i64) 
          SELECT n.nspname::text AS schema, c.relname::text AS name, k.conrelid IN (SELECT oid FROM parts) AS is_own, \
          has_schema_privilege(n.oid, 'USAGE') AND NOT row_security_active(c.oid) AND NOT EXISTS \
            (SELECT FROM unnest(k.conkey) u (num) WHERE NOT has_column_privilege(k.conrelid, u.num, 'SELECT')) AS readable, \
+         EXISTS (SELECT FROM pg_catalog.pg_index x WHERE x.indrelid = k.conrelid AND x.indisvalid AND x.indpred IS NULL \
+           AND (x.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey) AS indexed, \
          ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY u (num, place) \
                JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num ORDER BY place) AS own, \
          ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY u (num, place) \
@@ -53,6 +57,7 @@ pub(super) async fn read_incoming_keys(connection: &mut PgConnection, oid: i64) 
                 columns: columns.map(|((own, of), operator)| (own, of, operator)).collect(),
                 readable: row.try_get("readable")?,
                 is_own: row.try_get("is_own")?,
+                indexed: row.try_get("indexed")?,
             })
         })
         .collect()

@@ -2,7 +2,7 @@
 
 use super::books::{Books, rate};
 use super::files::peak_memory;
-use crate::model::{Counts, Tally};
+use crate::model::{Counts, GoneRow, Tally};
 use comfy_table::{CellAlignment, Table, presets};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -78,7 +78,15 @@ pub fn summary(books: &Books, state: &str, dry_run: bool) -> String {
         let _ = writeln!(out, "rows of {name}: {}", row_counts(&tally.rows));
     }
     for (name, tally) in named.iter().filter(|(_, tally)| !tally.deleted_gone.is_empty()) {
-        let _ = writeln!(out, "rows of {name} whose keys are gone: {}", row_counts(&tally.deleted_gone));
+        // Of what may not be asked for nobody knows whether it is gone.
+        let (unknown, gone): (Counts, Counts) =
+            tally.deleted_gone.clone().into_iter().partition(|(what, _)| what == GoneRow::Forbidden.name());
+        if !gone.is_empty() {
+            let _ = writeln!(out, "rows of {name} whose keys are gone: {}", row_counts(&gone));
+        }
+        for rows in unknown.values() {
+            let _ = writeln!(out, "rows of {name} whose keys may not be asked for: {rows} kept");
+        }
     }
     unmatched(&mut out, books);
     out.push_str(&reasons(&total));

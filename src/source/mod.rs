@@ -4,10 +4,12 @@
 
 mod clock;
 mod collector;
+mod holders;
 pub mod redis;
 
 pub use clock::ServerClock;
 pub use collector::Collector;
+pub use holders::{Holder, Holders};
 
 use crate::model::{Failure, Fetched, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
 use std::future::Future;
@@ -116,6 +118,9 @@ pub trait Source: Clone + Send + Sync + 'static {
     /// # Errors
     /// As [`Source::fetch_some`].
     fn answering(&self) -> impl Future<Output = Result<Answering, Failure>> + Send;
+
+    /// Which server holds which keys, and how many each holds now. What cannot be learned is left open.
+    fn holders(&self) -> impl Future<Output = Holders> + Send;
 
     /// Reads all of `keys`, in replies of at most `max_reply_bytes` each (but for single values above it). Strings that
     /// are taken in slices are set aside in files.

@@ -66,6 +66,21 @@ fn rows_whose_keys_are_gone_are_deleted_wherever_those_were() {
 }
 
 #[test]
+fn a_node_that_lost_its_keys_is_refused_while_the_others_have_theirs() {
+    let mut fixture = Fixture::new(0);
+    fixture.fill("g", 90);
+    fixture.run(&[]).exits(0);
+    let lost = (0..90).filter(|number| home(&format!("document:g{number}")) == 1).count();
+    fixture.clients[1].say("FLUSHALL");
+    let run = fixture.run(&["--delete-gone"]).exits(2);
+    let told = format!("the keys of {lost} of {lost} rows of this tool are gone from the node 127.0.0.1:");
+    assert!(run.stderr.contains(&told) && run.stderr.contains("which has no key any more"), "{run}");
+    assert_eq!(fixture.rows(), 90);
+    let run = fixture.run(&["--delete-gone", "--resume", "--delete-gone-limit", "100%"]).exits(0);
+    assert_eq!(run.report["mappings"]["documents"]["deleted_gone"], json!({"deleted": lost}), "{run}");
+}
+
+#[test]
 fn parents_are_found_on_whichever_node_they_are() {
     let mut fixture = Fixture::new(0);
     let document =

@@ -195,3 +195,35 @@ fn the_row_of_a_renamed_key_stays_since_the_new_key_maps_to_it() {
     assert_eq!(gone(&run, "docs"), json!({"deleted": 1, "kept_collided": 1}), "{run}");
     assert_eq!(case.sql("SELECT id FROM docs ORDER BY id"), "1\n3\n4");
 }
+
+#[test]
+fn the_rows_of_a_renamed_key_of_several_rows_stay_too() {
+    let case = Case::new();
+    case.sql("SET ROLE redis2pg; CREATE TABLE fields (field text PRIMARY KEY, value integer)");
+    let config = r#"
+[[mapping]]
+name = "fields"
+match = "hash:{id}"
+type = "hash"
+explode = true
+into = "public.fields"
+key = ["field"]
+column = [{ name = "field", from = ["$.field"] }, { name = "value", from = ["$.value"] }]
+"#;
+    let mut redis = case.redis();
+    redis.say("HSET hash:1 a 1 b 2 c 3");
+    redis.say("HSET hash:2 d 1 e 2");
+    redis.say("HSET hash:3 f 1 g 2 h 3 i 4 j 5");
+    case.run_config(config, &[]).exits(0);
+    redis.say("RENAME hash:1 hash:4");
+    // Its first element is rejected for another reason.
+    redis.say("HSET hash:4 0 many");
+    delete(&mut redis, &["hash:2"]);
+    let run = case.run_config(config, &["--delete-gone", "--delete-expired"]).exits(3);
+    assert_eq!(gone(&run, "fields"), json!({"deleted": 2, "kept_collided": 3}), "{run}");
+    assert_eq!(case.sql("SELECT string_agg(field, '' ORDER BY field) FROM fields"), "abcfghij");
+    assert_eq!(
+        case.sql("SELECT rivals FROM redis2pg.rejects"),
+        format!("[\"{}/686173683a31\"]", case.source.rsplit_once('/').expect("a number").1)
+    );
+}

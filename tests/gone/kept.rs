@@ -86,6 +86,8 @@ fn rows_of_another_server_stay() {
     delete(&mut second, &["node:x"]);
     let run = other.run_config(TREE, &["--delete-gone"]).exits(0);
     assert_eq!((gone(&run, "nodes"), nodes(&case)), (json!({"deleted": 1}), 5), "{run}");
+    // The same server by another name would be another source as well.
+    assert!(said(&run, "4 rows of public.nodes were written by runs of another source, such as "), "{run}");
     delete(&mut redis, &["node:3"]);
     let run = case.run_config(TREE, &["--delete-gone"]).exits(0);
     assert_eq!((gone(&run, "nodes"), nodes(&case)), (json!({"deleted": 1}), 4), "{run}");
@@ -123,6 +125,8 @@ fn keys_that_may_not_be_asked_for_are_not_gone() {
     };
     let run = narrow.run_config(TREE, &["--delete-gone"]).exits(0);
     assert_eq!(gone(&run, "nodes"), json!({"kept_forbidden": 1, "kept_referred": 1}), "{run}");
+    assert!(run.stdout.contains("rows of nodes whose keys are gone: 1 kept referred\n"), "{run}");
+    assert!(run.stdout.contains("rows of nodes whose keys may not be asked for: 1 kept\n"), "{run}");
     redis.say("ACL DELUSER part");
 }
 

@@ -5,6 +5,8 @@
 mod cascade;
 mod interrupted;
 mod kept;
+mod lives;
+mod parts;
 mod path;
 mod preset;
 #[path = "../support/mod.rs"]

@@ -54,6 +54,9 @@ fn killed_in_the_middle_and_run_again_it_comes_to_the_same_end() {
         assert!(done(&case) < 16_000, "it was killed too late");
         let shown = case.ledger(&["runs", "show", &run]);
         assert!(shown["rolled_back_at"].is_null() && shown["rollback"].is_object(), "{shown:#}");
+        // What is half taken back is not gone on with.
+        let resumed = case.run_config(ITEMS, &["--resume"]).exits(2);
+        assert!(resumed.stderr.contains(&format!("a rollback of run {run} has begun")), "{resumed}");
         // The lease of the one that was killed ends by itself.
         sleep(Duration::from_millis(2100));
     }

@@ -4,11 +4,13 @@
 
 mod again;
 mod faults;
+mod live;
 mod owners;
 mod referred;
 mod shapes;
 #[path = "../support/mod.rs"]
 mod support;
+mod terminal;
 mod trouble;
 mod types;
 mod whole;

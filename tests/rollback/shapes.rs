@@ -169,3 +169,27 @@ fn the_presets_tables_are_as_they_were_and_the_audit_log_says_what_was_done() {
         4
     );
 }
+
+#[test]
+fn rows_in_a_partition_that_was_detached_since_are_missed_aloud() {
+    let case = Case::new();
+    case.sql(
+        "SET ROLE redis2pg; CREATE TABLE items (id text PRIMARY KEY, n integer, note text, metadata jsonb) PARTITION BY HASH (id); \
+         CREATE TABLE items_0 PARTITION OF items FOR VALUES WITH (MODULUS 2, REMAINDER 0); \
+         CREATE TABLE items_1 PARTITION OF items FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+    );
+    set(
+        &case,
+        &(0..30).map(|n| format!("i{n}")).collect::<Vec<_>>().iter().map(|id| (id.as_str(), 1)).collect::<Vec<_>>(),
+    );
+    let run = id(&case.run_config(ITEMS, &[]).exits(0));
+    case.sql("ALTER TABLE items DETACH PARTITION items_1");
+    let apart = case.number("SELECT count(*) FROM items_1");
+    let told = format!("public.items: {apart} or more of the 30 rows that the run inserted were not found");
+    for args in [["--dry-run"], ["--yes"]] {
+        let undone = rollback(&case, &run, &args).exits(0);
+        assert_eq!(undone.counts(), [30 - apart, 0, 0], "{:#}", undone.json);
+        assert!(undone.json["notices"].to_string().contains(&told), "{:#}", undone.json);
+    }
+    assert_eq!(case.number("SELECT count(*) FROM items_1"), apart);
+}

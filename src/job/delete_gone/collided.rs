@@ -3,8 +3,7 @@
 
 use crate::job::link::Link;
 use crate::ledger;
-use crate::model::{Database, Failure, RedisKey};
-use crate::sink::same_row_as;
+use crate::model::{Database, Failure, RedisKey, Rivals};
 use sqlx::postgres::PgConnection;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -16,13 +15,16 @@ pub(super) async fn keep(
     database: Database,
     gone: &mut BTreeMap<String, RedisKey>,
 ) -> Result<i64, Failure> {
-    let told = |key: &RedisKey| [same_row_as(key), same_row_as(&format_args!("{key} of database {}", database.number))];
-    let asked: Vec<String> = gone.values().flat_map(told).collect();
+    let name = |key: &RedisKey| Rivals::name(database.number, key);
+    let asked: Vec<String> = gone.values().map(name).collect();
     let look = async |connection: &mut PgConnection| ledger::collisions(connection, run, &asked).await;
     let taken = link.call("looking for other keys of the same rows", look).await?;
     let all = gone.len();
-    if !taken.is_empty() {
-        gone.retain(|_, key| !told(key).iter().any(|text| taken.contains(text)));
+    // Where not all are named, it may be any key.
+    if taken.iter().any(|name| Rivals::is_more(name)) {
+        gone.clear();
+    } else if !taken.is_empty() {
+        gone.retain(|_, key| !taken.contains(&name(key)));
     }
     Ok((all - gone.len()) as i64)
 }

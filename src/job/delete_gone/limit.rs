@@ -55,6 +55,28 @@ pub(super) fn refusal(limit: DeleteLimit, seen: &[(&str, Seen)]) -> Option<Failu
     Some(Failure::usage(Side::Redis, message, HINT))
 }
 
+/// A part of the keyspace: a database, or a node of a cluster.
+pub(super) struct Part {
+    /// How people are told of it.
+    pub(super) name: String,
+    pub(super) seen: Seen,
+    /// Whether it is judged however few rows would go, as all of them together are.
+    pub(super) strictly: bool,
+}
+
+/// Why none of the rows goes, where one part of the keyspace lost more keys than may go: it was emptied, or came back without its data,
+/// while the others are as they were.
+pub(super) fn emptied(limit: DeleteLimit, parts: &[Part]) -> Option<Failure> {
+    let is_share = matches!(limit, DeleteLimit::Share(_));
+    let judged = |part: &&Part| is_share && (part.strictly || part.seen.gone >= ENOUGH);
+    let part = parts.iter().filter(judged).find(|part| part.seen.gone > most(limit, part.seen.owned))?;
+    let message = format!(
+        "the keys of {} of {} rows of this tool are gone from {}, more than run.delete_gone_limit ({limit}) allows: none was deleted",
+        part.seen.gone, part.seen.owned, part.name
+    );
+    Some(Failure::usage(Side::Redis, message, HINT))
+}
+
 /// Why no more rows go: keys vanish while rows are deleted.
 pub(super) fn crossed(limit: DeleteLimit, deleted: i64) -> Failure {
     let message = format!(
@@ -69,7 +91,7 @@ const HINT: &str = "If Redis was emptied or lost its data, these rows are what i
 
 #[cfg(test)]
 mod tests {
-    use super::{at_most, most, refusal};
+    use super::{Part, at_most, emptied, most, refusal};
     use crate::config::DeleteLimit;
     use crate::job::delete_gone::look::Seen;
 
@@ -94,5 +116,25 @@ mod tests {
         assert_eq!(refused(DeleteLimit::Rows(0), &[("b", seen(101, 0))]), None);
         assert_eq!(refused(DeleteLimit::Share(10_000), &[("b", seen(101, 101))]), None);
         assert_eq!(refused(half, &[]), None);
+    }
+
+    #[test]
+    fn a_part_of_the_keyspace_is_judged_by_itself() {
+        let half = DeleteLimit::Share(5000);
+        let refused = |limit, owned, gone, strictly| {
+            let part = |name: &str, owned, gone| Part {
+                name: name.to_owned(),
+                seen: Seen { owned, gone, ..Seen::default() },
+                strictly,
+            };
+            emptied(limit, &[part("database 0", 9000, 3), part("database 1", owned, gone)])
+                .map(|failure| failure.message)
+        };
+        let told = refused(half, 3, 3, true).unwrap();
+        assert!(told.contains("3 of 3 rows") && told.contains("gone from database 1,"), "{told}");
+        assert_eq!((refused(half, 4, 2, true), refused(half, 3, 3, false)), (None, None));
+        assert!(refused(half, 150, 100, false).is_some());
+        assert_eq!(refused(DeleteLimit::Share(10_000), 3, 3, true), None);
+        assert_eq!(refused(DeleteLimit::Rows(5), 3, 3, true), None, "a number is of all together");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::another_server;
 use super::expiry::{Expiry, read};
-use super::work::Work;
+use super::work::{Place, Work};
 use crate::job::databases::Base;
 use crate::ledger::{LineagePlace, RunTable};
 use crate::model::{Failure, MappingId, RedisKey, SkipReason};
@@ -41,6 +41,8 @@ impl Seen {
 /// What a look came to.
 pub(super) struct Looked {
     pub(super) seen: Seen,
+    /// The same by the database's place and that of the server which holds the keys.
+    pub(super) held: BTreeMap<(usize, usize), Seen>,
     /// The rows that are to be deleted, by their keys in the ledger, each with its Redis key, for each database.
     pub(super) gone: Vec<BTreeMap<String, RedisKey>>,
 }
@@ -48,19 +50,25 @@ pub(super) struct Looked {
 impl<S: Source> Work<'_, '_, S> {
     /// Looks at rows of a mapping. Asks Redis for their keys.
     pub(super) async fn look(&self, place: usize, rows: &[OwnedRow]) -> Result<Looked, Failure> {
-        let mut looked = Looked { seen: Seen::default(), gone: Vec::new() };
+        let mut looked = Looked { seen: Seen::default(), held: BTreeMap::new(), gone: Vec::new() };
         let Some(place) = self.places.get(place) else { return Ok(looked) };
-        for (base, answering) in self.shared.bases.iter().zip(&self.answering) {
+        for (at, (base, answering)) in self.shared.bases.iter().zip(&self.answering).enumerate() {
             let own: Vec<(&OwnedRow, RedisKey)> =
                 rows.iter().filter_map(|row| Some((row, self.key_in(row, base, place.id)?))).collect();
             let keys: HashSet<&RedisKey> = own.iter().map(|(_, key)| key).collect();
             self.shared.rate.take(keys.len() as u64, 0).await;
             let absent = absent(base, answering, keys).await?;
-            let gone = own
-                .into_iter()
-                .filter(|(row, key)| self.judge(row, absent.get(key).copied(), place.table, &mut looked.seen))
-                .map(|(row, key)| (row.row_key.clone(), key))
-                .collect();
+            let mut gone = BTreeMap::new();
+            for (row, key) in own {
+                let mut seen = Seen::default();
+                let goes = self.judge(row, absent.get(&key).copied(), place.table, &mut seen);
+                let server = self.holders.get(at).map_or(0, |holders| holders.of(&key));
+                looked.held.entry((at, server)).or_default().add(&seen);
+                looked.seen.add(&seen);
+                if goes {
+                    gone.insert(row.row_key.clone(), key);
+                }
+            }
             looked.gone.push(gone);
         }
         Ok(looked)
@@ -69,6 +77,25 @@ impl<S: Source> Work<'_, '_, S> {
     /// Whether somebody else changed the row, or deleted it and made it again.
     fn is_changed(&self, row: &OwnedRow) -> bool {
         !row.owner.as_ref().is_some_and(|owner| self.runs.contains_key(owner))
+    }
+
+    /// Takes out rows that runs of other sources wrote, and counts those among them that nobody changed and whose keys the mapping would
+    /// take, by source.
+    pub(super) fn own(&self, place: &Place<'_>, rows: Vec<OwnedRow>) -> (Vec<OwnedRow>, BTreeMap<String, i64>) {
+        let mut others = BTreeMap::new();
+        let mut is_own = |row: &OwnedRow| {
+            let Some(source) = row.owner.as_ref().or(row.lineage_run.as_ref()).and_then(|run| self.elsewhere.get(run))
+            else {
+                return true;
+            };
+            let takes = |key: &Vec<u8>| self.shared.bases.iter().any(|base| base.plan.classify(key) == Some(place.id));
+            if row.owner.is_some() && row.redis_key.as_ref().is_some_and(takes) {
+                *others.entry(source.clone()).or_default() += 1;
+            }
+            false
+        };
+        let own = rows.into_iter().filter(|row| is_own(row)).collect();
+        (own, others)
     }
 
     /// The key of a row, where it is in this database and this mapping takes it: what another one takes, or none any more,

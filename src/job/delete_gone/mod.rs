@@ -9,6 +9,7 @@ mod collided;
 mod expiry;
 mod limit;
 mod look;
+mod told;
 mod work;
 
 pub(super) use limit::allows;

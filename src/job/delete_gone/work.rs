@@ -1,17 +1,18 @@
 //! The work of deletion: the mappings with their tables, first counted, then gone over until no more rows come free.
 
+use super::limit::{self, Part};
 use super::look::{Seen, absent};
-use super::{Lease, another_server, collided, limit};
+use super::{Lease, another_server, collided};
 use crate::config::Settings;
 use crate::job::link::Link;
 use crate::job::migrate::End;
 use crate::job::pipeline::Shared;
 use crate::ledger::{LineagePlace, RunTable, Shard};
-use crate::model::{Event, Failure, GoneRow, MappingId, SkipReason, Tally};
-use crate::sink::{Extent, GoneCounts, OwnedReader, OwnedRow, SourceRun, Writers, runs_of_source};
-use crate::source::{Answering, Source};
+use crate::model::{Event, Failure, MappingId, SkipReason};
+use crate::sink::{Extent, GoneCounts, OwnedReader, OwnedRow, SourceRun, Writers, runs_elsewhere, runs_of_source};
+use crate::source::{Answering, Holders, Source};
 use sqlx::postgres::PgConnection;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 /// The rows of one mapping.
@@ -20,13 +21,42 @@ pub(super) struct Place<'t> {
     pub(super) id: MappingId,
     pub(super) table: &'t RunTable,
     reader: OwnedReader,
+    /// Reads the rows of runs of other sources too.
+    of_all: OwnedReader,
     extent: Extent,
     /// What the count has seen.
-    seen: Seen,
+    pub(super) seen: Seen,
+    /// Rows that runs of other sources wrote, by source.
+    pub(super) others: BTreeMap<String, i64>,
     /// What the last pass of deletion over it came to, but for what earlier ones deleted.
-    last: GoneCounts,
+    pub(super) last: GoneCounts,
     /// Rows, in the same pass, that another key maps to, which was rejected for that.
-    collided: i64,
+    pub(super) collided: i64,
+}
+
+impl<'t> Place<'t> {
+    /// `runs`: those of this source, and all.
+    async fn new(
+        link: &mut Link,
+        (phase, id, table): (u32, MappingId, &'t RunTable),
+        runs: (&[Uuid], &[Uuid]),
+    ) -> Result<Self, Failure> {
+        let reader = OwnedReader::new(table, runs.0);
+        let extent = async |connection: &mut PgConnection| reader.extent(connection).await;
+        let extent = link.call("looking how far a table goes", extent).await?;
+        Ok(Self {
+            phase,
+            id,
+            table,
+            of_all: OwnedReader::new(table, runs.1),
+            reader,
+            extent,
+            seen: Seen::default(),
+            others: BTreeMap::new(),
+            last: GoneCounts::default(),
+            collided: 0,
+        })
+    }
 }
 
 /// The work at hand: mappings, children before parents.
@@ -37,8 +67,14 @@ pub(super) struct Work<'w, 't, S> {
     /// The runs of the same source, with the database that their rows are of which name none.
     pub(super) runs: HashMap<String, Option<u8>>,
     names: Vec<String>,
+    /// The runs of other sources, each with its own.
+    pub(super) elsewhere: HashMap<String, String>,
     /// Which server answers for each database.
     pub(super) answering: Vec<Answering>,
+    /// Which servers hold its keys.
+    pub(super) holders: Vec<Holders>,
+    /// What the count has seen of each of them, by the places of the database and of the server.
+    held: BTreeMap<(usize, usize), Seen>,
     pub(super) places: Vec<Place<'t>>,
 }
 
@@ -54,9 +90,14 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
         let ids: Vec<Uuid> = runs.iter().map(|run| run.run).collect();
         let runs: HashMap<String, Option<u8>> =
             runs.into_iter().map(|run| (run.run.to_string(), run.database)).collect();
-        let (mut answering, mut places) = (Vec::new(), Vec::new());
+        let elsewhere = async |connection: &mut PgConnection| runs_elsewhere(connection, source).await;
+        let elsewhere = link.call("reading which runs were of another source", elsewhere).await?;
+        let all: Vec<Uuid> = ids.iter().chain(elsewhere.keys()).copied().collect();
+        let elsewhere = elsewhere.into_iter().map(|(run, source)| (run.to_string(), source)).collect();
+        let (mut answering, mut holders, mut places) = (Vec::new(), Vec::new(), Vec::new());
         for base in shared.bases.iter() {
             answering.push(base.source.answering().await?);
+            holders.push(base.source.holders().await);
         }
         for (phase, id, table) in mappings {
             if table.lineage == LineagePlace::Nowhere {
@@ -67,22 +108,10 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
                 let _ = shared.events.send(Event::Notice(text)).await;
                 continue;
             }
-            let reader = OwnedReader::new(table, &ids);
-            let extent = async |connection: &mut PgConnection| reader.extent(connection).await;
-            let extent = link.call("looking how far a table goes", extent).await?;
-            places.push(Place {
-                phase,
-                id,
-                table,
-                reader,
-                extent,
-                seen: Seen::default(),
-                last: GoneCounts::default(),
-                collided: 0,
-            });
+            places.push(Place::new(link, (phase, id, table), (&ids, &all)).await?);
         }
         let names = runs.keys().cloned().collect();
-        Ok(Self { shared, settings, link, runs, names, answering, places })
+        Ok(Self { shared, settings, link, runs, names, elsewhere, answering, holders, held: BTreeMap::new(), places })
     }
 
     /// Whether the server is the one that the phases scanned, as far as that is told.
@@ -105,8 +134,11 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
                 if self.shared.stop.requested() {
                     return Ok(End::Stopped);
                 }
-                for rows in self.slice(place, number).await?.chunks(self.at_once()) {
+                for rows in self.counted(place, number).await?.chunks(self.at_once()) {
                     let looked = self.look(place, rows).await?;
+                    for (part, seen) in &looked.held {
+                        self.held.entry(*part).or_default().add(seen);
+                    }
                     if let Some(place) = self.places.get_mut(place) {
                         place.seen.add(&looked.seen);
                     }
@@ -125,7 +157,30 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
     fn refusal(&self) -> Option<Failure> {
         let seen: Vec<(&str, Seen)> =
             self.places.iter().map(|place| (place.table.mapping.as_str(), place.seen)).collect();
-        limit::refusal(self.settings.run.delete_gone_limit, &seen)
+        let limit = self.settings.run.delete_gone_limit;
+        limit::refusal(limit, &seen).or_else(|| limit::emptied(limit, &self.parts()))
+    }
+
+    /// The databases, where there are several, and the nodes of a cluster.
+    fn parts(&self) -> Vec<Part> {
+        let mut parts = Vec::new();
+        for (at, (base, holders)) in self.shared.bases.iter().zip(&self.holders).enumerate() {
+            let of = |server: usize| self.held.get(&(at, server)).copied().unwrap_or_default();
+            let mut all = Seen::default();
+            for (server, holder) in holders.servers.iter().enumerate() {
+                all.add(&of(server));
+                if holders.servers.len() > 1 {
+                    let strictly = holder.keys == Some(0);
+                    let name = if strictly { "which has no key any more" } else { "of the cluster" };
+                    let name = format!("the node {}, {name}", holder.place);
+                    parts.push(Part { name, seen: of(server), strictly });
+                }
+            }
+            if self.shared.bases.len() > 1 {
+                parts.push(Part { name: format!("database {}", base.database.number), seen: all, strictly: true });
+            }
+        }
+        parts
     }
 
     /// Deletes them: over and over while rows go that others referred to.
@@ -212,45 +267,23 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
         rows.min(self.shared.rate.keys_at_once().unwrap_or(rows)).max(1)
     }
 
+    /// The rows of a slice that are to be counted; those of other sources are counted here.
+    async fn counted(&mut self, place: usize, number: u64) -> Result<Vec<OwnedRow>, Failure> {
+        let Some(Place { of_all, extent, .. }) = self.places.get(place) else { return Ok(Vec::new()) };
+        let read = async |connection: &mut PgConnection| of_all.read(connection, extent, number).await;
+        let rows = self.link.call("reading the rows that runs wrote", read).await?;
+        let Some((own, others)) = self.places.get(place).map(|place| self.own(place, rows)) else {
+            return Ok(Vec::new());
+        };
+        if let Some(place) = self.places.get_mut(place) {
+            others.into_iter().for_each(|(source, rows)| *place.others.entry(source).or_default() += rows);
+        }
+        Ok(own)
+    }
+
     async fn slice(&mut self, place: usize, number: u64) -> Result<Vec<OwnedRow>, Failure> {
         let Some(Place { reader, extent, .. }) = self.places.get(place) else { return Ok(Vec::new()) };
         let read = async |connection: &mut PgConnection| reader.read(connection, extent, number).await;
         self.link.call("reading the rows that runs wrote", read).await
-    }
-
-    /// Tells the books what stays, and a person what is not as it should be.
-    async fn tell(&self, dry: bool) {
-        for place in &self.places {
-            let mut tally = Tally::default();
-            let Place { seen, last, table, .. } = place;
-            let mut gone = |what, rows| tally.gone(what, rows, table.explodes);
-            gone(GoneRow::Expired, seen.expired);
-            gone(GoneRow::ExpiryUnknown, seen.expiry_unknown);
-            gone(GoneRow::Changed, seen.changed + last.changed);
-            gone(GoneRow::Forbidden, seen.forbidden);
-            gone(GoneRow::Referred, last.referred);
-            gone(GoneRow::Collided, place.collided);
-            gone(GoneRow::Refused, last.refused);
-            gone(GoneRow::WouldDelete, if dry { seen.gone } else { 0 });
-            let _ = self.shared.events.send(Event::Settled { mapping: place.id, tally, bytes: 0, pending: 0 }).await;
-            let mut notices = Vec::new();
-            if last.refused > 0 {
-                let why = last.said.as_deref().unwrap_or("a trigger, a rule or a policy of the table keeps them");
-                notices.push(format!(
-                    "{} rows of {} whose keys are gone were not deleted: {why}",
-                    last.refused, table.table
-                ));
-            }
-            if seen.expiry_unknown > 0 {
-                notices.push(format!(
-                    "{} rows of {} whose keys are gone stay: nothing tells whether the keys expired, since the mapping keeps \
-                     no time of expiry; --delete-expired deletes them too",
-                    seen.expiry_unknown, table.table
-                ));
-            }
-            for text in notices {
-                let _ = self.shared.events.send(Event::Notice(text)).await;
-            }
-        }
     }
 }

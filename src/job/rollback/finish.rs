@@ -2,7 +2,7 @@
 
 use super::books::Books;
 use super::plan::Plan;
-use super::{Held, RolledBack, Standing};
+use super::{Held, RolledBack, Standing, notices};
 use crate::config::Settings;
 use crate::job::audit::{UndoEntry, write_undone};
 use crate::job::close::report_unwritable;
@@ -56,6 +56,9 @@ pub(super) async fn finish(
                 }
             }
         }
+    }
+    if done.failure.is_none() {
+        done.notices.extend(notices::missing(&mut link, (plan, run), &done.account).await?);
     }
     if let Some(dir) = &settings.run.report {
         books.write_kept()?;

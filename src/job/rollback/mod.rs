@@ -2,7 +2,8 @@
 //! left alone.
 //!
 //! `plan` says which tables, in which order, and whether it may be; `work` goes through them, `by_image` and `by_row`, with
-//! `apply` for the transactions; `books` counts what is kept; `finish` closes it in the ledger.
+//! `apply` for the transactions; `books` counts what is kept; `finish` closes it in the ledger; `notices` is what a person should know of
+//! the tables.
 
 mod apply;
 mod books;
@@ -10,6 +11,7 @@ mod by_image;
 mod by_row;
 mod finish;
 mod kept_keys;
+mod notices;
 mod plan;
 mod work;
 
@@ -126,6 +128,10 @@ pub async fn rollback(
     let plan = Plan::make(&mut link, &found, request.force).await?;
     later_first(&mut link, settings, &plan, run).await?;
     let held = if dry { None } else { Some(claim(&mut link, settings, run).await?) };
+    if !dry {
+        // What takes long is better known before.
+        notices::unindexed(&plan.steps).iter().for_each(|notice| tracing::warn!("{notice}"));
+    }
     let books = Books::new(settings.run.report.as_deref())?;
     let mut work = Work::new(settings, link, (&plan, run, held), (stop, request.force), books, tell);
     let end = work.run().await;

@@ -1,5 +1,6 @@
 //! Which tables are gone through, and in which order.
 
+use super::notices;
 use crate::job::link::Link;
 use crate::ledger::{self, JournalTable, LineagePlace, RunTable, Undoable};
 use crate::model::{Failure, Finding, RollbackAccount, Side, TableName};
@@ -93,13 +94,8 @@ impl Plan {
             return Err(Failure::findings(critical));
         }
         notices.extend(left_out.iter().map(|finding| format!("{}: {}; left out", finding.subject, finding.message)));
-        notices.extend(steps.iter().filter(|step| step.rows).filter_map(|step| blind(&step.table)));
-        notices.extend(steps.iter().filter(|step| step.rows && step.table.row_security).map(|step| {
-            let table = step.table.name();
-            format!(
-                "{table}: row-level security may hide rows of the run from this role; those stay, and are not counted"
-            )
-        }));
+        notices.extend(notices::of_tables(&steps));
+        notices.extend(notices::unindexed(&steps));
         let unchanged = async |connection: &mut PgConnection| ledger::found_unchanged(connection, run).await;
         let unchanged = link.call("looking for runs that came after it", unchanged).await?;
         notices.extend(unchanged.iter().map(|(later, rows)| {
@@ -124,18 +120,6 @@ fn without_images(run: Uuid, there: i64) -> Failure {
     let hint = "Without them, rows that it changed look like rows that it inserted, and would be deleted. --force does so, and takes \
                 rows back that others changed.";
     Failure::usage(Side::Postgres, message, hint)
-}
-
-/// Where rows that others changed since leave no trace.
-fn blind(table: &UndoTable) -> Option<String> {
-    let blind = match &table.run.lineage {
-        LineagePlace::Nowhere => true,
-        LineagePlace::Columns { run, .. } => run.is_none(),
-        LineagePlace::Object { .. } | LineagePlace::Ledger => false,
-    };
-    blind.then(|| {
-        format!("{}: its lineage names no run: rows that the run inserted and somebody changed since are kept, and not counted", table.name())
-    })
 }
 
 /// A table with the key columns of every mapping that loads it.

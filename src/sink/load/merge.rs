@@ -6,14 +6,13 @@
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
 use super::statements::Statements;
-use crate::model::{RedisKey, Reject, Row, RowOutcome};
+use crate::model::{RedisKey, Reject, Rivals, Row, RowOutcome};
 use crate::postgres::{CopyBuffer, Verdict, query, verdict};
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::Conflict;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error, Row as _};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
 
 /// A row that jsonb cannot hold has no before-image: then it is not changed. All else is the ledger's fault.
 fn image_refused(error: Error) -> Missed {
@@ -41,10 +40,13 @@ pub(super) struct Existing {
 enum Decision {
     Duplicate,
     Unchanged,
-    Update { keep_image: bool },
+    Update {
+        keep_image: bool,
+    },
     Newer,
     Exists,
-    Collision(String),
+    /// The row is this key's, of the database of that number where it must be another one.
+    Collision(RedisKey, Option<String>),
 }
 
 impl Attempt<'_> {
@@ -70,7 +72,7 @@ impl Attempt<'_> {
         out.extend(staged.met_before(connection, &existing, &out, book).await?);
         // Whichever key comes first, and whether or not it has its parent: a row that is another key's stays so.
         let taken = |(ordinal, found): (&i32, &Existing)| {
-            let taken = matches!(self.decide(found, staged.row(*ordinal)), Decision::Collision(_));
+            let taken = matches!(self.decide(found, staged.row(*ordinal)), Decision::Collision(..));
             taken.then_some(*ordinal)
         };
         let decided: BTreeSet<i32> = existing.iter().filter_map(taken).chain(out.iter().copied()).collect();
@@ -124,9 +126,7 @@ impl Attempt<'_> {
         if let (true, Some(theirs)) = (own, &found.redis_key)
             && (Some(theirs.as_slice()) != ours || elsewhere.is_some())
         {
-            let theirs = RedisKey::new(theirs.clone()).to_string();
-            let place = elsewhere.map(|number| format!(" of database {number}")).unwrap_or_default();
-            return Decision::Collision(format!("{theirs}{place}"));
+            return Decision::Collision(RedisKey::new(theirs.clone()), elsewhere.cloned());
         }
         if !found.differs {
             return if found.owner.as_deref() == Some(&this_run) { Decision::Duplicate } else { Decision::Unchanged };
@@ -278,6 +278,14 @@ impl Staged<'_> {
         self.write_lineage(connection, &updates, false).await.map_err(Missed::Ledger)
     }
 
+    /// The reject of a key whose row is another key's, which is named: that row stays when that key is gone.
+    fn collision(&self, ordinal: i32, other: &RedisKey, elsewhere: Option<&str>) -> Option<Reject> {
+        let place = elsewhere.map(|number| format!(" of database {number}")).unwrap_or_default();
+        let database = elsewhere.and_then(|number| number.parse().ok()).unwrap_or(self.attempt.piece.database.number);
+        let reject = self.reject(ordinal, "key_collision", format!("maps to the same row as {other}{place}"))?;
+        Some(Reject { rivals: Some(Box::new(Rivals::one(database, other))), ..reject })
+    }
+
     fn book(&self, ordinal: i32, decision: Decision, book: &mut Book<'_>) {
         let mut row = |outcome| self.rows_of(&[ordinal]).for_each(|place| book.row(place, outcome));
         let reject = match decision {
@@ -288,15 +296,10 @@ impl Staged<'_> {
             Decision::Exists => {
                 self.reject(ordinal, "exists", "a row with this key is there and differs (on_conflict = error)".into())
             }
-            Decision::Collision(other) => self.reject(ordinal, "key_collision", same_row_as(&other)),
+            Decision::Collision(other, elsewhere) => self.collision(ordinal, &other, elsewhere.as_deref()),
         };
         self.lose(ordinal, reject, false, book);
     }
-}
-
-/// What is said of a key that is rejected since its row is another key's.
-pub fn same_row_as(other: &dyn Display) -> String {
-    format!("maps to the same row as {other}")
 }
 
 /// Joins that have no index to go by need it; all others go without.

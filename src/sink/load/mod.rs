@@ -37,8 +37,7 @@ mod vanished;
 mod writers;
 
 pub use loader::{LoadOptions, Loader};
-pub use merge::same_row_as;
-pub use origin::{SourceRun, runs_of_source};
+pub use origin::{SourceRun, runs_elsewhere, runs_of_source};
 pub use probe::ProbeGauge;
 pub use vanished::GoneCounts;
 pub use writers::Writers;

@@ -10,6 +10,7 @@ use crate::postgres::query;
 use crate::sink::table::{LoadTable, Provenance};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error, Row};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// The number, as text, of the database that the target's row `t` was made from; NULL where it need not be known.
@@ -102,6 +103,26 @@ pub async fn runs_of_source(connection: &mut PgConnection, source: &str) -> Resu
         let run = Uuid::parse_str(row.try_get("id")?).map_err(|error| Error::Decode(error.into()))?;
         let database: Option<String> = row.try_get("database")?;
         Ok(SourceRun { run, database: database.and_then(|number| number.parse().ok()) })
+    };
+    rows.iter().map(run).collect()
+}
+
+/// The runs that read from another server or cluster, each with its source.
+///
+/// # Errors
+/// The server's.
+pub async fn runs_elsewhere(connection: &mut PgConnection, source: &str) -> Result<HashMap<Uuid, String>, Error> {
+    let mut transaction = connection.begin().await?;
+    let sql = format!(
+        "SELECT r.id::text AS id, r.source FROM redis2pg.runs r WHERE {} IS DISTINCT FROM {}",
+        place("r.source"),
+        place("$1::text")
+    );
+    let rows = query(sql).bind(source).fetch_all(&mut *transaction).await?;
+    transaction.commit().await?;
+    let run = |row: &sqlx::postgres::PgRow| {
+        let run = Uuid::parse_str(row.try_get("id")?).map_err(|error| Error::Decode(error.into()))?;
+        Ok((run, row.try_get("source")?))
     };
     rows.iter().map(run).collect()
 }

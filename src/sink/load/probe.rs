@@ -8,7 +8,7 @@
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
 use super::origin::{is_in_ledger, is_of};
-use super::statements::{ORDINAL, Side, difference, key_join, row_key};
+use super::statements::{ORDINAL, Side, difference, key_join, records_expiry, row_key};
 use crate::model::{Database, Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, copy_tuples, ident, query};
 use crate::sink::table::{Compare, LoadTable, Provenance};
@@ -104,7 +104,15 @@ impl Statements {
         let expiries: Vec<String> = expiries(table, shape).map(|index| ident(&table.columns[index].name)).collect();
         let mut columns: Vec<String> = table.key_idents().collect();
         columns.extend_from_slice(&expiries);
-        let columns = columns.join(", ");
+        let named = columns.join(", ");
+        let mut columns = named.clone();
+        // The lineage records a life that the key was given since.
+        let (mut made_expiry, mut recorded) = ("", "");
+        if records_expiry(table) {
+            columns.push_str(", redis2pg_expires");
+            made_expiry = ", false AS redis2pg_expires";
+            recorded = " AND NOT (s.redis2pg_expires AND m.made ->> 'expires_at' IS NULL)";
+        }
         // The ledger has keys as bytes, and they need not be text there.
         let key_type = if matches!(table.provenance, Provenance::Ledger) { "bytea" } else { "text" };
         let same_expiry: String = table
@@ -116,18 +124,18 @@ impl Statements {
         Self {
             create: format!(
                 "CREATE TEMPORARY TABLE {stage} ON COMMIT DROP AS SELECT 0::int4 AS {ORDINAL}, ''::{key_type} AS redis2pg_key, \
-                 ''::text AS redis2pg_digest, {columns} FROM {} WITH NO DATA",
+                 ''::text AS redis2pg_digest, {named}{made_expiry} FROM {} WITH NO DATA",
                 table.ident()
             ),
             copy: format!(
                 "COPY pg_temp.{stage} ({ORDINAL}, redis2pg_key, redis2pg_digest, {columns}) FROM STDIN (FORMAT binary)"
             ),
-            columns: (3 + table.key_columns + expiries.len()) as i16,
+            columns: (3 + table.key_columns + expiries.len() + usize::from(records_expiry(table))) as i16,
             find: format!(
                 "SELECT o.run_id::text AS owner, array_agg(s.{ORDINAL}) AS ordinals FROM pg_temp.{stage} s JOIN {} t ON {} \
                  CROSS JOIN LATERAL (SELECT b.run_id, b.fingerprint FROM redis2pg.batches b \
                  WHERE (b.xid & 4294967295) = t.xmin::text::bigint AND b.xmin = t.xmin AND b.table_name = $1 \
-                 ORDER BY b.xid DESC LIMIT 1) o {}WHERE o.fingerprint = $2 AND {}{same_expiry} GROUP BY 1",
+                 ORDER BY b.xid DESC LIMIT 1) o {}WHERE o.fingerprint = $2 AND {}{same_expiry}{recorded} GROUP BY 1",
                 table.rows(),
                 key_join(table),
                 made(table),
@@ -191,6 +199,9 @@ fn push(chunk: &mut Vec<u8>, table: &LoadTable, columns: i16, row: &Row, ordinal
             Some(field) => push_field(chunk, field),
             None => chunk.extend_from_slice(&(-1_i32).to_be_bytes()),
         }
+    }
+    if records_expiry(table) {
+        push_field(chunk, &[u8::from(row.expires_at.is_some())]);
     }
 }
 

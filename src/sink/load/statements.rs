@@ -6,7 +6,7 @@ use super::origin::of_row;
 use crate::model::{Database, Shape};
 use crate::postgres::{ident, literal};
 use crate::sink::ownership::{named_run, owner};
-use crate::sink::table::{Compare, Exact, Exactly, LoadColumn, LoadTable, Provenance, SelfReference};
+use crate::sink::table::{Compare, Conflict, Exact, Exactly, LoadColumn, LoadTable, Provenance, SelfReference};
 use std::time::Duration;
 
 /// The keys of a lineage object; left out when rows are compared.
@@ -176,7 +176,10 @@ fn judge((table, database): (&LoadTable, Database), columns: Columns, stage: &st
         Some(columns.condition(index).map_or(differs.clone(), |has| format!("({has} AND ({differs}))")))
     };
     let differs: Vec<String> = table.present(columns.all).skip(table.key_columns).filter_map(differs).collect();
-    let differs = if differs.is_empty() { "false".to_owned() } else { differs.join(" OR ") };
+    let mut differs = if differs.is_empty() { "false".to_owned() } else { differs.join(" OR ") };
+    if let Some(unrecorded) = expiry_unrecorded(table) {
+        differs.push_str(&format!(" OR o.run IS NOT NULL AND {unrecorded}"));
+    }
     // Fenced, so that each look-up is made once for a row, and by its index.
     let lineage = match table.provenance {
         Provenance::Ledger => format!(
@@ -267,6 +270,24 @@ pub(in crate::sink) fn difference_beyond(column: &LoadColumn, tolerance: Duratio
         }
         Compare::Never => None,
     }
+}
+
+/// Whether rows are written for the sake of the time of expiry in their lineage: no column of the mapping tells it, and rows are
+/// updated at all.
+pub(in crate::sink) fn records_expiry(table: &LoadTable) -> bool {
+    matches!(table.provenance, Provenance::Object(_))
+        && matches!(table.conflict, Conflict::Update | Conflict::UpdateOwn)
+        && !table.columns.iter().any(|column| column.compare == Compare::Expiry)
+}
+
+/// Whether the lineage of the target's row `t` has no time of expiry while that of the staged row `s` has one: the key was given a
+/// life since, and once it has expired it must not look deleted.
+fn expiry_unrecorded(table: &LoadTable) -> Option<String> {
+    let Provenance::Object(object) = table.provenance else { return None };
+    let column = table.columns.get(object).filter(|_| records_expiry(table))?;
+    let expiry = |row: String| format!("{row} -> 'redis2pg' ->> 'expires_at'");
+    let (target, staged) = (expiry(format!("t.{}", ident(&column.name))), expiry(column.staged()));
+    Some(format!("{target} IS NULL AND {staged} IS NOT NULL"))
 }
 
 fn orphans(table: &LoadTable, shape: Shape, stage: &str) -> Vec<(usize, String)> {

@@ -34,7 +34,7 @@ pub use server::{Eviction, Replica, ServerFacts};
 pub use settings::SourceSettings;
 
 use crate::model::{Event, Failure, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
-use crate::source::{Answering, Checkpoint, FetchedPage, ServerClock, Source};
+use crate::source::{Answering, Checkpoint, FetchedPage, Holder, Holders, ServerClock, Source};
 use cluster::{Cluster, ClusterScan, ClusterSlices};
 use collections::{Reader, SliceReader};
 use connect::Abilities;
@@ -306,6 +306,13 @@ impl RedisSource {
     }
 }
 
+impl RedisSource {
+    /// This one server.
+    async fn holder(&self) -> Holder {
+        Holder { place: self.inner.target.place(), keys: self.dbsize().await.ok() }
+    }
+}
+
 impl Source for RedisSource {
     type Scan = RedisScan;
     type Slices = RedisSlices;
@@ -335,6 +342,13 @@ impl Source for RedisSource {
         match &self.cluster {
             None => self.answering_here().await,
             Some(cluster) => Box::pin(cluster.answering()).await,
+        }
+    }
+
+    async fn holders(&self) -> Holders {
+        match &self.cluster {
+            None => Holders { servers: vec![self.holder().await], ..Holders::default() },
+            Some(cluster) => Box::pin(cluster.holders()).await,
         }
     }
 

@@ -1,14 +1,14 @@
 //! Reading: each key from the node that serves its slot, or from the one that its slot is being moved to.
 
 use super::attempts::{Attempts, is_redirected};
-use super::slots::slot_of;
+use super::slots::{SLOTS, slot_of};
 use super::topology::{Node, Topology};
 use super::{Address, Cluster};
 use crate::model::{Failure, Fetched, RedisKey, SkipReason, Wanted};
 use crate::source::redis::RedisSource;
 use crate::source::redis::errors::{is_redirect, is_transient};
 use crate::source::redis::fetch::{PerKey, size_of};
-use crate::source::{Answering, FetchedPage};
+use crate::source::{Answering, FetchedPage, Holder, Holders};
 use fred::error::Error;
 use futures::future::try_join_all;
 use std::sync::PoisonError;
@@ -61,6 +61,21 @@ impl Cluster {
                 Err(failure) => attempts.after(self, failure).await?,
             }
         }
+    }
+
+    /// The primaries, as far as is known who serves what, and how many keys each holds.
+    pub(in crate::source::redis) async fn holders(&self) -> Holders {
+        let topology = self.topology();
+        let mut servers = Vec::new();
+        for node in &topology.nodes {
+            let keys = match self.node(node).await {
+                Ok(source) => Box::pin(source.dbsize()).await.ok(),
+                Err(_) => None,
+            };
+            servers.push(Holder { place: self.address(node).place(), keys });
+        }
+        let by_slot = (0..SLOTS).map(|slot| topology.place(slot).unwrap_or(0)).collect();
+        Holders { servers, by_slot }
     }
 
     async fn all_answering(&self) -> Result<Answering, Failure> {
