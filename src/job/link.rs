@@ -67,6 +67,12 @@ impl Link {
         Self { target, connection: None, waits, stop, events: None }
     }
 
+    /// One more connection to the same server, made when it is first used.
+    pub(super) fn another(&self) -> Self {
+        let Self { target, waits, stop, events, .. } = self;
+        Self { target: target.clone(), connection: None, waits: *waits, stop: stop.clone(), events: events.clone() }
+    }
+
     /// What is tried again is told here as well.
     pub(super) fn telling(self, events: EventSender) -> Self {
         Self { events: Some(events), ..self }

@@ -4,9 +4,10 @@ use super::apply::Task;
 use super::kept_keys::Key;
 use super::plan::Step;
 use super::work::{Mode, Work};
+use crate::job::link::Link;
 use crate::model::{Failure, KeptReason};
 use crate::sink::undo::{Undo, Whose, prepare};
-use crate::sink::{OwnedReader, OwnedRow};
+use crate::sink::{Extent, OwnedReader, OwnedRow};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
 use std::collections::HashMap;
@@ -17,21 +18,47 @@ const BATCH: usize = 1000;
 impl Work<'_> {
     /// What was inserted by the run. From the end of the table: rows that refer to others of the table mostly come after them.
     pub(super) async fn rows(&mut self, step: &Step, mode: Mode) -> Result<usize, Failure> {
-        let name = step.table.name();
         let reader = OwnedReader::told(&step.table.run, &[self.run], !step.table.mixed);
         let extent = async |connection: &mut PgConnection| reader.extent(connection).await;
         let extent = self.link.call("reading the table", extent).await?;
-        let mut moved = 0;
-        for number in (0..extent.slices()).rev() {
-            let read = async |connection: &mut PgConnection| reader.read(connection, &extent, number).await;
-            let rows = self.link.call("reading the run's rows", read).await?;
-            for part in rows.chunks(BATCH) {
-                moved += self.part(step, mode, part).await?;
-                self.told(&name)?;
-            }
-            if rows.is_empty() {
-                self.told(&name)?;
-            }
+        let mut ahead = std::mem::replace(&mut self.ahead, self.link.another());
+        let done = self.slices(step, mode, (&reader, &extent), &mut ahead).await;
+        self.ahead = ahead;
+        done
+    }
+
+    /// Reads each slice while the one before it is worked through. A row that changes in between is looked at once more when it
+    /// is locked.
+    async fn slices(
+        &mut self,
+        step: &Step,
+        mode: Mode,
+        (reader, extent): (&OwnedReader, &Extent),
+        ahead: &mut Link,
+    ) -> Result<usize, Failure> {
+        let (mut moved, mut rows) = (0, Vec::new());
+        let numbers = (0..extent.slices()).rev().map(Some).chain([None]);
+        for number in numbers {
+            let next = async {
+                let Some(number) = number else { return Ok(Vec::new()) };
+                let read = async |connection: &mut PgConnection| reader.read(connection, extent, number).await;
+                ahead.call("reading the run's rows", read).await
+            };
+            let (done, next) = tokio::join!(self.slice(step, mode, &rows), next);
+            moved += done?;
+            rows = next?;
+        }
+        Ok(moved)
+    }
+
+    async fn slice(&mut self, step: &Step, mode: Mode, rows: &[OwnedRow]) -> Result<usize, Failure> {
+        let (mut moved, name) = (0, step.table.name());
+        for part in rows.chunks(BATCH) {
+            moved += self.part(step, mode, part).await?;
+            self.told(&name)?;
+        }
+        if rows.is_empty() {
+            self.told(&name)?;
         }
         Ok(moved)
     }

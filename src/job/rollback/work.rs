@@ -29,6 +29,8 @@ pub(super) enum Mode {
 /// A rollback at work.
 pub(super) struct Work<'a> {
     pub(super) link: Link,
+    /// Reads what comes next, while the other connection is at work.
+    pub(super) ahead: Link,
     pub(super) options: LoadOptions,
     plan: &'a Plan,
     pub(super) run: Uuid,
@@ -49,8 +51,8 @@ impl<'a> Work<'a> {
         books: Books,
         tell: &'a mut dyn FnMut(&Progress),
     ) -> Self {
-        let options = setup::load_options(settings);
-        Self { link, options, plan, run, held, stop, force, books, kept_keys: KeptKeys::new(false), tell }
+        let (ahead, options) = (link.another(), setup::load_options(settings));
+        Self { link, ahead, options, plan, run, held, stop, force, books, kept_keys: KeptKeys::new(false), tell }
     }
 
     pub(super) fn end(self) -> (Link, Books) {
