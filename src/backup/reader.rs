@@ -1,7 +1,6 @@
 //! Reads a backup: entry by entry, and says where it is damaged.
 
 use super::FORMAT;
-use super::counts::KeyCounts;
 use super::damage::{Damage, Fault, ReadError};
 use super::encoding;
 use super::entry::Entry;
