@@ -2,6 +2,7 @@
 //!
 //! Takes [`crate::model::Event`]s and gives [`Books`]. Spawns nothing. The only room that knows indicatif.
 
+mod backup;
 mod bars;
 mod books;
 mod differences;
@@ -14,6 +15,7 @@ mod rollback;
 mod table;
 mod validation;
 
+pub use backup::{BackupFacts, backup_json, backup_text};
 pub use books::{Books, Phase, Stage};
 pub use differences::DifferencesFile;
 pub use files::{
