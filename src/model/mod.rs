@@ -4,6 +4,7 @@
 //! only holds the handle.
 
 mod column;
+mod content;
 mod database;
 mod digest;
 mod element;
@@ -31,6 +32,7 @@ mod unmatched;
 mod validation;
 
 pub use column::{ArrayType, CastType, Column, ColumnType, NumericLimit, Table, TableName};
+pub use content::{ContentDigest, ContentHasher};
 pub use database::Database;
 pub(crate) use digest::hex_digits;
 pub use digest::{Digest, sha256_hex};

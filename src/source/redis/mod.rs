@@ -24,6 +24,7 @@ mod settings;
 mod sizes;
 mod tls;
 mod types;
+mod unlink;
 mod wire;
 
 pub use acl::KeyRights;
@@ -32,6 +33,7 @@ pub use rights::{Lack, Permission};
 pub use scan::Scanner;
 pub use server::{Eviction, Replica, ServerFacts};
 pub use settings::SourceSettings;
+pub use unlink::{Candidate, Content, UnlinkAbility, UnlinkOptions, UnlinkOutcome, Unlinker};
 
 use crate::model::{Event, Failure, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
 use crate::source::{Answering, Checkpoint, FetchedPage, ServerClock, Source};
