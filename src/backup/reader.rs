@@ -45,6 +45,18 @@ pub(super) struct Salvage {
     pub(super) lost: bool,
 }
 
+/// A place between two entries of a backup, to which its reader can be taken back.
+#[derive(Clone, Debug)]
+pub struct Bookmark {
+    at: u64,
+    block_at: u64,
+    block: Input,
+    frames: u32,
+    parts: Parts,
+    summary: Summary,
+    ended: bool,
+}
+
 /// What a reader meets.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
@@ -145,6 +157,27 @@ impl<R: Read + Seek> Reader<R> {
     /// What was read so far.
     pub fn summary(&self) -> &Summary {
         &self.summary
+    }
+
+    /// Where it is now. Not to be asked for between parts of an entry with a dump, which it gives as one.
+    pub fn bookmark(&self) -> Bookmark {
+        let Self { at, block_at, block, frames, parts, summary, ended, .. } = self;
+        Bookmark {
+            at: *at,
+            block_at: *block_at,
+            block: block.clone(),
+            frames: *frames,
+            parts: parts.clone(),
+            summary: summary.clone(),
+            ended: *ended,
+        }
+    }
+
+    /// Goes back there, to read the same again.
+    pub fn return_to(&mut self, bookmark: &Bookmark) {
+        let Bookmark { at, block_at, block, frames, parts, summary, ended } = bookmark.clone();
+        (self.at, self.block_at, self.block, self.frames) = (at, block_at, block, frames);
+        (self.parts, self.summary, self.ended) = (parts, summary, ended);
     }
 
     /// The next entry, or what was lost; `None` at the end.

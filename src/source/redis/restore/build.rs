@@ -5,15 +5,17 @@
 //! evicted, the next piece would begin it anew, and nobody would see that the beginning is missing.
 
 use super::line::Command;
-use crate::model::{FieldExpiries, Items, RedisType, UnixMillis};
-use bytes::Bytes;
+use super::stream::StreamBuild;
+use crate::backup::{Entry, Logical};
+use crate::model::{Items, Packer, RedisType, UnixMillis};
+use bytes::{Bytes, BytesMut};
 use fred::types::Value;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// What names begin with under which values are built.
-pub const BUILDING: &str = "redis2pg:restore:";
-/// How long such a name lives after its last piece: nothing is left behind by a process that was killed.
+pub(super) const BUILDING: &str = "redis2pg:restore:";
+/// How many milliseconds such a name lives after its last piece: nothing is left behind by a process that was killed.
 const LIFE: &str = "3600000";
 /// Arguments of one command, about.
 const ARGS: usize = 1_000;
@@ -21,58 +23,82 @@ const ARGS: usize = 1_000;
 const BYTES: usize = 512 << 10;
 
 /// A value that is being built.
-#[derive(Clone, Debug)]
 pub(super) struct Building {
     name: Bytes,
     redis_type: RedisType,
     length: i64,
+    stream: StreamBuild,
+    /// The text of a document so far: it is set as a whole.
+    text: BytesMut,
+}
+
+/// Commands that belong into one transaction.
+pub(super) struct Piece {
+    pub(super) commands: Vec<Command>,
+    /// How many of them add something; the others are about the name itself.
+    adding: usize,
 }
 
 impl Building {
     /// One of which nothing is there yet.
-    pub(super) fn new(redis_type: RedisType) -> Self {
-        Self { name: format!("{BUILDING}{}", Uuid::new_v4()).into(), redis_type, length: 0 }
+    pub(super) fn new(redis_type: RedisType, stream: StreamBuild) -> Self {
+        let name = format!("{BUILDING}{}", Uuid::new_v4()).into();
+        Self { name, redis_type, length: 0, stream, text: BytesMut::new() }
     }
 
-    /// The name that it is built under.
-    pub(super) fn name(&self) -> Value {
-        Value::Bytes(self.name.clone())
+    /// What a part of the value takes. `now`, by the server's clock: fields whose time is past are left out.
+    pub(super) fn piece(&mut self, part: &Entry, now: UnixMillis) -> Piece {
+        let name = self.name();
+        let mut commands = match &part.logical {
+            None => Vec::new(),
+            Some(Logical::Bytes(text)) if self.redis_type == RedisType::Json => self.document(text, part.part.last),
+            Some(Logical::Bytes(bytes)) => {
+                let first = self.length == 0 && part.part.is_first();
+                vec![Command::new(if first { "SET" } else { "APPEND" }, [name, Value::Bytes(bytes.clone())])]
+            }
+            Some(Logical::Items(items)) => self.items(items),
+            Some(Logical::Hash { items, expiries }) => fields(&name, items, expiries.as_deref(), now),
+            Some(Logical::Stream { entries, facts, groups }) => {
+                self.stream.commands(&name, (entries, facts.as_ref(), groups), part.part)
+            }
+        };
+        let adding = commands.len();
+        if adding > 0 {
+            commands.push(Command::new("PEXPIRE", [self.name(), LIFE.into()]));
+            commands.push(Command::new(length_of(self.redis_type), [self.name()]));
+        }
+        Piece { commands, adding }
     }
 
-    /// Commands of a piece with what tells that all of it is there; they belong into one transaction.
-    pub(super) fn piece(&self, mut commands: Vec<Command>) -> Vec<Command> {
-        commands.push(Command::new("PEXPIRE", [self.name(), LIFE.into()]));
-        commands.push(Command::new(length_of(self.redis_type), [self.name()]));
-        commands
-    }
-
-    /// Takes note of the answers to a piece; whether the value is as long as it must be now. `commands` are those that added.
-    pub(super) fn added(&mut self, commands: &[Command], answers: &[Value]) -> bool {
-        let mut length = self.length;
-        for (command, answer) in commands.iter().zip(answers) {
-            length = match command.name {
-                "HSET" | "SADD" | "ZADD" => length + answer.as_i64().unwrap_or(0),
-                "RPUSH" => length + command.args.len() as i64 - 1,
-                "XADD" => length + 1,
-                "XDEL" => length - answer.as_i64().unwrap_or(0),
-                "SET" | "APPEND" => {
-                    length + command.args.get(1).and_then(Value::as_bytes).map_or(0, |bytes| bytes.len() as i64)
+    /// Takes note of the answers to a piece; whether the value is as long as it must be now.
+    pub(super) fn added(&mut self, piece: &Piece, answers: &[Value]) -> bool {
+        for (command, answer) in piece.commands.iter().take(piece.adding).zip(answers) {
+            let second = || command.args.get(1).and_then(Value::as_bytes).map_or(0, <[u8]>::len);
+            self.length += match command.name {
+                "HSET" | "SADD" | "ZADD" => answer.as_i64().unwrap_or(0),
+                "RPUSH" => command.args.len() as i64 - 1,
+                "SET" | "APPEND" => second() as i64,
+                "XADD" | "JSON.SET" => 1,
+                "XDEL" | "XTRIM" => -answer.as_i64().unwrap_or(0),
+                "XCLAIM" => {
+                    self.stream.claimed(answer);
+                    0
                 }
-                _ => length,
+                _ => 0,
             };
         }
-        self.length = length;
-        answers.last().and_then(Value::as_i64) == Some(length)
+        piece.commands.is_empty() || answers.last().and_then(Value::as_i64) == Some(self.length)
     }
 
-    /// Moves what was built to its key; belongs into one transaction. The last answer tells whether it was.
-    pub(super) fn moving(&self, key: &Bytes, expires_at: Option<UnixMillis>, replace: bool) -> Vec<Command> {
-        let timing = match expires_at {
+    /// Moves what was built to its key; belongs into one transaction. The last answer is 0 where there is such a key
+    /// already, and it may not be replaced.
+    pub(super) fn moving(&self, entry: &Entry, replace: bool) -> Vec<Command> {
+        let timing = match entry.expires_at {
             Some(at) => Command::new("PEXPIREAT", [self.name(), at.to_string().into()]),
             None => Command::new("PERSIST", [self.name()]),
         };
         let rename = if replace { "RENAME" } else { "RENAMENX" };
-        vec![timing, Command::new(rename, [self.name(), Value::Bytes(key.clone())])]
+        vec![timing, Command::new(rename, [self.name(), Value::Bytes(entry.key.bytes())])]
     }
 
     /// Takes away what is there of it.
@@ -80,77 +106,91 @@ impl Building {
         Command::new("UNLINK", [self.name()])
     }
 
-    /// Commands that add packed items, none of them much longer than a megabyte. `fields`: when those of a hash expire;
-    /// those whose time is past by `now` are left out.
-    pub(super) fn adding(&self, packed: &Bytes, fields: Option<&FieldExpiries>, now: UnixMillis) -> Vec<Command> {
+    /// Pending entries of a stream that could not be made again.
+    pub(super) fn lost_pending(&self) -> u64 {
+        self.stream.lost()
+    }
+
+    /// Whether it came to a hash without a field: those of the entry have expired.
+    pub(super) fn is_empty(&self) -> bool {
+        self.redis_type == RedisType::Hash && self.length == 0
+    }
+
+    fn name(&self) -> Value {
+        Value::Bytes(self.name.clone())
+    }
+
+    fn items(&self, items: &Bytes) -> Vec<Command> {
+        let name = self.name();
         match self.redis_type {
-            RedisType::Hash => self.fields(packed, fields, now),
-            RedisType::List => self.grouped("RPUSH", Items::of(packed).map(|item| vec![item]), packed),
-            RedisType::Set => self.grouped("SADD", Items::of(packed).map(|item| vec![item]), packed),
             RedisType::Zset => {
-                self.grouped("ZADD", Items::of(packed).pairs().map(|(member, score)| vec![score, member]), packed)
+                let pairs = Items::of(items).pairs().map(|(member, score)| vec![score, member]);
+                grouped("ZADD", &name, pairs, items)
             }
-            RedisType::Stream => self.entries(packed),
-            RedisType::String if self.length == 0 => {
-                vec![Command::new("SET", [self.name(), Value::Bytes(packed.clone())])]
-            }
-            RedisType::String => vec![Command::new("APPEND", [self.name(), Value::Bytes(packed.clone())])],
-            // Those have no form but their dump.
-            RedisType::Json | RedisType::Module => Vec::new(),
+            RedisType::Set => grouped("SADD", &name, Items::of(items).map(|item| vec![item]), items),
+            _ => grouped("RPUSH", &name, Items::of(items).map(|item| vec![item]), items),
         }
     }
 
-    fn fields(&self, packed: &Bytes, fields: Option<&FieldExpiries>, now: UnixMillis) -> Vec<Command> {
-        let expiry = |place| fields.and_then(|fields| fields.field(place)).map(|expiry| expiry.at);
-        let left = || Items::of(packed).pairs().enumerate().filter(|(place, _)| expiry(*place).is_none_or(|at| at > now));
-        let mut commands = self.grouped("HSET", left().map(|(_, (field, value))| vec![field, value]), packed);
-        let mut by_time: BTreeMap<UnixMillis, Vec<Value>> = BTreeMap::new();
-        for (place, (field, _)) in left() {
-            if let Some(at) = expiry(place) {
-                by_time.entry(at).or_default().push(Value::Bytes(packed.slice_ref(field)));
-            }
+    fn document(&mut self, text: &Bytes, last: bool) -> Vec<Command> {
+        self.text.extend_from_slice(text);
+        if !last {
+            return Vec::new();
         }
-        for (at, names) in by_time {
-            for names in names.chunks(ARGS) {
-                let head = [self.name(), at.to_string().into(), "FIELDS".into(), names.len().to_string().into()];
-                commands.push(Command::new("HPEXPIREAT", head.into_iter().chain(names.iter().cloned())));
-            }
-        }
-        commands
+        let text = self.text.split().freeze();
+        vec![Command::new("JSON.SET", [self.name(), "$".into(), Value::Bytes(text)])]
     }
+}
 
-    /// One command for many items.
-    fn grouped<'a>(
-        &self,
-        name: &'static str,
-        items: impl Iterator<Item = Vec<&'a [u8]>>,
-        packed: &'a Bytes,
-    ) -> Vec<Command> {
-        let (mut commands, mut args, mut bytes) = (Vec::new(), vec![self.name()], 0);
-        for item in items {
-            bytes += item.iter().map(|part| part.len()).sum::<usize>();
-            args.extend(item.into_iter().map(|part| Value::Bytes(packed.slice_ref(part))));
-            if args.len() > ARGS || bytes > BYTES {
-                commands.push(Command::new(name, std::mem::replace(&mut args, vec![self.name()])));
-                bytes = 0;
-            }
-        }
-        if args.len() > 1 {
-            commands.push(Command::new(name, args));
-        }
-        commands
+/// The fields of a hash that have not expired, as they are, and when each does; below 0 where it does not.
+pub(super) fn left(items: &Bytes, expiries: Option<&[UnixMillis]>, now: UnixMillis) -> (Bytes, Vec<UnixMillis>) {
+    let Some(expiries) = expiries else { return (items.clone(), vec![-1; Items::of(items).pairs().count()]) };
+    let is_left = |at: UnixMillis| at < 0 || at > now;
+    if expiries.iter().all(|at| is_left(*at)) {
+        return (items.clone(), expiries.iter().map(|at| (*at).max(-1)).collect());
     }
+    let pairs = || Items::of(items).pairs().zip(expiries).filter(|(_, at)| is_left(**at));
+    let packed: Packer = pairs().flat_map(|((field, value), _)| [field, value]).collect();
+    (packed.finish(), pairs().map(|(_, at)| (*at).max(-1)).collect())
+}
 
-    fn entries(&self, packed: &Bytes) -> Vec<Command> {
-        let (mut items, mut commands) = (Items::of(packed), Vec::new());
-        while let (Some(id), Some(count)) = (items.next(), items.next()) {
-            let count = std::str::from_utf8(count).ok().and_then(|count| count.parse::<usize>().ok()).unwrap_or(0);
-            let mut args = vec![self.name(), Value::Bytes(packed.slice_ref(id))];
-            args.extend(items.by_ref().take(2 * count).map(|part| Value::Bytes(packed.slice_ref(part))));
-            commands.push(Command::new("XADD", args));
-        }
-        commands
+/// The fields of a hash that have not expired, and when they do.
+fn fields(name: &Value, items: &Bytes, expiries: Option<&[UnixMillis]>, now: UnixMillis) -> Vec<Command> {
+    let (items, at) = left(items, expiries, now);
+    let mut commands = grouped("HSET", name, Items::of(&items).pairs().map(|(field, value)| vec![field, value]), &items);
+    let mut by_time: BTreeMap<UnixMillis, Vec<Value>> = BTreeMap::new();
+    for ((field, _), at) in Items::of(&items).pairs().zip(at).filter(|(_, at)| *at >= 0) {
+        by_time.entry(at).or_default().push(Value::Bytes(items.slice_ref(field)));
     }
+    for (at, names) in by_time {
+        for names in names.chunks(ARGS) {
+            let head = [name.clone(), at.to_string().into(), "FIELDS".into(), names.len().to_string().into()];
+            commands.push(Command::new("HPEXPIREAT", head.into_iter().chain(names.iter().cloned())));
+        }
+    }
+    commands
+}
+
+/// One command for many items.
+fn grouped<'a>(
+    command: &'static str,
+    name: &Value,
+    items: impl Iterator<Item = Vec<&'a [u8]>>,
+    packed: &'a Bytes,
+) -> Vec<Command> {
+    let (mut commands, mut args, mut bytes) = (Vec::new(), vec![name.clone()], 0);
+    for item in items {
+        bytes += item.iter().map(|part| part.len()).sum::<usize>();
+        args.extend(item.into_iter().map(|part| Value::Bytes(packed.slice_ref(part))));
+        if args.len() > ARGS || bytes > BYTES {
+            commands.push(Command::new(command, std::mem::replace(&mut args, vec![name.clone()])));
+            bytes = 0;
+        }
+    }
+    if args.len() > 1 {
+        commands.push(Command::new(command, args));
+    }
+    commands
 }
 
 fn length_of(redis_type: RedisType) -> &'static str {
@@ -160,6 +200,7 @@ fn length_of(redis_type: RedisType) -> &'static str {
         RedisType::Set => "SCARD",
         RedisType::Zset => "ZCARD",
         RedisType::Stream => "XLEN",
-        RedisType::String | RedisType::Json | RedisType::Module => "STRLEN",
+        RedisType::String => "STRLEN",
+        RedisType::Json | RedisType::Module => "EXISTS",
     }
 }
