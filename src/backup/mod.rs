@@ -34,3 +34,6 @@ pub use writer::{Mark, Writer};
 
 /// The version of the format that is written, and the only one that is read.
 pub const FORMAT: u32 = 1;
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,8 @@ pub(super) trait Place: Send {
     fn sync(&mut self) -> io::Result<()>;
     /// Forgets what is behind this byte.
     fn truncate(&mut self, end: u64) -> io::Result<()>;
+    /// Removes the file.
+    fn discard(&mut self) -> io::Result<()>;
     /// Gives the file its name, which nobody else may have by now, and waits until that is on disk.
     fn publish(&mut self) -> io::Result<()>;
 }
@@ -54,6 +56,10 @@ impl Place for OnDisk {
     fn truncate(&mut self, end: u64) -> io::Result<()> {
         self.file.set_len(end)?;
         self.file.seek(SeekFrom::Start(end)).map(drop)
+    }
+
+    fn discard(&mut self) -> io::Result<()> {
+        std::fs::remove_file(&self.partial)
     }
 
     fn publish(&mut self) -> io::Result<()> {

@@ -104,6 +104,11 @@ impl Writer {
         &self.written.keys
     }
 
+    /// Bytes that were appended so far, before compression.
+    pub fn raw_bytes(&self) -> u64 {
+        self.written.bytes
+    }
+
     /// Bytes of the file so far.
     pub fn bytes(&self) -> u64 {
         self.written.at
@@ -112,6 +117,14 @@ impl Writer {
     /// The name that the file has now.
     pub fn partial(&self) -> PathBuf {
         partial_of(&self.path)
+    }
+
+    /// Removes what was written: there is nothing in it that anybody needs.
+    ///
+    /// # Errors
+    /// A usage [`Failure`]: the disk fails.
+    pub fn discard(mut self) -> Result<(), Failure> {
+        self.attempt(|place| place.discard())
     }
 
     /// Ends the backup: the end mark, then all of it onto the disk, and only then the file gets its name.

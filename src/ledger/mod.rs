@@ -40,6 +40,7 @@ pub use rollback::{
     JournalTable, RollbackClaim, Undoable, changed_by, claim_rollback, found_unchanged, hold_rollback, image_tables,
     journal_tables, release_rollback, save_rollback, undoable,
 };
+pub use resume::to_resume;
 pub use run_tables::{LineagePlace, RunTable, run_tables, write_run_tables};
 pub use runs::{NewRun, Start, Started, is_busy, renew, start};
 pub use schema::{Outstanding, exists, last_migrations, migrate, outstanding, version};
