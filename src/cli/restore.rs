@@ -6,9 +6,9 @@ use super::flags::{Restoring, SettingFlags};
 use super::write_failure;
 use crate::config::{FlagValues, Raw, Settings};
 use crate::flow::Stop;
-use crate::job::{self, BackupContents, RestoreProgress, RestoreRequest, RestoreStanding, Restored};
-use crate::model::{Exit, Failure, LeftKey, RestoreCounts, Side};
-use crate::report::{LogGate, contents_json, contents_text, init_log, left_json, restore_json, restore_summary};
+use crate::job::{self, BackupEntry, RestoreProgress, RestoreRequest, RestoreStanding, Restored};
+use crate::model::{Exit, Failure, LeftKey, Side};
+use crate::report::{ContentsFacts, LogGate, contents_json, contents_text, entry_json, entry_line, init_log, restore_json, restore_summary};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -32,8 +32,11 @@ pub struct RestoreArgs {
     /// Restore what is whole of a file that is damaged
     #[arg(long)]
     pub salvage: bool,
+    /// Make keys again by ordinary commands, also where the server would take their dumps
+    #[arg(long)]
+    pub logical: bool,
     /// Say what is in the file, and restore nothing; with --keys the keys too
-    #[arg(long, conflicts_with_all = ["replace", "to"])]
+    #[arg(long, conflicts_with_all = ["replace", "logical", "to"])]
     pub list: bool,
     /// Print one JSON document to stdout
     #[arg(long)]
@@ -54,8 +57,14 @@ impl RestoreArgs {
     }
 
     fn request(&self) -> RestoreRequest {
-        let Self { file, database, replace, salvage, .. } = self;
-        RestoreRequest { file: file.clone(), database: *database, replace: *replace, salvage: *salvage }
+        let Self { file, database, replace, salvage, logical, .. } = self;
+        RestoreRequest {
+            file: file.clone(),
+            database: *database,
+            replace: *replace,
+            salvage: *salvage,
+            logical: *logical,
+        }
     }
 }
 
@@ -126,20 +135,29 @@ pub(super) fn run_restore(
     print(args.json, &done, out, err)
 }
 
-fn work(settings: &Settings, request: &RestoreRequest, err: &mut dyn Write) -> Result<Restored, Failure> {
+/// Says now and then how far it is, and at once what a person should know.
+fn teller(err: &mut dyn Write) -> impl FnMut(&RestoreProgress) {
     let mut last = Instant::now();
-    let mut tell = |progress: &RestoreProgress| {
-        if last.elapsed() >= TELL {
-            last = Instant::now();
-            let _ = match progress {
-                RestoreProgress::Checking { bytes, of } => {
-                    writeln!(err, "checking the file: {} of {} MB", bytes >> 20, of >> 20)
-                }
-                RestoreProgress::Restoring { keys, of } => writeln!(err, "{keys} of {of} keys so far"),
-                RestoreProgress::Notice(text) => writeln!(err, "note: {}", clean(text)),
-            };
+    move |progress| {
+        if let RestoreProgress::Notice(text) = progress {
+            let _ = writeln!(err, "note: {}", clean(text));
         }
-    };
+        if last.elapsed() < TELL {
+            return;
+        }
+        last = Instant::now();
+        let _ = match progress {
+            RestoreProgress::Checking { bytes, of } => {
+                writeln!(err, "the file is checked: {} of {} MiB", bytes >> 20, of >> 20)
+            }
+            RestoreProgress::Restoring { keys, of } => writeln!(err, "{keys} of {of} keys so far"),
+            RestoreProgress::Notice(_) => Ok(()),
+        };
+    }
+}
+
+fn work(settings: &Settings, request: &RestoreRequest, err: &mut dyn Write) -> Result<Restored, Failure> {
+    let mut tell = teller(err);
     block_on(async {
         let stop = Stop::new();
         // Without a handler a signal ends the process at once, which the next attempt survives.
@@ -166,6 +184,54 @@ fn print(json: bool, done: &Restored, out: &mut dyn Write, err: &mut dyn Write) 
         let _ = write_failure(err, failure);
     }
     Ok(done.exit())
+}
+
+/// Says what is in the file; with a pattern the keys too.
+fn list(
+    json: bool,
+    settings: &Settings,
+    request: &RestoreRequest,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Exit, Ended> {
+    let names_keys = settings.run.keys.is_some();
+    let (mut tell, mut lines, mut wrote) = (teller(err), 0_u64, Ok(()));
+    let mut name = |entry: &BackupEntry| {
+        if !names_keys || wrote.is_err() {
+            return;
+        }
+        let head = if lines == 0 { "{ \"entries\": [\n" } else { ",\n" };
+        wrote = if json { write!(out, "{head}{}", entry_json(entry)) } else { writeln!(out, "{}", entry_line(entry)) };
+        lines += 1;
+    };
+    let contents = block_on(async {
+        let stop = Stop::new();
+        let _signals = stop.listen_for_signals();
+        job::contents(settings, request, &stop, &mut tell, &mut name)
+    })??;
+    wrote?;
+    let facts = ContentsFacts {
+        file: &request.file,
+        header: &contents.header,
+        keys: &contents.keys,
+        torn: contents.torn,
+        damage: &contents.damage,
+    };
+    if json {
+        // The keys stand first: they are written as they are read.
+        let text = serde_json::to_string_pretty(&contents_json(&facts)).map_err(io::Error::from)?;
+        let rest = if lines > 0 { text.strip_prefix('{').unwrap_or_default() } else { text.as_str() };
+        let joint = if lines > 0 { "\n]," } else { "" };
+        writeln!(out, "{joint}{rest}")?;
+    } else {
+        write!(out, "{}", clean_lines(&contents_text(&facts)))?;
+    }
+    Ok(if contents.damage.is_empty() { Exit::Done } else { Exit::Rejects })
+}
+
+/// Text of several lines, each safe for a terminal: what a file says of itself may be anything.
+fn clean_lines(text: &str) -> String {
+    text.lines().map(|line| format!("{}\n", clean(line))).collect()
 }
 
 /// The account, the notices, what was lost of the file, and some of the keys that are not as the file has them.

@@ -3,8 +3,10 @@
 use super::files::{make_dir, write_private};
 use super::rejects::key_json;
 use super::table::plain_table;
+use crate::backup::{Entry, Header, KeyCounts};
 use crate::model::{LeftKey, RestoreAccount, RestoreCounts};
 use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
@@ -93,4 +95,70 @@ pub fn restore_summary(account: &RestoreAccount, would: bool) -> String {
         text.push_str(&format!("failed: {keys} ({}): {why}\n", why.name()));
     }
     text
+}
+
+/// What a backup holds.
+#[derive(Clone, Copy, Debug)]
+pub struct ContentsFacts<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// What it says of itself.
+    pub header: &'a Header,
+    /// The keys that are whole, by database and type.
+    pub keys: &'a KeyCounts,
+    /// Keys of which a part is missing.
+    pub torn: u64,
+    /// What is damaged.
+    pub damage: &'a [String],
+}
+
+/// What a backup holds, as one JSON object.
+pub fn contents_json(facts: &ContentsFacts<'_>) -> Value {
+    json!({
+        "file": facts.file.display().to_string(),
+        "header": facts.header,
+        "keys": facts.keys,
+        "total": facts.keys.total(),
+        "damaged_keys": facts.torn,
+        "damage": facts.damage,
+    })
+}
+
+/// What a backup holds, for people.
+pub fn contents_text(facts: &ContentsFacts<'_>) -> String {
+    let Header { tool, command, created_at, source, redis_version, flavour, pattern, .. } = facts.header;
+    let mut text = format!("{}\n", facts.file.display());
+    let server = format!("{} {}", flavour.as_deref().unwrap_or("redis"), redis_version.as_deref().unwrap_or("?"));
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "made {created_at} by redis2pg {tool} ({command}), from {source} ({server})");
+    if let Some(pattern) = pattern {
+        let _ = writeln!(text, "keys that match {pattern}");
+    }
+    let rows = facts.keys.0.iter().flat_map(|(database, types)| {
+        types.iter().map(move |(name, keys)| vec![database.to_string(), name.clone(), keys.to_string()])
+    });
+    let _ = writeln!(text, "{}", plain_table(&["database", "type", "keys"], rows));
+    let _ = writeln!(text, "{} keys in all", facts.keys.total());
+    for damage in facts.damage {
+        let _ = writeln!(text, "damaged {damage}");
+    }
+    if facts.torn > 0 {
+        let _ = writeln!(text, "{} keys have parts missing", facts.torn);
+    }
+    text
+}
+
+/// A key of a backup as one JSON object.
+pub fn entry_json(entry: &Entry) -> Value {
+    let mut object = key_json("key", entry.key.as_bytes());
+    object.insert("database".to_owned(), entry.database.into());
+    object.insert("type".to_owned(), entry.type_name.as_ref().into());
+    object.insert("expires_at".to_owned(), entry.expires_at.into());
+    object.into()
+}
+
+/// A key of a backup in one line: database, type, time of expiry in Unix milliseconds or a dash, and the key.
+pub fn entry_line(entry: &Entry) -> String {
+    let expires = entry.expires_at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+    format!("{}\t{}\t{expires}\t{}", entry.database, entry.type_name.escape_default(), entry.key)
 }

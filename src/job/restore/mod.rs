@@ -206,15 +206,16 @@ pub async fn restore(
     let redis = RedisSource::connect(&target, Some(events.clone())).await.map_err(of_target)?;
     let left = LeftKeys::new(settings.run.report.as_deref())?;
     let mut work = Work::new(settings, request, (&backup, &checked, chosen), (redis, into), left);
-    let end = work.run(stop, &mut |progress: &Progress| {
+    let mut hear = |progress: Option<&Progress>| {
         while let Ok(event) = heard.try_recv() {
             if let Event::Notice(text) = event {
                 tell(&Progress::Notice(text));
             }
         }
-        tell(progress);
-    });
-    let end = end.await.map_err(of_target);
+        progress.into_iter().for_each(|progress| tell(progress));
+    };
+    let end = work.run(stop, &mut |progress| hear(Some(progress))).await.map_err(of_target);
+    hear(None);
     drop(events);
     let mut restored = work.end(end).await?;
     restored.damage = checked.damage;
@@ -240,7 +241,7 @@ fn into(target: &SourceSettings, checked: &Checked) -> Result<Option<u8>, Failur
 }
 
 /// Whether keys of a backup go back by their dumps into a server of this kind and version: of the same, they do.
-pub(super) fn is_same_kind(header: &Header, redis: &RedisSource) -> bool {
+fn is_same_kind(header: &Header, redis: &RedisSource) -> bool {
     let release = |version: &str| version.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
     let Some(server) = redis.server() else { return false };
     let same_version = match (&header.redis_version, &server.version) {
@@ -261,7 +262,7 @@ fn of_target(mut failure: Failure) -> Failure {
 }
 
 /// The types that may have to be made by commands.
-pub(super) fn built(checked: &Checked) -> Option<RedisTypes> {
+fn built(checked: &Checked) -> Option<RedisTypes> {
     let types: RedisTypes = checked.built.iter().copied().collect();
     (!checked.built.is_empty()).then_some(types)
 }

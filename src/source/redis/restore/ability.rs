@@ -37,6 +37,8 @@ impl RedisSource {
         if let Some(types) = options.built.filter(|_| !options.dry) {
             self.may_build(types).await?;
         }
+        // Learns it: keys that are there are compared with their fields' times only where the server has any.
+        let _ = self.hides_field_expiry().await?;
         let clock = match self.clock().await? {
             Some(clock) => clock,
             None => ServerClock::new(own_time(), Instant::now()),
