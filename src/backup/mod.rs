@@ -10,12 +10,14 @@ mod damage;
 mod encoding;
 mod entry;
 mod frame;
+mod frames;
 mod header;
 mod input;
 mod joining;
 mod place;
 mod reader;
-mod salvage;
+mod resume;
+
 mod stream;
 mod summary;
 mod writer;

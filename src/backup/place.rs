@@ -1,7 +1,7 @@
 //! Where a backup is written: a file with a temporary name, that gets its own when it is whole.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -32,10 +32,26 @@ impl OnDisk {
     /// Makes the file under its temporary name: mode 0600, and nobody may have made it before.
     pub(super) fn create(path: &Path, partial: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial)?;
+        // Held as long as the file is open: so others see that somebody is at it. Some file systems have no locks.
+        let _ = file.try_lock();
         let place = Self { file, partial: partial.to_owned(), path: path.to_owned() };
         // What is synced must be found again after a power failure, and so must its name.
         place.sync_directory()?;
         Ok(place)
+    }
+
+    /// Opens the file under its temporary name, to go on with it.
+    pub(super) fn open(path: &Path, partial: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().write(true).open(partial)?;
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Err(io::Error::other("another process is writing it"));
+        }
+        Ok(Self { file, partial: partial.to_owned(), path: path.to_owned() })
+    }
+
+    /// Cuts away what is behind this byte.
+    pub(super) fn cut(&mut self, end: u64) -> io::Result<()> {
+        self.truncate(end)
     }
 
     fn sync_directory(&self) -> io::Result<()> {
@@ -71,6 +87,11 @@ impl Place for OnDisk {
         }
         self.sync_directory()
     }
+}
+
+/// Whether somebody is writing the file of that name.
+pub(super) fn is_written(partial: &Path) -> bool {
+    File::open(partial).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// The name that a backup has until it is whole: its own with `.partial` behind it.

@@ -1,11 +1,11 @@
 //! Reads a backup: entry by entry, and says where it is damaged.
 
 use super::FORMAT;
-use super::counts::KeyCounts;
 use super::damage::{Damage, Fault, ReadError};
 use super::encoding;
 use super::entry::Entry;
-use super::frame::{Compression, HEAD, Head, Kind, MAGIC, MAX_RAW, PREAMBLE, crc};
+use super::frame::{Kind, MAGIC, PREAMBLE};
+use super::frames::Frames;
 use super::header::{EndMark, Header};
 use super::input::Input;
 use super::joining::{Met, Parts};
@@ -13,36 +13,31 @@ use super::summary::Summary;
 use crate::model::{Failure, RedisKey};
 use bytes::Bytes;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek};
 use std::path::Path;
 
 /// A backup that is being read. Entries with a dump come whole, at most 256 MiB; those without one in the parts in which they
 /// were written. Memory is bounded by that, and a block of about 1 MiB beside it (or one item, where it is longer).
 pub struct Reader<R> {
-    pub(super) inner: R,
+    frames: Frames<R>,
     header: Header,
-    /// Where the next frame begins.
-    pub(super) at: u64,
     /// Where the block begins that is being read.
     block_at: u64,
     block: Input,
-    /// The file's own id, once a frame was read.
-    pub(super) file_id: Option<[u8; 8]>,
-    frames: u32,
     parts: Parts,
     summary: Summary,
     ended: bool,
     /// What was lost, where it goes on behind damage.
-    pub(super) salvage: Option<Salvage>,
+    salvage: Option<Salvage>,
 }
 
 /// How it goes on behind damage.
 #[derive(Debug, Default)]
-pub(super) struct Salvage {
+struct Salvage {
     /// Damage that was met before the first entry was asked for.
-    pub(super) before: Option<Damage>,
+    before: Option<Damage>,
     /// Whether anything was lost: counts say nothing then.
-    pub(super) lost: bool,
+    lost: bool,
 }
 
 /// A place between two entries of a backup, to which its reader can be taken back.
@@ -125,18 +120,16 @@ impl<R: Read + Seek> Reader<R> {
             Err(error) => return Err(error),
         };
         reader.salvage = Some(Salvage { before, lost: false });
+        reader.frames.gaps = true;
         Ok(reader)
     }
 
     fn at_the_start(inner: R) -> Self {
         Self {
-            inner,
+            frames: Frames::new(inner),
             header: Header::default(),
-            at: 0,
             block_at: 0,
             block: Input::new(Bytes::new()),
-            file_id: None,
-            frames: 0,
             parts: Parts::default(),
             summary: Summary::default(),
             ended: false,
@@ -151,7 +144,22 @@ impl<R: Read + Seek> Reader<R> {
 
     /// The byte of the file that reading has reached.
     pub fn position(&self) -> u64 {
-        self.at
+        self.frames.at
+    }
+
+    /// Whether what was read so far ends with a whole key, and with its block.
+    pub(super) fn is_between_keys(&self) -> bool {
+        self.block.is_empty() && !self.parts.is_open()
+    }
+
+    /// The file's own id.
+    pub(super) fn file_id(&self) -> Option<[u8; 8]> {
+        self.frames.file_id
+    }
+
+    /// The number of the next frame.
+    pub(super) fn next_frame(&self) -> u32 {
+        self.frames.number
     }
 
     /// What was read so far.
@@ -205,14 +213,14 @@ impl<R: Read + Seek> Reader<R> {
 
     /// Goes on behind damage.
     fn skip(&mut self, damage: Damage) -> Result<Found, ReadError> {
-        let in_content = matches!(damage.fault, Fault::Content(_) | Fault::Parts) && self.at > damage.offset;
+        let in_content = matches!(damage.fault, Fault::Content(_) | Fault::Parts) && self.frames.at > damage.offset;
         let ends = matches!(damage.fault, Fault::NotFinished | Fault::Counts | Fault::Trailing);
         let is_other = matches!(damage.fault, Fault::UnknownFormat(_)) && damage.offset > 0;
         if matches!(damage.fault, Fault::Content(_)) {
             self.block = Input::new(Bytes::new());
         }
         if !in_content && !ends && !is_other {
-            self.ended |= !self.find_frame(damage.offset)?;
+            self.ended |= !self.frames.find(damage.offset)?;
         }
         self.ended |= ends || is_other;
         if is_other || self.ended && damage.fault == Fault::NotABackup {
@@ -220,7 +228,7 @@ impl<R: Read + Seek> Reader<R> {
         }
         let torn = self.parts.give_up();
         self.salvage = Some(Salvage { before: None, lost: true });
-        Ok(Found::Lost(Lost { damage, to: self.at, torn }))
+        Ok(Found::Lost(Lost { damage, to: self.frames.at, torn }))
     }
 
     fn step(&mut self) -> Result<Option<Found>, ReadError> {
@@ -231,7 +239,7 @@ impl<R: Read + Seek> Reader<R> {
                     let wrong = |what| ReadError::at(self.block_at, Fault::Content(what));
                     encoding::read(&mut self.block).map_err(wrong)?
                 }
-                None if self.next_frame()? => continue,
+                None if self.next_block()? => continue,
                 None => return Ok(None),
             };
             match self.parts.meet(entry, self.salvage.is_some()) {
@@ -246,9 +254,9 @@ impl<R: Read + Seek> Reader<R> {
     }
 
     /// Goes on to the next frame; false at the end of the file.
-    fn next_frame(&mut self) -> Result<bool, ReadError> {
-        let from = self.at;
-        let (head, content) = self.read_frame()?;
+    fn next_block(&mut self) -> Result<bool, ReadError> {
+        let from = self.frames.at;
+        let (head, content) = self.frames.next()?;
         match head.kind {
             Kind::Block => {
                 self.block_at = from;
@@ -282,15 +290,15 @@ impl<R: Read + Seek> Reader<R> {
             return Err(ReadError::at(from, Fault::Counts));
         }
         self.summary.complete = same;
-        if self.inner.read(&mut [0])? > 0 {
-            return Err(ReadError::at(self.at, Fault::Trailing));
+        if self.frames.inner.read(&mut [0])? > 0 {
+            return Err(ReadError::at(self.frames.at, Fault::Trailing));
         }
         Ok(())
     }
 
     fn read_header(&mut self) -> Result<(), ReadError> {
         let mut preamble = Vec::new();
-        self.inner.by_ref().take(PREAMBLE).read_to_end(&mut preamble)?;
+        self.frames.inner.by_ref().take(PREAMBLE).read_to_end(&mut preamble)?;
         let (magic, format) = preamble.split_at_checked(MAGIC.len()).unwrap_or((&preamble, &[]));
         if magic.is_empty() || !MAGIC.starts_with(magic) {
             return Err(ReadError::at(0, Fault::NotABackup));
@@ -302,8 +310,8 @@ impl<R: Read + Seek> Reader<R> {
         if format != FORMAT {
             return Err(ReadError::at(0, Fault::UnknownFormat(format)));
         }
-        self.at = PREAMBLE;
-        let (head, content) = self.read_frame()?;
+        self.frames.at = PREAMBLE;
+        let (head, content) = self.frames.next()?;
         match head.kind {
             Kind::Header => self.take_header(PREAMBLE, &content),
             _ => Err(ReadError::at(PREAMBLE, Fault::Content("there is no header"))),
@@ -318,49 +326,4 @@ impl<R: Read + Seek> Reader<R> {
             other => Err(ReadError::at(from, Fault::UnknownFormat(other))),
         }
     }
-
-    fn read_frame(&mut self) -> Result<(Head, Bytes), ReadError> {
-        let from = self.at;
-        self.inner.seek(SeekFrom::Start(from))?;
-        let bytes = self.up_to(HEAD as u64)?;
-        if bytes.is_empty() {
-            return Err(ReadError::at(from, Fault::NotFinished));
-        }
-        let cut = |read: usize| ReadError::at(from, Fault::Cut(from + read as u64));
-        let head = Head::of(bytes.first_chunk().ok_or_else(|| cut(bytes.len()))?);
-        let head = head.ok_or(ReadError::at(from, Fault::NoFrame))?;
-        let in_order = if self.salvage.is_some() { head.number >= self.frames } else { head.number == self.frames };
-        if !in_order || self.file_id.is_some_and(|id| id != head.file_id) {
-            return Err(ReadError::at(from, Fault::Sequence));
-        }
-        let stored = self.up_to(u64::from(head.stored))?;
-        if stored.len() as u64 != u64::from(head.stored) {
-            return Err(cut(HEAD + stored.len()));
-        }
-        if crc(&stored) != head.crc {
-            return Err(ReadError::at(from, Fault::Checksum));
-        }
-        let content =
-            unpacked(head, stored).ok_or(ReadError::at(from, Fault::Content("a block cannot be unpacked")))?;
-        self.at = from + HEAD as u64 + u64::from(head.stored);
-        self.frames = head.number.saturating_add(1);
-        self.file_id = Some(head.file_id);
-        Ok((head, content))
-    }
-
-    /// So many bytes, or as many as there are.
-    fn up_to(&mut self, count: u64) -> Result<Vec<u8>, ReadError> {
-        let mut bytes = Vec::with_capacity(usize::try_from(count).unwrap_or(0).min(2 << 20));
-        self.inner.by_ref().take(count).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-}
-
-fn unpacked(head: Head, stored: Vec<u8>) -> Option<Bytes> {
-    let length = usize::try_from(head.raw).ok().filter(|length| *length <= MAX_RAW)?;
-    let content = match head.compression {
-        Compression::None => stored,
-        Compression::Lz4 => lz4_flex::block::decompress(&stored, length).ok()?,
-    };
-    (content.len() == length).then(|| content.into())
 }

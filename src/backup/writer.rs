@@ -5,9 +5,11 @@ use super::block::Block;
 use super::counts::KeyCounts;
 use super::frame::{Compression, Head, Kind, MAGIC, PREAMBLE, crc};
 use super::header::{EndMark, Header};
-use super::place::{OnDisk, Place, partial_of};
+use super::place::{OnDisk, Place, is_written, partial_of};
+use super::reader::Reader;
+use super::summary::Summary;
 use crate::model::{Exit, Failure, Side};
-use std::io;
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
 /// A backup that is being written, under a temporary name. Only [`Writer::finish`] gives it its own: a process that dies
@@ -29,6 +31,19 @@ pub struct Mark {
     blocks: u32,
     bytes: u64,
     keys: KeyCounts,
+}
+
+impl Mark {
+    /// Where a reader is.
+    pub(super) fn of<R: Read + Seek>(reader: &Reader<R>) -> Self {
+        let Summary { keys, blocks, bytes, .. } = reader.summary().clone();
+        Self { at: reader.position(), frames: reader.next_frame(), blocks, bytes, keys }
+    }
+
+    /// The byte of the file.
+    pub(super) fn end(&self) -> u64 {
+        self.at
+    }
 }
 
 impl Writer {
@@ -53,7 +68,7 @@ impl Writer {
         let mut file_id = [0; 8];
         file_id.iter_mut().zip(uuid::Uuid::new_v4().into_bytes()).for_each(|(to, from)| *to = from);
         let written = Mark { at: 0, frames: 0, blocks: 0, bytes: 0, keys: KeyCounts::default() };
-        let mut writer = Self { place, path: path.to_owned(), file_id, written, failed: false };
+        let mut writer = Self::at(place, path, file_id, written);
         let mut preamble = MAGIC.to_vec();
         preamble.extend(FORMAT.to_be_bytes());
         writer.write(&preamble)?;
@@ -62,6 +77,11 @@ impl Writer {
             .map_err(|error| Failure::internal("a backup's header is no JSON").because(error))?;
         writer.frame(Kind::Header, Compression::None, header.len() as u32, crc(&header), &header)?;
         Ok(writer)
+    }
+
+    /// Goes on at a place of a file.
+    pub(super) fn at(place: Box<dyn Place>, path: &Path, file_id: [u8; 8], written: Mark) -> Self {
+        Self { place, path: path.to_owned(), file_id, written, failed: false }
     }
 
     /// Appends a block. It is on disk once [`Writer::sync`] has returned.
@@ -188,7 +208,14 @@ fn exists(path: &Path) -> Failure {
 }
 
 fn partial_exists(partial: &Path) -> Failure {
-    let message = format!("{} is there: a backup that is being written now, or one that broke off", partial.display());
+    let partial_name = partial.display();
+    if is_written(partial) {
+        return usage(
+            format!("{partial_name} is being written by another process"),
+            "Wait for its end, or give another name.",
+        );
+    }
+    let message = format!("{partial_name} is there: a backup that broke off");
     usage(
         message,
         "`redis2pg restore --salvage --file` with its name puts back what is in it. If nobody needs it, remove it; or give \

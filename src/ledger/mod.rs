@@ -32,6 +32,7 @@ pub use read_rejects::{
     RejectEntry, RejectFilter, RejectGroup, WhichState, count_filtered, count_rejects, group_rejects, list_rejects,
 };
 pub use rejects::{Known, Rejected, Removed, known, record as record_rejects, reopen, resolve, touch};
+pub use resume::to_resume;
 pub use retry::{
     KeptValue, OpenKey, Origin, RetryFilter, RetryOf, kept_values, last_reject, open_count, open_elsewhere, open_page,
     origin, unheld,
@@ -40,7 +41,6 @@ pub use rollback::{
     JournalTable, RollbackClaim, Undoable, changed_by, claim_rollback, found_unchanged, hold_rollback, image_tables,
     journal_tables, release_rollback, save_rollback, undoable,
 };
-pub use resume::to_resume;
 pub use run_tables::{LineagePlace, RunTable, run_tables, write_run_tables};
 pub use runs::{NewRun, Start, Started, is_busy, renew, start};
 pub use schema::{Outstanding, exists, last_migrations, migrate, outstanding, version};

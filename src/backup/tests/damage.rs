@@ -157,7 +157,7 @@ fn a_key_whose_parts_are_not_all_there_is_named() {
     let mut bad = bad;
     bad[place] ^= 1;
     let found = salvaged(bad);
-    let torn: Vec<_> = found.iter().filter_map(|found| match found {
+    let torn = found.iter().filter_map(|found| match found {
         Found::Lost(lost) => Some(lost.torn.as_ref().map(|(database, key)| (*database, key.to_string()))),
         Found::Entry { .. } => None,
     });

@@ -1,5 +1,5 @@
 use super::sample::{Done, InMemory, header, read, string};
-use crate::backup::{Header, Reader, Writer, encode, partial_of, verify};
+use crate::backup::{Block, Entry, Header, Part, Reader, Writer, encode, partial_of, verify};
 use crate::model::Exit;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -60,7 +60,7 @@ fn files_are_private_and_none_that_exists_is_overwritten() {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&partial), path.exists()), (0o600, false));
     let busy = Writer::create(&path, &header()).err().unwrap();
-    assert!(busy.message.contains("b.partial is there") && busy.hint.contains("--salvage"), "{busy}");
+    assert!(busy.message.contains("b.partial is being written"), "{busy}");
     writer.append(&encode(&[string("a", "1")]).unwrap()[0]).unwrap();
     let blocks = fs::metadata(&partial).unwrap().len();
     assert_eq!(blocks, writer.bytes());
@@ -87,6 +87,46 @@ fn a_file_that_somebody_made_meanwhile_is_left_alone() {
     assert!(failure.message.contains("is there already"), "{failure}");
     assert_eq!(fs::read(&path).unwrap(), b"somebody's");
     assert!(partial_of(&path).exists(), "what was written is not lost");
+}
+
+#[test]
+fn one_that_broke_off_is_gone_on_with_behind_the_last_whole_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("b");
+    let part = |number, last| Entry { part: Part { number, last }, ..string("torn", format!("part {number}")) };
+    let groups =
+        [vec![string("a", "1"), string("b", "1")], vec![string("c", "1")], vec![part(0, false)], vec![part(1, true)]];
+    let blocks: Vec<Block> = groups.iter().flat_map(|group| encode(group).unwrap()).collect();
+    let mut ends = Vec::new();
+    let mut writer = Writer::create(&path, &header()).unwrap();
+    assert!(Writer::resume(&path).is_err(), "somebody is at it");
+    for block in &blocks {
+        writer.append(block).unwrap();
+        ends.push(writer.bytes());
+    }
+    drop(writer);
+    let broken = Writer::create(&path, &header()).err().unwrap();
+    assert!(broken.message.contains("broke off") && broken.hint.contains("--salvage"), "{broken}");
+    let partial = partial_of(&path);
+    let whole = fs::read(&partial).unwrap();
+    for (end, kept) in
+        [(ends[3], 4), (ends[3] - 1, 3), (ends[2], 3), (ends[1] + 3, 3), (ends[1] - 1, 2), (ends[0] - 1, 0)]
+    {
+        fs::write(&partial, &whole[..end as usize]).unwrap();
+        let (mut writer, told) = Writer::resume(&path).unwrap();
+        assert_eq!((told, writer.keys().total()), (header(), kept), "cut at {end}");
+        writer.append(&encode(&[string("more", "1")]).unwrap()[0]).unwrap();
+        writer.finish().unwrap();
+        let summary = verify(Reader::open(&path).unwrap(), |_| ()).unwrap();
+        assert_eq!(summary.keys.total(), kept + 1);
+        fs::rename(&path, &partial).unwrap();
+        // Also where it broke off between its end mark and its name.
+        let (writer, _) = Writer::resume(&path).unwrap();
+        assert_eq!(writer.keys().total(), kept + 1);
+        drop(writer);
+    }
+    fs::write(&partial, "no backup").unwrap();
+    assert!(Writer::resume(&path).is_err());
 }
 
 #[test]

@@ -43,6 +43,9 @@ pub(in crate::job) async fn before_run(
     let sources: Vec<RedisSource> = databases.iter().map(|opened| opened.source.clone()).collect();
     let header = header(redis, "run", &sources, settings);
     let taking = Taking::new(settings, stop.clone(), sources, keys);
+    for notice in taking.look().await? {
+        tell(events, notice).await;
+    }
     let complete = taking.take(&file, &header).await.map_err(|failure| {
         let hint = format!("The run has not begun, since its backup (run.backup) failed. {}", failure.hint);
         Failure { hint: hint.trim_end().to_owned(), ..failure }

@@ -111,11 +111,10 @@ pub async fn backup(
     let redis = RedisSource::connect(&source, Some(events.clone())).await?;
     let mut notices = judge_server(&redis)?;
     notices.extend(keys.as_ref().and_then(|keys| keys.notice()));
-    // What is not told must not be taken for nothing.
-    redis.hides_field_expiry().await?;
     let sources = databases(&redis, &request.databases).await?;
     let header = header(&redis, "backup", &sources, settings);
     let taking = Taking::new(settings, stop.clone(), sources, keys);
+    notices.extend(taking.look().await?);
     let outcome = {
         let take = taking.take(&request.file, &header);
         tokio::pin!(take);

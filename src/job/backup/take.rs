@@ -70,6 +70,26 @@ impl<'a> Taking<'a> {
         }
     }
 
+    /// What will not be in the file although it is there, as far as that is known before.
+    ///
+    /// # Errors
+    /// Redis is gone.
+    pub(super) async fn look(&self) -> Result<Vec<String>, Failure> {
+        let mut notices = Vec::new();
+        for source in &self.sources {
+            let Some(why) = source.hides_field_expiry().await? else { continue };
+            let hashes = source.hashes_with_field_expiry().await?.unwrap_or(0);
+            if hashes > 0 {
+                let database = source.database();
+                notices.push(format!(
+                    "database {database} has {hashes} hashes with fields that expire: when they do is in their dumps alone, and \
+                     in none of large ones: {why}"
+                ));
+            }
+        }
+        Ok(notices)
+    }
+
     /// Writes the file; false where a stop was asked for.
     ///
     /// # Errors

@@ -30,7 +30,11 @@ pub(in crate::source::redis) struct Facts {
 
 impl RedisSource {
     /// The facts of each key, with the usual attempts.
-    pub(in crate::source::redis) async fn facts(&self, keys: &[RedisKey], want_expiry: bool) -> Result<Vec<Facts>, Failure> {
+    pub(in crate::source::redis) async fn facts(
+        &self,
+        keys: &[RedisKey],
+        want_expiry: bool,
+    ) -> Result<Vec<Facts>, Failure> {
         let mut retry = self.retry("TYPE");
         loop {
             match self.facts_once(keys, want_expiry).await {

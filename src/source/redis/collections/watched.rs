@@ -144,7 +144,11 @@ pub(in crate::source::redis) struct Watch {
 
 impl Watch {
     /// Takes the connection, and watches the key if it is to; `None` where the user may not.
-    pub(in crate::source::redis) async fn begin(source: &RedisSource, key: &RedisKey, watch: bool) -> Result<Option<Self>, Error> {
+    pub(in crate::source::redis) async fn begin(
+        source: &RedisSource,
+        key: &RedisKey,
+        watch: bool,
+    ) -> Result<Option<Self>, Error> {
         let mut reader = source.inner.reader.clone().lock_owned().await;
         if let Some(left) = reader.take_if(|reader| reader.used) {
             left.close().await;

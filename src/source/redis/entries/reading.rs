@@ -12,7 +12,7 @@ use crate::backup::Logical;
 use crate::model::{FieldTimes, Packer, RedisKey, RedisType, UnixMillis};
 use bytes::Bytes;
 use fred::error::Error;
-use fred::types::{Resp3Frame, Value};
+use fred::types::Value;
 use std::sync::atomic::Ordering;
 
 /// Bytes that a part is to have, about.

@@ -25,7 +25,8 @@ const SCRIPT: &str = "local r = {} for i, key in ipairs(KEYS) do \
     if t ~= 'none' and t ~= 'string' then d = redis.pcall('DUMP', key) if type(d) ~= 'string' then d = '' end end \
     if FIELDS and t == 'hash' then x = {} for j = 1, #c, 2000 do local f = {} \
     for k = j, math.min(j + 1998, #c), 2 do f[#f + 1] = c[k] end \
-    for _, at in ipairs(redis.call('HPEXPIRETIME', key, 'FIELDS', #f, unpack(f))) do x[#x + 1] = at end end end \
+    local a = redis.pcall('HPEXPIRETIME', key, 'FIELDS', #f, unpack(f)) if a.err then x = false break end \
+    for _, at in ipairs(a) do x[#x + 1] = at end end end \
     r[i] = {t, redis.call('PEXPIRETIME', key), d, c, x} end return r";
 
 impl RedisSource {
