@@ -44,9 +44,9 @@ struct Salvage {
 #[derive(Clone, Debug)]
 pub struct Bookmark {
     at: u64,
+    frame: u32,
     block_at: u64,
     block: Input,
-    frames: u32,
     parts: Parts,
     summary: Summary,
     ended: bool,
@@ -169,22 +169,21 @@ impl<R: Read + Seek> Reader<R> {
 
     /// Where it is now. Not to be asked for between parts of an entry with a dump, which it gives as one.
     pub fn bookmark(&self) -> Bookmark {
-        let Self { at, block_at, block, frames, parts, summary, ended, .. } = self;
         Bookmark {
-            at: *at,
-            block_at: *block_at,
-            block: block.clone(),
-            frames: *frames,
-            parts: parts.clone(),
-            summary: summary.clone(),
-            ended: *ended,
+            at: self.frames.at,
+            frame: self.frames.number,
+            block_at: self.block_at,
+            block: self.block.clone(),
+            parts: self.parts.clone(),
+            summary: self.summary.clone(),
+            ended: self.ended,
         }
     }
 
     /// Goes back there, to read the same again.
     pub fn return_to(&mut self, bookmark: &Bookmark) {
-        let Bookmark { at, block_at, block, frames, parts, summary, ended } = bookmark.clone();
-        (self.at, self.block_at, self.block, self.frames) = (at, block_at, block, frames);
+        let Bookmark { at, frame, block_at, block, parts, summary, ended } = bookmark.clone();
+        (self.frames.at, self.frames.number, self.block_at, self.block) = (at, frame, block_at, block);
         (self.parts, self.summary, self.ended) = (parts, summary, ended);
     }
 

@@ -8,7 +8,10 @@ use crate::config::{FlagValues, Raw, Settings};
 use crate::flow::Stop;
 use crate::job::{self, BackupEntry, RestoreProgress, RestoreRequest, RestoreStanding, Restored};
 use crate::model::{Exit, Failure, LeftKey, Side};
-use crate::report::{ContentsFacts, LogGate, contents_json, contents_text, entry_json, entry_line, init_log, restore_json, restore_summary};
+use crate::report::{
+    ContentsFacts, LogGate, contents_json, contents_text, entry_json, entry_line, init_log, restore_json,
+    restore_summary,
+};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -168,7 +171,8 @@ fn work(settings: &Settings, request: &RestoreRequest, err: &mut dyn Write) -> R
 
 fn print(json: bool, done: &Restored, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Ended> {
     if json {
-        serde_json::to_writer_pretty(&mut *out, &restore_json(&done.facts(), &done.account)).map_err(io::Error::from)?;
+        serde_json::to_writer_pretty(&mut *out, &restore_json(&done.facts(), &done.account))
+            .map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
         match done.standing {

@@ -23,8 +23,8 @@ mod migrate;
 mod parents;
 mod pipeline;
 mod preflight;
-mod retried;
 mod restore;
+mod retried;
 mod retry;
 mod rollback;
 mod run;
@@ -40,7 +40,8 @@ pub use check::{Checked, check};
 pub use design::create_statements;
 pub use mapping_specs::{check_mappings, mapping_warnings};
 pub use restore::{
-    BackupContents, Progress as RestoreProgress, RestoreRequest, Restored, Standing as RestoreStanding, contents, restore,
+    BackupContents, Progress as RestoreProgress, RestoreRequest, Restored, Standing as RestoreStanding, contents,
+    restore,
 };
 pub use retry::RetryRequest;
 pub use rollback::{Progress, RollbackRequest, RolledBack, Standing as RollbackStanding, rollback};

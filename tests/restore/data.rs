@@ -67,7 +67,8 @@ pub(crate) fn now() -> i64 {
 pub(crate) fn fill(redis: &mut Redis, random: &mut Random, keys: u64) {
     let mut commands = Vec::new();
     for number in 0..keys {
-        let mut key = format!("{}:{number}:", ["string", "hash", "list", "set", "zset", "stream"][number as usize % 6]).into_bytes();
+        let mut key = format!("{}:{number}:", ["string", "hash", "list", "set", "zset", "stream"][number as usize % 6])
+            .into_bytes();
         key.extend(random.bytes(6));
         match number % 6 {
             0 => commands.push(vec![b"SET".to_vec(), key.clone(), random.bytes(300)]),
@@ -117,7 +118,17 @@ fn stream(commands: &mut Vec<Vec<Vec<u8>>>, random: &mut Random, key: &[u8]) {
             commands.push(words(&[b"XGROUP", b"CREATECONSUMER", key, &group, &consumer]));
             let count = random.below(4).to_string();
             if count != "0" {
-                let read = [b"XREADGROUP", &b"GROUP"[..], &group, &consumer, b"COUNT", count.as_bytes(), b"STREAMS", key, b">"];
+                let read = [
+                    b"XREADGROUP",
+                    &b"GROUP"[..],
+                    &group,
+                    &consumer,
+                    b"COUNT",
+                    count.as_bytes(),
+                    b"STREAMS",
+                    key,
+                    b">",
+                ];
                 commands.push(words(&read));
             }
         }

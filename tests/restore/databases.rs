@@ -1,8 +1,8 @@
 //! Several databases: each key into its own, or those of one into another.
 
-use crate::redis::{Redis, assert_same, held};
 use crate::Place;
 use crate::data::{self, Random};
+use crate::redis::{Redis, assert_same, held};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
 
 #[test]

@@ -51,6 +51,10 @@ fn killed_at_any_moment_it_leaves_whole_keys_and_another_attempt_does_the_rest()
         child.kill().unwrap();
         let output = child.wait_with_output().unwrap();
         killed += u32::from(output.status.code().is_none());
+        // The server may not have done yet all that it was sent.
+        while !others(&mut redis, place.url.rsplit_once('/').unwrap().1).is_empty() {
+            thread::sleep(Duration::from_millis(5));
+        }
         let now = held(&mut redis);
         for (key, held) in &now {
             if key.starts_with(b"redis2pg:restore:") {
@@ -96,14 +100,16 @@ fn a_connection_that_is_cut_again_and_again_costs_nothing() {
     let place = Place::new();
     let before = backed_up(&place);
     let mut redis = place.redis();
-    let mut child = start(&place, &["--max-keys-per-second", "4000", "--reconnect-attempts", "100"]);
-    let began = Instant::now();
+    let mut child = start(&place, &["--max-keys-per-second", "1500", "--reconnect-attempts", "100"]);
+    let mut random = Random::new(data::seed() ^ 9);
     let mut cuts = 0;
-    while child.try_wait().unwrap().is_none() {
-        assert!(began.elapsed() < Duration::from_secs(120), "it does not come to its end");
-        thread::sleep(Duration::from_millis(60));
-        // Every connection of that database but this one.
+    for _ in 0..10 {
+        thread::sleep(Duration::from_millis(100 + random.below(500)));
+        // Every connection with that database but this one.
         cuts += cut(&mut redis, place.url.rsplit_once('/').unwrap().1);
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
     }
     let ended = done(&child.wait_with_output().unwrap()).exits(0);
     assert!(cuts >= 3, "{cuts} connections were cut");
@@ -113,20 +119,24 @@ fn a_connection_that_is_cut_again_and_again_costs_nothing() {
 
 /// Cuts all connections with a database but this one; how many.
 fn cut(redis: &mut Redis, database: &str) -> usize {
-    let own = redis.say("CLIENT ID").int();
+    let ids = others(redis, database);
+    ids.iter()
+        .filter(|id| redis.ask(&[b"CLIENT", b"KILL", b"ID", id.as_bytes()]) == crate::redis::Reply::Int(1))
+        .count()
+}
+
+/// The ids of the connections with a database but this one.
+fn others(redis: &mut Redis, database: &str) -> Vec<String> {
+    let own = redis.say("CLIENT ID").int().to_string();
     let list = String::from_utf8(redis.say("CLIENT LIST").bytes().to_vec()).unwrap();
     let wanted = format!("db={database}");
-    let ids: Vec<&str> = list
-        .lines()
-        .filter(|line| line.split(' ').any(|word| word == wanted))
-        .filter_map(|line| line.split(' ').find_map(|word| word.strip_prefix("id=")))
-        .filter(|id| *id != own.to_string())
-        .collect();
-    ids.iter().filter(|id| redis.ask(&[b"CLIENT", b"KILL", b"ID", id.as_bytes()]) == crate::redis::Reply::Int(1)).count()
+    let of_it = list.lines().filter(|line| line.split(' ').any(|word| word == wanted));
+    let ids = of_it.filter_map(|line| line.split(' ').find_map(|word| word.strip_prefix("id=")));
+    ids.filter(|id| *id != own).map(str::to_owned).collect()
 }
 
 #[test]
-fn a_redis_that_is_restarted_meanwhile_gets_all_of_it() {
+fn a_redis_that_is_restarted_meanwhile_is_told_and_another_attempt_brings_all_of_it() {
     let options = RedisOptions { save_to_disk: true, ..RedisOptions::default() };
     let mut server = RedisServer::start(options).unwrap();
     let place = Place::at(format!("{}/0", server.url()));
@@ -140,8 +150,11 @@ fn a_redis_that_is_restarted_meanwhile_gets_all_of_it() {
     server.kill9().unwrap();
     thread::sleep(Duration::from_millis(100));
     server.restart().unwrap();
-    let ended = done(&child.wait_with_output().unwrap()).exits(0);
-    assert_eq!(ended.count("restored") + ended.count("equal"), before.len() as u64, "{}", ended.stdout);
+    // It cannot be known what the one before had saved.
+    let ended = done(&child.wait_with_output().unwrap()).exits(5);
+    assert!(ended.stderr.contains("restarted"), "{}", ended.stderr);
+    let again = place.restore(&["--logical"]).exits(0);
+    assert_eq!(again.count("restored") + again.count("equal"), before.len() as u64, "{}", again.stdout);
     let mut now = held(&mut place.redis());
     now.retain(|key, _| !key.starts_with(b"redis2pg:restore:"));
     assert_same(&now, &before);

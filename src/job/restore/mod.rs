@@ -14,9 +14,7 @@ use super::setup;
 use crate::backup::{Header, ReadError, Reader};
 use crate::config::Settings;
 use crate::flow::Stop;
-use crate::model::{
-    Event, Exit, Failure, LeftKey, RedisKey, RedisTypes, RestoreAccount, Side, glob_matches,
-};
+use crate::model::{Event, Exit, Failure, LeftKey, RedisKey, RedisTypes, RestoreAccount, Side, glob_matches};
 use crate::report::{RestoreFacts, probe_report_dir, write_restore};
 use crate::source::redis::{RedisSource, SourceSettings};
 use check::Checked;
@@ -188,11 +186,12 @@ pub async fn restore(
     if let Some(dir) = &settings.run.report {
         probe_report_dir(dir, true).map_err(|error| report_unwritable(dir, &error))?;
     }
-    let target = SourceSettings {
-        stop: stop.clone(),
-        match_keys: None,
-        ..setup::source_settings(settings).map_err(of_target)?
-    };
+    let target =
+        SourceSettings { stop: stop.clone(), match_keys: None, ..setup::source_settings(settings).map_err(of_target)? };
+    if target.names_cluster() {
+        let message = format!("{} is a cluster, and keys cannot be restored there yet", target.display());
+        return Err(Failure::usage(Side::Settings, message, "Name a single primary with redis:// or rediss://."));
+    }
     let chosen = Chosen { pattern: settings.run.keys.as_deref(), database: request.database };
     let backup = Backup::open(request)?;
     let checked = check::check(&backup, &chosen, stop, tell)?;
@@ -234,7 +233,8 @@ fn into(target: &SourceSettings, checked: &Checked) -> Result<Option<u8>, Failur
             "the file has keys of the databases {}, and --to names one database, {into}: two keys could have one name",
             from.join(", ")
         );
-        let hint = "Choose one by --database N; or name none in --to, so that each key goes into the database it was in.";
+        let hint =
+            "Choose one by --database N; or name none in --to, so that each key goes into the database it was in.";
         return Err(Failure::usage(Side::Settings, message, hint));
     }
     Ok(Some(into))

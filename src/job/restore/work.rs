@@ -6,9 +6,7 @@ use super::{Backup, Checked, Chosen, Progress, RestoreRequest, Restored, Standin
 use crate::backup::{Entry, Found, Lost, Reader};
 use crate::config::Settings;
 use crate::flow::{RateLimit, Stop};
-use crate::model::{
-    Exit, Failure, LeftKey, RedisKey, RestoreAccount, RestoreFault, RestoreOutcome, Side,
-};
+use crate::model::{Exit, Failure, LeftKey, RedisKey, RestoreAccount, RestoreFault, RestoreOutcome, Side};
 use crate::source::redis::{RedisSource, RestoreOptions, Restorer};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -77,9 +75,20 @@ impl<'a> Work<'a> {
     /// # Errors
     /// What ends it before the file does; keys that have an outcome are counted.
     pub(super) async fn run(&mut self, stop: &Stop, tell: &mut dyn FnMut(&Progress)) -> Result<(), Failure> {
-        let mut reader = self.backup.reader()?;
+        let before = self.redis.answering().await?;
         // Also where no key goes there: whether it takes keys at all.
         self.restorer(self.redis.database()).await?;
+        self.all(stop, tell).await?;
+        let after = self.redis.answering().await?;
+        let told = before.run_id.is_some() && after.run_id.is_some();
+        if told && before.token != after.token && !self.options.dry {
+            return Err(self.restarted());
+        }
+        Ok(())
+    }
+
+    async fn all(&mut self, stop: &Stop, tell: &mut dyn FnMut(&Progress)) -> Result<(), Failure> {
+        let mut reader = self.backup.reader()?;
         while let Some(found) = self.read(&mut reader)? {
             if stop.requested() {
                 return Err(stopped());
@@ -98,6 +107,16 @@ impl<'a> Work<'a> {
             tell(&Progress::Restoring { keys: self.account.total().settled(), of: self.checked.matched() });
         }
         self.flush().await
+    }
+
+    fn restarted(&self) -> Failure {
+        Failure::redis(
+            format!(
+                "{} was restarted or replaced while keys were restored: what it had not saved by then is gone again",
+                self.redis.display()
+            ),
+            "Run the same command again: what is there counts as equal, and what was lost is restored.",
+        )
     }
 
     fn read(&self, reader: &mut Reader<File>) -> Result<Option<Found>, Failure> {
@@ -200,16 +219,16 @@ impl<'a> Work<'a> {
             matched,
             account: self.account,
             damage: Vec::new(),
-            notices: notices(self.logical.then_some((self.checked, &self.redis)), dumps, pending),
+            notices: notices(self.logical.then_some(self.checked), &self.redis, (dumps, pending)),
             left: self.left.end()?,
             failure,
         })
     }
 }
 
-fn notices(other: Option<(&Checked, &RedisSource)>, dumps: u64, pending: u64) -> Vec<String> {
+fn notices(other: Option<&Checked>, redis: &RedisSource, (dumps, pending): (u64, u64)) -> Vec<String> {
     let mut notices = Vec::new();
-    if let Some((checked, redis)) = other {
+    if let Some(checked) = other {
         let told = |flavour: Option<&str>, version: Option<&str>| {
             format!("{} {}", flavour.unwrap_or("a server"), version.unwrap_or("of unknown version"))
         };
@@ -218,7 +237,13 @@ fn notices(other: Option<(&Checked, &RedisSource)>, dumps: u64, pending: u64) ->
             || "a server that does not tell its version".to_owned(),
             |server| told(Some(&server.flavour), server.version.as_deref()),
         );
-        notices.push(format!("the backup is of {of_file}, this is {here}: keys go back by their logical form, not by their dump"));
+        notices.push(format!(
+            "the backup is of {of_file}, this is {here}: keys go back by their logical form, not by their dump"
+        ));
+    }
+    if let Some(eviction) = redis.server().and_then(|server| server.eviction.as_ref()) {
+        let (limit, policy) = (eviction.limit, &eviction.policy);
+        notices.push(format!("Redis gives up keys once it holds {limit} bytes ({policy}): others, or those restored"));
     }
     if dumps > 0 {
         notices.push(format!("{dumps} dumps were not taken by the server: these keys went back by their logical form"));

@@ -82,6 +82,11 @@ impl SourceSettings {
         Target::parse(self).ok().map(|target| target.identity())
     }
 
+    /// Whether they name a cluster as a whole.
+    pub fn names_cluster(&self) -> bool {
+        Target::parse(self).is_ok_and(|target| target.cluster.is_some())
+    }
+
     /// The number of the database, where the settings name one; 0 is the default of those that do not.
     pub fn named_database(&self) -> Option<u8> {
         let of_url = || {

@@ -50,7 +50,8 @@ impl RedisSource {
     fn may_be_written(&self) -> Result<(), Failure> {
         let place = self.inner.target.place();
         if self.is_cluster() || self.server().is_some_and(|server| server.cluster) {
-            let message = format!("Redis at {place} is a cluster, or a node of one, and keys cannot be restored there yet");
+            let message =
+                format!("Redis at {place} is a cluster, or a node of one, and keys cannot be restored there yet");
             return Err(Failure::usage(Side::Redis, message, "Name a single primary with redis:// or rediss://."));
         }
         if let Some(replica) = self.server().and_then(|server| server.replica.as_ref()) {

@@ -103,6 +103,7 @@ impl Restorer {
                 // The answer to the attempt that did it was lost.
                 Standing::Same if work.tried => Some(written(work.there)),
                 Standing::Same => Some(RestoreOutcome::Equal),
+                Standing::Forbidden => Some(RestoreOutcome::Failed(RestoreFault::Forbidden, String::new())),
                 Standing::Other if !replace => Some(RestoreOutcome::Kept(KeptKey::Exists)),
                 _ if work.rounds > ROUNDS => Some(RestoreOutcome::Failed(RestoreFault::Changing, String::new())),
                 Standing::Other if dry => Some(written(true)),

@@ -157,7 +157,8 @@ pub(super) fn left(items: &Bytes, expiries: Option<&[UnixMillis]>, now: UnixMill
 /// The fields of a hash that have not expired, and when they do.
 fn fields(name: &Value, items: &Bytes, expiries: Option<&[UnixMillis]>, now: UnixMillis) -> Vec<Command> {
     let (items, at) = left(items, expiries, now);
-    let mut commands = grouped("HSET", name, Items::of(&items).pairs().map(|(field, value)| vec![field, value]), &items);
+    let mut commands =
+        grouped("HSET", name, Items::of(&items).pairs().map(|(field, value)| vec![field, value]), &items);
     let mut by_time: BTreeMap<UnixMillis, Vec<Value>> = BTreeMap::new();
     for ((field, _), at) in Items::of(&items).pairs().zip(at).filter(|(_, at)| *at >= 0) {
         by_time.entry(at).or_default().push(Value::Bytes(items.slice_ref(field)));

@@ -125,6 +125,10 @@ impl Restorer {
             Ok(Standing::Same) => {
                 return Ok(Built::Outcome(before.map_or(RestoreOutcome::Equal, written)));
             }
+            Ok(Standing::Forbidden) => {
+                let forbidden = RestoreOutcome::Failed(RestoreFault::Forbidden, String::new());
+                return Ok(Built::Outcome(forbidden));
+            }
             Ok(Standing::Other) if !self.options.replace => {
                 return Ok(Built::Outcome(RestoreOutcome::Kept(KeptKey::Exists)));
             }
@@ -169,13 +173,12 @@ impl Restorer {
     async fn parts_standing(&self, parts: &mut impl Parts) -> Result<Result<Standing, RestoreOutcome>, Failure> {
         let now = self.clock.now();
         let key = parts.first().key.clone();
-        let types = self.source.types(std::slice::from_ref(&key)).await?;
-        let same_type = types.first().is_some_and(|name| *name == parts.first().type_name);
-        if types.first().is_some_and(|name| name == super::super::collections::NONE) {
-            return Ok(Ok(Standing::Absent));
-        }
-        if !same_type {
-            return Ok(Ok(Standing::Other));
+        let types = self.source.types_permitted(std::slice::from_ref(&key)).await?;
+        match types.into_iter().next().flatten() {
+            None => return Ok(Ok(Standing::Forbidden)),
+            Some(name) if name == super::super::collections::NONE => return Ok(Ok(Standing::Absent)),
+            Some(name) if name != parts.first().type_name => return Ok(Ok(Standing::Other)),
+            Some(_) => {}
         }
         let there = match self.source.print(key, now).await? {
             Ok(there) => there,

@@ -3,6 +3,7 @@
 use super::super::RedisSource;
 use super::super::collections::NONE;
 use super::super::entries::EntryRead;
+use super::super::errors::is_of_refused_key;
 use super::build::left;
 use crate::backup::{Entry, Logical, StreamFacts, StreamGroup};
 use crate::model::{ContentDigest, ContentHasher, Failure, FieldExpiries, Packer, RedisKey, RedisType, UnixMillis};
@@ -24,6 +25,8 @@ pub(super) enum Standing {
     Same,
     /// Something else, or what cannot be read.
     Other,
+    /// The user may not even look.
+    Forbidden,
 }
 
 /// What a key holds, as far as it is compared. Parts are taken in one after the other.
@@ -136,12 +139,21 @@ impl RedisSource {
     /// The server is gone, or a command is refused.
     pub(super) async fn standing(&self, entries: &[&Entry], now: UnixMillis) -> Result<Vec<Standing>, Failure> {
         let keys: Vec<RedisKey> = entries.iter().map(|entry| entry.key.clone()).collect();
-        let types = self.types(&keys).await?;
-        let mut standing: Vec<Standing> =
-            types.iter().map(|name| if name == NONE { Standing::Absent } else { Standing::Other }).collect();
+        let types = self.types_permitted(&keys).await?;
+        let mut standing: Vec<Standing> = types
+            .iter()
+            .map(|name| match name.as_deref() {
+                None => Standing::Forbidden,
+                Some(NONE) => Standing::Absent,
+                Some(_) => Standing::Other,
+            })
+            .collect();
         // One of another type is another, whatever it holds.
-        let places: Vec<usize> =
-            (0..keys.len()).filter(|at| entries.get(*at).zip(types.get(*at)).is_some_and(|(e, t)| e.type_name == *t)).collect();
+        let of_its_type = |at: &usize| {
+            let (entry, name) = (entries.get(*at), types.get(*at).and_then(Option::as_deref));
+            entry.is_some_and(|entry| Some(entry.type_name.as_ref()) == name)
+        };
+        let places: Vec<usize> = (0..keys.len()).filter(of_its_type).collect();
         let asked: Vec<RedisKey> = places.iter().filter_map(|at| keys.get(*at).cloned()).collect();
         let mut done = 0;
         while let Some(rest) = asked.get(done..).filter(|rest| !rest.is_empty()) {
@@ -150,13 +162,33 @@ impl RedisSource {
                 return Err(Failure::internal("nothing was read for a run of keys"));
             }
             for read in read {
-                let Some((place, entry)) = places.get(done).and_then(|at| Some((*at, *entries.get(*at)?))) else { break };
+                let Some((place, entry)) = places.get(done).and_then(|at| Some((*at, *entries.get(*at)?))) else {
+                    break;
+                };
                 let found = self.compare(read, || Fingerprint::of(entry, now), now).await?;
                 standing.iter_mut().skip(place).take(1).for_each(|standing| *standing = found);
                 done += 1;
             }
         }
         Ok(standing)
+    }
+
+    /// The type of each key; `None` where the user may not ask for it.
+    pub(super) async fn types_permitted(&self, keys: &[RedisKey]) -> Result<Vec<Option<String>>, Failure> {
+        let refused = match self.types(keys).await {
+            Ok(types) => return Ok(types.into_iter().map(Some).collect()),
+            Err(failure) if is_of_refused_key(&failure) => failure,
+            Err(failure) => return Err(failure),
+        };
+        let forbidden = self.forbidden(keys).await?;
+        if !forbidden.contains(&true) {
+            return Err(refused);
+        }
+        let permitted = keys.iter().zip(&forbidden).filter(|(_, forbidden)| !**forbidden);
+        let permitted: Vec<RedisKey> = permitted.map(|(key, _)| key.clone()).collect();
+        let types = if permitted.is_empty() { Vec::new() } else { self.types(&permitted).await? };
+        let mut types = types.into_iter();
+        Ok(forbidden.into_iter().map(|forbidden| if forbidden { None } else { types.next() }).collect())
     }
 
     /// What there is under a key, by what was read of it.

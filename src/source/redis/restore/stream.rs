@@ -249,7 +249,8 @@ mod tests {
         assert!(Items::of(entries).count() % 4 == 0);
         let commands = build.commands(&"n".into(), (entries, facts.as_ref(), groups), entry.part);
         let words = commands.iter().map(|command| {
-            let args: Vec<_> = command.args.iter().map(|arg| arg.as_str_lossy().unwrap_or_default().into_owned()).collect();
+            let args: Vec<_> =
+                command.args.iter().map(|arg| arg.as_str_lossy().unwrap_or_default().into_owned()).collect();
             format!("{} {}", command.name, args.join(" "))
         });
         words.collect()

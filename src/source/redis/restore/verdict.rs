@@ -47,7 +47,8 @@ impl RedisSource {
             return Verdict::End(self.no_memory(&text));
         }
         // Of the server or the user as a whole; anything else is about this value.
-        let general = ["READONLY", "MISCONF", "NOREPLICAS", "NOPERM", "NOAUTH", "WRONGPASS", "MOVED", "ASK ", "CROSSSLOT"];
+        let general =
+            ["READONLY", "MISCONF", "NOREPLICAS", "NOPERM", "NOAUTH", "WRONGPASS", "MOVED", "ASK ", "CROSSSLOT"];
         if unknown || starts(&general) {
             return Verdict::End(self.written_to(refused(error, command, &self.inner.target)));
         }
