@@ -7,6 +7,7 @@ use crate::backup::{Entry, Found, Lost, Reader};
 use crate::config::Settings;
 use crate::flow::{RateLimit, Stop};
 use crate::model::{Exit, Failure, LeftKey, RedisKey, RestoreAccount, RestoreFault, RestoreOutcome, Side};
+use crate::source::Source;
 use crate::source::redis::{RedisSource, RestoreOptions, Restorer};
 use std::collections::BTreeMap;
 use std::fs::File;
