@@ -29,6 +29,7 @@ struct Open {
 }
 
 /// What became of an entry.
+#[expect(clippy::large_enum_variant, reason = "there is one for each entry: a box would cost more than its move")]
 pub(super) enum Met {
     /// It is whole, or a part by itself.
     Whole(Entry),

@@ -29,7 +29,7 @@ pub struct Mark {
     at: u64,
     frames: u32,
     blocks: u32,
-    bytes: u64,
+    raw: u64,
     keys: KeyCounts,
 }
 
@@ -37,7 +37,7 @@ impl Mark {
     /// Where a reader is.
     pub(super) fn of<R: Read + Seek>(reader: &Reader<R>) -> Self {
         let Summary { keys, blocks, bytes, .. } = reader.summary().clone();
-        Self { at: reader.position(), frames: reader.next_frame(), blocks, bytes, keys }
+        Self { at: reader.position(), frames: reader.next_frame(), blocks, raw: bytes, keys }
     }
 
     /// The byte of the file.
@@ -67,7 +67,7 @@ impl Writer {
     pub(super) fn begin(place: Box<dyn Place>, path: &Path, header: &Header) -> Result<Self, Failure> {
         let mut file_id = [0; 8];
         file_id.iter_mut().zip(uuid::Uuid::new_v4().into_bytes()).for_each(|(to, from)| *to = from);
-        let written = Mark { at: 0, frames: 0, blocks: 0, bytes: 0, keys: KeyCounts::default() };
+        let written = Mark { at: 0, frames: 0, blocks: 0, raw: 0, keys: KeyCounts::default() };
         let mut writer = Self::at(place, path, file_id, written);
         let mut preamble = MAGIC.to_vec();
         preamble.extend(FORMAT.to_be_bytes());
@@ -91,7 +91,7 @@ impl Writer {
     pub fn append(&mut self, block: &Block) -> Result<(), Failure> {
         self.frame(Kind::Block, block.compression, block.raw, block.crc, &block.stored)?;
         self.written.blocks += 1;
-        self.written.bytes += u64::from(block.raw);
+        self.written.raw += u64::from(block.raw);
         self.written.keys.add(&block.keys);
         Ok(())
     }
@@ -126,7 +126,7 @@ impl Writer {
 
     /// Bytes that were appended so far, before compression.
     pub fn raw_bytes(&self) -> u64 {
-        self.written.bytes
+        self.written.raw
     }
 
     /// Bytes of the file so far.
@@ -153,7 +153,7 @@ impl Writer {
     /// A usage [`Failure`]: the disk is full or fails, or there is a file of that name by now. The file with the temporary name
     /// stays.
     pub fn finish(mut self) -> Result<KeyCounts, Failure> {
-        let Mark { blocks, bytes, keys, .. } = self.written.clone();
+        let Mark { blocks, raw: bytes, keys, .. } = self.written.clone();
         let end = serde_json::to_vec(&EndMark { blocks, keys: keys.clone(), bytes })
             .map_err(|error| Failure::internal("a backup's end mark is no JSON").because(error))?;
         self.frame(Kind::End, Compression::None, end.len() as u32, crc(&end), &end)?;

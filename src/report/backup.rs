@@ -66,6 +66,9 @@ pub fn backup_text(facts: &BackupFacts<'_>, account: &BackupAccount) -> String {
         );
     } else {
         let _ = writeln!(out, "There is no backup: {kept} keys of {} were written when it ended.", facts.source);
+        if kept > 0 {
+            let _ = writeln!(out, "They are in {file}.partial, for `redis2pg restore --salvage`.");
+        }
     }
     let counted = |(database, types): (&u8, &std::collections::BTreeMap<String, u64>)| {
         let types: Vec<String> = types.iter().map(|(name, count)| format!("{} {count}", cell(name, 40))).collect();

@@ -41,7 +41,7 @@ fn by_name(items: &[Vec<u8>]) -> BTreeMap<Vec<u8>, Vec<u8>> {
 fn collections_of_some_megabytes_have_a_dump_and_larger_ones_none() {
     let case = case();
     let mut redis = case.redis();
-    for (count, dumped) in [(15_000, true), (130_000, false)] {
+    for (count, dumped) in [(15_000, true), (180_000, false)] {
         redis.say("FLUSHDB");
         for (key, with) in [("hash", "HSET"), ("zset", "ZADD"), ("list", "RPUSH"), ("set", "SADD"), ("stream", "XADD")]
         {

@@ -90,7 +90,7 @@ fn items_are_never_torn() {
             let Some(Logical::Items(items)) = &part.logical else { panic!("{part:?}") };
             let mut items = Items::of(items);
             let here = items.by_ref().count();
-            assert!(items.rest().is_empty() && here % unit == 0, "{name}: {here}");
+            assert!(items.rest().is_empty() && here.is_multiple_of(unit), "{name}: {here}");
             count += here;
         }
         assert_eq!(count, 50_000);

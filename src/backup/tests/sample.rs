@@ -82,8 +82,7 @@ pub(super) fn file(blocks: &[Block]) -> Vec<u8> {
     let mut writer = Writer::begin(Box::new(place.clone()), Path::new("b"), &header()).unwrap();
     blocks.iter().for_each(|block| writer.append(block).unwrap());
     writer.finish().unwrap();
-    let file = place.file.lock().unwrap().clone();
-    file
+    place.file.lock().unwrap().clone()
 }
 
 /// A block or more for each group of entries.

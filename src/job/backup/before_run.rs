@@ -51,6 +51,10 @@ pub(in crate::job) async fn before_run(
         Failure { hint: hint.trim_end().to_owned(), ..failure }
     })?;
     let account = taking.account();
+    if !complete {
+        tell(events, format!("the backup did not come to its end; what was written is in {}.partial", file.display()))
+            .await;
+    }
     if complete {
         let (kept, left_out) = (account.kept(), account.left_out());
         tell(events, format!("backed up {kept} keys ({} bytes): {}", account.file_bytes, file.display())).await;

@@ -45,7 +45,7 @@ pub struct EntryParts {
 /// What the next step of a reading came to.
 enum Step {
     Parts(Vec<Entry>),
-    End(EntryRead),
+    End(Box<EntryRead>),
     Changed,
     WatchRefused,
     TooLargeForDump,
@@ -110,7 +110,7 @@ impl EntryParts {
                     self.finished = parts.last().is_some_and(|part| part.part.last);
                     self.ready.extend(parts);
                 }
-                Ok(Step::End(read)) => return Ok(Some(self.end(read))),
+                Ok(Step::End(read)) => return Ok(Some(self.end(*read))),
                 Ok(Step::Changed) if self.changes == ATTEMPTS => {
                     let detail = format!("it was changed while it was read, {} times in a row", ATTEMPTS + 1);
                     let (key, reason) = (self.key.clone(), "changed_while_read");

@@ -51,7 +51,7 @@ enum Next {
 pub(super) enum Begun {
     Reading(Box<Reading>),
     /// There is nothing to read.
-    End(EntryRead),
+    End(Box<EntryRead>),
 }
 
 /// A piece of the dump, a piece of the content, and whether that was the last; `None`: the key is not what it was.
@@ -70,7 +70,7 @@ impl Reading {
         let type_name = bytes_of(reply).ok_or_else(|| unexpected("TYPE", "no type"))?;
         let type_name = String::from_utf8_lossy(&type_name).into_owned();
         if type_name == NONE {
-            return Ok(Begun::End(EntryRead::Gone(key.clone())));
+            return Ok(Begun::End(Box::new(EntryRead::Gone(key.clone()))));
         }
         let expires_at = expiry(source, wire, key).await?;
         let redis_type = RedisType::named(&type_name);
@@ -78,7 +78,8 @@ impl Reading {
         let held = held(wire, key).await?;
         if dumped_alone && held.is_some_and(|held| held > DUMP_LIMIT) {
             let detail = format!("it takes more than {DUMP_LIMIT} bytes in Redis, and is not dumped then");
-            return Ok(Begun::End(EntryRead::Unreadable { key: key.clone(), reason: "value_too_large", detail }));
+            let read = EntryRead::Unreadable { key: key.clone(), reason: "value_too_large", detail };
+            return Ok(Begun::End(Box::new(read)));
         }
         // Without a watch, a dump and the items would be of two moments.
         let watched = !source.inner.unwatched.load(Ordering::Relaxed);
