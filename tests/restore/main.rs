@@ -1,6 +1,7 @@
 //! Backups that are put back: each key as it was, none over another, whatever comes in between; and files that are damaged.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stderr, reason = "the seed of what failed is to be known")]
 
 mod damaged;
 mod data;

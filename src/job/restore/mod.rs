@@ -211,7 +211,9 @@ pub async fn restore(
                 tell(&Progress::Notice(text));
             }
         }
-        progress.into_iter().for_each(|progress| tell(progress));
+        if let Some(progress) = progress {
+            tell(progress);
+        }
     };
     let end = work.run(stop, &mut |progress| hear(Some(progress))).await.map_err(of_target);
     hear(None);

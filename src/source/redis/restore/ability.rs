@@ -44,7 +44,8 @@ impl RedisSource {
             None => ServerClock::new(own_time(), Instant::now()),
         };
         let source = self.clone();
-        Ok(Restorer { source, options, clock, line: None, restores: true, dumps_refused: 0, lost_pending: 0 })
+        let (line, restores, dumps_refused, lost_pending, strays) = (None, true, 0, 0, Vec::new());
+        Ok(Restorer { source, options, clock, line, restores, dumps_refused, lost_pending, strays })
     }
 
     fn may_be_written(&self) -> Result<(), Failure> {

@@ -120,6 +120,7 @@ impl Restorer {
 
     /// Writes what takes few commands, all at once.
     async fn write_at_once(&mut self, page: &mut [Work<'_>]) -> Result<(), Trouble> {
+        self.sweep().await?;
         let is_direct = |work: &&mut Work<'_>| work.outcome.is_none() && matches!(work.way, Way::Set | Way::Dump);
         let mut direct: Vec<&mut Work<'_>> = page.iter_mut().filter(is_direct).collect();
         let commands: Vec<Command> = direct.iter().map(|work| self.direct(work)).collect();
@@ -178,31 +179,32 @@ impl Restorer {
         if built.is_empty() {
             return Ok(());
         }
+        self.strays.extend(built.iter().map(|(_, building, _)| building.name()));
         let pieces: Vec<Vec<Command>> = built.iter().map(|(_, _, piece)| piece.commands.clone()).collect();
         let answers = self.transactions(pieces).await?;
-        let mut whole = Vec::with_capacity(built.len());
-        let mut leaving = Vec::new();
+        let (mut whole, mut left) = (Vec::with_capacity(built.len()), Vec::new());
         for ((work, mut building, piece), answer) in built.into_iter().zip(answers) {
             match answer {
                 Ok(answers) if building.added(&piece, &answers) => whole.push((work, building)),
-                Ok(_) => leaving.push(building.leaving()),
+                // It is begun anew.
+                Ok(_) => left.push(building.name()),
                 Err(error) => {
-                    leaving.push(building.leaving());
+                    left.push(building.name());
                     self.refused(work, self.source.judge(&error, first(&piece)))?;
                 }
             }
         }
-        self.move_all(whole, leaving).await
+        self.move_all(whole, left).await
     }
 
+    /// Moves what was built; `left` is what was not, and goes.
     async fn move_all(
         &mut self,
-        whole: Vec<(&mut Work<'_>, Building)>,
-        mut leaving: Vec<Command>,
+        mut whole: Vec<(&mut Work<'_>, Building)>,
+        mut left: Vec<Value>,
     ) -> Result<(), Trouble> {
         let replace = self.options.replace;
         let moving = whole.iter().map(|(work, building)| building.moving(work.entry, replace)).collect();
-        let mut whole = whole;
         whole.iter_mut().for_each(|(work, _)| work.tried = true);
         let answers = self.transactions(moving).await?;
         for ((work, building), answer) in whole.into_iter().zip(answers) {
@@ -212,16 +214,16 @@ impl Restorer {
                     self.lost_pending += building.lost_pending();
                     work.outcome = Some(written(work.there));
                 }
-                Ok(_) => leaving.push(building.leaving()),
-                Err(error) => {
-                    leaving.push(building.leaving());
-                    self.refused(work, self.source.judge(&error, "RENAME"))?;
-                }
+                // There is such a key by now.
+                Ok(_) => {}
+                Err(error) => self.refused(work, self.source.judge(&error, "RENAME"))?,
+            }
+            if !work.outcome.as_ref().is_some_and(is_written) {
+                left.push(building.name());
             }
         }
-        // They would go by themselves.
-        let _ = self.line().await?.send(&leaving).await?;
-        Ok(())
+        self.strays = left;
+        Ok(self.sweep().await?)
     }
 
     /// Runs transactions, all written at once; what came of each.
@@ -261,6 +263,10 @@ impl Restorer {
         }
         Ok(())
     }
+}
+
+fn is_written(outcome: &RestoreOutcome) -> bool {
+    matches!(outcome, RestoreOutcome::Restored | RestoreOutcome::Replaced)
 }
 
 /// The outcome of a key that was written.

@@ -101,11 +101,6 @@ impl Building {
         vec![timing, Command::new(rename, [self.name(), Value::Bytes(entry.key.bytes())])]
     }
 
-    /// Takes away what is there of it.
-    pub(super) fn leaving(&self) -> Command {
-        Command::new("UNLINK", [self.name()])
-    }
-
     /// Pending entries of a stream that could not be made again.
     pub(super) fn lost_pending(&self) -> u64 {
         self.stream.lost()
@@ -116,7 +111,8 @@ impl Building {
         self.redis_type == RedisType::Hash && self.length == 0
     }
 
-    fn name(&self) -> Value {
+    /// The name that it is built under.
+    pub(super) fn name(&self) -> Value {
         Value::Bytes(self.name.clone())
     }
 

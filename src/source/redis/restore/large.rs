@@ -143,30 +143,19 @@ impl Restorer {
             stream.with_stand_ins(whole.clone());
         }
         let mut building = Building::new(parts.first().redis_type(), stream);
-        let built = match self.build(parts, &mut building).await {
-            Err(Trouble::Final(failure)) => {
-                self.leave(&building).await;
-                return Err(Trouble::Final(failure));
-            }
-            built => built?,
-        };
+        self.sweep().await?;
+        // Whatever ends it, the name is known.
+        self.strays.push(building.name());
+        let built = self.build(parts, &mut building).await?;
         let built = match built {
             None => self.move_one(parts.first(), &building, (there, before)).await?,
             Some(built) => built,
         };
-        if !matches!(built, Built::Outcome(RestoreOutcome::Restored | RestoreOutcome::Replaced)) {
-            self.leave(&building).await;
+        if matches!(built, Built::Outcome(RestoreOutcome::Restored | RestoreOutcome::Replaced)) {
+            self.strays.clear();
         }
+        self.sweep().await?;
         Ok(built)
-    }
-
-    /// Takes away what was built. Where that fails it goes by itself.
-    async fn leave(&mut self, building: &Building) {
-        if let Some(line) = &self.line
-            && line.send(&[building.leaving()]).await.is_err()
-        {
-            self.close().await;
-        }
     }
 
     /// What there is under the key; or what becomes of it already.

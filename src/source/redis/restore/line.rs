@@ -47,7 +47,7 @@ impl Line {
         }
         let batch = self.0.batch();
         for Command { name, args } in commands {
-            let command = CustomCommand::new_static(*name, ClusterHash::FirstKey, false);
+            let command = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
             // Only queues: the answers come all together.
             let () = batch.next().await?.custom(command, args.clone()).await?;
         }

@@ -20,7 +20,8 @@ use super::RedisSource;
 use crate::model::{Failure, RedisTypes};
 use crate::source::ServerClock;
 use fred::error::Error;
-use line::Line;
+use fred::types::Value;
+use line::{Command, Line};
 
 /// So often a key is looked at anew because somebody else wrote it in between.
 const ROUNDS: u32 = 5;
@@ -48,6 +49,8 @@ pub struct Restorer {
     restores: bool,
     dumps_refused: u64,
     lost_pending: u64,
+    /// Names under which values were built, of which it is not known whether they are there.
+    strays: Vec<Value>,
 }
 
 /// Why a piece of work did not come to its end.
@@ -81,11 +84,27 @@ impl Restorer {
         self.lost_pending
     }
 
-    /// Closes its connection.
+    /// Takes away what is left of values that were being built, as far as that can be done at once, and closes its connection.
     pub async fn close(&mut self) {
+        // What is left goes by itself.
+        let _ = self.sweep().await;
+        self.hang_up().await;
+    }
+
+    async fn hang_up(&mut self) {
         if let Some(line) = self.line.take() {
             line.close().await;
         }
+    }
+
+    /// Takes away what was being built when a connection was lost.
+    async fn sweep(&mut self) -> Result<(), Error> {
+        if !self.strays.is_empty() {
+            let strays = self.strays.clone();
+            self.line().await?.send(&[Command::new("UNLINK", strays)]).await?;
+            self.strays.clear();
+        }
+        Ok(())
     }
 
     /// The connection for writing.
@@ -98,7 +117,7 @@ impl Restorer {
 
     /// Gives up the connection: what is left of it is not known.
     async fn give_up(&mut self, trouble: Trouble) -> Result<Error, Failure> {
-        self.close().await;
+        self.hang_up().await;
         match trouble {
             Trouble::Lost(error) => Ok(error),
             Trouble::Final(failure) => Err(failure),

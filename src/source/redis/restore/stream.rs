@@ -246,7 +246,7 @@ mod tests {
         let mut build = StreamBuild::new(Some((7, 0)));
         let entry = build.with_stand_ins(entry);
         let Some(Logical::Stream { entries, facts, groups }) = &entry.logical else { panic!("a stream") };
-        assert!(Items::of(entries).count() % 4 == 0);
+        assert!(Items::of(entries).count().is_multiple_of(4));
         let commands = build.commands(&"n".into(), (entries, facts.as_ref(), groups), entry.part);
         let words = commands.iter().map(|command| {
             let args: Vec<_> =
