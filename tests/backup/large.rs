@@ -8,16 +8,19 @@ use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
-const FILL: &str = "for i = 1, tonumber(ARGV[1]) do redis.call(ARGV[2], KEYS[1], unpack(\
+const FILL: &str = "for i = tonumber(ARGV[3]), tonumber(ARGV[1]) do redis.call(ARGV[2], KEYS[1], unpack(\
     ARGV[2] == 'HSET' and {'field:' .. i, string.rep(tostring(i % 10), 100)} or \
     ARGV[2] == 'ZADD' and {i / 3, 'member:' .. i .. string.rep('x', 100)} or \
     ARGV[2] == 'XADD' and {i .. '-1', 'field', string.rep('y', 100)} or {'item:' .. i .. string.rep('z', 100)})) end return 'done'";
 
-/// Makes a collection of so many items of a hundred bytes.
+/// Makes a collection of so many items of a hundred bytes. Piece by piece: the server is not to be busy for seconds.
 fn make(redis: &mut crate::support::Client, key: &str, with: &str, count: usize) {
-    let count = count.to_string();
-    let words: [&[u8]; 6] = [b"EVAL", FILL.as_bytes(), b"1", key.as_bytes(), count.as_bytes(), with.as_bytes()];
-    assert_eq!(redis.answer(&words), "done");
+    for from in (1..=count).step_by(5_000) {
+        let (from, to) = (from.to_string(), count.min(from + 4_999).to_string());
+        let args = [to.as_bytes(), with.as_bytes(), from.as_bytes()];
+        let words = [&[&b"EVAL"[..], FILL.as_bytes(), b"1", key.as_bytes()], &args[..]].concat();
+        assert_eq!(redis.answer(&words), "done");
+    }
 }
 
 fn items(parts: &[Entry]) -> Vec<Vec<u8>> {
