@@ -8,6 +8,7 @@ mod data;
 mod databases;
 mod existing;
 mod killed;
+mod made;
 mod redis;
 mod refused;
 #[path = "../support/mod.rs"]

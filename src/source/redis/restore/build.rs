@@ -201,3 +201,71 @@ fn length_of(redis_type: RedisType) -> &'static str {
         RedisType::Json | RedisType::Module => "EXISTS",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Building, left};
+    use crate::backup::{Entry, Logical, Part};
+    use crate::model::{Packer, RedisKey, RedisType};
+    use crate::source::redis::restore::line::Command;
+    use crate::source::redis::restore::stream::StreamBuild;
+    use bytes::Bytes;
+    use fred::types::Value;
+
+    fn packed(items: &[&str]) -> Bytes {
+        items.iter().map(|item| item.as_bytes()).collect::<Packer>().finish()
+    }
+
+    fn entry(type_name: &'static str, logical: Logical, part: Part) -> Entry {
+        let (key, logical) = (RedisKey::new("k"), Some(logical));
+        Entry { database: 0, key, type_name: type_name.into(), expires_at: None, part, dump: None, logical }
+    }
+
+    fn said(building: &Building, commands: &[Command]) -> Vec<String> {
+        let name = building.name().as_str_lossy().unwrap_or_default().into_owned();
+        let words = |command: &Command| {
+            let args: Vec<_> =
+                command.args.iter().map(|arg| arg.as_str_lossy().unwrap_or_default().into_owned()).collect();
+            format!("{} {}", command.name, args.join(" ")).replace(&name, "n")
+        };
+        commands.iter().map(words).collect()
+    }
+
+    #[test]
+    fn fields_keep_their_times_and_those_that_have_expired_are_left_out() {
+        let items = packed(&["a", "1", "b", "2", "c", "3"]);
+        let mut building = Building::new(RedisType::Hash, StreamBuild::default());
+        let hash = Logical::Hash { items: items.clone(), expiries: Some(vec![-1, 50, 90]) };
+        let piece = building.piece(&entry("hash", hash, Part::WHOLE), 60);
+        let all = said(&building, &piece.commands);
+        assert_eq!(all, ["HSET n a 1 c 3", "HPEXPIREAT n 90 FIELDS 1 c", "PEXPIRE n 3600000", "HLEN n"]);
+        assert_eq!(left(&items, Some(&[10, 20, 30]), 60), (Bytes::new(), Vec::new()));
+        assert_eq!(left(&items, None, 60), (items, vec![-1; 3]));
+    }
+
+    #[test]
+    fn a_piece_that_does_not_follow_what_was_there_is_noticed() {
+        let mut building = Building::new(RedisType::List, StreamBuild::default());
+        let part = |number, last| entry("list", Logical::Items(packed(&["a", "b"])), Part { number, last });
+        let first = building.piece(&part(0, false), 0);
+        let answers = |length: i64| [Value::from(length), Value::from(1), Value::from(length)];
+        assert!(building.added(&first, &answers(2)));
+        let second = building.piece(&part(1, true), 0);
+        // The name had expired: it was begun anew.
+        assert!(!building.added(&second, &answers(2)));
+    }
+
+    #[test]
+    fn a_string_is_set_and_then_appended_to() {
+        let mut building = Building::new(RedisType::String, StreamBuild::default());
+        let part = |number, text: &'static str| {
+            entry("string", Logical::Bytes(Bytes::from_static(text.as_bytes())), Part { number, last: number == 1 })
+        };
+        let first = building.piece(&part(0, "ab"), 0);
+        assert_eq!(said(&building, &first.commands)[0], "SET n ab");
+        assert!(building.added(&first, &["OK".into(), 1.into(), 2.into()]));
+        let second = building.piece(&part(1, "c"), 0);
+        assert_eq!(said(&building, &second.commands)[0], "APPEND n c");
+        assert!(building.added(&second, &[3.into(), 1.into(), 3.into()]));
+    }
+}
