@@ -87,7 +87,10 @@ fn a_key_that_is_in_the_file_twice_has_two_outcomes() {
     made(&place, "redis", "7.0.0", &[string("older"), string("newer")]);
     let done = place.restore(&[]).exits(0);
     assert_eq!((done.count("restored"), done.reason("kept", "exists")), (1, 1), "{}", done.stdout);
-    let replaced = place.restore(&["--replace", "--yes"]).exits(0);
-    assert_eq!(replaced.count("equal") + replaced.count("replaced"), 2, "{}", replaced.stdout);
-    assert_eq!(place.redis().say("GET twice").bytes(), b"newer");
+    // However often: the second is the newer one.
+    for _ in 0..2 {
+        let replaced = place.restore(&["--replace", "--yes"]).exits(0);
+        assert_eq!(replaced.count("equal") + replaced.count("replaced"), 2, "{}", replaced.stdout);
+        assert_eq!(place.redis().say("GET twice").bytes(), b"newer");
+    }
 }

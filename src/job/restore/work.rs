@@ -9,7 +9,7 @@ use crate::flow::{RateLimit, Stop};
 use crate::model::{Exit, Failure, LeftKey, RedisKey, RestoreAccount, RestoreFault, RestoreOutcome, Side};
 use crate::source::Source;
 use crate::source::redis::{RedisSource, RestoreOptions, Restorer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 
 /// Keys of a page at most, and bytes, about.
@@ -29,6 +29,8 @@ pub(super) struct Work<'a> {
     restorers: BTreeMap<u8, Restorer>,
     page: Vec<Entry>,
     page_bytes: usize,
+    /// The keys of the page.
+    names: HashSet<RedisKey>,
     /// The key in parts that has its outcome already: more of its parts may follow.
     settled: Option<(u8, RedisKey)>,
     account: RestoreAccount,
@@ -64,6 +66,7 @@ impl<'a> Work<'a> {
             restorers: BTreeMap::new(),
             page: Vec::new(),
             page_bytes: 0,
+            names: HashSet::new(),
             settled: None,
             account: RestoreAccount::default(),
             left,
@@ -126,11 +129,14 @@ impl<'a> Work<'a> {
 
     /// Puts a key into the page, which is restored once it is full.
     async fn whole(&mut self, entry: Entry) -> Result<(), Failure> {
-        if self.page.first().is_some_and(|first| first.database != entry.database) {
+        let other = self.page.first().is_some_and(|first| first.database != entry.database);
+        // A key that is there twice: the second is looked at once the first is written.
+        if other || self.names.contains(&entry.key) {
             self.flush().await?;
         }
         let most = self.rate.keys_at_once().unwrap_or(PAGE).clamp(1, PAGE);
         self.page_bytes += entry.bytes();
+        self.names.insert(entry.key.clone());
         self.page.push(entry);
         if self.page.len() >= most || self.page_bytes >= PAGE_BYTES {
             self.flush().await?;
@@ -140,6 +146,7 @@ impl<'a> Work<'a> {
 
     async fn flush(&mut self) -> Result<(), Failure> {
         let (page, bytes) = (std::mem::take(&mut self.page), std::mem::take(&mut self.page_bytes));
+        self.names.clear();
         let Some(database) = page.first().map(|first| first.database) else { return Ok(()) };
         self.rate.take(page.len() as u64, bytes as u64).await;
         let outcomes = self.restorer(database).await?.restore(&page).await?;
