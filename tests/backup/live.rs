@@ -7,16 +7,25 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Makes a key what it is to be, in one step.
+const WRITE: &str = "local n, kind = ARGV[1], tonumber(ARGV[2]) local key = KEYS[1] \
+    if kind == 0 then redis.call('HSET', key, 'a', n, 'b', n, 'c', n) \
+    elseif kind == 1 then redis.call('DEL', key) redis.call('RPUSH', key, n, n, n, n) \
+    elseif kind == 2 then redis.call('SET', key, n .. ' ' .. n) \
+    elseif kind == 3 then redis.call('DEL', key) redis.call('ZADD', key, n, 'a', n, 'b') \
+    elseif kind == 4 then redis.call('DEL', key) redis.call('XADD', key, '*', 'a', n, 'b', n) redis.call('XADD', key, '*', 'a', n) \
+    else for i = 1, 15000 do redis.call('HSET', key, 'field:' .. i, string.rep(string.sub(n, -1), 90)) end end return 'ok'";
+
+fn write(redis: &mut crate::support::Client, key: &str, number: u64, kind: u64) {
+    let (number, kind) = (number.to_string(), kind.to_string());
+    let words: [&[u8]; 6] = [b"EVAL", WRITE.as_bytes(), b"1", key.as_bytes(), number.as_bytes(), kind.as_bytes()];
+    assert_eq!(redis.answer(&words), "ok");
+}
 
 /// Writes until it is told to end: every item of a key is the same number, and the number of a key changes all the time.
 fn writer(mut redis: crate::support::Client, keys: u64) -> (Arc<AtomicBool>, JoinHandle<u64>) {
-    const WRITE: &str = "local n, kind = ARGV[1], tonumber(ARGV[2]) local key = KEYS[1] \
-        if kind == 0 then redis.call('HSET', key, 'a', n, 'b', n, 'c', n) \
-        elseif kind == 1 then redis.call('DEL', key) redis.call('RPUSH', key, n, n, n, n) \
-        elseif kind == 2 then redis.call('SET', key, n .. ' ' .. n) \
-        elseif kind == 3 then redis.call('DEL', key) redis.call('ZADD', key, n, 'a', n, 'b') \
-        elseif kind == 4 then redis.call('DEL', key) redis.call('XADD', key, '*', 'a', n, 'b', n) redis.call('XADD', key, '*', 'a', n) \
-        else for i = 1, 15000 do redis.call('HSET', key, 'field:' .. i, string.rep(string.sub(n, -1), 90)) end end return 'ok'";
     let done = Arc::new(AtomicBool::new(false));
     let stop = done.clone();
     let writing = std::thread::spawn(move || {
@@ -28,15 +37,10 @@ fn writer(mut redis: crate::support::Client, keys: u64) -> (Arc<AtomicBool>, Joi
             if number.is_multiple_of(7) {
                 redis.say(&format!("DEL {key}"));
             } else {
-                let (number, kind) = (number.to_string(), kind.to_string());
-                let words: [&[u8]; 6] =
-                    [b"EVAL", WRITE.as_bytes(), b"1", key.as_bytes(), number.as_bytes(), kind.as_bytes()];
-                assert_eq!(redis.answer(&words), "ok");
+                write(&mut redis, &key, number, kind);
             }
             if number.is_multiple_of(400) {
-                let digit = number.to_string();
-                let words: [&[u8]; 6] = [b"EVAL", WRITE.as_bytes(), b"1", b"large", digit.as_bytes(), b"5"];
-                assert_eq!(redis.answer(&words), "ok");
+                write(&mut redis, "large", number, 5);
             }
         }
         number
@@ -100,4 +104,35 @@ fn every_entry_is_of_one_moment_and_so_is_its_dump() {
     done.store(true, Ordering::Relaxed);
     let written = writing.join().unwrap();
     assert!(checked > 500 && written > 500, "{checked} checked, {written} written");
+}
+
+#[test]
+fn a_large_key_that_changes_while_it_is_read_is_of_one_moment_or_left_out() {
+    let case = case();
+    let mut redis = case.redis();
+    write(&mut redis, "large", 0, 5);
+    let done = Arc::new(AtomicBool::new(false));
+    let stop = done.clone();
+    let writing = std::thread::spawn(move || {
+        for number in 1.. {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            write(&mut redis, "large", number, 5);
+            // Now and then there is time enough to read it, and mostly not.
+            std::thread::sleep(Duration::from_millis(if number.is_multiple_of(4) { 1_500 } else { 20 }));
+        }
+    });
+    let mut kept = 0;
+    for _ in 0..8 {
+        let backup = backup(&case, &[]);
+        assert!(backup.code == 0 || backup.code == 3, "{}", backup.stderr);
+        for entry in backup.entries().into_values().flatten() {
+            assert_eq!(numbers(&entry).len(), 1, "{:?}", numbers(&entry));
+            kept += 1;
+        }
+    }
+    done.store(true, Ordering::Relaxed);
+    writing.join().unwrap();
+    assert!(kept > 0, "it could never be read");
 }
