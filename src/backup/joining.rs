@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 const MAX_JOINED: usize = 256 << 20;
 
 /// The key whose parts are being read.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Parts {
     open: Option<Open>,
     /// An entry that was met out of its turn.
@@ -20,7 +20,7 @@ pub(super) struct Parts {
     untold: Option<(u8, RedisKey)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Open {
     database: u8,
     key: RedisKey,
@@ -110,7 +110,7 @@ impl Parts {
 }
 
 /// Parts, put together.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Joined {
     first: Option<Entry>,
     dump: BytesMut,

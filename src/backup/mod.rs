@@ -29,7 +29,7 @@ pub use damage::{Damage, Fault, ReadError};
 pub use entry::{Entry, Logical, Part};
 pub use header::Header;
 pub use place::partial_of;
-pub use reader::{Found, Lost, Reader};
+pub use reader::{Bookmark, Found, Lost, Reader};
 pub use stream::{Pending, StreamFacts, StreamGroup};
 pub use summary::{Summary, verify};
 pub use writer::{Mark, Writer};

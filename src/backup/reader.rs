@@ -40,6 +40,18 @@ struct Salvage {
     lost: bool,
 }
 
+/// A place between two entries of a backup, to which its reader can be taken back.
+#[derive(Clone, Debug)]
+pub struct Bookmark {
+    at: u64,
+    frame: u32,
+    block_at: u64,
+    block: Input,
+    parts: Parts,
+    summary: Summary,
+    ended: bool,
+}
+
 /// What a reader meets.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
@@ -153,6 +165,26 @@ impl<R: Read + Seek> Reader<R> {
     /// What was read so far.
     pub fn summary(&self) -> &Summary {
         &self.summary
+    }
+
+    /// Where it is now. Not to be asked for between parts of an entry with a dump, which it gives as one.
+    pub fn bookmark(&self) -> Bookmark {
+        Bookmark {
+            at: self.frames.at,
+            frame: self.frames.number,
+            block_at: self.block_at,
+            block: self.block.clone(),
+            parts: self.parts.clone(),
+            summary: self.summary.clone(),
+            ended: self.ended,
+        }
+    }
+
+    /// Goes back there, to read the same again.
+    pub fn return_to(&mut self, bookmark: &Bookmark) {
+        let Bookmark { at, frame, block_at, block, parts, summary, ended } = bookmark.clone();
+        (self.frames.at, self.frames.number, self.block_at, self.block) = (at, frame, block_at, block);
+        (self.parts, self.summary, self.ended) = (parts, summary, ended);
     }
 
     /// The next entry, or what was lost; `None` at the end.

@@ -2,6 +2,7 @@
 
 use super::backup::run_backup;
 use super::rejects::run_rejects;
+use super::restore::run_restore;
 use super::rollback::run_rollback;
 use super::{
     CheckView, Cli, Command, ConfigCommand, DemoArgs, RejectForm, RejectView, RejectsCommand, RunView, RunsCommand,
@@ -72,6 +73,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
         Command::Demo(args) => demo(args, out, err),
         Command::Rollback(args) => run_rollback(args, &loaded()?, out, err),
         Command::Backup(args) => run_backup(args, &loaded()?, out, err),
+        Command::Restore(args) => run_restore(args, &load(args.flags()).map_err(Failure::findings)?, out, err),
         Command::Runs(args) => {
             let settings = loaded()?;
             match &args.command {

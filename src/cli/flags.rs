@@ -59,6 +59,20 @@ impl Scope for BackingUp {
     }
 }
 
+/// What a restore needs: the Redis that it writes, which keys, how fast, and how it is asked for. `--to` names the Redis.
+#[derive(Clone, Debug)]
+pub struct Restoring;
+
+impl Scope for Restoring {
+    fn takes(key: &Key) -> bool {
+        let not_here = ["source.url", "source.database", "source.scan_count", "source.cluster_name"];
+        key.section == "source" && !not_here.contains(&key.path)
+            || matches!(key.path, "flow.max_keys_per_second" | "flow.max_bytes_per_second")
+            || matches!(key.path, "run.keys" | "run.dry_run" | "run.yes" | "run.report" | "run.allow_empty")
+            || key.section == "log" && key.name != "progress"
+    }
+}
+
 /// The flags of a scope, and `--config`.
 #[derive(Clone, Debug)]
 pub struct SettingFlags<S> {

@@ -8,6 +8,7 @@ mod dispatch;
 mod failure;
 mod flags;
 mod rejects;
+mod restore;
 mod rollback;
 mod run;
 mod runs;
@@ -18,11 +19,12 @@ pub use config::{CheckArgs, CheckView, ConfigArgs, ConfigCommand, ShowArgs, chec
 pub use demo::DemoArgs;
 pub use dispatch::main;
 pub use failure::write_failure;
-pub use flags::{BackingUp, Everything, Ledger, Scope, SettingFlags, Undoing};
+pub use flags::{BackingUp, Everything, Ledger, Restoring, Scope, SettingFlags, Undoing};
 pub use rejects::{
     RejectForm, RejectView, RejectsArgs, RejectsCommand, RejectsFilter, RetryArgs, StateArg, write_groups,
     write_rejects,
 };
+pub use restore::RestoreArgs;
 pub use rollback::RollbackArgs;
 pub use run::RunArgs;
 pub use runs::{RejectCounts, RunView, RunsArgs, RunsCommand, ValidationView, write_run, write_runs};
@@ -58,6 +60,8 @@ pub enum Command {
     Rollback(Box<RollbackArgs>),
     /// Write keys of Redis into a file, from which they can be put back
     Backup(Box<BackupArgs>),
+    /// Put the keys of a backup back into Redis, or say what is in it
+    Restore(Box<RestoreArgs>),
     /// Show earlier runs
     Runs(RunsArgs),
     /// Show the keys that could not be loaded, and why
@@ -76,6 +80,7 @@ impl Command {
             Self::Validate(args) => &args.settings.values,
             Self::Rollback(args) => &args.settings.values,
             Self::Backup(args) => &args.settings.values,
+            Self::Restore(args) => &args.settings.values,
             Self::Runs(args) => args.flags(),
             Self::Rejects(args) => args.flags(),
             Self::Config(args) => args.flags(),

@@ -23,6 +23,7 @@ mod migrate;
 mod parents;
 mod pipeline;
 mod preflight;
+mod restore;
 mod retried;
 mod retry;
 mod rollback;
@@ -32,11 +33,16 @@ mod sequences;
 mod setup;
 mod validate;
 
+pub use crate::backup::Entry as BackupEntry;
 pub use crate::mapping::presets;
 pub use backup::{BackedUp, BackupDatabases, BackupProgress, BackupRequest, backup};
 pub use check::{Checked, check};
 pub use design::create_statements;
 pub use mapping_specs::{check_mappings, mapping_warnings};
+pub use restore::{
+    BackupContents, Progress as RestoreProgress, RestoreRequest, Restored, Standing as RestoreStanding, contents,
+    restore,
+};
 pub use retry::RetryRequest;
 pub use rollback::{Progress, RollbackRequest, RolledBack, Standing as RollbackStanding, rollback};
 pub use run::{Finished, retry, run};

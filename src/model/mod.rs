@@ -5,6 +5,7 @@
 
 mod backup_account;
 mod column;
+mod content;
 mod database;
 mod digest;
 mod element;
@@ -12,6 +13,7 @@ mod event;
 mod exit;
 mod family;
 mod finding;
+mod glob;
 mod gone_row;
 mod group;
 mod key;
@@ -22,6 +24,7 @@ mod record;
 mod recount;
 mod redis_type;
 mod reject;
+mod restore;
 mod rivals;
 mod rollback;
 mod row;
@@ -32,6 +35,7 @@ mod validation;
 
 pub use backup_account::{BackupAccount, LeftOut};
 pub use column::{ArrayType, CastType, Column, ColumnType, NumericLimit, Table, TableName};
+pub use content::{ContentDigest, ContentHasher};
 pub use database::Database;
 pub(crate) use digest::hex_digits;
 pub use digest::{Digest, sha256_hex};
@@ -40,6 +44,7 @@ pub use event::{Event, EventSender};
 pub use exit::{Exit, Failure, Side};
 pub use family::Family;
 pub use finding::{Finding, Place, Severity};
+pub use glob::glob_matches;
 pub use gone_row::GoneRow;
 pub use group::{Group, GroupCounts, GroupEnd, RowOutcome};
 pub use key::RedisKey;
@@ -50,6 +55,7 @@ pub use record::{Fetched, FieldTimes, LargeKey, MappingId, Record, Slice, UnixMi
 pub use recount::recount;
 pub use redis_type::{RedisType, RedisTypes};
 pub use reject::{Reason, Reject, Replay, SkipReason, Withheld};
+pub use restore::{KeptKey, LeftKey, RestoreAccount, RestoreCounts, RestoreFault, RestoreOutcome};
 pub use rivals::Rivals;
 pub use rollback::{KeptReason, KeptRow, RollbackAccount, TableAccount};
 pub use row::{Row, Shape, Splice};

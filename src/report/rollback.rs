@@ -60,8 +60,16 @@ impl KeptFile {
     /// # Errors
     /// Where the directory or the file cannot be made.
     pub fn create(dir: &Path) -> io::Result<Self> {
+        Self::named(dir, "kept.jsonl")
+    }
+
+    /// The same under another name.
+    ///
+    /// # Errors
+    /// Where the directory or the file cannot be made.
+    pub fn named(dir: &Path, name: &str) -> io::Result<Self> {
         make_dir(dir)?;
-        Ok(Self { out: BufWriter::new(NamedTempFile::new_in(dir)?), path: dir.join("kept.jsonl") })
+        Ok(Self { out: BufWriter::new(NamedTempFile::new_in(dir)?), path: dir.join(name) })
     }
 
     /// Gives the file its name, in the place of an older one.

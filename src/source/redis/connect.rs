@@ -147,17 +147,42 @@ async fn ready(
     }
 }
 
+/// One more connection to the same server, for writing: it is not made again when it is lost, and nothing is sent twice.
+///
+/// # Errors
+/// As of [`another`].
+pub(super) async fn for_writing(settings: &SourceSettings, target: &Target) -> Result<Client, Error> {
+    let lost = |why: String| Error::new(ErrorKind::IO, why);
+    match opened(settings, target, None).await {
+        Ok(Ok(client)) => Ok(client),
+        Ok(Err(error)) if errors::is_refused_for_good(&error) || errors::is_not_ready(&error) => Err(error),
+        Ok(Err(error)) => Err(lost(error.details().to_owned())),
+        Err(failure) => Err(lost(failure.message)),
+    }
+}
+
 /// A connection, or the server's reason against it.
 ///
 /// # Errors
 /// It takes longer than it may.
 pub(super) async fn client(settings: &SourceSettings, target: &Target) -> Result<Result<Client, Error>, Failure> {
-    let (config, connection) = (config(settings, target)?, connection(settings));
+    // How long to go on is decided a command at a time (`Retry`); the connection itself never gives up.
+    opened(settings, target, Some(ReconnectPolicy::new_exponential(0, 50, 2_000, 2))).await
+}
+
+/// A connection that is made again by this policy, or never.
+async fn opened(
+    settings: &SourceSettings,
+    target: &Target,
+    policy: Option<ReconnectPolicy>,
+) -> Result<Result<Client, Error>, Failure> {
+    let (config, mut connection) = (config(settings, target)?, connection(settings));
+    if policy.is_none() {
+        connection.max_command_attempts = 1;
+    }
     let performance =
         PerformanceConfig { default_command_timeout: settings.command_timeout, ..PerformanceConfig::default() };
-    // How long to go on is decided a command at a time (`Retry`); the connection itself never gives up.
-    let policy = ReconnectPolicy::new_exponential(0, 50, 2_000, 2);
-    let client = Client::new(config, Some(performance), Some(connection), Some(policy));
+    let client = Client::new(config, Some(performance), Some(connection), policy);
     match tokio::time::timeout(settings.connect_timeout, client.init()).await {
         Ok(Ok(_task)) => Ok(Ok(client)),
         Ok(Err(error)) => Ok(Err(error)),

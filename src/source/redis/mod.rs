@@ -16,6 +16,7 @@ mod lengths;
 mod loading;
 mod permitted;
 mod reading;
+mod restore;
 mod retry;
 mod rights;
 mod sample;
@@ -25,15 +26,18 @@ mod settings;
 mod sizes;
 mod tls;
 mod types;
+mod unlink;
 mod wire;
 
 pub use acl::KeyRights;
 pub use entries::{EntryParts, EntryRead};
 pub use reading::{RedisScan, RedisSlices};
+pub use restore::{NextPart, Parts, RestoreOptions, Restorer};
 pub use rights::{Lack, Permission};
 pub use scan::Scanner;
 pub use server::{Eviction, Replica, ServerFacts};
 pub use settings::SourceSettings;
+pub use unlink::{Candidate, Content, UnlinkAbility, UnlinkOptions, UnlinkOutcome, Unlinker};
 
 use crate::model::{Event, Failure, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
 use crate::source::{Answering, Checkpoint, FetchedPage, Holder, Holders, ServerClock, Source};

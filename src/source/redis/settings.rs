@@ -82,6 +82,21 @@ impl SourceSettings {
         Target::parse(self).ok().map(|target| target.identity())
     }
 
+    /// Whether they name a cluster as a whole.
+    pub fn names_cluster(&self) -> bool {
+        Target::parse(self).is_ok_and(|target| target.cluster.is_some())
+    }
+
+    /// The number of the database, where the settings name one; 0 is the default of those that do not.
+    pub fn named_database(&self) -> Option<u8> {
+        let of_url = || {
+            let Parsed { url, unix, .. } = parse_url(&self.url).ok()?;
+            let (_, database) = if unix { unix_address(&url) } else { tcp_address(&url) }.ok()?;
+            database
+        };
+        self.database.or_else(of_url)
+    }
+
     /// The number of the database that is connected to; `None` where the settings cannot be understood.
     pub fn own_database(&self) -> Option<u8> {
         Target::parse(self).ok().map(|target| target.database)
@@ -349,6 +364,15 @@ mod tests {
         };
         let target = Target::parse(&settings).unwrap();
         assert_eq!((target.database, target.password.as_deref()), (9, Some("other")));
+    }
+
+    #[test]
+    fn a_database_is_named_or_not() {
+        let named = |url: &str| SourceSettings::new(url).named_database();
+        assert_eq!((named("redis://h"), named("redis://h/"), named("redis://h/0")), (None, None, Some(0)));
+        assert_eq!((named("redis+unix:///s"), named("redis+unix:///s?db=3"), named("x")), (None, Some(3), None));
+        let settings = SourceSettings { database: Some(0), ..SourceSettings::new("redis://h/1") };
+        assert_eq!(settings.named_database(), Some(0));
     }
 
     #[test]

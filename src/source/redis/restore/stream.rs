@@ -1,0 +1,279 @@
+//! A stream that is made again by commands: entries, ids, groups, consumers, and what is pending with them.
+//!
+//! Redis takes an entry for pending only while the stream has it. An entry that is pending and was deleted since is added
+//! without its content and deleted again, where that is known in time; else it is counted.
+
+use super::line::Command;
+use crate::backup::{Entry, Logical, Part, StreamFacts, StreamGroup};
+use crate::model::{Items, Packer};
+use bytes::Bytes;
+use fred::types::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The id that no entry has.
+const NONE: &str = "0-0";
+
+/// What is known of a stream while it is built.
+#[derive(Debug, Default)]
+pub(super) struct StreamBuild {
+    /// The server's release, where it tells.
+    release: Option<(u64, u64)>,
+    /// The groups that were made.
+    made: BTreeSet<Bytes>,
+    /// Entries that are there only to be pending.
+    stand_ins: Vec<String>,
+    /// The first of the stream's own entries.
+    first: Option<String>,
+    /// Whether all that stand in are before that one.
+    in_front: bool,
+    /// Entries that were to be pending, and that a consumer could not be given.
+    lost: u64,
+}
+
+/// An id by its two numbers.
+type Id = (u64, u64);
+
+impl StreamBuild {
+    /// For a server of this release.
+    pub(super) fn new(release: Option<(u64, u64)>) -> Self {
+        Self { release, ..Self::default() }
+    }
+
+    /// The entry of a whole stream, with what stands in for pending entries that are gone.
+    pub(super) fn with_stand_ins(&mut self, entry: Entry) -> Entry {
+        let Some(Logical::Stream { entries, facts, groups }) = entry.logical else { return entry };
+        let mut missing: BTreeMap<Id, &str> = BTreeMap::new();
+        for pending in groups.iter().flat_map(|group| &group.pending) {
+            missing.extend(number_of(&pending.id).map(|id| (id, pending.id.as_str())));
+        }
+        let mut first = None;
+        for_each(&entries, |id, text| {
+            missing.remove(&id);
+            first = first.take().or_else(|| Some((id, String::from_utf8_lossy(text).into_owned())));
+        });
+        let last = facts.as_ref().and_then(|facts| number_of(&facts.last_id));
+        missing.retain(|id, _| last.is_none_or(|last| *id <= last));
+        let merged = if missing.is_empty() { entries.clone() } else { merge(&entries, &missing) };
+        self.in_front = first.as_ref().is_none_or(|(first, _)| missing.keys().all(|id| id < first));
+        self.first = first.map(|(_, text)| text);
+        self.stand_ins = missing.into_values().map(str::to_owned).collect();
+        Entry { logical: Some(Logical::Stream { entries: merged, facts, groups }), ..entry }
+    }
+
+    /// What a part of a stream takes.
+    pub(super) fn commands(
+        &mut self,
+        name: &Value,
+        (entries, facts, groups): (&Bytes, Option<&StreamFacts>, &[StreamGroup]),
+        part: Part,
+    ) -> Vec<Command> {
+        let mut commands = Vec::new();
+        let mut items = Items::of(entries);
+        if part.is_first() && entries.is_empty() {
+            // A stream without an entry comes with a group only.
+            let made = [name.clone(), "redis2pg".into(), NONE.into(), "MKSTREAM".into()];
+            commands.push(Command::new("XGROUP", std::iter::once("CREATE".into()).chain(made)));
+            commands.push(Command::new("XGROUP", ["DESTROY".into(), name.clone(), "redis2pg".into()]));
+        }
+        while let (Some(id), Some(count)) = (items.next(), items.next()) {
+            let count = std::str::from_utf8(count).ok().and_then(|count| count.parse::<usize>().ok()).unwrap_or(0);
+            let mut args = vec![name.clone(), Value::Bytes(entries.slice_ref(id))];
+            args.extend(items.by_ref().take(2 * count).map(|part| Value::Bytes(entries.slice_ref(part))));
+            commands.push(Command::new("XADD", args));
+        }
+        groups.iter().for_each(|group| self.group(name, group, &mut commands));
+        if let Some(facts) = facts {
+            self.end(name, facts, &mut commands);
+        }
+        commands
+    }
+
+    fn group(&mut self, name: &Value, group: &StreamGroup, commands: &mut Vec<Command>) {
+        let group_name = Value::Bytes(group.name.clone());
+        if self.made.insert(group.name.clone()) {
+            let mut args = vec!["CREATE".into(), name.clone(), group_name.clone(), group.last_id.as_str().into()];
+            if let Some(read) = group.entries_read.filter(|_| self.is_from(7, 0)) {
+                args.extend(["ENTRIESREAD".into(), read.to_string().into()]);
+            }
+            commands.push(Command::new("XGROUP", args));
+        }
+        for consumer in &group.consumers {
+            let consumer = Value::Bytes(consumer.clone());
+            commands.push(if self.is_from(6, 2) {
+                Command::new("XGROUP", ["CREATECONSUMER".into(), name.clone(), group_name.clone(), consumer])
+            } else {
+                // It asks for what is pending with a consumer, of which there is nothing, and makes it by that.
+                let head = ["GROUP".into(), group_name.clone(), consumer, "COUNT".into(), "1".into()];
+                Command::new("XREADGROUP", head.into_iter().chain(["STREAMS".into(), name.clone(), "0".into()]))
+            });
+        }
+        for pending in &group.pending {
+            let head = [name.clone(), group_name.clone(), Value::Bytes(pending.consumer.clone()), "0".into()];
+            let id = [pending.id.as_str().into(), "TIME".into(), pending.delivered_at.to_string().into()];
+            let tail = ["RETRYCOUNT".into(), pending.deliveries.to_string().into(), "FORCE".into(), "JUSTID".into()];
+            commands.push(Command::new("XCLAIM", head.into_iter().chain(id).chain(tail)));
+        }
+    }
+
+    /// The stand-ins go, and the stream's own numbers are set.
+    fn end(&mut self, name: &Value, facts: &StreamFacts, commands: &mut Vec<Command>) {
+        let deleted = facts.max_deleted_id.as_deref().filter(|id| *id != NONE);
+        let stand_ins = std::mem::take(&mut self.stand_ins);
+        if deleted.is_none() && self.in_front && self.is_from(7, 0) && !stand_ins.is_empty() {
+            // They were trimmed away, from the front: XDEL would leave a trace of itself in the stream.
+            commands.push(match &self.first {
+                Some(id) => Command::new("XTRIM", [name.clone(), "MINID".into(), id.as_str().into()]),
+                None => Command::new("XTRIM", [name.clone(), "MAXLEN".into(), "0".into()]),
+            });
+        } else {
+            for ids in stand_ins.chunks(500) {
+                let ids = ids.iter().map(|id| id.as_str().into());
+                commands.push(Command::new("XDEL", std::iter::once(name.clone()).chain(ids)));
+            }
+        }
+        let mut args = vec![name.clone(), facts.last_id.as_str().into()];
+        if self.is_from(7, 0) {
+            if let Some(added) = facts.entries_added {
+                args.extend(["ENTRIESADDED".into(), added.to_string().into()]);
+            }
+            if let Some(deleted) = deleted {
+                args.extend(["MAXDELETEDID".into(), deleted.into()]);
+            }
+        }
+        commands.push(Command::new("XSETID", args));
+    }
+
+    /// Takes note of the answer to XCLAIM.
+    pub(super) fn claimed(&mut self, answer: &Value) {
+        let claimed = match answer {
+            Value::Array(ids) => !ids.is_empty(),
+            Value::Null => false,
+            _ => true,
+        };
+        self.lost += u64::from(!claimed);
+    }
+
+    /// Pending entries that could not be made again.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Whether the server is at least of this release, or does not tell.
+    fn is_from(&self, major: u64, minor: u64) -> bool {
+        self.release.is_none_or(|release| release >= (major, minor))
+    }
+}
+
+/// The two numbers of an id.
+fn number_of(id: &str) -> Option<Id> {
+    let (ms, count) = id.split_once('-')?;
+    Some((ms.parse().ok()?, count.parse().ok()?))
+}
+
+/// Tells of each entry its id, and that as it is written.
+fn for_each<'a>(entries: &'a [u8], mut tell: impl FnMut(Id, &'a [u8])) {
+    let mut items = Items::of(entries);
+    while let (Some(id), Some(count)) = (items.next(), items.next()) {
+        let text = |bytes| std::str::from_utf8(bytes).ok();
+        let count = text(count).and_then(|count| count.parse::<usize>().ok()).unwrap_or(0);
+        items.by_ref().take(2 * count).for_each(drop);
+        text(id).and_then(number_of).into_iter().for_each(|number| tell(number, id));
+    }
+}
+
+/// The entries, with others of these ids among them in their order.
+fn merge(entries: &Bytes, others: &BTreeMap<Id, &str>) -> Bytes {
+    let (mut packer, mut others) = (Packer::default(), others.iter().peekable());
+    let stand_in = |packer: &mut Packer, id: &str| {
+        [id.as_bytes(), b"1", b"", b""].iter().for_each(|item| packer.push(item));
+    };
+    let mut items = Items::of(entries);
+    while let (Some(id), Some(count)) = (items.next(), items.next()) {
+        let number = std::str::from_utf8(id).ok().and_then(number_of).unwrap_or_default();
+        while let Some((_, other)) = others.next_if(|(other, _)| **other < number) {
+            stand_in(&mut packer, other);
+        }
+        let fields = std::str::from_utf8(count).ok().and_then(|count| count.parse::<usize>().ok()).unwrap_or(0);
+        [id, count].into_iter().chain(items.by_ref().take(2 * fields)).for_each(|item| packer.push(item));
+    }
+    others.for_each(|(_, other)| stand_in(&mut packer, other));
+    packer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StreamBuild;
+    use crate::backup::{Entry, Logical, Part, Pending, StreamFacts, StreamGroup};
+    use crate::model::{Items, Packer, RedisKey};
+    use bytes::Bytes;
+
+    fn entry(ids: &[&str], pending: &[&str], max_deleted: &str) -> Entry {
+        let items = ids.iter().flat_map(|id| [id.as_bytes(), b"1", b"f", b"v"]);
+        let one = |id: &&str| Pending {
+            id: (*id).to_owned(),
+            consumer: Bytes::from_static(b"c"),
+            delivered_at: 5,
+            deliveries: 2,
+        };
+        let group = StreamGroup {
+            name: Bytes::from_static(b"g"),
+            last_id: "9-0".to_owned(),
+            entries_read: None,
+            consumers: vec![Bytes::from_static(b"c")],
+            pending: pending.iter().map(one).collect(),
+        };
+        let facts = StreamFacts {
+            last_id: "9-0".to_owned(),
+            max_deleted_id: Some(max_deleted.to_owned()),
+            entries_added: Some(7),
+        };
+        Entry {
+            database: 0,
+            key: RedisKey::new("k"),
+            type_name: "stream".into(),
+            expires_at: None,
+            part: Part::WHOLE,
+            dump: None,
+            logical: Some(Logical::Stream {
+                entries: items.collect::<Packer>().finish(),
+                facts: Some(facts),
+                groups: vec![group],
+            }),
+        }
+    }
+
+    fn said(entry: Entry) -> Vec<String> {
+        let mut build = StreamBuild::new(Some((7, 0)));
+        let entry = build.with_stand_ins(entry);
+        let Some(Logical::Stream { entries, facts, groups }) = &entry.logical else { panic!("a stream") };
+        assert!(Items::of(entries).count().is_multiple_of(4));
+        let commands = build.commands(&"n".into(), (entries, facts.as_ref(), groups), entry.part);
+        let words = commands.iter().map(|command| {
+            let args: Vec<_> =
+                command.args.iter().map(|arg| arg.as_str_lossy().unwrap_or_default().into_owned()).collect();
+            format!("{} {}", command.name, args.join(" "))
+        });
+        words.collect()
+    }
+
+    #[test]
+    fn a_pending_entry_that_was_deleted_is_there_while_it_is_claimed() {
+        let said = said(entry(&["1-0", "3-0"], &["1-0", "2-0"], "4-0"));
+        let all = said.join("\n");
+        assert_eq!(
+            all,
+            "XADD n 1-0 f v\nXADD n 2-0  \nXADD n 3-0 f v\nXGROUP CREATE n g 9-0\nXGROUP CREATECONSUMER n g c\n\
+             XCLAIM n g c 0 1-0 TIME 5 RETRYCOUNT 2 FORCE JUSTID\nXCLAIM n g c 0 2-0 TIME 5 RETRYCOUNT 2 FORCE JUSTID\n\
+             XDEL n 2-0\nXSETID n 9-0 ENTRIESADDED 7 MAXDELETEDID 4-0"
+        );
+    }
+
+    #[test]
+    fn what_was_trimmed_away_leaves_no_trace_of_a_deletion() {
+        let said_of = |ids: &[&str], pending: &[&str]| said(entry(ids, pending, "0-0"));
+        assert!(said_of(&["3-0"], &["1-0"]).contains(&"XTRIM n MINID 3-0".to_owned()));
+        assert!(said_of(&[], &["1-0"]).contains(&"XTRIM n MAXLEN 0".to_owned()));
+        assert!(said_of(&[], &[]).first().is_some_and(|first| first.ends_with("MKSTREAM")));
+        assert!(!said_of(&["3-0"], &["3-0"]).iter().any(|said| said.starts_with("XTRIM") || said.starts_with("XDEL")));
+    }
+}

@@ -1,0 +1,108 @@
+//! Deletes keys that still hold what was compared: the comparison and the deletion are one step on the server.
+//!
+//! Strings of up to a megabyte are compared by a script, some hundred at a time. All else is read under a watch, and so is
+//! everything where scripts are refused: whatever writes to the key between the reading and the deletion undoes the
+//! deletion. Connections are never made again behind our back: a watch that is lost with its connection would be no watch.
+
+mod ability;
+
+pub use ability::UnlinkAbility;
+
+use super::RedisSource;
+use crate::model::{ContentDigest, Failure, Record, RedisKey, RedisType, UnixMillis};
+use bytes::Bytes;
+use std::time::Duration;
+
+/// A key that is to go, with what it must hold for that.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The key.
+    pub key: RedisKey,
+    /// Its type.
+    pub redis_type: RedisType,
+    /// When it expires, `Some(None)` where it must have no TTL; `None`: that does not matter.
+    pub expires_at: Option<Option<UnixMillis>>,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// What a key must hold.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// These bytes: of a string as they are, of a collection packed.
+    Exact(Bytes),
+    /// What this is the digest of.
+    Digest(ContentDigest),
+}
+
+impl Content {
+    /// That of a whole record: of a string in memory its bytes, else a digest. `None` for a slice, and for a record whose
+    /// value was not read.
+    pub fn of_record(record: &Record) -> Option<Self> {
+        let plain = record.redis_type == RedisType::String && record.stored.is_none() && record.has_value();
+        match record.slice.is_none() && plain {
+            true => Some(Self::Exact(record.value.clone())),
+            false => ContentDigest::of_record(record).map(Self::Digest),
+        }
+    }
+}
+
+/// What became of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UnlinkOutcome {
+    /// It held what was compared, and is gone now.
+    Deleted,
+    /// It holds something else, or was written to again and again while it was compared: it stays.
+    Changed,
+    /// It holds the same and expires at another time than was compared: it stays.
+    Retimed,
+    /// It was not there any more.
+    Gone,
+    /// The user may not read or delete it: it stays.
+    Forbidden,
+    /// The answer to a deletion was lost, and it is not there now: deleted by us, or gone by itself.
+    Unconfirmed,
+}
+
+/// How keys are compared and deleted.
+#[derive(Clone, Debug, Default)]
+pub struct UnlinkOptions {
+    /// How far the time of expiry may be off; `None`: not at all where the server tells it to the millisecond (Redis 7), a
+    /// second elsewhere.
+    pub expiry_tolerance: Option<Duration>,
+}
+
+/// Deletes keys of one database of a server. Cheap to make; it opens its connections when it needs them.
+pub struct Unlinker {
+    source: RedisSource,
+    ability: UnlinkAbility,
+    options: UnlinkOptions,
+}
+
+impl RedisSource {
+    /// What deletes keys of this database, after [`RedisSource::unlink_ability`].
+    ///
+    /// # Errors
+    /// As that one.
+    pub async fn unlinker(&self, options: UnlinkOptions) -> Result<Unlinker, Failure> {
+        let ability = self.unlink_ability().await?;
+        Ok(Unlinker { source: self.clone(), ability, options })
+    }
+}
+
+impl Unlinker {
+    /// How it goes about it.
+    pub fn ability(&self) -> UnlinkAbility {
+        self.ability
+    }
+
+    /// Compares and deletes these keys; what became of each, in their order. Each key should be among them once.
+    ///
+    /// # Errors
+    /// The server is gone, has become a replica, or refuses writes altogether. Some of the keys may have been deleted by then:
+    /// whether one was shows only in whether it is there.
+    pub async fn unlink(&self, candidates: &[Candidate]) -> Result<Vec<UnlinkOutcome>, Failure> {
+        let _ = (&self.source, &self.options, candidates);
+        Err(Failure::internal("keys cannot be unlinked yet"))
+    }
+}

@@ -1,0 +1,1 @@
+//! The comparison and the deletion of keys, on real servers.
