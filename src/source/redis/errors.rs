@@ -136,7 +136,7 @@ pub(super) fn failure(error: &Error, command: &str, target: &Target) -> Failure 
             "Redis has 16 databases, 0 to 15, unless its setting `databases` says otherwise.",
         );
     }
-    if text.starts_with("READONLY") {
+    if text.strip_prefix(ABORTED).unwrap_or(&text).starts_with("READONLY") {
         return Failure::redis(
             format!("Redis at {place} is a replica and takes no writes ({command}): {text}"),
             "Point source.url / --from at its primary.",

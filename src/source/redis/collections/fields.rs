@@ -23,7 +23,7 @@ const MISSING: i64 = -2;
 const COUNTS: [&str; 2] = ["subexpiry", "keys_with_volatile_items"];
 
 /// A hash whose fields were asked for: its value, without those that have gone, and the times of the others.
-pub(super) type Timed = (Bytes, FieldExpiries);
+pub(in crate::source::redis) type Timed = (Bytes, FieldExpiries);
 
 impl RedisSource {
     /// Why the server does not tell when fields of hashes expire; `None` where it does. It is not asked again then.
@@ -74,7 +74,7 @@ impl RedisSource {
 
     /// Asks on this connection when the fields of these hashes expire; `None` for a key that is no hash any more. `None` as a
     /// whole where the server does not tell, or nobody wants to know.
-    pub(super) async fn time_fields(
+    pub(in crate::source::redis) async fn time_fields(
         &self,
         wire: &Wire,
         hashes: &[(RedisKey, Bytes)],

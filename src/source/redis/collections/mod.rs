@@ -7,13 +7,13 @@ mod beside;
 pub(super) mod facts;
 mod fields;
 mod pack;
-mod slice;
+pub(super) mod slice;
 mod slices;
 mod small;
 mod watched;
 
 pub(in crate::source) use slices::SliceReader;
-pub(super) use watched::Reader;
+pub(super) use watched::{Identity, Reader, identity};
 
 use super::fetch::PerKey;
 use super::{RedisSource, bytes_of};

@@ -10,7 +10,7 @@ use fred::types::{Resp3Frame, Value};
 
 /// Where the reading of a collection goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(in crate::source::redis) enum Place {
     /// At the beginning.
     Start,
     /// At a cursor of HSCAN, SSCAN or ZSCAN.
@@ -23,14 +23,14 @@ pub(super) enum Place {
 
 /// Some items, as the packed form has them.
 #[derive(Debug)]
-pub(super) struct Slice {
-    pub(super) items: Vec<Bytes>,
+pub(in crate::source::redis) struct Slice {
+    pub(in crate::source::redis) items: Vec<Bytes>,
     /// `None` after the last.
-    pub(super) next: Option<Place>,
+    pub(in crate::source::redis) next: Option<Place>,
 }
 
 /// Reads about `count` items from `place` on. A hash or set that Redis keeps in one piece comes whole.
-pub(super) async fn read(
+pub(in crate::source::redis) async fn read(
     wire: &Wire,
     key: &RedisKey,
     redis_type: RedisType,

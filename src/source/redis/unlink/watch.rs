@@ -1,0 +1,187 @@
+//! Comparing under a watch: whatever writes to one of the watched keys undoes the deletion of all of them.
+//!
+//! Nothing here rests on the order in which a client writes commands that were given to it at once. The watch is
+//! confirmed before the first byte is read, the transaction before it is told to delete, and each deletion is queued
+//! before EXEC is sent: so there is no moment at which a command that was refused, or lost, leaves another one to delete
+//! what nobody watches. Just before, the connection and the server are asked whether they are the ones that watch.
+
+use super::super::errors::{in_reply, is_key_refused, is_not_ready, is_transient, unexpected};
+use super::super::fetch::MISSING;
+use super::super::wire::Wire;
+use super::super::{bytes_of, number_of};
+use super::batches::batches;
+use super::connection::Connection;
+use super::reading::Found;
+use super::{Candidate, Content, UnlinkOutcome, Unlinker};
+use crate::model::{ContentDigest, Failure};
+use fred::error::{Error, ErrorKind};
+use fred::types::{Resp3Frame, Value};
+use futures::future::try_join_all;
+use futures::stream::{StreamExt, TryStreamExt, iter};
+
+/// Keys and bytes that are watched together.
+const KEYS: usize = 64;
+const BYTES: u64 = 1 << 20;
+/// Connections side by side: most of the time each waits for an answer.
+const CONNECTIONS: usize = 4;
+/// So often a key that is written to while it is compared is looked at again.
+const ATTEMPTS: u32 = 5;
+
+/// What one attempt came to.
+enum Attempt {
+    Done(Vec<UnlinkOutcome>),
+    /// One of the keys was written to: nothing was deleted.
+    Aborted,
+    /// The user may not use one of the keys: nothing was deleted.
+    KeyRefused,
+}
+
+impl Unlinker {
+    /// Compares and deletes candidates of any kind; each outcome with the candidate's place.
+    pub(super) async fn unlink_watched(
+        &self,
+        candidates: &[Candidate],
+        places: Vec<usize>,
+    ) -> Result<Vec<(usize, UnlinkOutcome)>, Failure> {
+        let sizes = places.into_iter().map(|place| (place, candidates.get(place).map_or(0, size)));
+        let groups = batches(sizes, KEYS, BYTES).into_iter().map(|batch| async move {
+            let some: Vec<&Candidate> = batch.iter().filter_map(|place| candidates.get(*place)).collect();
+            let outcomes = self.group(&some, vec![false; some.len()]).await?;
+            Ok::<_, Failure>(batch.into_iter().zip(outcomes).collect::<Vec<_>>())
+        });
+        iter(groups).buffer_unordered(CONNECTIONS).try_concat().await
+    }
+
+    /// Keys that are watched together. `lost`: of which of them the answer to a deletion was lost.
+    async fn group(&self, some: &[&Candidate], mut lost: Vec<bool>) -> Result<Vec<UnlinkOutcome>, Failure> {
+        let mut retry = self.source.retry("WATCH");
+        let mut aborted = 0;
+        loop {
+            let mut doomed = Vec::new();
+            match self.attempt_group(some, &mut doomed).await {
+                Ok(Attempt::Done(outcomes)) => {
+                    let told = |(outcome, lost): (UnlinkOutcome, bool)| match lost {
+                        true => outcome.after_a_lost_answer(),
+                        false => outcome,
+                    };
+                    return Ok(outcomes.into_iter().zip(lost).map(told).collect());
+                }
+                Ok(Attempt::Aborted | Attempt::KeyRefused) if some.len() > 1 => return self.halves(some, &lost).await,
+                Ok(Attempt::KeyRefused) => return Ok(vec![UnlinkOutcome::Forbidden; some.len()]),
+                Ok(Attempt::Aborted) if aborted == ATTEMPTS => return Ok(vec![UnlinkOutcome::Changed; some.len()]),
+                Ok(Attempt::Aborted) => aborted += 1,
+                Err(error) => {
+                    if is_transient(&error) && !is_not_ready(&error) {
+                        doomed.into_iter().filter_map(|place| lost.get_mut(place)).for_each(|lost| *lost = true);
+                    }
+                    retry.after(error).await?;
+                }
+            }
+        }
+    }
+
+    async fn halves(&self, some: &[&Candidate], lost: &[bool]) -> Result<Vec<UnlinkOutcome>, Failure> {
+        let half = some.len() / 2;
+        let ((front, rest), (front_lost, rest_lost)) = (some.split_at(half), lost.split_at(half));
+        let mut outcomes = Box::pin(self.group(front, front_lost.to_vec())).await?;
+        outcomes.extend(Box::pin(self.group(rest, rest_lost.to_vec())).await?);
+        Ok(outcomes)
+    }
+
+    /// One attempt. `doomed`: the places of the keys that an EXEC may have deleted, from the moment that it is sent. A
+    /// connection is kept only where everything on it has come to its end.
+    async fn attempt_group(&self, some: &[&Candidate], doomed: &mut Vec<usize>) -> Result<Attempt, Error> {
+        let connection = self.watching.take(&self.source).await?;
+        match connection.until_it_ends(self.compare(&connection, some, doomed)).await {
+            Ok((attempt, clean)) => {
+                if clean {
+                    self.watching.keep(connection);
+                }
+                Ok(attempt)
+            }
+            Err(error) if is_key_refused(&error) => Ok(Attempt::KeyRefused),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Watches the keys, reads them, and deletes those that are equal. Whether nothing is left over on the connection.
+    async fn compare(
+        &self,
+        connection: &Connection,
+        some: &[&Candidate],
+        doomed: &mut Vec<usize>,
+    ) -> Result<(Attempt, bool), Error> {
+        let wire = &connection.wire;
+        wire.send("WATCH", some.iter().map(|candidate| Value::Bytes(candidate.key.bytes())).collect()).await?;
+        let mut outcomes = self.judged(wire, some).await?;
+        let equal = |(place, outcome): (usize, &UnlinkOutcome)| (*outcome == UnlinkOutcome::Deleted).then_some(place);
+        let places: Vec<usize> = outcomes.iter().enumerate().filter_map(equal).collect();
+        if places.is_empty() {
+            let unwatched = wire.send("UNWATCH", Vec::new()).await.is_ok();
+            return Ok((Attempt::Done(outcomes), unwatched));
+        }
+        if !connection.is_the_same().await? {
+            return Err(Error::new(ErrorKind::IO, "the server behind the connection has changed"));
+        }
+        wire.send("MULTI", Vec::new()).await?;
+        let keys = places.iter().filter_map(|place| some.get(*place)).map(|candidate| candidate.key.bytes());
+        let queued = keys.map(|key| wire.send("UNLINK", vec![Value::Bytes(key)]));
+        for answer in try_join_all(queued).await? {
+            if bytes_of(answer).as_deref() != Some(b"QUEUED") {
+                return Err(unexpected("UNLINK in a transaction", "something else than QUEUED"));
+            }
+        }
+        doomed.clone_from(&places);
+        match exec(wire, places.len()).await? {
+            None => Ok((Attempt::Aborted, true)),
+            Some(gone) => {
+                for (place, deleted) in places.into_iter().zip(gone) {
+                    if let (Some(outcome), false) = (outcomes.get_mut(place), deleted) {
+                        // It expired behind the watch, where the server does not say so.
+                        *outcome = UnlinkOutcome::Gone;
+                    }
+                }
+                Ok((Attempt::Done(outcomes), true))
+            }
+        }
+    }
+
+    /// What is to become of each key: `Deleted` where nothing speaks against it.
+    async fn judged(&self, wire: &Wire, some: &[&Candidate]) -> Result<Vec<UnlinkOutcome>, Error> {
+        let expected: Vec<ContentDigest> = some.iter().map(|candidate| candidate.digest()).collect();
+        let read = some.iter().zip(&expected).map(|(candidate, expected)| self.held(wire, candidate, expected));
+        let found = try_join_all(read).await?;
+        let expiries = self.expiries_on(wire, some).await?;
+        let judge = |(((candidate, expected), found), at)| match found {
+            Found::Gone => UnlinkOutcome::Gone,
+            // It expired between the two.
+            _ if at == Some(MISSING) => UnlinkOutcome::Gone,
+            Found::Holds(held) if held == *expected && self.is_timed(candidate, at) => UnlinkOutcome::Deleted,
+            Found::Holds(held) if held == *expected => UnlinkOutcome::Retimed,
+            Found::Holds(_) | Found::Other => UnlinkOutcome::Changed,
+        };
+        Ok(some.iter().zip(&expected).zip(found).zip(expiries).map(judge).collect())
+    }
+}
+
+/// Runs the transaction: which of its deletions found a key; `None` where a watched key was written to.
+async fn exec(wire: &Wire, deletions: usize) -> Result<Option<Vec<bool>>, Error> {
+    let answers = match wire.send("EXEC", Vec::new()).await? {
+        Resp3Frame::Null => return Ok(None),
+        Resp3Frame::Array { data, .. } if data.len() == deletions => data,
+        _ => return Err(unexpected("EXEC", "something else than an answer a deletion")),
+    };
+    let deleted = |answer: Resp3Frame| match in_reply(answer).map(|answer| number_of(&answer))? {
+        Some(count @ 0..=1) => Ok(count == 1),
+        _ => Err(unexpected("UNLINK", "something else than a count")),
+    };
+    answers.into_iter().map(deleted).collect::<Result<_, _>>().map(Some)
+}
+
+/// Bytes that a candidate is expected to hold, about.
+fn size(candidate: &Candidate) -> u64 {
+    match &candidate.content {
+        Content::Exact(value) => value.len() as u64,
+        Content::Digest(digest) => digest.bytes(),
+    }
+}

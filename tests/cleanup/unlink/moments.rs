@@ -1,0 +1,375 @@
+//! What happens between the comparison and the deletion, to the command: writes, lost connections, restarts, failovers.
+//!
+//! A proxy sees each command before the server does, and does what the test wants just then.
+
+use super::talk::Talk;
+use super::{items, server, string, unlinked, unlinker};
+use crate::proxy::{Act, Proxy};
+use redis2pg::model::RedisType;
+use redis2pg::sandbox::{RedisOptions, RedisServer};
+use redis2pg::source::redis::{
+    Candidate, RedisSource, SourceSettings, UnlinkOptions, UnlinkOutcome, Unlinker,
+};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// A hash that must hold f: v.
+fn hash(key: &str) -> Candidate {
+    items(key, RedisType::Hash, &["f", "v"])
+}
+
+/// Does something once: when the command passes that it is set for.
+#[derive(Clone, Default)]
+struct Trap(Arc<Mutex<Option<&'static str>>>);
+
+impl Trap {
+    fn set(&self, command: &'static str) {
+        *self.0.lock().unwrap() = Some(command);
+    }
+
+    fn springs(&self, words: &[String]) -> bool {
+        self.0.lock().unwrap().take_if(|command| *command == words[0]).is_some()
+    }
+
+    fn has_sprung(&self) -> bool {
+        self.0.lock().unwrap().is_none()
+    }
+}
+
+/// A server behind a proxy that does something when the trap springs.
+struct Scene {
+    server: Arc<Mutex<RedisServer>>,
+    redis: Talk,
+    trap: Trap,
+    unlinker: Unlinker,
+}
+
+impl Scene {
+    async fn new(act: impl Fn(&Mutex<RedisServer>) -> Act + Send + Sync + 'static) -> Self {
+        let server = server(RedisOptions { save_to_disk: true, ..RedisOptions::default() });
+        let (port, server, trap) = (server.port(), Arc::new(Mutex::new(server)), Trap::default());
+        // The proxy lives as long as the process, the server as long as the scene.
+        let (own, hook) = (Arc::downgrade(&server), trap.clone());
+        let proxy = Proxy::start(Arc::new(AtomicU16::new(port)), move |words| match hook.springs(words) {
+            true => own.upgrade().map_or(Act::Pass, |server| act(&server)),
+            false => Act::Pass,
+        });
+        let settings = SourceSettings { command_timeout: Duration::from_secs(2), ..SourceSettings::new(proxy.url()) };
+        let source = RedisSource::connect(&settings, None).await.unwrap();
+        let unlinker = source.unlinker(UnlinkOptions::default()).await.unwrap();
+        Self { server, redis: Talk::to(port), trap, unlinker }
+    }
+
+    /// Unlinks with the trap set for a command, which must spring.
+    async fn unlink(&self, command: &'static str, candidates: &[Candidate]) -> Vec<UnlinkOutcome> {
+        self.trap.set(command);
+        let outcomes = unlinked(&self.unlinker, candidates).await;
+        assert!(self.trap.has_sprung(), "{command}");
+        outcomes
+    }
+}
+
+fn port(server: &Mutex<RedisServer>) -> u16 {
+    server.lock().unwrap().port()
+}
+
+/// Says commands, each of words without spaces.
+fn say(port: u16, commands: &[&str]) {
+    let mut redis = Talk::to(port);
+    for command in commands {
+        redis.say(&command.split(' ').collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_write_between_the_comparison_and_the_deletion_undoes_the_deletion() {
+    for (writes, outcome, left) in [
+        (&["HSET k f w"][..], UnlinkOutcome::Changed, "k"),
+        (&["HSET k g v"], UnlinkOutcome::Changed, "k"),
+        (&["DEL k", "HSET k f w"], UnlinkOutcome::Changed, "k"),
+        (&["SET k v"], UnlinkOutcome::Changed, "k"),
+        (&["HSET n f w", "RENAME n k"], UnlinkOutcome::Changed, "k"),
+        (&["PEXPIRE k 10000000"], UnlinkOutcome::Retimed, "k"),
+        (&["RENAME k n"], UnlinkOutcome::Gone, "n"),
+        (&["DEL k"], UnlinkOutcome::Gone, ""),
+        (&["FLUSHALL"], UnlinkOutcome::Gone, ""),
+        (&["PEXPIRE k 1"], UnlinkOutcome::Gone, ""),
+        // Looked at anew, it holds what was compared.
+        (&["DEL k", "HSET k f v"], UnlinkOutcome::Deleted, ""),
+        (&["HSET k f v"], UnlinkOutcome::Deleted, ""),
+    ] {
+        let mut scene = Scene::new(move |server| {
+            say(port(server), writes);
+            // Until what was to expire has.
+            thread::sleep(Duration::from_millis(5));
+            Act::Pass
+        })
+        .await;
+        for command in ["MULTI", "UNLINK", "EXEC"] {
+            scene.redis.say(&["DEL", "k", "n"]);
+            scene.redis.say(&["HSET", "k", "f", "v"]);
+            assert_eq!(scene.unlink(command, &[hash("k")]).await, [outcome], "{writes:?} before {command}");
+            assert_eq!(scene.redis.there(&["k", "n"]), [left == "k", left == "n"], "{writes:?} before {command}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_string_that_changes_before_the_script_stays() {
+    let mut scene = Scene::new(|server| {
+        say(port(server), &["SET changed w", "PEXPIRE retimed 10000000", "DEL gone"]);
+        Act::Pass
+    })
+    .await;
+    scene.redis.say(&["MSET", "changed", "v", "retimed", "v", "gone", "v", "same", "v"]);
+    let keys = ["changed", "retimed", "gone", "same"];
+    let outcomes = scene.unlink("EVAL", &keys.map(|key| string(key, "v"))).await;
+    let expected =
+        [UnlinkOutcome::Changed, UnlinkOutcome::Retimed, UnlinkOutcome::Gone, UnlinkOutcome::Deleted];
+    assert_eq!(outcomes, expected);
+    assert_eq!(scene.redis.there(&keys), [true, true, false, false]);
+}
+
+#[tokio::test]
+async fn a_key_that_is_written_to_keeps_no_other_that_is_watched_with_it() {
+    let mut scene = Scene::new(|server| {
+        say(port(server), &["HSET k:17 f w"]);
+        Act::Pass
+    })
+    .await;
+    let keys: Vec<String> = (0..64).map(|n| format!("k:{n}")).collect();
+    for key in &keys {
+        scene.redis.say(&["HSET", key, "f", "v"]);
+    }
+    let candidates: Vec<Candidate> = keys.iter().map(|key| hash(key)).collect();
+    let outcomes = scene.unlink("EXEC", &candidates).await;
+    for (key, outcome) in keys.iter().zip(outcomes) {
+        let expected = if key == "k:17" { UnlinkOutcome::Changed } else { UnlinkOutcome::Deleted };
+        assert_eq!(outcome, expected, "{key}");
+    }
+    assert_eq!(scene.redis.say(&["DBSIZE"]).number(), 1);
+}
+
+#[tokio::test]
+async fn a_key_that_is_written_to_all_the_time_stays_even_if_it_holds_the_same() {
+    let server = server(RedisOptions::default());
+    let mut redis = Talk::to(server.port());
+    let (port, writes, execs) = (server.port(), Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let (on, count) = (writes.clone(), execs.clone());
+    let proxy = Proxy::start(Arc::new(AtomicU16::new(port)), move |words| {
+        if words[0] == "EXEC" && on.load(Ordering::SeqCst) {
+            count.fetch_add(1, Ordering::SeqCst);
+            say(port, &["HSET k f v"]);
+        }
+        Act::Pass
+    });
+    let unlinker = unlinker(&proxy.url()).await;
+    redis.say(&["HSET", "k", "f", "v"]);
+    writes.store(true, Ordering::SeqCst);
+    assert_eq!(unlinked(&unlinker, &[hash("k")]).await, [UnlinkOutcome::Changed]);
+    assert_eq!(redis.there(&["k"]), [true]);
+    assert_eq!(execs.load(Ordering::SeqCst), 6, "it gives up");
+}
+
+#[tokio::test]
+async fn a_watch_that_is_lost_with_its_connection_deletes_nothing_that_was_not_compared() {
+    for kills in [true, false] {
+        for (write, outcome) in [("HSET k f w", UnlinkOutcome::Changed), ("PING", UnlinkOutcome::Deleted)] {
+            let mut scene = Scene::new(move |server| {
+                let mut redis = Talk::to(port(server));
+                if kills {
+                    // All but this one: the watching connection and the one that reads.
+                    assert!(redis.say(&["CLIENT", "KILL", "TYPE", "normal"]).number() > 1);
+                }
+                redis.say(&write.split(' ').collect::<Vec<_>>());
+                if kills { Act::Pass } else { Act::Cut }
+            })
+            .await;
+            for command in ["WATCH", "HSCAN", "MULTI", "UNLINK", "EXEC"] {
+                Talk::to(port(&scene.server)).say(&["HSET", "k", "f", "v"]);
+                let outcomes = scene.unlink(command, &[hash("k")]).await;
+                assert_eq!(outcomes, [outcome], "{write} at {command}, killed: {kills}");
+                scene.redis = Talk::to(port(&scene.server));
+                assert_eq!(scene.redis.there(&["k"]), [outcome == UnlinkOutcome::Changed]);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_whose_answer_is_lost_is_told_as_unconfirmed_if_the_key_is_gone() {
+    let mut scene = Scene::new(|_| Act::Lose).await;
+    // Of those before EXEC none deletes: the second attempt does, and knows it.
+    for command in ["WATCH", "MULTI", "UNLINK", "EXEC"] {
+        scene.redis.say(&["HSET", "k", "f", "v"]);
+        scene.redis.say(&["HSET", "other", "f", "w"]);
+        let outcomes = scene.unlink(command, &[hash("k"), hash("other"), hash("nothing")]).await;
+        let deleted = if command == "EXEC" { UnlinkOutcome::Unconfirmed } else { UnlinkOutcome::Deleted };
+        assert_eq!(outcomes, [deleted, UnlinkOutcome::Changed, UnlinkOutcome::Gone], "{command}");
+        assert_eq!(scene.redis.there(&["k", "other"]), [false, true], "{command}");
+    }
+    scene.redis.say(&["MSET", "k", "v", "other", "w"]);
+    let outcomes = scene.unlink("EVAL", &[string("k", "v"), string("other", "v")]).await;
+    assert_eq!(outcomes, [UnlinkOutcome::Unconfirmed, UnlinkOutcome::Changed]);
+    assert_eq!(scene.redis.there(&["k", "other"]), [false, true]);
+}
+
+#[tokio::test]
+async fn a_deletion_that_never_arrived_is_tried_again() {
+    let mut scene = Scene::new(|_| Act::Cut).await;
+    scene.redis.say(&["HSET", "hash", "f", "v"]);
+    scene.redis.say(&["SET", "string", "v"]);
+    assert_eq!(scene.unlink("EXEC", &[hash("hash")]).await, [UnlinkOutcome::Deleted]);
+    assert_eq!(scene.unlink("EVAL", &[string("string", "v")]).await, [UnlinkOutcome::Deleted]);
+    assert_eq!(scene.redis.there(&["hash", "string"]), [false, false]);
+}
+
+#[tokio::test]
+async fn a_server_that_restarts_in_between_is_looked_at_anew() {
+    for changes in [true, false] {
+        let scene = Scene::new(move |server| {
+            let mut server = server.lock().unwrap();
+            server.kill9().unwrap();
+            server.restart().unwrap();
+            if changes {
+                say(server.port(), &["HSET hash f w", "SET string w"]);
+            }
+            Act::Pass
+        })
+        .await;
+        let outcome = if changes { UnlinkOutcome::Changed } else { UnlinkOutcome::Deleted };
+        for command in ["MULTI", "EXEC", "EVAL"] {
+            let candidate = if command == "EVAL" { string("string", "v") } else { hash("hash") };
+            say(port(&scene.server), &["DEL hash", "HSET hash f v", "SET string v"]);
+            assert_eq!(scene.unlink(command, &[candidate]).await, [outcome], "{command}, changes: {changes}");
+            let key = if command == "EVAL" { "string" } else { "hash" };
+            assert_eq!(Talk::to(port(&scene.server)).there(&[key]), [changes], "{command}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_for_long_and_then_deletes_is_believed_when_it_is_asked() {
+    let scene = Scene::new(|server| {
+        server.lock().unwrap().pause().unwrap();
+        Act::Pass
+    })
+    .await;
+    for command in ["EXEC", "EVAL"] {
+        let candidate = if command == "EVAL" { string("k", "v") } else { hash("k") };
+        say(port(&scene.server), if command == "EVAL" { &["SET k v"] } else { &["HSET k f v"] });
+        let server = scene.server.clone();
+        let waker = thread::spawn(move || {
+            // Longer than a command may take.
+            thread::sleep(Duration::from_secs(4));
+            server.lock().unwrap().resume().unwrap();
+        });
+        let outcomes = scene.unlink(command, &[candidate]).await;
+        waker.join().unwrap();
+        assert!(matches!(outcomes[0], UnlinkOutcome::Unconfirmed | UnlinkOutcome::Deleted), "{outcomes:?}");
+        assert_eq!(Talk::to(port(&scene.server)).there(&["k"]), [false], "{command}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_becomes_a_replica_ends_the_work_and_keeps_its_keys() {
+    for command in ["UNLINK", "EXEC", "EVAL"] {
+        let mut scene = Scene::new(|server| {
+            say(port(server), &["REPLICAOF 127.0.0.1 1"]);
+            Act::Pass
+        })
+        .await;
+        scene.redis.say(&["HSET", "hash", "f", "v"]);
+        scene.redis.say(&["SET", "string", "v"]);
+        scene.trap.set(command);
+        let candidate = if command == "EVAL" { string("string", "v") } else { hash("hash") };
+        let failure = scene.unlinker.unlink(&[candidate]).await.unwrap_err();
+        assert_eq!(failure.exit.code(), 5, "{command}: {failure}");
+        assert!(failure.message.contains("is a replica"), "{command}: {failure}");
+        assert_eq!(scene.redis.there(&["hash", "string"]), [true, true], "{command}");
+    }
+}
+
+#[tokio::test]
+async fn after_a_failover_the_new_server_is_asked_and_a_replica_ends_the_work() {
+    for promoted in [true, false] {
+        let at_once = || RedisOptions { settings: vec!["repl-diskless-sync-delay 0".to_owned()], ..RedisOptions::default() };
+        let (old, new) = (server(at_once()), server(at_once()));
+        let (mut primary, mut replica) = (Talk::to(old.port()), Talk::to(new.port()));
+        replica.say(&["REPLICAOF", "127.0.0.1", &old.port().to_string()]);
+        primary.say(&["HSET", "changed", "f", "v"]);
+        primary.say(&["HSET", "same", "f", "v"]);
+        while replica.there(&["changed", "same"]) != [true, true] {
+            thread::sleep(Duration::from_millis(20));
+        }
+        let (trap, leads_to, new_port) = (Trap::default(), Arc::new(AtomicU16::new(old.port())), new.port());
+        let (hook, target) = (trap.clone(), leads_to.clone());
+        let proxy = Proxy::start(leads_to, move |words| {
+            if !hook.springs(words) {
+                return Act::Pass;
+            }
+            if promoted {
+                say(new_port, &["REPLICAOF NO ONE", "HSET changed f w"]);
+            }
+            target.store(new_port, Ordering::SeqCst);
+            Act::Cut
+        });
+        let unlinker = unlinker(&proxy.url()).await;
+        trap.set("EXEC");
+        let outcomes = unlinker.unlink(&[hash("changed"), hash("same")]).await;
+        assert!(trap.has_sprung());
+        if promoted {
+            assert_eq!(outcomes.unwrap(), [UnlinkOutcome::Changed, UnlinkOutcome::Deleted]);
+            assert_eq!(replica.there(&["changed", "same"]), [true, false]);
+        } else {
+            let failure = outcomes.unwrap_err();
+            assert!(failure.exit.code() == 5 && failure.message.contains("is a replica"), "{failure}");
+            assert_eq!(replica.there(&["changed", "same"]), [true, true]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_ends_the_work() {
+    for candidate in [hash("hash"), string("string", "v")] {
+        let server = server(RedisOptions::default());
+        let mut redis = Talk::to(server.port());
+        redis.say(&["HSET", "hash", "f", "v"]);
+        redis.say(&["SET", "string", "v"]);
+        let unlinker = unlinker(&server.url()).await;
+        redis.say(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+        let failure = unlinker.unlink(&[candidate]).await.unwrap_err();
+        assert!(failure.exit.code() == 5 && failure.message.contains("NOREPLICAS"), "{failure}");
+        assert_eq!(redis.there(&["hash", "string"]), [true, true]);
+    }
+}
+
+#[tokio::test]
+async fn a_collection_that_changes_while_its_slices_are_read_stays() {
+    let mut scene = Scene::new(|server| {
+        say(port(server), &["HSET large f:0 w"]);
+        Act::Pass
+    })
+    .await;
+    let long = "v".repeat(2_000);
+    let mut packed = redis2pg::model::Packer::default();
+    for n in 0..1_500 {
+        let field = format!("f:{n}");
+        scene.redis.say(&["HSET", "large", &field, &long]);
+        packed.push(field.as_bytes());
+        packed.push(long.as_bytes());
+    }
+    let digest = redis2pg::model::ContentDigest::of(RedisType::Hash, &packed.finish());
+    let content = redis2pg::source::redis::Content::Digest(digest);
+    let candidate = Candidate { content, ..hash("large") };
+    // At the end all slices have been read, whichever of them had the field.
+    for command in ["HSCAN", "MULTI"] {
+        scene.redis.say(&["HSET", "large", "f:0", &long]);
+        assert_eq!(scene.unlink(command, std::slice::from_ref(&candidate)).await, [UnlinkOutcome::Changed]);
+        assert_eq!(scene.redis.there(&["large"]), [true], "{command}");
+    }
+    scene.redis.say(&["HSET", "large", "f:0", &long]);
+    assert_eq!(unlinked(&scene.unlinker, &[candidate]).await, [UnlinkOutcome::Deleted]);
+}
