@@ -12,9 +12,7 @@
 
 use redis2pg::model::{ContentDigest, Packer, RedisKey, RedisType};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
-use redis2pg::source::redis::{
-    Candidate, Content, RedisSource, SourceSettings, UnlinkOptions, UnlinkOutcome,
-};
+use redis2pg::source::redis::{Candidate, Content, RedisSource, SourceSettings, UnlinkOptions, UnlinkOutcome};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
@@ -92,7 +90,8 @@ async fn measure(server: &RedisServer, label: &str, (kind, user): (Kind, &str), 
 async fn main() {
     let given = std::env::args().skip(1).find_map(|arg| arg.parse().ok());
     let keys: usize = given.unwrap_or(KEYS);
-    let options = RedisOptions { password: Some(String::new()), acl: vec![UNSCRIPTED.to_owned()], ..RedisOptions::default() };
+    let options =
+        RedisOptions { password: Some(String::new()), acl: vec![UNSCRIPTED.to_owned()], ..RedisOptions::default() };
     let server = RedisServer::start(options).unwrap();
     for _ in 0..2 {
         measure(&server, "strings by script", (Kind::String, ""), keys).await;

@@ -2,7 +2,7 @@
 
 use super::talk::Talk;
 use super::{items, server, string, unlinked, unlinker};
-use redis2pg::model::{ContentHasher, FieldTimes, Fetched, RedisKey, RedisType, RedisTypes, Wanted};
+use redis2pg::model::{ContentHasher, Fetched, FieldTimes, RedisKey, RedisType, RedisTypes, Wanted};
 use redis2pg::sandbox::RedisOptions;
 use redis2pg::source::redis::{Candidate, Content, RedisSource, SourceSettings, UnlinkOutcome, Unlinker};
 use redis2pg::source::{Slices, Source};

@@ -7,9 +7,7 @@ use super::{items, server, string, unlinked, unlinker};
 use crate::proxy::{Act, Proxy};
 use redis2pg::model::RedisType;
 use redis2pg::sandbox::{RedisOptions, RedisServer};
-use redis2pg::source::redis::{
-    Candidate, RedisSource, SourceSettings, UnlinkOptions, UnlinkOutcome, Unlinker,
-};
+use redis2pg::source::redis::{Candidate, RedisSource, SourceSettings, UnlinkOptions, UnlinkOutcome, Unlinker};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -126,8 +124,7 @@ async fn a_string_that_changes_before_the_script_stays() {
     scene.redis.say(&["MSET", "changed", "v", "retimed", "v", "gone", "v", "same", "v"]);
     let keys = ["changed", "retimed", "gone", "same"];
     let outcomes = scene.unlink("EVAL", &keys.map(|key| string(key, "v"))).await;
-    let expected =
-        [UnlinkOutcome::Changed, UnlinkOutcome::Retimed, UnlinkOutcome::Gone, UnlinkOutcome::Deleted];
+    let expected = [UnlinkOutcome::Changed, UnlinkOutcome::Retimed, UnlinkOutcome::Gone, UnlinkOutcome::Deleted];
     assert_eq!(outcomes, expected);
     assert_eq!(scene.redis.there(&keys), [true, true, false, false]);
 }
@@ -295,7 +292,8 @@ async fn a_server_that_becomes_a_replica_ends_the_work_and_keeps_its_keys() {
 #[tokio::test]
 async fn after_a_failover_the_new_server_is_asked_and_a_replica_ends_the_work() {
     for promoted in [true, false] {
-        let at_once = || RedisOptions { settings: vec!["repl-diskless-sync-delay 0".to_owned()], ..RedisOptions::default() };
+        let at_once =
+            || RedisOptions { settings: vec!["repl-diskless-sync-delay 0".to_owned()], ..RedisOptions::default() };
         let (old, new) = (server(at_once()), server(at_once()));
         let (mut primary, mut replica) = (Talk::to(old.port()), Talk::to(new.port()));
         replica.say(&["REPLICAOF", "127.0.0.1", &old.port().to_string()]);

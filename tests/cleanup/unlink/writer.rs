@@ -8,9 +8,7 @@ use super::server;
 use super::talk::{Answer, Talk};
 use redis2pg::model::{ContentDigest, Packer, RedisKey, RedisType};
 use redis2pg::sandbox::RedisOptions;
-use redis2pg::source::redis::{
-    Candidate, Content, RedisSource, SourceSettings, UnlinkOptions, UnlinkOutcome,
-};
+use redis2pg::source::redis::{Candidate, Content, RedisSource, SourceSettings, UnlinkOptions, UnlinkOutcome};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -270,7 +268,8 @@ async fn interleaved(rights: &str) -> BTreeMap<&'static str, usize> {
         let mut subjects = writer.join().unwrap_or_else(|_| panic!("REDIS2PG_TEST_SEED={seed}"));
         for (subject, outcome) in subjects.iter_mut().zip(outcomes) {
             let left = State::of(redis.send(&[state_of(&subject.name)]).pop().unwrap());
-            subject.sees(left.clone(), || format!("at the end of REDIS2PG_TEST_SEED={seed}; it was told as {outcome:?}"));
+            subject
+                .sees(left.clone(), || format!("at the end of REDIS2PG_TEST_SEED={seed}; it was told as {outcome:?}"));
             if !subject.touched {
                 assert_eq!((outcome, left.is_there()), (UnlinkOutcome::Deleted, false), "{}", subject.name);
             }

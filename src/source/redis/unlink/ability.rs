@@ -71,7 +71,9 @@ impl RedisSource {
     }
 
     async fn must_be_a_single_primary(&self) -> Result<(), Failure> {
-        let refused = |what: &str, hint: &str| Err(Failure::usage(Side::Redis, format!("Redis at {}{what}", self.inner.target.place()), hint));
+        let refused = |what: &str, hint: &str| {
+            Err(Failure::usage(Side::Redis, format!("Redis at {}{what}", self.inner.target.place()), hint))
+        };
         if self.is_cluster() || self.inner.clustered {
             return refused(" is a cluster: keys of a cluster are not deleted", SINGLE);
         }
@@ -85,7 +87,10 @@ impl RedisSource {
             return refused(" is a node of a cluster: keys of a cluster are not deleted", SINGLE);
         }
         if !kind.primary {
-            return refused(" is a replica: keys are deleted on its primary", "Point source.url / --from at its primary.");
+            return refused(
+                " is a replica: keys are deleted on its primary",
+                "Point source.url / --from at its primary.",
+            );
         }
         if kind.release < 6 {
             return refused(
@@ -143,7 +148,7 @@ impl RedisSource {
     async fn might_unlink(&self) -> Result<Permission, Error> {
         let args: Vec<Value> = ["DRYRUN", self.user(), "UNLINK", PROBE_KEY].into_iter().map(Value::from).collect();
         match self.once("ACL", args).await {
-            Ok(said) if bytes_of(said).is_some_and(|said| said.as_ref() == b"OK") => Ok(Permission::Granted),
+            Ok(said) if bytes_of(said.clone()).is_some_and(|said| said.as_ref() == b"OK") => Ok(Permission::Granted),
             Ok(_) => Ok(Permission::Refused),
             Err(error) if is_transient(&error) => Err(error),
             Err(_) => Ok(Permission::Unknown),

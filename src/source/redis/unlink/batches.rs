@@ -3,11 +3,7 @@
 /// Cuts candidates, each with its place and its bytes, into runs of at most so many and, but for single ones, so many bytes.
 ///
 /// A server by itself takes keys of any slots in one command. For a cluster this is where they are to be kept apart by slot.
-pub(super) fn batches(
-    candidates: impl Iterator<Item = (usize, u64)>,
-    most: usize,
-    most_bytes: u64,
-) -> Vec<Vec<usize>> {
+pub(super) fn batches(candidates: impl Iterator<Item = (usize, u64)>, most: usize, most_bytes: u64) -> Vec<Vec<usize>> {
     let mut batches: Vec<Vec<usize>> = Vec::new();
     let mut room = 0;
     for (place, bytes) in candidates {

@@ -1,9 +1,9 @@
 //! Connections that are not made again when they break, and how they are kept for the next piece of work.
 
+use super::super::RedisSource;
 use super::super::collections::{Identity, identity};
 use super::super::connect::unrenewed;
 use super::super::wire::Wire;
-use super::super::RedisSource;
 use fred::error::{Error, ErrorKind};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};

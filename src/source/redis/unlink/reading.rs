@@ -49,7 +49,9 @@ impl Unlinker {
         let wanted = if expected.has_field_expiry() { FieldTimes::Expiry } else { FieldTimes::Unasked };
         let mut hasher = ContentHasher::new(redis_type);
         let (mut place, mut empty) = (Some(Place::Start), true);
-        let mut count = if redis_type == RedisType::String { SLICE } else { FIRST };
+        // One byte more than there should be tells that there is more.
+        let bytes = usize::try_from(expected.bytes()).unwrap_or(SLICE).saturating_add(1).min(SLICE);
+        let mut count = if redis_type == RedisType::String { bytes } else { FIRST };
         while let Some(from) = place {
             let slice = slice::read(wire, key, redis_type, &from, count).await?;
             empty &= slice.items.is_empty();

@@ -72,7 +72,7 @@ impl Unlinker {
                 Ok(Attempt::Aborted) => aborted += 1,
                 Err(error) => {
                     if is_transient(&error) && !is_not_ready(&error) {
-                        doomed.into_iter().filter_map(|place| lost.get_mut(place)).for_each(|lost| *lost = true);
+                        lost.iter_mut().enumerate().for_each(|(place, lost)| *lost |= doomed.contains(&place));
                     }
                     retry.after(error).await?;
                 }
@@ -120,17 +120,8 @@ impl Unlinker {
             let unwatched = wire.send("UNWATCH", Vec::new()).await.is_ok();
             return Ok((Attempt::Done(outcomes), unwatched));
         }
-        if !connection.is_the_same().await? {
-            return Err(Error::new(ErrorKind::IO, "the server behind the connection has changed"));
-        }
-        wire.send("MULTI", Vec::new()).await?;
-        let keys = places.iter().filter_map(|place| some.get(*place)).map(|candidate| candidate.key.bytes());
-        let queued = keys.map(|key| wire.send("UNLINK", vec![Value::Bytes(key)]));
-        for answer in try_join_all(queued).await? {
-            if bytes_of(answer).as_deref() != Some(b"QUEUED") {
-                return Err(unexpected("UNLINK in a transaction", "something else than QUEUED"));
-            }
-        }
+        let equal: Vec<&Candidate> = places.iter().filter_map(|place| some.get(*place).copied()).collect();
+        queue(connection, &equal).await?;
         doomed.clone_from(&places);
         match exec(wire, places.len()).await? {
             None => Ok((Attempt::Aborted, true)),
@@ -152,7 +143,7 @@ impl Unlinker {
         let read = some.iter().zip(&expected).map(|(candidate, expected)| self.held(wire, candidate, expected));
         let found = try_join_all(read).await?;
         let expiries = self.expiries_on(wire, some).await?;
-        let judge = |(((candidate, expected), found), at)| match found {
+        let judge = |(candidate, expected, found, at): (&Candidate, &ContentDigest, Found, Option<i64>)| match found {
             Found::Gone => UnlinkOutcome::Gone,
             // It expired between the two.
             _ if at == Some(MISSING) => UnlinkOutcome::Gone,
@@ -160,8 +151,25 @@ impl Unlinker {
             Found::Holds(held) if held == *expected => UnlinkOutcome::Retimed,
             Found::Holds(_) | Found::Other => UnlinkOutcome::Changed,
         };
-        Ok(some.iter().zip(&expected).zip(found).zip(expiries).map(judge).collect())
+        let all = some.iter().zip(&expected).zip(found).zip(expiries);
+        Ok(all.map(|(((candidate, expected), found), at)| judge((candidate, expected, found, at))).collect())
     }
+}
+
+/// Begins a transaction on the connection that watches, and has the server queue the deletions.
+async fn queue(connection: &Connection, doomed: &[&Candidate]) -> Result<(), Error> {
+    if !connection.is_the_same().await? {
+        return Err(Error::new(ErrorKind::IO, "the server behind the connection has changed"));
+    }
+    let wire = &connection.wire;
+    wire.send("MULTI", Vec::new()).await?;
+    let queued = doomed.iter().map(|candidate| wire.send("UNLINK", vec![Value::Bytes(candidate.key.bytes())]));
+    for answer in try_join_all(queued).await? {
+        if bytes_of(answer).as_deref() != Some(b"QUEUED") {
+            return Err(unexpected("UNLINK in a transaction", "something else than QUEUED"));
+        }
+    }
+    Ok(())
 }
 
 /// Runs the transaction: which of its deletions found a key; `None` where a watched key was written to.
