@@ -5,6 +5,7 @@
 use super::talk::Talk;
 use super::{items, server, string, unlinked, unlinker};
 use crate::proxy::{Act, Proxy};
+use crate::support::scripted::{Keyspace, ScriptedRedis, array, bulk, reply};
 use redis2pg::model::RedisType;
 use redis2pg::sandbox::{RedisOptions, RedisServer};
 use redis2pg::source::redis::{Candidate, RedisSource, SourceSettings, UnlinkOptions, UnlinkOutcome, Unlinker};
@@ -327,6 +328,43 @@ async fn after_a_failover_the_new_server_is_asked_and_a_replica_ends_the_work() 
             assert_eq!(replica.there(&["changed", "same"]), [true, true]);
         }
     }
+}
+
+/// A proxy may change the server behind a connection, and keep the connection.
+#[tokio::test]
+async fn another_server_behind_the_same_connection_is_told_from_the_one_that_watches() {
+    let (trap, moved) = (Trap::default(), Arc::new(AtomicBool::new(false)));
+    let (hook, deletions) = (trap.clone(), Arc::new(AtomicU32::new(0)));
+    let (armed, count) = (moved.clone(), deletions.clone());
+    let server = ScriptedRedis::start(Keyspace::default(), move |_, command| {
+        let moved = armed.load(Ordering::SeqCst);
+        let about = |run_id: &str| bulk(&format!("redis_version:7.2.0\r\nrole:master\r\nrun_id:{run_id}\r\n"));
+        reply(match command[0].as_str() {
+            "INFO" => about(if moved { "b" } else { "a" }),
+            "EVAL" => array(&[]),
+            "WATCH" | "MULTI" | "UNWATCH" => "+OK\r\n".to_owned(),
+            "HSCAN" => {
+                let held = array(&[bulk("f"), bulk(if moved { "w" } else { "v" })]);
+                if hook.springs(command) {
+                    armed.store(true, Ordering::SeqCst);
+                }
+                array(&[bulk("0"), held])
+            }
+            "UNLINK" => "+QUEUED\r\n".to_owned(),
+            "EXEC" => {
+                count.fetch_add(1, Ordering::SeqCst);
+                array(&[":1\r\n".to_owned()])
+            }
+            _ => return None,
+        })
+    });
+    let unlinker = unlinker(&server.url()).await;
+    let tried = deletions.load(Ordering::SeqCst);
+    trap.set("HSCAN");
+    let candidate = Candidate { expires_at: None, ..hash("k") };
+    assert_eq!(unlinked(&unlinker, &[candidate]).await, [UnlinkOutcome::Changed]);
+    assert!(trap.has_sprung() && moved.load(Ordering::SeqCst));
+    assert_eq!(deletions.load(Ordering::SeqCst), tried, "nothing was deleted");
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ impl RedisSource {
         }
         let ability = UnlinkAbility { script: rights.script_lacks.is_empty(), watch: rights.watch_lacks.is_empty() };
         if !ability.script && !ability.watch {
-            let named = |lacks: &[&str]| lacks.join(" and ").to_uppercase();
+            let named = |lacks: &[&str]| lacks.join(", ").to_uppercase();
             let lacks = format!(
                 "what comparing and deleting in one step takes: neither EVAL and GET (lacking: {}) nor WATCH, MULTI and \
                  EXEC (lacking: {})",

@@ -23,7 +23,8 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) async fn open(source: &RedisSource) -> Result<Self, Error> {
-        let (client, task) = unrenewed(&source.inner.settings, &source.inner.target).await?;
+        // What goes on within is large, and would be part of all that uses connections.
+        let (client, task) = Box::pin(unrenewed(&source.inner.settings, &source.inner.target)).await?;
         let (wire, abort) = (Wire::new(client, false), task.abort_handle());
         let ended = task.map(|_| ()).boxed().shared();
         // Whatever fails from here on closes it.

@@ -80,31 +80,35 @@ impl Unlinker {
         iter(calls).buffer_unordered(IN_FLIGHT).try_concat().await
     }
 
-    /// One call, with the usual attempts.
+    /// One call, or several, where the user may not use some of the keys: the others are not to stay for them.
     async fn call(&self, some: &[&Candidate]) -> Result<Vec<UnlinkOutcome>, Failure> {
-        let mut retry = self.source.retry("EVAL");
-        let mut lost = false;
-        loop {
-            match self.attempt_call(some, &mut lost).await {
-                Ok(Called::Answered(outcomes)) if lost => {
-                    return Ok(outcomes.into_iter().map(UnlinkOutcome::after_a_lost_answer).collect());
+        let mut outcomes = Vec::with_capacity(some.len());
+        let mut parts = vec![(some, false)];
+        while let Some((part, mut lost)) = parts.pop() {
+            match self.answered(part, &mut lost).await? {
+                Called::Answered(answers) if lost => {
+                    outcomes.extend(answers.into_iter().map(UnlinkOutcome::after_a_lost_answer));
                 }
-                Ok(Called::Answered(outcomes)) => return Ok(outcomes),
-                Ok(Called::KeyRefused) => return self.call_apart(some).await,
+                Called::Answered(answers) => outcomes.extend(answers),
+                Called::KeyRefused if part.len() <= 1 => outcomes.push(UnlinkOutcome::Forbidden),
+                Called::KeyRefused => {
+                    let (front, rest) = part.split_at(part.len() / 2);
+                    parts.extend([(rest, lost), (front, lost)]);
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// One call, with the usual attempts. `lost`: whether the answer to one was lost.
+    async fn answered(&self, some: &[&Candidate], lost: &mut bool) -> Result<Called, Failure> {
+        let mut retry = self.source.retry("EVAL");
+        loop {
+            match self.attempt_call(some, lost).await {
+                Ok(called) => return Ok(called),
                 Err(error) => retry.after(error).await?,
             }
         }
-    }
-
-    /// Finds the keys that the user may not use: the others are not to stay for them.
-    async fn call_apart(&self, some: &[&Candidate]) -> Result<Vec<UnlinkOutcome>, Failure> {
-        if some.len() <= 1 {
-            return Ok(vec![UnlinkOutcome::Forbidden; some.len()]);
-        }
-        let (front, rest) = some.split_at(some.len() / 2);
-        let mut outcomes = Box::pin(self.call(front)).await?;
-        outcomes.extend(Box::pin(self.call(rest)).await?);
-        Ok(outcomes)
     }
 
     async fn attempt_call(&self, some: &[&Candidate], lost: &mut bool) -> Result<Called, Error> {

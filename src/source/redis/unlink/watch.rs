@@ -36,6 +36,20 @@ enum Attempt {
     KeyRefused,
 }
 
+/// Keys that are watched together, and for which of them the answer to a deletion was lost.
+struct Part<'a> {
+    some: &'a [&'a Candidate],
+    lost: Vec<bool>,
+}
+
+impl Part<'_> {
+    fn halves(mut self) -> [Self; 2] {
+        let (front, rest) = self.some.split_at(self.some.len() / 2);
+        let rest_lost = self.lost.split_off(front.len());
+        [Self { some: front, lost: self.lost }, Self { some: rest, lost: rest_lost }]
+    }
+}
+
 impl Unlinker {
     /// Compares and deletes candidates of any kind; each outcome with the candidate's place.
     pub(super) async fn unlink_watched(
@@ -46,46 +60,51 @@ impl Unlinker {
         let sizes = places.into_iter().map(|place| (place, candidates.get(place).map_or(0, size)));
         let groups = batches(sizes, KEYS, BYTES).into_iter().map(|batch| async move {
             let some: Vec<&Candidate> = batch.iter().filter_map(|place| candidates.get(*place)).collect();
-            let outcomes = self.group(&some, vec![false; some.len()]).await?;
+            let outcomes = self.group(&some).await?;
             Ok::<_, Failure>(batch.into_iter().zip(outcomes).collect::<Vec<_>>())
         });
         iter(groups).buffer_unordered(CONNECTIONS).try_concat().await
     }
 
-    /// Keys that are watched together. `lost`: of which of them the answer to a deletion was lost.
-    async fn group(&self, some: &[&Candidate], mut lost: Vec<bool>) -> Result<Vec<UnlinkOutcome>, Failure> {
-        let mut retry = self.source.retry("WATCH");
-        let mut aborted = 0;
-        loop {
-            let mut doomed = Vec::new();
-            match self.attempt_group(some, &mut doomed).await {
-                Ok(Attempt::Done(outcomes)) => {
+    /// Keys that are watched together; those among them that another one keeps from being deleted are looked at apart.
+    async fn group(&self, some: &[&Candidate]) -> Result<Vec<UnlinkOutcome>, Failure> {
+        let mut outcomes = Vec::with_capacity(some.len());
+        let mut parts = vec![Part { some, lost: vec![false; some.len()] }];
+        while let Some(mut part) = parts.pop() {
+            match self.part(&mut part).await? {
+                Some(done) => {
                     let told = |(outcome, lost): (UnlinkOutcome, bool)| match lost {
                         true => outcome.after_a_lost_answer(),
                         false => outcome,
                     };
-                    return Ok(outcomes.into_iter().zip(lost).map(told).collect());
+                    outcomes.extend(done.into_iter().zip(part.lost).map(told));
                 }
-                Ok(Attempt::Aborted | Attempt::KeyRefused) if some.len() > 1 => return self.halves(some, &lost).await,
-                Ok(Attempt::KeyRefused) => return Ok(vec![UnlinkOutcome::Forbidden; some.len()]),
-                Ok(Attempt::Aborted) if aborted == ATTEMPTS => return Ok(vec![UnlinkOutcome::Changed; some.len()]),
+                None => parts.extend(part.halves().into_iter().rev()),
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// What became of keys that are watched together; `None`: nothing was deleted because of some of them.
+    async fn part(&self, part: &mut Part<'_>) -> Result<Option<Vec<UnlinkOutcome>>, Failure> {
+        let mut retry = self.source.retry("WATCH");
+        let (mut aborted, one) = (0, part.some.len() == 1);
+        loop {
+            let mut doomed = Vec::new();
+            match self.attempt_group(part.some, &mut doomed).await {
+                Ok(Attempt::Done(outcomes)) => return Ok(Some(outcomes)),
+                Ok(Attempt::Aborted | Attempt::KeyRefused) if !one => return Ok(None),
+                Ok(Attempt::KeyRefused) => return Ok(Some(vec![UnlinkOutcome::Forbidden])),
+                Ok(Attempt::Aborted) if aborted == ATTEMPTS => return Ok(Some(vec![UnlinkOutcome::Changed])),
                 Ok(Attempt::Aborted) => aborted += 1,
                 Err(error) => {
                     if is_transient(&error) && !is_not_ready(&error) {
-                        lost.iter_mut().enumerate().for_each(|(place, lost)| *lost |= doomed.contains(&place));
+                        part.lost.iter_mut().enumerate().for_each(|(place, lost)| *lost |= doomed.contains(&place));
                     }
                     retry.after(error).await?;
                 }
             }
         }
-    }
-
-    async fn halves(&self, some: &[&Candidate], lost: &[bool]) -> Result<Vec<UnlinkOutcome>, Failure> {
-        let half = some.len() / 2;
-        let ((front, rest), (front_lost, rest_lost)) = (some.split_at(half), lost.split_at(half));
-        let mut outcomes = Box::pin(self.group(front, front_lost.to_vec())).await?;
-        outcomes.extend(Box::pin(self.group(rest, rest_lost.to_vec())).await?);
-        Ok(outcomes)
     }
 
     /// One attempt. `doomed`: the places of the keys that an EXEC may have deleted, from the moment that it is sent. A
