@@ -1,8 +1,10 @@
 //! The comparison and the deletion of keys, on real servers.
 
+mod failures;
 mod kinds;
 mod moments;
 mod rights;
+mod scene;
 mod talk;
 mod writer;
 
