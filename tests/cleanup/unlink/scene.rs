@@ -43,7 +43,9 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) async fn new(act: impl Fn(&Mutex<RedisServer>) -> Act + Send + Sync + 'static) -> Self {
-        let server = server(RedisOptions { save_to_disk: true, ..RedisOptions::default() });
+        // What was answered is on disk, whatever else the disk has to do.
+        let settings = vec!["appendfsync always".to_owned()];
+        let server = server(RedisOptions { save_to_disk: true, settings, ..RedisOptions::default() });
         let (port, server, trap) = (server.port(), Arc::new(Mutex::new(server)), Trap::default());
         // The proxy lives as long as the process, the server as long as the scene.
         let (own, hook) = (Arc::downgrade(&server), trap.clone());

@@ -74,14 +74,16 @@ pub(super) struct Idle(Mutex<Vec<Connection>>);
 impl Idle {
     /// One that is idle, or a new one.
     pub(super) async fn take(&self, source: &RedisSource) -> Result<Connection, Error> {
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|connection| !connection.has_ended());
-        let last = idle.pop();
-        drop(idle);
-        match last {
+        match self.idle() {
             Some(connection) => Ok(connection),
             None => Connection::open(source).await,
         }
+    }
+
+    fn idle(&self) -> Option<Connection> {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|connection| !connection.has_ended());
+        idle.pop()
     }
 
     /// Keeps one that has nothing left over from its work.
