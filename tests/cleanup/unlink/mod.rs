@@ -19,6 +19,12 @@ fn server(options: RedisOptions) -> RedisServer {
     RedisServer::start(RedisOptions { password: Some(String::new()), ..options }).unwrap()
 }
 
+/// Whether the server that is installed tells when keys expire, to the millisecond (Redis 7).
+fn tells_expire_time() -> bool {
+    let server = server(RedisOptions::default());
+    !matches!(talk::Talk::to(server.port()).say(&["PEXPIRETIME", "k"]), talk::Answer::Error(_))
+}
+
 /// What deletes keys at this URL.
 async fn unlinker(url: &str) -> Unlinker {
     let source = RedisSource::connect(&SourceSettings::new(url), None).await.unwrap();

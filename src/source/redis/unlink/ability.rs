@@ -1,15 +1,15 @@
 //! Whether keys can be deleted here at all, and how: the kind of server, and the user's rights.
 
 use super::super::connect::PROBE_KEY;
-use super::super::errors::is_transient;
 use super::super::rights::{Permission, judged};
 use super::super::server::ServerFacts;
-use super::super::{Lack, RedisSource, bytes_of, number_of};
+use super::super::{RedisSource, bytes_of, number_of};
 use super::connection::Connection;
 use super::script::script;
 use crate::model::{Failure, Side};
 use fred::error::Error;
-use fred::types::{Resp3Frame, Value};
+use fred::types::Resp3Frame;
+use uuid::Uuid;
 
 /// How keys can be compared and deleted. At least one of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl RedisSource {
                 Err(error) => retry.after(error).await?,
             }
         };
-        if rights.unlink == Permission::Refused && self.lack("unlink KEY", None).await? != Some(Lack::Key) {
+        if rights.unlink != Permission::Granted {
             return Err(self.lacks("UNLINK, which deletes keys", "+unlink"));
         }
         let ability = UnlinkAbility { script: rights.script_lacks.is_empty(), watch: rights.watch_lacks.is_empty() };
@@ -116,16 +116,15 @@ impl RedisSource {
     async fn unlink_rights(&self) -> Result<Rights, Error> {
         let eval = judged(self.once("EVAL", vec![script(true).into(), "0".into(), "0".into()]).await)?;
         let get = judged(self.once("GET", vec![PROBE_KEY.into()]).await)?;
-        // On a connection of its own, which is closed in the middle of the transaction: nothing of it is run.
+        // A name that nobody has: it deletes nothing.
+        let nobodys = format!("{PROBE_KEY}:{}", Uuid::new_v4());
+        let unlink = judged(self.once("UNLINK", vec![nobodys.into()]).await)?;
+        // On a connection of its own, which is closed in the middle of the transaction.
         let own = Connection::open(self).await?;
         let trial = async |command, args| judged(own.until_it_ends(own.wire.send(command, args)).await);
         let exec = trial("EXEC", Vec::new()).await?;
         let watch = trial("WATCH", vec![PROBE_KEY.into()]).await?;
         let multi = trial("MULTI", Vec::new()).await?;
-        let unlink = match multi {
-            Permission::Granted => self.queued(&own).await?,
-            _ => self.might_unlink().await?,
-        };
         let lacking = |rights: &[(&'static str, Permission)]| {
             let lacks = rights.iter().filter(|(_, permission)| *permission != Permission::Granted);
             lacks.map(|(name, _)| *name).collect::<Vec<_>>()
@@ -135,24 +134,6 @@ impl RedisSource {
             script_lacks: lacking(&[("eval", eval), ("get", get)]),
             watch_lacks: lacking(&[("watch", watch), ("multi", multi), ("exec", exec)]),
         })
-    }
-
-    /// Whether UNLINK is taken into a transaction, which is never run.
-    async fn queued(&self, own: &Connection) -> Result<Permission, Error> {
-        let answer = own.until_it_ends(own.wire.send("UNLINK", vec![PROBE_KEY.into()])).await;
-        // A server that has no such command is of no use either.
-        Ok(if judged(answer)? == Permission::Granted { Permission::Granted } else { Permission::Refused })
-    }
-
-    /// What the server says that it would say to UNLINK.
-    async fn might_unlink(&self) -> Result<Permission, Error> {
-        let args: Vec<Value> = ["DRYRUN", self.user(), "UNLINK", PROBE_KEY].into_iter().map(Value::from).collect();
-        match self.once("ACL", args).await {
-            Ok(said) if bytes_of(said.clone()).is_some_and(|said| said.as_ref() == b"OK") => Ok(Permission::Granted),
-            Ok(_) => Ok(Permission::Refused),
-            Err(error) if is_transient(&error) => Err(error),
-            Err(_) => Ok(Permission::Unknown),
-        }
     }
 
     fn lacks(&self, what: &str, rights: &str) -> Failure {

@@ -179,7 +179,7 @@ fn outcome(answer: Resp3Frame) -> Result<UnlinkOutcome, Error> {
     }
     let text = match answer {
         Resp3Frame::BlobString { data, .. } | Resp3Frame::SimpleString { data, .. } => {
-            String::from_utf8_lossy(&data).trim().trim_start_matches('-').to_owned()
+            in_its_own_words(&String::from_utf8_lossy(&data)).to_owned()
         }
         error => in_reply(error).err().map(|error| error.details().to_owned()).unwrap_or_default(),
     };
@@ -190,6 +190,12 @@ fn outcome(answer: Resp3Frame) -> Result<UnlinkOutcome, Error> {
         "" => Err(unexpected("EVAL", "something else than an answer a key")),
         _ => Err(Error::new(ErrorKind::Unknown, text)),
     }
+}
+
+/// An error as a command says it by itself. Redis 6 puts the script's place and the sign of an error before it.
+fn in_its_own_words(text: &str) -> &str {
+    let placed = text.trim().strip_prefix("@user_script: ").and_then(|rest| rest.split_once(": "));
+    placed.map_or(text.trim(), |(_line, rest)| rest).trim_start_matches('-')
 }
 
 #[cfg(test)]
@@ -211,8 +217,10 @@ mod tests {
         for text in ["-READONLY You can't write against a read only replica.\r\n", "NOREPLICAS x", "MISCONF x", ""] {
             assert!(of(text).is_none(), "{text}");
         }
-        let readonly = outcome(said("-READONLY You can't write against a read only replica.\r\n")).unwrap_err();
-        assert!(readonly.details().starts_with("READONLY"), "as any command says it");
+        for text in ["-READONLY You can't write.\r\n", "@user_script: 1: -READONLY You can't write.", "READONLY x"] {
+            let readonly = outcome(said(text)).unwrap_err();
+            assert!(readonly.details().starts_with("READONLY"), "as any command says it: {text}");
+        }
     }
 
     #[test]
