@@ -260,3 +260,31 @@ async fn many_keys_have_their_outcomes_in_their_order_and_keys_are_bytes() {
     let kept = expected.iter().filter(|outcome| **outcome == UnlinkOutcome::Changed).count();
     assert_eq!(usize::try_from(redis.say(&["DBSIZE"]).number()), Ok(kept));
 }
+
+#[tokio::test]
+async fn the_times_of_fields_count_where_the_server_has_them_and_they_were_read() {
+    let server = server(RedisOptions::default());
+    let mut redis = Talk::to(server.port());
+    for n in 0..3 {
+        redis.say(&["HSET", &format!("hash:{n}"), "a", "1", "b", "2"]);
+    }
+    let expire = |redis: &mut Talk, key: &str, at: &str| redis.say(&["HPEXPIREAT", key, at, "FIELDS", "1", "b"]);
+    let knows = !matches!(expire(&mut redis, "hash:0", "4000000000000"), super::talk::Answer::Error(_));
+    expire(&mut redis, "hash:1", "4000000000000");
+    let source = RedisSource::connect(&SourceSettings::new(server.url()), None).await.unwrap();
+    let keys = ["hash:0", "hash:1", "hash:2"].map(RedisKey::new);
+    let wanted = Wanted { fields: FieldTimes::Expiry, ..wanted(false) };
+    let mut candidates = Vec::new();
+    for fetched in source.fetch(&keys, wanted, MIB).await.unwrap().records {
+        let Fetched::Record(record) = fetched else { panic!("{fetched:?}") };
+        let digest = redis2pg::model::ContentDigest::of_record(&record).unwrap();
+        // Where the server has no such times, none are compared.
+        assert_eq!(digest.has_field_expiry(), knows);
+        let (key, redis_type, expires_at) = (record.key, record.redis_type, Some(record.expires_at));
+        candidates.push(Candidate { key, redis_type, expires_at, content: Content::Digest(digest) });
+    }
+    expire(&mut redis, "hash:1", "4000000000001");
+    let outcomes = unlinked(&unlinker(&server.url()).await, &candidates).await;
+    let second = if knows { UnlinkOutcome::Changed } else { UnlinkOutcome::Deleted };
+    assert_eq!(outcomes, [UnlinkOutcome::Deleted, second, UnlinkOutcome::Deleted]);
+}
