@@ -119,6 +119,11 @@ impl ContentHasher {
         }
     }
 
+    /// Bytes that were taken in, as [`ContentDigest::bytes`] has them.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// The digest of what was taken in.
     pub fn finish(self) -> ContentDigest {
         let Self { redis_type, with_field_expiry, elements, bytes, in_order, sum } = self;

@@ -15,7 +15,7 @@ use fred::interfaces::ClientLike;
 use fred::types::config::{
     Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, ServerConfig, TcpConfig, UnresponsiveConfig,
 };
-use fred::types::{Resp3Frame, Value};
+use fred::types::{ConnectHandle, Resp3Frame, Value};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,9 +104,19 @@ impl RedisSource {
 
 /// One more connection to the same server.
 pub(super) async fn another(settings: &SourceSettings, target: &Target) -> Result<Client, Error> {
+    one_more(client(settings, target).await)
+}
+
+/// One more that is not made again when it breaks: it is over then, and so is the task that comes with it. What it is asked
+/// from then on would not be answered before `command_timeout`.
+pub(super) async fn unrenewed(settings: &SourceSettings, target: &Target) -> Result<(Client, ConnectHandle), Error> {
+    one_more(made(settings, target, None).await)
+}
+
+fn one_more<T>(made: Result<Result<T, Error>, Failure>) -> Result<T, Error> {
     let lost = |why: String| Error::new(ErrorKind::IO, why);
-    match client(settings, target).await {
-        Ok(Ok(client)) => Ok(client),
+    match made {
+        Ok(Ok(made)) => Ok(made),
         // The first connection was made with these settings; they may have been refused since.
         Ok(Err(error)) if errors::is_refused_for_good(&error) => Err(error),
         Ok(Err(error)) => Err(lost(error.details().to_owned())),
@@ -153,8 +163,8 @@ async fn ready(
 /// As of [`another`].
 pub(super) async fn for_writing(settings: &SourceSettings, target: &Target) -> Result<Client, Error> {
     let lost = |why: String| Error::new(ErrorKind::IO, why);
-    match opened(settings, target, None).await {
-        Ok(Ok(client)) => Ok(client),
+    match made(settings, target, None).await {
+        Ok(Ok((client, _task))) => Ok(client),
         Ok(Err(error)) if errors::is_refused_for_good(&error) || errors::is_not_ready(&error) => Err(error),
         Ok(Err(error)) => Err(lost(error.details().to_owned())),
         Err(failure) => Err(lost(failure.message)),
@@ -167,15 +177,16 @@ pub(super) async fn for_writing(settings: &SourceSettings, target: &Target) -> R
 /// It takes longer than it may.
 pub(super) async fn client(settings: &SourceSettings, target: &Target) -> Result<Result<Client, Error>, Failure> {
     // How long to go on is decided a command at a time (`Retry`); the connection itself never gives up.
-    opened(settings, target, Some(ReconnectPolicy::new_exponential(0, 50, 2_000, 2))).await
+    let policy = ReconnectPolicy::new_exponential(0, 50, 2_000, 2);
+    Ok(made(settings, target, Some(policy)).await?.map(|(client, _task)| client))
 }
 
-/// A connection that is made again by this policy, or never.
-async fn opened(
+/// A connection that is made again by this policy, or never; with the task that serves it.
+async fn made(
     settings: &SourceSettings,
     target: &Target,
     policy: Option<ReconnectPolicy>,
-) -> Result<Result<Client, Error>, Failure> {
+) -> Result<Result<(Client, ConnectHandle), Error>, Failure> {
     let (config, mut connection) = (config(settings, target)?, connection(settings));
     if policy.is_none() {
         connection.max_command_attempts = 1;
@@ -184,7 +195,7 @@ async fn opened(
         PerformanceConfig { default_command_timeout: settings.command_timeout, ..PerformanceConfig::default() };
     let client = Client::new(config, Some(performance), Some(connection), policy);
     match tokio::time::timeout(settings.connect_timeout, client.init()).await {
-        Ok(Ok(_task)) => Ok(Ok(client)),
+        Ok(Ok(task)) => Ok(Ok((client, task))),
         Ok(Err(error)) => Ok(Err(error)),
         Err(_) => {
             // Stops the attempts that go on behind our back; bounded, since it may wait for them.

@@ -27,10 +27,14 @@ pub(super) fn unexpected(command: &str, what: &str) -> Error {
     Error::new(ErrorKind::Protocol, format!("{command} was answered with {what}"))
 }
 
+/// What a server says, without what EXEC says before it.
+fn reason(text: &str) -> &str {
+    text.strip_prefix(ABORTED).unwrap_or(text)
+}
+
 /// Whether a server that answers says that it will do what it is asked in a moment.
 pub(super) fn is_not_ready(error: &Error) -> bool {
-    let text = error.details();
-    let text = text.strip_prefix(ABORTED).unwrap_or(text);
+    let text = reason(error.details());
     NOT_READY.iter().any(|prefix| text.starts_with(prefix))
         // What a script is told in the place of CLUSTERDOWN.
         || text.contains("while the cluster is down")
@@ -38,8 +42,7 @@ pub(super) fn is_not_ready(error: &Error) -> bool {
 
 /// Whether a server says that it is still reading its data from disk.
 pub(super) fn is_loading(error: &Error) -> bool {
-    let text = error.details();
-    text.strip_prefix(ABORTED).unwrap_or(text).starts_with("LOADING")
+    reason(error.details()).starts_with("LOADING")
 }
 
 /// Whether a later attempt can succeed.
@@ -53,7 +56,7 @@ pub(super) fn is_transient(error: &Error) -> bool {
 
 /// Whether the server refused the command by its ACL, as opposed to the keys that it was asked for.
 pub(super) fn is_command_refused(error: &Error) -> bool {
-    error.details().starts_with("NOPERM") && error.details().contains("permissions to run")
+    reason(error.details()).starts_with("NOPERM") && error.details().contains("permissions to run")
 }
 
 /// Whether the server refused a key by its ACL: the user may run the command, on other keys.
@@ -117,7 +120,7 @@ pub(super) fn failure(error: &Error, command: &str, target: &Target) -> Failure 
             "Check user and password of the source (source.username, source.password, or those in source.url / --from).",
         );
     }
-    if text.starts_with("NOPERM") {
+    if reason(&text).starts_with("NOPERM") {
         let command =
             refused_command(&text).map_or_else(|| command.to_owned(), |name| name.to_uppercase().replace('|', " "));
         return Failure::usage(
@@ -136,7 +139,7 @@ pub(super) fn failure(error: &Error, command: &str, target: &Target) -> Failure 
             "Redis has 16 databases, 0 to 15, unless its setting `databases` says otherwise.",
         );
     }
-    if text.starts_with("READONLY") {
+    if reason(&text).starts_with("READONLY") {
         return Failure::redis(
             format!("Redis at {place} is a replica and takes no writes ({command}): {text}"),
             "Point source.url / --from at its primary.",

@@ -2,6 +2,7 @@
 
 use super::errors::unexpected;
 use super::fetch::PerKey;
+use super::wire::Wire;
 use super::{RedisSource, number_of};
 use crate::model::{RedisKey, UnixMillis};
 use fred::error::Error;
@@ -43,18 +44,23 @@ impl RedisSource {
 
     /// The server's clock.
     pub(super) async fn time(&self) -> Result<UnixMillis, Error> {
-        let reply = self.once("TIME", Vec::new()).await?;
-        let parts = match &reply {
-            Resp3Frame::Array { data, .. } => data.as_slice(),
-            _ => &[],
-        };
-        match parts {
-            [seconds, micros] => number_of(seconds).zip(number_of(micros)),
-            _ => None,
-        }
-        .map(|(seconds, micros)| seconds.saturating_mul(1000) + micros / 1000)
-        .ok_or_else(|| unexpected("TIME", "no time"))
+        time(&self.inner.wire).await
     }
+}
+
+/// The clock of the server behind a connection.
+pub(super) async fn time(wire: &Wire) -> Result<UnixMillis, Error> {
+    let reply = wire.send("TIME", Vec::new()).await?;
+    let parts = match &reply {
+        Resp3Frame::Array { data, .. } => data.as_slice(),
+        _ => &[],
+    };
+    match parts {
+        [seconds, micros] => number_of(seconds).zip(number_of(micros)),
+        _ => None,
+    }
+    .map(|(seconds, micros)| seconds.saturating_mul(1000) + micros / 1000)
+    .ok_or_else(|| unexpected("TIME", "no time"))
 }
 
 /// The arguments of EVAL_RO for a script that goes through its keys. A node of a cluster takes keys of one slot only where

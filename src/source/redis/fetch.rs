@@ -14,8 +14,8 @@ use fred::interfaces::{ClientLike, FredResult, KeysInterface, MemoryInterface};
 use fred::types::{ClusterHash, CustomCommand, Resp3Frame, Value};
 
 /// What PEXPIRETIME and PTTL answer for a key without expiry, and for one that is not there.
-const FOREVER: i64 = -1;
-const MISSING: i64 = -2;
+pub(super) const FOREVER: i64 = -1;
+pub(super) const MISSING: i64 = -2;
 
 /// Which command is sent for each key of a page.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -177,7 +177,7 @@ impl RedisSource {
     }
 
     /// An answer, or `None` where there is none for this user.
-    async fn told(&self, command: &'static str, args: Vec<Value>) -> Result<Option<Resp3Frame>, Failure> {
+    pub(super) async fn told(&self, command: &'static str, args: Vec<Value>) -> Result<Option<Resp3Frame>, Failure> {
         let mut retry = self.retry(command);
         loop {
             match self.once(command, args.clone()).await {
@@ -195,7 +195,12 @@ async fn try_out(wire: &Wire, name: &str) -> Result<Permission, Error> {
     let (command, sub) = name.split_once('|').map_or((*name, None), |(command, sub)| (command, Some(sub)));
     let words = sub.into_iter().chain(words.iter().copied());
     let args = words.map(|word| if word == "KEY" { PROBE_KEY.into() } else { Value::from(word) }).collect();
-    match wire.send(command, args).await {
+    judged(wire.send(command, args).await)
+}
+
+/// What an answer to a trial says of the right to the command.
+pub(super) fn judged(answer: Result<Resp3Frame, Error>) -> Result<Permission, Error> {
+    match answer {
         Err(error) if is_transient(&error) => Err(error),
         Err(error) if is_command_refused(&error) => Ok(Permission::Refused),
         Err(error) if errors::is_unavailable(&error) => Ok(Permission::Unknown),

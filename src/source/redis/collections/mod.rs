@@ -13,7 +13,7 @@ mod small;
 pub(super) mod watched;
 
 pub(in crate::source) use slices::SliceReader;
-pub(super) use watched::Reader;
+pub(super) use watched::{Identity, Reader, identity};
 
 use super::fetch::PerKey;
 use super::{RedisSource, bytes_of};

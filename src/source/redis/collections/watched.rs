@@ -127,8 +127,8 @@ pub(in crate::source::redis) struct Reader {
 }
 
 /// What must be the same at both ends of a reading: the connection and the server behind it.
-#[derive(Debug, PartialEq, Eq)]
-struct Identity {
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::source::redis) struct Identity {
     connection: Option<i64>,
     run_id: Option<String>,
 }
@@ -230,7 +230,7 @@ async fn unwritten(wire: &Wire) -> Result<bool, Error> {
 }
 
 /// Whom the connection is with, as far as that is told. A proxy may change the server and keep the connection.
-async fn identity(wire: &Wire, asks_run_id: bool) -> Result<Identity, Error> {
+pub(in crate::source::redis) async fn identity(wire: &Wire, asks_run_id: bool) -> Result<Identity, Error> {
     let told = |reply: Result<Resp3Frame, Error>| match reply {
         Err(error) if is_transient(&error) => Err(error),
         reply => Ok(reply.ok()),

@@ -5,12 +5,18 @@
 //! deletion. Connections are never made again behind our back: a watch that is lost with its connection would be no watch.
 
 mod ability;
+mod batches;
+mod connection;
+mod reading;
+mod script;
+mod watch;
 
 pub use ability::UnlinkAbility;
 
 use super::RedisSource;
 use crate::model::{ContentDigest, Failure, Record, RedisKey, RedisType, UnixMillis};
 use bytes::Bytes;
+use connection::{Common, Idle};
 use std::time::Duration;
 
 /// A key that is to go, with what it must hold for that.
@@ -64,6 +70,22 @@ pub enum UnlinkOutcome {
     Unconfirmed,
 }
 
+impl Candidate {
+    fn digest(&self) -> ContentDigest {
+        match &self.content {
+            Content::Exact(value) => ContentDigest::of(self.redis_type, value),
+            Content::Digest(digest) => *digest,
+        }
+    }
+}
+
+impl UnlinkOutcome {
+    /// The same of a key that an earlier attempt may have deleted.
+    fn after_a_lost_answer(self) -> Self {
+        if self == Self::Gone { Self::Unconfirmed } else { self }
+    }
+}
+
 /// How keys are compared and deleted.
 #[derive(Clone, Debug, Default)]
 pub struct UnlinkOptions {
@@ -72,11 +94,18 @@ pub struct UnlinkOptions {
     pub expiry_tolerance: Option<Duration>,
 }
 
-/// Deletes keys of one database of a server. Cheap to make; it opens its connections when it needs them.
+/// How far the time of expiry may be off where it is the server's time and how long is left, asked for one after the other.
+const TWO_ANSWERS: Duration = Duration::from_secs(1);
+
+/// Deletes keys of one database of a server. It opens its connections when it needs them, and they close with it.
 pub struct Unlinker {
     source: RedisSource,
     ability: UnlinkAbility,
-    options: UnlinkOptions,
+    script: String,
+    /// Milliseconds.
+    tolerance: u64,
+    scripting: Common,
+    watching: Idle,
 }
 
 impl RedisSource {
@@ -86,7 +115,16 @@ impl RedisSource {
     /// As that one.
     pub async fn unlinker(&self, options: UnlinkOptions) -> Result<Unlinker, Failure> {
         let ability = self.unlink_ability().await?;
-        Ok(Unlinker { source: self.clone(), ability, options })
+        let expire_time = self.inner.abilities.expire_time;
+        let tolerance = options.expiry_tolerance.unwrap_or(if expire_time { Duration::ZERO } else { TWO_ANSWERS });
+        Ok(Unlinker {
+            source: self.clone(),
+            ability,
+            script: script::script(expire_time),
+            tolerance: u64::try_from(tolerance.as_millis()).unwrap_or(u64::MAX),
+            scripting: Common::default(),
+            watching: Idle::default(),
+        })
     }
 }
 
@@ -98,11 +136,28 @@ impl Unlinker {
 
     /// Compares and deletes these keys; what became of each, in their order. Each key should be among them once.
     ///
+    /// Its values are held once more while they are sent: some megabytes, and a value in slices of a megabyte.
+    ///
     /// # Errors
-    /// The server is gone, has become a replica, or refuses writes altogether. Some of the keys may have been deleted by then:
-    /// whether one was shows only in whether it is there.
+    /// The server is gone, has become a replica, or refuses writes altogether. Some of the keys may have been deleted by then,
+    /// and what was sent already may be done a moment later: whether a key was deleted shows only in whether it is there.
     pub async fn unlink(&self, candidates: &[Candidate]) -> Result<Vec<UnlinkOutcome>, Failure> {
-        let _ = (&self.source, &self.options, candidates);
-        Err(Failure::internal("keys cannot be unlinked yet"))
+        let by_script = |place: &usize| candidates.get(*place).is_some_and(|one| self.takes_by_script(one));
+        let (scripted, watched): (Vec<usize>, Vec<usize>) = (0..candidates.len()).partition(by_script);
+        let mut outcomes = vec![None; candidates.len()];
+        let watching = async {
+            match self.ability.watch {
+                true => self.unlink_watched(candidates, watched).await,
+                false => Ok(watched.into_iter().map(|place| (place, UnlinkOutcome::Forbidden)).collect()),
+            }
+        };
+        let (scripted, watched) = tokio::try_join!(self.unlink_by_script(candidates, scripted), watching)?;
+        for (place, outcome) in scripted.into_iter().chain(watched) {
+            if let Some(slot) = outcomes.get_mut(place) {
+                *slot = Some(outcome);
+            }
+        }
+        let all: Option<Vec<UnlinkOutcome>> = outcomes.into_iter().collect();
+        all.ok_or_else(|| Failure::internal("a key that was to be unlinked has no outcome"))
     }
 }

@@ -1,0 +1,35 @@
+//! Which candidates are compared together.
+
+/// Cuts candidates, each with its place and its bytes, into runs of at most so many and, but for single ones, so many bytes.
+///
+/// A server by itself takes keys of any slots in one command. For a cluster this is where they are to be kept apart by slot.
+pub(super) fn batches(candidates: impl Iterator<Item = (usize, u64)>, most: usize, most_bytes: u64) -> Vec<Vec<usize>> {
+    let mut batches: Vec<Vec<usize>> = Vec::new();
+    let mut room = 0;
+    for (place, bytes) in candidates {
+        match batches.last_mut().filter(|batch| batch.len() < most && bytes <= room) {
+            Some(batch) => {
+                batch.push(place);
+                room -= bytes;
+            }
+            None => {
+                batches.push(vec![place]);
+                room = most_bytes.saturating_sub(bytes);
+            }
+        }
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::batches;
+
+    #[test]
+    fn a_batch_ends_where_it_has_enough_keys_or_bytes() {
+        let sizes = [(0, 4), (1, 4), (2, 4), (3, 100), (5, 0), (6, 1), (7, 1), (8, 1), (9, 1)];
+        let cut = batches(sizes.into_iter(), 3, 10);
+        assert_eq!(cut, [vec![0, 1], vec![2], vec![3, 5], vec![6, 7, 8], vec![9]]);
+        assert!(batches(std::iter::empty(), 3, 10).is_empty());
+    }
+}

@@ -1,0 +1,214 @@
+//! Comparing under a watch: whatever writes to one of the watched keys undoes the deletion of all of them.
+//!
+//! Nothing here rests on the order in which a client writes commands that were given to it at once. The watch is
+//! confirmed before the first byte is read, the transaction before it is told to delete, and each deletion is queued
+//! before EXEC is sent: so there is no moment at which a command that was refused, or lost, leaves another one to delete
+//! what nobody watches. Just before, the connection and the server are asked whether they are the ones that watch.
+
+use super::super::errors::{in_reply, is_key_refused, is_not_ready, is_transient, unexpected};
+use super::super::fetch::MISSING;
+use super::super::wire::Wire;
+use super::super::{bytes_of, number_of};
+use super::batches::batches;
+use super::connection::Connection;
+use super::reading::Found;
+use super::{Candidate, Content, UnlinkOutcome, Unlinker};
+use crate::model::{ContentDigest, Failure};
+use fred::error::{Error, ErrorKind};
+use fred::types::{Resp3Frame, Value};
+use futures::future::try_join_all;
+use futures::stream::{StreamExt, TryStreamExt, iter};
+
+/// Keys and bytes that are watched together.
+const KEYS: usize = 64;
+const BYTES: u64 = 1 << 20;
+/// Connections side by side: most of the time each waits for an answer.
+const CONNECTIONS: usize = 4;
+/// So often a key that is written to while it is compared is looked at again.
+const ATTEMPTS: u32 = 5;
+
+/// What one attempt came to.
+enum Attempt {
+    Done(Vec<UnlinkOutcome>),
+    /// One of the keys was written to: nothing was deleted.
+    Aborted,
+    /// The user may not use one of the keys: nothing was deleted.
+    KeyRefused,
+}
+
+/// Keys that are watched together, and for which of them the answer to a deletion was lost.
+struct Part<'a> {
+    some: &'a [&'a Candidate],
+    lost: Vec<bool>,
+}
+
+impl Part<'_> {
+    fn halves(mut self) -> [Self; 2] {
+        let (front, rest) = self.some.split_at(self.some.len() / 2);
+        let rest_lost = self.lost.split_off(front.len());
+        [Self { some: front, lost: self.lost }, Self { some: rest, lost: rest_lost }]
+    }
+}
+
+impl Unlinker {
+    /// Compares and deletes candidates of any kind; each outcome with the candidate's place.
+    pub(super) async fn unlink_watched(
+        &self,
+        candidates: &[Candidate],
+        places: Vec<usize>,
+    ) -> Result<Vec<(usize, UnlinkOutcome)>, Failure> {
+        let sizes = places.into_iter().map(|place| (place, candidates.get(place).map_or(0, size)));
+        let groups = batches(sizes, KEYS, BYTES).into_iter().map(|batch| async move {
+            let some: Vec<&Candidate> = batch.iter().filter_map(|place| candidates.get(*place)).collect();
+            let outcomes = self.group(&some).await?;
+            Ok::<_, Failure>(batch.into_iter().zip(outcomes).collect::<Vec<_>>())
+        });
+        iter(groups).buffer_unordered(CONNECTIONS).try_concat().await
+    }
+
+    /// Keys that are watched together; those among them that another one keeps from being deleted are looked at apart.
+    async fn group(&self, some: &[&Candidate]) -> Result<Vec<UnlinkOutcome>, Failure> {
+        let mut outcomes = Vec::with_capacity(some.len());
+        let mut parts = vec![Part { some, lost: vec![false; some.len()] }];
+        while let Some(mut part) = parts.pop() {
+            match self.part(&mut part).await? {
+                Some(done) => {
+                    let told = |(outcome, lost): (UnlinkOutcome, bool)| match lost {
+                        true => outcome.after_a_lost_answer(),
+                        false => outcome,
+                    };
+                    outcomes.extend(done.into_iter().zip(part.lost).map(told));
+                }
+                None => parts.extend(part.halves().into_iter().rev()),
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// What became of keys that are watched together; `None`: nothing was deleted because of some of them.
+    async fn part(&self, part: &mut Part<'_>) -> Result<Option<Vec<UnlinkOutcome>>, Failure> {
+        let mut retry = self.source.retry("WATCH");
+        let (mut aborted, one) = (0, part.some.len() == 1);
+        loop {
+            let mut doomed = Vec::new();
+            match self.attempt_group(part.some, &mut doomed).await {
+                Ok(Attempt::Done(outcomes)) => return Ok(Some(outcomes)),
+                Ok(Attempt::Aborted | Attempt::KeyRefused) if !one => return Ok(None),
+                Ok(Attempt::KeyRefused) => return Ok(Some(vec![UnlinkOutcome::Forbidden])),
+                Ok(Attempt::Aborted) if aborted == ATTEMPTS => return Ok(Some(vec![UnlinkOutcome::Changed])),
+                Ok(Attempt::Aborted) => aborted += 1,
+                Err(error) => {
+                    if is_transient(&error) && !is_not_ready(&error) {
+                        part.lost.iter_mut().enumerate().for_each(|(place, lost)| *lost |= doomed.contains(&place));
+                    }
+                    retry.after(error).await?;
+                }
+            }
+        }
+    }
+
+    /// One attempt. `doomed`: the places of the keys that an EXEC may have deleted, from the moment that it is sent. A
+    /// connection is kept only where everything on it has come to its end.
+    async fn attempt_group(&self, some: &[&Candidate], doomed: &mut Vec<usize>) -> Result<Attempt, Error> {
+        let connection = self.watching.take(&self.source).await?;
+        match connection.until_it_ends(self.compare(&connection, some, doomed)).await {
+            Ok((attempt, clean)) => {
+                if clean {
+                    self.watching.keep(connection);
+                }
+                Ok(attempt)
+            }
+            Err(error) if is_key_refused(&error) => Ok(Attempt::KeyRefused),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Watches the keys, reads them, and deletes those that are equal. Whether nothing is left over on the connection.
+    async fn compare(
+        &self,
+        connection: &Connection,
+        some: &[&Candidate],
+        doomed: &mut Vec<usize>,
+    ) -> Result<(Attempt, bool), Error> {
+        let wire = &connection.wire;
+        wire.send("WATCH", some.iter().map(|candidate| Value::Bytes(candidate.key.bytes())).collect()).await?;
+        let mut outcomes = self.judged(wire, some).await?;
+        let equal = |(place, outcome): (usize, &UnlinkOutcome)| (*outcome == UnlinkOutcome::Deleted).then_some(place);
+        let places: Vec<usize> = outcomes.iter().enumerate().filter_map(equal).collect();
+        if places.is_empty() {
+            let unwatched = wire.send("UNWATCH", Vec::new()).await.is_ok();
+            return Ok((Attempt::Done(outcomes), unwatched));
+        }
+        let equal: Vec<&Candidate> = places.iter().filter_map(|place| some.get(*place).copied()).collect();
+        queue(connection, &equal).await?;
+        doomed.clone_from(&places);
+        match exec(wire, places.len()).await? {
+            None => Ok((Attempt::Aborted, true)),
+            Some(gone) => {
+                for (place, deleted) in places.into_iter().zip(gone) {
+                    if let (Some(outcome), false) = (outcomes.get_mut(place), deleted) {
+                        // It expired behind the watch, where the server does not say so.
+                        *outcome = UnlinkOutcome::Gone;
+                    }
+                }
+                Ok((Attempt::Done(outcomes), true))
+            }
+        }
+    }
+
+    /// What is to become of each key: `Deleted` where nothing speaks against it.
+    async fn judged(&self, wire: &Wire, some: &[&Candidate]) -> Result<Vec<UnlinkOutcome>, Error> {
+        let expected: Vec<ContentDigest> = some.iter().map(|candidate| candidate.digest()).collect();
+        let read = some.iter().zip(&expected).map(|(candidate, expected)| self.held(wire, candidate, expected));
+        let found = try_join_all(read).await?;
+        let expiries = self.expiries_on(wire, some).await?;
+        let judge = |(candidate, expected, found, at): (&Candidate, &ContentDigest, Found, Option<i64>)| match found {
+            Found::Gone => UnlinkOutcome::Gone,
+            // It expired between the two.
+            _ if at == Some(MISSING) => UnlinkOutcome::Gone,
+            Found::Holds(held) if held == *expected && self.is_timed(candidate, at) => UnlinkOutcome::Deleted,
+            Found::Holds(held) if held == *expected => UnlinkOutcome::Retimed,
+            Found::Holds(_) | Found::Other => UnlinkOutcome::Changed,
+        };
+        let all = some.iter().zip(&expected).zip(found).zip(expiries);
+        Ok(all.map(|(((candidate, expected), found), at)| judge((candidate, expected, found, at))).collect())
+    }
+}
+
+/// Begins a transaction on the connection that watches, and has the server queue the deletions.
+async fn queue(connection: &Connection, doomed: &[&Candidate]) -> Result<(), Error> {
+    if !connection.is_the_same().await? {
+        return Err(Error::new(ErrorKind::IO, "the server behind the connection has changed"));
+    }
+    let wire = &connection.wire;
+    wire.send("MULTI", Vec::new()).await?;
+    let queued = doomed.iter().map(|candidate| wire.send("UNLINK", vec![Value::Bytes(candidate.key.bytes())]));
+    for answer in try_join_all(queued).await? {
+        if bytes_of(answer).as_deref() != Some(b"QUEUED") {
+            return Err(unexpected("UNLINK in a transaction", "something else than QUEUED"));
+        }
+    }
+    Ok(())
+}
+
+/// Runs the transaction: which of its deletions found a key; `None` where a watched key was written to.
+async fn exec(wire: &Wire, deletions: usize) -> Result<Option<Vec<bool>>, Error> {
+    let answers = match wire.send("EXEC", Vec::new()).await? {
+        Resp3Frame::Null => return Ok(None),
+        Resp3Frame::Array { data, .. } if data.len() == deletions => data,
+        _ => return Err(unexpected("EXEC", "something else than an answer a deletion")),
+    };
+    let deleted = |answer: Resp3Frame| match in_reply(answer).map(|answer| number_of(&answer))? {
+        Some(count @ 0..=1) => Ok(count == 1),
+        _ => Err(unexpected("UNLINK", "something else than a count")),
+    };
+    answers.into_iter().map(deleted).collect::<Result<_, _>>().map(Some)
+}
+
+/// Bytes that a candidate is expected to hold, about.
+fn size(candidate: &Candidate) -> u64 {
+    match &candidate.content {
+        Content::Exact(value) => value.len() as u64,
+        Content::Digest(digest) => digest.bytes(),
+    }
+}

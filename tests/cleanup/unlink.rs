@@ -1,1 +1,0 @@
-//! The comparison and the deletion of keys, on real servers.

@@ -1,0 +1,54 @@
+//! The comparison and the deletion of keys, on real servers.
+
+mod failures;
+mod kinds;
+mod moments;
+mod rights;
+mod scene;
+mod talk;
+mod writer;
+
+use redis2pg::model::{ContentDigest, RedisKey, RedisType};
+use redis2pg::sandbox::{RedisOptions, RedisServer};
+use redis2pg::source::redis::{
+    Candidate, Content, RedisSource, SourceSettings, UnlinkOptions, UnlinkOutcome, Unlinker,
+};
+
+/// A Redis of the test's own, without a password.
+fn server(options: RedisOptions) -> RedisServer {
+    RedisServer::start(RedisOptions { password: Some(String::new()), ..options }).unwrap()
+}
+
+/// Whether the server that is installed tells when keys expire, to the millisecond (Redis 7).
+fn tells_expire_time() -> bool {
+    let server = server(RedisOptions::default());
+    !matches!(talk::Talk::to(server.port()).say(&["PEXPIRETIME", "k"]), talk::Answer::Error(_))
+}
+
+/// What deletes keys at this URL.
+async fn unlinker(url: &str) -> Unlinker {
+    let source = RedisSource::connect(&SourceSettings::new(url), None).await.unwrap();
+    source.unlinker(UnlinkOptions::default()).await.unwrap()
+}
+
+/// A string that must have these bytes and no TTL.
+fn string(key: &str, value: &str) -> Candidate {
+    Candidate {
+        key: RedisKey::new(key.to_owned()),
+        redis_type: RedisType::String,
+        expires_at: Some(None),
+        content: Content::Exact(value.to_owned().into()),
+    }
+}
+
+/// A collection that must have these items, in the packed order, and no TTL.
+fn items(key: &str, redis_type: RedisType, items: &[&str]) -> Candidate {
+    let packed = items.iter().map(|item| item.as_bytes()).collect::<redis2pg::model::Packer>().finish();
+    let content = Content::Digest(ContentDigest::of(redis_type, &packed));
+    Candidate { key: RedisKey::new(key.to_owned()), redis_type, expires_at: Some(None), content }
+}
+
+/// The outcomes of an attempt that must come to its end.
+async fn unlinked(unlinker: &Unlinker, candidates: &[Candidate]) -> Vec<UnlinkOutcome> {
+    unlinker.unlink(candidates).await.unwrap()
+}
