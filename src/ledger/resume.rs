@@ -62,7 +62,7 @@ pub(super) async fn resumable(connection: &mut PgConnection, new: &NewRun) -> Re
 pub async fn to_resume(connection: &mut PgConnection, new: &NewRun) -> Result<Option<Uuid>, Error> {
     Ok(match resumable(connection, new).await? {
         Resumable::Run(run) => Some(run),
-        Resumable::Nothing | Resumable::Other { .. } => None,
+        Resumable::Nothing | Resumable::HalfUndone(_) | Resumable::Other { .. } => None,
     })
 }
 
