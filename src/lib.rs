@@ -2,6 +2,7 @@
 //!
 //! The crate is a library with a thin binary. `docs/design.md` shows the flow and says which room owns what.
 
+pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod dataset;

@@ -1,5 +1,6 @@
 //! From the command line to an exit code: settings, the job, and what is printed of it.
 
+use super::backup::run_backup;
 use super::rejects::run_rejects;
 use super::rollback::run_rollback;
 use super::{
@@ -70,6 +71,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
         Command::Validate(args) => validate(args, &loaded()?, out, err),
         Command::Demo(args) => demo(args, out, err),
         Command::Rollback(args) => run_rollback(args, &loaded()?, out, err),
+        Command::Backup(args) => run_backup(args, &loaded()?, out, err),
         Command::Runs(args) => {
             let settings = loaded()?;
             match &args.command {

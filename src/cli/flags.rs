@@ -45,6 +45,20 @@ impl Scope for Undoing {
     }
 }
 
+/// What a backup needs: Redis, which keys, and how fast.
+#[derive(Clone, Debug)]
+pub struct BackingUp;
+
+impl Scope for BackingUp {
+    fn takes(key: &Key) -> bool {
+        let flow = ["flow.memory", "flow.max_keys_per_second", "flow.max_bytes_per_second"];
+        key.section == "source"
+            || flow.contains(&key.path)
+            || matches!(key.path, "run.keys" | "run.keys_from" | "run.allow_empty")
+            || key.section == "log" && key.name != "progress"
+    }
+}
+
 /// The flags of a scope, and `--config`.
 #[derive(Clone, Debug)]
 pub struct SettingFlags<S> {

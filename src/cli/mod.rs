@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and how results are printed. Uses `config`, `job`,
 //! `model` and `report`.
 
+mod backup;
 mod config;
 mod demo;
 mod dispatch;
@@ -12,11 +13,12 @@ mod run;
 mod runs;
 mod validate;
 
+pub use backup::{BackupArgs, DatabaseArg};
 pub use config::{CheckArgs, CheckView, ConfigArgs, ConfigCommand, ShowArgs, check, preset_text, presets, show};
 pub use demo::DemoArgs;
 pub use dispatch::main;
 pub use failure::write_failure;
-pub use flags::{Everything, Ledger, Scope, SettingFlags, Undoing};
+pub use flags::{BackingUp, Everything, Ledger, Scope, SettingFlags, Undoing};
 pub use rejects::{
     RejectForm, RejectView, RejectsArgs, RejectsCommand, RejectsFilter, RetryArgs, StateArg, write_groups,
     write_rejects,
@@ -54,6 +56,8 @@ pub enum Command {
     Validate(Box<ValidateArgs>),
     /// Take back what a run wrote: delete what it inserted, put back what it changed
     Rollback(Box<RollbackArgs>),
+    /// Write keys of Redis into a file, from which they can be put back
+    Backup(Box<BackupArgs>),
     /// Show earlier runs
     Runs(RunsArgs),
     /// Show the keys that could not be loaded, and why
@@ -71,6 +75,7 @@ impl Command {
             Self::Run(args) => &args.settings.values,
             Self::Validate(args) => &args.settings.values,
             Self::Rollback(args) => &args.settings.values,
+            Self::Backup(args) => &args.settings.values,
             Self::Runs(args) => args.flags(),
             Self::Rejects(args) => args.flags(),
             Self::Config(args) => args.flags(),

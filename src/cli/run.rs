@@ -22,6 +22,8 @@ Examples:
     redis2pg run … --limit 1000 --keys 'document:a*'
   Overnight, unattended, gently, with a report:
     redis2pg run --config night.toml --yes --max-keys-per-second 5000 --report /var/log/redis2pg
+  With a backup of Redis before the first write:
+    redis2pg run … --backup /var/backups/redis2pg
   A second run, which also deletes rows whose keys were deleted since:
     redis2pg run … --delete-gone
   It was interrupted; go on where it stopped:

@@ -253,6 +253,8 @@ sections! {
         resume: bool = "false", "resume", any;
         /// Directory for report.json, summary.txt and rejects.jsonl.
         report: Option<PathBuf> = "", "report", any;
+        /// Directory for a backup of Redis, made before the first write; a dry run and a retry make none.
+        backup: Option<PathBuf> = "", "backup", any;
         /// No matching key at all is a success, not exit 2.
         allow_empty: bool = "false", "allow-empty", any;
         /// Keys that no mapping takes: ignore counts them; error ends the run with exit 2 once all others are loaded, where

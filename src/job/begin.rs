@@ -1,6 +1,7 @@
 //! What comes before a run: a look at both ends, and then the claim that makes this process the only one that works at it.
 //! The first contact fails at once; after it a server that goes away is waited for.
 
+use super::backup;
 use super::databases::Opened;
 use super::link::{Link, Trouble};
 use super::look::{self, Looked, Looker, Source, TargetEnd, stamp};
@@ -13,7 +14,7 @@ use super::run_tables;
 use super::setup::Ends;
 use crate::config::Settings;
 use crate::flow::Stop;
-use crate::ledger::{self, NewRun, Shard, Start};
+use crate::ledger::{self, NewRun, Outstanding, Shard, Start};
 use crate::mapping::{MappingSpec, specs_hash};
 use crate::model::{Event, EventSender, Failure, Side};
 use crate::source::ServerClock;
@@ -88,6 +89,12 @@ pub(super) async fn begin(
         }
         retry = Some(Arc::new(found));
     }
+    if !dry && request.is_none() && settings.run.backup.is_some() {
+        let run = to_be(&mut link, settings, &new_run(settings, &ends.specs, redis.identity(), id)).await?;
+        if !backup::before_run(settings, &redis, &databases, run, (stop, events)).await? {
+            return Ok(None);
+        }
+    }
     let (claim, mut checked) = if dry {
         (Claim { run: id, lease: id, resumed: false }, checked)
     } else {
@@ -118,6 +125,23 @@ pub(super) async fn begin(
         redis.close().await;
     }
     Ok(Some(Begun { databases, clock, link, claim, retry, checked, shards }))
+}
+
+/// The id that the run will have: its own, or that of the run which it goes on with.
+async fn to_be(link: &mut Link, settings: &Settings, new: &NewRun) -> Result<Uuid, Failure> {
+    if !settings.run.resume {
+        return Ok(new.id);
+    }
+    // One of an earlier version cannot be asked: the run gets a backup of its own.
+    let current = async |connection: &mut PgConnection| {
+        let there = ledger::exists(connection).await?;
+        Ok::<_, sqlx::Error>(there && ledger::outstanding(connection).await? == Outstanding::Nothing)
+    };
+    if !link.call("looking for the ledger", current).await? {
+        return Ok(new.id);
+    }
+    let resumed = async |connection: &mut _| ledger::to_resume(connection, new).await;
+    Ok(link.call("looking for the run to resume", resumed).await?.unwrap_or(new.id))
 }
 
 /// The hash of each mapping, by name.

@@ -2,6 +2,7 @@
 
 mod analyze;
 mod audit;
+mod backup;
 mod begin;
 mod check;
 mod close;
@@ -32,6 +33,7 @@ mod setup;
 mod validate;
 
 pub use crate::mapping::presets;
+pub use backup::{BackedUp, BackupDatabases, BackupProgress, BackupRequest, backup};
 pub use check::{Checked, check};
 pub use design::create_statements;
 pub use mapping_specs::{check_mappings, mapping_warnings};

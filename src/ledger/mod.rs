@@ -32,6 +32,7 @@ pub use read_rejects::{
     RejectEntry, RejectFilter, RejectGroup, WhichState, count_filtered, count_rejects, group_rejects, list_rejects,
 };
 pub use rejects::{Known, Rejected, Removed, known, record as record_rejects, reopen, resolve, touch};
+pub use resume::to_resume;
 pub use retry::{
     KeptValue, OpenKey, Origin, RetryFilter, RetryOf, kept_values, last_reject, open_count, open_elsewhere, open_page,
     origin, unheld,

@@ -48,6 +48,17 @@ pub(super) async fn resumable(connection: &mut PgConnection, new: &NewRun) -> Re
     })
 }
 
+/// The run that a resume of these mappings would go on with.
+///
+/// # Errors
+/// The server's.
+pub async fn to_resume(connection: &mut PgConnection, new: &NewRun) -> Result<Option<Uuid>, Error> {
+    Ok(match resumable(connection, new).await? {
+        Resumable::Run(run) => Some(run),
+        Resumable::Nothing | Resumable::Other { .. } => None,
+    })
+}
+
 /// The names of mappings that differ, were added or are gone.
 pub(super) fn differing(ours: &BTreeMap<String, String>, theirs: &BTreeMap<String, Box<RawValue>>) -> Vec<String> {
     let mut names = Vec::new();

@@ -3,6 +3,7 @@
 //! Owns the vocabulary shared by every room. Uses nothing of the crate, does no I/O and knows no runtime: of a file it
 //! only holds the handle.
 
+mod backup_account;
 mod column;
 mod content;
 mod database;
@@ -29,6 +30,7 @@ mod tally;
 mod unmatched;
 mod validation;
 
+pub use backup_account::{BackupAccount, LeftOut};
 pub use column::{ArrayType, CastType, Column, ColumnType, NumericLimit, Table, TableName};
 pub use content::{ContentDigest, ContentHasher};
 pub use database::Database;

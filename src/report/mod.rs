@@ -2,6 +2,7 @@
 //!
 //! Takes [`crate::model::Event`]s and gives [`Books`]. Spawns nothing. The only room that knows indicatif.
 
+mod backup;
 mod bars;
 mod books;
 mod files;
@@ -13,6 +14,7 @@ mod rollback;
 mod table;
 mod validation;
 
+pub use backup::{BackupFacts, backup_json, backup_text};
 pub use books::{Books, Phase, Stage};
 pub use files::{
     RetryFacts, RunFacts, TableCount, peak_memory, probe_report_dir, report_json, retried, script, tables_made,

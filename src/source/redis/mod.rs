@@ -8,6 +8,7 @@ mod cluster;
 mod collections;
 mod connect;
 mod databases;
+mod entries;
 mod errors;
 mod expiry;
 mod fetch;
@@ -28,6 +29,7 @@ mod unlink;
 mod wire;
 
 pub use acl::KeyRights;
+pub use entries::{EntryParts, EntryRead};
 pub use reading::{RedisScan, RedisSlices};
 pub use rights::{Lack, Permission};
 pub use scan::Scanner;
@@ -99,6 +101,8 @@ struct Inner {
     told_forbidden: AtomicBool,
     /// Whether the server does not tell when fields of hashes expire.
     fields_untold: AtomicBool,
+    /// Whether it was told that the user may not DUMP.
+    told_undumped: AtomicBool,
 }
 
 impl Inner {
@@ -126,6 +130,7 @@ impl Inner {
             idle_refused: AtomicBool::new(false),
             told_forbidden: AtomicBool::new(false),
             fields_untold: AtomicBool::new(false),
+            told_undumped: AtomicBool::new(false),
         }
     }
 }

@@ -7,6 +7,8 @@ use super::RedisSource;
 pub struct ServerFacts {
     /// The version that it gives itself.
     pub version: Option<String>,
+    /// What it is: `redis`, or a name that it gives itself, such as `valkey`.
+    pub flavour: String,
     /// The id of this process.
     pub run_id: Option<String>,
     /// `master` or `slave`.
@@ -64,6 +66,7 @@ impl ServerFacts {
         });
         Self {
             version: text("redis_version"),
+            flavour: flavour(info),
             run_id: text("run_id"),
             role: text("role"),
             cluster: is("cluster_enabled", "1"),
@@ -88,6 +91,15 @@ impl RedisSource {
     }
 }
 
+/// What a server is. Valkey says so; others give a version under a name of their own.
+fn flavour(info: &str) -> String {
+    let versioned = || {
+        let mut own = ["valkey", "dragonfly", "keydb"].into_iter();
+        own.find(|name| field(info, &format!("{name}_version")).is_some())
+    };
+    field(info, "server_name").or_else(versioned).unwrap_or("redis").to_owned()
+}
+
 /// The value of `name:` in an answer to INFO.
 pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
@@ -109,6 +121,14 @@ mod tests {
         assert_eq!(field(info, "run_id"), Some("abc"));
         assert_eq!(field(info, "redis_version"), Some("7.0.15"));
         assert_eq!(field(info, "version"), None);
+    }
+
+    #[test]
+    fn a_server_that_is_not_redis_says_so() {
+        let flavour = |info: &str| ServerFacts::read(info).flavour;
+        assert_eq!(flavour("redis_version:7.0.15\r\n"), "redis");
+        assert_eq!(flavour("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.1\r\n"), "valkey");
+        assert_eq!(flavour("redis_version:7.4.0\r\ndragonfly_version:df-v1.27\r\n"), "dragonfly");
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod needs;
 mod server;
 mod survey;
 
-pub(in crate::job) use server::is_node_of_cluster;
+pub(in crate::job) use server::{is_node_of_cluster, judge_server};
 
 use crate::config::Settings;
 use crate::flow::Stop;

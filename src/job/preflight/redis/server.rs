@@ -1,7 +1,7 @@
 //! What a person should know of the server before it is read: what it is, whether it keeps its keys, and which databases
 //! no mapping reads.
 
-use crate::model::{Finding, Side};
+use crate::model::{Failure, Finding, Severity, Side};
 use crate::source::redis::{Eviction, RedisSource, Replica, ServerFacts};
 
 /// The oldest release that the tests run against.
@@ -14,6 +14,18 @@ const NAMED: usize = 8;
 /// Whether the source is one node of a cluster, asked as if it were a server by itself.
 pub(in crate::job) fn is_node_of_cluster(source: &RedisSource) -> bool {
     !source.is_cluster() && source.server().is_some_and(|server| server.cluster)
+}
+
+/// What there is to say of a server that is only read, where it can be.
+///
+/// # Errors
+/// It cannot.
+pub(in crate::job) fn judge_server(source: &RedisSource) -> Result<Vec<String>, Failure> {
+    let findings = judge(source, false);
+    if findings.iter().any(|finding| finding.severity == Severity::Critical) {
+        return Err(Failure::findings(findings));
+    }
+    Ok(findings.iter().map(Finding::to_string).collect())
 }
 
 /// What there is to say of the server. `ahead`: of what will matter to a cleanup as well, as a note.

@@ -8,13 +8,13 @@ use crate::source::redis::loading::Loading;
 use std::time::Instant;
 
 /// Attempts that were made, and how many there may be.
-pub(super) struct Attempts {
+pub(in crate::source::redis) struct Attempts {
     backoff: Backoff,
     loading: Loading,
 }
 
 impl Attempts {
-    pub(super) fn new(cluster: &Cluster) -> Self {
+    pub(in crate::source::redis) fn new(cluster: &Cluster) -> Self {
         let settings = &cluster.settings;
         Self { backoff: Backoff::at_most(settings.reconnect_attempts), loading: Loading::new(settings) }
     }
@@ -25,7 +25,7 @@ impl Attempts {
     }
 
     /// Waits before the next attempt and asks the cluster anew, or says why there is none.
-    pub(super) async fn after(&mut self, cluster: &Cluster, failure: Failure) -> Result<(), Failure> {
+    pub(in crate::source::redis) async fn after(&mut self, cluster: &Cluster, failure: Failure) -> Result<(), Failure> {
         if !passes(&failure) {
             return Err(failure);
         }

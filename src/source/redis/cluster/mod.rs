@@ -4,7 +4,7 @@
 //! Each node is asked over a plain connection of its own, so that a cursor stays with its server, and a redirection is
 //! seen. Keys that are listed by one node and served by another are followed; what nobody has any more is an orphan.
 
-mod attempts;
+pub(super) mod attempts;
 mod cursor;
 pub(super) mod named;
 mod route;

@@ -92,7 +92,7 @@ impl Cluster {
     }
 
     /// The connection over which a key is to be had.
-    pub(super) async fn source_of(&self, key: &RedisKey) -> Result<RedisSource, Failure> {
+    pub(in crate::source::redis) async fn source_of(&self, key: &RedisKey) -> Result<RedisSource, Failure> {
         let topology = self.topology();
         let source = self.node(self.owner(&topology, key)?).await?;
         let parts = self.split(&source, std::slice::from_ref(key)).await?;

@@ -15,13 +15,13 @@ pub(in crate::source::redis) const FACTS_SCRIPT: &str = "local r = {} for i, key
 
 /// What is known of one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(in crate::source::redis) struct Facts {
     /// What TYPE answers; `none` for a key that is not there.
-    pub(super) type_name: String,
+    pub(in crate::source::redis) type_name: String,
     /// What the server holds for it, by a sample of its items: mostly more than its bytes. `None`: it does not tell.
-    pub(super) memory: Option<u64>,
+    pub(in crate::source::redis) memory: Option<u64>,
     /// As PEXPIRETIME answers.
-    pub(super) expiry: Option<UnixMillis>,
+    pub(in crate::source::redis) expiry: Option<UnixMillis>,
     /// What its mapping wants beside the value, once it was asked for.
     pub(super) beside: Option<Arc<KeyFacts>>,
     /// Why its dump cannot be had although it is wanted.
@@ -30,7 +30,11 @@ pub(super) struct Facts {
 
 impl RedisSource {
     /// The facts of each key, with the usual attempts.
-    pub(super) async fn facts(&self, keys: &[RedisKey], want_expiry: bool) -> Result<Vec<Facts>, Failure> {
+    pub(in crate::source::redis) async fn facts(
+        &self,
+        keys: &[RedisKey],
+        want_expiry: bool,
+    ) -> Result<Vec<Facts>, Failure> {
         let mut retry = self.retry("TYPE");
         loop {
             match self.facts_once(keys, want_expiry).await {

@@ -10,7 +10,7 @@ mod pack;
 pub(super) mod slice;
 mod slices;
 mod small;
-mod watched;
+pub(super) mod watched;
 
 pub(in crate::source) use slices::SliceReader;
 pub(super) use watched::{Identity, Reader, identity};
@@ -27,7 +27,7 @@ use fred::types::Value;
 use std::sync::Arc;
 
 /// A collection that takes more memory than this is read in slices.
-const LARGE: u64 = 1 << 20;
+pub(super) const LARGE: u64 = 1 << 20;
 /// The largest value that is read into memory as a whole. It is held some three times (as read, in the reply's buffer, and
 /// decoded), whatever `flow.memory` says; jsonb holds no more than four times as much.
 pub(super) const WHOLE_LIMIT: usize = 64 << 20;

@@ -134,7 +134,7 @@ pub(super) fn push_entry(entry: Resp3Frame, items: &mut Vec<Bytes>) -> Result<St
 }
 
 /// The smallest id behind an id; both parts are u64.
-fn after(id: &str) -> Option<String> {
+pub(in crate::source::redis) fn after(id: &str) -> Option<String> {
     let (time, number) = id.split_once('-')?;
     let (time, number): (u64, u64) = (time.parse().ok()?, number.parse().ok()?);
     match number.checked_add(1) {
@@ -143,14 +143,14 @@ fn after(id: &str) -> Option<String> {
     }
 }
 
-pub(super) fn array(frame: Resp3Frame, command: &'static str) -> Result<Vec<Resp3Frame>, Error> {
+pub(in crate::source::redis) fn array(frame: Resp3Frame, command: &'static str) -> Result<Vec<Resp3Frame>, Error> {
     match frame {
         Resp3Frame::Array { data, .. } => Ok(data),
         _ => Err(unexpected(command, "something else than an array")),
     }
 }
 
-pub(super) fn strings(frames: Vec<Resp3Frame>, command: &'static str) -> Result<Vec<Bytes>, Error> {
+pub(in crate::source::redis) fn strings(frames: Vec<Resp3Frame>, command: &'static str) -> Result<Vec<Bytes>, Error> {
     let string = |frame| bytes_of(frame).ok_or_else(|| unexpected(command, "an item that is no string"));
     frames.into_iter().map(string).collect()
 }

@@ -27,11 +27,11 @@ const SLICE: usize = 1 << 20;
 /// Items of the first slice, before it is known how large they are.
 const FIRST: usize = 64;
 /// So often a collection that changes while it is read is read again.
-pub(super) const ATTEMPTS: u32 = 5;
+pub(in crate::source::redis) const ATTEMPTS: u32 = 5;
 
 /// How a reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(in crate::source::redis) enum Ending {
     /// All of it is of one moment, or was not watched and is of one server.
     Same,
     Changed,
@@ -109,7 +109,7 @@ impl RedisSource {
     }
 
     /// From here on large values are read without a watch.
-    pub(super) fn go_unwatched(&self) {
+    pub(in crate::source::redis) fn go_unwatched(&self) {
         if !self.inner.unwatched.swap(true, Ordering::Relaxed) {
             let text = "Redis does not let this user WATCH: a large value that changes while it is read may be \
                         read in part as it was and in part as it is";
@@ -135,7 +135,7 @@ pub(in crate::source::redis) struct Identity {
 
 /// A reading of one value on the connection for large ones, and perhaps a watch on its key. Nobody else may use the
 /// connection meanwhile.
-pub(super) struct Watch {
+pub(in crate::source::redis) struct Watch {
     reader: OwnedMutexGuard<Option<Reader>>,
     watched: bool,
     asks_run_id: bool,
@@ -144,7 +144,11 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Takes the connection, and watches the key if it is to; `None` where the user may not.
-    pub(super) async fn begin(source: &RedisSource, key: &RedisKey, watch: bool) -> Result<Option<Self>, Error> {
+    pub(in crate::source::redis) async fn begin(
+        source: &RedisSource,
+        key: &RedisKey,
+        watch: bool,
+    ) -> Result<Option<Self>, Error> {
         let mut reader = source.inner.reader.clone().lock_owned().await;
         if let Some(left) = reader.take_if(|reader| reader.used) {
             left.close().await;
@@ -173,13 +177,13 @@ impl Watch {
     }
 
     /// The connection.
-    pub(super) fn wire(&mut self) -> Result<&Wire, Error> {
+    pub(in crate::source::redis) fn wire(&mut self) -> Result<&Wire, Error> {
         self.reader().map(|reader| &reader.wire)
     }
 
     /// Ends the reading; whether all of it came from one server over one connection, and nothing that is watched was
     /// changed since it began.
-    pub(super) async fn unchanged(&mut self) -> Result<Ending, Error> {
+    pub(in crate::source::redis) async fn unchanged(&mut self) -> Result<Ending, Error> {
         let (watched, asks_run_id) = (self.watched, self.asks_run_id);
         let reader = self.reader()?;
         let unwritten = match watched {

@@ -1,0 +1,100 @@
+//! Frames, one after the other, each looked at before it is trusted; and the next whole one behind damage.
+
+use super::damage::{Fault, ReadError};
+use super::frame::{Compression, HEAD, Head, MARKER, MAX_RAW, crc};
+use bytes::Bytes;
+use memchr::memmem;
+use std::io::{Read, Seek, SeekFrom};
+
+/// Bytes that are looked through at a time for the next frame.
+const WINDOW: usize = 1 << 20;
+
+/// The frames of a file.
+pub(super) struct Frames<R> {
+    pub(super) inner: R,
+    /// Where the next one begins.
+    pub(super) at: u64,
+    /// The file's own id, once one was read.
+    pub(super) file_id: Option<[u8; 8]>,
+    /// The number of the next one.
+    pub(super) number: u32,
+    /// Whether some may be missing.
+    pub(super) gaps: bool,
+}
+
+impl<R: Read + Seek> Frames<R> {
+    pub(super) fn new(inner: R) -> Self {
+        Self { inner, at: 0, file_id: None, number: 0, gaps: false }
+    }
+
+    /// The next frame and its content.
+    pub(super) fn next(&mut self) -> Result<(Head, Bytes), ReadError> {
+        let from = self.at;
+        self.inner.seek(SeekFrom::Start(from))?;
+        let bytes = self.up_to(HEAD as u64)?;
+        if bytes.is_empty() {
+            return Err(ReadError::at(from, Fault::NotFinished));
+        }
+        let cut = |read: usize| ReadError::at(from, Fault::Cut(from + read as u64));
+        let head = Head::of(bytes.first_chunk().ok_or_else(|| cut(bytes.len()))?);
+        let head = head.ok_or(ReadError::at(from, Fault::NoFrame))?;
+        let in_order = if self.gaps { head.number >= self.number } else { head.number == self.number };
+        if !in_order || self.file_id.is_some_and(|id| id != head.file_id) {
+            return Err(ReadError::at(from, Fault::Sequence));
+        }
+        let stored = self.up_to(u64::from(head.stored))?;
+        if stored.len() as u64 != u64::from(head.stored) {
+            return Err(cut(HEAD + stored.len()));
+        }
+        if crc(&stored) != head.crc {
+            return Err(ReadError::at(from, Fault::Checksum));
+        }
+        let content =
+            unpacked(head, stored).ok_or(ReadError::at(from, Fault::Content("a block cannot be unpacked")))?;
+        self.at = from + HEAD as u64 + u64::from(head.stored);
+        self.number = head.number.saturating_add(1);
+        self.file_id = Some(head.file_id);
+        Ok((head, content))
+    }
+
+    /// So many bytes, or as many as there are.
+    fn up_to(&mut self, count: u64) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = Vec::with_capacity(usize::try_from(count).unwrap_or(0).min(2 << 20));
+        self.inner.by_ref().take(count).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Goes on at the first head of a frame behind this byte that belongs to the file; false where there is none, and then
+    /// reading has come to the end of the file.
+    pub(super) fn find(&mut self, damaged: u64) -> Result<bool, ReadError> {
+        let mut from = damaged + 1;
+        let mut window = Vec::with_capacity(WINDOW);
+        loop {
+            self.inner.seek(SeekFrom::Start(from))?;
+            window.clear();
+            self.inner.by_ref().take(WINDOW as u64).read_to_end(&mut window)?;
+            let heads = memmem::find_iter(&window, &MARKER)
+                .filter_map(|place| Some((place, Head::of(window.get(place..)?.first_chunk()?)?)));
+            let mut own = heads.filter(|(_, head)| self.file_id.is_none_or(|id| id == head.file_id));
+            if let Some((place, _)) = own.next() {
+                self.at = from + place as u64;
+                return Ok(true);
+            }
+            if window.len() < WINDOW {
+                self.at = from + window.len() as u64;
+                return Ok(false);
+            }
+            // A head may lie across the windows.
+            from += (WINDOW - HEAD + 1) as u64;
+        }
+    }
+}
+
+fn unpacked(head: Head, stored: Vec<u8>) -> Option<Bytes> {
+    let length = usize::try_from(head.raw).ok().filter(|length| *length <= MAX_RAW)?;
+    let content = match head.compression {
+        Compression::None => stored,
+        Compression::Lz4 => lz4_flex::block::decompress(&stored, length).ok()?,
+    };
+    (content.len() == length).then(|| content.into())
+}

@@ -1,0 +1,296 @@
+//! Reads a backup: entry by entry, and says where it is damaged.
+
+use super::FORMAT;
+use super::damage::{Damage, Fault, ReadError};
+use super::encoding;
+use super::entry::Entry;
+use super::frame::{Kind, MAGIC, PREAMBLE};
+use super::frames::Frames;
+use super::header::{EndMark, Header};
+use super::input::Input;
+use super::joining::{Met, Parts};
+use super::summary::Summary;
+use crate::model::{Failure, RedisKey};
+use bytes::Bytes;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::Path;
+
+/// A backup that is being read. Entries with a dump come whole, at most 256 MiB; those without one in the parts in which they
+/// were written. Memory is bounded by that, and a block of about 1 MiB beside it (or one item, where it is longer).
+pub struct Reader<R> {
+    frames: Frames<R>,
+    header: Header,
+    /// Where the block begins that is being read.
+    block_at: u64,
+    block: Input,
+    parts: Parts,
+    summary: Summary,
+    ended: bool,
+    /// What was lost, where it goes on behind damage.
+    salvage: Option<Salvage>,
+}
+
+/// How it goes on behind damage.
+#[derive(Debug, Default)]
+struct Salvage {
+    /// Damage that was met before the first entry was asked for.
+    before: Option<Damage>,
+    /// Whether anything was lost: counts say nothing then.
+    lost: bool,
+}
+
+/// What a reader meets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// An entry.
+    Entry {
+        /// The byte of the file where its block begins.
+        offset: u64,
+        /// The entry.
+        entry: Entry,
+    },
+    /// A damaged stretch, in salvage: no entry in it can be had.
+    Lost(Lost),
+}
+
+/// A damaged stretch of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lost {
+    /// What is wrong, and where it begins.
+    pub damage: Damage,
+    /// The byte at which reading goes on; the end of the file where it does not.
+    pub to: u64,
+    /// The database and key of which parts are missing: what came of it before is void.
+    pub torn: Option<(u8, RedisKey)>,
+}
+
+impl Reader<File> {
+    /// Opens a backup.
+    ///
+    /// # Errors
+    /// A usage [`Failure`]: it cannot be read, is no backup, or its header is damaged.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        let file = File::open(path).map_err(|error| ReadError::from(error).failure(path))?;
+        Self::new(file).map_err(|error| error.failure(path))
+    }
+
+    /// Opens a backup that may be damaged, or not finished, to have what is whole in it: see [`Found::Lost`].
+    ///
+    /// # Errors
+    /// A usage [`Failure`]: it cannot be read.
+    pub fn open_damaged(path: &Path) -> Result<Self, Failure> {
+        let file = File::open(path).map_err(|error| ReadError::from(error).failure(path))?;
+        Self::salvage(file).map_err(|error| error.failure(path))
+    }
+}
+
+impl<R: Read + Seek> Reader<R> {
+    /// Reads from the beginning of `inner`.
+    ///
+    /// # Errors
+    /// It cannot be read, is no backup, or its header is damaged.
+    pub fn new(inner: R) -> Result<Self, ReadError> {
+        let mut reader = Self::at_the_start(inner);
+        reader.read_header()?;
+        Ok(reader)
+    }
+
+    /// As [`Reader::new`], going on behind damage.
+    ///
+    /// # Errors
+    /// It cannot be read. That it is no backup, or of an unknown version, is told by the first [`Reader::read`].
+    pub fn salvage(inner: R) -> Result<Self, ReadError> {
+        let mut reader = Self::at_the_start(inner);
+        let before = match reader.read_header() {
+            Ok(()) => None,
+            Err(ReadError::Damaged(damage)) => Some(damage),
+            Err(error) => return Err(error),
+        };
+        reader.salvage = Some(Salvage { before, lost: false });
+        reader.frames.gaps = true;
+        Ok(reader)
+    }
+
+    fn at_the_start(inner: R) -> Self {
+        Self {
+            frames: Frames::new(inner),
+            header: Header::default(),
+            block_at: 0,
+            block: Input::new(Bytes::new()),
+            parts: Parts::default(),
+            summary: Summary::default(),
+            ended: false,
+            salvage: None,
+        }
+    }
+
+    /// What the file says of itself; the default where that was lost.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The byte of the file that reading has reached.
+    pub fn position(&self) -> u64 {
+        self.frames.at
+    }
+
+    /// Whether what was read so far ends with a whole key, and with its block.
+    pub(super) fn is_between_keys(&self) -> bool {
+        self.block.is_empty() && !self.parts.is_open()
+    }
+
+    /// The file's own id.
+    pub(super) fn file_id(&self) -> Option<[u8; 8]> {
+        self.frames.file_id
+    }
+
+    /// The number of the next frame.
+    pub(super) fn next_frame(&self) -> u32 {
+        self.frames.number
+    }
+
+    /// What was read so far.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// The next entry, or what was lost; `None` at the end.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is damaged and this is no salvage. There is no going on then.
+    pub fn read(&mut self) -> Result<Option<Found>, ReadError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let before = self.salvage.as_mut().and_then(|salvage| salvage.before.take());
+        let met = match before {
+            Some(damage) => Err(ReadError::Damaged(damage)),
+            None => self.step(),
+        };
+        match met {
+            Err(ReadError::Damaged(damage)) if self.salvage.is_some() => self.skip(damage).map(Some),
+            Err(error) => {
+                self.ended = true;
+                Err(error)
+            }
+            met => met,
+        }
+    }
+
+    /// Goes on behind damage.
+    fn skip(&mut self, damage: Damage) -> Result<Found, ReadError> {
+        let in_content = matches!(damage.fault, Fault::Content(_) | Fault::Parts) && self.frames.at > damage.offset;
+        let ends = matches!(damage.fault, Fault::NotFinished | Fault::Counts | Fault::Trailing);
+        let is_other = matches!(damage.fault, Fault::UnknownFormat(_)) && damage.offset > 0;
+        if matches!(damage.fault, Fault::Content(_)) {
+            self.block = Input::new(Bytes::new());
+        }
+        if !in_content && !ends && !is_other {
+            self.ended |= !self.frames.find(damage.offset)?;
+        }
+        self.ended |= ends || is_other;
+        if is_other || self.ended && damage.fault == Fault::NotABackup {
+            return Err(ReadError::Damaged(damage));
+        }
+        let torn = self.parts.give_up();
+        self.salvage = Some(Salvage { before: None, lost: true });
+        Ok(Found::Lost(Lost { damage, to: self.frames.at, torn }))
+    }
+
+    fn step(&mut self) -> Result<Option<Found>, ReadError> {
+        loop {
+            let entry = match self.parts.held() {
+                Some(entry) => entry,
+                None if !self.block.is_empty() => {
+                    let wrong = |what| ReadError::at(self.block_at, Fault::Content(what));
+                    encoding::read(&mut self.block).map_err(wrong)?
+                }
+                None if self.next_block()? => continue,
+                None => return Ok(None),
+            };
+            match self.parts.meet(entry, self.salvage.is_some()) {
+                Met::Whole(entry) => {
+                    self.summary.keys.count(&entry);
+                    return Ok(Some(Found::Entry { offset: self.block_at, entry }));
+                }
+                Met::Kept => {}
+                Met::Wrong(fault) => return Err(ReadError::at(self.block_at, fault)),
+            }
+        }
+    }
+
+    /// Goes on to the next frame; false at the end of the file.
+    fn next_block(&mut self) -> Result<bool, ReadError> {
+        let from = self.frames.at;
+        let (head, content) = self.frames.next()?;
+        match head.kind {
+            Kind::Block => {
+                self.block_at = from;
+                self.summary.blocks += 1;
+                self.summary.bytes += content.len() as u64;
+                self.block = Input::new(content);
+                Ok(true)
+            }
+            // The first bytes of the file were damaged, and the header behind them is not.
+            Kind::Header if head.number == 0 && self.header.format == 0 => {
+                self.take_header(from, &content).map(|()| true)
+            }
+            Kind::Header => Err(ReadError::at(from, Fault::Content("a second header"))),
+            Kind::End => {
+                self.ended = true;
+                self.check_end(from, &content)?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn check_end(&mut self, from: u64, content: &[u8]) -> Result<(), ReadError> {
+        let end: EndMark = serde_json::from_slice(content)
+            .map_err(|_| ReadError::at(from, Fault::Content("the end mark cannot be read")))?;
+        if self.parts.is_open() {
+            return Err(ReadError::at(from, Fault::Parts));
+        }
+        let Summary { blocks, bytes, keys, .. } = &self.summary;
+        let same = end.blocks == *blocks && end.bytes == *bytes && end.keys == *keys;
+        if !same && self.salvage.as_ref().is_none_or(|salvage| !salvage.lost) {
+            return Err(ReadError::at(from, Fault::Counts));
+        }
+        self.summary.complete = same;
+        if self.frames.inner.read(&mut [0])? > 0 {
+            return Err(ReadError::at(self.frames.at, Fault::Trailing));
+        }
+        Ok(())
+    }
+
+    fn read_header(&mut self) -> Result<(), ReadError> {
+        let mut preamble = Vec::new();
+        self.frames.inner.by_ref().take(PREAMBLE).read_to_end(&mut preamble)?;
+        let (magic, format) = preamble.split_at_checked(MAGIC.len()).unwrap_or((&preamble, &[]));
+        if magic.is_empty() || !MAGIC.starts_with(magic) {
+            return Err(ReadError::at(0, Fault::NotABackup));
+        }
+        let Some(format) = format.first_chunk() else {
+            return Err(ReadError::at(0, Fault::Cut(preamble.len() as u64)));
+        };
+        let format = u32::from_be_bytes(*format);
+        if format != FORMAT {
+            return Err(ReadError::at(0, Fault::UnknownFormat(format)));
+        }
+        self.frames.at = PREAMBLE;
+        let (head, content) = self.frames.next()?;
+        match head.kind {
+            Kind::Header => self.take_header(PREAMBLE, &content),
+            _ => Err(ReadError::at(PREAMBLE, Fault::Content("there is no header"))),
+        }
+    }
+
+    fn take_header(&mut self, from: u64, content: &[u8]) -> Result<(), ReadError> {
+        let header: Option<Header> = serde_json::from_slice(content).ok();
+        self.header = header.ok_or(ReadError::at(from, Fault::Content("the header cannot be read")))?;
+        match self.header.format {
+            FORMAT => Ok(()),
+            other => Err(ReadError::at(from, Fault::UnknownFormat(other))),
+        }
+    }
+}

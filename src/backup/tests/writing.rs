@@ -1,0 +1,141 @@
+use super::sample::{Done, InMemory, header, read, string};
+use crate::backup::{Block, Entry, Header, Part, Reader, Writer, encode, partial_of, verify};
+use crate::model::Exit;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+#[test]
+fn everything_is_on_disk_before_the_file_gets_its_name() {
+    let place = InMemory::new(usize::MAX);
+    let mut writer = Writer::begin(Box::new(place.clone()), Path::new("b"), &header()).unwrap();
+    writer.append(&encode(&[string("a", "1")]).unwrap()[0]).unwrap();
+    writer.sync().unwrap();
+    assert_eq!(place.done.lock().unwrap().last(), Some(&Done::Synced), "a key may go only then");
+    writer.append(&encode(&[string("b", "1")]).unwrap()[0]).unwrap();
+    writer.finish().unwrap();
+    let done = place.done.lock().unwrap().clone();
+    assert_eq!(done[done.len() - 3..], [Done::Written, Done::Synced, Done::Published], "{done:?}");
+}
+
+#[test]
+fn what_was_appended_since_a_mark_can_be_taken_back() {
+    let place = InMemory::new(usize::MAX);
+    let mut writer = Writer::begin(Box::new(place.clone()), Path::new("b"), &header()).unwrap();
+    let block = |key: &str| encode(&[string(key, "1")]).unwrap().remove(0);
+    writer.append(&block("a")).unwrap();
+    let mark = writer.mark();
+    writer.append(&block("void")).unwrap();
+    assert_eq!(writer.keys().total(), 2);
+    writer.rewind(mark).unwrap();
+    writer.append(&block("b")).unwrap();
+    assert_eq!((writer.keys().total(), writer.bytes()), (2, place.file.lock().unwrap().len() as u64));
+    writer.finish().unwrap();
+    let file = place.file.lock().unwrap().clone();
+    assert_eq!(read(file).unwrap(), [string("a", "1"), string("b", "1")]);
+}
+
+#[test]
+fn a_full_disk_is_told_and_ends_the_writing() {
+    let place = InMemory::new(400);
+    let mut writer = Writer::begin(Box::new(place.clone()), Path::new("dir/b"), &header()).unwrap();
+    let block = encode(&[string("a", (0..=255).collect::<Vec<u8>>())]).unwrap().remove(0);
+    let failure = writer.append(&block).unwrap_err();
+    assert_eq!(failure.exit, Exit::Usage);
+    assert!(
+        failure.message.contains("dir/b.partial") && failure.hint.contains("The disk is full"),
+        "{failure} {}",
+        failure.hint
+    );
+    assert_eq!(writer.append(&block).unwrap_err().exit, Exit::Internal, "nothing stands behind a torn piece");
+    assert!(writer.finish().is_err());
+    assert!(!place.done.lock().unwrap().contains(&Done::Published));
+}
+
+#[test]
+fn files_are_private_and_none_that_exists_is_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, partial) = (dir.path().join("b"), partial_of(&dir.path().join("b")));
+    let mut writer = Writer::create(&path, &header()).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&partial), path.exists()), (0o600, false));
+    let busy = Writer::create(&path, &header()).err().unwrap();
+    assert!(busy.message.contains("b.partial is being written"), "{busy}");
+    writer.append(&encode(&[string("a", "1")]).unwrap()[0]).unwrap();
+    let blocks = fs::metadata(&partial).unwrap().len();
+    assert_eq!(blocks, writer.bytes());
+    writer.finish().unwrap();
+    assert_eq!((mode(&path), partial.exists()), (0o600, false));
+    let before = fs::read(&path).unwrap();
+    let exists = Writer::create(&path, &header()).err().unwrap();
+    assert!(exists.exit == Exit::Usage && exists.message.contains("is there already"), "{exists}");
+    // A dangling link is somebody's name too.
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(dir.path().join("nowhere"), &link).unwrap();
+    assert!(Writer::create(&link, &header()).is_err());
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert_eq!(verify(Reader::open(&path).unwrap(), |_| ()).unwrap().keys.total(), 1);
+}
+
+#[test]
+fn a_file_that_somebody_made_meanwhile_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("b");
+    let writer = Writer::create(&path, &Header::default()).unwrap();
+    fs::write(&path, "somebody's").unwrap();
+    let failure = writer.finish().unwrap_err();
+    assert!(failure.message.contains("is there already"), "{failure}");
+    assert_eq!(fs::read(&path).unwrap(), b"somebody's");
+    assert!(partial_of(&path).exists(), "what was written is not lost");
+}
+
+#[test]
+fn one_that_broke_off_is_gone_on_with_behind_the_last_whole_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("b");
+    let part = |number, last| Entry { part: Part { number, last }, ..string("torn", format!("part {number}")) };
+    let groups =
+        [vec![string("a", "1"), string("b", "1")], vec![string("c", "1")], vec![part(0, false)], vec![part(1, true)]];
+    let blocks: Vec<Block> = groups.iter().flat_map(|group| encode(group).unwrap()).collect();
+    let mut ends = Vec::new();
+    let mut writer = Writer::create(&path, &header()).unwrap();
+    assert!(Writer::resume(&path).is_err(), "somebody is at it");
+    for block in &blocks {
+        writer.append(block).unwrap();
+        ends.push(writer.bytes());
+    }
+    drop(writer);
+    let broken = Writer::create(&path, &header()).err().unwrap();
+    assert!(broken.message.contains("broke off") && broken.hint.contains("--salvage"), "{broken}");
+    let partial = partial_of(&path);
+    let whole = fs::read(&partial).unwrap();
+    for (end, kept) in
+        [(ends[3], 4), (ends[3] - 1, 3), (ends[2], 3), (ends[1] + 3, 3), (ends[1] - 1, 2), (ends[0] - 1, 0)]
+    {
+        fs::write(&partial, &whole[..end as usize]).unwrap();
+        let (mut writer, told) = Writer::resume(&path).unwrap();
+        assert_eq!((told, writer.keys().total()), (header(), kept), "cut at {end}");
+        writer.append(&encode(&[string("more", "1")]).unwrap()[0]).unwrap();
+        writer.finish().unwrap();
+        let summary = verify(Reader::open(&path).unwrap(), |_| ()).unwrap();
+        assert_eq!(summary.keys.total(), kept + 1);
+        fs::rename(&path, &partial).unwrap();
+        // Also where it broke off between its end mark and its name.
+        let (writer, _) = Writer::resume(&path).unwrap();
+        assert_eq!(writer.keys().total(), kept + 1);
+        drop(writer);
+    }
+    fs::write(&partial, "no backup").unwrap();
+    assert!(Writer::resume(&path).is_err());
+}
+
+#[test]
+fn nothing_is_left_of_what_is_discarded_and_all_of_what_is_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("b");
+    drop(Writer::create(&path, &header()).unwrap());
+    assert!(partial_of(&path).exists() && !path.exists());
+    fs::remove_file(partial_of(&path)).unwrap();
+    Writer::create(&path, &header()).unwrap().discard().unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}

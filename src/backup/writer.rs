@@ -1,0 +1,235 @@
+//! Writes a backup: the header, blocks, the end mark.
+
+use super::FORMAT;
+use super::block::Block;
+use super::counts::KeyCounts;
+use super::frame::{Compression, Head, Kind, MAGIC, PREAMBLE, crc};
+use super::header::{EndMark, Header};
+use super::place::{OnDisk, Place, is_written, partial_of};
+use super::reader::Reader;
+use super::summary::Summary;
+use crate::model::{Exit, Failure, Side};
+use std::io::{self, Read, Seek};
+use std::path::{Path, PathBuf};
+
+/// A backup that is being written, under a temporary name. Only [`Writer::finish`] gives it its own: a process that dies
+/// leaves the file with the temporary name, and what was written can be had out of it. Its methods block on the disk.
+pub struct Writer {
+    place: Box<dyn Place>,
+    path: PathBuf,
+    file_id: [u8; 8],
+    written: Mark,
+    /// Whether an attempt to write has failed: nothing may be appended behind it.
+    failed: bool,
+}
+
+/// A place in a backup to which it can be taken back.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    at: u64,
+    frames: u32,
+    blocks: u32,
+    raw: u64,
+    keys: KeyCounts,
+}
+
+impl Mark {
+    /// Where a reader is.
+    pub(super) fn of<R: Read + Seek>(reader: &Reader<R>) -> Self {
+        let Summary { keys, blocks, bytes, .. } = reader.summary().clone();
+        Self { at: reader.position(), frames: reader.next_frame(), blocks, raw: bytes, keys }
+    }
+
+    /// The byte of the file.
+    pub(super) fn end(&self) -> u64 {
+        self.at
+    }
+}
+
+impl Writer {
+    /// Begins a backup at `path`. An existing file is never overwritten, nor is one with the temporary name. The mode of the
+    /// file is 0600, whatever the umask.
+    ///
+    /// # Errors
+    /// A usage [`Failure`]: there is such a file, or it cannot be made.
+    pub fn create(path: &Path, header: &Header) -> Result<Self, Failure> {
+        let partial = partial_of(path);
+        if path.symlink_metadata().is_ok() {
+            return Err(exists(path));
+        }
+        let place = OnDisk::create(path, &partial).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => partial_exists(&partial),
+            _ => usage(format!("the backup {} cannot be made: {error}", partial.display()), ""),
+        })?;
+        Self::begin(Box::new(place), path, header)
+    }
+
+    pub(super) fn begin(place: Box<dyn Place>, path: &Path, header: &Header) -> Result<Self, Failure> {
+        let mut file_id = [0; 8];
+        file_id.iter_mut().zip(uuid::Uuid::new_v4().into_bytes()).for_each(|(to, from)| *to = from);
+        let written = Mark { at: 0, frames: 0, blocks: 0, raw: 0, keys: KeyCounts::default() };
+        let mut writer = Self::at(place, path, file_id, written);
+        let mut preamble = MAGIC.to_vec();
+        preamble.extend(FORMAT.to_be_bytes());
+        writer.write(&preamble)?;
+        debug_assert_eq!(writer.written.at, PREAMBLE);
+        let header = serde_json::to_vec(header)
+            .map_err(|error| Failure::internal("a backup's header is no JSON").because(error))?;
+        writer.frame(Kind::Header, Compression::None, header.len() as u32, crc(&header), &header)?;
+        Ok(writer)
+    }
+
+    /// Goes on at a place of a file.
+    pub(super) fn at(place: Box<dyn Place>, path: &Path, file_id: [u8; 8], written: Mark) -> Self {
+        Self { place, path: path.to_owned(), file_id, written, failed: false }
+    }
+
+    /// Appends a block. It is on disk once [`Writer::sync`] has returned.
+    ///
+    /// # Errors
+    /// A usage [`Failure`]: the disk is full, or fails. Nothing can be appended any more then.
+    pub fn append(&mut self, block: &Block) -> Result<(), Failure> {
+        self.frame(Kind::Block, block.compression, block.raw, block.crc, &block.stored)?;
+        self.written.blocks += 1;
+        self.written.raw += u64::from(block.raw);
+        self.written.keys.add(&block.keys);
+        Ok(())
+    }
+
+    /// Waits until all that was appended is on disk.
+    ///
+    /// # Errors
+    /// A usage [`Failure`]: the disk fails.
+    pub fn sync(&mut self) -> Result<(), Failure> {
+        self.attempt(|place| place.sync())
+    }
+
+    /// Where it is now.
+    pub fn mark(&self) -> Mark {
+        self.written.clone()
+    }
+
+    /// Forgets what was appended since.
+    ///
+    /// # Errors
+    /// A usage [`Failure`]: the disk fails.
+    pub fn rewind(&mut self, mark: Mark) -> Result<(), Failure> {
+        self.attempt(|place| place.truncate(mark.at))?;
+        self.written = mark;
+        Ok(())
+    }
+
+    /// The keys that were appended so far.
+    pub fn keys(&self) -> &KeyCounts {
+        &self.written.keys
+    }
+
+    /// Bytes that were appended so far, before compression.
+    pub fn raw_bytes(&self) -> u64 {
+        self.written.raw
+    }
+
+    /// Bytes of the file so far.
+    pub fn bytes(&self) -> u64 {
+        self.written.at
+    }
+
+    /// The name that the file has now.
+    pub fn partial(&self) -> PathBuf {
+        partial_of(&self.path)
+    }
+
+    /// Removes what was written: there is nothing in it that anybody needs.
+    ///
+    /// # Errors
+    /// A usage [`Failure`]: the disk fails.
+    pub fn discard(mut self) -> Result<(), Failure> {
+        self.attempt(|place| place.discard())
+    }
+
+    /// Ends the backup: the end mark, then all of it onto the disk, and only then the file gets its name.
+    ///
+    /// # Errors
+    /// A usage [`Failure`]: the disk is full or fails, or there is a file of that name by now. The file with the temporary name
+    /// stays.
+    pub fn finish(mut self) -> Result<KeyCounts, Failure> {
+        let Mark { blocks, raw: bytes, keys, .. } = self.written.clone();
+        let end = serde_json::to_vec(&EndMark { blocks, keys: keys.clone(), bytes })
+            .map_err(|error| Failure::internal("a backup's end mark is no JSON").because(error))?;
+        self.frame(Kind::End, Compression::None, end.len() as u32, crc(&end), &end)?;
+        self.attempt(|place| place.sync())?;
+        match self.place.publish() {
+            Ok(()) => Ok(keys),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(exists(&self.path)),
+            Err(error) => Err(unwritable(&self.partial(), &error)),
+        }
+    }
+
+    fn frame(
+        &mut self,
+        kind: Kind,
+        compression: Compression,
+        raw: u32,
+        crc: u32,
+        stored: &[u8],
+    ) -> Result<(), Failure> {
+        let (file_id, number) = (self.file_id, self.written.frames);
+        let head = Head { kind, compression, file_id, number, stored: stored.len() as u32, raw, crc };
+        self.write(&head.to_bytes())?;
+        self.write(stored)?;
+        self.written.frames += 1;
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.attempt(|place| place.write(bytes))?;
+        self.written.at += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn attempt(&mut self, attempt: impl FnOnce(&mut dyn Place) -> io::Result<()>) -> Result<(), Failure> {
+        if self.failed {
+            return Err(Failure::internal("a backup was written to although that had failed"));
+        }
+        attempt(self.place.as_mut()).map_err(|error| {
+            self.failed = true;
+            unwritable(&self.partial(), &error)
+        })
+    }
+}
+
+fn usage(message: String, hint: &str) -> Failure {
+    Failure::new(Exit::Usage, Side::Settings, message, hint)
+}
+
+fn exists(path: &Path) -> Failure {
+    let message = format!("{} is there already, and a backup never overwrites a file", path.display());
+    usage(message, "Give another name, or move it away.")
+}
+
+fn partial_exists(partial: &Path) -> Failure {
+    let partial_name = partial.display();
+    if is_written(partial) {
+        return usage(
+            format!("{partial_name} is being written by another process"),
+            "Wait for its end, or give another name.",
+        );
+    }
+    let message = format!("{partial_name} is there: a backup that broke off");
+    usage(
+        message,
+        "`redis2pg restore --salvage --file` with its name puts back what is in it. If nobody needs it, remove it; or give \
+         another name.",
+    )
+}
+
+fn unwritable(partial: &Path, error: &io::Error) -> Failure {
+    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    let hint = if full {
+        "The disk is full. Make room, or write the backup elsewhere. What was written so far can be had with `redis2pg restore \
+         --salvage`; if nobody needs it, remove it."
+    } else {
+        "What was written so far can be had with `redis2pg restore --salvage`; if nobody needs it, remove it."
+    };
+    usage(format!("the backup {} cannot be written: {error}", partial.display()), hint)
+}

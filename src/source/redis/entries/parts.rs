@@ -1,0 +1,185 @@
+//! A key in parts, each in bounded memory, all of one moment. One that changes meanwhile, or moves to another node of a
+//! cluster, is begun anew.
+
+use super::super::RedisSource;
+use super::super::cluster::Cluster;
+use super::super::cluster::attempts::Attempts;
+use super::super::collections::is_wrong_type;
+use super::super::collections::watched::{ATTEMPTS, Ending, Watch};
+use super::super::errors::{is_key_refused, is_loading};
+use super::super::loading::Loading;
+use super::EntryRead;
+use super::reading::{Begun, Reading};
+use crate::backup::{Entry, Part, cut};
+use crate::model::{Failure, RedisKey};
+use fred::error::Error;
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// An entry with a dump has no more bytes than this, whatever the server's estimate was: it is put together in memory.
+const WITH_DUMP: usize = 64 << 20;
+
+/// Reads one key in parts. One that changes while it is read begins anew: a part with the number 0 voids those before it.
+pub struct EntryParts {
+    source: RedisSource,
+    key: RedisKey,
+    reading: Option<Reading>,
+    ready: VecDeque<Entry>,
+    /// Whether it turned out to be too large for a dump.
+    without_dump: bool,
+    /// How often it changed while it was read.
+    changes: u32,
+    /// How often the server failed meanwhile.
+    failures: u32,
+    /// How long it was waited meanwhile for a server that was loading its data.
+    loading: Loading,
+    finished: bool,
+    /// The cluster that it is in, and what was tried there.
+    cluster: Option<(Arc<Cluster>, Attempts)>,
+    /// Whether `source` is the node that has it.
+    found: bool,
+}
+
+/// What the next step of a reading came to.
+enum Step {
+    Parts(Vec<Entry>),
+    End(Box<EntryRead>),
+    Changed,
+    WatchRefused,
+    TooLargeForDump,
+}
+
+impl EntryParts {
+    pub(super) fn new(source: RedisSource, key: RedisKey) -> Self {
+        let cluster = source.cluster.clone().map(|cluster| {
+            let attempts = Attempts::new(&cluster);
+            (cluster, attempts)
+        });
+        Self {
+            key,
+            reading: None,
+            ready: VecDeque::new(),
+            without_dump: false,
+            changes: 0,
+            failures: 0,
+            loading: Loading::new(&source.inner.settings),
+            finished: false,
+            found: cluster.is_none(),
+            source,
+            cluster,
+        }
+    }
+
+    /// The next part, or what became of the key instead; `None` at the end. Whatever comes before the last part may turn out
+    /// to be void: by a part with the number 0, or by what became of the key.
+    ///
+    /// # Errors
+    /// A [`Failure`] of the Redis side, or a missing right.
+    pub async fn next(&mut self) -> Result<Option<EntryRead>, Failure> {
+        loop {
+            let failure = match Box::pin(self.next_here()).await {
+                Ok(read) => return Ok(read),
+                Err(failure) => failure,
+            };
+            let Some((cluster, attempts)) = &mut self.cluster else { return Err(failure) };
+            (self.found, self.reading) = (false, None);
+            self.ready.clear();
+            attempts.after(cluster, failure).await?;
+        }
+    }
+
+    async fn next_here(&mut self) -> Result<Option<EntryRead>, Failure> {
+        if let (Some((cluster, _)), false) = (&self.cluster, self.found) {
+            self.source = cluster.source_of(&self.key).await?;
+            self.found = true;
+        }
+        let source = self.source.clone();
+        // Each failure begins the key anew: they are counted for all of it.
+        let mut retry = source.retry_more("WATCH", self.failures);
+        loop {
+            if let Some(part) = self.ready.pop_front() {
+                return Ok(Some(EntryRead::Entry(part)));
+            }
+            if self.finished {
+                return Ok(None);
+            }
+            match self.step().await {
+                Ok(Step::Parts(parts)) => {
+                    self.finished = parts.last().is_some_and(|part| part.part.last);
+                    self.ready.extend(parts);
+                }
+                Ok(Step::End(read)) => return Ok(Some(self.end(*read))),
+                Ok(Step::Changed) if self.changes == ATTEMPTS => {
+                    let detail = format!("it was changed while it was read, {} times in a row", ATTEMPTS + 1);
+                    let (key, reason) = (self.key.clone(), "changed_while_read");
+                    return Ok(Some(self.end(EntryRead::Unreadable { key, reason, detail })));
+                }
+                Ok(Step::Changed) => self.changes += 1,
+                Ok(Step::WatchRefused) => source.go_unwatched(),
+                Ok(Step::TooLargeForDump) => self.without_dump = true,
+                Err(error) if is_key_refused(&error) => {
+                    let read = EntryRead::Forbidden(self.key.clone());
+                    return Ok(Some(self.end(read)));
+                }
+                Err(error) => {
+                    // The watch is lost with the connection: from the beginning.
+                    self.reading = None;
+                    if is_loading(&error) {
+                        self.loading.wait(&error, source.waiting()).await?;
+                    } else {
+                        self.failures += 1;
+                        retry.after(error).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, with: EntryRead) -> EntryRead {
+        self.finished = true;
+        self.reading = None;
+        with
+    }
+
+    /// The next piece. The reading is given up where it cannot go on, and with its last piece.
+    async fn step(&mut self) -> Result<Step, Error> {
+        let mut reading = match self.reading.take() {
+            Some(reading) => reading,
+            None => {
+                let watch = !self.source.inner.unwatched.load(Ordering::Relaxed);
+                let Some(watch) = Watch::begin(&self.source, &self.key, watch).await? else {
+                    return Ok(Step::WatchRefused);
+                };
+                match Reading::begin(&self.source, &self.key, watch, !self.without_dump).await? {
+                    Begun::Reading(reading) => *reading,
+                    Begun::End(read) => return Ok(Step::End(read)),
+                }
+            }
+        };
+        let (dump, logical, last) = match reading.next(&self.source, &self.key).await {
+            Ok(Some(read)) => read,
+            Ok(None) => return Ok(Step::Changed),
+            Err(error) if is_wrong_type(&error) => return Ok(Step::Changed),
+            Err(error) => return Err(error),
+        };
+        if reading.has_dump() && logical.is_some() && reading.bytes > WITH_DUMP {
+            return Ok(Step::TooLargeForDump);
+        }
+        if last {
+            match reading.end().await? {
+                Ending::Same => {}
+                Ending::Changed => return Ok(Step::Changed),
+                Ending::Refused => return Ok(Step::WatchRefused),
+            }
+        }
+        let part = Part { number: reading.number, last };
+        let type_name = Cow::Owned(reading.type_name.clone());
+        let (database, key, expires_at) = (self.source.database(), self.key.clone(), reading.expires_at);
+        let parts = cut(Entry { database, key, type_name, expires_at, part, dump, logical });
+        reading.number = parts.last().map_or(0, |part| part.part.number.saturating_add(1));
+        self.reading = Some(reading).filter(|_| !last);
+        Ok(Step::Parts(parts))
+    }
+}

@@ -1,0 +1,208 @@
+//! One reading of a key in parts, under a watch, on the connection for large values: the dump first, where there is one.
+
+use super::super::collections::NONE;
+use super::super::collections::slice::{self, Place};
+use super::super::collections::watched::{Ending, Watch};
+use super::super::errors::{is_unavailable, unexpected};
+use super::super::wire::Wire;
+use super::super::{RedisSource, bytes_of, number_of};
+use super::groups::GroupsLeft;
+use super::{DUMP_BESIDE, DUMP_LIMIT, EntryRead};
+use crate::backup::Logical;
+use crate::model::{FieldTimes, Packer, RedisKey, RedisType, UnixMillis};
+use bytes::Bytes;
+use fred::error::Error;
+use fred::types::Value;
+use std::sync::atomic::Ordering;
+
+/// Bytes that a part is to have, about.
+const SLICE: usize = 512 * 1024;
+/// Items of the first slice, before it is known how large they are, and of each at most.
+const FIRST: usize = 64;
+const ITEMS: usize = 5_000;
+/// Bytes of a part of a string.
+const PIECE: usize = 1 << 20;
+
+/// A reading, from the beginning.
+pub(super) struct Reading {
+    watch: Watch,
+    pub(super) type_name: String,
+    pub(super) expires_at: Option<UnixMillis>,
+    next: Next,
+    /// The number of the next part.
+    pub(super) number: u32,
+    /// Bytes so far.
+    pub(super) bytes: usize,
+    /// Items, or bytes of a string, of the next slice.
+    count: usize,
+    dumped: bool,
+}
+
+/// What is read next.
+enum Next {
+    /// The dump; `false`: and nothing else.
+    Dump(bool),
+    Items(Place),
+    Groups(Box<GroupsLeft>),
+    Nothing,
+}
+
+/// How a reading began.
+pub(super) enum Begun {
+    Reading(Box<Reading>),
+    /// There is nothing to read.
+    End(Box<EntryRead>),
+}
+
+/// A piece of the dump, a piece of the content, and whether that was the last; `None`: the key is not what it was.
+pub(super) type Piece = Option<(Option<Bytes>, Option<Logical>, bool)>;
+
+impl Reading {
+    /// Looks what the key is, under the watch. `dump`: whether one is wanted beside what has a logical form.
+    pub(super) async fn begin(
+        source: &RedisSource,
+        key: &RedisKey,
+        mut watch: Watch,
+        dump: bool,
+    ) -> Result<Begun, Error> {
+        let wire = watch.wire()?;
+        let reply = wire.send("TYPE", vec![Value::Bytes(key.bytes())]).await?;
+        let type_name = bytes_of(reply).ok_or_else(|| unexpected("TYPE", "no type"))?;
+        let type_name = String::from_utf8_lossy(&type_name).into_owned();
+        if type_name == NONE {
+            return Ok(Begun::End(Box::new(EntryRead::Gone(key.clone()))));
+        }
+        let expires_at = expiry(source, wire, key).await?;
+        let redis_type = RedisType::named(&type_name);
+        let dumped_alone = !redis_type.has_items() && redis_type != RedisType::String;
+        let held = held(wire, key).await?;
+        if dumped_alone && held.is_some_and(|held| held > DUMP_LIMIT) {
+            let detail = format!("it takes more than {DUMP_LIMIT} bytes in Redis, and is not dumped then");
+            let read = EntryRead::Unreadable { key: key.clone(), reason: "value_too_large", detail };
+            return Ok(Begun::End(Box::new(read)));
+        }
+        // Without a watch, a dump and the items would be of two moments.
+        let watched = !source.inner.unwatched.load(Ordering::Relaxed);
+        let beside = dump && watched && redis_type.has_items() && held.is_some_and(|held| held <= DUMP_BESIDE);
+        let next = if dumped_alone || beside { Next::Dump(beside) } else { Next::Items(Place::Start) };
+        let count = if redis_type == RedisType::String { PIECE } else { FIRST };
+        let (number, bytes, dumped) = (0, 0, false);
+        Ok(Begun::Reading(Box::new(Self { watch, type_name, expires_at, next, number, bytes, count, dumped })))
+    }
+
+    /// Whether a dump was read.
+    pub(super) fn has_dump(&self) -> bool {
+        self.dumped
+    }
+
+    /// Whether all that was read is of one moment.
+    pub(super) async fn end(&mut self) -> Result<Ending, Error> {
+        self.watch.unchanged().await
+    }
+
+    /// The next piece.
+    pub(super) async fn next(&mut self, source: &RedisSource, key: &RedisKey) -> Result<Piece, Error> {
+        if let Next::Dump(with_items) = self.next {
+            match self.watch.wire()?.send("DUMP", vec![Value::Bytes(key.bytes())]).await {
+                Ok(reply) => {
+                    let Some(dump) = bytes_of(reply) else { return Ok(None) };
+                    (self.next, self.dumped) = (Next::Items(Place::Start), true);
+                    self.bytes += dump.len();
+                    return Ok(Some((Some(dump), None, !with_items)));
+                }
+                Err(error) if with_items && is_unavailable(&error) => source.say_undumped(),
+                Err(error) => return Err(error),
+            }
+            self.next = Next::Items(Place::Start);
+        }
+        let (logical, last) = match std::mem::replace(&mut self.next, Next::Nothing) {
+            Next::Items(place) => match self.items(source, key, place).await? {
+                Some(read) => read,
+                None => return Ok(None),
+            },
+            Next::Groups(mut left) => {
+                let read = left.next(self.watch.wire()?, key).await?;
+                self.next = Next::Groups(left);
+                read
+            }
+            Next::Dump(_) | Next::Nothing => return Ok(None),
+        };
+        self.bytes += logical.bytes();
+        Ok(Some((None, Some(logical), last)))
+    }
+
+    async fn items(
+        &mut self,
+        source: &RedisSource,
+        key: &RedisKey,
+        place: Place,
+    ) -> Result<Option<(Logical, bool)>, Error> {
+        let redis_type = RedisType::named(&self.type_name);
+        let read = slice::read(self.watch.wire()?, key, redis_type, &place, self.count).await?;
+        let elements = read.items.len();
+        if elements == 0 && place == Place::Start && redis_type != RedisType::Stream {
+            return Ok(None);
+        }
+        if redis_type != RedisType::String {
+            let bytes: usize = read.items.iter().map(|item| item.len() + 4).sum();
+            self.count = (SLICE / (bytes / elements.max(1)).max(1)).clamp(1, ITEMS);
+        }
+        let last = read.next.is_none() && redis_type != RedisType::Stream;
+        if let Some(place) = read.next {
+            self.next = Next::Items(place);
+        } else if redis_type == RedisType::Stream {
+            self.next = Next::Groups(Box::new(GroupsLeft::of(self.watch.wire()?, key).await?));
+        }
+        let logical = self.logical(source, (key, redis_type), read.items).await?;
+        Ok(logical.map(|logical| (logical, last)))
+    }
+
+    async fn logical(
+        &mut self,
+        source: &RedisSource,
+        (key, redis_type): (&RedisKey, RedisType),
+        items: Vec<Bytes>,
+    ) -> Result<Option<Logical>, Error> {
+        if redis_type == RedisType::String {
+            return Ok(Some(Logical::Bytes(items.into_iter().next().unwrap_or_default())));
+        }
+        let items = items.iter().map(|item| item.as_ref()).collect::<Packer>().finish();
+        if redis_type == RedisType::Stream {
+            return Ok(Some(Logical::Stream { entries: items, facts: None, groups: Vec::new() }));
+        }
+        if redis_type != RedisType::Hash {
+            return Ok(Some(Logical::Items(items)));
+        }
+        let asked = [(key.clone(), items.clone())];
+        Ok(match source.time_fields(self.watch.wire()?, &asked, FieldTimes::Expiry).await? {
+            None => Some(Logical::Hash { items, expiries: None }),
+            Some(mut timed) => {
+                let timed = timed.pop().flatten();
+                timed.map(|(items, times)| Logical::Hash { items, expiries: Some(times.at) })
+            }
+        })
+    }
+}
+
+/// About how much memory the key takes; `None` where the server does not tell.
+async fn held(wire: &Wire, key: &RedisKey) -> Result<Option<u64>, Error> {
+    match wire.send("MEMORY", vec!["USAGE".into(), Value::Bytes(key.bytes())]).await {
+        Ok(held) => Ok(number_of(&held).and_then(|held| u64::try_from(held).ok())),
+        Err(error) if is_unavailable(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// When the key expires, asked over this connection.
+async fn expiry(source: &RedisSource, wire: &Wire, key: &RedisKey) -> Result<Option<UnixMillis>, Error> {
+    let args = || vec![Value::Bytes(key.bytes())];
+    if source.inner.abilities.expire_time {
+        let at = number_of(&wire.send("PEXPIRETIME", args()).await?);
+        return Ok(at.filter(|at| *at >= 0));
+    }
+    let left = number_of(&wire.send("PTTL", args()).await?).filter(|left| *left >= 0);
+    Ok(match left {
+        Some(left) => Some(source.time().await?.saturating_add(left)),
+        None => None,
+    })
+}

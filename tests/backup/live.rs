@@ -1,0 +1,138 @@
+//! A cache that is written to while it is backed up: each entry is of one moment.
+
+use crate::{backup, case, restore};
+use redis2pg::backup::{Entry, Logical};
+use redis2pg::model::Items;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Makes a key what it is to be, in one step.
+const WRITE: &str = "local n, kind = ARGV[1], tonumber(ARGV[2]) local key = KEYS[1] \
+    if kind == 0 then redis.call('HSET', key, 'a', n, 'b', n, 'c', n) \
+    elseif kind == 1 then redis.call('DEL', key) redis.call('RPUSH', key, n, n, n, n) \
+    elseif kind == 2 then redis.call('SET', key, n .. ' ' .. n) \
+    elseif kind == 3 then redis.call('DEL', key) redis.call('ZADD', key, n, 'a', n, 'b') \
+    elseif kind == 4 then redis.call('DEL', key) redis.call('XADD', key, '*', 'a', n, 'b', n) redis.call('XADD', key, '*', 'a', n) \
+    else for i = 1, 15000 do redis.call('HSET', key, 'field:' .. i, string.rep(string.sub(n, -1), 90)) end end return 'ok'";
+
+fn write(redis: &mut crate::support::Client, key: &str, number: u64, kind: u64) {
+    let (number, kind) = (number.to_string(), kind.to_string());
+    let words: [&[u8]; 6] = [b"EVAL", WRITE.as_bytes(), b"1", key.as_bytes(), number.as_bytes(), kind.as_bytes()];
+    assert_eq!(redis.answer(&words), "ok");
+}
+
+/// Writes until it is told to end: every item of a key is the same number, and the number of a key changes all the time.
+fn writer(mut redis: crate::support::Client, keys: u64) -> (Arc<AtomicBool>, JoinHandle<u64>) {
+    let done = Arc::new(AtomicBool::new(false));
+    let stop = done.clone();
+    let writing = std::thread::spawn(move || {
+        let mut number = 0_u64;
+        while !stop.load(Ordering::Relaxed) || number < keys {
+            number += 1;
+            let kind = number % 5;
+            let key = format!("live:{}:{}", kind, number % keys);
+            if number.is_multiple_of(7) {
+                redis.say(&format!("DEL {key}"));
+            } else {
+                write(&mut redis, &key, number, kind);
+            }
+            if number.is_multiple_of(400) {
+                write(&mut redis, "large", number, 5);
+            }
+        }
+        number
+    });
+    (done, writing)
+}
+
+/// The numbers that an entry holds: one, where it is of one moment.
+fn numbers(entry: &Entry) -> BTreeSet<String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match (&*entry.type_name, entry.logical.as_ref().unwrap()) {
+        ("string", Logical::Bytes(bytes)) => text(bytes).split(' ').map(str::to_owned).collect(),
+        ("hash", Logical::Hash { items, .. }) => Items::of(items).pairs().map(|(_, value)| text(value)).collect(),
+        ("zset", Logical::Items(items)) => Items::of(items).pairs().map(|(_, score)| text(score)).collect(),
+        ("list", Logical::Items(items)) => Items::of(items).map(text).collect(),
+        ("stream", Logical::Stream { entries, .. }) => {
+            let items: Vec<String> = Items::of(entries).map(text).collect();
+            [&items[3], &items[5], &items[9]].into_iter().cloned().collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_entry_is_of_one_moment_and_so_is_its_dump() {
+    let case = case();
+    let (done, writing) = writer(case.redis(), 500);
+    let mut redis = case.redis();
+    // From the start there is something of each.
+    while redis.integer(&[b"DBSIZE"]) < 400 || redis.integer(&[b"EXISTS", b"large"]) == 0 {
+        std::thread::yield_now();
+    }
+    let mut checked = 0;
+    for _ in 0..5 {
+        let backup = backup(&case, &[]);
+        assert!(backup.code == 0 || backup.code == 3, "{}", backup.stderr);
+        let unreadable = backup.json["unreadable"].as_object().unwrap();
+        assert!(unreadable.keys().all(|reason| reason == "changed_while_read"), "{unreadable:?}");
+        assert_eq!(backup.count("listed"), backup.count("kept") + backup.count("gone") + u64::from(backup.code == 3));
+        for ((_, key), parts) in backup.entries() {
+            let [entry] = parts.as_slice() else { panic!("{key}: {} parts", parts.len()) };
+            let found = numbers(entry);
+            assert_eq!(found.len(), 1, "{key}: {found:?}");
+            checked += 1;
+            // By the server itself: what the dump holds is what the items are.
+            if let (Some(dump), true) = (&entry.dump, checked % 10 == 0 || key == "large") {
+                let other = format!("restored:{key}");
+                restore(&mut redis, &other, dump);
+                let own = match &*entry.type_name {
+                    "hash" if key == "large" => redis.say(&format!("HGET {other} field:7777")),
+                    "hash" => redis.say(&format!("HGET {other} b")),
+                    "list" => redis.say(&format!("LINDEX {other} -1")),
+                    "zset" => redis.say(&format!("ZSCORE {other} b")),
+                    _ => found.first().unwrap().clone(),
+                };
+                assert_eq!(found.first(), Some(&own), "{key}");
+                redis.say(&format!("DEL {other}"));
+            }
+        }
+    }
+    done.store(true, Ordering::Relaxed);
+    let written = writing.join().unwrap();
+    assert!(checked > 500 && written > 500, "{checked} checked, {written} written");
+}
+
+#[test]
+fn a_large_key_that_changes_while_it_is_read_is_of_one_moment_or_left_out() {
+    let case = case();
+    let mut redis = case.redis();
+    write(&mut redis, "large", 0, 5);
+    let done = Arc::new(AtomicBool::new(false));
+    let stop = done.clone();
+    let writing = std::thread::spawn(move || {
+        for number in 1.. {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            write(&mut redis, "large", number, 5);
+            // Now and then there is time enough to read it, and mostly not.
+            std::thread::sleep(Duration::from_millis(if number.is_multiple_of(4) { 1_500 } else { 20 }));
+        }
+    });
+    let mut kept = 0;
+    for _ in 0..8 {
+        let backup = backup(&case, &[]);
+        assert!(backup.code == 0 || backup.code == 3, "{}", backup.stderr);
+        for entry in backup.entries().into_values().flatten() {
+            assert_eq!(numbers(&entry).len(), 1, "{:?}", numbers(&entry));
+            kept += 1;
+        }
+    }
+    done.store(true, Ordering::Relaxed);
+    writing.join().unwrap();
+    assert!(kept > 0, "it could never be read");
+}

@@ -1,0 +1,64 @@
+//! What a user of Redis may not do.
+
+use crate::support::Case;
+use crate::{backup, case};
+use redis2pg::backup::{Entry, Logical};
+
+/// The same database as a user with these rights.
+fn limited(case: &Case, user: &str, rights: &str) -> Case {
+    assert_eq!(case.redis().say(&format!("ACL SETUSER {user} on >pw {rights}")), "+OK");
+    let place = case.source.split('@').next_back().unwrap();
+    Case::with_ends(&format!("redis://{user}:pw@{place}"), "")
+}
+
+fn filled() -> Case {
+    let case = case();
+    let mut redis = case.redis();
+    redis.set("mine:string", "1");
+    redis.say("HSET mine:hash a 1");
+    redis.say("RPUSH mine:list 1 2");
+    redis.say("XADD mine:stream 1-1 a 1");
+    case
+}
+
+#[test]
+fn keys_that_may_not_be_read_are_left_out_named_and_counted() {
+    let case = filled();
+    let mut redis = case.redis();
+    redis.set("other:string", "1");
+    redis.say("SADD other:set 1");
+    for (user, rights) in [("own", "~mine:* +@all"), ("own-plain", "~mine:* +@all -eval_ro")] {
+        let done = backup(&limited(&case, user, rights), &[]).exits(3);
+        assert_eq!((done.count("kept"), done.count("forbidden"), done.count("listed")), (4, 2, 6), "{user}");
+        let named: Vec<&str> =
+            done.json["left_out"].as_array().unwrap().iter().filter_map(|one| one["key"].as_str()).collect();
+        assert!(named.len() == 2 && named.iter().all(|key| key.starts_with("other:")), "{user}: {named:?}");
+    }
+}
+
+#[test]
+fn without_dump_or_scripts_the_logical_form_is_there_all_the_same() {
+    let case = filled();
+    for (user, rights, dumps, said) in [
+        ("dumpless", "~* +@all -dump", false, "does not let this user DUMP"),
+        ("scriptless", "~* +@all -eval_ro -eval", true, ""),
+        ("watchless", "~* +@all -eval_ro -eval -watch", false, "does not let this user WATCH"),
+    ] {
+        let done = backup(&limited(&case, user, rights), &[]).exits(0);
+        assert_eq!(done.count("kept"), 4, "{user}");
+        for ((_, key), parts) in done.entries().iter().filter(|((_, key), _)| key != "mine:string") {
+            assert!(parts.iter().all(|part| part.logical.is_some()), "{user} {key}: {parts:?}");
+            assert_eq!(parts[0].dump.is_some(), dumps, "{user} {key}");
+            let has_facts = |part: &Entry| matches!(part.logical, Some(Logical::Stream { facts: Some(_), .. }));
+            assert_eq!(parts.iter().any(has_facts), key == "mine:stream", "{user} {key}");
+        }
+        assert!(done.json["notices"].to_string().contains(said), "{user}: {:#}", done.json);
+    }
+}
+
+#[test]
+fn a_right_that_is_missing_is_named() {
+    let case = filled();
+    let done = backup(&limited(&case, "scanless", "~* +@all -scan"), &[]).exits(2);
+    assert!(done.stderr.contains("SCAN"), "{}", done.stderr);
+}
