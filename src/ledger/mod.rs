@@ -5,6 +5,7 @@
 //! (watermark, totals) is derived by the coordinator, and again at resume.
 
 mod batches;
+mod cleanup;
 mod collisions;
 mod end;
 mod last_sources;
@@ -23,6 +24,11 @@ mod shards;
 mod validations;
 
 pub use batches::{Journal, is_committed, totals, write_journal};
+pub use cleanup::{
+    Cleanable, CleanupBatch, CleanupClaim, CleanupEnd, CleanupEntry, CleanupLease, NewCleanup, Unsettled, batch_keys,
+    begin_cleanup_batch, claim_cleanup, cleanable, cleaned_among, cleanups_of, finish_cleanup, renew_cleanup,
+    settle_cleanup_batch, unsettled,
+};
 pub use collisions::collisions;
 pub use end::{Finish, RunEnd, finish};
 pub use last_sources::{LastSource, last_sources};

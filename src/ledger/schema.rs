@@ -19,6 +19,7 @@ fn migrations() -> Vec<Migration> {
         ("retries", include_str!("../../migrations/ledger/0007_retries.sql")),
         ("rollback", include_str!("../../migrations/ledger/0008_rollback.sql")),
         ("validation", include_str!("../../migrations/ledger/0009_validation.sql")),
+        ("cleanup", include_str!("../../migrations/ledger/0010_cleanup.sql")),
     ];
     let migration = |(version, (name, text)): (i64, (&'static str, &'static str))| {
         Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)

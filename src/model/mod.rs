@@ -4,6 +4,7 @@
 //! only holds the handle.
 
 mod backup_account;
+mod cleanup;
 mod column;
 mod content;
 mod database;
@@ -31,6 +32,7 @@ mod unmatched;
 mod validation;
 
 pub use backup_account::{BackupAccount, LeftOut};
+pub use cleanup::{Cleanup, CleanupAccount, CleanupBackup, KeptKey};
 pub use column::{ArrayType, CastType, Column, ColumnType, NumericLimit, Table, TableName};
 pub use content::{ContentDigest, ContentHasher};
 pub use database::Database;

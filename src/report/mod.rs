@@ -5,6 +5,7 @@
 mod backup;
 mod bars;
 mod books;
+mod cleanup;
 mod files;
 mod findings;
 mod log;
@@ -16,6 +17,7 @@ mod validation;
 
 pub use backup::{BackupFacts, backup_json, backup_text};
 pub use books::{Books, Phase, Stage};
+pub use cleanup::{CleanupFacts, KeptKeysFile, cleanup_json, cleanup_report, cleanup_text, write_cleanup};
 pub use files::{
     RetryFacts, RunFacts, TableCount, peak_memory, probe_report_dir, report_json, retried, script, tables_made,
     write_report,

@@ -33,7 +33,9 @@ pub(super) struct Place<'t> {
 pub(super) struct Work<'w, 't, S> {
     pub(super) shared: &'w Shared<S>,
     pub(super) settings: &'w Settings,
-    link: &'w mut Link,
+    pub(super) link: &'w mut Link,
+    /// The source, as the ledger has it.
+    pub(super) source: String,
     /// The runs of the same source, with the database that their rows are of which name none.
     pub(super) runs: HashMap<String, Option<u8>>,
     names: Vec<String>,
@@ -82,7 +84,7 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
             });
         }
         let names = runs.keys().cloned().collect();
-        Ok(Self { shared, settings, link, runs, names, answering, places })
+        Ok(Self { shared, settings, link, source: source.to_owned(), runs, names, answering, places })
     }
 
     /// Whether the server is the one that the phases scanned, as far as that is told.
@@ -228,6 +230,7 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
             gone(GoneRow::ExpiryUnknown, seen.expiry_unknown);
             gone(GoneRow::Changed, seen.changed + last.changed);
             gone(GoneRow::Forbidden, seen.forbidden);
+            gone(GoneRow::Cleaned, seen.cleaned);
             gone(GoneRow::Referred, last.referred);
             gone(GoneRow::Collided, place.collided);
             gone(GoneRow::Refused, last.refused);

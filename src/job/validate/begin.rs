@@ -19,26 +19,28 @@ use crate::source::ServerClock;
 use sqlx::postgres::PgConnection;
 
 /// What a validation works with.
-pub(super) struct Ready {
+pub(in crate::job) struct Ready {
     /// The settings, with what the run itself was limited to.
-    pub(super) settings: Settings,
-    pub(super) run: Validatable,
-    pub(super) databases: Vec<Opened>,
-    pub(super) clock: Option<ServerClock>,
-    pub(super) checked: Checked,
-    pub(super) specs: Vec<MappingSpec>,
-    pub(super) target: Target,
-    pub(super) link: Link,
+    pub(in crate::job) settings: Settings,
+    /// The source as runs of it are known by.
+    pub(in crate::job) identity: String,
+    pub(in crate::job) run: Validatable,
+    pub(in crate::job) databases: Vec<Opened>,
+    pub(in crate::job) clock: Option<ServerClock>,
+    pub(in crate::job) checked: Checked,
+    pub(in crate::job) specs: Vec<MappingSpec>,
+    pub(in crate::job) target: Target,
+    pub(in crate::job) link: Link,
     stop: Stop,
     /// Whether keys without a row may be such as the run never read.
-    pub(super) partial: bool,
+    pub(in crate::job) partial: bool,
     /// What cannot be told, and why.
-    pub(super) untold: Vec<String>,
+    pub(in crate::job) untold: Vec<String>,
 }
 
 impl Ready {
     /// A connection beside the others, made when it is first used.
-    pub(super) fn beside(&self) -> Link {
+    pub(in crate::job) fn beside(&self) -> Link {
         Link::anew(self.target.clone(), Waits::new(&self.settings), self.stop.clone())
     }
 }
@@ -48,7 +50,7 @@ impl Ready {
 ///
 /// # Errors
 /// Whatever forbids it.
-pub(super) async fn begin(
+pub(in crate::job) async fn begin(
     settings: &Settings,
     (request, reached): (&ValidateRequest, Option<Reached>),
     stop: &Stop,
@@ -99,7 +101,7 @@ pub(super) async fn begin(
             return Err(Failure::internal("an end was not reached, and nothing says why"));
         };
         if request.run_before.is_none() {
-            tell(events, &run, &warnings).await;
+            tell(events, (&run, request.cleans), &warnings).await;
         }
         let Found { databases, clock, .. } = found;
         (Reached { databases, clock }, checked)
@@ -110,7 +112,7 @@ pub(super) async fn begin(
     untold.extend(without_lineage(&checked));
     let Reached { databases, clock } = reached;
     let stop = stop.clone();
-    Ok(Some(Ready { settings, run, databases, clock, checked, specs, target, link, stop, partial, untold }))
+    Ok(Some(Ready { settings, identity, run, databases, clock, checked, specs, target, link, stop, partial, untold }))
 }
 
 /// Switches off the mappings that are not asked for.
@@ -215,8 +217,9 @@ async fn is_current(link: &mut Link) -> bool {
     link.once(migrate).await.unwrap_or(false)
 }
 
-async fn tell(events: &EventSender, run: &Validatable, warnings: &[Finding]) {
-    let text = format!("validating run {} of {}", run.of.run, run.started_at);
+async fn tell(events: &EventSender, (run, cleans): (&Validatable, bool), warnings: &[Finding]) {
+    let what = if cleans { "comparing keys before they are deleted:" } else { "validating" };
+    let text = format!("{what} run {} of {}", run.of.run, run.started_at);
     let _ = events.send(Event::Notice(text)).await;
     for warning in warnings {
         let _ = events.send(Event::Notice(warning.to_string())).await;

@@ -23,20 +23,20 @@ const PAUSE: Duration = Duration::from_millis(300);
 const SHOWN: usize = 20;
 
 /// What the rounds work with.
-pub(super) struct Rounds {
-    pub(super) shared: Shared<RedisSource>,
-    pub(super) tables: Arc<[LoadTable]>,
+pub(in crate::job) struct Rounds {
+    pub(in crate::job) shared: Shared<RedisSource>,
+    pub(in crate::job) tables: Arc<[LoadTable]>,
     pub(super) findings: Findings,
     /// The mappings that are looked at.
-    pub(super) on: Vec<MappingId>,
-    options: CompareOptions,
-    off: Vec<MappingId>,
-    keys: Option<Arc<KeyList>>,
+    pub(in crate::job) on: Vec<MappingId>,
+    pub(in crate::job) options: CompareOptions,
+    pub(in crate::job) off: Vec<MappingId>,
+    pub(in crate::job) keys: Option<Arc<KeyList>>,
 }
 
 impl Rounds {
     /// Puts them together. `keys`: the keys to look at, instead of a scan.
-    pub(super) fn new(
+    pub(in crate::job) fn new(
         ready: &mut Ready,
         keys: Option<Arc<KeyList>>,
         findings: Findings,
@@ -61,6 +61,7 @@ impl Rounds {
             bases,
             budget: ByteBudget::new(flow.memory.0),
             rate: Arc::new(RateLimit::new(some(flow.max_keys_per_second), some(flow.max_bytes_per_second.0))),
+            hashes: false,
             clock: ready.clock,
             retry: None,
             stop: stop.clone(),
@@ -154,5 +155,6 @@ fn options(ready: &Ready) -> CompareOptions {
         idle_timeout: load.idle_timeout,
         retry_deadline: load.retry_deadline,
         unlogged_stage: !ready.checked.server.may_make_temporary,
+        proof: None,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::attempt::Found;
 use super::met::{Judged, Met};
+use super::proof::{Proof, Proven, Unproven};
 use super::{Compared, Comparison, would_be_rejected};
 use crate::model::{Class, ClassCounts, ColumnValues, Database, Group, RedisKey, Row};
 use crate::postgres::{query, refuses_value};
@@ -26,6 +27,8 @@ struct Open {
     of_key: i64,
     /// Elements that would be rejected now.
     refused: i64,
+    /// Rows whose lineage does not say that a run which counts made them of this key.
+    unproven: i64,
 }
 
 /// What is told of a key: what its worst row is.
@@ -41,8 +44,8 @@ impl OpenKeys {
     pub(super) fn book(
         &mut self,
         (table, database): (&LoadTable, Database),
-        rows: Vec<Row>,
-        mut found: Found,
+        proof: Option<&Proof>,
+        (rows, mut found): (Vec<Row>, Found),
         comparison: &mut Comparison,
     ) {
         for (place, row) in rows.into_iter().enumerate() {
@@ -61,15 +64,23 @@ impl OpenKeys {
             let is_other = met.as_ref().is_some_and(|met| met.other_key(&row, database).is_some());
             let told = met.as_ref().filter(|_| !is_other);
             let shown = found.values.remove(&place).filter(|_| !is_other);
+            let is_proven = proof.is_some() && Met::proves(met.as_ref(), table, (&row, database));
             let worst =
                 Worst { columns: told.map(names).unwrap_or_default(), values: shown.unwrap_or_default(), judged };
             match &row.group {
                 Some(group) => {
                     let of_key = met.as_ref().is_some_and(|met| met.is_of_key(&row));
-                    self.0.entry(group.id).or_default().add(worst, of_key, refused.is_some());
+                    let open = self.0.entry(group.id).or_default();
+                    open.add(worst, of_key, refused.is_some());
+                    open.unproven += i64::from(!is_proven);
                 }
                 None if worst.judged.class == Class::Equal => {
                     comparison.equal = (comparison.equal.0 + 1, comparison.equal.1 + 1);
+                    match is_proven {
+                        _ if proof.is_none() => {}
+                        true => comparison.proven.extend(row.into_record().map(Proven::Read)),
+                        false => comparison.unproven.push((row.key, Unproven::NoLineage)),
+                    }
                 }
                 None => comparison.others.push(worst.into_key(row.key, refused.is_some())),
             }
@@ -77,7 +88,7 @@ impl OpenKeys {
     }
 
     /// Ends a reading.
-    pub(super) fn end(&mut self, group: &Arc<Group>) -> Ended {
+    pub(super) fn end(&mut self, group: Arc<Group>) -> Ended {
         let mut open = self.0.remove(&group.id).unwrap_or_default();
         let reject = group.with(None).end().reject;
         if let Some((reject, _)) = &reject {
@@ -86,7 +97,7 @@ impl OpenKeys {
             let detail = format!("an element of it {}", would_be_rejected(reject).trim_start_matches("its value "));
             open.tell(Worst::plain(Judged::because(Class::Missing, detail)));
         }
-        Ended { key: group.key.clone(), open, whole: reject.is_none() }
+        Ended { key: group.key.clone(), open, whole: reject.is_none(), group }
     }
 }
 
@@ -137,6 +148,7 @@ pub(super) struct Ended {
     open: Open,
     /// Whether no element was rejected: else one may have a row of an earlier time.
     whole: bool,
+    group: Arc<Group>,
 }
 
 impl Ended {
@@ -150,13 +162,21 @@ impl Ended {
         }
     }
 
-    /// Books the key.
-    pub(super) fn book(self, comparison: &mut Comparison) {
-        let Self { key, open, .. } = self;
+    /// Books the key. `proves`: also whether it may go.
+    pub(super) fn book(self, proves: bool, comparison: &mut Comparison) {
+        let Self { key, open, group, .. } = self;
         let Some(worst) = open.worst else {
             let (keys, rows) = &mut comparison.equal;
             *keys += 1;
             *rows += open.rows.get(Class::Equal);
+            if proves {
+                match Proven::of_group(&group).ok_or(Unproven::NotRead) {
+                    _ if open.rows.total() == 0 => comparison.unproven.push((key, Unproven::NoRow)),
+                    _ if open.unproven > 0 => comparison.unproven.push((key, Unproven::NoLineage)),
+                    Ok(proven) => comparison.proven.push(proven),
+                    Err(why) => comparison.unproven.push((key, why)),
+                }
+            }
             return;
         };
         let compared = Compared { rows: open.rows, refused: open.refused, ..worst.into_key(key, false) };

@@ -9,11 +9,13 @@ mod asking;
 mod attempt;
 mod keys;
 mod met;
+mod proof;
 mod statements;
 
 pub use self::asking::still_owned;
 use self::attempt::Refused;
 use self::keys::OpenKeys;
+pub use self::proof::{Proof, Proven, Unproven};
 use super::batch::{Batch, deduplicate, each_once};
 use super::table::LoadTable;
 use crate::flow::Stop;
@@ -60,6 +62,8 @@ pub struct CompareOptions {
     pub retry_deadline: Duration,
     /// The role may not make temporary tables: staging tables are made in the ledger's schema.
     pub unlogged_stage: bool,
+    /// What must be true of a key beside that it is equal, where it is to be deleted from Redis; `None`: nothing is.
+    pub proof: Option<Proof>,
 }
 
 /// One key that is not plainly equal.
@@ -91,6 +95,12 @@ pub struct Comparison {
     pub others: Vec<Compared>,
     /// Keys of the batch that were passed over, by reason.
     pub passed_over: BTreeMap<String, i64>,
+    /// Keys that were read once more in the same batch: they count by the last reading.
+    pub duplicates: i64,
+    /// With [`CompareOptions::proof`]: those of the equal keys that may go.
+    pub proven: Vec<Proven>,
+    /// With [`CompareOptions::proof`]: the other equal keys.
+    pub unproven: Vec<(RedisKey, Unproven)>,
 }
 
 /// One comparer, with a connection of its own.
@@ -133,9 +143,10 @@ impl Comparer {
         let rejects = each_once(batch.rejects, &mut tally);
         let kept = deduplicate(batch.rows);
         let rows: Vec<Row> = kept.rows.into_iter().chain(kept.rivals).collect();
-        let mut comparison = Comparison { passed_over: tally.skipped, ..Comparison::default() };
+        let duplicates = kept.duplicates + tally.duplicates;
+        let mut comparison = Comparison { passed_over: tally.skipped, duplicates, ..Comparison::default() };
         for (rows, found) in self.look_all(table, database, rows).await? {
-            self.open.book((table, database), rows, found, &mut comparison);
+            self.open.book((table, database), self.options.proof.as_ref(), (rows, found), &mut comparison);
         }
         for reject in rejects {
             comparison.others.push(refused(reject));
@@ -144,6 +155,7 @@ impl Comparer {
             self.close(table, database, batch.closed, &mut comparison).await?;
         }
         self.excuse_known(table, database, &mut comparison).await?;
+        self.keep_rejected(table, database, &mut comparison).await?;
         Ok(comparison)
     }
 
@@ -184,7 +196,7 @@ impl Comparer {
         closed: Vec<Arc<Group>>,
         comparison: &mut Comparison,
     ) -> Result<(), Failure> {
-        let mut ended: Vec<keys::Ended> = closed.iter().map(|group| self.open.end(group)).collect();
+        let mut ended: Vec<keys::Ended> = closed.into_iter().map(|group| self.open.end(group)).collect();
         if table.deletes_gone() && !ended.is_empty() {
             let keys: Vec<Vec<u8>> = ended.iter().map(|ended| ended.key.as_bytes().to_vec()).collect();
             let rows = self.rows_of(table, database, &keys).await?;
@@ -192,7 +204,8 @@ impl Comparer {
                 ended.note_rows(rows.get(&place).copied().unwrap_or(0));
             }
         }
-        ended.into_iter().for_each(|ended| ended.book(comparison));
+        let proves = self.options.proof.is_some();
+        ended.into_iter().for_each(|ended| ended.book(proves, comparison));
         Ok(())
     }
 
