@@ -15,6 +15,7 @@ mod afterwards;
 use redis2pg::dataset::{self, Options};
 use redis2pg::sandbox::{PostgresOptions, PostgresServer, RedisOptions, RedisServer};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -158,6 +159,69 @@ impl Bench {
     }
 }
 
+/// Strings of 500 bytes, each one row, for the lines of cleanups.
+const ITEMS: &str = r#"
+[[mapping]]
+name = "items"
+match = "item:{id}"
+into = "public.items"
+key = ["id"]
+lineage = { column = "metadata", document_id = "{id}" }
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "body", from = ["$"] },
+  { name = "metadata", from = [] },
+]
+"#;
+
+/// Measures cleanups, and validations beside them: what the comparison takes by itself.
+fn cleanups(count: u64) {
+    let redis = RedisServer::start(RedisOptions { password: Some(String::new()), ..RedisOptions::default() }).unwrap();
+    let settings = [("shared_buffers", "1GB"), ("max_wal_size", "8GB")];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let postgres = PostgresServer::start(PostgresOptions { settings }).unwrap();
+    let url = postgres.create_database("bench").unwrap();
+    let table = "SET ROLE redis2pg; CREATE TABLE items (id text PRIMARY KEY, body jsonb, metadata jsonb)";
+    postgres.execute("bench", table).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("items.toml");
+    fs::write(&config, ITEMS).unwrap();
+    let command = |name: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_redis2pg"));
+        command.args([name, "--progress", "none", "--from", &redis.url(), "--to", &url, "--config"]).arg(&config);
+        let timing = watch(command.args(more));
+        println!("| {name} {} | {:.2} s | {:.0} keys/s |", more.join(" "), timing.wall, count as f64 / timing.wall);
+    };
+    fill(redis.port(), count);
+    command("run", &["--validate-after-run=false"]);
+    for round in 0..PAIRS {
+        command("validate", &[]);
+        command("cleanup", &["--yes", "--cleanup-keys-per-second", "0"]);
+        fill(redis.port(), count);
+        let backup = dir.path().join(format!("{round}.backup"));
+        command("cleanup", &["--yes", "--cleanup-keys-per-second", "0", "--backup", backup.to_str().unwrap()]);
+        fill(redis.port(), count);
+    }
+}
+
+/// Sets the strings, all as they were before.
+fn fill(port: u16, count: u64) {
+    let stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut out = std::io::BufWriter::with_capacity(1 << 20, stream.try_clone().unwrap());
+    let reader = std::thread::spawn(move || {
+        let answers = std::io::BufRead::lines(std::io::BufReader::new(stream)).take(count as usize);
+        assert!(answers.map(Result::unwrap).all(|answer| answer == "+OK"));
+    });
+    for n in 0..count {
+        let key = format!("item:{n:032x}");
+        let value = format!(r#"{{"n":{n},"text":"{}"}}"#, "x".repeat(480 - n.to_string().len()));
+        let (key_size, size) = (key.len(), value.len());
+        write!(out, "*3\r\n$3\r\nSET\r\n${key_size}\r\n{key}\r\n${size}\r\n{value}\r\n").unwrap();
+    }
+    out.flush().unwrap();
+    reader.join().unwrap();
+}
+
 fn median(timings: &[Timing]) -> Timing {
     let mut sorted = timings.to_vec();
     sorted.sort_by(|a, b| a.wall.total_cmp(&b.wall));
@@ -201,6 +265,10 @@ fn peak_mib_of(status: &str) -> Option<f64> {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let documents = arguments.first().and_then(|text| text.parse().ok()).unwrap_or(200_000);
+    if arguments.get(1).map(String::as_str) == Some("cleanup") {
+        cleanups(documents);
+        return;
+    }
     let bench = Bench::start(documents);
     let only = arguments.get(1).map(String::as_str);
     let wanted = |name: &str| only.is_none_or(|only| only == name);

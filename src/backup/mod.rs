@@ -28,6 +28,8 @@ pub use cut::cut;
 pub use damage::{Damage, Fault, ReadError};
 pub use entry::{Entry, Logical, Part};
 pub use header::Header;
+#[cfg(test)]
+pub(crate) use place::Place;
 pub use place::partial_of;
 pub use reader::{Bookmark, Found, Lost, Reader};
 pub use stream::{Pending, StreamFacts, StreamGroup};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempPath;
 
 /// What a writer does to its file, in the order in which it must be done.
-pub(super) trait Place: Send {
+pub(crate) trait Place: Send {
     /// Appends bytes.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
     /// Waits until all that was written is on disk.

@@ -64,7 +64,7 @@ impl Writer {
         Self::begin(Box::new(place), path, header)
     }
 
-    pub(super) fn begin(place: Box<dyn Place>, path: &Path, header: &Header) -> Result<Self, Failure> {
+    pub(crate) fn begin(place: Box<dyn Place>, path: &Path, header: &Header) -> Result<Self, Failure> {
         let mut file_id = [0; 8];
         file_id.iter_mut().zip(uuid::Uuid::new_v4().into_bytes()).for_each(|(to, from)| *to = from);
         let written = Mark { at: 0, frames: 0, blocks: 0, raw: 0, keys: KeyCounts::default() };

@@ -1,13 +1,14 @@
 //! From the command line to an exit code: settings, the job, and what is printed of it.
 
 use super::backup::run_backup;
+use super::cleanup::run_cleanup;
 use super::rejects::run_rejects;
 use super::restore::run_restore;
 use super::rollback::run_rollback;
 use super::{
-    CheckView, Cli, Command, ConfigCommand, DemoArgs, RejectForm, RejectView, RejectsCommand, RunView, RunsCommand,
-    ValidateArgs, ValidationView, check, preset_text, presets, show, write_failure, write_rejects, write_run,
-    write_runs,
+    CheckView, CleanupView, Cli, Command, ConfigCommand, DemoArgs, RejectForm, RejectView, RejectsCommand, RunView,
+    RunsCommand, ValidateArgs, ValidationView, check, preset_text, presets, show, write_failure, write_rejects,
+    write_run, write_runs,
 };
 use crate::config::{FlagValues, Raw, Settings, default_toml};
 use crate::flow::Stop;
@@ -15,7 +16,8 @@ use crate::job::ledger::{RejectFilter, RunEntry, ValidationEntry};
 use crate::job::{self, Finished, RetryRequest, demo::Demo};
 use crate::model::{Exit, Failure, Finding, Reject};
 use crate::report::{
-    LogGate, Renderer, init_log, report_json, retried, summary, tables_made, validation_report, validation_text,
+    LogGate, Renderer, cleanup_text, init_log, report_json, retried, summary, tables_made, validation_report,
+    validation_text,
 };
 use std::ffi::OsString;
 use std::future::Future;
@@ -70,6 +72,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
     match &cli.command {
         Command::Run(args) => run(args.json, &loaded()?, None, out, err),
         Command::Validate(args) => validate(args, &loaded()?, out, err),
+        Command::Cleanup(args) => run_cleanup(args, &loaded()?, out, err),
         Command::Demo(args) => demo(args, out, err),
         Command::Rollback(args) => run_rollback(args, &loaded()?, out, err),
         Command::Backup(args) => run_backup(args, &loaded()?, out, err),
@@ -84,6 +87,8 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
                 RunsCommand::Show { id, json, .. } => {
                     let mut run = run_view(&block_on(job::ledger::run(&settings, id.as_deref()))??);
                     run.validation = block_on(job::ledger::last_validation(&settings, &run.id))??.map(validation_view);
+                    let cleanups = block_on(job::ledger::cleanups(&settings, &run.id))??;
+                    run.cleanups = Some(cleanups.into_iter().map(CleanupView::from).collect());
                     run.rejects = Some(block_on(job::ledger::reject_counts(&settings, &run.id))??.into());
                     write_run(out, &run, *json)?;
                 }
@@ -212,6 +217,9 @@ fn write_result(out: &mut dyn Write, finished: &Finished) -> io::Result<()> {
     if let Some(validation) = &finished.facts.validation {
         write!(out, "\n{}", validation_text(validation))?;
     }
+    if let Some(cleanup) = &finished.facts.cleanup {
+        write!(out, "\n{}", cleanup_text(cleanup))?;
+    }
     for (mapping, samples) in &finished.samples {
         for sample in samples {
             let columns = sample.columns.join(", ");
@@ -286,6 +294,7 @@ fn run_view(entry: &RunEntry) -> RunView {
         rollback: entry.rollback.as_deref().and_then(|text| serde_json::from_str(text).ok()),
         rejects: None,
         validation: None,
+        cleanups: None,
     }
 }
 

@@ -45,6 +45,29 @@ impl Scope for Undoing {
     }
 }
 
+/// What a cleanup takes: all but what only a load knows.
+#[derive(Clone, Debug)]
+pub struct Cleaning;
+
+impl Scope for Cleaning {
+    fn takes(key: &Key) -> bool {
+        let of_load = matches!(
+            key.path,
+            "run.sample_rows"
+                | "run.resume"
+                | "run.backup"
+                | "run.delete_gone"
+                | "run.delete_expired"
+                | "run.delete_gone_limit"
+                | "cleanup.after_run"
+        );
+        // `--backup FILE` is the command's own.
+        !of_load
+            && (!matches!(key.section, "errors" | "validation" | "backup") || key.path == "validation.ttl_tolerance")
+            && key.path != "cleanup.backup"
+    }
+}
+
 /// What a backup needs: Redis, which keys, and how fast.
 #[derive(Clone, Debug)]
 pub struct BackingUp;
@@ -147,6 +170,8 @@ fn heading(section: &str) -> &'static str {
         "errors" => "Rejects",
         "phases" | "run" => "What to run",
         "validation" => "Validation",
+        "cleanup" => "Cleanup",
+
         "archive" => "Archive",
         _ => "Log and progress",
     }

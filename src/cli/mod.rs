@@ -2,6 +2,7 @@
 //! `model` and `report`.
 
 mod backup;
+mod cleanup;
 mod config;
 mod demo;
 mod dispatch;
@@ -15,11 +16,12 @@ mod runs;
 mod validate;
 
 pub use backup::{BackupArgs, DatabaseArg};
+pub use cleanup::CleanupArgs;
 pub use config::{CheckArgs, CheckView, ConfigArgs, ConfigCommand, ShowArgs, check, preset_text, presets, show};
 pub use demo::DemoArgs;
 pub use dispatch::main;
 pub use failure::write_failure;
-pub use flags::{BackingUp, Everything, Ledger, Restoring, Scope, SettingFlags, Undoing};
+pub use flags::{BackingUp, Cleaning, Everything, Ledger, Restoring, Scope, SettingFlags, Undoing};
 pub use rejects::{
     RejectForm, RejectView, RejectsArgs, RejectsCommand, RejectsFilter, RetryArgs, StateArg, write_groups,
     write_rejects,
@@ -27,7 +29,7 @@ pub use rejects::{
 pub use restore::RestoreArgs;
 pub use rollback::RollbackArgs;
 pub use run::RunArgs;
-pub use runs::{RejectCounts, RunView, RunsArgs, RunsCommand, ValidationView, write_run, write_runs};
+pub use runs::{CleanupView, RejectCounts, RunView, RunsArgs, RunsCommand, ValidationView, write_run, write_runs};
 pub use validate::ValidateArgs;
 
 use crate::config::{FlagValues, scrub};
@@ -56,6 +58,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Compare the rows in PostgreSQL with what Redis holds
     Validate(Box<ValidateArgs>),
+    /// Delete the keys from Redis that PostgreSQL holds, each compared once more as it goes
+    Cleanup(Box<CleanupArgs>),
     /// Take back what a run wrote: delete what it inserted, put back what it changed
     Rollback(Box<RollbackArgs>),
     /// Write keys of Redis into a file, from which they can be put back
@@ -78,6 +82,7 @@ impl Command {
         match self {
             Self::Run(args) => &args.settings.values,
             Self::Validate(args) => &args.settings.values,
+            Self::Cleanup(args) => &args.settings.values,
             Self::Rollback(args) => &args.settings.values,
             Self::Backup(args) => &args.settings.values,
             Self::Restore(args) => &args.settings.values,

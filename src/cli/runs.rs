@@ -3,6 +3,7 @@
 use super::failure::clean;
 use super::flags::{Ledger, SettingFlags};
 use crate::config::FlagValues;
+use crate::job::ledger::CleanupEntry;
 use crate::model::{Class, RollbackAccount, Tally};
 use crate::report::{plain_table, reasons, row_counts, tally_table};
 use serde::Serialize;
@@ -83,6 +84,60 @@ pub struct RunView {
     /// What was found when it was validated last; where one run is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<ValidationView>,
+    /// The cleanups by which keys of its rows may have gone from Redis, the latest first; where one run is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cleanups: Option<Vec<CleanupView>>,
+}
+
+/// A cleanup, for printing.
+#[derive(Clone, Debug, Serialize)]
+pub struct CleanupView {
+    /// Its id.
+    pub id: String,
+    /// The run whose keys it deleted.
+    pub run: String,
+    /// `running`, `done`, `stopped`, `failed` or `abandoned`.
+    pub state: String,
+    /// When it began (RFC 3339).
+    pub started: String,
+    /// When it ended, where it did.
+    pub ended: Option<String>,
+    /// Keys that are gone by it, as far as is known.
+    pub deleted: i64,
+    /// Keys of which it is not known, since it was interrupted: the next cleanup settles them.
+    pub unsettled: i64,
+    /// The file that they were written to first.
+    pub backup: Option<String>,
+    /// The account at its end.
+    pub account: Value,
+}
+
+impl From<CleanupEntry> for CleanupView {
+    fn from(entry: CleanupEntry) -> Self {
+        Self {
+            id: entry.id,
+            run: entry.run,
+            state: entry.state,
+            started: entry.started_at,
+            ended: entry.finished_at,
+            deleted: entry.deleted,
+            unsettled: entry.unsettled,
+            backup: entry.backup,
+            account: serde_json::from_str(&entry.account).unwrap_or_default(),
+        }
+    }
+}
+
+impl CleanupView {
+    /// In a line: when, how it ended, and how many keys are gone.
+    fn line(&self) -> String {
+        let unsettled = match self.unsettled {
+            0 => String::new(),
+            keys => format!(", and perhaps up to {keys} more: the next cleanup settles that"),
+        };
+        let backup = self.backup.as_ref().map(|path| format!("; backup {path}")).unwrap_or_default();
+        format!("{}, {}: {} keys deleted from Redis{unsettled}{backup}", self.state, self.started, self.deleted)
+    }
 }
 
 /// The last validation of a run, for printing.
@@ -228,6 +283,9 @@ pub fn write_run(out: &mut dyn Write, run: &RunView, json: bool) -> io::Result<(
     }
     if let Some(validation) = &run.validation {
         writeln!(out, "{:<8} {}", "validated", clean(&validation.line()))?;
+    }
+    for cleanup in run.cleanups.iter().flatten() {
+        writeln!(out, "{:<8} {}", "cleanup", clean(&cleanup.line()))?;
     }
     writeln!(out, "{}", tally_table([("all", &run.tally)].into_iter(), false))?;
     if !run.tally.rows.is_empty() {

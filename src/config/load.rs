@@ -172,6 +172,11 @@ impl Settings {
             let message = "run.delete_gone is off, without which no row is deleted";
             findings.push(finding("run.delete_expired", &self.origin("run.delete_expired"), message, "set both"));
         }
+        if self.cleanup.after_run && !self.validation.after_run {
+            let message = "validation.after_run is off: keys go only once the run's validation has passed";
+            let origin = self.origin("cleanup.after_run");
+            findings.push(finding("cleanup.after_run", &origin, message, "set both"));
+        }
         // Without mappings there is nothing to compare with: a run without mappings is refused elsewhere.
         for name in &self.phases.skip {
             let known: Vec<&str> = self.mappings.iter().filter_map(|mapping| mapping.name()).collect();

@@ -27,6 +27,6 @@ pub use max_rejects::MaxRejects;
 pub use percent::Percent;
 pub use places::Places;
 pub use secret::{Secret, SecretUrl, scrub};
-pub use settings::{Errors, Flow, KEYS, Log, Phases, Run, SECTIONS, Settings, Source, Target, Validation};
+pub use settings::{Cleanup, Errors, Flow, KEYS, Log, Phases, Run, SECTIONS, Settings, Source, Target, Validation};
 pub use units::{ByteSize, Span};
 pub use value::{Raw, SettingValue};

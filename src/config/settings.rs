@@ -289,6 +289,17 @@ sections! {
         /// By how much a time of expiry may be off: a TTL is measured, not stored.
         ttl_tolerance: Span = "1s", "ttl-tolerance", any;
     }
+    /// Deleting keys from Redis whose rows are equal, by `cleanup` and at the end of a run.
+    Cleanup cleanup {
+        /// Keys deleted in a second at most; 0 for no limit. 20,000 take a tenth to a fifth of one server's time: an application
+        /// that still reads there, replicas and the append-only file keep up.
+        keys_per_second: u64 = "20000", "cleanup-keys-per-second", between(0, 4_000_000_000);
+        /// File that each key is written to, and flushed, before it is deleted; it must not exist. {run} in it stands for the
+        /// run's id.
+        backup: Option<PathBuf> = "", "cleanup-backup", any;
+        /// Clean up at the end of a run whose validation has passed; with run.yes, else it is told and not done.
+        after_run: bool = "false", "cleanup-after-run", any;
+    }
     /// Where keys go that no mapping takes, with run.unmatched = "archive".
     Archive archive {
         /// The table, as schema.table. It is made where it is missing, unless target.create_schema is off.

@@ -40,6 +40,37 @@ pub(super) async fn write_undone(connection: &mut PgConnection, entries: &[UndoE
     Ok(())
 }
 
+/// What a cleanup did to the keys of one table's rows.
+pub(super) struct CleanedEntry<'a> {
+    pub(super) audit: &'a TableName,
+    pub(super) table: &'a TableName,
+    pub(super) run: &'a str,
+    pub(super) cleanup: &'a str,
+    pub(super) keys: i64,
+}
+
+/// Writes the rows of a cleanup, as [`write`] does those of a run.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn write_cleaned(connection: &mut PgConnection, entries: &[CleanedEntry<'_>]) -> Result<(), Error> {
+    for entry in entries {
+        let audit = table_ident(entry.audit);
+        let Some(id_type) = id_type(connection, &audit).await? else { continue };
+        query(format!(
+            "INSERT INTO {audit} (action, resource_type, resource_id, details) VALUES ('redis2pg.cleanup', $1, \
+             $2::text::{id_type}, jsonb_build_object('run', $2::text, 'cleanup', $3::text, 'keys', $4::bigint))"
+        ))
+        .bind(entry.table.to_string())
+        .bind(entry.run)
+        .bind(entry.cleanup)
+        .bind(entry.keys)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
 /// What a run did to one table.
 pub(super) struct Entry<'a> {
     pub(super) audit: &'a TableName,

@@ -213,6 +213,7 @@ async fn claim(
                 );
                 return Err(Failure::usage(Side::Settings, message, hint));
             }
+            Start::Cleaning { cleanup, expires_in } => return Err(cleaning(&cleanup, expires_in)),
             Start::OtherMapping { run, differing } => {
                 return Err(Failure::usage(
                     Side::Settings,
@@ -230,6 +231,15 @@ pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), Trouble
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => Trouble::Server(error),
         error => Failure::postgres(format!("making the ledger (schema redis2pg): {error}"), "").into(),
     })
+}
+
+/// A cleanup deletes keys of the Redis that would be read.
+fn cleaning(cleanup: &str, expires_in: Duration) -> Failure {
+    Failure::usage(
+        Side::Postgres,
+        format!("cleanup {cleanup} is deleting keys of this Redis"),
+        format!("Wait for it, or stop it. After a crash its lease ends by itself, in {expires_in:.0?}."),
+    )
 }
 
 fn busy(run: Uuid, retries: bool) -> Failure {

@@ -8,11 +8,11 @@ use super::look::as_findings;
 use super::retried::Retried;
 use super::run::{Finished, Learned};
 use super::sequences::{Told, move_on};
-use super::{audit, setup, validate};
+use super::{audit, cleanup, setup, validate};
 use crate::config::{Settings, scrub};
 use crate::flow::Stop;
 use crate::ledger::{self, Finish, RejectFilter, RunEnd};
-use crate::model::{Event, Exit, Failure, Finding, GoneRow, MappingId, Severity, Side, TableName};
+use crate::model::{Event, Exit, Failure, Finding, GoneRow, MappingId, Severity, Side, TableName, Validation};
 use crate::postgres::{Verdict, estimate_rows, failure, verdict};
 use crate::report::{self, Books, RejectLine, Renderer, RetryFacts, RunFacts};
 use sqlx::postgres::PgConnection;
@@ -49,6 +49,7 @@ pub(super) fn facts(
         made_by: learned.created.1.clone(),
         toast_compression: setup::compression(settings),
         validation: None,
+        cleanup: None,
         retry: learned.retried.map(|Retried { run, open }| RetryFacts { of: run.to_string(), open }),
     }
 }
@@ -88,6 +89,7 @@ pub(super) async fn close(
                 move_sequences(link, settings, &learned, finished).await;
                 refresh_statistics(link, settings, &learned, finished).await;
                 validate_run(settings, &mut learned, (run.0, renderer, stop), finished).await;
+                clean_up(settings, &learned, (run.0, stop), finished).await;
                 count_rows(link, &mut learned).await;
             }
             Err(failure) => finished.note(failure),
@@ -300,6 +302,37 @@ async fn validate_run(
     finished.exit = finished.exit.or_worse(exit);
     finished.facts.exit = finished.exit;
     finished.facts.validation = found.validation;
+}
+
+/// Deletes the keys from Redis that PostgreSQL holds, where that is wanted: once the validation of this very run has passed.
+async fn clean_up(settings: &Settings, learned: &Learned, (run, stop): (Uuid, &Stop), finished: &mut Finished) {
+    if !settings.cleanup.after_run || finished.state != "done" || learned.retried.is_some() {
+        return;
+    }
+    let passed = finished.facts.validation.as_ref().and_then(Validation::passed) == Some(true);
+    let is_clean = passed && finished.failure.is_none() && matches!(finished.exit, Exit::Done | Exit::Rejects);
+    if !is_clean {
+        finished
+            .notice("cleanup.after_run: no key is deleted from Redis, since the validation has not passed".to_owned());
+        return;
+    }
+    if !settings.run.yes {
+        let text = "cleanup.after_run: no key is deleted from Redis without --yes";
+        finished.notice(format!("{text}; redis2pg cleanup --run {run} does it"));
+        return;
+    }
+    tracing::info!("cleaning up after run {run}");
+    let (found, notices) = cleanup::at_end(settings, run, learned.listed.clone(), stop).await;
+    notices.into_iter().for_each(|notice| finished.notice(notice));
+    let exit = found.exit();
+    if let Some(failure) = found.failure {
+        finished.note(failure);
+    } else if exit == Exit::Stopped {
+        finished.notice(format!("the cleanup was stopped: redis2pg cleanup --run {run}"));
+    }
+    finished.exit = finished.exit.or_worse(exit);
+    finished.facts.exit = finished.exit;
+    finished.facts.cleanup = found.cleanup;
 }
 
 /// Learns how many rows the tables have now.

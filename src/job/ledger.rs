@@ -11,7 +11,7 @@ use sqlx::postgres::PgConnection;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-pub use crate::ledger::{RejectFilter, RejectGroup, RetryFilter, RunEntry, ValidationEntry, WhichState};
+pub use crate::ledger::{CleanupEntry, RejectFilter, RejectGroup, RetryFilter, RunEntry, ValidationEntry, WhichState};
 
 /// The most runs that a message names.
 const NAMED: usize = 10;
@@ -71,6 +71,15 @@ pub(super) fn no_such_run(id: Option<&str>) -> Failure {
 pub async fn last_validation(settings: &Settings, run: &str) -> Result<Option<ValidationEntry>, Failure> {
     let mut connection = open(settings).await?;
     ledger::last_validation(&mut connection, run).await.map_err(|error| failure("reading the validation", error))
+}
+
+/// The cleanups by which keys of a run's rows may have gone from Redis, the latest first.
+///
+/// # Errors
+/// As [`runs`].
+pub async fn cleanups(settings: &Settings, run: &str) -> Result<Vec<CleanupEntry>, Failure> {
+    let mut connection = open(settings).await?;
+    ledger::cleanups_of(&mut connection, run).await.map_err(|error| failure("reading the cleanups", error))
 }
 
 /// How many rejects of a run are open, closed, and closed by hand among them; of a retry: are open in all, and were closed

@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod begin;
 mod check;
+mod cleanup;
 mod close;
 mod databases;
 mod delete_gone;
@@ -37,6 +38,7 @@ pub use crate::backup::Entry as BackupEntry;
 pub use crate::mapping::presets;
 pub use backup::{BackedUp, BackupDatabases, BackupProgress, BackupRequest, backup};
 pub use check::{Checked, check};
+pub use cleanup::{Cleaned, CleanupRequest, cleanup};
 pub use design::create_statements;
 pub use mapping_specs::{check_mappings, mapping_warnings};
 pub use restore::{

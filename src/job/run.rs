@@ -322,6 +322,7 @@ fn migration<'a>(
             bases,
             budget: ByteBudget::new(flow.memory.0),
             rate: Arc::new(rate),
+            hashes: false,
             clock,
             retry,
             stop: stop.clone(),

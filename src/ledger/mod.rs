@@ -5,6 +5,7 @@
 //! (watermark, totals) is derived by the coordinator, and again at resume.
 
 mod batches;
+mod cleanup;
 mod collisions;
 mod end;
 mod journal_tables;
@@ -25,6 +26,11 @@ mod undoable;
 mod validations;
 
 pub use batches::{Journal, is_committed, totals, write_journal};
+pub use cleanup::{
+    Cleanable, CleanupBatch, CleanupClaim, CleanupEnd, CleanupEntry, CleanupLease, NewCleanup, Unsettled, batch_keys,
+    begin_cleanup_batch, claim_cleanup, cleanable, cleaned_among, cleanups_of, finish_cleanup, renew_cleanup,
+    settle_cleanup_batch, unsettled,
+};
 pub use collisions::collisions;
 pub use end::{Finish, RunEnd, finish};
 pub use journal_tables::{JournalTable, inserted_rows, journal_tables};

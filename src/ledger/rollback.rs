@@ -23,6 +23,8 @@ pub enum RollbackClaim {
     Busy,
     /// This other run is at work on a table of it.
     Writing(String),
+    /// This cleanup deletes keys of its rows.
+    Cleaning(String),
 }
 
 /// Claims the right to roll a run back. A run that was killed is locked out first: its process may only be suspended.
@@ -56,6 +58,11 @@ pub async fn claim_rollback(
     if let Some(other) = writing(&mut transaction, run).await? {
         transaction.rollback().await?;
         return Ok(RollbackClaim::Writing(other));
+    }
+    // Under the lock that it was looked under, as a cleanup that begins looks for a rollback.
+    if let Some((cleanup, _)) = super::cleanup::at_work_of(&mut transaction, run).await? {
+        transaction.rollback().await?;
+        return Ok(RollbackClaim::Cleaning(cleanup));
     }
     if row.try_get("runs")? {
         let former = Uuid::parse_str(row.try_get("lease")?).map_err(|error| Error::Decode(error.into()))?;

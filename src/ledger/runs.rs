@@ -1,5 +1,6 @@
 //! Runs: who may load a mapping now, and which run a resume goes on with.
 
+use super::cleanup;
 use super::resume::{Resumable, resumable, take_over};
 use super::schema::LOCK;
 use super::shards::begin_held;
@@ -50,6 +51,13 @@ pub enum Start {
         /// That run.
         run: Uuid,
     },
+    /// A cleanup is at work on the same Redis.
+    Cleaning {
+        /// That cleanup.
+        cleanup: String,
+        /// When its lease ends unless it is renewed.
+        expires_in: Duration,
+    },
     /// Asked to resume, and the only unfinished run has other mappings.
     OtherMapping {
         /// That run.
@@ -87,6 +95,10 @@ pub async fn start(connection: &mut PgConnection, new: &NewRun, resume: bool) ->
         // Explicitly: a transaction that is dropped is rolled back with the next use only, and this one holds a lock.
         transaction.rollback().await?;
         return Ok(busy);
+    }
+    if let Some((cleanup, expires_in)) = cleanup::at_work_on(&mut transaction, &new.source).await? {
+        transaction.rollback().await?;
+        return Ok(Start::Cleaning { cleanup, expires_in });
     }
     if let Some(retried) = new.retry_of
         && let Some(busy) = at_work(&mut transaction, retried).await?

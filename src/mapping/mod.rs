@@ -30,6 +30,7 @@ mod target;
 mod template;
 mod top;
 mod value;
+mod whole;
 
 pub use archive::ARCHIVE;
 pub use compile::{always_has_value, check_keys, check_specs, specs_hash, wanted_of};

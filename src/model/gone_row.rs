@@ -21,6 +21,8 @@ pub enum GoneRow {
     Collided,
     /// It stays: the server did not delete it, as a trigger or a policy of the table has it.
     Refused,
+    /// It stays: a cleanup deleted its key, since the row has what it held.
+    Cleaned,
     /// It stays: this user of Redis may not ask for its key.
     Forbidden,
 }
@@ -37,6 +39,7 @@ impl GoneRow {
             Self::Referred => "kept_referred",
             Self::Collided => "kept_collided",
             Self::Refused => "kept_refused",
+            Self::Cleaned => "kept_cleaned",
             Self::Forbidden => "kept_forbidden",
         }
     }
@@ -46,7 +49,7 @@ impl GoneRow {
         match self {
             Self::Deleted => Some(RowOutcome::Deleted),
             Self::Changed | Self::Referred | Self::Collided | Self::Refused => Some(RowOutcome::Kept),
-            Self::WouldDelete | Self::Expired | Self::ExpiryUnknown | Self::Forbidden => None,
+            Self::WouldDelete | Self::Expired | Self::ExpiryUnknown | Self::Cleaned | Self::Forbidden => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A key that becomes several rows: what became of the key is known once all of them are settled.
 
 use super::element::RejectedElements;
-use super::{Counts, KeyFacts, Record, RedisKey, Reject, Replay, Tally, UnixMillis};
+use super::{ContentDigest, Counts, KeyFacts, Record, RedisKey, RedisType, Reject, Replay, Tally, UnixMillis};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -97,6 +97,10 @@ pub struct Group {
     pub sliced: bool,
     /// Whether there were rows of the key before this reading; not known yet where it is not set.
     pub had_rows: OnceLock<bool>,
+    /// Of a key that comes in parts: what it holds, once all of it was read, where somebody wants to know.
+    pub content: OnceLock<ContentDigest>,
+    /// Its type.
+    pub redis_type: RedisType,
     /// All of its value, unless it comes in parts.
     whole: Option<Bytes>,
     /// The path of the array that its elements are of, where the value is JSON.
@@ -114,6 +118,8 @@ impl Group {
             id: Uuid::new_v4(),
             sliced,
             had_rows: OnceLock::new(),
+            content: OnceLock::new(),
+            redis_type: RedisType::default(),
             whole: None,
             array: "$".into(),
             expires_at: None,
@@ -126,6 +132,7 @@ impl Group {
     pub fn of(record: &Record, array: Arc<str>) -> Self {
         let sliced = record.slice.is_some_and(|slice| !(slice.first && slice.last));
         Self {
+            redis_type: record.redis_type,
             whole: (!sliced).then(|| record.value.clone()),
             array,
             expires_at: record.expires_at,
@@ -144,6 +151,24 @@ impl Group {
             elements: None,
             whole: self.whole.clone(),
         }
+    }
+
+    /// The key as it was read, where that was in one piece.
+    pub fn record(&self) -> Option<Record> {
+        Some(Record {
+            key: self.key.clone(),
+            redis_type: self.redis_type,
+            value: self.whole.clone()?,
+            stored: None,
+            slice: None,
+            expires_at: self.expires_at,
+            facts: self.facts.clone(),
+        })
+    }
+
+    /// When Redis will expire the key, as far as it was asked for.
+    pub fn expires_at(&self) -> Option<UnixMillis> {
+        self.expires_at
     }
 
     /// Whether the value is one that the ledger kept: the key has gone from Redis.

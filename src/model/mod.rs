@@ -4,6 +4,7 @@
 //! only holds the handle.
 
 mod backup_account;
+mod cleanup;
 mod column;
 mod content;
 mod database;
@@ -34,6 +35,7 @@ mod unmatched;
 mod validation;
 
 pub use backup_account::{BackupAccount, LeftOut};
+pub use cleanup::{Cleanup, CleanupAccount, CleanupBackup, KeptKey};
 pub use column::{ArrayType, CastType, Column, ColumnType, NumericLimit, Table, TableName};
 pub use content::{ContentDigest, ContentHasher};
 pub use database::Database;
@@ -55,7 +57,7 @@ pub use record::{Fetched, FieldTimes, LargeKey, MappingId, Record, Slice, UnixMi
 pub use recount::recount;
 pub use redis_type::{RedisType, RedisTypes};
 pub use reject::{Reason, Reject, Replay, SkipReason, Withheld};
-pub use restore::{KeptKey, LeftKey, RestoreAccount, RestoreCounts, RestoreFault, RestoreOutcome};
+pub use restore::{LeftKey, NotWritten, RestoreAccount, RestoreCounts, RestoreFault, RestoreOutcome};
 pub use rivals::Rivals;
 pub use rollback::{KeptReason, KeptRow, RollbackAccount, TableAccount};
 pub use row::{Row, Shape, Splice};

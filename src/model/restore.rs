@@ -15,7 +15,7 @@ pub enum RestoreOutcome {
     /// It was there and holds what the file has, and expires as it says there.
     Equal,
     /// It is left as it is, on purpose.
-    Kept(KeptKey),
+    Kept(NotWritten),
     /// It could not be restored; the second says more, and may be empty.
     Failed(RestoreFault, String),
 }
@@ -23,7 +23,7 @@ pub enum RestoreOutcome {
 /// Why a key is left as it is. The names are those of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum KeptKey {
+pub enum NotWritten {
     /// There is a key of that name, which holds something else or expires at another time.
     Exists,
     /// Its time of expiry is past.
@@ -48,7 +48,7 @@ pub enum RestoreFault {
     Damaged,
 }
 
-impl KeptKey {
+impl NotWritten {
     /// Its name in reports.
     pub fn name(self) -> &'static str {
         match self {
@@ -72,7 +72,7 @@ impl RestoreFault {
     }
 }
 
-impl fmt::Display for KeptKey {
+impl fmt::Display for NotWritten {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Exists => "there is another key of that name (--replace replaces it)",
@@ -104,7 +104,7 @@ pub struct RestoreCounts {
     /// Keys that were there already, with what the file has.
     pub equal: u64,
     /// Keys left as they are, by reason.
-    pub kept: BTreeMap<KeptKey, u64>,
+    pub kept: BTreeMap<NotWritten, u64>,
     /// Keys that could not be restored, by reason.
     pub failed: BTreeMap<RestoreFault, u64>,
 }
@@ -195,7 +195,7 @@ impl LeftKey {
 
 #[cfg(test)]
 mod tests {
-    use super::{KeptKey, LeftKey, RestoreAccount, RestoreFault, RestoreOutcome};
+    use super::{LeftKey, NotWritten, RestoreAccount, RestoreFault, RestoreOutcome};
     use crate::model::RedisKey;
 
     #[test]
@@ -205,8 +205,8 @@ mod tests {
             RestoreOutcome::Restored,
             RestoreOutcome::Replaced,
             RestoreOutcome::Equal,
-            RestoreOutcome::Kept(KeptKey::Exists),
-            RestoreOutcome::Kept(KeptKey::Expired),
+            RestoreOutcome::Kept(NotWritten::Exists),
+            RestoreOutcome::Kept(NotWritten::Expired),
             RestoreOutcome::Failed(RestoreFault::Refused, "why".to_owned()),
         ];
         for (database, outcome) in [0, 3].into_iter().flat_map(|database| outcomes.iter().map(move |o| (database, o))) {

@@ -1,6 +1,6 @@
 //! A row ready for COPY: from mapping on, a row is its bytes.
 
-use super::{Digest, Group, KeyFacts, RedisKey, RedisType, Stored, UnixMillis};
+use super::{Digest, Group, KeyFacts, Record, RedisKey, RedisType, Stored, UnixMillis};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -93,6 +93,12 @@ impl Row {
     pub fn is_from_ledger(&self) -> bool {
         let own = self.facts.as_ref().is_some_and(|facts| facts.from_ledger);
         own || self.group.as_ref().is_some_and(|group| group.is_from_ledger())
+    }
+
+    /// The key as it was read; `None` where the row is one of several of it.
+    pub fn into_record(self) -> Option<Record> {
+        let Self { key, redis_type, value, stored, expires_at, facts, group, .. } = self;
+        group.is_none().then_some(Record { key, redis_type, value, stored, slice: None, expires_at, facts })
     }
 
     /// The length of the encoded fields, the spliced piece included.

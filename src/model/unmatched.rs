@@ -23,6 +23,8 @@ pub struct Unmatched {
     pub keys: u64,
     /// Those among them that somebody set apart: an exclusion takes them, or a mapping that is switched off.
     pub set_apart: u64,
+    /// Those that nobody set apart, and that the glob of some mapping finds.
+    pub shape_refused: u64,
     families: BTreeMap<String, FamilyCount>,
     /// Families that there was no room for.
     other: FamilyCount,
@@ -83,6 +85,7 @@ impl Unmatched {
     pub fn add(&mut self, other: Self) {
         self.keys += other.keys;
         self.set_apart += other.set_apart;
+        self.shape_refused += other.shape_refused;
         self.other.add(other.other);
         for (family, count) in other.families {
             self.families.entry(family).or_default().add(count);

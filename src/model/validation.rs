@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 pub enum Class {
     /// The row is as the value makes it.
     Equal,
+    /// A row of the run whose key a cleanup deleted from Redis.
+    Cleaned,
     /// There is no row, and the run knows: the key is an open reject.
     Rejected,
     /// A row of the run whose key is gone, as its recorded time of expiry has passed.
@@ -30,8 +32,9 @@ pub enum Class {
 
 impl Class {
     /// All of them, the least bad first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Equal,
+        Self::Cleaned,
         Self::Rejected,
         Self::Expired,
         Self::Extra,
@@ -46,6 +49,7 @@ impl Class {
     pub fn name(self) -> &'static str {
         match self {
             Self::Equal => "equal",
+            Self::Cleaned => "cleaned",
             Self::Rejected => "rejected",
             Self::Expired => "expired",
             Self::Extra => "extra",
@@ -62,7 +66,7 @@ impl Class {
         match self {
             Self::Missing | Self::Different | Self::Orphaned => true,
             Self::Stale | Self::Newer | Self::Extra | Self::Expired => strict,
-            Self::Equal | Self::Rejected => false,
+            Self::Equal | Self::Cleaned | Self::Rejected => false,
         }
     }
 }

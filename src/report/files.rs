@@ -1,10 +1,11 @@
 //! The files of a report: `report.json` and `summary.txt`. Mode 0600, complete or absent. Uses `books` and `table`.
 
 use super::books::{Books, rate};
+use super::cleanup::{cleanup_json, cleanup_text};
 use super::findings::finding_json;
 use super::table::{FAMILIES, summary};
 use super::validation::{validation_json, validation_text};
-use crate::model::{Exit, Finding, Validation};
+use crate::model::{Cleanup, Exit, Finding, Validation};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -63,6 +64,8 @@ pub struct RunFacts {
     pub retry: Option<RetryFacts>,
     /// What the validation at its end found, where there was one.
     pub validation: Option<Validation>,
+    /// What the cleanup at its end did, where there was one.
+    pub cleanup: Option<Cleanup>,
 }
 
 /// What a retry's report says of the run that it retries.
@@ -153,6 +156,7 @@ pub fn report_json(facts: &RunFacts, books: &Books) -> Value {
         "in_flight_max_bytes": books.in_flight().1,
         "validation": facts.validation.as_ref().map(validation_json),
         "validation_passed": facts.validation.as_ref().and_then(Validation::passed),
+        "cleanup": facts.cleanup.as_ref().map(cleanup_json),
         "servers": { "redis": facts.redis_version, "postgres": facts.postgres_version },
         "tables_made": { "tables": facts.tables_made, "statements": facts.made_by },
         "toast_compression": facts.toast_compression,
@@ -219,6 +223,9 @@ pub fn write_report(dir: &Path, facts: &RunFacts, books: &Books) -> io::Result<(
     text.push_str(&retried(facts));
     if let Some(validation) = &facts.validation {
         text.push_str(&format!("\n{}", validation_text(validation)));
+    }
+    if let Some(cleanup) = &facts.cleanup {
+        text.push_str(&format!("\n{}", cleanup_text(cleanup)));
     }
     if let Some((from, to)) = &facts.window {
         text.push_str(&format!(
@@ -308,6 +315,7 @@ mod tests {
             toast_compression: Some("lz4".into()),
             retry: None,
             validation: None,
+            cleanup: None,
         }
     }
 

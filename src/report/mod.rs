@@ -5,6 +5,7 @@
 mod backup;
 mod bars;
 mod books;
+mod cleanup;
 mod differences;
 mod files;
 mod findings;
@@ -18,6 +19,7 @@ mod validation;
 
 pub use backup::{BackupFacts, backup_json, backup_text};
 pub use books::{Books, Phase, Stage};
+pub use cleanup::{CleanupFacts, KeptKeysFile, cleanup_json, cleanup_report, cleanup_text, write_cleanup};
 pub use differences::DifferencesFile;
 pub use files::{
     RetryFacts, RunFacts, TableCount, peak_memory, probe_report_dir, report_json, retried, script, tables_made,

@@ -33,6 +33,7 @@ const _: fn(&Case, Outcome, &mut Client) = |case, outcome, client| {
     let _ =
         (client.answer(&[]), client.integer(&[]), client.say(""), client.bytes(&[]), Case::with_ends("", "").command());
     let _ = (Case::from_source(""), case.retry("", &[]), case.validate("", &[]));
+    let _ = (case.cleanup("", &[]), case.start_cleanup("", &[]), case.cleanup_command(Path::new(""), "", &[]));
 };
 
 /// The two ends of one test.
@@ -150,6 +151,30 @@ impl Case {
         Outcome::of(&mut command, dir)
     }
 
+    /// `cleanup` with the mappings of a configuration text, which goes into this directory beside the report.
+    pub(crate) fn cleanup_command(&self, dir: &Path, config: &str, args: &[&str]) -> Command {
+        let file = dir.join("config.toml");
+        fs::write(&file, config).expect("write the configuration");
+        let mut command = self.command();
+        command.args(["cleanup", "--from", &self.source, "--to", &self.target, "--report"]);
+        command.arg(dir.join("report")).args(args).arg("--config").arg(file);
+        command
+    }
+
+    /// `cleanup` with the mappings of a configuration text.
+    pub(crate) fn cleanup(&self, config: &str, args: &[&str]) -> Outcome {
+        let dir = tempfile::tempdir().expect("a directory");
+        Outcome::of(&mut self.cleanup_command(dir.path(), config, args), dir)
+    }
+
+    /// Starts `cleanup` with the mappings of a configuration text and does not wait for it.
+    pub(crate) fn start_cleanup(&self, config: &str, args: &[&str]) -> Running {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut command = self.cleanup_command(dir.path(), config, args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running { child: command.spawn().expect("start redis2pg"), dir }
+    }
+
     /// Starts `run` with the preset and does not wait for it.
     pub(crate) fn start(&self, args: &[&str]) -> Running {
         let dir = tempfile::tempdir().expect("a directory");
@@ -231,6 +256,12 @@ impl Running {
         self.child.wait().expect("wait for redis2pg");
     }
 
+    /// Sends it a signal, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.expect("kill").success(), "kill -{name}");
+    }
+
     /// Waits for its end.
     pub(crate) fn finish(self) -> Outcome {
         let output = self.child.wait_with_output().expect("wait for redis2pg");
@@ -240,6 +271,7 @@ impl Running {
 
 const _: fn(Running) = |mut running| {
     running.ended();
+    running.signal("TERM");
     running.kill9();
     running.finish();
 };

@@ -110,6 +110,7 @@ const LEDGER: &str = "GRANT USAGE ON SCHEMA redis2pg TO redis2pg; GRANT SELECT O
     GRANT SELECT, INSERT ON redis2pg.batches TO redis2pg; \
     GRANT SELECT, INSERT, UPDATE, DELETE ON redis2pg.rejects, redis2pg.loaded TO redis2pg; \
     GRANT SELECT, INSERT, UPDATE ON redis2pg.before_images, redis2pg.run_tables TO redis2pg; GRANT SELECT, INSERT, DELETE ON redis2pg.seen TO redis2pg; \
+    GRANT SELECT ON redis2pg.cleanups, redis2pg.cleanup_batches, redis2pg.cleaned_keys TO redis2pg; \
     GRANT SELECT, INSERT ON redis2pg.validations TO redis2pg";
 
 /// Notes, and a ledger that is a superuser's.
@@ -172,7 +173,7 @@ fn a_ledger_that_the_role_cannot_make_is_refused_and_one_that_it_can_is_made() {
 }
 
 /// The version of the ledger that the program makes.
-const LEDGER_VERSION: usize = 11;
+const LEDGER_VERSION: usize = 12;
 
 #[test]
 fn a_ledger_of_an_older_version_that_is_somebody_elses_is_refused_before_the_run() {

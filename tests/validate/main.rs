@@ -75,7 +75,11 @@ fn ends(outcome: Outcome, code: i32) -> Outcome {
 
 /// A case with the two tables, some keys, and a run that loaded them.
 fn loaded(parents: usize, children: usize) -> Case {
-    let case = Case::new();
+    loaded_into(Case::new(), parents, children)
+}
+
+/// The same in this case.
+fn loaded_into(case: Case, parents: usize, children: usize) -> Case {
     case.sql(TABLES);
     let mut redis = case.redis();
     (0..parents).for_each(|id| redis.set(&format!("parent:{id}"), &format!(r#"{{"n":{id}}}"#)));

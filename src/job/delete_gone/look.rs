@@ -4,10 +4,11 @@ use super::another_server;
 use super::expiry::{Expiry, read};
 use super::work::{Place, Work};
 use crate::job::databases::Base;
-use crate::ledger::{LineagePlace, RunTable};
+use crate::ledger::{self, LineagePlace, RunTable};
 use crate::model::{Failure, MappingId, RedisKey, SkipReason};
 use crate::sink::OwnedRow;
 use crate::source::{Answering, Source};
+use sqlx::postgres::PgConnection;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What was seen of rows, in numbers.
@@ -25,6 +26,8 @@ pub(super) struct Seen {
     pub(super) changed: i64,
     /// The key may not be asked for.
     pub(super) forbidden: i64,
+    /// A cleanup has deleted the key: the row is what is left of it.
+    pub(super) cleaned: i64,
 }
 
 impl Seen {
@@ -35,6 +38,7 @@ impl Seen {
         self.expiry_unknown += other.expiry_unknown;
         self.changed += other.changed;
         self.forbidden += other.forbidden;
+        self.cleaned += other.cleaned;
     }
 }
 
@@ -49,19 +53,26 @@ pub(super) struct Looked {
 
 impl<S: Source> Work<'_, '_, S> {
     /// Looks at rows of a mapping. Asks Redis for their keys.
-    pub(super) async fn look(&self, place: usize, rows: &[OwnedRow]) -> Result<Looked, Failure> {
+    pub(super) async fn look(&mut self, place: usize, rows: &[OwnedRow]) -> Result<Looked, Failure> {
         let mut looked = Looked { seen: Seen::default(), held: BTreeMap::new(), gone: Vec::new() };
-        let Some(place) = self.places.get(place) else { return Ok(looked) };
-        for (at, (base, answering)) in self.shared.bases.iter().zip(&self.answering).enumerate() {
+        let Some((id, table)) = self.places.get(place).map(|place| (place.id, place.table)) else { return Ok(looked) };
+        for (at, base) in self.shared.bases.iter().enumerate() {
+            let Some(answering) = self.answering.get(at) else { continue };
             let own: Vec<(&OwnedRow, RedisKey)> =
-                rows.iter().filter_map(|row| Some((row, self.key_in(row, base, place.id)?))).collect();
+                rows.iter().filter_map(|row| Some((row, self.key_in(row, base, id)?))).collect();
             let keys: HashSet<&RedisKey> = own.iter().map(|(_, key)| key).collect();
             self.shared.rate.take(keys.len() as u64, 0).await;
             let absent = absent(base, answering, keys).await?;
+            let cleaned = self.cleaned(&own, &absent, base.database.number).await?;
             let mut gone = BTreeMap::new();
-            for (row, key) in own {
+            for (place, (row, key)) in own.into_iter().enumerate() {
                 let mut seen = Seen::default();
-                let goes = self.judge(row, absent.get(&key).copied(), place.table, &mut seen);
+                let goes = if cleaned.contains(&place) && !self.is_changed(row) {
+                    (seen.owned, seen.cleaned) = (1, 1);
+                    false
+                } else {
+                    self.judge(row, absent.get(&key).copied(), table, &mut seen)
+                };
                 let server = self.holders.get(at).map_or(0, |holders| holders.of(&key));
                 looked.held.entry((at, server)).or_default().add(&seen);
                 looked.seen.add(&seen);
@@ -72,6 +83,27 @@ impl<S: Source> Work<'_, '_, S> {
             looked.gone.push(gone);
         }
         Ok(looked)
+    }
+
+    /// The places of those rows among them whose keys a cleanup has deleted.
+    async fn cleaned(
+        &mut self,
+        own: &[(&OwnedRow, RedisKey)],
+        absent: &HashMap<RedisKey, SkipReason>,
+        database: u8,
+    ) -> Result<HashSet<usize>, Failure> {
+        let is_gone = |(_, (_, key)): &(usize, &(&OwnedRow, RedisKey))| absent.get(key) == Some(&SkipReason::Gone);
+        let (places, asked): (Vec<usize>, Vec<(RedisKey, String)>) = (own.iter().enumerate().filter(is_gone))
+            .map(|(place, (row, key))| {
+                let run = row.owner.as_ref().or(row.lineage_run.as_ref()).cloned().unwrap_or_default();
+                (place, (key.clone(), run))
+            })
+            .unzip();
+        let source = self.source.clone();
+        let ask =
+            async |connection: &mut PgConnection| ledger::cleaned_among(connection, (&source, database), &asked).await;
+        let cleaned = self.link.call("looking for keys that a cleanup deleted", ask).await?;
+        Ok(cleaned.into_iter().filter_map(|place| places.get(place).copied()).collect())
     }
 
     /// Whether somebody else changed the row, or deleted it and made it again.

@@ -16,6 +16,7 @@ impl<S: Source> Work<'_, '_, S> {
             gone(GoneRow::Changed, seen.changed + last.changed);
             gone(GoneRow::Forbidden, seen.forbidden);
             gone(GoneRow::Referred, last.referred);
+            gone(GoneRow::Cleaned, seen.cleaned);
             gone(GoneRow::Collided, place.collided);
             gone(GoneRow::Refused, last.refused);
             gone(GoneRow::WouldDelete, if dry { seen.gone } else { 0 });

@@ -63,7 +63,9 @@ impl<'t> Place<'t> {
 pub(super) struct Work<'w, 't, S> {
     pub(super) shared: &'w Shared<S>,
     pub(super) settings: &'w Settings,
-    link: &'w mut Link,
+    pub(super) link: &'w mut Link,
+    /// The source, as the ledger has it.
+    pub(super) source: String,
     /// The runs of the same source, with the database that their rows are of which name none.
     pub(super) runs: HashMap<String, Option<u8>>,
     names: Vec<String>,
@@ -111,7 +113,20 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
             places.push(Place::new(link, (phase, id, table), (&ids, &all)).await?);
         }
         let names = runs.keys().cloned().collect();
-        Ok(Self { shared, settings, link, runs, names, elsewhere, answering, holders, held: BTreeMap::new(), places })
+        let source = source.to_owned();
+        Ok(Self {
+            shared,
+            settings,
+            link,
+            source,
+            runs,
+            names,
+            elsewhere,
+            answering,
+            holders,
+            held: BTreeMap::new(),
+            places,
+        })
     }
 
     /// Whether the server is the one that the phases scanned, as far as that is told.

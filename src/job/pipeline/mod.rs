@@ -48,6 +48,8 @@ pub(super) struct Shared<S> {
     pub(super) bases: Arc<[Base<S>]>,
     pub(super) budget: ByteBudget,
     pub(super) rate: Arc<RateLimit>,
+    /// Whether it is to be known what each key holds as a whole, also where it comes in slices.
+    pub(super) hashes: bool,
     /// Redis's clock; `None` where no key is judged by it, or it is not told.
     pub(super) clock: Option<ServerClock>,
     /// The rejects of another run that this one takes; `None`: it is no retry.

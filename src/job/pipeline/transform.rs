@@ -5,7 +5,9 @@ use super::fetch::{Chunk, HELD_PER_BYTE, HELD_PER_KEY};
 use crate::flow::{PagePart, Permit};
 use crate::job::limit::RejectLimit;
 use crate::mapping::{Mapping, Scratch};
-use crate::model::{Failure, Fetched, Group, MappingId, Record, RedisKey, Reject, Row, SkipReason, Tally, UnixMillis};
+use crate::model::{
+    ContentHasher, Failure, Fetched, Group, MappingId, Record, RedisKey, Reject, Row, SkipReason, Tally, UnixMillis,
+};
 use crate::source::{ServerClock, Source};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -56,7 +58,7 @@ pub(super) async fn run<S: Source>(
     mut chunks: mpsc::Receiver<Chunk>,
     out: mpsc::Sender<Mapped>,
 ) -> Result<(), Failure> {
-    let mut transformer = Transformer::new(shared.clock);
+    let mut transformer = Transformer { hashes: shared.hashes, ..Transformer::new(shared.clock) };
     while let Some(chunk) = chunks.recv().await {
         let mut made = transformer.transform(shared.plan.mapping(chunk.mapping), chunk.records);
         note(&shared.limit, &mut made);
@@ -100,6 +102,10 @@ pub(in crate::job) struct Transformer {
     open: Option<Arc<Group>>,
     /// Why the key is passed over whose slices are coming.
     passing: Option<SkipReason>,
+    /// Whether it is to be known what a key holds that comes in slices.
+    hashes: bool,
+    /// What came of it so far.
+    hasher: Option<ContentHasher>,
 }
 
 impl Transformer {
@@ -189,13 +195,31 @@ impl Transformer {
             Some(group) => group,
             None => Arc::new(Group::of(record, mapping.exploded_array())),
         };
-        made.rows.extend(mapping.explode(record, now, &mut self.scratch, &group)?);
+        if self.hashes && group.sliced {
+            self.hash(record, &group, (first, last));
+        }
+        let rows = mapping.explode(record, now, &mut self.scratch, &group);
+        // A key that was refused in the middle is not known as a whole.
+        made.rows.extend(rows.inspect_err(|_| self.hasher = None)?);
         if last {
             made.closed.push(group);
         } else {
             self.open = Some(group);
         }
         Ok(())
+    }
+
+    /// Takes a slice into what its key holds.
+    fn hash(&mut self, record: &Record, group: &Group, (first, last): (bool, bool)) {
+        if first {
+            self.hasher = Some(ContentHasher::new(record.redis_type));
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.push(record);
+        }
+        if last && let Some(hasher) = self.hasher.take() {
+            let _ = group.content.set(hasher.finish());
+        }
     }
 }
 

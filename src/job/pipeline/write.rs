@@ -1,7 +1,8 @@
 //! Writing: one task a writer, taking batches in order.
 
 use super::outlet::Inlet;
-use crate::flow::Stop;
+use crate::flow::{PagePart, Stop};
+use crate::job::cleanup::Sorter;
 use crate::job::dry_parents::DryParents;
 use crate::job::validate::Findings;
 use crate::model::Failure;
@@ -16,6 +17,8 @@ pub(in crate::job) enum Writer<S> {
     Dry(DryRun, Box<DryParents<S>>),
     /// Compares with what PostgreSQL holds.
     Compare(Box<Comparer>, Findings),
+    /// Compares, and hands on what may be deleted from Redis.
+    Clean(Box<Comparer>, Sorter),
 }
 
 impl<S: Source> Writer<S> {
@@ -35,6 +38,15 @@ impl<S: Source> Writer<S> {
                     let of = (batch.mapping, batch.database);
                     let comparison = comparer.compare(batch).await?;
                     findings.book(of, comparison).await?;
+                }
+                Self::Clean(comparer, sorter) => {
+                    let of = (batch.mapping, batch.database);
+                    let mut batch = batch;
+                    let (pages, memory) = (std::mem::take(&mut batch.pages), std::mem::take(&mut batch.memory));
+                    let comparison = comparer.compare(batch).await?;
+                    sorter.take(of, comparison, memory).await?;
+                    // What no mapping took of them is told by the watermark.
+                    pages.into_iter().for_each(PagePart::settle);
                 }
             }
         }

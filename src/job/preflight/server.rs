@@ -64,7 +64,8 @@ const LACKING: &str = "SELECT r.privilege, c.relname::text FROM \
      ('before_images', 'INSERT'), ('before_images', 'UPDATE'), ('run_tables', 'SELECT'), ('run_tables', 'INSERT'), ('run_tables', 'UPDATE'), \
      ('loaded', 'SELECT'), ('loaded', 'INSERT'), ('loaded', 'UPDATE'), ('loaded', 'DELETE'), \
      ('seen', 'SELECT'), ('seen', 'INSERT'), ('seen', 'DELETE'), \
-     ('validations', 'SELECT'), ('validations', 'INSERT')) r (name, privilege) \
+     ('validations', 'SELECT'), ('validations', 'INSERT'), ('cleanups', 'SELECT'), ('cleanup_batches', 'SELECT'), \
+     ('cleaned_keys', 'SELECT')) r (name, privilege) \
     JOIN pg_catalog.pg_namespace n ON n.nspname = 'redis2pg' \
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = r.name AND c.relkind = 'r' \
     WHERE NOT has_table_privilege(c.oid, r.privilege) ORDER BY c.relname, r.privilege";

@@ -20,7 +20,7 @@ use super::link::{Link, Waits};
 use super::setup;
 use crate::config::Settings;
 use crate::flow::Stop;
-use crate::ledger::{self, RollbackClaim, Undoable};
+use crate::ledger::{self, CleanupEntry, RollbackClaim, Undoable};
 use crate::model::{Exit, Failure, KeptRow, RollbackAccount, Side};
 use crate::postgres::{Target, failure};
 use crate::report::write_rollback;
@@ -185,6 +185,11 @@ async fn find(link: &mut Link, request: &RollbackRequest, dry: bool) -> Result<U
     let changed = async |connection: &mut PgConnection| ledger::changed_by(connection, run).await;
     let changed = link.call("looking for runs that came after it", changed).await?;
     refused_by(&format!("rows of run {run} were changed by a later run"), &changed)?;
+    if !request.force {
+        let id = run.to_string();
+        let cleanups = async |connection: &mut PgConnection| ledger::cleanups_of(connection, &id).await;
+        cleaned(run, &link.call("looking for cleanups", cleanups).await?)?;
+    }
     Ok(found)
 }
 
@@ -194,6 +199,27 @@ fn refused_by(what: &str, later: &[(String, i64)]) -> Result<(), Failure> {
     let named: Vec<String> = later.iter().map(|(run, rows)| format!("{run} ({rows} rows)")).collect();
     let hint = format!("Roll that back first: --run {latest}.");
     Err(Failure::usage(Side::Postgres, format!("{what}: {}", named.join(", ")), hint))
+}
+
+/// Refuses where a cleanup has deleted keys from Redis of which these rows, or rows like them, are all that is left.
+fn cleaned(run: Uuid, cleanups: &[CleanupEntry]) -> Result<(), Failure> {
+    let keys: i64 = cleanups.iter().map(|cleanup| cleanup.deleted + cleanup.unsettled).sum();
+    if keys == 0 {
+        return Ok(());
+    }
+    let of = |cleanup: &&CleanupEntry| cleanup.deleted + cleanup.unsettled > 0;
+    let named = cleanups.iter().filter(of).map(|cleanup| {
+        let backup = cleanup.backup.as_ref().map(|path| format!(", backup {path}")).unwrap_or_default();
+        format!("{} of {} ({} keys{backup})", cleanup.id, cleanup.started_at, cleanup.deleted + cleanup.unsettled)
+    });
+    let named: Vec<String> = named.collect();
+    let message = format!(
+        "{keys} keys of run {run}, or of runs like it, were deleted from Redis by cleanup {}: its rows are what is left of them",
+        named.join(", ")
+    );
+    let hint =
+        "Put the keys back first, where there is a backup (`redis2pg restore`). --force rolls back all the same.";
+    Err(Failure::usage(Side::Postgres, message, hint))
 }
 
 /// Refuses where a later run wrote rows again that this one had deleted: it has no image of them.
@@ -231,6 +257,10 @@ async fn claim(link: &mut Link, settings: &Settings, run: Uuid) -> Result<Held, 
         RollbackClaim::Writing(other) => {
             let hint = "Wait for it, or stop it. After a crash its lease ends by itself within flow.lease.";
             Err(Failure::usage(Side::Postgres, format!("run {other} is at work on tables of run {run}"), hint))
+        }
+        RollbackClaim::Cleaning(cleanup) => {
+            let hint = "Wait for it, or stop it. After a crash its lease ends by itself within flow.lease.";
+            Err(Failure::usage(Side::Postgres, format!("cleanup {cleanup} is deleting keys of run {run}"), hint))
         }
         RollbackClaim::Busy => {
             let hint = "Wait for it, or stop it. After a crash its lease ends by itself within flow.lease.";

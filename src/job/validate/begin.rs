@@ -20,22 +20,24 @@ use crate::source::redis::SourceSettings;
 use sqlx::postgres::PgConnection;
 
 /// What a validation works with.
-pub(super) struct Ready {
+pub(in crate::job) struct Ready {
     /// The settings, with what the run itself was limited to.
-    pub(super) settings: Settings,
-    pub(super) chosen: Chosen,
-    pub(super) databases: Vec<Opened>,
-    pub(super) clock: Option<ServerClock>,
-    pub(super) checked: Checked,
-    pub(super) specs: Vec<MappingSpec>,
-    pub(super) target: Target,
-    pub(super) link: Link,
+    pub(in crate::job) settings: Settings,
+    /// The source as runs of it are known by.
+    pub(in crate::job) identity: String,
+    pub(in crate::job) chosen: Chosen,
+    pub(in crate::job) databases: Vec<Opened>,
+    pub(in crate::job) clock: Option<ServerClock>,
+    pub(in crate::job) checked: Checked,
+    pub(in crate::job) specs: Vec<MappingSpec>,
+    pub(in crate::job) target: Target,
+    pub(in crate::job) link: Link,
     stop: Stop,
 }
 
 impl Ready {
     /// A connection beside the others, made when it is first used.
-    pub(super) fn beside(&self) -> Link {
+    pub(in crate::job) fn beside(&self) -> Link {
         Link::anew(self.target.clone(), Waits::new(&self.settings), self.stop.clone())
     }
 }
@@ -45,7 +47,7 @@ impl Ready {
 ///
 /// # Errors
 /// Whatever forbids it.
-pub(super) async fn begin(
+pub(in crate::job) async fn begin(
     settings: &Settings,
     (request, reached): (&ValidateRequest, Option<Reached>),
     stop: &Stop,
@@ -78,7 +80,7 @@ pub(super) async fn begin(
     let Some((Reached { databases, clock }, checked)) = ends.filter(|_| !stop.requested()) else { return Ok(None) };
     chosen.untold.extend(without_lineage(&checked));
     let stop = stop.clone();
-    Ok(Some(Ready { settings, chosen, databases, clock, checked, specs, target, link, stop }))
+    Ok(Some(Ready { settings, identity, chosen, databases, clock, checked, specs, target, link, stop }))
 }
 
 /// What it takes to look at the ends.
@@ -123,8 +125,15 @@ impl Look<'_> {
     }
 
     async fn tell(&self, warnings: &[Finding]) {
-        if self.request.run.is_none() {
-            let text = format!("the run that is validated is the latest one, of {}", self.run.started_at);
+        let text = match (self.request.cleans, &self.request.run) {
+            (true, _) => {
+                let run = self.run.of.run;
+                Some(format!("comparing keys before they are deleted: run {run} of {}", self.run.started_at))
+            }
+            (false, None) => Some(format!("the run that is validated is the latest one, of {}", self.run.started_at)),
+            (false, Some(_)) => None,
+        };
+        if let Some(text) = text {
             let _ = self.events.send(Event::Notice(text)).await;
         }
         for warning in warnings {

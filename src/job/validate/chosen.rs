@@ -10,14 +10,14 @@ use crate::model::{Failure, Side};
 use sqlx::postgres::PgConnection;
 
 /// The run that is meant.
-pub(super) struct Chosen {
-    pub(super) run: Validatable,
+pub(in crate::job) struct Chosen {
+    pub(in crate::job) run: Validatable,
     /// Whether keys without a row may be such as the run never read.
-    pub(super) partial: bool,
+    pub(in crate::job) partial: bool,
     /// Whether the ledger is as this version has it.
     pub(super) ledger_is_current: bool,
     /// What cannot be told, and why.
-    pub(super) untold: Vec<String>,
+    pub(in crate::job) untold: Vec<String>,
 }
 
 /// Finds the run, and takes over into the settings what it was limited to.

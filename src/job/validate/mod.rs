@@ -9,7 +9,9 @@ mod rest;
 mod rounds;
 mod state;
 
+pub(super) use begin::{Ready, begin};
 pub(super) use findings::Findings;
+pub(super) use rounds::Rounds;
 
 use super::databases::Reached;
 use super::delete_gone;
@@ -21,9 +23,7 @@ use crate::flow::Stop;
 use crate::ledger::{self, Recorded};
 use crate::model::{Discrepancy, Event, EventSender, Exit, Failure, MappingId, Side, Validation};
 use crate::report::{self, DifferencesFile, Renderer, ValidationFacts};
-use begin::{Ready, begin};
 use findings::Taken;
-use rounds::Rounds;
 use sqlx::postgres::PgConnection;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -41,12 +41,14 @@ pub struct ValidateRequest {
     pub phases: Vec<String>,
     /// What the run exits with otherwise, where this is its end.
     pub(super) run_before: Option<Exit>,
+    /// Whether keys are to be deleted that are equal.
+    pub(super) cleans: bool,
 }
 
 impl ValidateRequest {
     /// A run by its id or the beginning of it, and some mappings by name.
     pub fn new(run: Option<String>, phases: Vec<String>) -> Self {
-        Self { run, phases, run_before: None }
+        Self { run, phases, ..Self::default() }
     }
 }
 
@@ -104,7 +106,7 @@ pub(super) async fn at_end(
 ) -> (Looked, Vec<String>) {
     let (events, shown) = mpsc::channel(EVENTS);
     let drive = tokio::spawn(report::drive(shown, renderer));
-    let request = ValidateRequest { run: Some(run.to_string()), phases: Vec::new(), run_before: Some(exit) };
+    let request = ValidateRequest { run: Some(run.to_string()), run_before: Some(exit), ..ValidateRequest::default() };
     let found = look(settings, &request, source, stop, events).await;
     (found, drive.await.map(|books| books.notices().0.to_vec()).unwrap_or_default())
 }

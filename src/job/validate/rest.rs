@@ -49,6 +49,8 @@ struct Gone {
     key: RedisKey,
     row_key: String,
     expires_at: Option<String>,
+    /// The run that wrote it.
+    run: String,
 }
 
 /// By database.
@@ -176,7 +178,8 @@ impl Rest<'_> {
             self.findings().was_loaded(&(id, base.database.number, key.clone()))?;
             owned += i64::from(is_ours);
             if is_ours && self.whole && self.sample.takes(&key) {
-                let row = Gone { key, row_key: row.row_key, expires_at: row.expires_at };
+                let run = row.owner.unwrap_or_default();
+                let row = Gone { key, row_key: row.row_key, expires_at: row.expires_at, run };
                 asked.entry(base.database.number).or_default().push(row);
             }
         }
@@ -232,9 +235,18 @@ impl Rest<'_> {
             let there = async |connection: &mut PgConnection| still_owned(connection, table, &keys, &runs).await;
             let there: HashSet<usize> =
                 link.call("looking at rows whose keys are gone", there).await?.into_iter().collect();
+            let asked: Vec<(RedisKey, String)> = rows.iter().map(|row| (row.key.clone(), row.run.clone())).collect();
+            let source = &self.ready.chosen.run.source;
+            let cleaned =
+                async |connection: &mut PgConnection| ledger::cleaned_among(connection, (source, number), &asked).await;
+            let cleaned = link.call("looking for keys that a cleanup deleted", cleaned).await?;
             let mut by_key = BTreeMap::<RedisKey, (i64, Class)>::new();
-            for (_, row) in rows.into_iter().enumerate().filter(|(place, _)| there.contains(place)) {
-                let class = if self.has_passed(row.expires_at.as_deref()) { Class::Expired } else { Class::Extra };
+            for (place, row) in rows.into_iter().enumerate().filter(|(place, _)| there.contains(place)) {
+                let class = match () {
+                    () if cleaned.contains(&place) => Class::Cleaned,
+                    () if self.has_passed(row.expires_at.as_deref()) => Class::Expired,
+                    () => Class::Extra,
+                };
                 by_key.entry(row.key).or_insert((0, class)).0 += 1;
             }
             for (key, (rows, class)) in by_key {
@@ -258,6 +270,7 @@ impl Rest<'_> {
         }
         let detail = match class {
             Class::Expired => "the key has expired".to_owned(),
+            Class::Cleaned => "a cleanup has deleted the key".to_owned(),
             _ => "the key is gone".to_owned(),
         };
         let (columns, values) = (Vec::new(), Vec::new());

@@ -23,19 +23,20 @@ const PAUSE: Duration = Duration::from_millis(300);
 const SHOWN: usize = 20;
 
 /// What the rounds work with.
-pub(super) struct Rounds {
-    pub(super) shared: Shared<RedisSource>,
-    pub(super) tables: Arc<[LoadTable]>,
+pub(in crate::job) struct Rounds {
+    pub(in crate::job) shared: Shared<RedisSource>,
+    pub(in crate::job) tables: Arc<[LoadTable]>,
     pub(super) findings: Findings,
     /// The mappings that are looked at.
-    pub(super) on: Vec<MappingId>,
-    off: Vec<MappingId>,
-    keys: Option<Arc<KeyList>>,
+    pub(in crate::job) on: Vec<MappingId>,
+    pub(in crate::job) options: CompareOptions,
+    pub(in crate::job) off: Vec<MappingId>,
+    pub(in crate::job) keys: Option<Arc<KeyList>>,
 }
 
 impl Rounds {
     /// Puts them together. `keys`: the keys to look at, instead of a scan.
-    pub(super) fn new(
+    pub(in crate::job) fn new(
         ready: &mut Ready,
         keys: Option<Arc<KeyList>>,
         findings: Findings,
@@ -60,6 +61,7 @@ impl Rounds {
             bases,
             budget: ByteBudget::new(flow.memory.0),
             rate: Arc::new(RateLimit::new(some(flow.max_keys_per_second), some(flow.max_bytes_per_second.0))),
+            hashes: false,
             clock: ready.clock,
             retry: None,
             stop: stop.clone(),
@@ -67,7 +69,7 @@ impl Rounds {
             events,
         };
         let tables = std::mem::take(&mut ready.checked.tables).into();
-        Ok(Self { shared, tables, findings, on, off, keys })
+        Ok(Self { shared, tables, findings, on, options: options(ready), off, keys })
     }
 
     /// Goes through the rounds; gives how they ended, and how many there were. `sums`: what is to be summed up of the rows that the
@@ -133,7 +135,7 @@ impl Rounds {
     }
 
     fn writers(&self, ready: &Ready, sums: &Option<Arc<SumsWanted>>) -> Vec<Writer<RedisSource>> {
-        let options = options(ready, sums.clone());
+        let options = CompareOptions { sums: sums.clone(), ..self.options.clone() };
         let writer = |_| {
             let (target, tables, options) = (ready.target.clone(), self.tables.clone(), options.clone());
             let ends = (self.shared.events.clone(), self.shared.stop.clone());
@@ -146,7 +148,7 @@ impl Rounds {
     }
 }
 
-fn options(ready: &Ready, sums: Option<Arc<SumsWanted>>) -> CompareOptions {
+fn options(ready: &Ready) -> CompareOptions {
     let (load, validation) = (setup::load_options(&ready.settings), &ready.settings.validation);
     CompareOptions {
         content: validation.content,
@@ -159,6 +161,7 @@ fn options(ready: &Ready, sums: Option<Arc<SumsWanted>>) -> CompareOptions {
         retry_deadline: load.retry_deadline,
         unlogged_stage: !ready.checked.server.may_make_temporary,
         ledger_is_current: ready.chosen.ledger_is_current,
-        sums,
+        sums: None,
+        proof: None,
     }
 }

@@ -136,7 +136,11 @@ impl Attempt<'_> {
         self.find_unreadable(connection, (sql, rows), found).await?;
         let statement = compare((self.table, self.database, self.run), sql, self.options);
         let mut differing = Vec::new();
-        for row in query(statement).bind(self.table.name.to_string()).fetch_all(&mut *connection).await? {
+        let mut asked = query(statement).bind(self.table.name.to_string());
+        if let Some(proof) = &self.options.proof {
+            asked = asked.bind(&*proof.runs);
+        }
+        for row in asked.fetch_all(&mut *connection).await? {
             let (ordinal, met) = met(&row)?;
             let Some(place) = place(rows, ordinal) else { continue };
             if !met.differs.is_empty() && differing.len() + found.values.len() < self.options.shown {
@@ -253,6 +257,7 @@ fn met(row: &PgRow) -> Result<(i32, Met), Error> {
         redis_key: row.try_get("redis_key")?,
         redis_db: row.try_get("redis_db")?,
         owner: row.try_get("owner")?,
+        counts: row.try_get::<Option<bool>, _>("counts")?.unwrap_or(false),
         of_source: row.try_get::<Option<bool>, _>("of_source")?.unwrap_or(false),
         digest: row.try_get("digest")?,
         was_there: false,

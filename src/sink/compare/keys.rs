@@ -2,6 +2,7 @@
 
 use super::attempt::Found;
 use super::met::{Judged, Met};
+use super::proof::{Proof, Proven, Unproven};
 use super::rowless::{Element, Rowless, Why};
 use super::{Compared, Comparison, would_be_rejected};
 use crate::model::{Class, ClassCounts, ColumnValues, Database, Digest, ElementOf, Group, RedisKey, Reject, Row};
@@ -29,6 +30,8 @@ struct Open {
     of_key: i64,
     /// Elements that would be rejected now.
     refused: i64,
+    /// Rows whose lineage does not say that a run which counts made them of this key.
+    unproven: i64,
 }
 
 /// What is told of a key: what its worst row is.
@@ -46,18 +49,20 @@ impl OpenKeys {
     pub(super) fn book(
         &mut self,
         (table, database): (&LoadTable, Database),
-        rows: Vec<Row>,
-        mut found: Found,
+        proof: Option<&Proof>,
+        (rows, mut found): (Vec<Row>, Found),
         comparison: &mut Comparison,
     ) {
         for (place, row) in rows.into_iter().enumerate() {
             let (met, refused) = (found.met.remove(&place), found.refused.remove(&place));
             let values = found.values.remove(&place).unwrap_or_default();
             let worst = Worst::of((table, database), &row, (met.as_ref(), refused.as_ref(), values));
+            let is_proven = proof.is_some() && Met::proves(met.as_ref(), table, (&row, database));
             match &row.group {
                 Some(group) => {
                     let open = self.0.entry(group.id).or_default();
                     open.of_key += i64::from(met.as_ref().is_some_and(|met| met.is_of_key(&row)));
+                    open.unproven += i64::from(!is_proven);
                     match met.filter(|_| worst.judged.class == Class::Missing && refused.is_none()) {
                         Some(met) => open.add_rowless(&met, &row, worst.judged),
                         None => open.add(Worst { element: worst.element_of(&row), ..worst }, &row, refused.is_some()),
@@ -65,6 +70,11 @@ impl OpenKeys {
                 }
                 None if worst.judged.class == Class::Equal => {
                     comparison.equal = (comparison.equal.0 + 1, comparison.equal.1 + 1);
+                    match is_proven {
+                        _ if proof.is_none() => {}
+                        true => comparison.proven.extend(row.into_record().map(Proven::Read)),
+                        false => comparison.unproven.push((row.key, Unproven::NoLineage)),
+                    }
                 }
                 None => comparison.others.push(worst.into_key(row.key, refused.is_some())),
             }
@@ -72,7 +82,7 @@ impl OpenKeys {
     }
 
     /// Ends a reading.
-    pub(super) fn end(&mut self, group: &Arc<Group>) -> Ended {
+    pub(super) fn end(&mut self, group: Arc<Group>) -> Ended {
         let mut open = self.0.remove(&group.id).unwrap_or_default();
         let settled = group.with(None);
         // SCAN listed the key twice: rows of this reading count with the later one.
@@ -84,7 +94,7 @@ impl OpenKeys {
             let judged = Judged::because(Class::Missing, would_be_rejected(reject));
             open.tell(Worst { element: reject.element().map(str::to_owned), ..Worst::plain(judged) });
         }
-        Ended { key: group.key.clone(), open, whole: reject.is_none() && !has_twin, has_twin }
+        Ended { key: group.key.clone(), open, whole: reject.is_none() && !has_twin, has_twin, group }
     }
 }
 
@@ -173,6 +183,7 @@ pub(super) struct Ended {
     whole: bool,
     /// Whether some of its rows count with a later reading.
     has_twin: bool,
+    group: Arc<Group>,
 }
 
 impl Ended {
@@ -186,12 +197,25 @@ impl Ended {
         }
     }
 
-    /// Books the key.
-    pub(super) fn book(self, comparison: &mut Comparison) {
-        let Self { key, open: Open { rows, worst, rowless, refused, .. }, has_twin, .. } = self;
+    /// Books the key. `proves`: also whether it may go.
+    pub(super) fn book(self, proves: bool, comparison: &mut Comparison) {
+        let Self { key, open: Open { rows, worst, rowless, refused, unproven, .. }, has_twin, group, .. } = self;
         if worst.is_none() && rowless.len() == 0 {
+            if proves && has_twin {
+                // The later reading tells whether it may go.
+                comparison.duplicates += 1;
+                return;
+            }
             comparison.equal.0 += 1;
             comparison.equal.1 += rows.get(Class::Equal);
+            if proves {
+                match Proven::of_group(&group).ok_or(Unproven::NotRead) {
+                    _ if rows.total() == 0 => comparison.unproven.push((key, Unproven::NoRow)),
+                    _ if unproven > 0 => comparison.unproven.push((key, Unproven::NoLineage)),
+                    Ok(proven) => comparison.proven.push(proven),
+                    Err(why) => comparison.unproven.push((key, why)),
+                }
+            }
             return;
         }
         let worst = worst.unwrap_or_else(|| Worst::plain(Judged::of(Class::Equal)));
@@ -249,9 +273,9 @@ mod tests {
                 group.reject(Reject::new(RedisKey::new("k"), "integer", "no integer", None));
             }
             let (mut open, mut comparison) = (OpenKeys::default(), Comparison::default());
-            let mut ended = open.end(&group);
+            let mut ended = open.end(group);
             ended.note_rows(2);
-            ended.book(&mut comparison);
+            ended.book(false, &mut comparison);
             let found: Vec<(Class, bool)> = comparison.others.iter().map(|key| (key.class, key.has_rows())).collect();
             let expected = if rejected { vec![(Class::Missing, true)] } else { Vec::new() };
             assert_eq!((found, comparison.equal), (expected, (i64::from(!rejected), 0)));

@@ -18,6 +18,9 @@ pub(super) struct Met {
     pub(super) redis_db: Option<String>,
     /// The run that wrote it, if nobody changed it since.
     pub(super) owner: Option<String>,
+    /// Whether its lineage names one of the runs that count, or one of them wrote it where lineage names none; where keys are to be
+    /// deleted.
+    pub(super) counts: bool,
     /// Whether the ledger says that it was read from the source of the run that is validated, for tables whose rows go with their
     /// elements.
     pub(super) of_source: bool,

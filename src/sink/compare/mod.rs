@@ -11,6 +11,7 @@ mod attempt;
 mod compared;
 mod keys;
 mod met;
+mod proof;
 mod rowless;
 mod statements;
 
@@ -19,6 +20,7 @@ use self::attempt::Refused;
 pub use self::compared::Compared;
 use self::compared::{refused, would_be_rejected};
 use self::keys::OpenKeys;
+pub use self::proof::{Proof, Proven, Unproven};
 use super::batch::{Batch, deduplicate, each_once};
 use super::owned::{SliceSums, SumsWanted};
 use super::table::LoadTable;
@@ -56,6 +58,8 @@ pub struct CompareOptions {
     pub ledger_is_current: bool,
     /// What is to be summed up of the rows that are met.
     pub sums: Option<Arc<SumsWanted>>,
+    /// What must be true of a key beside that it is equal, where it is to be deleted from Redis; `None`: nothing is.
+    pub proof: Option<Proof>,
 }
 
 /// What a batch came to.
@@ -69,6 +73,12 @@ pub struct Comparison {
     pub passed_over: BTreeMap<String, i64>,
     /// The rows that were met, as far as that was wanted.
     pub sums: SliceSums,
+    /// Keys that were read once more in the same batch: they count by the last reading.
+    pub duplicates: i64,
+    /// With [`CompareOptions::proof`]: those of the equal keys that may go.
+    pub proven: Vec<Proven>,
+    /// With [`CompareOptions::proof`]: the other equal keys.
+    pub unproven: Vec<(RedisKey, Unproven)>,
 }
 
 /// One comparer, with a connection of its own.
@@ -111,12 +121,13 @@ impl Comparer {
         let rejects = each_once(batch.rejects, &mut tally);
         let kept = deduplicate(batch.rows);
         let rows: Vec<Row> = kept.rows.into_iter().chain(kept.rivals).collect();
-        let mut comparison = Comparison { passed_over: tally.skipped, ..Comparison::default() };
+        let duplicates = kept.duplicates + tally.duplicates;
+        let mut comparison = Comparison { passed_over: tally.skipped, duplicates, ..Comparison::default() };
         for (rows, mut found) in self.look_all(table, database, rows).await? {
             for (slice, sum) in std::mem::take(&mut found.sums) {
                 *comparison.sums.entry(slice).or_default() += sum;
             }
-            self.open.book((table, database), rows, found, &mut comparison);
+            self.open.book((table, database), self.options.proof.as_ref(), (rows, found), &mut comparison);
         }
         for reject in rejects {
             comparison.others.push(refused(reject));
@@ -125,6 +136,7 @@ impl Comparer {
             self.close(table, database, batch.closed, &mut comparison).await?;
         }
         self.excuse_known(table, database, &mut comparison).await?;
+        self.keep_rejected(table, database, &mut comparison).await?;
         Ok(comparison)
     }
 
@@ -165,7 +177,7 @@ impl Comparer {
         closed: Vec<Arc<Group>>,
         comparison: &mut Comparison,
     ) -> Result<(), Failure> {
-        let mut ended: Vec<keys::Ended> = closed.iter().map(|group| self.open.end(group)).collect();
+        let mut ended: Vec<keys::Ended> = closed.into_iter().map(|group| self.open.end(group)).collect();
         if table.deletes_gone() && !ended.is_empty() {
             let keys: Vec<Vec<u8>> = ended.iter().map(|ended| ended.key.as_bytes().to_vec()).collect();
             let rows = self.rows_of(table, database, &keys).await?;
@@ -173,7 +185,8 @@ impl Comparer {
                 ended.note_rows(rows.get(&place).copied().unwrap_or(0));
             }
         }
-        ended.into_iter().for_each(|ended| ended.book(comparison));
+        let proves = self.options.proof.is_some();
+        ended.into_iter().for_each(|ended| ended.book(proves, comparison));
         Ok(())
     }
 

@@ -17,7 +17,8 @@ use uuid::Uuid;
 const SHOWN: usize = 200;
 
 /// For each staged row that is not plainly equal: its ordinal, whether there is a row, and what it is told by. `$1`: the
-/// table's name in the ledger.
+/// table's name in the ledger; `$2`, where keys are to be deleted: the runs that count. Then rows whose lineage names none of those
+/// are given too.
 ///
 /// A row that was made from another key may be equal all the same, so that those are given too.
 pub(super) fn compare(
@@ -32,6 +33,17 @@ pub(super) fn compare(
         orphan(table, options),
         other_key(table, shape)
     );
+    let named = named_run(table, "$1", Some("l.run_id::text"));
+    let counts = match options.proof {
+        Some(_) => format!("coalesce({}, o.run) = ANY ($2::text[])", named.as_deref().unwrap_or("NULL")),
+        None => "NULL::bool".to_owned(),
+    };
+    // Most lineages name a run: who wrote the row is looked up for the others alone.
+    let uncounted = match (&options.proof, &named) {
+        (None, _) => String::new(),
+        (Some(_), Some(named)) => format!(" OR ({named} = ANY ($2::text[])) IS NOT TRUE"),
+        (Some(_), None) => format!(" OR ({counts}) IS NOT TRUE"),
+    };
     let of_source = if table.deletes_gone() { is_surely_in_ledger(database, run) } else { "NULL::bool".to_owned() };
     let lineage = match table.provenance {
         Provenance::Ledger => format!(
@@ -43,10 +55,10 @@ pub(super) fn compare(
     };
     format!(
         "SELECT s.{ORDINAL} AS ord, t.ctid IS NOT NULL AS there, f.differs, f.orphan, {} AS redis_key, {} AS digest, \
-         {} AS expiry_moved, o.run AS owner, {} AS redis_db, {of_source} AS of_source \
+         {} AS expiry_moved, o.run AS owner, {} AS redis_db, {counts} AS counts, {of_source} AS of_source \
          FROM {} s LEFT JOIN {} t ON {} CROSS JOIN LATERAL ({facts}) f \
          {lineage}CROSS JOIN LATERAL (SELECT {} AS run OFFSET 0) o \
-         WHERE t.ctid IS NULL OR cardinality(f.differs) > 0 OR f.orphan IS NOT NULL OR f.other_key",
+         WHERE t.ctid IS NULL OR cardinality(f.differs) > 0 OR f.orphan IS NOT NULL OR f.other_key{uncounted}",
         redis_key(table),
         digest(table),
         expiry_moved(table, shape),
@@ -54,7 +66,7 @@ pub(super) fn compare(
         sql.stage,
         table.rows(),
         key_join(table),
-        owner("t.xmin", "$1", named_run(table, "$1", Some("l.run_id::text")).as_deref()),
+        owner("t.xmin", "$1", named.as_deref()),
     )
 }
 

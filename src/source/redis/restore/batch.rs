@@ -8,7 +8,7 @@ use super::stream::StreamBuild;
 use super::verdict::Verdict;
 use super::{ROUNDS, Restorer, Trouble};
 use crate::backup::{Entry, Logical};
-use crate::model::{Failure, KeptKey, RestoreFault, RestoreOutcome, UnixMillis};
+use crate::model::{Failure, NotWritten, RestoreFault, RestoreOutcome, UnixMillis};
 use fred::interfaces::FredResult;
 use fred::types::Value;
 
@@ -61,7 +61,7 @@ impl Restorer {
 
     fn work<'a>(&self, entry: &'a Entry) -> Work<'a> {
         let now = self.clock.now();
-        let outcome = has_expired(entry, now).then_some(RestoreOutcome::Kept(KeptKey::Expired));
+        let outcome = has_expired(entry, now).then_some(RestoreOutcome::Kept(NotWritten::Expired));
         Work { entry, outcome, way: self.way(entry, false), there: false, tried: false, rounds: 0 }
     }
 
@@ -104,7 +104,7 @@ impl Restorer {
                 Standing::Same if work.tried => Some(written(work.there)),
                 Standing::Same => Some(RestoreOutcome::Equal),
                 Standing::Forbidden => Some(RestoreOutcome::Failed(RestoreFault::Forbidden, String::new())),
-                Standing::Other if !replace => Some(RestoreOutcome::Kept(KeptKey::Exists)),
+                Standing::Other if !replace => Some(RestoreOutcome::Kept(NotWritten::Exists)),
                 _ if work.rounds > ROUNDS => Some(RestoreOutcome::Failed(RestoreFault::Changing, String::new())),
                 Standing::Other if dry => Some(written(true)),
                 Standing::Absent if dry => Some(written(false)),

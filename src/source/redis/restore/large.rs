@@ -8,7 +8,7 @@ use super::stream::StreamBuild;
 use super::verdict::Verdict;
 use super::{ROUNDS, Restorer, Trouble};
 use crate::backup::{Entry, cut};
-use crate::model::{Failure, KeptKey, RestoreFault, RestoreOutcome};
+use crate::model::{Failure, NotWritten, RestoreFault, RestoreOutcome};
 use fred::types::Value;
 use std::future::Future;
 
@@ -118,7 +118,7 @@ impl Restorer {
     async fn parts_round(&mut self, parts: &mut impl Parts, before: &mut Option<bool>) -> Result<Built, Trouble> {
         let now = self.clock.now();
         if has_expired(parts.first(), now) {
-            return Ok(Built::Outcome(RestoreOutcome::Kept(KeptKey::Expired)));
+            return Ok(Built::Outcome(RestoreOutcome::Kept(NotWritten::Expired)));
         }
         let there = match self.parts_standing(parts).await? {
             Err(outcome) => return Ok(Built::Outcome(outcome)),
@@ -130,7 +130,7 @@ impl Restorer {
                 return Ok(Built::Outcome(forbidden));
             }
             Ok(Standing::Other) if !self.options.replace => {
-                return Ok(Built::Outcome(RestoreOutcome::Kept(KeptKey::Exists)));
+                return Ok(Built::Outcome(RestoreOutcome::Kept(NotWritten::Exists)));
             }
             Ok(standing) => standing == Standing::Other,
         };
@@ -248,5 +248,5 @@ fn torn() -> RestoreOutcome {
 }
 
 fn expired() -> RestoreOutcome {
-    RestoreOutcome::Kept(KeptKey::Expired)
+    RestoreOutcome::Kept(NotWritten::Expired)
 }

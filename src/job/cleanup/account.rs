@@ -1,0 +1,312 @@
+//! The account of a cleanup: each key that was listed gets its outcome here, once. Shared by what compares and what deletes.
+
+use crate::model::{
+    Class, CleanupAccount, Database, Failure, KeptKey, MappingId, RedisKey, Side, SkipReason, Unmatched,
+};
+use crate::report::KeptKeysFile;
+use crate::sink::{Compared, Comparison, Proven, Unproven};
+use crate::source::redis::UnlinkOutcome;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Kept keys of each mapping and reason that are told; all are counted.
+const SHOWN: usize = 20;
+/// Kept keys that are known by their hashes, so that one which SCAN gives twice counts once: some MiB of them.
+const TOLD_APART: usize = 500_000;
+
+/// Why a key stays that was equal, or was not deleted in the end.
+pub(super) mod reason {
+    /// No row names it and a run that counts.
+    pub(in crate::job::cleanup) const NO_LINEAGE: &str = "no_lineage";
+    /// It makes no row.
+    pub(in crate::job::cleanup) const NO_ROW: &str = "no_row";
+    /// What it holds was not read as a whole.
+    pub(in crate::job::cleanup) const NOT_READ: &str = "not_read";
+    /// It was written to since it was compared.
+    pub(in crate::job::cleanup) const CHANGED: &str = "changed";
+    /// Its time of expiry was set anew since.
+    pub(in crate::job::cleanup) const RETIMED: &str = "retimed";
+    /// It cannot be kept in the backup.
+    pub(in crate::job::cleanup) const NOT_SAVED: &str = "not_saved";
+    /// The user may not delete it.
+    pub(in crate::job::cleanup) const FORBIDDEN: &str = "forbidden";
+    /// A stop came before it.
+    pub(in crate::job::cleanup) const NOT_REACHED: &str = "not_reached";
+    /// No mapping takes it.
+    pub(in crate::job::cleanup) const UNMATCHED: &str = "unmatched";
+    /// It looks like one of a mapping, and is of another shape.
+    pub(in crate::job::cleanup) const SHAPE_REFUSED: &str = "shape_refused";
+    /// Somebody set it apart, or it is beyond a limit.
+    pub(in crate::job::cleanup) const EXCLUDED: &str = "excluded";
+}
+
+/// Where keys are of.
+pub(super) type Of = (MappingId, Database);
+
+/// The account. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::job) struct Account {
+    state: Arc<Mutex<State>>,
+    names: Arc<[String]>,
+    /// Whether keys without a row may be such as the run never read.
+    partial: bool,
+    dry_run: bool,
+}
+
+#[derive(Default)]
+struct State {
+    mappings: BTreeMap<MappingId, CleanupAccount>,
+    shown: Vec<KeptKey>,
+    shown_of: HashMap<(MappingId, &'static str), usize>,
+    kept: HashSet<u64>,
+    hasher: RandomState,
+    file: Option<KeptKeysFile>,
+}
+
+/// What the account came to.
+pub(super) struct Taken {
+    pub(super) total: CleanupAccount,
+    pub(super) mappings: BTreeMap<String, CleanupAccount>,
+    pub(super) shown: Vec<KeptKey>,
+    pub(super) file: Option<KeptKeysFile>,
+}
+
+impl Account {
+    /// Nothing yet. `file`: where each kept key is written.
+    pub(super) fn new(names: Arc<[String]>, (partial, dry_run): (bool, bool), file: Option<KeptKeysFile>) -> Self {
+        Self { state: Arc::new(Mutex::new(State { file, ..State::default() })), names, partial, dry_run }
+    }
+
+    /// Books what a batch came to; gives the keys that may go, each once. Of a dry run none goes: they are counted.
+    ///
+    /// # Errors
+    /// The report cannot be written.
+    pub(super) fn compared(&self, of: Of, comparison: Comparison) -> Result<Vec<Proven>, Failure> {
+        let Comparison { others, passed_over, duplicates, proven, unproven, .. } = comparison;
+        for compared in others {
+            let (reason, detail) = self.judge(&compared);
+            self.keep(of, compared.key, reason, detail)?;
+        }
+        for (key, why) in unproven {
+            let (reason, detail) = unproven_as(why);
+            self.keep(of, key, reason, detail.to_owned())?;
+        }
+        let mut state = self.state();
+        for (reason, count) in passed_over {
+            let account = state.of(of.0);
+            let is_gone = [SkipReason::Gone, SkipReason::Orphan].iter().any(|gone| gone.code() == reason);
+            if is_gone {
+                account.gone += count;
+            } else {
+                account.keep(&reason, count);
+            }
+        }
+        let before = proven.len();
+        let mut seen = HashSet::new();
+        let hash = |state: &State, key: &RedisKey| state.hasher.hash_one((of.0, of.1.number, key));
+        let go: Vec<Proven> = proven
+            .into_iter()
+            .filter(|proven| {
+                let hash = hash(&state, proven.key());
+                !state.kept.contains(&hash) && seen.insert(hash)
+            })
+            .collect();
+        let account = state.of(of.0);
+        account.duplicates += duplicates + (before - go.len()) as i64;
+        Ok(go)
+    }
+
+    /// Books keys of a dry run that would be deleted.
+    pub(super) fn would_delete(&self, of: Of, count: usize) {
+        self.state().of(of.0).would_delete += count as i64;
+    }
+
+    /// Whether nothing is deleted.
+    pub(super) fn is_dry(&self) -> bool {
+        self.dry_run
+    }
+
+    /// Books what became of keys that were to go.
+    ///
+    /// # Errors
+    /// The report cannot be written.
+    pub(super) fn unlinked(
+        &self,
+        of: Of,
+        outcomes: impl Iterator<Item = (RedisKey, UnlinkOutcome)>,
+    ) -> Result<(), Failure> {
+        for (key, outcome) in outcomes {
+            let kept = match outcome {
+                UnlinkOutcome::Deleted => {
+                    self.state().of(of.0).deleted += 1;
+                    continue;
+                }
+                UnlinkOutcome::Gone | UnlinkOutcome::Unconfirmed => {
+                    let mut state = self.state();
+                    let account = state.of(of.0);
+                    account.gone += 1;
+                    account.unconfirmed += i64::from(outcome == UnlinkOutcome::Unconfirmed);
+                    continue;
+                }
+                UnlinkOutcome::Changed => (reason::CHANGED, "it was written to after it was compared"),
+                UnlinkOutcome::Retimed => (reason::RETIMED, "its time of expiry was set anew after it was compared"),
+                UnlinkOutcome::Forbidden => (reason::FORBIDDEN, "this user may not delete it"),
+            };
+            self.keep(of, key, kept.0, kept.1.to_owned())?;
+        }
+        Ok(())
+    }
+
+    /// Books a key that stays.
+    ///
+    /// # Errors
+    /// The report cannot be written.
+    pub(super) fn keep(&self, of: Of, key: RedisKey, reason: &'static str, detail: String) -> Result<(), Failure> {
+        let mut state = self.state();
+        let hash = state.hasher.hash_one((of.0, of.1.number, &key));
+        if state.kept.contains(&hash) {
+            state.of(of.0).duplicates += 1;
+            return Ok(());
+        }
+        if state.kept.len() < TOLD_APART {
+            state.kept.insert(hash);
+        }
+        state.of(of.0).keep(reason, 1);
+        let mapping = self.names.get(usize::from(of.0.0)).cloned().unwrap_or_default();
+        state.show(of.0, KeptKey { mapping, database: of.1.number, key: key.detached(), reason, detail })
+    }
+
+    /// Takes all of it. `listed`: how many keys of each mapping were listed, and how many of them are beyond a limit; `keys`: how
+    /// many that no mapping takes, of which `unmatched` tells more.
+    pub(super) fn take(&self, listed: &BTreeMap<MappingId, (i64, i64)>, (keys, unmatched): (i64, &Unmatched)) -> Taken {
+        let mut state = self.state();
+        for (id, (count, excluded)) in listed {
+            let account = state.of(*id);
+            account.listed += count;
+            account.keep(reason::EXCLUDED, *excluded);
+        }
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let (refused, apart) = (signed(unmatched.shape_refused), signed(unmatched.set_apart));
+        let mut total = CleanupAccount { listed: keys, ..CleanupAccount::default() };
+        total.keep(reason::SHAPE_REFUSED, refused);
+        total.keep(reason::EXCLUDED, apart);
+        total.keep(reason::UNMATCHED, keys - refused - apart);
+        let mappings = std::mem::take(&mut state.mappings);
+        mappings.values().for_each(|account| total.add(account));
+        let name = |id: MappingId| self.names.get(usize::from(id.0)).cloned().unwrap_or_default();
+        let mappings = mappings.into_iter().map(|(id, account)| (name(id), account)).collect();
+        Taken { total, mappings, shown: std::mem::take(&mut state.shown), file: state.file.take() }
+    }
+
+    /// Why a key stays that is not equal.
+    fn judge(&self, key: &Compared) -> (&'static str, String) {
+        let is_lone = key.class == Class::Missing && key.rows.get(Class::Missing) == key.rows.total();
+        if self.partial && is_lone {
+            return (reason::EXCLUDED, "the run may never have read it".to_owned());
+        }
+        let detail = match (key.detail.is_empty(), key.columns.is_empty()) {
+            (true, false) => format!("{} differs", key.columns.join(", ")),
+            _ => key.detail.clone(),
+        };
+        (key.class.name(), detail)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unproven_as(why: Unproven) -> (&'static str, &'static str) {
+    match why {
+        Unproven::NoLineage => (reason::NO_LINEAGE, "no lineage says that a run which counts made its rows"),
+        Unproven::NoRow => (reason::NO_ROW, "it makes no row"),
+        Unproven::NotRead => (reason::NOT_READ, "what it holds was not read as a whole"),
+        Unproven::Rejected => (Class::Rejected.name(), "a reject of it is open"),
+    }
+}
+
+impl State {
+    fn of(&mut self, mapping: MappingId) -> &mut CleanupAccount {
+        self.mappings.entry(mapping).or_default()
+    }
+
+    fn show(&mut self, mapping: MappingId, key: KeptKey) -> Result<(), Failure> {
+        if let Some(file) = &mut self.file {
+            file.write(&key).map_err(|error| {
+                let message = format!("run.report: kept.jsonl cannot be written: {error}");
+                Failure::usage(Side::Settings, message, "Check the directory and its rights.")
+            })?;
+        }
+        let shown = self.shown_of.entry((mapping, key.reason)).or_default();
+        if *shown < SHOWN {
+            *shown += 1;
+            self.shown.push(key);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Account, reason};
+    use crate::model::{Class, Database, MappingId, RedisKey, Unmatched};
+    use crate::sink::{Compared, Comparison, Unproven};
+    use crate::source::redis::UnlinkOutcome;
+
+    const OF: (MappingId, Database) = (MappingId(0), Database::only(0));
+
+    fn account(partial: bool) -> Account {
+        Account::new(["documents".to_owned()].into(), (partial, false), None)
+    }
+
+    fn other(key: &str, class: Class) -> Compared {
+        Compared::of(RedisKey::new(key.to_owned()), class)
+    }
+
+    #[test]
+    fn each_key_has_one_outcome_and_one_that_is_met_again_is_a_duplicate() {
+        let account = account(false);
+        let comparison = Comparison {
+            others: vec![other("a", Class::Stale), other("a", Class::Missing), other("b", Class::Missing)],
+            passed_over: [("gone".to_owned(), 2), ("expired".to_owned(), 1)].into(),
+            duplicates: 1,
+            unproven: vec![(RedisKey::new("c"), Unproven::NoLineage)],
+            ..Comparison::default()
+        };
+        assert!(account.compared(OF, comparison).unwrap().is_empty());
+        let outcomes =
+            [UnlinkOutcome::Deleted, UnlinkOutcome::Changed, UnlinkOutcome::Gone, UnlinkOutcome::Unconfirmed];
+        let keys = ["d", "e", "f", "g"].map(RedisKey::new);
+        account.unlinked(OF, keys.into_iter().zip(outcomes)).unwrap();
+        let others = ["x:1", "x:2", "o:1", "o:2", "o:3", "o:4"].map(RedisKey::new);
+        let mut unmatched = Unmatched::count(others.iter().map(|key| (key, key.as_bytes().starts_with(b"x"))));
+        unmatched.shape_refused = 1;
+        let taken = account.take(&[(MappingId(0), (12, 0))].into(), (6, &unmatched));
+        let total = taken.total;
+        assert!(total.balances(), "{total:?}");
+        assert_eq!((total.listed, total.deleted, total.gone, total.unconfirmed, total.duplicates), (18, 1, 4, 1, 2));
+        let kept: Vec<(&str, i64)> = total.kept.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
+        let expected = [
+            ("changed", 1),
+            ("excluded", 2),
+            ("expired", 1),
+            ("missing", 1),
+            ("no_lineage", 1),
+            ("shape_refused", 1),
+            ("stale", 1),
+            ("unmatched", 3),
+        ];
+        assert_eq!(kept, expected);
+        assert_eq!(taken.shown.len(), 4);
+    }
+
+    #[test]
+    fn of_a_part_a_key_without_rows_may_be_one_that_was_never_read() {
+        let account = account(true);
+        let others = vec![other("a", Class::Missing), other("b", Class::Different)];
+        account.compared(OF, Comparison { others, ..Comparison::default() }).unwrap();
+        let kept = account.take(&[].into(), (0, &Unmatched::default())).total.kept;
+        assert_eq!((kept[reason::EXCLUDED], kept["different"]), (1, 1));
+    }
+}

@@ -1,0 +1,118 @@
+//! Keys that the backup reads once more: all but strings whose bytes were compared.
+
+use super::held::Held;
+use super::{Backup, READ, Saved, broke_off, over};
+use crate::backup::{self, Writer};
+use crate::model::{Failure, RedisKey, UnixMillis};
+use crate::source::redis::{Candidate, EntryRead, RedisSource, UnlinkOutcome};
+use std::collections::HashMap;
+use tokio::task::spawn_blocking;
+
+impl Backup {
+    /// Reads keys once more, and writes those that hold what was compared.
+    pub(super) async fn save_read(
+        &self,
+        source: &RedisSource,
+        others: Vec<Candidate>,
+        saved: &mut Saved,
+    ) -> Result<(), Failure> {
+        let keys: Vec<RedisKey> = others.iter().map(|candidate| candidate.key.clone()).collect();
+        let mut others: HashMap<RedisKey, Candidate> =
+            others.into_iter().map(|candidate| (candidate.key.clone(), candidate)).collect();
+        let mut rest = keys.as_slice();
+        while !rest.is_empty() {
+            let read = source.entries(rest, READ).await?;
+            rest = rest.get(read.len().max(1)..).unwrap_or_default();
+            let mut entries = Vec::new();
+            for read in read {
+                let Some(candidate) = others.remove(key_of(&read)) else { continue };
+                match read {
+                    EntryRead::Entry(entry) => {
+                        let mut held = Held::new(&candidate);
+                        held.push(&entry);
+                        if held.is(&candidate) {
+                            saved.on_disk.push(until(candidate, entry.expires_at));
+                            entries.push(entry);
+                        } else {
+                            saved.stayed.push((candidate.key, UnlinkOutcome::Changed));
+                        }
+                    }
+                    EntryRead::Large(_) => self.save_parts(source, candidate, saved).await?,
+                    other => saved.left(candidate.key, other),
+                }
+            }
+            self.append(entries).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes a large key part by part. What was written of one that is not as it was compared is taken back: until then no other
+    /// key is written.
+    async fn save_parts(&self, source: &RedisSource, candidate: Candidate, saved: &mut Saved) -> Result<(), Failure> {
+        let mut parts = source.entry_parts(candidate.key.clone());
+        let mut held = Held::new(&candidate);
+        let mut expires_at = None;
+        let mut guard = self.writer.clone().lock_owned().await;
+        let mark = guard.as_ref().map(Writer::mark);
+        loop {
+            let next = parts.next().await;
+            match next {
+                Ok(Some(EntryRead::Entry(entry))) => {
+                    let first = entry.part.is_first();
+                    held.push(&entry);
+                    expires_at = entry.expires_at;
+                    let again = mark.clone().filter(|_| first);
+                    guard = spawn_blocking(move || {
+                        let Some(writer) = guard.as_mut() else { return Err(over()) };
+                        if let Some(mark) = again {
+                            writer.rewind(mark)?;
+                        }
+                        backup::encode(&[entry])?.iter().try_for_each(|block| writer.append(block))?;
+                        Ok(guard)
+                    })
+                    .await
+                    .map_err(broke_off)??;
+                }
+                Ok(None) if held.is(&candidate) => {
+                    saved.on_disk.push(until(candidate, expires_at));
+                    return Ok(());
+                }
+                other => {
+                    if let (Some(writer), Some(mark)) = (guard.as_mut(), mark) {
+                        writer.rewind(mark)?;
+                    }
+                    match other? {
+                        Some(other) => saved.left(candidate.key, other),
+                        None => saved.stayed.push((candidate.key, UnlinkOutcome::Changed)),
+                    }
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+impl Saved {
+    /// What could not be written, and why.
+    fn left(&mut self, key: RedisKey, read: EntryRead) {
+        match read {
+            EntryRead::Gone(_) => self.stayed.push((key, UnlinkOutcome::Gone)),
+            EntryRead::Forbidden(_) => self.stayed.push((key, UnlinkOutcome::Forbidden)),
+            EntryRead::Unreadable { reason, detail, .. } => self.unreadable.push((key, format!("{reason}: {detail}"))),
+            EntryRead::Entry(_) | EntryRead::Large(_) => self.stayed.push((key, UnlinkOutcome::Changed)),
+        }
+    }
+}
+
+fn key_of(read: &EntryRead) -> &RedisKey {
+    match read {
+        EntryRead::Entry(entry) => &entry.key,
+        EntryRead::Large(key) | EntryRead::Gone(key) | EntryRead::Forbidden(key) => key,
+        EntryRead::Unreadable { key, .. } => key,
+    }
+}
+
+/// A candidate that must still expire when its backup says, where nothing else was compared.
+fn until(candidate: Candidate, expires_at: Option<UnixMillis>) -> Candidate {
+    Candidate { expires_at: candidate.expires_at.or(Some(expires_at)), ..candidate }
+}

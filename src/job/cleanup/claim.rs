@@ -1,0 +1,78 @@
+//! Begins the backup of a cleanup, and claims the right to delete.
+
+use super::CleanupRequest;
+use super::backup::Backup;
+use super::lease::Lease;
+use super::work::Learned;
+use crate::backup::Header;
+use crate::config::Settings;
+use crate::job::validate::Ready;
+use crate::ledger::{self, Cleanable, CleanupClaim, NewCleanup};
+use crate::model::{Failure, Side};
+use crate::source::redis::RedisSource;
+use sqlx::postgres::PgConnection;
+use std::path::PathBuf;
+use std::time::Instant;
+use uuid::Uuid;
+
+/// Begins the backup, and claims the right to delete.
+pub(super) async fn claim(
+    (settings, request): (&Settings, &CleanupRequest),
+    ready: &Ready,
+    (identity, source, found): (&str, &RedisSource, &Cleanable),
+    learned: &mut Learned,
+) -> Result<Lease, Failure> {
+    let path = request.backup.as_ref().or(settings.cleanup.backup.as_ref());
+    let path = path.map(|path| PathBuf::from(path.to_string_lossy().replace("{run}", &learned.run)));
+    if let Some(path) = &path {
+        let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let header = Header {
+            redis_version: source.version().map(str::to_owned),
+            databases: ready.databases.iter().map(|opened| opened.database.number).collect(),
+            pattern: ready.settings.run.keys.clone(),
+            ..Header::new("cleanup", source.display(), at)
+        };
+        let sources = ready.databases.iter().map(|opened| (opened.database.number, opened.source.clone())).collect();
+        learned.backup = Some(Backup::begin(path, header, sources).await?);
+    }
+    let held = (Uuid::now_v7(), Uuid::new_v4(), settings.flow.lease.0);
+    let new = NewCleanup {
+        lease: held,
+        run: ready.chosen.run.of.run,
+        runs: found.runs.clone(),
+        source: identity.to_owned(),
+        settings: settings.redacted_json().to_string(),
+        backup: path.map(|path| std::path::absolute(&path).unwrap_or(path).display().to_string()),
+    };
+    let mut link = ready.beside();
+    let since = Instant::now();
+    let claim = async |connection: &mut PgConnection| ledger::claim_cleanup(connection, &new).await;
+    let claimed = match link.call("claiming the cleanup in the ledger", claim).await {
+        Ok(CleanupClaim::Ours) => return Ok(Lease::new(held, since)),
+        Ok(other) => refused(&other),
+        Err(failure) => failure,
+    };
+    if let Some(backup) = learned.backup.take() {
+        backup.abandon().await;
+    }
+    Err(claimed)
+}
+
+fn refused(claim: &CleanupClaim) -> Failure {
+    let (message, hint) = match claim {
+        CleanupClaim::Running(run) => (
+            format!("run {run} is at work on this Redis: no key is deleted"),
+            "Wait for it, or stop it. After a crash its lease ends by itself within flow.lease.",
+        ),
+        CleanupClaim::Cleaning(cleanup) => (
+            format!("cleanup {cleanup} is at work on this Redis"),
+            "Wait for it, or stop it. After a crash its lease ends by itself within flow.lease.",
+        ),
+        CleanupClaim::Undone(run) => (
+            format!("run {run} is being rolled back, or was: no key is deleted"),
+            "Run again, and validate, before keys go.",
+        ),
+        CleanupClaim::Ours => return Failure::internal("a cleanup that may go was refused"),
+    };
+    Failure::usage(Side::Postgres, message, hint)
+}

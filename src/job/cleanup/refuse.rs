@@ -1,0 +1,71 @@
+//! Whether keys may be deleted at all: the run that is meant, and both servers. What is in the way is said plainly.
+
+use crate::job::link::Link;
+use crate::job::validate::Ready;
+use crate::ledger::{self, Cleanable};
+use crate::mapping::specs_hash;
+use crate::model::{Failure, Side};
+use crate::postgres::query;
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Error, Row};
+
+/// Looks at the run, and whether Redis takes deletions.
+///
+/// # Errors
+/// What is in the way.
+pub(super) async fn look(ready: &mut Ready, identity: &str) -> Result<Cleanable, Failure> {
+    let run = ready.chosen.run.of.run;
+    if ready.chosen.run.is_alive {
+        let hint = "Wait for it, or stop it. After a crash its lease ends by itself within flow.lease.";
+        return Err(refused(format!("run {run} is still at work"), hint));
+    }
+    let read = async |connection: &mut PgConnection| ledger::cleanable(connection, run).await;
+    let found = ready.link.call("reading whether keys of the run may be deleted", read).await?;
+    if found.source != identity {
+        let hint =
+            "Keys are deleted where the run read them, and nowhere else: write source.url / --from as it was then.";
+        return Err(refused(format!("run {run} read from {}, and this is {identity}", found.source), hint));
+    }
+    if ready.chosen.run.mapping_hash != specs_hash(&ready.specs) {
+        let hint = "Its rows are judged by its own mappings: use those, or run once more with these.";
+        return Err(refused(format!("run {run} had other mappings"), hint));
+    }
+    if found.is_undone {
+        let hint = "A rollback has taken rows of it back. Run again, and validate, before keys go.";
+        return Err(refused(format!("run {run} is rolled back, or in part, or is being rolled back"), hint));
+    }
+    if ready.chosen.run.is_partial {
+        let hint = "Keys go after a run that looked at all of them, or at all that match run.keys.";
+        return Err(refused(format!("run {run} took a part of the keys only (--limit or --keys-from)"), hint));
+    }
+    if !found.is_complete {
+        let message = format!("run {run} did not come to its end (it is {}): not all keys were looked at", found.state);
+        return Err(refused(message, "Go on with it by --resume first."));
+    }
+    for opened in &ready.databases {
+        opened.source.unlink_ability().await?;
+    }
+    Ok(found)
+}
+
+fn refused(message: String, hint: &str) -> Failure {
+    Failure::usage(Side::Settings, format!("{message}: no key is deleted"), hint)
+}
+
+/// What a person should know of PostgreSQL's durability.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn durability(link: &mut Link) -> Result<Option<String>, Failure> {
+    let ask = async |connection: &mut PgConnection| {
+        let mut transaction = connection.begin().await?;
+        let fsync: bool =
+            query("SELECT current_setting('fsync') = 'on'").fetch_one(&mut *transaction).await?.try_get(0)?;
+        transaction.commit().await?;
+        Ok::<_, Error>(fsync)
+    };
+    let is_safe = link.call("asking how durable PostgreSQL is", ask).await?;
+    let warning = "PostgreSQL runs with fsync = off: rows whose keys are deleted are lost with the machine. Take a backup \
+                   (--backup), or switch fsync on first";
+    Ok((!is_safe).then(|| warning.to_owned()))
+}

@@ -1,0 +1,60 @@
+//! What a cleanup that was interrupted left: keys of which nobody knows whether they are gone. Redis is asked.
+
+use super::lease::{Lease, taken_over};
+use crate::job::link::Link;
+use crate::job::validate::Ready;
+use crate::ledger::{self, Unsettled};
+use crate::model::{Failure, RedisKey, SkipReason};
+use crate::source::Source;
+use crate::source::redis::RedisSource;
+use sqlx::postgres::PgConnection;
+use std::collections::HashSet;
+
+/// Keys asked for at once.
+const ASKED: usize = 1000;
+
+/// Settles all batches that earlier cleanups of this Redis left: keys that are not there count as deleted by them, those that
+/// are there are looked at anew. Gives how many count as deleted.
+///
+/// # Errors
+/// Those of either side.
+pub(super) async fn former(ready: &mut Ready, source: &str, lease: &Lease) -> Result<i64, Failure> {
+    let left = async |connection: &mut PgConnection| ledger::unsettled(connection, source).await;
+    let left = ready.link.call("looking for what an interrupted cleanup left", left).await?;
+    let mut settled = 0;
+    for batch in left {
+        let redis = database_of(ready, batch.database).await?;
+        settled += settle(&mut ready.link, &batch, &redis, lease).await?;
+    }
+    Ok(settled)
+}
+
+/// A connection to a database, perhaps one that no mapping reads any more.
+async fn database_of(ready: &Ready, number: u8) -> Result<RedisSource, Failure> {
+    let opened = ready.databases.iter().find(|opened| opened.database.number == number);
+    match (opened, ready.databases.first()) {
+        (Some(opened), _) => Ok(opened.source.clone()),
+        (None, Some(other)) => other.source.with_database(number).await,
+        (None, None) => Err(Failure::internal("no mapping reads any database")),
+    }
+}
+
+async fn settle(link: &mut Link, left: &Unsettled, redis: &RedisSource, lease: &Lease) -> Result<i64, Failure> {
+    let id = left.batch;
+    let read = async |connection: &mut PgConnection| ledger::batch_keys(connection, id).await;
+    let keys = link.call("reading what an interrupted cleanup left", read).await?;
+    let mut gone = HashSet::new();
+    for part in keys.chunks(ASKED) {
+        let absent = redis.absent(part).await?;
+        gone.extend(absent.into_iter().filter(|(_, why)| *why == SkipReason::Gone).map(|(key, _)| key));
+    }
+    let stayed: Vec<RedisKey> = keys.iter().filter(|key| !gone.contains(*key)).cloned().collect();
+    let (held, deleted) = (lease.held, (keys.len() - stayed.len()) as i64);
+    let settle = async |connection: &mut PgConnection| {
+        ledger::settle_cleanup_batch(connection, held, (id, deleted), &stayed).await
+    };
+    match link.call("settling what an interrupted cleanup left", settle).await? {
+        true => Ok(deleted),
+        false => Err(taken_over()),
+    }
+}

@@ -1,0 +1,90 @@
+//! The end of the pipeline of a cleanup: of each batch that was compared, the keys that may go are handed on to be deleted,
+//! with the memory that they hold. Deletion runs beside the comparison.
+
+use super::account::{Account, Of, reason};
+use crate::flow::Permit;
+use crate::model::{Event, EventSender, Failure, Tally};
+use crate::sink::{Comparison, Proven};
+use crate::source::redis::{Candidate, Content};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Keys that are to be deleted.
+pub(super) struct Work {
+    pub(super) of: Of,
+    pub(super) candidates: Vec<Candidate>,
+    /// The memory of what they were read as, given back once they are settled.
+    pub(super) memory: Vec<Arc<Permit>>,
+}
+
+/// Sorts what was compared. One for each writer of the pipeline, with one that deletes behind it.
+#[derive(Clone)]
+pub(in crate::job) struct Sorter {
+    account: Account,
+    /// Where keys go that are to be deleted; `None` in a dry run.
+    out: Option<mpsc::Sender<Work>>,
+    /// For each mapping, whether it keeps the time of expiry: then that is compared too.
+    timed: Arc<[bool]>,
+    events: EventSender,
+}
+
+impl Sorter {
+    pub(super) fn new(
+        account: Account,
+        out: Option<mpsc::Sender<Work>>,
+        timed: Arc<[bool]>,
+        events: EventSender,
+    ) -> Self {
+        Self { account, out, timed, events }
+    }
+
+    /// Takes what a batch came to.
+    ///
+    /// # Errors
+    /// The report cannot be written; what deletes has failed, and says why itself.
+    pub(in crate::job) async fn take(
+        &self,
+        of: Of,
+        comparison: Comparison,
+        memory: Vec<Arc<Permit>>,
+    ) -> Result<(), Failure> {
+        let passed: i64 = comparison.passed_over.values().sum();
+        let settled = comparison.equal.0 + comparison.others.len() as i64 + passed + comparison.duplicates;
+        let proven = self.account.compared(of, comparison)?;
+        let timed = self.timed.get(usize::from(of.0.0)).copied().unwrap_or(true);
+        let mut candidates = Vec::with_capacity(proven.len());
+        for proven in proven {
+            let key = proven.key().clone();
+            match candidate(proven, timed) {
+                Some(candidate) => candidates.push(candidate),
+                None => self.account.keep(of, key, reason::NOT_READ, "what it holds was not read".to_owned())?,
+            }
+        }
+        if self.account.is_dry() {
+            self.account.would_delete(of, candidates.len());
+        } else if let Some(out) = self.out.as_ref().filter(|_| !candidates.is_empty()) {
+            let gone = out.send(Work { of, candidates, memory }).await.is_err();
+            if gone {
+                return Err(Failure::internal("the deletion of keys has ended before the comparison"));
+            }
+        }
+        // For the bars: what became of them is told at the end.
+        let tally = Tally { unchanged: settled, ..Tally::default() };
+        let _ = self.events.send(Event::Settled { mapping: of.0, tally, bytes: 0, pending: 0 }).await;
+        Ok(())
+    }
+}
+
+/// What is to be deleted, with what it must still hold then; `None` where that is not known.
+fn candidate(proven: Proven, timed: bool) -> Option<Candidate> {
+    let (key, redis_type, expires_at, content) = match proven {
+        Proven::Read(record) => {
+            let content = Content::of_record(&record)?;
+            (record.key, record.redis_type, record.expires_at, content)
+        }
+        Proven::Sliced { key, redis_type, expires_at, content } => {
+            (key, redis_type, expires_at, Content::Digest(content))
+        }
+    };
+    Some(Candidate { key, redis_type, expires_at: timed.then_some(expires_at), content })
+}

@@ -1,0 +1,188 @@
+//! The keys that go: written, and flushed, before the first of them does; afterwards those are taken out that stayed.
+
+use super::CleanupLease;
+use super::read::key_hash;
+use crate::ledger::shards::begin_held;
+use crate::model::RedisKey;
+use crate::postgres::query;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Connection, Error, Row};
+use uuid::Uuid;
+
+/// Keys that go together.
+#[derive(Clone, Copy, Debug)]
+pub struct CleanupBatch<'a> {
+    /// Made by the client.
+    pub id: Uuid,
+    /// The mapping that took them.
+    pub mapping: &'a str,
+    /// The number of their database.
+    pub database: u8,
+    /// The keys.
+    pub keys: &'a [RedisKey],
+}
+
+/// Takes part in the cleanup's lease until the transaction ends. `false`: somebody else has it now.
+async fn hold(connection: &mut PgConnection, (id, lease, _): CleanupLease) -> Result<bool, Error> {
+    let row = query(
+        "SELECT 1 FROM redis2pg.cleanups WHERE id = $1::text::uuid AND lease = $2::text::uuid AND state = 'running' \
+         FOR KEY SHARE",
+    )
+    .bind(id.to_string())
+    .bind(lease.to_string())
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Writes which keys are about to go. Once this is answered, it is on disk, and so is every row that was committed before:
+/// `synchronous_commit` is on, and the log is flushed in its order. `false`: the lease is lost.
+///
+/// # Errors
+/// The server's. May be called again.
+pub async fn begin_cleanup_batch(
+    connection: &mut PgConnection,
+    lease: CleanupLease,
+    batch: &CleanupBatch<'_>,
+) -> Result<bool, Error> {
+    let mut transaction = begin_held(connection, lease.1, lease.2).await?;
+    query("SET LOCAL synchronous_commit = on").execute(&mut *transaction).await?;
+    if !hold(&mut transaction, lease).await? {
+        transaction.rollback().await?;
+        return Ok(false);
+    }
+    let made = query(
+        "INSERT INTO redis2pg.cleanup_batches (id, cleanup_id, mapping, redis_db, keys) \
+         VALUES ($1::text::uuid, $2::text::uuid, $3, $4, $5) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(batch.id.to_string())
+    .bind(lease.0.to_string())
+    .bind(batch.mapping)
+    .bind(i32::from(batch.database))
+    .bind(batch.keys.len() as i64)
+    .execute(&mut *transaction)
+    .await?;
+    // Otherwise an earlier attempt was committed, and its answer was lost.
+    if made.rows_affected() == 1 {
+        let (hashes, keys) = hashed(batch.keys);
+        query(
+            "INSERT INTO redis2pg.cleaned_keys (batch_id, key_hash, key) \
+             SELECT $1::text::uuid, k.hash, k.key FROM unnest($2::bigint[], $3::bytea[]) k (hash, key)",
+        )
+        .bind(batch.id.to_string())
+        .bind(hashes)
+        .bind(keys)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// Writes what became of a batch, this cleanup's or one that an earlier one left: how many keys are gone, and which stayed.
+/// `false`: the lease is lost, and nothing is written.
+///
+/// # Errors
+/// The server's. May be called again.
+pub async fn settle_cleanup_batch(
+    connection: &mut PgConnection,
+    lease: CleanupLease,
+    (batch, deleted): (Uuid, i64),
+    stayed: &[RedisKey],
+) -> Result<bool, Error> {
+    let mut transaction = begin_held(connection, lease.1, lease.2).await?;
+    if !hold(&mut transaction, lease).await? {
+        transaction.rollback().await?;
+        return Ok(false);
+    }
+    settle(&mut transaction, (batch, deleted), stayed).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+async fn settle(
+    connection: &mut PgConnection,
+    (batch, deleted): (Uuid, i64),
+    stayed: &[RedisKey],
+) -> Result<(), Error> {
+    query(
+        "UPDATE redis2pg.cleanup_batches SET settled_at = now(), deleted = $2 WHERE id = $1::text::uuid \
+         AND settled_at IS NULL",
+    )
+    .bind(batch.to_string())
+    .bind(deleted)
+    .execute(&mut *connection)
+    .await?;
+    if stayed.is_empty() {
+        return Ok(());
+    }
+    let (hashes, keys) = hashed(stayed);
+    query(
+        "DELETE FROM redis2pg.cleaned_keys WHERE batch_id = $1::text::uuid AND key_hash = ANY ($2::bigint[]) \
+         AND key = ANY ($3::bytea[])",
+    )
+    .bind(batch.to_string())
+    .bind(hashes)
+    .bind(keys)
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
+fn hashed(keys: &[RedisKey]) -> (Vec<i64>, Vec<&[u8]>) {
+    (keys.iter().map(|key| key_hash(key.as_bytes())).collect(), keys.iter().map(RedisKey::as_bytes).collect())
+}
+
+/// A batch of a cleanup that was interrupted: nobody knows which of its keys are gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsettled {
+    /// The batch.
+    pub batch: Uuid,
+    /// The cleanup.
+    pub cleanup: Uuid,
+    /// The number of the keys' database.
+    pub database: u8,
+}
+
+/// The batches that earlier cleanups of the Redis of this source left so.
+///
+/// # Errors
+/// The server's.
+pub async fn unsettled(connection: &mut PgConnection, source: &str) -> Result<Vec<Unsettled>, Error> {
+    let mut transaction = connection.begin().await?;
+    let rows = query(format!(
+        "SELECT b.id::text, b.cleanup_id::text, b.redis_db FROM redis2pg.cleanup_batches b \
+         JOIN redis2pg.cleanups c ON c.id = b.cleanup_id WHERE b.settled_at IS NULL AND c.state <> 'running' \
+         AND {} = {} ORDER BY b.begun_at",
+        super::place("c.source"),
+        super::place("$1::text")
+    ))
+    .bind(source)
+    .fetch_all(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    rows.iter().map(left).collect()
+}
+
+fn left(row: &PgRow) -> Result<Unsettled, Error> {
+    let id = |name: &str| {
+        let text: String = row.try_get(name)?;
+        Uuid::parse_str(&text).map_err(|error| Error::Decode(error.into()))
+    };
+    let database = u8::try_from(row.try_get::<i32, _>("redis_db")?).unwrap_or(u8::MAX);
+    Ok(Unsettled { batch: id("id")?, cleanup: id("cleanup_id")?, database })
+}
+
+/// The keys of a batch that is not settled.
+///
+/// # Errors
+/// The server's.
+pub async fn batch_keys(connection: &mut PgConnection, batch: Uuid) -> Result<Vec<RedisKey>, Error> {
+    let mut transaction = connection.begin().await?;
+    let rows = query("SELECT key FROM redis2pg.cleaned_keys WHERE batch_id = $1::text::uuid")
+        .bind(batch.to_string())
+        .fetch_all(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    rows.iter().map(|row| row.try_get::<Vec<u8>, _>(0).map(RedisKey::new)).collect()
+}

@@ -1,0 +1,107 @@
+//! What must be true of a key before it may be deleted from Redis, beside that its rows are equal: each row's lineage names the
+//! key and a run that counts, and no reject of the key is open.
+
+use super::met::Met;
+use super::{Comparer, Comparison};
+use crate::model::{ContentDigest, Database, Failure, Group, Record, RedisKey, RedisType, Row, UnixMillis};
+use crate::sink::table::{LoadTable, Provenance};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// What is asked of the rows of keys that are to go.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// The runs that count, as text.
+    pub runs: Arc<[String]>,
+    /// Whether rejects of the run are open: then each key is looked for among them.
+    pub rejects: bool,
+}
+
+/// A key that may go, with what it held when its rows were compared.
+#[derive(Clone, Debug)]
+pub enum Proven {
+    /// As it was read, in one piece.
+    Read(Record),
+    /// It came in slices.
+    Sliced {
+        /// The key.
+        key: RedisKey,
+        /// Its type.
+        redis_type: RedisType,
+        /// When it expires, as far as it was asked for.
+        expires_at: Option<UnixMillis>,
+        /// What all slices together held.
+        content: ContentDigest,
+    },
+}
+
+/// Why an equal key may not go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unproven {
+    /// A row of it does not say that a run which counts made it of this key.
+    NoLineage,
+    /// It makes no row: nothing in PostgreSQL says that it was there.
+    NoRow,
+    /// Nothing tells what it held as a whole.
+    NotRead,
+    /// A reject of it is open.
+    Rejected,
+}
+
+impl Proven {
+    /// A key of several rows, all of which are equal; `None` where it is not known what it held.
+    pub(super) fn of_group(group: &Group) -> Option<Self> {
+        let sliced = || {
+            let content = *group.content.get()?;
+            let (key, redis_type, expires_at) = (group.key.clone(), group.redis_type, group.expires_at());
+            Some(Self::Sliced { key, redis_type, expires_at, content })
+        };
+        group.record().map(Self::Read).or_else(sliced)
+    }
+
+    /// The key.
+    pub fn key(&self) -> &RedisKey {
+        match self {
+            Self::Read(record) => &record.key,
+            Self::Sliced { key, .. } => key,
+        }
+    }
+}
+
+impl Met {
+    /// Whether the lineage of the row that an equal row met names its key and a run that counts. `None`: the server gave nothing
+    /// back, as of all rows of which that is so.
+    pub(super) fn proves(met: Option<&Self>, table: &LoadTable, (row, database): (&Row, Database)) -> bool {
+        if table.provenance == Provenance::Nowhere {
+            return false;
+        }
+        met.is_none_or(|met| {
+            let is_here = met.redis_db.as_ref().is_none_or(|number| *number == database.number.to_string());
+            met.there && met.counts && is_here && met.redis_key.as_deref() == Some(row.key.as_bytes())
+        })
+    }
+}
+
+impl Comparer {
+    /// Takes the keys out of those that may go of which a reject is open.
+    pub(super) async fn keep_rejected(
+        &mut self,
+        table: &LoadTable,
+        database: Database,
+        comparison: &mut Comparison,
+    ) -> Result<(), Failure> {
+        let looks = self.options.proof.as_ref().is_some_and(|proof| proof.rejects);
+        if !looks || comparison.proven.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<RedisKey> = comparison.proven.iter().map(|proven| proven.key().clone()).collect();
+        let known: HashSet<RedisKey> =
+            self.known((table.mapping.as_str(), database), &keys).await?.into_keys().collect();
+        let (rejected, proven): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut comparison.proven).into_iter().partition(|proven| known.contains(proven.key()));
+        comparison.proven = proven;
+        let rejected = rejected.into_iter().map(|proven| (proven.key().clone(), Unproven::Rejected));
+        comparison.unproven.extend(rejected);
+        Ok(())
+    }
+}

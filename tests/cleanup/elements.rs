@@ -1,0 +1,156 @@
+//! Keys that are several rows: all of them must be equal, and the key as a whole must be as it was read.
+
+use crate::support::Case;
+use crate::{came_to, ends, is_there, keys, said};
+
+const TABLES: &str = "SET ROLE redis2pg; \
+    CREATE TABLE fields (id text, field text, value text, PRIMARY KEY (id, field)); \
+    CREATE TABLE lines (doc text, sku text, n int, PRIMARY KEY (doc, sku)); \
+    CREATE TABLE tags (id text, tag text, PRIMARY KEY (id, tag)); \
+    CREATE TABLE scores (id text, member text, score double precision, PRIMARY KEY (id, member)); \
+    CREATE TABLE events (id text, entry text, kind text, PRIMARY KEY (id, entry))";
+
+const MAPPINGS: &str = r#"
+[[mapping]]
+name = "fields"
+match = "hash:{id}"
+type = "hash"
+explode = true
+into = "public.fields"
+key = ["id", "field"]
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "field", from = ["$.field"] },
+  { name = "value", from = ["$.value"] },
+]
+
+[[mapping]]
+name = "tags"
+match = "tags:{id}"
+type = ["set", "list"]
+explode = true
+into = "public.tags"
+key = ["id", "tag"]
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "tag", from = ["$.member", "$.value"] },
+]
+
+[[mapping]]
+name = "scores"
+match = "scores:{id}"
+type = "zset"
+explode = true
+into = "public.scores"
+key = ["id", "member"]
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "member", from = ["$.member"] },
+  { name = "score", from = ["$.score"] },
+]
+
+[[mapping]]
+name = "events"
+match = "events:{id}"
+type = "stream"
+explode = true
+into = "public.events"
+key = ["id", "entry"]
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "entry", from = ["$.id"] },
+  { name = "kind", from = ["$.fields.kind"] },
+]
+
+[[mapping]]
+name = "lines"
+match = "doc:{id}"
+explode = "$.lines"
+into = "public.lines"
+key = ["doc", "sku"]
+column = [
+  { name = "doc", from = ["{id}"] },
+  { name = "sku", from = ["$.sku"] },
+  { name = "n", from = ["$.n"] },
+]
+"#;
+
+fn case() -> Case {
+    let case = Case::new();
+    case.sql(TABLES);
+    let mut redis = case.redis();
+    redis.say("HSET hash:1 a 1 b 2 c 3");
+    redis.say("HSET hash:2 a 1");
+    redis.say("HSET hash:3 a 1 b 2");
+    redis.say("SADD tags:1 red blue");
+    redis.say("RPUSH tags:2 green white");
+    redis.say("ZADD scores:1 1.5 ann 0.1 bob");
+    redis.say("XADD events:1 17-0 kind click");
+    redis.say("XADD events:1 17-1 kind scroll");
+    redis.set("doc:1", r#"{"lines":[{"sku":"a","n":1},{"sku":"b","n":2}]}"#);
+    redis.set("doc:2", r#"{"lines":[]}"#);
+    case
+}
+
+#[test]
+fn a_key_goes_when_all_its_rows_are_equal_and_stays_when_one_is_not() {
+    let case = case();
+    ends(case.run_config(MAPPINGS, &[]), 0);
+    case.sql("DELETE FROM fields WHERE id = '1' AND field = 'b'");
+    case.sql("UPDATE fields SET value = 'x' WHERE id = '3' AND field = 'a'");
+    let outcome = ends(case.cleanup(MAPPINGS, &["--yes"]), 0);
+    came_to(&outcome, 6, &[("missing", 1), ("newer", 1), ("no_row", 1)]);
+    assert_eq!(keys(&case), 3);
+    for (key, reason) in [("hash:1", "missing"), ("hash:3", "newer"), ("doc:2", "no_row")] {
+        assert!(is_there(&case, key), "{key}");
+        assert_eq!(said(&outcome, key)["reason"], reason);
+    }
+}
+
+#[test]
+fn a_row_of_an_element_that_is_gone_keeps_the_key() {
+    let case = case();
+    ends(case.run_config(MAPPINGS, &[]), 0);
+    case.redis().say("HDEL hash:1 b");
+    let outcome = ends(case.cleanup(MAPPINGS, &["--yes"]), 0);
+    came_to(&outcome, 7, &[("extra", 1), ("no_row", 1)]);
+}
+
+#[test]
+fn lineage_of_each_row_counts() {
+    let case = case();
+    ends(case.run_config(MAPPINGS, &[]), 0);
+    // One of three rows is not known to be of this key.
+    case.sql("DELETE FROM redis2pg.loaded WHERE table_name = 'public.fields' AND row_key = '{\"id\": \"1\", \"field\": \"c\"}'");
+    let outcome = ends(case.cleanup(MAPPINGS, &["--yes"]), 0);
+    came_to(&outcome, 7, &[("no_lineage", 1), ("no_row", 1)]);
+    assert!(is_there(&case, "hash:1"));
+}
+
+/// Beyond a megabyte a collection is read in slices, and its rows go through several batches.
+#[test]
+fn a_large_collection_is_known_as_a_whole() {
+    let case = Case::new();
+    case.sql(TABLES);
+    let mut redis = case.redis();
+    for (key, command) in [("hash:big", "HSET"), ("tags:big", "SADD"), ("tags:list", "RPUSH"), ("scores:big", "ZADD")] {
+        for part in 0..20 {
+            let mut words: Vec<Vec<u8>> = vec![command.into(), key.into()];
+            for n in part * 1000..(part + 1) * 1000 {
+                let name = format!("{n:06}{}", "x".repeat(60));
+                match command {
+                    "HSET" => words.extend([name.into_bytes(), n.to_string().into_bytes()]),
+                    "ZADD" => words.extend([format!("{n}.1").into_bytes(), name.into_bytes()]),
+                    _ => words.push(name.into_bytes()),
+                }
+            }
+            let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+            redis.integer(&words);
+        }
+    }
+    ends(case.run_config(MAPPINGS, &[]), 0);
+    redis.say("HSET hash:other a 1");
+    let outcome = ends(case.cleanup(MAPPINGS, &["--yes", "--batch-rows", "700"]), 0);
+    came_to(&outcome, 4, &[("missing", 1)]);
+    assert_eq!(keys(&case), 1);
+}

@@ -1,0 +1,83 @@
+//! Cleanups that are killed: the next one settles what they may have deleted, and the account is exact.
+
+use crate::support::Case;
+use crate::{Dice, ITEMS, ends, keys, loaded, number, seed};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Deletions that are known, and keys of which it is not known.
+fn ledger(case: &Case) -> (i64, i64) {
+    let of = |what: &str| case.number(&format!("SELECT coalesce(sum({what}), 0) FROM redis2pg.cleanup_batches"));
+    (of("deleted"), of("CASE WHEN settled_at IS NULL THEN keys END"))
+}
+
+#[test]
+fn killed_at_random_points_and_run_again_each_key_is_accounted_for_once() {
+    let seed = seed();
+    let mut dice = Dice(seed);
+    const COUNT: i64 = 6_000;
+    let case = loaded(COUNT as usize);
+    let mut kills = 0;
+    for _ in 0..5 {
+        let mut running = case.start_cleanup(
+            ITEMS,
+            &["--yes", "--lease", "2s", "--batch-rows", "300", "--cleanup-keys-per-second", "3000"],
+        );
+        sleep(Duration::from_millis(150 + dice.below(900)));
+        if running.ended() {
+            break;
+        }
+        running.kill9();
+        kills += 1;
+        let (deleted, unsettled) = ledger(&case);
+        let left = keys(&case);
+        // What is gone is in the ledger, whenever it was killed.
+        assert!(
+            deleted <= COUNT - left && COUNT - left <= deleted + unsettled,
+            "{deleted} {unsettled} {left}; seed {seed}"
+        );
+        sleep(Duration::from_millis(2100));
+    }
+    let (before, unsettled) = ledger(&case);
+    let there = keys(&case);
+    let last = ends(case.cleanup(ITEMS, &["--yes", "--lease", "2s"]), 0);
+    assert_eq!(keys(&case), 0);
+    let (deleted, open) = ledger(&case);
+    assert_eq!((deleted, open), (COUNT, 0), "after {kills} kills; seed {seed}: {last}");
+    assert_eq!(number(&last, "settled"), COUNT - there - before, "of {unsettled}; seed {seed}: {last}");
+    assert_eq!(number(&last, "deleted"), there);
+    assert_eq!(case.number("SELECT count(DISTINCT key) FROM redis2pg.cleaned_keys"), COUNT);
+    assert_eq!(case.number("SELECT count(*) FROM redis2pg.cleaned_keys"), COUNT);
+    // Nothing of it is taken for gone.
+    let run = ends(case.run_config(ITEMS, &["--delete-gone", "--allow-empty"]), 0);
+    assert_eq!(run.report["mappings"]["items"]["deleted_gone"]["kept_cleaned"], COUNT, "{run}");
+    assert_eq!(case.number("SELECT count(*) FROM items"), COUNT);
+}
+
+#[test]
+fn a_batch_that_was_begun_is_settled_by_what_is_there() {
+    let case = loaded(10);
+    // As a process leaves it that dies between the two commits.
+    case.sql(
+        "INSERT INTO redis2pg.cleanups (id, run_id, runs, source, version, settings, state, lease, lease_expires_at) \
+         SELECT '00000000-0000-4000-8000-000000000001', id, ARRAY[id], source, version, '{}', 'running', gen_random_uuid(), now() \
+         FROM redis2pg.runs; \
+         INSERT INTO redis2pg.cleanup_batches (id, cleanup_id, mapping, redis_db, keys) SELECT \
+         '00000000-0000-4000-8000-000000000002', id, 'items', substring(source FROM '[0-9]+$')::int, 4 FROM redis2pg.cleanups; \
+         INSERT INTO redis2pg.cleaned_keys SELECT '00000000-0000-4000-8000-000000000002', \
+         ('x' || substr(encode(sha256(k::bytea), 'hex'), 1, 16))::bit(64)::bigint, k::bytea \
+         FROM unnest('{item:0,item:1,item:2,item:3}'::text[]) k",
+    );
+    let mut redis = case.redis();
+    redis.say("DEL item:0 item:1");
+    redis.set("item:2", "{\"n\":200}");
+    let shown = case.ledger(&["runs", "show"]);
+    assert_eq!(shown["cleanups"][0]["unsettled"], 4);
+    let outcome = ends(case.cleanup(ITEMS, &["--yes"]), 0);
+    crate::came_to(&outcome, 7, &[("stale", 1)]);
+    assert_eq!(number(&outcome, "settled"), 2);
+    let former = "SELECT state, deleted FROM redis2pg.cleanups c JOIN redis2pg.cleanup_batches b ON b.cleanup_id = c.id \
+                  WHERE c.id = '00000000-0000-4000-8000-000000000001'";
+    assert_eq!(case.sql(former), "abandoned|2");
+    assert_eq!(case.number("SELECT count(*) FROM redis2pg.cleaned_keys"), 9);
+}
