@@ -20,7 +20,7 @@ impl Bench {
             // As the preset's own schema has it. Without it PostgreSQL reads all analyses for each document that is deleted.
             self.postgres.execute("bench", "CREATE INDEX ON document_hub.analysis_results (document_id)").unwrap();
             runs.push(self.taken(|| self.redis2pg(&[])));
-            let run = self.reported()["run"].as_str().expect("a run has an id").to_owned();
+            let run = self.reported()["run"].as_str().unwrap().to_owned();
             validations.push(self.taken(|| {
                 let validate = ["validate", "--preset", "contract-reviewer", "--progress", "none"];
                 watch(self.command(&validate).args(["--from", &self.redis.url()]))

@@ -19,6 +19,8 @@ pub struct Validatable {
     pub started_at: String,
     /// Whether a process is at work on it now.
     pub is_alive: bool,
+    /// Whether it went to its end.
+    pub is_done: bool,
     /// The pattern of the keys that it took, where it took some only.
     pub keys: Option<String>,
     /// Whether it took a part of the keys that cannot be told again: so many, or those of a list.
@@ -51,6 +53,7 @@ pub async fn to_validate(
     let mut transaction = connection.begin().await?;
     let row = query(format!(
         "SELECT r.id::text, r.source, r.mapping_hash, r.state = 'running' AND r.lease_expires_at > clock_timestamp() AS is_alive, \
+         r.state = 'done' AS is_done, \
          to_char(r.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS started_at, \
          substring(r.source FROM '/([0-9]+)$')::int4 AS own, r.settings -> 'run' ->> 'keys' AS keys, \
          coalesce(r.settings -> 'run' ->> 'limit', r.settings -> 'run' ->> 'keys_from') IS NOT NULL AS is_partial, \
@@ -115,6 +118,7 @@ fn validatable(row: &PgRow) -> Result<Validatable, Error> {
         mapping_hash: row.try_get("mapping_hash")?,
         started_at: row.try_get("started_at")?,
         is_alive: row.try_get("is_alive")?,
+        is_done: row.try_get("is_done")?,
         keys: row.try_get("keys")?,
         is_partial: row.try_get("is_partial")?,
         skipped: row.try_get("skipped")?,

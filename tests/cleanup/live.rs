@@ -18,7 +18,7 @@ struct Written {
 fn write(
     source: &str,
     (share, shares, count): (u64, u64, u64),
-    seed: u64,
+    (earlier, seed): (&BTreeMap<u64, Written>, u64),
     stop: &AtomicBool,
 ) -> BTreeMap<u64, Written> {
     let (mut redis, mut dice, mut last) = (Client::open(source), Dice(seed ^ share), BTreeMap::new());
@@ -32,8 +32,9 @@ fn write(
                 last.insert(n, Written { value: None, timed: false });
             }
             1 => {
-                // Only where it is there; what it holds is what it held.
+                // Only where it is there; what it holds is what it held, perhaps since an earlier round.
                 let set = redis.integer(&[b"EXPIRE", key.as_bytes(), b"5000"]) == 1;
+                let known = known.or_else(|| earlier.get(&n));
                 let value = known.map_or_else(|| Some(crate::item(n as usize)), |known| known.value.clone());
                 if set {
                     last.insert(n, Written { value, timed: true });
@@ -98,13 +99,13 @@ fn nothing_that_a_live_writer_wrote_last_is_lost() {
     const WRITERS: u64 = 2;
     let seed = seed();
     let case = loaded(COUNT as usize);
-    let mut written = BTreeMap::new();
+    let mut earlier = Arc::new(BTreeMap::new());
     for round in 0..3 {
         let stop = Arc::new(AtomicBool::new(false));
         let writers: Vec<_> = (0..WRITERS)
             .map(|share| {
-                let (source, stop) = (case.source.clone(), stop.clone());
-                thread::spawn(move || write(&source, (share, WRITERS, COUNT), seed + round, &stop))
+                let (source, stop, earlier) = (case.source.clone(), stop.clone(), Arc::clone(&earlier));
+                thread::spawn(move || write(&source, (share, WRITERS, COUNT), (&earlier, seed + round), &stop))
             })
             .collect();
         let outcome = ends(
@@ -115,6 +116,7 @@ fn nothing_that_a_live_writer_wrote_last_is_lost() {
             0,
         );
         stop.store(true, Ordering::Relaxed);
+        let mut written = BTreeMap::new();
         for writer in writers {
             for (n, one) in writer.join().unwrap() {
                 written.insert(n, one);
@@ -124,6 +126,6 @@ fn nothing_that_a_live_writer_wrote_last_is_lost() {
         nothing_is_lost(&case, &written, seed);
         // What was left or made anew is loaded, and may go in the next round.
         ends(case.run_config(ITEMS, &[]), 0);
-        written.clear();
+        Arc::make_mut(&mut earlier).extend(written);
     }
 }

@@ -188,3 +188,14 @@ fn one_at_a_time() {
     assert_eq!(rest.report["cleanup"]["deleted"].as_i64(), Some(1500 - deleted), "{rest}");
     assert_eq!(case.number("SELECT count(*) FROM redis2pg.cleaned_keys"), 1500);
 }
+
+/// A crash of PostgreSQL empties such a table.
+#[test]
+fn rows_that_a_crash_takes_are_no_ground_to_delete_keys() {
+    let case = loaded(20);
+    case.sql("ALTER TABLE items SET UNLOGGED");
+    ends(case.run_config(ITEMS, &[]), 0);
+    refused(case.cleanup(ITEMS, &["--yes"]), 2, "unlogged");
+    refused(case.cleanup(ITEMS, &["--dry-run"]), 2, "unlogged");
+    assert_eq!(keys(&case), 20);
+}

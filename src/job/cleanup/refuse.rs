@@ -4,7 +4,7 @@ use crate::job::link::Link;
 use crate::job::validate::Ready;
 use crate::ledger::{self, Cleanable};
 use crate::mapping::specs_hash;
-use crate::model::{Failure, Side};
+use crate::model::{Failure, Side, TableName};
 use crate::postgres::query;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error, Row};
@@ -45,7 +45,37 @@ pub(super) async fn look(ready: &mut Ready, identity: &str) -> Result<Cleanable,
     for opened in &ready.databases {
         opened.source.unlink_ability().await?;
     }
+    let names: Vec<TableName> = ready.checked.tables.iter().map(|table| table.name.clone()).collect();
+    let volatile = async |connection: &mut PgConnection| volatile(connection, &names).await;
+    if let Some(name) = ready.link.call("asking whether tables outlast a crash", volatile).await? {
+        let message = format!("{name}, or a partition of it, is unlogged, temporary or foreign: a crash empties it");
+        let hint = format!("Make it an ordinary table first: ALTER TABLE {name} SET LOGGED.");
+        return Err(Failure::usage(Side::Postgres, format!("{message}: no key is deleted"), hint));
+    }
     Ok(found)
+}
+
+/// The first of some tables whose rows, or those of a partition, are not written ahead, so that a COMMIT does not put them on disk.
+async fn volatile(connection: &mut PgConnection, tables: &[TableName]) -> Result<Option<TableName>, Error> {
+    let mut transaction = connection.begin().await?;
+    for table in tables {
+        let row = query(
+            "WITH RECURSIVE parts AS (SELECT c.oid, c.relkind, c.relpersistence FROM pg_catalog.pg_class c \
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 \
+             UNION SELECT c.oid, c.relkind, c.relpersistence FROM parts p \
+               JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid) \
+             SELECT coalesce(bool_or(p.relpersistence <> 'p' OR p.relkind NOT IN ('r', 'p')), false) FROM parts p",
+        )
+        .bind(&table.schema)
+        .bind(&table.table)
+        .fetch_one(&mut *transaction)
+        .await?;
+        if row.try_get(0)? {
+            return Ok(Some(table.clone()));
+        }
+    }
+    transaction.commit().await?;
+    Ok(None)
 }
 
 fn refused(message: String, hint: &str) -> Failure {

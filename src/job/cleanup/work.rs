@@ -18,7 +18,7 @@ use crate::job::validate::{Findings, Ready, Rounds, ValidateRequest, begin};
 use crate::ledger::Cleanable;
 use crate::model::{Event, EventSender, Failure, TableName, Unmatched};
 use crate::report::KeptKeysFile;
-use crate::sink::{Comparer, Proof};
+use crate::sink::{Compare, Comparer, Proof};
 use crate::source::Source;
 use crate::source::redis::{RedisSource, UnlinkOptions, Unlinker};
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ pub(super) async fn execute(
     let identity = ready.identity.clone();
     let found = refuse::look(&mut ready, &identity).await?;
     let dry = settings.run.dry_run;
-    learned.learn(&mut ready, dry).await?;
+    learned.learn(&mut ready).await?;
     let names: Arc<[String]> = ready.checked.plan.mappings().map(|(_, mapping)| mapping.name().to_owned()).collect();
     let started = Event::RunStarted { run: learned.run.clone(), mappings: names.clone(), resumed: false };
     let _ = events.send(started).await;
@@ -97,19 +97,29 @@ pub(super) async fn execute(
 }
 
 impl Learned {
-    async fn learn(&mut self, ready: &mut Ready, dry: bool) -> Result<(), Failure> {
+    async fn learn(&mut self, ready: &mut Ready) -> Result<(), Failure> {
         self.run = ready.chosen.run.of.run.to_string();
         self.pattern = ready.settings.run.keys.clone();
         self.notes.append(&mut ready.chosen.untold);
         self.notes.extend(refuse::durability(&mut ready.link).await?);
         let plan = &ready.checked.plan;
-        let partly = plan.mappings().filter(|(_, mapping)| dry && !mapping.keeps_whole());
+        let partly = plan.mappings().filter(|(_, mapping)| !mapping.keeps_whole());
         self.notes.extend(partly.map(|(_, mapping)| {
             format!(
                 "{} keeps no more of a value than its columns take: the rest goes with the key, unless there is a backup",
                 mapping.name()
             )
         }));
+        for table in &ready.checked.tables {
+            let ignored = table.columns.iter().filter(|column| column.compare == Compare::Never);
+            let names: Vec<&str> = ignored.map(|column| column.name.as_str()).collect();
+            if !names.is_empty() {
+                let (mapping, names) = (&table.mapping, names.join(", "));
+                self.notes.push(format!(
+                    "{mapping}: {names} (ignore_changes) is not compared: a key whose value has changed in that alone goes"
+                ));
+            }
+        }
         let mappings = plan.mappings().zip(&ready.specs);
         self.tables = mappings
             .map(|((_, mapping), spec)| {

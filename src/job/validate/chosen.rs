@@ -14,6 +14,8 @@ pub(in crate::job) struct Chosen {
     pub(in crate::job) run: Validatable,
     /// Whether keys without a row may be such as the run never read.
     pub(in crate::job) partial: bool,
+    /// Whether the run went to its end.
+    pub(super) run_has_ended: bool,
     /// Whether the ledger is as this version has it.
     pub(super) ledger_is_current: bool,
     /// What cannot be told, and why.
@@ -34,7 +36,9 @@ pub(super) async fn find_run(
     let run = choose(link, request.run.as_deref(), (source, &hash, keys.as_deref())).await?;
     let (partial, mut untold) = limits(settings, &run);
     untold.extend(skip_skipped(settings, specs, &run));
-    untold.extend(other_than(&run, (source, &hash)));
+    // At a run's end it is not written yet that it is one.
+    let run_has_ended = run.is_done || request.run_before.is_some();
+    untold.extend(other_than(&run, run_has_ended, (source, &hash)));
     if request.run.is_none() {
         let other = other_identity(link, (source, &hash)).await?.filter(|other| other.started_at > run.started_at);
         untold.extend(other.map(|OtherRun { id, started_at }| {
@@ -45,7 +49,7 @@ pub(super) async fn find_run(
     if !ledger_is_current {
         untold.push("the ledger could not be brought up to date: what is found is not kept there".to_owned());
     }
-    Ok(Chosen { run, partial, ledger_is_current, untold })
+    Ok(Chosen { run, partial, run_has_ended, ledger_is_current, untold })
 }
 
 /// Switches off the mappings that are not asked for.
@@ -139,7 +143,7 @@ fn skip_skipped(settings: &mut Settings, specs: &[MappingSpec], run: &Validatabl
 }
 
 /// What is not as it was in the run.
-fn other_than(run: &Validatable, (source, mapping_hash): (&str, &str)) -> Vec<String> {
+fn other_than(run: &Validatable, has_ended: bool, (source, mapping_hash): (&str, &str)) -> Vec<String> {
     let mut said = Vec::new();
     if run.source != source {
         said.push(format!("run {} read from {}; this compares with {source}", run.of.run, run.source));
@@ -147,8 +151,13 @@ fn other_than(run: &Validatable, (source, mapping_hash): (&str, &str)) -> Vec<St
     if run.mapping_hash != mapping_hash {
         said.push(format!("run {} had other mappings: what they make of a value may differ", run.of.run));
     }
-    if run.is_alive {
+    if run.is_alive && !has_ended {
         said.push(format!("run {} is still at work: keys that it has not come to count as missing", run.of.run));
+    } else if !has_ended {
+        said.push(format!(
+            "run {} did not go to its end: keys that it has not come to count as missing; `run --resume` goes on with it",
+            run.of.run
+        ));
     }
     said
 }

@@ -160,6 +160,7 @@ fn options(ready: &Ready) -> CompareOptions {
         idle_timeout: load.idle_timeout,
         retry_deadline: load.retry_deadline,
         unlogged_stage: !ready.checked.server.may_make_temporary,
+        run_has_ended: ready.chosen.run_has_ended,
         ledger_is_current: ready.chosen.ledger_is_current,
         sums: None,
         proof: None,

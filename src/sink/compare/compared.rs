@@ -92,14 +92,15 @@ impl Compared {
         self.class = class;
     }
 
-    /// Says which elements have no row, and why. Those that the key got after the run are no loss: it has changed.
-    pub(super) fn tell_rowless(&mut self) {
+    /// Says which elements have no row, and why. Those that the key got after the run are no loss: it has changed. `ended`: whether
+    /// the run went to its end; else it may not have come to them.
+    pub(super) fn tell_rowless(&mut self, ended: bool) {
         let mut rowless = std::mem::take(&mut self.rowless);
         if rowless.len() == 0 {
             return;
         }
         self.lost = rowless.any_lost();
-        let (new, first) = rowless.take_new();
+        let (new, first) = if ended { rowless.take_new() } else { (0, None) };
         self.rows.add(Class::Missing, -new);
         self.rows.add(Class::Stale, new);
         self.class = self.rows.worst().unwrap_or(Class::Missing);

@@ -54,6 +54,8 @@ pub struct CompareOptions {
     pub retry_deadline: Duration,
     /// The role may not make temporary tables: staging tables are made in the ledger's schema.
     pub unlogged_stage: bool,
+    /// Whether the run went to its end: else it may have left elements of a key out.
+    pub run_has_ended: bool,
     /// Whether the ledger knows which elements were rejected.
     pub ledger_is_current: bool,
     /// What is to be summed up of the rows that are met.
@@ -210,7 +212,7 @@ impl Comparer {
             if key.class > Class::Rejected && key.refused > 0 && key.has_rows() {
                 key.was_loaded();
             }
-            key.tell_rowless();
+            key.tell_rowless(self.options.run_has_ended);
         }
         Ok(())
     }

@@ -86,8 +86,8 @@ impl Rowless {
         let before = self.told.len();
         let known = elements.unwrap_or_default().chunks_exact(DIGEST).collect::<Vec<_>>();
         self.told.retain(|element| !known.contains(&element.digest.bytes().as_slice()));
-        // An old ledger names none, and none is named of so many.
-        let unnamed = if elements.is_some() { known.len() >= ELEMENTS_KNOWN } else { by_writing };
+        // An old ledger names none, and of so many not all are named. What mapping rejects is known without the ledger.
+        let unnamed = by_writing && elements.is_none_or(|_| known.len() >= ELEMENTS_KNOWN);
         let mut counted = 0;
         if unnamed {
             self.told.retain(|element| element.why == Why::Lost);
@@ -129,7 +129,7 @@ impl Rowless {
 
 #[cfg(test)]
 mod tests {
-    use super::{Element, Rowless, TOLD_APART, Why};
+    use super::{ELEMENTS_KNOWN, Element, Rowless, TOLD_APART, Why};
     use crate::model::Digest;
 
     fn element(why: Why, name: &str) -> Element {
@@ -152,7 +152,9 @@ mod tests {
         assert_eq!((all.excuse(Some(&known(&["x", "d", "a"])), true), all.len()), (2, 2));
         assert_eq!(all.worst().map(|element| element.name.as_str()), Some("b"));
         let mut old = rowless(&ALL);
-        assert_eq!((old.excuse(None, false), old.excuse(None, true), old.len()), (0, 2, 2));
+        let many: Vec<u8> = (0..ELEMENTS_KNOWN).flat_map(|n| Digest::of(&n.to_be_bytes()).bytes()).collect();
+        assert_eq!((old.excuse(None, false), old.excuse(Some(&many), false)), (0, 0));
+        assert_eq!((rowless(&ALL).excuse(Some(&many), true), old.excuse(None, true), old.len()), (2, 2, 2));
         assert!(old.any_lost() && old.told.iter().all(|element| element.why == Why::Lost));
     }
 

@@ -236,9 +236,12 @@ pub(super) fn were_there((table, database, run): (&LoadTable, Database, Uuid), s
             row_key(table, Side::Staged)
         )
     };
+    // Asked once for each key: it may have very many rows.
     format!(
-        "SELECT u.ord, {was_there} AS was_there, EXISTS (SELECT FROM redis2pg.loaded l WHERE {of_key} AND {surely} OFFSET 0) \
-         AS key_was_there FROM unnest($2::int4[], $3::bytea[]) u (ord, key) JOIN {} s ON s.{ORDINAL} = u.ord",
+        "SELECT u.ord, {was_there} AS was_there, k.key_was_there FROM unnest($2::int4[], $3::bytea[]) u (ord, key) \
+         JOIN {} s ON s.{ORDINAL} = u.ord JOIN (SELECT d.key, EXISTS (SELECT FROM redis2pg.loaded l \
+         WHERE l.table_name = $1 AND l.redis_key = d.key AND {surely} OFFSET 0) AS key_was_there \
+         FROM (SELECT DISTINCT g.key FROM unnest($3::bytea[]) g (key)) d OFFSET 0) k ON k.key = u.key",
         sql.stage
     )
 }

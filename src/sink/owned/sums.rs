@@ -44,8 +44,10 @@ pub struct SumsWanted {
 
 /// The hash of row `t`, as an expression of type bigint. Keys are spelled by [`TEXT_SETTINGS`].
 pub(in crate::sink) fn hash<'k>(key_columns: impl Iterator<Item = &'k str>) -> String {
-    let keys: Vec<String> = key_columns.map(|name| format!("t.{}::text", ident(name))).collect();
-    format!("hashtextextended(concat_ws(',', {}), 20)", keys.join(", "))
+    let keys: Vec<String> = key_columns.map(|name| format!("t.{}", ident(name))).collect();
+    // Several as a row: what divides them is quoted where it is in them.
+    let key = if let [key] = keys.as_slice() { key.clone() } else { format!("ROW({})", keys.join(", ")) };
+    format!("hashtextextended({key}::text, 20)")
 }
 
 /// The slice that row `t` is in, as an expression. `step`: pages of a slice.
