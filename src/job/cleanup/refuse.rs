@@ -48,8 +48,10 @@ pub(super) async fn look(ready: &mut Ready, identity: &str) -> Result<Cleanable,
     let names: Vec<TableName> = ready.checked.tables.iter().map(|table| table.name.clone()).collect();
     let volatile = async |connection: &mut PgConnection| volatile(connection, &names).await;
     if let Some(name) = ready.link.call("asking whether tables outlast a crash", volatile).await? {
-        let message = format!("{name}, or a partition of it, is unlogged, temporary or foreign: a crash empties it");
-        let hint = format!("Make it an ordinary table first: ALTER TABLE {name} SET LOGGED.");
+        let message = format!(
+            "{name}, or a partition of it, is unlogged, temporary or foreign: nothing tells that its rows outlast a crash"
+        );
+        let hint = "ALTER TABLE … SET LOGGED makes an ordinary table of an unlogged one; then run this again.";
         return Err(Failure::usage(Side::Postgres, format!("{message}: no key is deleted"), hint));
     }
     Ok(found)

@@ -104,21 +104,28 @@ impl RedisSource {
 
 /// One more connection to the same server.
 pub(super) async fn another(settings: &SourceSettings, target: &Target) -> Result<Client, Error> {
-    one_more(client(settings, target).await)
+    one_more(client(settings, target).await, errors::is_refused_for_good)
 }
 
 /// One more that is not made again when it breaks: it is over then, and so is the task that comes with it. What it is asked
 /// from then on would not be answered before `command_timeout`.
 pub(super) async fn unrenewed(settings: &SourceSettings, target: &Target) -> Result<(Client, ConnectHandle), Error> {
-    one_more(made(settings, target, None).await)
+    one_more(made(settings, target, None).await, errors::is_refused_for_good)
 }
 
-fn one_more<T>(made: Result<Result<T, Error>, Failure>) -> Result<T, Error> {
+/// One like [`unrenewed`], for who waits by himself until the server is ready.
+pub(super) async fn for_writing(settings: &SourceSettings, target: &Target) -> Result<Client, Error> {
+    let says = |error: &Error| errors::is_refused_for_good(error) || errors::is_not_ready(error);
+    one_more(made(settings, target, None).await, says).map(|(client, _task)| client)
+}
+
+/// `says`: whether the server's error is given as it is; any other counts as a connection that was lost.
+fn one_more<T>(made: Result<Result<T, Error>, Failure>, says: impl Fn(&Error) -> bool) -> Result<T, Error> {
     let lost = |why: String| Error::new(ErrorKind::IO, why);
     match made {
         Ok(Ok(made)) => Ok(made),
         // The first connection was made with these settings; they may have been refused since.
-        Ok(Err(error)) if errors::is_refused_for_good(&error) => Err(error),
+        Ok(Err(error)) if says(&error) => Err(error),
         Ok(Err(error)) => Err(lost(error.details().to_owned())),
         Err(failure) => Err(lost(failure.message)),
     }
@@ -154,20 +161,6 @@ async fn ready(
             Err(error) if errors::is_not_ready(&error) => retry.after(error).await?,
             Err(error) => return Err(refused(&error, target)),
         }
-    }
-}
-
-/// One more connection to the same server, for writing: it is not made again when it is lost, and nothing is sent twice.
-///
-/// # Errors
-/// As of [`another`].
-pub(super) async fn for_writing(settings: &SourceSettings, target: &Target) -> Result<Client, Error> {
-    let lost = |why: String| Error::new(ErrorKind::IO, why);
-    match made(settings, target, None).await {
-        Ok(Ok((client, _task))) => Ok(client),
-        Ok(Err(error)) if errors::is_refused_for_good(&error) || errors::is_not_ready(&error) => Err(error),
-        Ok(Err(error)) => Err(lost(error.details().to_owned())),
-        Err(failure) => Err(lost(failure.message)),
     }
 }
 
