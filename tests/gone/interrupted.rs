@@ -100,6 +100,7 @@ fn keys_that_vanish_meanwhile_are_limited_too() {
     let run = running.finish();
     assert_eq!(run.code, 2, "{run}");
     assert!(run.stderr.contains("no more are"), "{run}");
-    // No more than a tenth above what was counted.
-    assert!(rows(&case) >= COUNT - COUNT / 4 * 3 * 11 / 10, "{run}");
+    // No more than a tenth above what was counted, or a hundred.
+    let counted = COUNT / 4 * 3;
+    assert!(rows(&case) >= COUNT - counted - (counted / 10).max(100), "{run}");
 }

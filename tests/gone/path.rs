@@ -2,7 +2,7 @@
 //! whether all is there, and back again.
 
 use crate::preset::uuid;
-use crate::support::{Case, Client, Outcome};
+use crate::support::{Case, Client, EndOnDrop, Outcome};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -88,9 +88,8 @@ fn the_path_there_and_back() {
     let frozen = AtomicBool::new(false);
     let first = std::thread::scope(|scope| {
         scope.spawn(|| live(&case, &frozen));
-        let first = case.run(&["--max-keys-per-second", "500"]);
-        frozen.store(true, Ordering::Relaxed);
-        first
+        let _end = EndOnDrop(&frozen);
+        case.run(&["--max-keys-per-second", "500"])
     });
     // What came and went meanwhile may be missing, or without its parent.
     assert!([0, 3, 4].contains(&first.code), "{first}");

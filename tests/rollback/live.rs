@@ -1,6 +1,6 @@
 //! An application that is at the cache and at the rows all the while that runs load and are rolled back.
 
-use crate::support::Case;
+use crate::support::{Case, EndOnDrop};
 use crate::{ITEMS, id, items, rollback};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ fn application(case: &Case, rest: &AtomicBool) -> BTreeMap<String, Option<i64>> 
         round += 1;
         for step in 0..12 {
             let key = format!("item:{}", (round * 101 + step * 37) % KEYS);
-            match step % 4 {
+            match step {
                 0 => redis.say(&format!("DEL {key}")),
                 _ => redis.say(&format!("SET {key} {{\"n\":{}}}", round * 1000 + step)),
             };
@@ -48,6 +48,7 @@ fn what_an_application_does_to_keys_and_rows_meanwhile_is_neither_lost_nor_taken
     let small = format!("{ITEMS}\n[flow]\nbatch_rows = 50\n");
     let (written, runs) = std::thread::scope(|scope| {
         let application = scope.spawn(|| application(&case, &rest));
+        let end = EndOnDrop(&rest);
         let first = id(&case.run_config(&small, &[]).exits(0));
         case.redis().set_many(&pairs(1));
         let second = id(&case.run_config(&small, &["--delete-gone", "--delete-gone-limit", "100%"]).exits(0));
@@ -55,7 +56,7 @@ fn what_an_application_does_to_keys_and_rows_meanwhile_is_neither_lost_nor_taken
             let undone = rollback(&case, run, &["--yes"]).exits(0);
             assert!(undone.counts()[0] > 0, "{:#}", undone.json);
         }
-        rest.store(true, Ordering::Relaxed);
+        drop(end);
         (application.join().unwrap(), [second, first])
     });
     // What it wrote last to a row is there, and what it deleted came back only as a run's, which is gone by now.

@@ -3,15 +3,17 @@
 #![expect(clippy::expect_used, reason = "a test without its servers has failed")]
 
 mod app;
+mod beside;
 mod page;
 pub(crate) mod scripted;
 
 pub(crate) use app::{Case, Client, Outcome, Running};
+pub(crate) use beside::EndOnDrop;
 pub(crate) use page::walk;
 
 use redis2pg::sandbox::{PostgresOptions, PostgresServer, RedisOptions, RedisServer};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 // Each test binary uses its own part of this module; naming all of it here keeps the rest from being reported as dead.
 const _: fn() -> &'static RedisServer = redis;
@@ -21,6 +23,7 @@ const _: fn() -> (String, String) = database;
 const _: fn() -> Case = Case::new;
 const _: fn(&Case, &str) -> (usize, usize) = walk;
 const _: Option<(Client, Outcome, Running)> = None;
+const _: fn(&'static AtomicBool) -> EndOnDrop<'static> = EndOnDrop;
 
 /// The Redis of this test binary. Tests that run side by side take a logical database each: see [`redis_database`].
 /// Statics are not dropped; the sandbox stops the server when the process ends.

@@ -1,6 +1,6 @@
 //! A cache that is alive while it is validated.
 
-use crate::support::Case;
+use crate::support::{Case, EndOnDrop};
 use crate::{MAPPINGS, TABLES, ends, found, loaded};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -35,14 +35,13 @@ fn keys_and_rows_that_change_together_are_not_told_as_differences() {
                 redis.set(&format!("parent:{changed}"), &format!(r#"{{"n":{round}}}"#));
             }
         });
+        let _end = EndOnDrop(&done);
         for _ in 0..3 {
             let outcome = case.validate(MAPPINGS, &["--validate-rounds", "6"]);
             let keys = &outcome.report["validation"]["mappings"]["parents"]["keys"];
             let bad = ["missing", "different", "orphaned"].map(|class| keys[class].as_i64().unwrap());
-            done.store(outcome.code != 0, Ordering::Relaxed);
             assert_eq!((outcome.code, bad), (0, [0; 3]), "{outcome}\n{:#}", outcome.report["validation"]);
         }
-        done.store(true, Ordering::Relaxed);
     });
 }
 
@@ -121,9 +120,9 @@ fn a_run_and_a_validation_beside_a_live_writer_find_nothing_missing_or_different
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
+        let _end = EndOnDrop(&done);
         let run = case.run_config(MAPPINGS, &["--validate-after-run=true", "--max-keys-per-second", "600"]);
         let validation = case.validate(MAPPINGS, &[]);
-        done.store(true, Ordering::Relaxed);
         (run, validation)
     });
     for outcome in [ends(run, 0), ends(validation, 0)] {

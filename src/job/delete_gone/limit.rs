@@ -18,10 +18,11 @@ pub(super) fn most(limit: DeleteLimit, owned: i64) -> i64 {
     }
 }
 
-/// The most rows that may go once they are counted: keys that vanish after that may be as many more as a tenth of them, or ten. All
-/// else says that Redis is being emptied.
+/// The most rows that may go once they are counted: keys that vanish after that may be as many more as a tenth of them, a hundredth of
+/// all rows, or a hundred. More says that Redis is being emptied: a limit that lets all go was set for what had gone before.
 pub(super) fn at_most(limit: DeleteLimit, owned: i64, counted: i64) -> i64 {
-    most(limit, owned).min(counted.saturating_add((counted / 10).max(10)))
+    let more = (counted / 10).max(owned / 100).max(ENOUGH);
+    most(limit, owned).min(counted.saturating_add(more))
 }
 
 /// Whether so many rows may go: of all mappings together, and of each that loses many. `counts`: of each mapping its rows, and those
@@ -101,9 +102,12 @@ mod tests {
         let seen = |owned, gone| Seen { owned, gone, ..Seen::default() };
         let refused = |limit, seen: &[(&str, Seen)]| refusal(limit, seen).map(|failure| failure.message);
         assert_eq!((most(half, 5), most(DeleteLimit::Rows(0), 5), most(DeleteLimit::Rows(3), 9)), (2, 0, 3));
-        let all = DeleteLimit::Share(10_000);
-        assert_eq!((at_most(all, 900, 2), at_most(all, 900, 300), at_most(half, 900, 449)), (12, 330, 450));
-        assert_eq!(at_most(DeleteLimit::Rows(4), 900, 3), 4);
+        assert_eq!(
+            (at_most(half, 90_000, 2), at_most(half, 90_000, 20_000), at_most(half, 900, 2)),
+            (902, 22_000, 102)
+        );
+        assert_eq!((at_most(half, 900, 449), at_most(DeleteLimit::Rows(4), 900, 3)), (450, 4));
+        assert_eq!(at_most(DeleteLimit::Share(10_000), 900, 2), 102, "all that were gone, not all that go");
         assert_eq!(refused(half, &[("a", seen(4, 2))]), None);
         let told = refused(half, &[("a", seen(4, 3)), ("b", seen(1, 0))]).unwrap();
         assert!(told.contains("3 of 5 rows") && told.contains("(a 3 of 4)") && told.contains("(50%)"), "{told}");
