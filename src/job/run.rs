@@ -299,7 +299,7 @@ fn migration<'a>(
     let Begun { databases, clock, link, claim, retry, checked, shards } = begun;
     let retry_of = retry.as_ref().map(|retry| retry.of());
     let mut options = setup::load_options(settings);
-    options.unlogged_stage = !checked.server.may_make_temporary;
+    options.staging = checked.server.staging;
     options.resumed = claim.resumed;
     let tables: Arc<[_]> = checked.tables.into();
     let sample_rows = usize::try_from(settings.run.sample_rows).unwrap_or(0);

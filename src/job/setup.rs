@@ -10,7 +10,7 @@ use crate::mapping::MappingSpec;
 use crate::model::{Failure, Finding, Side};
 use crate::postgres::{Target, TargetOptions};
 use crate::report::probe_report_dir;
-use crate::sink::LoadOptions;
+use crate::sink::{LoadOptions, StagingTables};
 use crate::source::redis::SourceSettings;
 use std::fs::File;
 use std::io;
@@ -132,7 +132,7 @@ pub(super) fn load_options(settings: &Settings) -> LoadOptions {
         compression: compression(settings),
         retry_deadline: settings.target.retry_deadline.0,
         resumed: false,
-        unlogged_stage: false,
+        staging: StagingTables::default(),
     }
 }
 

@@ -17,7 +17,9 @@ pub use batch::{Batch, Deduplicated};
 pub use compare::{CompareOptions, Compared, Comparer, Comparison, Proof, Proven, Unproven, still_owned};
 pub use dry::{DryRun, Sample, Shown};
 pub use families::Families;
-pub use load::{GoneCounts, LoadOptions, Loader, ProbeGauge, SourceRun, Writers, runs_elsewhere, runs_of_source};
+pub use load::{
+    GoneCounts, LoadOptions, Loader, ProbeGauge, SourceRun, StagingTables, Writers, runs_elsewhere, runs_of_source,
+};
 pub use owned::{Extent, OwnedReader, OwnedRow, RowSum, SliceSums, SumsWanted};
 pub use table::{
     Compare, Conflict, Exact, Exactly, LoadColumn, LoadTable, ParentCheck, Provenance, SelfReference,

@@ -49,4 +49,5 @@ pub(super) fn named_run(table: &LoadTable, name: &str, joined: Option<&str>) -> 
 /// session, nor lose a digit.
 pub(super) const TEXT_SETTINGS: &str = "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; \
      SET LOCAL intervalstyle = 'postgres'; SET LOCAL extra_float_digits = 1; \
-     SET LOCAL bytea_output = 'hex'; SET LOCAL lc_monetary = 'C'; SET LOCAL xmloption = 'content'";
+     SET LOCAL bytea_output = 'hex'; SET LOCAL lc_monetary = 'C'; SET LOCAL xmloption = 'content'; \
+     SET LOCAL array_nulls = on";

@@ -154,3 +154,36 @@ fn a_large_collection_is_known_as_a_whole() {
     came_to(&outcome, 4, &[("missing", 1)]);
     assert_eq!(keys(&case), 1);
 }
+
+/// What the deleted key held is in PostgreSQL alone: that a new key of its name has other elements says nothing of it.
+#[test]
+fn a_key_that_is_made_anew_takes_no_row_of_the_one_that_was_deleted() {
+    let case = case();
+    ends(case.run_config(MAPPINGS, &[]), 0);
+    ends(case.cleanup(MAPPINGS, &["--yes"]), 0);
+    let mut redis = case.redis();
+    redis.say("HSET hash:1 new 1");
+    redis.say("SADD tags:1 yellow");
+    redis.say("RPUSH tags:2 white");
+    redis.say("ZADD scores:1 3 carl");
+    redis.say("XADD events:1 18-0 kind click");
+    redis.set("doc:1", r#"{"lines":[{"sku":"b","n":5}]}"#);
+    let run = ends(case.run_config(MAPPINGS, &["--delete-gone"]), 0);
+    assert_eq!(
+        case.sql("SELECT string_agg(field, ',' ORDER BY field) FROM fields WHERE id = '1'"),
+        "a,b,c,new",
+        "{run}"
+    );
+    assert_eq!(case.sql("SELECT string_agg(tag, ',' ORDER BY id, tag) FROM tags"), "blue,red,yellow,green,white");
+    assert_eq!(case.sql("SELECT string_agg(member, ',' ORDER BY member) FROM scores"), "ann,bob,carl");
+    assert_eq!(case.number("SELECT count(*) FROM events"), 3);
+    assert_eq!(case.sql("SELECT string_agg(sku || n, ',' ORDER BY sku) FROM lines"), "a1,b5");
+    // What the new key loses is gone as ever.
+    redis.say("HDEL hash:1 new");
+    redis.say("HSET hash:1 newer 1");
+    ends(case.run_config(MAPPINGS, &[]), 0);
+    assert_eq!(case.sql("SELECT string_agg(field, ',' ORDER BY field) FROM fields WHERE id = '1'"), "a,b,c,newer");
+    let validation = ends(case.validate(MAPPINGS, &[]), 0);
+    assert_eq!(validation.report["validation_passed"], true);
+    assert_eq!(validation.report["validation"]["mappings"]["fields"]["keys"]["extra"], 1, "{validation}");
+}

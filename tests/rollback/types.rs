@@ -100,7 +100,8 @@ fn whatever_type_a_value_has_it_comes_back_as_it_was() {
     case.sql(&format!(
         "ALTER ROLE redis2pg IN DATABASE {0} SET extra_float_digits = -3; ALTER ROLE redis2pg IN DATABASE {0} SET datestyle = 'SQL, DMY'; \
          ALTER ROLE redis2pg IN DATABASE {0} SET intervalstyle = 'sql_standard'; ALTER ROLE redis2pg IN DATABASE {0} SET timezone = 'Asia/Kolkata'; \
-         ALTER ROLE redis2pg IN DATABASE {0} SET bytea_output = 'escape'",
+         ALTER ROLE redis2pg IN DATABASE {0} SET bytea_output = 'escape'; \
+         ALTER ROLE redis2pg IN DATABASE {0} SET array_nulls = off",
         case.database
     ));
     // Each literal once, whatever the seed.

@@ -94,6 +94,11 @@ impl BatchLimits {
             age: flow.batch_age.0,
         }
     }
+
+    /// So many parts of them, but for their age.
+    pub(super) fn divided(self, parts: usize) -> Self {
+        Self { rows: (self.rows / parts).max(1), bytes: (self.bytes / parts).max(1), ..self }
+    }
 }
 
 /// One pass over keys.

@@ -15,6 +15,7 @@ mod preset;
 pub(super) mod redis;
 mod rights;
 mod room;
+mod search_path;
 mod sequences;
 mod server;
 mod tables;
@@ -206,7 +207,7 @@ async fn is_empty(connection: &mut PgConnection, table: &TableName) -> Result<bo
     }
 }
 
-/// What is wrong with the audit logs, the limits on connections, and the room that there is.
+/// What is wrong with the audit logs, the limits on connections, the search path, and the room that there is.
 async fn beside_tables(
     connection: &mut PgConnection,
     settings: &Settings,
@@ -215,6 +216,7 @@ async fn beside_tables(
     judging: Judging<'_>,
 ) -> Result<Vec<Finding>, Trouble> {
     let mut findings = connections::judge(connection, settings.flow.writers).await?;
+    findings.extend(search_path::judge(connection).await?);
     if judging.check != Check::Compare {
         findings.extend(audit::find_missing(connection, specs, &created.tables).await?);
     }

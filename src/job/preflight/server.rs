@@ -6,6 +6,7 @@ use crate::job::link::Trouble;
 use crate::ledger::{self, Outstanding};
 use crate::model::{Finding, Severity, Side, TableName};
 use crate::postgres::{query, shown_ident};
+use crate::sink::StagingTables;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error, Row};
 
@@ -13,7 +14,9 @@ use sqlx::{Connection, Error, Row};
 #[derive(Clone, Debug)]
 pub(in crate::job) struct Server {
     pub(in crate::job) version: String,
-    pub(in crate::job) may_make_temporary: bool,
+    /// How staging tables are made there.
+    pub(in crate::job) staging: StagingTables,
+    may_make_temporary: bool,
     /// The role that we are to it.
     pub(super) role: String,
     /// The database.
@@ -46,7 +49,7 @@ const LOOK: &str = "SELECT current_setting('server_version') AS version, pg_is_i
     current_setting('transaction_read_only') = 'on' AS read_only, \
     (SELECT source FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'on') \
         AS read_only_from, \
-    has_database_privilege(current_database(), 'TEMP') AS temporary, \
+    has_database_privilege(current_database(), 'TEMP') AS temporary, current_setting('block_size')::int AS page, \
     CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'redis2pg') \
          THEN has_schema_privilege('redis2pg', 'USAGE') \
          ELSE has_database_privilege(current_database(), 'CREATE') END AS ledger, \
@@ -104,9 +107,11 @@ async fn read(connection: &mut PgConnection, settings: &Settings) -> Result<Serv
     };
     let owners = query(OWNERS).fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
+    let (may_make_temporary, page): (bool, i32) = (row.try_get("temporary")?, row.try_get("page")?);
     Ok(Server {
         version: row.try_get("version")?,
-        may_make_temporary: row.try_get("temporary")?,
+        staging: StagingTables::new(may_make_temporary, page.unsigned_abs()),
+        may_make_temporary,
         role: row.try_get("role")?,
         database: row.try_get("database")?,
         standby: row.try_get("standby")?,

@@ -19,6 +19,9 @@ use std::time::Duration;
 
 /// What is not equal waits so long for the second look; twice as long for each one after it.
 const PAUSE: Duration = Duration::from_millis(300);
+/// The batches of a load in so many parts. PostgreSQL is slower at comparing than Redis and the mapping are before it, so that whole batches
+/// wait everywhere; smaller ones are compared as fast and take as much memory as a run does.
+const BATCH_PARTS: usize = 3;
 /// Rows of a batch whose values are read for people.
 const SHOWN: usize = 20;
 
@@ -124,7 +127,7 @@ impl Rounds {
                 spill: None,
             };
             let (writers, watermark) = (self.writers(ready, &sums), Watermark::default());
-            let limits = BatchLimits::of(&ready.settings);
+            let limits = BatchLimits::of(&ready.settings).divided(BATCH_PARTS);
             let end =
                 pipeline::run(&self.shared.within(base), Pass { listing, scope, limits, writers, watermark }).await?;
             if !end.complete || self.shared.stop.cut() {
@@ -159,7 +162,7 @@ fn options(ready: &Ready) -> CompareOptions {
         statement_timeout: load.statement_timeout,
         idle_timeout: load.idle_timeout,
         retry_deadline: load.retry_deadline,
-        unlogged_stage: !ready.checked.server.may_make_temporary,
+        staging: ready.checked.server.staging,
         run_has_ended: ready.chosen.run_has_ended,
         ledger_is_current: ready.chosen.ledger_is_current,
         sums: None,

@@ -117,6 +117,28 @@ pub async fn cleaned_among(
     rows.iter().map(place).collect()
 }
 
+/// The same, where the keys are of the source that a run reads.
+///
+/// # Errors
+/// The server's.
+pub async fn cleaned_of_source(
+    connection: &mut PgConnection,
+    (run, database): (Uuid, u8),
+    keys: &[(RedisKey, String)],
+) -> Result<HashSet<usize>, Error> {
+    let of = "SELECT source FROM redis2pg.runs WHERE id = $1::text::uuid";
+    let source: Option<String> = query(of)
+        .bind(run.to_string())
+        .fetch_optional(&mut *connection)
+        .await?
+        .map(|row| row.try_get(0))
+        .transpose()?;
+    match source {
+        Some(source) => cleaned_among(connection, (&source, database), keys).await,
+        None => Ok(HashSet::new()),
+    }
+}
+
 /// A cleanup, as people see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CleanupEntry {

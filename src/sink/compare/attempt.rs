@@ -2,7 +2,7 @@
 
 use super::CompareOptions;
 use super::met::Met;
-use super::statements::{compare, compared, sums, values, were_there};
+use super::statements::{compare, compare_and_sum, compared, values, were_there};
 use crate::model::{ColumnValues, Database, Reject, Row, Shape};
 use crate::postgres::{CopyBuffer, error_line, milliseconds, query, refuses_value};
 use crate::sink::load::casts::{refused_texts, unread};
@@ -77,55 +77,39 @@ impl Attempt<'_> {
         if self.table.casts() || self.table.provenance == Provenance::Ledger || wanted.is_some() {
             sqlx::raw_sql(AssertSqlSafe(TEXT_SETTINGS)).execute(&mut *transaction).await?;
         }
-        let token = self.options.unlogged_stage.then(|| Uuid::new_v4().simple().to_string());
+        let staging = (self.options.staging, Uuid::new_v4());
         let mut staged: Vec<Staged> = Vec::new();
         let groups = grouped(self.rows, kept_apart_in_stage(self.table));
         for (number, rows) in groups.into_iter().enumerate() {
             let columns = Columns::of(rows.iter().filter_map(|place| self.rows.get(*place)));
-            let sql = Statements::build(self.table, self.database, (columns, number), token.as_deref());
+            let sql = Statements::build(self.table, self.database, (columns, number), staging);
             query(&sql.create).execute(&mut *transaction).await?;
             staged.push((sql, rows));
         }
         // From here on the server itself sees to it that no table of anybody's is written; temporary ones may be.
-        if token.is_none() {
+        if !self.options.staging.outlives() {
             query("SET TRANSACTION READ ONLY").execute(&mut *transaction).await?;
         }
         for staged in &staged {
-            self.compare(&mut transaction, buffer, staged, &mut found).await?;
-            if let Some(wanted) = wanted {
-                self.sum_up(&mut transaction, &staged.0, wanted, &mut found.sums).await?;
-            }
+            self.compare(&mut transaction, buffer, (staged, wanted), &mut found).await?;
         }
         transaction.rollback().await?;
         Ok(found)
     }
 
-    /// The runs whose rows are to be summed up, and the pages of a slice.
+    /// The runs whose rows are to be summed up, and the pages of a slice. A row whose lineage is in the ledger is not known to be that of
+    /// its key without a look there.
     fn sums_wanted(&self) -> Option<(&SumsWanted, u64)> {
-        let wanted = self.options.sums.as_deref()?;
+        let is_told = self.table.provenance != Provenance::Ledger && self.options.proof.is_none();
+        let wanted = self.options.sums.as_deref().filter(|_| is_told)?;
         wanted.steps.get(&self.table.mapping).map(|step| (wanted, *step))
-    }
-
-    async fn sum_up(
-        &self,
-        connection: &mut PgConnection,
-        sql: &Statements,
-        (wanted, step): (&SumsWanted, u64),
-        into: &mut SliceSums,
-    ) -> Result<(), Error> {
-        let asked = query(sums(self.table, sql, step)).bind(self.table.name.to_string()).bind(&wanted.runs);
-        for row in asked.fetch_all(connection).await? {
-            let slice = u64::try_from(row.try_get::<i64, _>("slice")?).unwrap_or(u64::MAX);
-            *into.entry(slice).or_default() += row_sum(&row)?;
-        }
-        Ok(())
     }
 
     async fn compare(
         &self,
         connection: &mut PgConnection,
         buffer: &mut CopyBuffer,
-        (sql, rows): &Staged,
+        ((sql, rows), wanted): (&Staged, Option<(&SumsWanted, u64)>),
         found: &mut Found,
     ) -> Result<(), Refused> {
         let sent: Vec<&Row> = rows.iter().filter_map(|place| self.rows.get(*place)).collect();
@@ -134,13 +118,23 @@ impl Attempt<'_> {
             Refused { row, error }
         })?;
         self.find_unreadable(connection, (sql, rows), found).await?;
-        let statement = compare((self.table, self.database, self.run), sql, self.options);
+        let of = (self.table, self.database, self.run);
+        let name = self.table.name.to_string();
+        let asked = match (wanted, &self.options.proof) {
+            (Some((wanted, step)), _) => {
+                query(compare_and_sum(of, sql, self.options, step)).bind(name).bind(&wanted.runs)
+            }
+            (None, Some(proof)) => query(compare(of, sql, self.options)).bind(name).bind(&*proof.runs),
+            (None, None) => query(compare(of, sql, self.options)).bind(name),
+        };
         let mut differing = Vec::new();
-        let mut asked = query(statement).bind(self.table.name.to_string());
-        if let Some(proof) = &self.options.proof {
-            asked = asked.bind(&*proof.runs);
-        }
         for row in asked.fetch_all(&mut *connection).await? {
+            if wanted.is_some()
+                && let Some(slice) = row.try_get::<Option<i64>, _>("slice")?
+            {
+                *found.sums.entry(slice.cast_unsigned()).or_default() += row_sum(&row)?;
+                continue;
+            }
             let (ordinal, met) = met(&row)?;
             let Some(place) = place(rows, ordinal) else { continue };
             if !met.differs.is_empty() && differing.len() + found.values.len() < self.options.shown {

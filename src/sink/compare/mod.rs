@@ -22,6 +22,7 @@ use self::compared::{refused, would_be_rejected};
 use self::keys::OpenKeys;
 pub use self::proof::{Proof, Proven, Unproven};
 use super::batch::{Batch, deduplicate, each_once};
+use super::load::StagingTables;
 use super::owned::{SliceSums, SumsWanted};
 use super::table::LoadTable;
 use crate::flow::Stop;
@@ -52,8 +53,8 @@ pub struct CompareOptions {
     pub idle_timeout: Duration,
     /// For how long a batch is tried again after errors that may pass.
     pub retry_deadline: Duration,
-    /// The role may not make temporary tables: staging tables are made in the ledger's schema.
-    pub unlogged_stage: bool,
+    /// How staging tables are made.
+    pub staging: StagingTables,
     /// Whether the run went to its end: else it may have left elements of a key out.
     pub run_has_ended: bool,
     /// Whether the ledger knows which elements were rejected.

@@ -26,66 +26,121 @@ pub(super) fn compare(
     sql: &Statements,
     options: &CompareOptions,
 ) -> String {
-    let shape = sql.columns.all;
-    let facts = format!(
-        "SELECT {} AS differs, {} AS orphan, {} AS other_key OFFSET 0",
-        differs(table, sql.columns, options),
-        orphan(table, options),
-        other_key(table, shape)
-    );
-    let named = named_run(table, "$1", Some("l.run_id::text"));
-    let counts = match options.proof {
-        Some(_) => format!("coalesce({}, o.run) = ANY ($2::text[])", named.as_deref().unwrap_or("NULL")),
-        None => "NULL::bool".to_owned(),
-    };
-    // Most lineages name a run: who wrote the row is looked up for the others alone.
-    let uncounted = match (&options.proof, &named) {
-        (None, _) => String::new(),
-        (Some(_), Some(named)) => format!(" OR ({named} = ANY ($2::text[])) IS NOT TRUE"),
-        (Some(_), None) => format!(" OR ({counts}) IS NOT TRUE"),
-    };
-    let of_source = if table.deletes_gone() { is_surely_in_ledger(database, run) } else { "NULL::bool".to_owned() };
-    let lineage = match table.provenance {
-        Provenance::Ledger => format!(
-            "LEFT JOIN LATERAL (SELECT l.redis_key, l.redis_db, l.digest, l.run_id FROM redis2pg.loaded l \
-             WHERE l.table_name = $1 AND l.row_key = {} OFFSET 0) l ON true ",
-            row_key(table, Side::Target)
-        ),
-        _ => String::new(),
-    };
+    let parts = Parts::of((table, database, run), sql, options);
+    let columns: Vec<String> = parts.told_by.iter().map(|(name, _, value)| format!("{value} AS {name}")).collect();
     format!(
-        "SELECT s.{ORDINAL} AS ord, t.ctid IS NOT NULL AS there, f.differs, f.orphan, {} AS redis_key, {} AS digest, \
-         {} AS expiry_moved, o.run AS owner, {} AS redis_db, {counts} AS counts, {of_source} AS of_source \
-         FROM {} s LEFT JOIN {} t ON {} CROSS JOIN LATERAL ({facts}) f \
-         {lineage}CROSS JOIN LATERAL (SELECT {} AS run OFFSET 0) o \
-         WHERE t.ctid IS NULL OR cardinality(f.differs) > 0 OR f.orphan IS NOT NULL OR f.other_key{uncounted}",
-        redis_key(table),
-        digest(table),
-        expiry_moved(table, shape),
-        of_row(table, database, "o.run"),
-        sql.stage,
-        table.rows(),
-        key_join(table),
-        owner("t.xmin", "$1", named.as_deref()),
+        "SELECT s.{ORDINAL} AS ord, {} FROM {}CROSS JOIN LATERAL (SELECT {} AS run OFFSET 0) o WHERE {}",
+        columns.join(", "),
+        parts.met,
+        parts.owner,
+        parts.told
     )
 }
 
-/// By slice of the table, see [`crate::sink::Extent`]: the rows that staged rows of their own keys meet and that one of the runs `$2`
-/// wrote, as `(slice, rows, hash)`. `$1`: the table's name in the ledger; `step`: pages of a slice.
-pub(super) fn sums(table: &LoadTable, sql: &Statements, step: u64) -> String {
+/// The same, and by slice of the table, see [`crate::sink::Extent`], the rows that staged rows of their own keys meet and that one of
+/// the runs `$2` wrote, as `(slice, rows, hash)`: of the one answer NULL is what the other has. `step`: pages of a slice.
+///
+/// Both are of one look at the rows: to find them again by their keys took a third of what the comparison takes.
+pub(super) fn compare_and_sum(
+    (table, database, run): (&LoadTable, Database, Uuid),
+    sql: &Statements,
+    options: &CompareOptions,
+    step: u64,
+) -> String {
+    let parts = Parts::of((table, database, run), sql, options);
     let keys = table.columns.iter().take(table.key_columns).map(|column| column.name.as_str());
+    // What tells of a row is looked up for those alone that are told of.
+    let looked_up: Vec<String> =
+        parts.told_by.iter().map(|(name, _, value)| format!("CASE WHEN k.told THEN {value} END AS {name}")).collect();
+    let names: Vec<String> = parts.told_by.iter().map(|(name, ..)| format!("m.{name}")).collect();
+    let nothing: Vec<String> = parts.told_by.iter().map(|(_, kind, _)| format!("NULL::{kind}")).collect();
     format!(
-        "WITH g AS MATERIALIZED (SELECT {} AS slice, t.xmin AS writer, count(*) AS rows, sum({}) AS hash FROM {} s JOIN {} t ON {} \
-         WHERE NOT ({}) GROUP BY 1, 2) SELECT g.slice, sum(g.rows)::bigint AS rows, sum(g.hash)::text AS hash FROM g \
-         WHERE {} = ANY ($2) GROUP BY 1",
+        "WITH m AS MATERIALIZED (SELECT s.{ORDINAL} AS ord, {}, k.told, t.xmin AS writer, \
+         CASE WHEN NOT f.other_key THEN {} END AS slice, CASE WHEN NOT f.other_key THEN {} END AS hash \
+         FROM {}CROSS JOIN LATERAL (SELECT {} AS told OFFSET 0) k \
+         CROSS JOIN LATERAL (SELECT CASE WHEN k.told THEN {} END AS run OFFSET 0) o) \
+         SELECT m.ord, {}, NULL::bigint AS slice, NULL::bigint AS rows, NULL::text AS hash FROM m WHERE m.told \
+         UNION ALL SELECT NULL::int4, {}, g.slice, sum(g.rows)::bigint, sum(g.hash)::text \
+         FROM (SELECT m.slice, m.writer, count(*) AS rows, sum(m.hash) AS hash FROM m WHERE m.slice IS NOT NULL GROUP BY 1, 2) g \
+         WHERE {} = ANY ($2) GROUP BY g.slice",
+        looked_up.join(", "),
         slice(step),
         hash(keys),
-        sql.stage,
-        table.rows(),
-        key_join(table),
-        other_key(table, sql.columns.all),
+        parts.met,
+        parts.told,
+        parts.owner,
+        names.join(", "),
+        nothing.join(", "),
         owner("g.writer", "$1", None),
     )
+}
+
+/// What a comparison is put together of.
+struct Parts {
+    /// What a row is told by: name, type and value. `o.run` is its owner.
+    told_by: [(&'static str, &'static str, String); 10],
+    /// The staged rows `s`, each with the row `t` that it meets, what there is to say of both, `f`, and the ledger's lineage `l`, if the table's is there.
+    met: String,
+    /// Whether a row is told of.
+    told: String,
+    /// The run that wrote the row.
+    owner: String,
+}
+
+impl Parts {
+    fn of((table, database, run): (&LoadTable, Database, Uuid), sql: &Statements, options: &CompareOptions) -> Self {
+        let shape = sql.columns.all;
+        let facts = format!(
+            "SELECT {} AS differs, {} AS orphan, {} AS other_key OFFSET 0",
+            differs(table, sql.columns, options),
+            orphan(table, options),
+            other_key(table, shape)
+        );
+        let named = named_run(table, "$1", Some("l.run_id::text"));
+        let counts = match options.proof {
+            Some(_) => format!("coalesce({}, o.run) = ANY ($2::text[])", named.as_deref().unwrap_or("NULL")),
+            None => "NULL::bool".to_owned(),
+        };
+        // Most lineages name a run: who wrote the row is looked up for the others alone.
+        let uncounted = match (&options.proof, &named) {
+            (None, _) => String::new(),
+            (Some(_), Some(named)) => format!(" OR ({named} = ANY ($2::text[])) IS NOT TRUE"),
+            (Some(_), None) => format!(" OR ({counts}) IS NOT TRUE"),
+        };
+        let of_source = if table.deletes_gone() { is_surely_in_ledger(database, run) } else { "NULL::bool".to_owned() };
+        let lineage = match table.provenance {
+            Provenance::Ledger => format!(
+                "LEFT JOIN LATERAL (SELECT l.redis_key, l.redis_db, l.digest, l.run_id FROM redis2pg.loaded l \
+                 WHERE l.table_name = $1 AND l.row_key = {} OFFSET 0) l ON true ",
+                row_key(table, Side::Target)
+            ),
+            _ => String::new(),
+        };
+        Self {
+            told_by: [
+                ("there", "bool", "t.ctid IS NOT NULL".to_owned()),
+                ("differs", "int4[]", "f.differs".to_owned()),
+                ("orphan", "int4", "f.orphan".to_owned()),
+                ("redis_key", "bytea", redis_key(table)),
+                ("digest", "text", digest(table)),
+                ("expiry_moved", "bool", expiry_moved(table, shape)),
+                ("owner", "text", "o.run".to_owned()),
+                ("redis_db", "text", of_row(table, database, "o.run")),
+                ("counts", "bool", counts),
+                ("of_source", "bool", of_source),
+            ],
+            met: format!(
+                "{} s LEFT JOIN {} t ON {} CROSS JOIN LATERAL ({facts}) f {lineage}",
+                sql.stage,
+                table.rows(),
+                key_join(table)
+            ),
+            told: format!(
+                "(t.ctid IS NULL OR cardinality(f.differs) > 0 OR f.orphan IS NOT NULL OR f.other_key{uncounted})"
+            ),
+            owner: owner("t.xmin", "$1", named.as_deref()),
+        }
+    }
 }
 
 /// The columns that differ, among those that the row has, as an array of their places.

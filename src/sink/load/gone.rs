@@ -2,7 +2,7 @@
 //! the transaction that ends the key's reading.
 //!
 //! The ledger says which rows came of a key. Those that this reading did not make again are gone, if nobody changed them
-//! since and no row of others refers to them; each is kept as a before-image. A reading that comes in several
+//! since, no row of others refers to them, and no cleanup deleted their key since; each is kept as a before-image. A reading that comes in several
 //! transactions, slices or pieces, notes the rows of each in the ledger until it ends.
 
 use super::attempt::{Attempt, Missed};
@@ -10,6 +10,7 @@ use super::book::Book;
 use super::locked::{Locked, look};
 use super::origin::{is_surely_in_ledger, may_be_in_ledger};
 use super::statements::{IMAGE_COLUMNS, Side, image, key_join, row_key, stage_column};
+use crate::ledger;
 use crate::model::{Group, GroupCounts, RowOutcome};
 use crate::postgres::{CopyBuffer, copy_tuples, query};
 use crate::sink::table::LoadTable;
@@ -25,6 +26,9 @@ struct Gone {
     reading: usize,
     /// As it is under its lock.
     found: Locked,
+    /// Whether a cleanup deleted its key since it was loaded: a key of that name that was made anew never had its element, and what the
+    /// deleted one held is here alone.
+    cleaned: bool,
 }
 
 impl Attempt<'_> {
@@ -87,12 +91,7 @@ impl Attempt<'_> {
         buffer: &mut CopyBuffer,
         readings: &[Arc<Group>],
     ) -> Result<String, Missed> {
-        let (create, name) = if self.options.unlogged_stage {
-            let name = format!("redis2pg.present_{}", self.piece.id.simple());
-            (format!("CREATE UNLOGGED TABLE {name}"), name)
-        } else {
-            ("CREATE TEMPORARY TABLE redis2pg_present ON COMMIT DROP".into(), "pg_temp.redis2pg_present".into())
-        };
+        let (name, create) = self.options.staging.table("present", self.piece.id);
         let keys = self.table.key_idents().collect::<Vec<_>>().join(", ");
         let columns: Vec<String> = self.table.columns.iter().take(self.table.key_columns).map(stage_column).collect();
         let create = format!(
@@ -186,10 +185,30 @@ impl Attempt<'_> {
         }
         let keys: Vec<&str> = reading_of.keys().map(String::as_str).collect();
         let found = look(connection, table, &keys).await?;
-        let gone = found
-            .into_iter()
-            .map(|found| Gone { reading: reading_of.get(&found.row_key).copied().unwrap_or(usize::MAX), found });
-        Ok(gone.collect())
+        let gone = found.into_iter().map(|found| {
+            let reading = reading_of.get(&found.row_key).copied().unwrap_or(usize::MAX);
+            Gone { reading, found, cleaned: false }
+        });
+        self.mark_cleaned(connection, ending, gone.collect()).await
+    }
+
+    async fn mark_cleaned(
+        &self,
+        connection: &mut PgConnection,
+        ending: &[Arc<Group>],
+        mut gone: Vec<Gone>,
+    ) -> Result<Vec<Gone>, Error> {
+        let key_and_owner = |(place, row): (usize, &Gone)| {
+            Some((place, (ending.get(row.reading)?.key.clone(), row.found.owner.clone()?)))
+        };
+        let (places, asked): (Vec<usize>, Vec<_>) = gone.iter().enumerate().filter_map(key_and_owner).unzip();
+        let of = (self.shard.run, self.piece.database.number);
+        for cleaned in ledger::cleaned_of_source(connection, of, &asked).await? {
+            if let Some(row) = places.get(cleaned).and_then(|place| gone.get_mut(*place)) {
+                row.cleaned = true;
+            }
+        }
+        Ok(gone)
     }
 
     async fn delete(
@@ -200,8 +219,8 @@ impl Attempt<'_> {
         book: &mut Book<'_>,
     ) -> Result<(), Missed> {
         let run = self.shard.run.to_string();
-        let ours = |row: &&Locked| row.owner.is_some() && !row.referred_to;
-        let ours: Vec<&Locked> = gone.iter().map(|row| &row.found).filter(ours).collect();
+        let ours = |row: &&Gone| row.found.owner.is_some() && !row.found.referred_to && !row.cleaned;
+        let ours: Vec<&Locked> = gone.iter().filter(ours).map(|row| &row.found).collect();
         let delete: Vec<&str> = ours.iter().map(|row| row.row_key.as_str()).collect();
         let before = ours.iter().filter(|row| row.owner.as_deref() != Some(&run));
         let images: Vec<&str> = before.map(|row| row.row_key.as_str()).collect();

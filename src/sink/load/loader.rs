@@ -6,6 +6,7 @@ use super::columns::kept_apart_in_stage;
 use super::piece::{Piece, first_pieces, isolate};
 use super::refusal::{not_stored, refused};
 use super::settled::Settled;
+use super::staging::StagingTables;
 use super::writers::Writers;
 use crate::flow::Backoff;
 use crate::ledger::{self, ShardId};
@@ -35,8 +36,8 @@ pub struct LoadOptions {
     pub retry_deadline: Duration,
     /// Whether an earlier attempt at the run may have rejected keys that are loaded now.
     pub resumed: bool,
-    /// The role may not make temporary tables: staging tables are made in the ledger's schema.
-    pub unlogged_stage: bool,
+    /// How staging tables are made.
+    pub staging: StagingTables,
 }
 
 /// So often a batch is repeated because rows moved under it, before single rows are looked at.

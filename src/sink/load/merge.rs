@@ -59,9 +59,8 @@ impl Attempt<'_> {
         rows: &[usize],
         book: &mut Book<'_>,
     ) -> Result<(), Missed> {
-        let unlogged = self.options.unlogged_stage.then(|| self.piece.id.simple().to_string());
         let (database, columns) = (self.piece.database, self.columns(rows));
-        let sql = Statements::build(self.table, database, (columns, number), unlogged.as_deref());
+        let sql = Statements::build(self.table, database, (columns, number), (self.options.staging, self.piece.id));
         query(&sql.create).execute(&mut *connection).await?;
         self.copy(connection, buffer, &sql.copy, rows, true).await?;
 

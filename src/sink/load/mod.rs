@@ -2,7 +2,7 @@
 //!
 //! One attempt is one short transaction (`attempt`): straight COPY into a table that was empty, else COPY into a
 //! staging table and a merge (`merge`, with its SQL in `statements`, and texts that the server casts read first in
-//! `casts`), after a look at which rows are there already as they would be written (`probe`). Rows of different shapes go together
+//! `casts`; `staging` says how such tables are made), after a look at which rows are there already as they would be written (`probe`). Rows of different shapes go together
 //! (`columns`), and are inserted so that what they lack gets its default (`insert`). Where rows refer to rows of their own table,
 //! those that come before their parents wait (`own_parents`). `Loader` decides what an
 //! error means: try again, find the row at fault (`piece` cuts them up, `refusal` says why one is rejected), or stop.
@@ -32,6 +32,7 @@ mod probe;
 pub(in crate::sink) mod refusal;
 mod seen;
 mod settled;
+mod staging;
 pub(in crate::sink) mod statements;
 mod vanished;
 mod writers;
@@ -39,5 +40,6 @@ mod writers;
 pub use loader::{LoadOptions, Loader};
 pub use origin::{SourceRun, runs_elsewhere, runs_of_source};
 pub use probe::ProbeGauge;
+pub use staging::StagingTables;
 pub use vanished::GoneCounts;
 pub use writers::Writers;

@@ -52,7 +52,7 @@ impl Attempt<'_> {
         book: &mut Book<'_>,
     ) -> Result<Vec<usize>, Missed> {
         let table = self.table;
-        let Some(gauge) = table.probe.as_ref().filter(|_| !self.options.unlogged_stage) else { return Ok(rows) };
+        let Some(gauge) = table.probe.as_ref().filter(|_| !self.options.staging.outlives()) else { return Ok(rows) };
         // A value from a file is worth a question by itself.
         let stored = rows.iter().filter_map(|at| self.piece.rows.get(*at)).any(|row| row.stored.is_some());
         if !stored && (rows.len() < WORTH || !gauge.due()) {

@@ -111,7 +111,7 @@ impl Attempt<'_> {
             .execute(&mut *connection)
             .await?;
         }
-        if self.options.unlogged_stage {
+        if self.options.staging.outlives() {
             query(format!("DROP TABLE {present}")).execute(connection).await?;
         }
         Ok(())

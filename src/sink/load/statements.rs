@@ -3,11 +3,13 @@
 use super::columns::{Columns, HAS};
 use super::kept::is_no_later;
 use super::origin::of_row;
+use super::staging::StagingTables;
 use crate::model::{Database, Shape};
 use crate::postgres::{ident, literal};
 use crate::sink::ownership::{named_run, owner};
 use crate::sink::table::{Compare, Conflict, Exact, Exactly, LoadColumn, LoadTable, Provenance, SelfReference};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// The keys of a lineage object; left out when rows are compared.
 const LINEAGE_KEYS: [&str; 5] =
@@ -56,25 +58,14 @@ pub(in crate::sink) struct Statements {
 }
 
 impl Statements {
-    /// Builds them. `unlogged`: the role may not make temporary tables, so this one is made in the ledger's schema.
-    /// `database`: the one of the rows' keys.
+    /// Builds them. `token`: sets this staging table apart from those of others. `database`: the one of the rows' keys.
     pub(in crate::sink) fn build(
         table: &LoadTable,
         database: Database,
         (columns, number): (impl Into<Columns>, usize),
-        unlogged: Option<&str>,
+        (staging, token): (StagingTables, Uuid),
     ) -> Self {
-        let (stage, create) = match unlogged {
-            // Schema-qualified: a temporary table must not be shadowed by, nor shadow, a table of the customer's.
-            None => {
-                let name = format!("redis2pg_stage_{number}");
-                (format!("pg_temp.{name}"), format!("CREATE TEMPORARY TABLE {name} ON COMMIT DROP"))
-            }
-            Some(token) => {
-                let name = format!("redis2pg.stage_{token}_{number}");
-                (name.clone(), format!("CREATE UNLOGGED TABLE {name}"))
-            }
-        };
+        let (stage, create) = staging.table(&format!("stage_{number}"), token);
         let (target, found, columns) = (table.ident(), table.rows(), columns.into());
         let shape = columns.all;
         let join = key_join(table);
@@ -108,7 +99,7 @@ impl Statements {
             there: format!("SELECT count(*) FROM {stage} s JOIN {found} t ON {join} WHERE s.{ORDINAL} = ANY ($1)"),
             update: update(table, columns, &stage, &join),
             stage: stage.clone(),
-            drop: unlogged.map(|_| format!("DROP TABLE {stage}")),
+            drop: staging.outlives().then(|| format!("DROP TABLE {stage}")),
         }
     }
 }

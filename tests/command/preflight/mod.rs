@@ -284,3 +284,24 @@ column = [{ name = "id", from = ["{id}"] }, { name = "n", from = ["$.n"] }]
         assert_eq!(case.run_config(config, &[]).exits(0).total("unchanged"), 1, "{index}");
     }
 }
+
+/// A function of that schema whose arguments fit better than those of PostgreSQL's own would run with the rights of the tool's role.
+#[test]
+fn a_schema_of_the_search_path_that_others_may_write_to_is_told() {
+    let case = one_document();
+    let warnings = || {
+        let run = case.run(&["--dry-run"]).exits(0);
+        let notices = run.report["notices"].as_array().unwrap().iter().filter_map(|notice| notice.as_str());
+        notices.filter(|notice| notice.contains("search path")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    case.sql(
+        "DROP ROLE IF EXISTS path_writer; CREATE ROLE path_writer LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+    );
+    assert_eq!(warnings(), [""; 0]);
+    case.sql("GRANT CREATE ON SCHEMA public TO path_writer");
+    let told = warnings();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("schema public") && told[0].contains("path_writer may create functions"), "{told:?}");
+    case.sql("ALTER ROLE path_writer NOLOGIN");
+    assert_eq!(warnings(), [""; 0], "it does nothing by itself");
+}
