@@ -29,7 +29,7 @@ const _: fn() -> Case = Case::new;
 const _: fn(&Case, &str) -> (usize, usize) = walk;
 const _: Option<(Client, Outcome, Running)> = None;
 const _: fn(&str, fn() -> bool) = until;
-const _: fn(u64, fn(u64) -> Option<()>) = while_they_live;
+const _: fn() -> u64 = || while_they_live(0, Some);
 const _: fn(&'static AtomicBool) -> EndOnDrop<'static> = EndOnDrop;
 
 /// The Redis of this test binary. Tests that run side by side take a logical database each: see [`redis_database`].
