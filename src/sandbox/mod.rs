@@ -10,7 +10,7 @@
 //!
 //! All calls block: from async code, use them before the runtime starts, or in `spawn_blocking`.
 //!
-//! Owns processes and directories; uses the standard library and `tempfile`, nothing else of the crate.
+//! Owns processes and directories; uses the standard library, `tempfile` and what hashes passwords, nothing else of the crate.
 //!
 //! ```no_run
 //! use redis2pg::sandbox::{PostgresOptions, PostgresServer, RedisOptions, RedisServer};
@@ -27,7 +27,9 @@ mod pgbouncer;
 mod postgres;
 mod probe;
 mod programs;
+mod psql;
 mod redis;
+mod scram;
 mod scratch;
 mod watcher;
 

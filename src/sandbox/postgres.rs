@@ -1,16 +1,20 @@
 //! A throw-away PostgreSQL server.
 
+use super::psql::{Access, Sessions};
 use super::scratch::{Scratch, password};
 use super::watcher::Watched;
-use super::{launch, probe, programs};
+use super::{launch, probe, programs, scram};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 /// Immediate shutdown: the postmaster ends its children and leaves no shared memory behind.
 const STOP: &str = "QUIT";
+
+/// Which keeps two servers' equal passwords from looking equal; here no two are.
+const SALT: [u8; 16] = *b"redis2pg-sandbox";
 
 /// The role that databases belong to.
 const ROLE: &str = "redis2pg";
@@ -34,6 +38,7 @@ impl PostgresOptions {
 ///
 /// The role `redis2pg` may create databases and is no superuser; the superuser is `postgres`.
 pub struct PostgresServer {
+    sessions: Sessions,
     server: Watched,
     port: u16,
     bin: PathBuf,
@@ -69,7 +74,7 @@ impl PostgresServer {
         let secrets = copy_template(&bin, &scratch)?;
         let start = |port| spawn(&scratch, &bin, (&options, &environment), port);
         let (server, port) = launch::on_free_port(&scratch, start, |port| probe::postgres_is_ready(port, ROLE))?;
-        Ok(Self { server, port, bin, options, environment, secrets, scratch })
+        Ok(Self { sessions: Sessions::default(), server, port, bin, options, environment, secrets, scratch })
     }
 
     /// The URL of a database for the role `redis2pg`, with its password.
@@ -122,30 +127,15 @@ impl PostgresServer {
     }
 
     /// Runs statements as the superuser through psql, and gives what they return: one line a row, fields joined by `|`.
+    /// Nothing of a session is left for the next statements, as if each call connected anew; most do not, since that would
+    /// take longer than the statements. Each statement may take two minutes.
     ///
     /// # Errors
     /// What psql says; `NotFound` where it is not installed.
     pub fn execute(&self, database: &str, sql: &str) -> io::Result<String> {
-        let mut psql = self.scratch.command(programs::psql(&self.bin)?);
-        // The password goes through the environment: others may see our command lines.
-        psql.args([
-            "-X",
-            "-A",
-            "-t",
-            "-q",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-h",
-            "127.0.0.1",
-            "-U",
-            "postgres",
-            "-d",
-            database,
-        ])
-        .args(["-p", &self.port.to_string(), "-f", "-"])
-        .env("PGPASSWORD", &self.secrets.superuser);
-        let output = run(&mut psql, sql.as_bytes())?;
-        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+        let program = programs::psql(&self.bin)?;
+        let password = &self.secrets.superuser;
+        self.sessions.execute(&Access { scratch: &self.scratch, program, port: self.port, password }, database, sql)
     }
 
     /// Ends the server as a crash does. [`restart`](Self::restart) brings it back.
@@ -153,6 +143,7 @@ impl PostgresServer {
     /// # Errors
     /// `TimedOut` where it can't be killed.
     pub fn kill9(&mut self) -> io::Result<()> {
+        self.sessions.close();
         self.server.end("KILL")
     }
 
@@ -161,6 +152,7 @@ impl PostgresServer {
     /// # Errors
     /// `TimedOut` where it can't be stopped.
     pub fn stop(&mut self) -> io::Result<()> {
+        self.sessions.close();
         self.server.end("INT")
     }
 
@@ -233,14 +225,16 @@ fn make_template(bin: &Path) -> io::Result<Template> {
         .arg("-D")
         .arg(&data);
     run(&mut initdb, b"")?;
-    let create_role = format!("CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{}'\n", secrets.role);
+    let [superuser, role] = [&secrets.superuser, &secrets.role].map(|password| scram::verifier(password, &SALT));
+    let roles =
+        format!("ALTER ROLE postgres PASSWORD '{superuser}'\nCREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{role}'\n");
     let mut single = scratch.command(bin.join("postgres"));
     single.args(["--single", "-c", "password_encryption=scram-sha-256", "-c", "fsync=off", "-D"]).arg(&data);
-    let output = run(single.arg("postgres"), create_role.as_bytes())?;
+    let output = run(single.arg("postgres"), roles.as_bytes())?;
     // In this mode the server goes on after a failed statement, and its exit code does not tell.
     let said = String::from_utf8_lossy(&output.stderr);
     if let Some(line) = said.lines().find(|line| line.contains("ERROR:") || line.contains("FATAL:")) {
-        return Err(io::Error::other(format!("could not create the role {ROLE}: {line}")));
+        return Err(io::Error::other(format!("could not make the roles: {line}")));
     }
     let forever = ["-f".into(), "/dev/null".into()];
     let watched = Watched::spawn(&scratch, launch::LOG, "KILL", Path::new("tail"), &forever)?;
@@ -248,7 +242,7 @@ fn make_template(bin: &Path) -> io::Result<Template> {
 }
 
 /// Runs a command to its end with that input. A failure carries what it wrote to stderr.
-fn run(command: &mut Command, input: &[u8]) -> io::Result<Output> {
+pub(super) fn run(command: &mut Command, input: &[u8]) -> io::Result<Output> {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         // A command that does not read its input closes the pipe; its exit code says whether that is an error.
@@ -259,6 +253,10 @@ fn run(command: &mut Command, input: &[u8]) -> io::Result<Output> {
         return Ok(output);
     }
     let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(io::Error::other(format!("{program} failed ({}): {}", output.status, said.trim())))
+    Err(failed(&program, output.status, &output.stderr))
+}
+
+/// A program that ended so, and what it wrote to stderr.
+pub(super) fn failed(program: &str, status: ExitStatus, stderr: &[u8]) -> io::Error {
+    io::Error::other(format!("{program} failed ({status}): {}", String::from_utf8_lossy(stderr).trim()))
 }

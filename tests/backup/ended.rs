@@ -204,7 +204,8 @@ fn a_redis_that_goes_away_ends_it_with_exit_5_and_one_that_comes_back_is_read_on
     assert_eq!(entries.len(), keys.len());
     assert!(entries.values().all(|parts| parts.len() == 1), "what was read before the restart is not there twice");
     let file = dir.path().join("gone");
-    let args = [&SLOW[..], &["--reconnect-attempts", "1"]].concat();
+    // A command waits for the connection to be made anew for as long as it may take.
+    let args = [&SLOW[..], &["--reconnect-attempts", "1", "--command-timeout", "2s"]].concat();
     let mut child = command(&case, &file, &args).spawn().unwrap();
     wait_for(&partial(&file), 20_000, &mut child);
     server.kill9().unwrap();

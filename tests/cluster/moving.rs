@@ -1,7 +1,7 @@
 //! Slots and nodes that move while they are read.
 
 use crate::harness::{CONFIG, Fixture, PRIMARIES, home, home_of, key_at, slot};
-use crate::support::Running;
+use crate::support::{Running, until};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -187,11 +187,13 @@ fn a_primary_that_dies_without_a_replica_ends_the_run_and_a_resume_completes_it(
 fn a_killed_run_goes_on_at_the_node_where_it_was() {
     let mut fixture = Fixture::new(0);
     fixture.fill("s", 3000);
-    let mut running = fixture.strike_after(1600, &["--lease", "2s"]);
-    thread::sleep(Duration::from_millis(1500));
+    let mut running = fixture.strike_after(1000, &["--lease", "2s"]);
+    until("a node is done", || {
+        let cursor = fixture.case.sql("SELECT cursor FROM redis2pg.shards");
+        cursor.split(' ').count() == 7 && !cursor.starts_with("- ")
+    });
+    assert!(!running.ended(), "it is done with all");
     running.kill9();
-    let cursor = fixture.case.sql("SELECT cursor FROM redis2pg.shards");
-    assert!(cursor.split(' ').count() == 7 && !cursor.starts_with("- "), "{cursor}: a node was done");
     let run = fixture.run(&["--resume"]).exits(0);
     assert_eq!((fixture.rows(), run.report["resumed"].as_bool()), (3000, Some(true)), "{run}");
     assert!(!run.stderr.contains("starts again"), "{run}");

@@ -222,9 +222,7 @@ fn stopped(signals: &[&str], args: &[&str], answer: fn() -> Option<Answer>) -> (
     let mut command = Case::with_ends("", "").command();
     command.args(["config", "check", "--from", &server.url(), "--config"]).arg(&file).args(args);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    while !asked.load(Ordering::Relaxed) {
-        thread::sleep(Duration::from_millis(10));
-    }
+    support::until("it asks", || asked.load(Ordering::Relaxed));
     for signal in signals {
         let sent = std::process::Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status();
         assert!(sent.unwrap().success());

@@ -89,6 +89,7 @@ impl Job {
     }
 
     fn start_under(env: Option<Command>, from: &str, to: &str, more: &[&str]) -> Self {
+        crate::watchdog::watch();
         let dir = tempfile::tempdir().unwrap();
         let binary = env!("CARGO_BIN_EXE_redis2pg");
         let mut command = match env {
@@ -159,12 +160,20 @@ impl Job {
 
     /// Waits until a query gives a number of at least `least`. Fails where the run ends before.
     pub(crate) fn wait_for(&mut self, server: &PostgresServer, database: &str, sql: &str, least: u64) {
+        assert!(self.comes_to(server, database, sql, least), "the run ended too early:\n{}", self.stderr());
+    }
+
+    /// The same; `false` where the run ends before.
+    pub(crate) fn comes_to(&mut self, server: &PostgresServer, database: &str, sql: &str, least: u64) -> bool {
         let since = Instant::now();
         while number(server, database, sql).is_none_or(|now| now < least) {
-            assert!(!self.has_ended(), "the run ended too early:\n{}", self.stderr());
+            if self.has_ended() {
+                return false;
+            }
             assert!(since.elapsed() < PATIENCE, "{sql} never reaches {least}:\n{}", self.stderr());
             thread::sleep(Duration::from_millis(15));
         }
+        true
     }
 
     fn stderr(&self) -> String {

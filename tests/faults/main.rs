@@ -21,3 +21,5 @@ mod pooler;
 mod proxy;
 mod resume;
 mod signals;
+#[path = "../support/watchdog.rs"]
+mod watchdog;

@@ -3,7 +3,6 @@
 use crate::preset::{delete, gone};
 use crate::support::{Case, Client, Outcome};
 use serde_json::json;
-use std::time::{Duration, Instant};
 
 const DOCS: &str = r#"
 [[mapping]]
@@ -28,31 +27,13 @@ fn docs(after: &str) -> (Case, Client) {
     (case, redis)
 }
 
-/// Waits until a session of the test's database waits for `what`.
-fn wait_for(case: &Case, what: &str) {
-    let sql =
-        format!("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND coalesce({what}, false)");
-    let began = Instant::now();
-    while case.number(&sql) == 0 {
-        assert!(began.elapsed() < Duration::from_secs(60), "nothing came to {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 /// A run while `held` is open, which is committed once the run waits for it and `meanwhile` is done.
 fn run_held(case: &Case, held: &str, config: &str, args: &[&str], meanwhile: impl FnOnce()) -> Outcome {
-    case.sql("CREATE TABLE release ()");
-    let held = format!(
-        "BEGIN; {held}; DO $$ BEGIN FOR turn IN 1..1500 LOOP EXIT WHEN EXISTS (SELECT FROM release); \
-         PERFORM pg_sleep(0.02); END LOOP; END $$; COMMIT"
-    );
-    std::thread::scope(|scope| {
-        scope.spawn(|| case.sql(&held));
-        wait_for(case, "wait_event = 'PgSleep'");
+    case.while_held(held, |release| {
         let run = case.start_config(config, args);
-        wait_for(case, "wait_event_type = 'Lock'");
+        case.wait_for("wait_event_type = 'Lock'");
         meanwhile();
-        case.sql("INSERT INTO release DEFAULT VALUES");
+        release();
         run.finish()
     })
 }

@@ -3,8 +3,7 @@
 use crate::Place;
 use crate::data::{self, Random};
 use crate::redis::{assert_same, held, held_by};
-use std::thread;
-use std::time::Duration;
+use crate::support::{until, while_they_live};
 
 #[test]
 fn a_key_that_is_there_is_never_written_over_unless_that_is_asked_for() {
@@ -74,16 +73,21 @@ fn large_values_and_those_made_by_commands_are_replaced_as_a_whole() {
 fn what_has_expired_since_is_left_out_and_counted() {
     let place = Place::new();
     let mut redis = place.redis();
-    for key in ["string", "list", "stays"] {
-        let command = if key == "list" { "RPUSH" } else { "SET" };
-        redis.say(&format!("{command} {key} v"));
-    }
-    redis.ok(&[b"SET", b"large", &vec![b'x'; 3 << 20]]);
-    for key in ["string", "list", "large"] {
-        redis.say(&format!("PEXPIRE {key} 1500"));
-    }
-    place.backup();
-    thread::sleep(Duration::from_millis(1_600));
+    while_they_live(1500, |life| {
+        let _ = std::fs::remove_file(place.file());
+        for key in ["string", "list", "stays"] {
+            redis.say(&format!("DEL {key}"));
+            let command = if key == "list" { "RPUSH" } else { "SET" };
+            redis.say(&format!("{command} {key} v"));
+        }
+        redis.ok(&[b"SET", b"large", &vec![b'x'; 3 << 20]]);
+        for key in ["string", "list", "large"] {
+            redis.say(&format!("PEXPIRE {key} {life}"));
+        }
+        place.backup();
+        (redis.say("EXISTS string list large").int() == 3).then_some(())
+    });
+    until("they expire", || redis.say("EXISTS string list large").int() == 0);
     redis.say("FLUSHDB");
     let done = place.restore(&[]).exits(0);
     assert_eq!((done.count("restored"), done.reason("kept", "expired")), (1, 3), "{}", done.stdout);

@@ -2,11 +2,12 @@
 
 use crate::data::{self, Random};
 use crate::redis::{Redis, assert_same, held};
+use crate::support::until;
 use crate::{Place, done};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
 use std::process::{Child, Command};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A place with a backup of many small keys and some large ones.
 fn backed_up(place: &Place) -> std::collections::BTreeMap<Vec<u8>, crate::redis::Held> {
@@ -43,18 +44,13 @@ fn killed_at_any_moment_it_leaves_whole_keys_and_another_attempt_does_the_rest()
         redis.say("FLUSHDB");
         let mut child = start(&place, &["--max-keys-per-second", "6000"]);
         // From the first key on, for about as long as it takes.
-        let began = Instant::now();
-        while redis.say("DBSIZE").int() == 0 && began.elapsed() < Duration::from_secs(30) {
-            thread::sleep(Duration::from_millis(2));
-        }
+        until("the first key", || redis.say("DBSIZE").int() > 0);
         thread::sleep(Duration::from_millis(random.below(450)));
         child.kill().unwrap();
         let output = child.wait_with_output().unwrap();
         killed += u32::from(output.status.code().is_none());
         // The server may not have done yet all that it was sent.
-        while !others(&mut redis, place.url.rsplit_once('/').unwrap().1).is_empty() {
-            thread::sleep(Duration::from_millis(5));
-        }
+        until("its connections are gone", || others(&mut redis, place.url.rsplit_once('/').unwrap().1).is_empty());
         let now = held(&mut redis);
         for (key, held) in &now {
             if key.starts_with(b"redis2pg:restore:") {
@@ -78,10 +74,7 @@ fn a_signal_ends_it_between_keys_and_the_same_command_goes_on() {
     let before = backed_up(&place);
     let mut redis = place.redis();
     let child = start(&place, &["--max-keys-per-second", "1000"]);
-    let began = Instant::now();
-    while redis.say("DBSIZE").int() == 0 && began.elapsed() < Duration::from_secs(30) {
-        thread::sleep(Duration::from_millis(2));
-    }
+    until("the first key", || redis.say("DBSIZE").int() > 0);
     assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
     let stopped = done(&child.wait_with_output().unwrap()).exits(7);
     assert!(stopped.stderr.contains("same command"), "{}", stopped.stderr);
@@ -141,11 +134,9 @@ fn a_redis_that_is_restarted_meanwhile_is_told_and_another_attempt_brings_all_of
     let mut server = RedisServer::start(options).unwrap();
     let place = Place::at(format!("{}/0", server.url()));
     let before = backed_up(&place);
-    let child = start(&place, &["--max-keys-per-second", "3000", "--reconnect-attempts", "50"]);
+    let child = start(&place, &["--max-keys-per-second", "1000", "--reconnect-attempts", "50"]);
     let mut redis = place.redis();
-    while redis.say("DBSIZE").int() == 0 {
-        thread::sleep(Duration::from_millis(2));
-    }
+    until("the first key", || redis.say("DBSIZE").int() > 0);
     thread::sleep(Duration::from_millis(200));
     server.kill9().unwrap();
     thread::sleep(Duration::from_millis(100));

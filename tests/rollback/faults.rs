@@ -106,16 +106,13 @@ fn two_never_work_side_by_side_and_a_run_at_work_is_not_rolled_back() {
 fn what_somebody_changes_while_it_waits_for_the_row_is_kept() {
     let (case, run, _) = two_runs(4);
     // Another session holds two rows, and changes them before it lets go.
-    let held = std::thread::scope(|scope| {
-        let holder = scope.spawn(|| {
-            case.sql(
-                "BEGIN; UPDATE items SET note = 'mine' WHERE id IN ('000000', '000003'); SELECT pg_sleep(3); COMMIT",
-            )
-        });
-        sleep(Duration::from_millis(700));
-        let undone = undo(&case, &run);
-        holder.join().unwrap();
-        undone
+    let held = case.while_held("UPDATE items SET note = 'mine' WHERE id IN ('000000', '000003')", |release| {
+        std::thread::scope(|scope| {
+            let undone = scope.spawn(|| undo(&case, &run));
+            case.wait_for("wait_event_type = 'Lock'");
+            release();
+            undone.join().unwrap()
+        })
     });
     assert_eq!(held.counts(), [1, 1, 2], "{:#}", held.json);
     assert_eq!(case.sql("SELECT id, note FROM items WHERE note = 'mine' ORDER BY 1"), "000000|mine\n000003|mine");

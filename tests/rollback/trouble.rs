@@ -1,6 +1,6 @@
 //! What triggers, policies and habits of the application do to whose a row is.
 
-use crate::support::Case;
+use crate::support::{Case, until};
 use crate::{ITEMS, id, in_ledger, items, rollback, set, undo};
 
 /// A trigger that marks the other rows of the table, as one does that keeps which is the current one.
@@ -86,17 +86,10 @@ fn no_default_of_the_role_makes_a_transaction_look_at_the_past() {
     let run = id(&case.run_config(&created(), &[]).exits(0));
     // The application writes a row while the rollback waits to drop the table.
     let locked = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock')";
-    let child = std::thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            case.sql("BEGIN; INSERT INTO items (id, n) VALUES ('own', 7); SELECT pg_sleep(4); COMMIT");
-        });
-        std::thread::sleep(std::time::Duration::from_millis(700));
+    let child = case.while_held("INSERT INTO items (id, n) VALUES ('own', 7)", |release| {
         let child = crate::command(&case, &run, &["--yes"]).spawn().unwrap();
-        while case.sql(locked) != "t" {
-            assert!(!writer.is_finished(), "the rollback did not wait");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        writer.join().unwrap();
+        until("the rollback waits", || case.sql(locked) == "t");
+        release();
         child
     });
     let output = child.wait_with_output().unwrap();

@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 // Each test binary uses its own part of this module; naming all of it here keeps the rest from being reported as dead.
@@ -86,6 +87,7 @@ impl Case {
     /// `--validate-after-run=true`; tests/validate shows that it is the default. `TEST_VALIDATE_AFTER_RUN=1` validates
     /// the runs of all tests, to look at what is found of them: tests of runs that differ by intention fail then.
     pub(crate) fn command(&self) -> Command {
+        super::watch();
         let mut command = Command::new(env!("CARGO_BIN_EXE_redis2pg"));
         for (name, _) in std::env::vars_os() {
             let bytes = name.as_encoded_bytes();
@@ -375,6 +377,7 @@ impl Client {
         let (password, rest) = rest.split_once('@').expect("a host");
         let (address, database) = rest.split_once('/').expect("a database");
         let stream = TcpStream::connect(address).expect("connect to Redis");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a limit");
         let reader = BufReader::new(stream.try_clone().expect("share the socket"));
         let mut client = Self { stream, reader };
         assert_eq!(client.answer(&[b"AUTH", password.as_bytes()]), "+OK");

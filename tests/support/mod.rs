@@ -4,12 +4,17 @@
 
 mod app;
 mod beside;
+mod held;
 mod page;
 pub(crate) mod scripted;
+mod until;
+mod watchdog;
 
 pub(crate) use app::{Case, Client, Outcome, Running};
 pub(crate) use beside::EndOnDrop;
 pub(crate) use page::walk;
+pub(crate) use until::{until, while_they_live};
+pub(crate) use watchdog::watch;
 
 use redis2pg::sandbox::{PostgresOptions, PostgresServer, RedisOptions, RedisServer};
 use std::sync::OnceLock;
@@ -23,6 +28,8 @@ const _: fn() -> (String, String) = database;
 const _: fn() -> Case = Case::new;
 const _: fn(&Case, &str) -> (usize, usize) = walk;
 const _: Option<(Client, Outcome, Running)> = None;
+const _: fn(&str, fn() -> bool) = until;
+const _: fn() -> u64 = || while_they_live(0, Some);
 const _: fn(&'static AtomicBool) -> EndOnDrop<'static> = EndOnDrop;
 
 /// The Redis of this test binary. Tests that run side by side take a logical database each: see [`redis_database`].
@@ -30,15 +37,22 @@ const _: fn(&'static AtomicBool) -> EndOnDrop<'static> = EndOnDrop;
 pub(crate) fn redis() -> &'static RedisServer {
     static SERVER: OnceLock<RedisServer> = OnceLock::new();
     SERVER.get_or_init(|| {
+        watch();
         let settings = vec!["databases 1024".to_owned()];
         RedisServer::start(RedisOptions { settings, ..RedisOptions::default() }).expect("start redis-server")
     })
 }
 
-/// The PostgreSQL of this test binary.
+/// The PostgreSQL of this test binary. No autovacuum: it would go round hundreds of databases, and analyze a table when nobody
+/// expects it. The servers of tests/faults have it.
 pub(crate) fn postgres() -> &'static PostgresServer {
     static SERVER: OnceLock<PostgresServer> = OnceLock::new();
-    SERVER.get_or_init(|| PostgresServer::start(PostgresOptions::quick()).expect("start postgres"))
+    SERVER.get_or_init(|| {
+        watch();
+        let mut options = PostgresOptions::quick();
+        options.settings.push(("autovacuum".to_owned(), "off".to_owned()));
+        PostgresServer::start(options).expect("start postgres")
+    })
 }
 
 /// The URL of a logical Redis database that no other test of this binary has; at most 1024 of them.

@@ -6,6 +6,7 @@ use super::talk::Talk;
 use super::{server, string, unlinked, unlinker};
 use crate::proxy::{Act, Proxy};
 use crate::support::scripted::{Keyspace, ScriptedRedis, array, bulk, reply};
+use crate::support::until;
 use redis2pg::sandbox::RedisOptions;
 use redis2pg::source::redis::{Candidate, UnlinkOutcome};
 use std::sync::Arc;
@@ -142,9 +143,7 @@ async fn after_a_failover_the_new_server_is_asked_and_a_replica_ends_the_work() 
         replica.say(&["REPLICAOF", "127.0.0.1", &old.port().to_string()]);
         primary.say(&["HSET", "changed", "f", "v"]);
         primary.say(&["HSET", "same", "f", "v"]);
-        while replica.there(&["changed", "same"]) != [true, true] {
-            thread::sleep(Duration::from_millis(20));
-        }
+        until("the replica has both", || replica.there(&["changed", "same"]) == [true, true]);
         let (trap, leads_to, new_port) = (Trap::default(), Arc::new(AtomicU16::new(old.port())), new.port());
         let (hook, target) = (trap.clone(), leads_to.clone());
         let proxy = Proxy::start(leads_to, move |words| {
