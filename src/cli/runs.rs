@@ -287,6 +287,10 @@ pub fn write_run(out: &mut dyn Write, run: &RunView, json: bool) -> io::Result<(
     for cleanup in run.cleanups.iter().flatten() {
         writeln!(out, "{:<8} {}", "cleanup", clean(&cleanup.line()))?;
     }
+    if let Some(cleanups) = run.cleanups.as_ref().filter(|cleanups| cleanups.len() > 1) {
+        let deleted: i64 = cleanups.iter().map(|cleanup| cleanup.deleted).sum();
+        writeln!(out, "{:<8} {deleted} keys deleted from Redis by all of them", "cleanups")?;
+    }
     writeln!(out, "{}", tally_table([("all", &run.tally)].into_iter(), false))?;
     if !run.tally.rows.is_empty() {
         writeln!(out, "rows: {}", row_counts(&run.tally.rows))?;

@@ -46,6 +46,11 @@ impl JsonPath {
         }
     }
 
+    /// The key that it is, where it is a key at the top and nothing more.
+    pub fn only_key(&self) -> Option<&str> {
+        self.first_key().filter(|_| self.0.len() == 1)
+    }
+
     /// Whether it begins with an index.
     pub fn begins_with_index(&self) -> bool {
         matches!(self.0.first(), Some(PathStep::Index(_)))

@@ -6,6 +6,7 @@
 use super::error::{EncodeError, mismatch};
 use super::{Encoder, Note, Policy, Value, check_size};
 use crate::decode::{Kind, MAX_TEXT_BYTES, scan, unescape};
+use crate::model::{ROUNDED, SERVER_READS};
 use std::borrow::Cow;
 
 /// PostgreSQL's own limit.
@@ -69,7 +70,8 @@ pub(super) fn encode(
         let done = element.encode(json_value(leaf, element.takes_json(), &mut spare), out).map_err(|error| {
             EncodeError { reason: error.reason, detail: format!("element {}: {}", place + 1, error.detail) }
         })?;
-        note = note.or(done);
+        // A loss of any element is told, whatever was repaired in others.
+        note = done.filter(|done| note.is_none() || [ROUNDED, SERVER_READS].contains(done)).or(note);
         if out.get(at..at + 4) == Some(&(-1_i32).to_be_bytes()) {
             out[flags + 3] = 1;
         }

@@ -10,7 +10,7 @@ use super::policy::Policy;
 use super::text::{Limit, refuse_nul, repaired, text, without_nul};
 use super::{Note, Value};
 use crate::decode::{Kind, unescape};
-use crate::model::CastType;
+use crate::model::{CastType, ROUNDED, SERVER_READS};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -61,6 +61,28 @@ pub(super) fn encode(
     };
     text(Value::Text(&written), out, |_| Ok(()))?;
     Ok(note)
+}
+
+/// What is known of a value's way through the type's reader: nothing, but where it was looked through before.
+pub(super) fn loss(value: Value<'_>, cast: &CastType) -> Note {
+    let text = match value {
+        Value::Text(text) | Value::Number(text) | Value::Json(text) => text,
+        Value::Null | Value::Bool(_) | Value::Millis(_) | Value::Bytes(_) => "",
+    };
+    match Misreader::of(cast) {
+        Some(misreader) => (misreader.reads_moments() && has_nanoseconds(text)).then_some(ROUNDED),
+        None if cast.is_one_byte() => None,
+        None => Some(SERVER_READS),
+    }
+}
+
+/// Whether a text has a fraction with digits below the sixth.
+fn has_nanoseconds(text: &str) -> bool {
+    let below = |fraction: &str| {
+        let digits = fraction.bytes().take_while(u8::is_ascii_digit);
+        digits.skip(6).any(|digit| digit != b'0')
+    };
+    text.split('.').skip(1).any(below)
 }
 
 /// A text as the type's reader changes nothing in it.
@@ -120,19 +142,19 @@ fn push_array(
     Ok(())
 }
 
-/// An object as hstore writes it: `"key"=>"value", "other"=>NULL`. hstore keeps any of two equal keys: here the last one
-/// wins, as in jsonb.
+/// An object as hstore writes it: `"key"=>"value", "other"=>NULL`, shorter keys first. hstore keeps any of two equal keys:
+/// here the last one wins, as in jsonb.
 fn hstore(json: &str) -> Result<String, EncodeError> {
-    let mut members: BTreeMap<String, &str> = BTreeMap::new();
+    let mut members: BTreeMap<(usize, String), &str> = BTreeMap::new();
     for member in elements(json) {
         let (key, value) = member.split_at(end_of_string(member));
         let value = value.trim_ascii_start().strip_prefix(':').unwrap_or(value).trim_ascii();
         let key = key.trim_ascii();
         let key = unescape(key.get(1..key.len().saturating_sub(1)).unwrap_or_default());
-        members.insert(key.into_owned(), value);
+        members.insert((key.len(), key.into_owned()), value);
     }
     let mut out = String::new();
-    for (key, value) in members {
+    for ((_, key), value) in members {
         if !out.is_empty() {
             out.push_str(", ");
         }

@@ -5,7 +5,7 @@ use super::error::{EncodeError, quote};
 use super::moment::Clock;
 use super::number::{decimal, is_number};
 use super::pattern::{Misfit, Pattern};
-use super::timestamp::{ambiguous, epoch, plausible, read_iso, shifted};
+use super::timestamp::{ambiguous, epoch, is_cut, plausible, read_iso, shifted};
 use super::{EpochUnit, Value};
 use jiff::civil::{DateTime, Time};
 use jiff::fmt::rfc2822;
@@ -94,19 +94,20 @@ impl Format {
             (Self::Rfc2822, Value::Text(text)) => mail(text.trim_matches(' ')),
             (Self::Unix(unit), Value::Text(text) | Value::Number(text)) => {
                 let text = text.trim_matches(' ');
-                is_number(text).then(|| epoch(text, Some(*unit)).map(Clock::moment))
+                is_number(text).then(|| epoch(text, Some(*unit)))
             }
             _ => None,
         }
     }
 
-    /// Microseconds since midnight in this spelling; `None`: it is in another one.
-    pub(super) fn read_time(&self, text: &str) -> Option<Result<i64, EncodeError>> {
+    /// Microseconds since midnight in this spelling, and whether there are digits below them; `None`: it is in another one.
+    pub(super) fn read_time(&self, text: &str) -> Option<Result<(i64, bool), EncodeError>> {
         let Self::Pattern(pattern) = self else { return None };
         Some(match pattern.read(text.trim_matches(' '))? {
             Ok(parts) => {
                 let time = parts.to_time().ok()?;
-                Ok(time.duration_since(Time::midnight()).as_micros() as i64)
+                let nanos = time.duration_since(Time::midnight()).as_nanos();
+                Ok(((nanos / 1000) as i64, nanos % 1000 != 0))
             }
             Err(Misfit::LeapSecond) => {
                 Err(EncodeError::new("time_range", format!("{} is no time of day", quote(text))))
@@ -141,10 +142,12 @@ fn by_pattern(pattern: &Pattern, text: &str) -> Option<Result<Clock, EncodeError
         }
     };
     if let Some(moment) = parsed.timestamp() {
-        return Some(plausible(text, moment.as_nanosecond().div_euclid(1000)).map(Clock::moment));
+        let (micros, nanos) = (moment.as_nanosecond().div_euclid(1000), moment.as_nanosecond().rem_euclid(1000));
+        return Some(plausible(text, micros).map(|micros| Clock { cut: nanos != 0, ..Clock::moment(micros) }));
     }
     let Some(local) = parsed.to_datetime().ok().filter(|local| local.year() > 0) else { return Some(Err(range(text))) };
-    Some(Ok(Clock { micros: since_1970(local), offset: parsed.offset().map(jiff::tz::Offset::seconds) }))
+    let (offset, cut) = (parsed.offset().map(jiff::tz::Offset::seconds), local.subsec_nanosecond() % 1000 != 0);
+    Some(Ok(Clock { micros: since_1970(local), offset, cut }))
 }
 
 /// A date as in mail and HTTP. jiff takes 60 seconds for 59, and zones that it does not know for UTC.
@@ -191,7 +194,8 @@ fn jackson(text: &str) -> Option<Result<Clock, EncodeError>> {
     if valid && (1..1000).contains(&part(6)) {
         return Some(Err(ambiguous(text)));
     }
-    Some(if valid { Ok(Clock { micros: micros(), offset: None }) } else { Err(range(text)) })
+    let clock = || Clock { micros: micros(), offset: None, cut: part(6) % 1000 != 0 };
+    Some(if valid { Ok(clock()) } else { Err(range(text)) })
 }
 
 fn dotnet_date(text: &str) -> Option<Result<Clock, EncodeError>> {
@@ -208,7 +212,7 @@ fn ticks(text: &str) -> Option<Result<Clock, EncodeError>> {
     let number = is_number(text).then(|| decimal(text))?;
     let micros = shifted(number.mantissa, (-1_i32).saturating_sub(number.scale))
         .and_then(|since| since.checked_add(YEAR_ONE.into()));
-    Some(moment(text, micros))
+    Some(moment(text, micros).map(|clock| Clock { cut: is_cut(&number, -1), ..clock }))
 }
 
 fn mongo(text: &str) -> Option<Result<Clock, EncodeError>> {
@@ -217,7 +221,7 @@ fn mongo(text: &str) -> Option<Result<Clock, EncodeError>> {
     let date = only(&value, "$date")?;
     let millis = match &date {
         serde_json::Value::String(iso) => {
-            return Some(read_iso(iso).map(|(micros, offset)| Clock { micros, offset }));
+            return Some(read_iso(iso));
         }
         serde_json::Value::Number(millis) => millis.as_i64(),
         inner => only(inner, "$numberLong")?.as_str()?.parse().ok(),

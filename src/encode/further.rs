@@ -44,7 +44,10 @@ impl Encoder {
                 Some(element) => array::encode(value, element, array.element_oid, policy, out),
                 None => Err(mismatch(value, "array")),
             },
-            ColumnType::Cast(cast) => cast::encode(value, cast, policy, out),
+            ColumnType::Cast(cast) => {
+                let note = cast::encode(value, cast, policy, out)?;
+                Ok(cast::loss(value, cast).filter(|_| policy.tells_losses).or(note))
+            }
             ColumnType::Unsupported(name) => Err(mismatch(value, name)),
             // All others are encoded before it comes to this.
             _ => Err(mismatch(value, "this type")),
@@ -73,7 +76,10 @@ impl Encoder {
             ColumnType::Name => (text(value, out, fits_name), Limit::Name),
             _ => (text(value, out, |_| Ok(())), Limit::None),
         };
-        sent.or_else(|error| repaired(value, error, &self.policy, limit, out))
+        let note = sent.or_else(|error| repaired(value, error, &self.policy, limit, out))?;
+        // Blanks at the end of a char(n) are those that fill it up.
+        let blank = || matches!(value, Value::Text(text) if text.ends_with(' '));
+        Ok(self.policy.loss(|| matches!(self.column_type, ColumnType::Bpchar(_)) && blank()).or(note))
     }
 
     /// Bytes that need not be text: any of them for bytea, UTF-8 for the types of text, none for others.

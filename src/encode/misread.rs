@@ -28,6 +28,11 @@ impl Misreader {
         }
     }
 
+    /// Whether what is read are bounds that are moments, of which microseconds are kept.
+    pub(super) fn reads_moments(self) -> bool {
+        matches!(self, Self::Range(range) if range.holds_moments())
+    }
+
     /// The text as its reader changes nothing in it.
     ///
     /// # Errors

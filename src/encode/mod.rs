@@ -98,6 +98,18 @@ impl Encoder {
         Self { column_type, not_null, policy, element }
     }
 
+    /// The same, which also tells where the type keeps less than a value says ([`crate::model::ROUNDED`]), or where only the
+    /// server knows ([`crate::model::SERVER_READS`]). A little slower.
+    pub fn telling_losses(&self) -> Self {
+        let policy = Policy { tells_losses: true, ..self.policy.clone() };
+        Self::of(&self.column_type, self.not_null, policy)
+    }
+
+    /// Whether the column's own policies put some values in as others.
+    pub fn repairs(&self) -> bool {
+        self.policy.repairs()
+    }
+
     /// Whether the column is json or jsonb, which take any JSON text as it is.
     pub fn takes_json(&self) -> bool {
         matches!(self.column_type, ColumnType::Json | ColumnType::Jsonb)
@@ -131,11 +143,15 @@ impl Encoder {
             (ColumnType::Int4, value) => self.integer(value, out, |number| i32::try_from(number).map(i32::to_be_bytes)),
             (ColumnType::Int8, value) => self.integer(value, out, |number| i64::try_from(number).map(i64::to_be_bytes)),
             (ColumnType::Float4, value) => match number::float::<f32>(value) {
-                Ok(number) => Ok(field(out, &number.to_be_bytes())),
+                Ok(number) => {
+                    Ok(field(out, &number.to_be_bytes()).or(self.policy.loss(|| number::is_rounded(value, number))))
+                }
                 Err(error) => self.nonfinite(value, error, out),
             },
             (ColumnType::Float8, value) => match number::float::<f64>(value) {
-                Ok(number) => Ok(field(out, &number.to_be_bytes())),
+                Ok(number) => {
+                    Ok(field(out, &number.to_be_bytes()).or(self.policy.loss(|| number::is_rounded(value, number))))
+                }
                 Err(error) => self.nonfinite(value, error, out),
             },
             (ColumnType::Uuid, value) => uuid(value).map(|id| field(out, id.as_bytes())),

@@ -18,12 +18,14 @@ pub(super) struct Clock {
     pub(super) micros: i64,
     /// Seconds east of UTC, where the value says so.
     pub(super) offset: Option<i32>,
+    /// Whether the value says more than microseconds do.
+    pub(super) cut: bool,
 }
 
 impl Clock {
     /// A moment, by its microseconds since 1970.
     pub(super) fn moment(micros: i64) -> Self {
-        Self { micros, offset: Some(0) }
+        Self { micros, offset: Some(0), cut: false }
     }
 
     fn is_year_one(self) -> bool {
@@ -44,13 +46,16 @@ pub(super) fn timestamptz(value: Value<'_>, policy: &Policy, digits: u8) -> Fiel
         Some(offset) => clock.micros - i64::from(offset) * 1_000_000,
         None => assumed(&shown_text(value), clock.micros, policy)?,
     };
-    rounded(moment - EPOCH_2000, digits, policy, value)
+    let (micros, note) = rounded(moment - EPOCH_2000, digits, policy, value)?;
+    Ok((micros, note.or(policy.loss(|| clock.cut))))
 }
 
 /// Microseconds since 2000 for a column without zone.
 pub(super) fn timestamp(value: Value<'_>, policy: &Policy, digits: u8) -> Field<i64> {
     match stored_clock(value, policy)? {
-        (Some(micros), _) => rounded(micros - EPOCH_2000, digits, policy, value),
+        (Some(micros), loss) => {
+            rounded(micros - EPOCH_2000, digits, policy, value).map(|(micros, note)| (micros, note.or(loss)))
+        }
         (None, note) => Ok((None, note)),
     }
 }
@@ -58,7 +63,7 @@ pub(super) fn timestamp(value: Value<'_>, policy: &Policy, digits: u8) -> Field<
 /// Days since 2000.
 pub(super) fn date(value: Value<'_>, policy: &Policy) -> Field<i32> {
     let (micros, note) = match stored_clock(value, policy)? {
-        (Some(micros), _) => (micros, None),
+        (Some(micros), loss) => (micros, loss),
         (None, note) => return Ok((None, note)),
     };
     let note = match micros.rem_euclid(DAY) {
@@ -85,7 +90,7 @@ fn stored_clock(value: Value<'_>, policy: &Policy) -> Field<i64> {
         None if assumes => shown(assumed(&shown_text(value), clock.micros, policy)?, policy.store_zone.as_ref()),
         None => clock.micros,
     };
-    Ok((Some(micros), None))
+    Ok((Some(micros), policy.loss(|| clock.cut)))
 }
 
 /// Reads a value: by the column's formats in their order, then as ISO 8601 or as a number in the column's unit.
@@ -106,10 +111,10 @@ fn read_plain(value: Value<'_>, policy: &Policy) -> Result<Clock, EncodeError> {
     match value {
         Value::Text(text) => match text.trim_matches(' ') {
             "" => Err(EncodeError::new("timestamp_empty", "an empty text is no timestamp")),
-            text if is_number(text) => epoch(text, policy.epoch_unit).map(Clock::moment),
-            text => read_iso(text).map(|(micros, offset)| Clock { micros, offset }),
+            text if is_number(text) => epoch(text, policy.epoch_unit),
+            text => read_iso(text),
         },
-        Value::Number(text) => epoch(text, policy.epoch_unit).map(Clock::moment),
+        Value::Number(text) => epoch(text, policy.epoch_unit),
         Value::Millis(millis) => millis.checked_mul(1000).map(Clock::moment).ok_or_else(|| out_of_range(value)),
         Value::Json(text) => Err(format_error(text)),
         Value::Null | Value::Bool(_) | Value::Bytes(_) => Err(mismatch(value, "timestamp")),

@@ -84,7 +84,7 @@ pub(super) fn decimal(text: &str) -> Decimal {
 }
 
 /// The two widths of floating-point columns.
-pub(super) trait Float: std::str::FromStr {
+pub(super) trait Float: std::str::FromStr + std::fmt::LowerExp {
     /// The type's name in PostgreSQL.
     const NAME: &'static str;
     /// Whether the number is neither infinite nor NaN.
@@ -116,6 +116,14 @@ impl Float for f64 {
 /// Whether a decimal number has no digit but 0 before its exponent.
 fn is_zero(text: &str) -> bool {
     !text.bytes().take_while(|byte| !matches!(byte, b'e' | b'E')).any(|byte| (b'1'..=b'9').contains(&byte))
+}
+
+/// Whether a number is not the one that was given for it, by the digits that PostgreSQL shows of it: the fewest that read back
+/// equal. So 0.1 is 0.1, and 0.10000000000000001 is not.
+pub(super) fn is_rounded<F: Float>(value: Value<'_>, number: F) -> bool {
+    let (Value::Text(given) | Value::Number(given)) = value else { return false };
+    let (given, kept) = (decimal(given.trim_matches(' ')), decimal(&format!("{number:e}")));
+    !given.exact || (given.mantissa, given.scale) != (kept.mantissa, kept.scale)
 }
 
 /// The nearest floating-point number; one that would become 0 is refused, as PostgreSQL refuses it.

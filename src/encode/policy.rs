@@ -1,6 +1,7 @@
 //! What a column does with values that do not say clearly what they are, or do not fit as they are.
 
-use super::{Encoding, EpochUnit, Format};
+use super::{Encoding, EpochUnit, Format, Note};
+use crate::model::ROUNDED;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,8 @@ pub struct Policy {
     pub empty_object_as_array: bool,
     /// How a text stands for the bytes of a bytea column; without it, its own are taken.
     pub encoding: Option<Encoding>,
+    /// Whether it is told where the type itself keeps less than a value says: see [`crate::model::ROUNDED`].
+    pub tells_losses: bool,
 }
 
 /// What becomes of a text that is too long for its column.
@@ -82,8 +85,28 @@ impl Policy {
         (self.empty_as_null && text.is_empty()) || self.null_tokens.iter().any(|token| token == text)
     }
 
-    /// Whether timestamps are more than ISO 8601 and numbers in a unit.
+    /// Whether timestamps are more than ISO 8601 and numbers in a unit, or more is told of them.
     pub(super) fn reads_moments_otherwise(&self) -> bool {
-        !self.formats.is_empty() || self.min_value_as_null
+        !self.formats.is_empty() || self.min_value_as_null || self.tells_losses
+    }
+
+    /// That the type keeps less than a value says, where that is so and is to be told.
+    #[inline]
+    pub(super) fn loss(&self, lost: impl FnOnce() -> bool) -> Note {
+        (self.tells_losses && lost()).then_some(ROUNDED)
+    }
+
+    /// Whether some values are put in as others: those that a repair covers, that stand for null, or for bytes.
+    pub(super) fn repairs(&self) -> bool {
+        let Self { empty_as_null, null_tokens, min_value_as_null, round, nonfinite, too_long, nul, .. } = self;
+        *empty_as_null
+            || !null_tokens.is_empty()
+            || *min_value_as_null
+            || *round
+            || *nonfinite == Some(Nonfinite::Null)
+            || too_long.is_some()
+            || nul.is_some()
+            || self.empty_object_as_array
+            || self.encoding.is_some()
     }
 }

@@ -49,6 +49,11 @@ impl RangeType {
         Some(Self { bound, multi })
     }
 
+    /// Whether its bounds are days or moments.
+    pub(super) fn holds_moments(self) -> bool {
+        matches!(self.bound, Bound::Date | Bound::Timestamp | Bound::Timestamptz)
+    }
+
     /// The range as the server is to read it.
     ///
     /// # Errors

@@ -3,6 +3,7 @@ use crate::model::{Column, ColumnType};
 use proptest::prelude::*;
 
 mod further;
+mod losses;
 mod moments;
 mod policies;
 

@@ -3,13 +3,13 @@
 use super::calendar::DAY;
 use super::error::{EncodeError, mismatch, quote};
 use super::moment::{Field, rounded};
-use super::timestamp::{clock, offset};
+use super::timestamp::{Micros, clock, offset};
 use super::{Policy, Value};
 
 /// Microseconds since midnight, for a column that holds so many digits of a second.
 pub(super) fn time(value: Value<'_>, policy: &Policy, digits: u8) -> Field<i64> {
     let text = text_of(value, "time")?;
-    let (micros, zone) = read(text, policy)?;
+    let ((micros, cut), zone) = read(text, policy)?;
     if !zone.is_empty() {
         if !names_zone(zone) {
             return Err(wrong(text));
@@ -17,13 +17,13 @@ pub(super) fn time(value: Value<'_>, policy: &Policy, digits: u8) -> Field<i64> 
         let detail = format!("{} names a zone, and the column has none", quote(text));
         return Err(EncodeError::new("time_format", detail));
     }
-    rounded(micros, digits, policy, value)
+    rounded(micros, digits, policy, value).map(|(micros, note)| (micros, note.or(policy.loss(|| cut))))
 }
 
 /// Microseconds since midnight, and seconds west of UTC.
 pub(super) fn timetz(value: Value<'_>, policy: &Policy, digits: u8) -> Field<(i64, i32)> {
     let text = text_of(value, "time with time zone")?;
-    let (micros, zone) = read(text, policy)?;
+    let ((micros, cut), zone) = read(text, policy)?;
     let east = match zone.strip_prefix(' ').unwrap_or(zone) {
         "" => policy.assume_offset.ok_or_else(|| {
             let detail = format!("{} names no zone, and the column has no assume_timezone", quote(text));
@@ -33,7 +33,7 @@ pub(super) fn timetz(value: Value<'_>, policy: &Policy, digits: u8) -> Field<(i6
         zone => offset(zone.as_bytes()).ok_or_else(|| wrong(text))?,
     };
     let (micros, note) = rounded(micros, digits, policy, value)?;
-    Ok((micros.map(|micros| (micros, -east)), note))
+    Ok((micros.map(|micros| (micros, -east)), note.or(policy.loss(|| cut))))
 }
 
 /// Whether what follows a time is a zone.
@@ -53,8 +53,8 @@ fn wrong(text: &str) -> EncodeError {
     EncodeError::new("time_format", format!("{} is no time such as 23:59:59.5", quote(text)))
 }
 
-/// Microseconds since midnight and the zone behind them. 24:00:00 is the end of the day.
-fn read<'a>(text: &'a str, policy: &Policy) -> Result<(i64, &'a str), EncodeError> {
+/// The time and the zone behind it. 24:00:00 is the end of the day.
+fn read<'a>(text: &'a str, policy: &Policy) -> Result<(Micros, &'a str), EncodeError> {
     let mut refused = None;
     for format in &policy.formats {
         match format.read_time(text) {
@@ -67,12 +67,12 @@ fn read<'a>(text: &'a str, policy: &Policy) -> Result<(i64, &'a str), EncodeErro
     read_plain(text).map_err(|error| refused.unwrap_or(error))
 }
 
-fn read_plain(text: &str) -> Result<(i64, &str), EncodeError> {
+fn read_plain(text: &str) -> Result<(Micros, &str), EncodeError> {
     if let Some(rest) = text.strip_prefix("24:00").map(|rest| rest.strip_prefix(":00").unwrap_or(rest))
         && !rest.starts_with([':', '.'])
         && !rest.starts_with(|c: char| c.is_ascii_digit())
     {
-        return Ok((DAY, rest));
+        return Ok(((DAY, false), rest));
     }
     let range = || EncodeError::new("time_range", format!("{} is no time of day", quote(text)));
     let (micros, zone) = clock(text.as_bytes()).ok_or_else(|| wrong(text))?;

@@ -5,7 +5,8 @@
 
 use super::calendar::{DAY, EPOCH_2000, days_from_civil, days_in};
 use super::error::{EncodeError, quote};
-use super::number::{decimal, is_number, scaled};
+use super::moment::Clock;
+use super::number::{Decimal, decimal, is_number, scaled};
 use super::{Policy, Value, zone};
 use serde::{Deserialize, Serialize};
 
@@ -48,15 +49,15 @@ pub(super) fn parse(value: Value<'_>, policy: &Policy) -> Result<i64, EncodeErro
 }
 
 fn since_2000(text: &str, policy: &Policy) -> Result<i64, EncodeError> {
-    epoch(text, policy.epoch_unit).map(|micros| micros - EPOCH_2000)
+    epoch(text, policy.epoch_unit).map(|moment| moment.micros - EPOCH_2000)
 }
 
 pub(super) fn format_error(text: &str) -> EncodeError {
     EncodeError::new("timestamp_format", format!("{} is no ISO 8601 timestamp", quote(text)))
 }
 
-/// Microseconds since 1970 of a number in that unit, if that is plausible.
-pub(super) fn epoch(text: &str, unit: Option<EpochUnit>) -> Result<i64, EncodeError> {
+/// The moment of a number in that unit since 1970, if that is plausible.
+pub(super) fn epoch(text: &str, unit: Option<EpochUnit>) -> Result<Clock, EncodeError> {
     let Some(unit) = unit else {
         let detail = format!("{} is a number, and the column has no epoch_unit", quote(text));
         return Err(EncodeError::new("timestamp_format", detail));
@@ -76,7 +77,13 @@ pub(super) fn epoch(text: &str, unit: Option<EpochUnit>) -> Result<i64, EncodeEr
         },
     };
     // What is beyond 128 bits is beyond the plausible too.
-    plausible(text, shifted(number.mantissa, micro_digits.saturating_sub(number.scale)).unwrap_or(i128::MAX))
+    let micros = shifted(number.mantissa, micro_digits.saturating_sub(number.scale)).unwrap_or(i128::MAX);
+    Ok(Clock { cut: is_cut(&number, micro_digits), ..Clock::moment(plausible(text, micros)?) })
+}
+
+/// Whether a number × 10^`digits` has digits behind the point.
+pub(super) fn is_cut(number: &Decimal, digits: i32) -> bool {
+    !number.exact || number.mantissa != 0 && number.scale > digits
 }
 
 /// Microseconds since 1970 that a number stands for, if that is a plausible time.
@@ -103,16 +110,16 @@ pub(super) fn shifted(mantissa: i128, digits: i32) -> Option<i128> {
 
 #[inline]
 fn iso(text: &str, policy: &Policy) -> Result<i64, EncodeError> {
-    let (micros, offset) = read_iso(text)?;
+    let Clock { micros, offset, .. } = read_iso(text)?;
     match offset.or(policy.assume_offset) {
         Some(offset) => Ok(micros - i64::from(offset) * 1_000_000 - EPOCH_2000),
         None => zone::assumed(text, micros, policy).map(|micros| micros - EPOCH_2000),
     }
 }
 
-/// Microseconds since 1970 as a clock on the wall shows them, and the offset where the text names one.
+/// What a clock on the wall shows, and the offset where the text names one.
 #[inline]
-pub(super) fn read_iso(text: &str) -> Result<(i64, Option<i32>), EncodeError> {
+pub(super) fn read_iso(text: &str) -> Result<Clock, EncodeError> {
     let range = || EncodeError::new("timestamp_range", format!("{} has no place in the calendar", quote(text)));
     let (days, rest) = match date(text.as_bytes()) {
         Date::Day(days, rest) => (days, rest),
@@ -120,10 +127,10 @@ pub(super) fn read_iso(text: &str) -> Result<(i64, Option<i32>), EncodeError> {
         Date::Ambiguous => return Err(ambiguous(text)),
         Date::Wrong => return Err(format_error(text)),
     };
-    let (micros, zone) = match rest {
-        [] => (0, rest),
+    let (micros, cut, zone) = match rest {
+        [] => (0, false, rest),
         [b'T' | b't' | b' ', time @ ..] => match clock(time) {
-            Some((Some(micros), zone)) => (micros, zone),
+            Some((Some((micros, cut)), zone)) => (micros, cut, zone),
             Some((None, _)) => return Err(range()),
             None => return Err(ambiguous_or_wrong(text)),
         },
@@ -140,7 +147,7 @@ pub(super) fn read_iso(text: &str) -> Result<(i64, Option<i32>), EncodeError> {
             },
         },
     };
-    Ok((days * DAY + micros, offset))
+    Ok(Clock { micros: days * DAY + micros, offset, cut })
 }
 
 pub(super) fn ambiguous(text: &str) -> EncodeError {
@@ -195,8 +202,11 @@ fn pair(tens: u8, ones: u8) -> Option<i64> {
     (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
 }
 
-/// Microseconds since midnight (`None` where out of range), and the zone that follows.
-pub(super) fn clock(text: &[u8]) -> Option<(Option<i64>, &[u8])> {
+/// Microseconds, and whether there are digits below them.
+pub(super) type Micros = (i64, bool);
+
+/// The time of day (`None` where out of range), and the zone that follows.
+pub(super) fn clock(text: &[u8]) -> Option<(Option<Micros>, &[u8])> {
     let [h1, h2, b':', m1, m2, rest @ ..] = text else { return None };
     let (hour, minute) = (pair(*h1, *h2)?, pair(*m1, *m2)?);
     let (second, rest) = match rest {
@@ -205,20 +215,21 @@ pub(super) fn clock(text: &[u8]) -> Option<(Option<i64>, &[u8])> {
         [b':' | b'.', ..] => return None,
         _ => (0, rest),
     };
-    let (micros, rest) = match rest {
+    let (micros, cut, rest) = match rest {
         [b'.', fraction @ ..] => {
             let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
             let padded = fraction.iter().take(digits).chain(std::iter::repeat(&b'0')).take(6);
             let micros = padded.fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));
-            (micros, fraction.get(digits..).filter(|_| digits > 0)?)
+            let cut = fraction.iter().take(digits).skip(6).any(|digit| *digit != b'0');
+            (micros, cut, fraction.get(digits..).filter(|_| digits > 0)?)
         }
-        _ => (0, rest),
+        _ => (0, false, rest),
     };
     if rest.first().is_some_and(u8::is_ascii_digit) {
         return None;
     }
     let valid = hour < 24 && minute < 60 && second < 60;
-    Some((valid.then_some(((hour * 60 + minute) * 60 + second) * 1_000_000 + micros), rest))
+    Some((valid.then_some((((hour * 60 + minute) * 60 + second) * 1_000_000 + micros, cut)), rest))
 }
 
 /// Seconds east of UTC of `+05`, `+0530` or `+05:30`; PostgreSQL goes to 15:59.

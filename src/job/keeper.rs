@@ -1,8 +1,9 @@
 //! What is kept up beside a pass: the run's lease, and the checkpoint in the ledger.
 
-use crate::flow::{Level, Stop, Watermark};
+use super::upkeep::{Renewal, Upkeep};
+use crate::flow::{Stop, Watermark};
 use crate::ledger::{self, Checkpoint, ShardId};
-use crate::model::{Event, EventSender};
+use crate::model::EventSender;
 use crate::postgres::Target;
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
@@ -29,66 +30,47 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Runs until `done`. A server that does not answer is tried again: what it protects is fenced anyway.
+    /// Runs until `done`.
     pub(super) async fn run(self, done: CancellationToken) {
-        let mut connection = None;
-        // At once, however long ago the phase before it did.
-        let mut renewed = None;
-        let pause = SAVE.min(self.lease_time / 4);
-        let mut saved = None;
-        let mut told = false;
-        loop {
-            let turn = self.turn(&mut connection, &mut renewed, &mut saved);
-            // A server that vanished without a word must not keep the run from ending.
-            let turn = tokio::time::timeout(self.lease_time, turn)
-                .await
-                .unwrap_or_else(|_| Err(Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer"))));
-            match turn {
-                Ok(true) => told = false,
-                Ok(false) => {
-                    self.lost.store(true, Ordering::Release);
-                    self.stop.raise(Level::Cut);
-                    return;
-                }
-                Err(error) => {
-                    connection = None;
-                    if !told {
-                        let text = format!("PostgreSQL: the lease cannot be renewed now: {error}");
-                        let _ = self.events.try_send(Event::Notice(text));
-                        told = true;
-                    }
-                }
-            }
-            if done.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-                return;
-            }
-        }
+        let Self { target, shard, lease_time, watermark, stop, events, saves, lost } = self;
+        let upkeep = Upkeep { target, pause: SAVE.min(lease_time / 4), patience: lease_time, stop, events };
+        // The lease is renewed at once, however long ago the phase before it did.
+        let kept = Kept { shard, lease_time, watermark, saves, lost, renewed: None, saved: None };
+        upkeep.keep(kept, done).await;
     }
+}
 
-    async fn turn(
-        &self,
-        connection: &mut Option<PgConnection>,
-        renewed: &mut Option<Instant>,
-        saved: &mut Option<Checkpoint>,
-    ) -> Result<bool, Error> {
-        let connection = match connection {
-            Some(connection) => connection,
-            none => none.insert(self.target.try_connect().await?),
-        };
-        if renewed.is_none_or(|renewed| renewed.elapsed() >= self.lease_time / 3) {
-            *renewed = Some(Instant::now());
+/// The lease and the checkpoint, as they were written last.
+struct Kept {
+    shard: ShardId,
+    lease_time: Duration,
+    watermark: Watermark,
+    saves: bool,
+    lost: Arc<AtomicBool>,
+    renewed: Option<Instant>,
+    saved: Option<Checkpoint>,
+}
+
+impl Renewal for Kept {
+    async fn renew(&mut self, connection: &mut PgConnection) -> Result<bool, Error> {
+        if self.renewed.is_none_or(|renewed| renewed.elapsed() >= self.lease_time / 3) {
+            self.renewed = Some(Instant::now());
             if !ledger::renew(connection, self.shard.run, self.shard.lease, self.lease_time).await? {
                 return Ok(false);
             }
         }
         let now = checkpoint(&self.watermark);
-        if self.saves && saved.as_ref() != Some(&now) {
+        if self.saves && self.saved.as_ref() != Some(&now) {
             if !ledger::save(connection, self.shard, self.lease_time, &now).await? {
                 return Ok(false);
             }
-            *saved = Some(now);
+            self.saved = Some(now);
         }
         Ok(true)
+    }
+
+    fn lose(&mut self) {
+        self.lost.store(true, Ordering::Release);
     }
 }
 

@@ -32,6 +32,7 @@ mod run;
 mod run_tables;
 mod sequences;
 mod setup;
+mod upkeep;
 mod validate;
 
 pub use crate::backup::Entry as BackupEntry;

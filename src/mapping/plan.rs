@@ -147,6 +147,8 @@ pub(super) struct Target {
     pub(super) lineage: bool,
     /// Whether a value that is not in memory goes into it.
     pub(super) streams: bool,
+    /// Whether it has all of the value wherever it is not NULL; looked at only where losses are told.
+    pub(super) has_all: bool,
     pub(super) comparison: Comparison,
 }
 

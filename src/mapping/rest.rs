@@ -19,6 +19,11 @@ impl Rest {
         Self { left_out: except.iter().cloned().collect() }
     }
 
+    /// The fields that it never has.
+    pub(super) fn left_out(&self) -> impl Iterator<Item = &str> {
+        self.left_out.iter().map(String::as_str)
+    }
+
     /// Whether it never has this field.
     pub(super) fn leaves_out(&self, field: &str) -> bool {
         self.left_out.contains(field)

@@ -7,6 +7,7 @@ use super::plan::{Mapping, ParentRef, Target};
 use super::scratch::{Scratch, keep};
 use super::source::{Context, Found};
 use super::value::Prepared;
+use super::whole::forgive;
 use crate::decode::{Content, Decoder, Field, Kind, push_json_string, scan};
 use crate::encode::EncodeError;
 use crate::model::{Digest, Record, RedisKey, RedisType, Reject, Row, Shape, Splice, UnixMillis};
@@ -45,7 +46,7 @@ impl Mapping {
         let context = self.context(record, place, (key, captures), &prepared.content, &scratch.fields);
         let out = &mut scratch.out;
         out.clear();
-        let (mut shape, mut key_len, mut splice) = (0_u64, 0, None);
+        let (mut shape, mut key_len, mut splice, mut has_all) = (0_u64, 0, None, false);
         for (index, target) in self.targets.iter().enumerate() {
             let begun = out.len();
             let found = self.column(index, target, &context, &mut prepared.altered)?;
@@ -76,11 +77,15 @@ impl Mapping {
             if is_null(out, begun) && (index < self.key_columns || target.wants_value) {
                 return Err(self.refused(record, index, target.null(index < self.key_columns), None));
             }
+            has_all |= target.has_all && note.is_none() && !is_null(out, begun);
             prepared.altered.extend(note);
             shape |= 1 << index;
             if index + 1 == self.key_columns {
                 key_len = out.len() as u32;
             }
+        }
+        if has_all {
+            forgive(&mut prepared.altered);
         }
         let parent_keys = if self.rehearsal { self.all_referred(&context) } else { Vec::new() };
         let (key, value, redis_type) = (record.key.clone(), record.value.clone(), record.redis_type);

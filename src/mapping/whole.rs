@@ -1,18 +1,100 @@
-//! Whether the rows of a mapping hold all that a key holds.
+//! Whether the rows of a mapping hold all that a key holds, and of each row whether its columns hold what its value says: what
+//! must be known before a key may be given up for its rows.
 
-use super::plan::Mapping;
+use super::candidate::Candidate;
+use super::explode::Explode;
+use super::plan::{Mapping, Plan, Target};
+use super::rest::Rest;
 use super::source::Source;
+use crate::decode::{Form, Policies};
+use crate::model::{ROUNDED, RedisType, SERVER_READS};
+
+impl Plan {
+    /// The same plan, whose rows also tell where a column's type keeps less than a value says ([`ROUNDED`]), or where only the
+    /// server knows ([`SERVER_READS`]): but not of rows in which another column has all of the value.
+    pub fn telling_losses(&self) -> Self {
+        let mut plan = self.clone();
+        for mapping in &mut plan.mappings {
+            let has_all: Vec<bool> = mapping.targets.iter().map(|target| mapping.takes_all(target)).collect();
+            for (target, has_all) in mapping.targets.iter_mut().zip(has_all) {
+                (target.encoder, target.has_all) = (target.encoder.telling_losses(), has_all);
+            }
+        }
+        plan
+    }
+}
+
+/// Takes out what a row tells of losses: another of its columns has all of the value.
+#[cold]
+pub(super) fn forgive(altered: &mut Vec<&'static str>) {
+    altered.retain(|name| ![ROUNDED, SERVER_READS].contains(name));
+}
 
 impl Mapping {
-    /// Whether some column takes the whole value, or of a key that is several rows the whole of each element: as it is, or with the
-    /// fields that no other column takes. Where none does, something of a value may be in no column.
+    /// Whether some column takes the whole value, or of a key that is several rows the whole of each element: as it is, or as the
+    /// fields that no other column takes as they are. Where none does, something of a value may be in no column: what only such a
+    /// column has that the table lacks, a function makes another of, or a repair changes.
     pub fn keeps_whole(&self) -> bool {
-        let whole = |source: &Source| {
-            matches!(
-                source,
-                Source::Whole | Source::Value | Source::Rest(_) | Source::Dump | Source::AsJson | Source::AsBytes
-            )
+        let has = |wanted: fn(&Source) -> bool| {
+            let sources = self.targets.iter().filter(|target| self.takes_all(target)).filter_map(first);
+            sources.map(|candidate| &candidate.source).any(wanted)
         };
-        self.targets.iter().filter_map(|target| target.candidates.first()).any(|candidate| whole(&candidate.source))
+        let order_is_kept =
+            || self.targets.iter().filter_map(first).any(|candidate| matches!(candidate.source, Source::ElementIndex));
+        match &self.explode {
+            // What stands beside the array is in no row.
+            Some(Explode::At(..)) => return false,
+            Some(Explode::Value) if self.wanted.types.iter().any(RedisType::is_whole) && !order_is_kept() => {
+                return false;
+            }
+            _ => {}
+        }
+        has(|source| matches!(source, Source::Whole | Source::Value | Source::Dump)) || self.keeps_rest()
     }
+
+    /// Whether a column has all of the value wherever it is not NULL.
+    fn takes_all(&self, target: &Target) -> bool {
+        first(target).filter(|_| is_plain(target)).is_some_and(|candidate| match candidate.source {
+            Source::Dump | Source::AsJson | Source::AsBytes => true,
+            Source::Whole | Source::Value => self.reads_as_it_is(),
+            _ => false,
+        })
+    }
+
+    /// Whether a value is read as it is: nothing is repaired in it, and it is not put into another form.
+    fn reads_as_it_is(&self) -> bool {
+        let as_it_is = matches!(self.decoder.chain.form, Form::Json | Form::Text | Form::Bytes);
+        as_it_is && self.decoder.policies == Policies::default() && !self.unwrap_json_string && !self.items.repair()
+    }
+
+    /// Whether the rest and what it leaves out are in columns as they are.
+    fn keeps_rest(&self) -> bool {
+        let rests = self.targets.iter().filter(|target| is_plain(target)).filter_map(first);
+        let mut rests = rests.filter_map(|candidate| match &candidate.source {
+            Source::Rest(rest) => Some(rest),
+            _ => None,
+        });
+        self.reads_as_it_is() && rests.any(|rest| self.keeps_what_leaves(rest))
+    }
+
+    fn keeps_what_leaves(&self, rest: &Rest) -> bool {
+        let takes = |target: &Target, field: &str| {
+            let path = match target.candidates.as_slice() {
+                [Candidate { source: Source::Path(path), .. }] => path.only_key(),
+                _ => None,
+            };
+            path == Some(field) && is_plain(target) && target.null_as.is_none()
+        };
+        rest.left_out().all(|field| self.targets.iter().any(|target| takes(target, field)))
+    }
+}
+
+fn first(target: &Target) -> Option<&Candidate> {
+    target.candidates.first()
+}
+
+/// Whether the first candidate's value goes into the column as it is, whenever there is one.
+fn is_plain(target: &Target) -> bool {
+    let is_bare = |candidate: &Candidate| candidate.with.is_empty() && candidate.when.is_none();
+    first(target).is_some_and(is_bare) && !target.unwrap_json_string && !target.encoder.repairs()
 }

@@ -69,6 +69,21 @@ pub struct KeptKey {
     pub detail: String,
 }
 
+/// What another cleanup of the same run did before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarlierCleanup {
+    /// Its id.
+    pub id: String,
+    /// `running`, `done`, `stopped`, `failed` or `abandoned`.
+    pub state: String,
+    /// When it began (RFC 3339).
+    pub started: String,
+    /// Keys that it deleted, those among them that were settled later.
+    pub deleted: i64,
+    /// Keys of which it is not known yet.
+    pub unsettled: i64,
+}
+
 /// The file that keys were written to before they went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CleanupBackup {
@@ -105,10 +120,21 @@ pub struct Cleanup {
     pub kept: Vec<KeptKey>,
     /// Keys of cleanups that were interrupted, which this one found gone.
     pub settled: i64,
+    /// The other cleanups of this run that deleted keys, the latest first; `settled` is part of what they deleted.
+    pub earlier: Vec<EarlierCleanup>,
+    /// Keys of which it is not known whether they are gone, since what was to delete them failed: a later cleanup settles them.
+    pub unknown: i64,
     /// The backup, where there is one.
     pub backup: Option<CleanupBackup>,
     /// What is to be known, in sentences.
     pub notes: Vec<String>,
+}
+
+impl Cleanup {
+    /// How many keys this one and those before it deleted.
+    pub fn deleted_in_all(&self) -> i64 {
+        self.account.deleted + self.earlier.iter().map(|earlier| earlier.deleted).sum::<i64>()
+    }
 }
 
 #[cfg(test)]

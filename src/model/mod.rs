@@ -35,7 +35,7 @@ mod unmatched;
 mod validation;
 
 pub use backup_account::{BackupAccount, LeftOut};
-pub use cleanup::{Cleanup, CleanupAccount, CleanupBackup, KeptKey};
+pub use cleanup::{Cleanup, CleanupAccount, CleanupBackup, EarlierCleanup, KeptKey};
 pub use column::{ArrayType, CastType, Column, ColumnType, NumericLimit, Table, TableName};
 pub use content::{ContentDigest, ContentHasher};
 pub use database::Database;
@@ -60,7 +60,7 @@ pub use reject::{Reason, Reject, Replay, SkipReason, Withheld};
 pub use restore::{LeftKey, NotWritten, RestoreAccount, RestoreCounts, RestoreFault, RestoreOutcome};
 pub use rivals::Rivals;
 pub use rollback::{KeptReason, KeptRow, RollbackAccount, TableAccount};
-pub use row::{Row, Shape, Splice};
+pub use row::{ROUNDED, Row, SERVER_READS, Shape, Splice};
 pub use stored::Stored;
 pub use tally::{Counts, Tally};
 pub use unmatched::{FamilyCount, Refused, Unmatched};

@@ -4,6 +4,13 @@ use super::{Digest, Group, KeyFacts, Record, RedisKey, RedisType, Stored, UnixMi
 use bytes::Bytes;
 use std::sync::Arc;
 
+/// Among [`Row::altered`], which is asked for: a column's type keeps less than the value says. A number is not the one that was
+/// given, by the digits that the server shows; a moment has digits below the microsecond; a char(n) ends in blanks.
+pub const ROUNDED: &str = "rounded";
+
+/// Among [`Row::altered`], which is asked for: the server alone reads the value of some column, in its own way.
+pub const SERVER_READS: &str = "server_reads";
+
 /// Which of a mapping's columns a row has a value for: bit `i` stands for the mapping's column `i`.
 ///
 /// A field that the record does not have is absent (the column's default applies on insert, and an update leaves it
@@ -79,7 +86,7 @@ pub struct Row {
     /// In a rehearsal, for each of its parents in the mapping's order: the keys that it may have; none where the row
     /// refers to none.
     pub parent_keys: Vec<Vec<RedisKey>>,
-    /// The repairs that were made on the way, by name.
+    /// The repairs that were made on the way, by name; of a plan that tells losses, [`ROUNDED`] and [`SERVER_READS`] too.
     pub altered: Vec<&'static str>,
 }
 

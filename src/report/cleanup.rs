@@ -3,7 +3,7 @@
 use super::files::{make_dir, write_private};
 use super::rejects::key_json;
 use super::table::{bare, cell};
-use crate::model::{Cleanup, CleanupAccount, KeptKey};
+use crate::model::{Cleanup, CleanupAccount, EarlierCleanup, KeptKey};
 use comfy_table::CellAlignment;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -33,6 +33,9 @@ pub fn cleanup_json(cleanup: &Cleanup) -> Value {
         "mappings": mappings,
         "kept_keys": cleanup.kept.iter().map(kept_key_json).collect::<Vec<_>>(),
         "settled": cleanup.settled,
+        "earlier": cleanup.earlier.iter().map(earlier_json).collect::<Vec<_>>(),
+        "deleted_in_all": cleanup.deleted_in_all(),
+        "unknown": cleanup.unknown,
         "backup": cleanup.backup.as_ref().map(|backup| {
             json!({"path": backup.path, "keys": backup.keys, "complete": backup.complete})
         }),
@@ -42,6 +45,16 @@ pub fn cleanup_json(cleanup: &Cleanup) -> Value {
         all.extend(more);
     }
     all
+}
+
+fn earlier_json(earlier: &EarlierCleanup) -> Value {
+    json!({
+        "id": earlier.id,
+        "state": earlier.state,
+        "started": earlier.started,
+        "deleted": earlier.deleted,
+        "unsettled": earlier.unsettled,
+    })
 }
 
 fn account_json(account: &CleanupAccount) -> Value {
@@ -143,12 +156,16 @@ fn spoken(reason: &str) -> &str {
         "short_lived" => "short_lived (the mapping leaves it to its time)",
         "forbidden" => "forbidden (this user may not read or delete it)",
         "no_lineage" => "no_lineage (nothing says that a run which counts made its rows)",
+        "rounded" => "rounded (a column does not give back what it says: the type rounds or cuts it)",
         "no_row" => "no_row (it makes no row)",
         "not_read" => "not_read (what it holds was not read as a whole)",
         "not_saved" => "not_saved (it cannot be kept in the backup)",
         "changed" => "changed (it was written to after it was compared)",
         "retimed" => "retimed (its time of expiry was set anew after it was compared)",
-        "not_reached" => "not_reached (a stop came before it)",
+        "outdated" => {
+            "outdated (it waited for more than ten seconds after it was compared: the same command looks again)"
+        }
+        "not_reached" => "not_reached (a stop or a failure came before it)",
         "unmatched" => "unmatched (no mapping takes it)",
         "shape_refused" => "shape_refused (like a mapping's keys, and of another shape)",
         "excluded" => "excluded (by `exclude`, phases.skip, run.limit, or never read by the run)",

@@ -156,6 +156,16 @@ impl PostgresServer {
         self.server.end("INT")
     }
 
+    /// Makes a standby of it that waits for a primary: from then on it takes no writes.
+    ///
+    /// # Errors
+    /// What the server's log says.
+    pub fn become_standby(&mut self) -> io::Result<()> {
+        self.stop()?;
+        self.scratch.write("data/standby.signal", b"")?;
+        self.restart()
+    }
+
     /// Stops the server if it runs, and starts it again on the same port with its data.
     ///
     /// # Errors

@@ -38,6 +38,21 @@ pub struct Batch {
     pub notes: HashMap<RedisKey, String>,
 }
 
+impl Batch {
+    /// The batch in parts of so many rows at most, in their order. All but its rows is in the last one.
+    pub fn parts(mut self, rows: usize) -> Vec<Self> {
+        let (mapping, database, epoch) = (self.mapping, self.database, self.epoch);
+        let mut parts = Vec::new();
+        while self.rows.len() > rows.max(1) {
+            let rest = self.rows.split_off(rows.max(1));
+            let rows = std::mem::replace(&mut self.rows, rest);
+            parts.push(Self { mapping, database, epoch, rows, ..Self::default() });
+        }
+        parts.push(self);
+        parts
+    }
+}
+
 /// Rows of which no two are the same row of the table.
 #[derive(Debug, Default)]
 pub struct Deduplicated {

@@ -46,6 +46,19 @@ fn killed_at_random_points_and_run_again_each_key_is_accounted_for_once() {
     assert_eq!((deleted, open), (COUNT, 0), "after {kills} kills; seed {seed}: {last}");
     assert_eq!(number(&last, "settled"), COUNT - there - before, "of {unsettled}; seed {seed}: {last}");
     assert_eq!(number(&last, "deleted"), there);
+    // The last one's account has the others', so that all of it adds up.
+    let earlier = last.report["cleanup"]["earlier"].as_array().unwrap().clone();
+    let of = |name: &str| earlier.iter().map(|earlier| earlier[name].as_i64().unwrap()).sum::<i64>();
+    assert_eq!((of("deleted"), of("unsettled")), (COUNT - there, 0), "{last}");
+    assert_eq!(number(&last, "deleted_in_all"), COUNT, "{last}");
+    let told = format!("cleanups of this run before this one deleted {} keys (", COUNT - there);
+    let all = format!("): {COUNT} in all");
+    let some = COUNT > there;
+    assert!(!some || last.stdout.contains(&told) && last.stdout.contains(&all), "{last}");
+    let text = case.command().args(["runs", "show", "--to", &case.target]).output().unwrap();
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    let sum = format!("{COUNT} keys deleted from Redis by all of them");
+    assert!(!some || text.contains(&sum), "{text}");
     assert_eq!(case.number("SELECT count(DISTINCT key) FROM redis2pg.cleaned_keys"), COUNT);
     assert_eq!(case.number("SELECT count(*) FROM redis2pg.cleaned_keys"), COUNT);
     // Nothing of it is taken for gone.

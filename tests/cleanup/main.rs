@@ -13,12 +13,15 @@ mod at_end;
 mod backup;
 mod databases;
 mod elements;
+mod exact;
+mod fresh;
 mod interrupted;
 mod kept;
 mod lineage;
 mod live;
 mod proxy;
 mod refused;
+mod restarts;
 #[path = "../support/mod.rs"]
 mod support;
 mod unlink;

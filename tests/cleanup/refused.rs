@@ -2,7 +2,7 @@
 
 use crate::support::{Case, Outcome};
 use crate::{ITEMS, TABLES, ends, item, keys, loaded, set_items};
-use redis2pg::sandbox::{RedisOptions, RedisServer};
+use redis2pg::sandbox::{PostgresOptions, PostgresServer, RedisCluster, RedisOptions, RedisServer};
 use std::time::{Duration, Instant};
 
 /// Fails the test unless it was refused for this reason, with all keys in their places.
@@ -139,6 +139,44 @@ fn a_replica_and_a_node_of_a_cluster_are_refused() {
     let host = here.source.rsplit_once('@').unwrap().1;
     here.sql(&format!("UPDATE redis2pg.runs SET source = '{host}'"));
     refused(here.cleanup(ITEMS, &["--yes"]), 2, "Cluster");
+}
+
+/// By its own kind of URL, after a run that moved it.
+#[test]
+fn a_cluster_is_refused() {
+    let cluster = RedisCluster::start(3, 0, &[]).unwrap();
+    let case = Case::from_source(&cluster.url());
+    case.sql(TABLES);
+    // In the cluster's way of placing them: each node has some of its own.
+    for (index, n) in (0..3).flat_map(|index| (0..30).map(move |n| (index, n))) {
+        let _ = cluster.say(index, &["SET", &format!("item:{n}"), &item(n)]);
+    }
+    let size = || {
+        (0..3)
+            .map(|index| cluster.say(index, &["DBSIZE"]).unwrap().trim_start_matches(':').parse::<i64>().unwrap())
+            .sum::<i64>()
+    };
+    let before = size();
+    assert!(before > 0);
+    ends(case.run_config(ITEMS, &[]), 0);
+    refused(case.cleanup(ITEMS, &["--yes"]), 2, "is a cluster");
+    refused(case.cleanup(ITEMS, &["--dry-run"]), 2, "is a cluster");
+    assert_eq!(size(), before);
+}
+
+/// A standby shows rows that the primary may have changed since, and takes no ledger.
+#[test]
+fn a_standby_is_refused() {
+    let mut server = PostgresServer::start(PostgresOptions::quick()).unwrap();
+    let target = server.create_database("app").unwrap();
+    let case = Case::with_ends(&crate::support::redis_database(), &target);
+    server.execute("app", TABLES).unwrap();
+    set_items(&case, 5);
+    ends(case.run_config(ITEMS, &[]), 0);
+    server.become_standby().unwrap();
+    refused(case.cleanup(ITEMS, &["--yes"]), 6, "read-only standby");
+    refused(case.cleanup(ITEMS, &["--dry-run"]), 6, "standby");
+    assert_eq!(keys(&case), 5);
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! The account of a cleanup: each key that was listed gets its outcome here, once. Shared by what compares and what deletes.
 
-use crate::model::{
-    Class, CleanupAccount, Database, Failure, KeptKey, MappingId, RedisKey, Side, SkipReason, Unmatched,
-};
+use super::reason;
+use crate::model::{CleanupAccount, Database, Failure, KeptKey, MappingId, RedisKey, Side, SkipReason, Unmatched};
 use crate::report::KeptKeysFile;
-use crate::sink::{Compared, Comparison, Proven, Unproven};
+use crate::sink::{Comparison, Proven};
 use crate::source::redis::UnlinkOutcome;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -14,32 +13,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const SHOWN: usize = 20;
 /// Kept keys that are known by their hashes, so that one which SCAN gives twice counts once: some MiB of them.
 const TOLD_APART: usize = 500_000;
-
-/// Why a key stays that was equal, or was not deleted in the end.
-pub(super) mod reason {
-    /// No row names it and a run that counts.
-    pub(in crate::job::cleanup) const NO_LINEAGE: &str = "no_lineage";
-    /// It makes no row.
-    pub(in crate::job::cleanup) const NO_ROW: &str = "no_row";
-    /// What it holds was not read as a whole.
-    pub(in crate::job::cleanup) const NOT_READ: &str = "not_read";
-    /// It was written to since it was compared.
-    pub(in crate::job::cleanup) const CHANGED: &str = "changed";
-    /// Its time of expiry was set anew since.
-    pub(in crate::job::cleanup) const RETIMED: &str = "retimed";
-    /// It cannot be kept in the backup.
-    pub(in crate::job::cleanup) const NOT_SAVED: &str = "not_saved";
-    /// The user may not delete it.
-    pub(in crate::job::cleanup) const FORBIDDEN: &str = "forbidden";
-    /// A stop came before it.
-    pub(in crate::job::cleanup) const NOT_REACHED: &str = "not_reached";
-    /// No mapping takes it.
-    pub(in crate::job::cleanup) const UNMATCHED: &str = "unmatched";
-    /// It looks like one of a mapping, and is of another shape.
-    pub(in crate::job::cleanup) const SHAPE_REFUSED: &str = "shape_refused";
-    /// Somebody set it apart, or it is beyond a limit.
-    pub(in crate::job::cleanup) const EXCLUDED: &str = "excluded";
-}
 
 /// Where keys are of.
 pub(super) type Of = (MappingId, Database);
@@ -60,6 +33,8 @@ struct State {
     shown: Vec<KeptKey>,
     shown_of: HashMap<(MappingId, &'static str), usize>,
     kept: HashSet<u64>,
+    repaired: BTreeMap<(MappingId, &'static str), i64>,
+    unknown: i64,
     hasher: RandomState,
     file: Option<KeptKeysFile>,
 }
@@ -70,6 +45,10 @@ pub(super) struct Taken {
     pub(super) mappings: BTreeMap<String, CleanupAccount>,
     pub(super) shown: Vec<KeptKey>,
     pub(super) file: Option<KeptKeysFile>,
+    /// Keys of which it is not known whether they are gone.
+    pub(super) unknown: i64,
+    /// What is to be known of the keys, in sentences.
+    pub(super) notes: Vec<String>,
 }
 
 impl Account {
@@ -83,16 +62,19 @@ impl Account {
     /// # Errors
     /// The report cannot be written.
     pub(super) fn compared(&self, of: Of, comparison: Comparison) -> Result<Vec<Proven>, Failure> {
-        let Comparison { others, passed_over, duplicates, proven, unproven, .. } = comparison;
+        let Comparison { others, passed_over, duplicates, proven, unproven, repaired, .. } = comparison;
         for compared in others {
-            let (reason, detail) = self.judge(&compared);
+            let (reason, detail) = reason::of_compared(&compared, self.partial);
             self.keep(of, compared.key, reason, detail)?;
         }
         for (key, why) in unproven {
-            let (reason, detail) = unproven_as(why);
+            let (reason, detail) = reason::of_unproven(why);
             self.keep(of, key, reason, detail.to_owned())?;
         }
         let mut state = self.state();
+        for (repair, count) in repaired {
+            *state.repaired.entry((of.0, repair)).or_default() += count;
+        }
         for (reason, count) in passed_over {
             let account = state.of(of.0);
             let is_gone = [SkipReason::Gone, SkipReason::Orphan].iter().any(|gone| gone.code() == reason);
@@ -137,25 +119,24 @@ impl Account {
         outcomes: impl Iterator<Item = (RedisKey, UnlinkOutcome)>,
     ) -> Result<(), Failure> {
         for (key, outcome) in outcomes {
-            let kept = match outcome {
-                UnlinkOutcome::Deleted => {
-                    self.state().of(of.0).deleted += 1;
-                    continue;
-                }
-                UnlinkOutcome::Gone | UnlinkOutcome::Unconfirmed => {
-                    let mut state = self.state();
-                    let account = state.of(of.0);
-                    account.gone += 1;
-                    account.unconfirmed += i64::from(outcome == UnlinkOutcome::Unconfirmed);
-                    continue;
-                }
-                UnlinkOutcome::Changed => (reason::CHANGED, "it was written to after it was compared"),
-                UnlinkOutcome::Retimed => (reason::RETIMED, "its time of expiry was set anew after it was compared"),
-                UnlinkOutcome::Forbidden => (reason::FORBIDDEN, "this user may not delete it"),
-            };
-            self.keep(of, key, kept.0, kept.1.to_owned())?;
+            if let Some((reason, detail)) = reason::of_outcome(outcome) {
+                self.keep(of, key, reason, detail.to_owned())?;
+                continue;
+            }
+            let mut state = self.state();
+            let account = state.of(of.0);
+            match outcome {
+                UnlinkOutcome::Deleted => account.deleted += 1,
+                _ => account.gone += 1,
+            }
+            account.unconfirmed += i64::from(outcome == UnlinkOutcome::Unconfirmed);
         }
         Ok(())
+    }
+
+    /// Counts keys of which it is not known whether they are gone: what was to delete them failed.
+    pub(super) fn lose_sight(&self, count: usize) {
+        self.state().unknown += count as i64;
     }
 
     /// Books a key that stays.
@@ -196,20 +177,9 @@ impl Account {
         mappings.values().for_each(|account| total.add(account));
         let name = |id: MappingId| self.names.get(usize::from(id.0)).cloned().unwrap_or_default();
         let mappings = mappings.into_iter().map(|(id, account)| (name(id), account)).collect();
-        Taken { total, mappings, shown: std::mem::take(&mut state.shown), file: state.file.take() }
-    }
-
-    /// Why a key stays that is not equal.
-    fn judge(&self, key: &Compared) -> (&'static str, String) {
-        let is_lone = key.class == Class::Missing && key.rows.get(Class::Missing) == key.rows.total();
-        if self.partial && is_lone {
-            return (reason::EXCLUDED, "the run may never have read it".to_owned());
-        }
-        let detail = match (key.detail.is_empty(), key.columns.is_empty()) {
-            (true, false) => format!("{} differs", key.columns.join(", ")),
-            _ => key.detail.clone(),
-        };
-        (key.class.name(), detail)
+        let notes = repaired(std::mem::take(&mut state.repaired), name);
+        let (shown, file) = (std::mem::take(&mut state.shown), state.file.take());
+        Taken { total, mappings, shown, file, unknown: state.unknown, notes }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -217,13 +187,21 @@ impl Account {
     }
 }
 
-fn unproven_as(why: Unproven) -> (&'static str, &'static str) {
-    match why {
-        Unproven::NoLineage => (reason::NO_LINEAGE, "no lineage says that a run which counts made its rows"),
-        Unproven::NoRow => (reason::NO_ROW, "it makes no row"),
-        Unproven::NotRead => (reason::NOT_READ, "what it holds was not read as a whole"),
-        Unproven::Rejected => (Class::Rejected.name(), "a reject of it is open"),
+/// That repairs have made other values of what keys hold that may go.
+fn repaired(counts: BTreeMap<(MappingId, &'static str), i64>, name: impl Fn(MappingId) -> String) -> Vec<String> {
+    let mut of = BTreeMap::<MappingId, Vec<String>>::new();
+    for ((mapping, repair), count) in counts {
+        of.entry(mapping).or_default().push(format!("{repair} {count}"));
     }
+    let said = |(mapping, repairs): (MappingId, Vec<String>)| {
+        format!(
+            "{}: the columns have what repairs have made of the values, and what the keys hold themselves goes with them, unless there \
+             is a backup (keys that were equal, by repair: {})",
+            name(mapping),
+            repairs.join(", ")
+        )
+    };
+    of.into_iter().map(said).collect()
 }
 
 impl State {

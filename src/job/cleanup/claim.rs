@@ -2,8 +2,8 @@
 
 use super::CleanupRequest;
 use super::backup::Backup;
+use super::learned::Learned;
 use super::lease::Lease;
-use super::work::Learned;
 use crate::backup::Header;
 use crate::config::Settings;
 use crate::job::validate::Ready;

@@ -1,19 +1,21 @@
 //! Deletes keys that were compared: first the ledger, and the disk under it, has them; then each is compared once more and
 //! deleted, on the server, in one step; then the ledger says which are gone.
 
-use super::account::{Account, reason};
+use super::account::{Account, Of};
 use super::backup::Backup;
 use super::lease::{Lease, taken_over};
+use super::pace::{Age, Pace};
+use super::reason;
 use super::sorter::Work;
-use crate::flow::{RateLimit, Stop};
+use crate::flow::Stop;
 use crate::job::link::Link;
-use crate::ledger::{self, CleanupBatch};
+use crate::ledger::{self, CleanupBatch, Settlement};
 use crate::model::{Failure, RedisKey};
 use crate::source::redis::{Candidate, UnlinkOutcome, Unlinker};
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -29,7 +31,7 @@ pub(super) struct Deleter {
     pub(super) unlinkers: BTreeMap<u8, Unlinker>,
     pub(super) names: Arc<[String]>,
     pub(super) backup: Option<Backup>,
-    pub(super) pace: Arc<RateLimit>,
+    pub(super) pace: Pace,
     pub(super) stop: Stop,
     /// For how long PostgreSQL is waited for.
     pub(super) patience: Duration,
@@ -48,36 +50,49 @@ impl Deleter {
     }
 
     async fn take(&mut self, work: Work) -> Result<(), Failure> {
-        let Work { of, mut candidates, memory } = work;
+        let Work { of, candidates, age, memory } = work;
         if self.stop.requested() {
-            return self.leave(of, candidates);
+            return self.leave(of, candidates, Left::Stopped);
         }
-        if let Some(backup) = &self.backup {
-            let saved = backup.saving(of.1.number, candidates).await?;
-            candidates = saved.on_disk;
-            self.account.unlinked(of, saved.stayed.into_iter())?;
-            for (key, detail) in saved.unreadable {
-                self.account.keep(of, key, reason::NOT_SAVED, detail)?;
-            }
+        let (candidates, age) = self.save(of, candidates, age).await?;
+        if !candidates.is_empty() {
+            self.delete(of, candidates, age).await?;
         }
-        if candidates.is_empty() {
-            return Ok(());
+        drop(memory);
+        Ok(())
+    }
+
+    /// Writes keys into the backup, where there is one; gives those that may go.
+    async fn save(&self, of: Of, candidates: Vec<Candidate>, age: Age) -> Result<(Vec<Candidate>, Age), Failure> {
+        let Some(backup) = &self.backup else { return Ok((candidates, age)) };
+        let since = Instant::now();
+        let saved = backup.saving(of.1.number, candidates).await?;
+        self.account.unlinked(of, saved.stayed.into_iter())?;
+        for (key, detail) in saved.unreadable {
+            self.account.keep(of, key, reason::NOT_SAVED, detail)?;
         }
+        // A large key takes as long as it takes.
+        Ok((saved.on_disk, age.without(since)))
+    }
+
+    async fn delete(&mut self, of: Of, mut candidates: Vec<Candidate>, age: Age) -> Result<(), Failure> {
         let keys: Vec<RedisKey> = candidates.iter().map(|candidate| candidate.key.clone()).collect();
         let mapping = self.names.get(usize::from(of.0.0)).cloned().unwrap_or_default();
         let id = Uuid::new_v4();
         self.begin(CleanupBatch { id, mapping: &mapping, database: of.1.number, keys: &keys }).await?;
-        let outcomes = self.unlink(of.1.number, &candidates).await?;
-        let gone = |outcome: &UnlinkOutcome| matches!(outcome, UnlinkOutcome::Deleted | UnlinkOutcome::Unconfirmed);
-        let deleted = outcomes.iter().filter(|outcome| gone(outcome)).count() as i64;
-        let stayed = |(place, key): (usize, &RedisKey)| (!outcomes.get(place).is_some_and(gone)).then(|| key.clone());
-        let stayed: Vec<RedisKey> = keys.iter().enumerate().filter_map(stayed).collect();
-        self.settle((id, deleted), &stayed).await?;
-        let left = candidates.split_off(outcomes.len());
-        self.account.unlinked(of, keys.into_iter().zip(outcomes))?;
-        self.leave(of, left)?;
-        drop(memory);
-        Ok(())
+        let done = self.unlink(of.1.number, &candidates, age).await;
+        let settled = self.settle(&done.settlement(id, &keys)).await;
+        // Whatever failed, what is known is told.
+        let left = candidates.split_off(done.outcomes.len() + done.unknown);
+        self.account.lose_sight(done.unknown);
+        self.account.unlinked(of, keys.into_iter().zip(done.outcomes))?;
+        let (why, failure) = match done.end {
+            UnlinkEnd::Done | UnlinkEnd::Stopped => (Left::Stopped, None),
+            UnlinkEnd::Outdated => (Left::Outdated, None),
+            UnlinkEnd::Failed(failure) => (Left::Failed, Some(failure)),
+        };
+        self.leave(of, left, why)?;
+        failure.map_or(settled, Err)
     }
 
     /// Writes which keys are about to go.
@@ -98,13 +113,13 @@ impl Deleter {
         }
     }
 
-    /// Writes how many keys of a batch are gone, and which stayed.
-    async fn settle(&mut self, batch: (Uuid, i64), stayed: &[RedisKey]) -> Result<(), Failure> {
+    /// Writes how many keys of a batch are gone, which stayed, and of which it is not known.
+    async fn settle(&mut self, settlement: &Settlement<'_>) -> Result<(), Failure> {
         let mut backoff = self.link.backoff();
         loop {
             let attempt = async {
                 let mut connection = self.link.take().await?;
-                let settle = ledger::settle_cleanup_batch(&mut connection, self.lease.held, batch, stayed);
+                let settle = ledger::settle_cleanup_batch(&mut connection, self.lease.held, settlement);
                 let held = self.link.answer(settle).await?;
                 self.link.keep(connection);
                 Ok(held)
@@ -116,31 +131,85 @@ impl Deleter {
         }
     }
 
-    /// Deletes a part after the other; gives what became of those that there was time for.
-    async fn unlink(&self, database: u8, candidates: &[Candidate]) -> Result<Vec<UnlinkOutcome>, Failure> {
-        let unlinker = self.unlinkers.get(&database);
-        let unlinker = unlinker.ok_or_else(|| Failure::internal("keys of a database that was not opened"))?;
-        let at_once = self.pace.keys_at_once().unwrap_or(AT_ONCE).clamp(1, AT_ONCE);
-        let mut outcomes = Vec::with_capacity(candidates.len());
+    /// Deletes a part after the other, as long as their comparison is fresh; gives what became of those that it came to.
+    async fn unlink(&self, database: u8, candidates: &[Candidate], age: Age) -> Unlinked {
+        let at_once = self.pace.limit.keys_at_once().unwrap_or(AT_ONCE).clamp(1, AT_ONCE);
+        let mut done = Unlinked { outcomes: Vec::with_capacity(candidates.len()), unknown: 0, end: UnlinkEnd::Done };
         for part in candidates.chunks(at_once) {
             tokio::select! {
-                () = self.pace.take(part.len() as u64, 0) => {}
+                () = self.pace.limit.take(part.len() as u64, 0) => {}
                 () = self.stop.wait_drain() => {}
             }
-            if self.stop.requested() {
-                break;
-            }
-            self.lease.sure(self.patience).await?;
-            outcomes.extend(unlinking(unlinker, part).await?);
+            let sure = if self.stop.requested() { Ok(()) } else { self.lease.sure(self.patience).await };
+            done.end = match (sure, self.unlinkers.get(&database)) {
+                _ if self.stop.requested() => UnlinkEnd::Stopped,
+                (Err(failure), _) => UnlinkEnd::Failed(failure),
+                (Ok(()), None) => UnlinkEnd::Failed(Failure::internal("keys of a database that was not opened")),
+                // Whoever waited, for the pace or for a server, waited since the comparison.
+                (Ok(()), Some(_)) if !age.is_fresh() => UnlinkEnd::Outdated,
+                (Ok(()), Some(unlinker)) => match unlinking(unlinker, part).await {
+                    Ok(outcomes) => {
+                        done.outcomes.extend(outcomes);
+                        continue;
+                    }
+                    Err(failure) => {
+                        done.unknown = part.len();
+                        UnlinkEnd::Failed(failure)
+                    }
+                },
+            };
+            break;
         }
-        Ok(outcomes)
+        done
     }
 
-    /// Leaves keys since a stop was asked for.
-    fn leave(&self, of: super::account::Of, candidates: Vec<Candidate>) -> Result<(), Failure> {
-        let stopped = "the cleanup was stopped before it";
+    /// Leaves keys that it did not come to.
+    fn leave(&self, of: Of, candidates: Vec<Candidate>, why: Left) -> Result<(), Failure> {
+        let (reason, detail) = match why {
+            Left::Stopped => (reason::NOT_REACHED, "the cleanup was stopped before it"),
+            Left::Failed => (reason::NOT_REACHED, "the cleanup failed before it"),
+            Left::Outdated => (reason::OUTDATED, "it waited for more than ten seconds after it was compared"),
+        };
         let mut all = candidates.into_iter();
-        all.try_for_each(|candidate| self.account.keep(of, candidate.key, reason::NOT_REACHED, stopped.to_owned()))
+        all.try_for_each(|candidate| self.account.keep(of, candidate.key, reason, detail.to_owned()))
+    }
+}
+
+/// Why keys are left that were to be deleted.
+#[derive(Clone, Copy)]
+enum Left {
+    Stopped,
+    Failed,
+    Outdated,
+}
+
+/// What became of the keys of a batch: first those of which it is known, then those of which it is not, then those that it did
+/// not come to.
+struct Unlinked {
+    outcomes: Vec<UnlinkOutcome>,
+    /// How many may be gone or not: what was to delete them failed.
+    unknown: usize,
+    end: UnlinkEnd,
+}
+
+/// How the deletion of a batch ended.
+enum UnlinkEnd {
+    Done,
+    Stopped,
+    /// The comparison has grown too old.
+    Outdated,
+    Failed(Failure),
+}
+
+impl Unlinked {
+    /// What the ledger is told of a batch of these keys.
+    fn settlement<'k>(&self, batch: Uuid, keys: &'k [RedisKey]) -> Settlement<'k> {
+        let is_gone = |outcome: &UnlinkOutcome| matches!(outcome, UnlinkOutcome::Deleted | UnlinkOutcome::Unconfirmed);
+        let deleted = self.outcomes.iter().filter(|outcome| is_gone(outcome)).count() as i64;
+        let (known, rest) = keys.split_at_checked(self.outcomes.len()).unwrap_or((keys, &[]));
+        let (unknown, untouched) = rest.split_at_checked(self.unknown).unwrap_or((rest, &[]));
+        let kept = known.iter().zip(&self.outcomes).filter(|(_, outcome)| !is_gone(outcome)).map(|(key, _)| key);
+        Settlement { batch, deleted, stayed: kept.chain(untouched).collect(), unknown }
     }
 }
 

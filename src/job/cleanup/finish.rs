@@ -1,8 +1,9 @@
 //! The end of a cleanup: the account, the backup, the ledger, the audit log.
 
 use super::Found;
-use super::account::Taken;
-use super::work::Learned;
+use super::account::{Account, Taken};
+use super::backup::Backup;
+use super::learned::Learned;
 use crate::config::Settings;
 use crate::flow::Stop;
 use crate::job::audit::{CleanedEntry, write_cleaned};
@@ -10,12 +11,15 @@ use crate::job::close::said;
 use crate::job::link::{Link, Waits};
 use crate::job::setup;
 use crate::ledger::{self, CleanupEnd, CleanupLease};
-use crate::model::{Cleanup, CleanupBackup, Exit, Failure, MappingId};
+use crate::model::{Cleanup, CleanupAccount, CleanupBackup, Exit, Failure, MappingId, TableName, Unmatched};
 use crate::postgres::{Verdict, failure as failed, verdict};
 use crate::report::Books;
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
 use std::collections::BTreeMap;
+
+/// Earlier cleanups that are told of one by one.
+const TOLD: usize = 5;
 
 /// Closes it. `failure`: why it did not go to its end.
 pub(super) async fn finish(
@@ -26,29 +30,13 @@ pub(super) async fn finish(
     failure: Option<Failure>,
 ) -> Found {
     let Some(account) = learned.account.take() else { return Found { cleanup: None, failure } };
-    let listed = listed(books);
-    let scanned: i64 = books.phases().iter().map(|phase| i64::try_from(phase.scanned).unwrap_or(i64::MAX)).sum();
-    let matched: i64 = listed.values().map(|(count, _)| count).sum();
-    // A stop leaves keys that were listed and not read: those are no sightings, and of the others it is not told which.
-    let others = if complete { scanned - matched } else { i64::try_from(learned.unmatched.keys).unwrap_or(i64::MAX) };
-    let Taken { total, mappings, shown, file } = account.take(&listed, (others, &learned.unmatched));
-    let mut failure = failure;
-    if complete && !total.balances() {
-        failure.get_or_insert_with(|| {
-            Failure::internal(format!("the books do not balance: some keys have no outcome, or two: {total:?}"))
-        });
-    }
+    let Taken { total, mappings, shown, file, unknown, notes } = taken(&account, books, (complete, &learned.unmatched));
+    let mut failure = failure.or_else(|| (complete && !total.balances()).then(|| unbalanced(&total)));
     if let Some(Err(error)) = file.map(crate::report::KeptKeysFile::finish) {
         let dir = settings.run.report.clone().unwrap_or_default();
         failure.get_or_insert_with(|| crate::job::close::report_unwritable(&dir, &error));
     }
-    let backup = match &learned.backup {
-        Some(backup) => Some(backup.finish().await.unwrap_or_else(|error| {
-            failure.get_or_insert(error);
-            backup.unfinished(total.deleted)
-        })),
-        None => None,
-    };
+    let backup = end_backup(&learned, total.deleted, &mut failure).await;
     let mut cleanup = Cleanup {
         id: learned.lease.as_ref().map(|lease| lease.held.0.to_string()),
         run: learned.run.clone(),
@@ -61,10 +49,12 @@ pub(super) async fn finish(
         mappings,
         kept: shown,
         settled: learned.settled,
+        earlier: std::mem::take(&mut learned.earlier),
+        unknown,
         backup,
-        notes: std::mem::take(&mut learned.notes),
+        notes: std::mem::take(&mut learned.notes).into_iter().chain(notes).collect(),
     };
-    notes(&mut cleanup);
+    add_notes(&mut cleanup, learned.backup.as_ref().is_some_and(Backup::is_resumed));
     let mut found = Found { cleanup: Some(cleanup), failure };
     if let Some(lease) = learned.lease.as_ref().filter(|lease| !lease.is_lost())
         && let Err(error) = close((settings, stop), lease.held, &learned, &mut found).await
@@ -72,6 +62,29 @@ pub(super) async fn finish(
         found.failure.get_or_insert(error);
     }
     found
+}
+
+fn unbalanced(total: &CleanupAccount) -> Failure {
+    Failure::internal(format!("the books do not balance: some keys have no outcome, or two: {total:?}"))
+}
+
+/// What the account came to. A stop leaves keys that were listed and not read: those are no sightings, and of the others it is not
+/// told which.
+fn taken(account: &Account, books: &Books, (complete, unmatched): (bool, &Unmatched)) -> Taken {
+    let listed = listed(books);
+    let scanned: i64 = books.phases().iter().map(|phase| i64::try_from(phase.scanned).unwrap_or(i64::MAX)).sum();
+    let matched: i64 = listed.values().map(|(count, _)| count).sum();
+    let others = if complete { scanned - matched } else { i64::try_from(unmatched.keys).unwrap_or(i64::MAX) };
+    account.take(&listed, (others, unmatched))
+}
+
+/// Ends the backup. One that cannot be ended is told as a part; `deleted`: how many keys went by it at least.
+async fn end_backup(learned: &Learned, deleted: i64, failure: &mut Option<Failure>) -> Option<CleanupBackup> {
+    let backup = learned.backup.as_ref()?;
+    Some(backup.finish().await.unwrap_or_else(|error| {
+        failure.get_or_insert(error);
+        backup.unfinished(deleted)
+    }))
 }
 
 /// How many keys of each mapping were listed, and how many of those are beyond a limit.
@@ -83,23 +96,52 @@ fn listed(books: &Books) -> BTreeMap<MappingId, (i64, i64)> {
     books.mappings().filter_map(of).collect()
 }
 
-/// What is to be known of the outcome.
-fn notes(cleanup: &mut Cleanup) {
-    if cleanup.settled > 0 {
-        cleanup.notes.push(format!(
-            "{} keys were deleted by a cleanup that was interrupted, as it is known now",
-            cleanup.settled
+/// What is to be known of the outcome. `resumed`: the backup goes on with one that broke off.
+fn add_notes(cleanup: &mut Cleanup, resumed: bool) {
+    let (settled, unknown, unconfirmed) = (cleanup.settled, cleanup.unknown, cleanup.account.unconfirmed);
+    let mut notes = Vec::new();
+    if settled > 0 {
+        notes.push(format!("{settled} keys were deleted by a cleanup that was interrupted, as it is known now"));
+    }
+    notes.extend(before(cleanup));
+    if unconfirmed > 0 {
+        notes.push(format!(
+            "of {unconfirmed} keys the answer to their deletion was lost, and they are not there now: deleted, or gone by themselves"
         ));
     }
-    if cleanup.account.unconfirmed > 0 {
-        cleanup.notes.push(format!(
-            "of {} keys the answer to their deletion was lost, and they are not there now: deleted, or gone by themselves",
-            cleanup.account.unconfirmed
+    if unknown > 0 {
+        notes.push(format!(
+            "of {unknown} keys it is not known whether they are gone, since what was to delete them failed: the next cleanup settles that"
         ));
     }
-    if let Some(CleanupBackup { path, complete: false, .. }) = &cleanup.backup {
-        cleanup.notes.push(format!("the backup has no end mark: {path} (`redis2pg restore --salvage` reads it)"));
+    match &cleanup.backup {
+        Some(CleanupBackup { path, complete: false, .. }) => {
+            notes.push(format!("the backup has no end mark: {path} (`redis2pg restore --salvage` reads it)"));
+        }
+        Some(_) if resumed => notes.push(
+            "the backup has what an interrupted cleanup wrote, too: a key that it wrote and did not delete is in it twice".to_owned(),
+        ),
+        _ => {}
     }
+    cleanup.notes.extend(notes);
+}
+
+/// What cleanups before this one deleted of the same run, so that the numbers add up.
+fn before(cleanup: &Cleanup) -> Option<String> {
+    let earlier = &cleanup.earlier;
+    let deleted: i64 = earlier.iter().map(|earlier| earlier.deleted).sum();
+    if deleted == 0 {
+        return None;
+    }
+    let each: Vec<String> = (earlier.iter().take(TOLD))
+        .map(|earlier| format!("{} of {}, {}", earlier.deleted, earlier.started, earlier.state))
+        .collect();
+    let more = if earlier.len() > TOLD { "; …" } else { "" };
+    let all = cleanup.deleted_in_all();
+    Some(format!(
+        "cleanups of this run before this one deleted {deleted} keys ({}{more}): {all} in all",
+        each.join("; ")
+    ))
 }
 
 /// Writes the end into the ledger and the audit logs, in one transaction.
@@ -128,13 +170,7 @@ async fn close(
         account: serde_json::to_string(&cleanup.account).unwrap_or_else(|_| "{}".to_owned()),
     };
     let id = lease.0.to_string();
-    let entries: Vec<CleanedEntry<'_>> = (learned.tables.iter())
-        .filter_map(|(name, table, audit)| {
-            let keys = cleanup.mappings.get(name)?.deleted;
-            let entry = CleanedEntry { audit: audit.as_ref()?, table, run: &learned.run, cleanup: &id, keys };
-            (keys > 0).then_some(entry)
-        })
-        .collect();
+    let entries = entries(learned, cleanup, &id);
     match write(&mut link, lease, &end, &entries).await? {
         Ok(()) => Ok(()),
         // The audit log is the application's; that it cannot be written must not leave the cleanup open.
@@ -145,6 +181,16 @@ async fn close(
             written
         }
     }
+}
+
+/// What the audit logs are told.
+fn entries<'a>(learned: &'a Learned, cleanup: &Cleanup, id: &'a str) -> Vec<CleanedEntry<'a>> {
+    let entry = |(name, table, audit): &'a (String, TableName, Option<TableName>)| {
+        let keys = cleanup.mappings.get(name)?.deleted;
+        let entry = CleanedEntry { audit: audit.as_ref()?, table, run: &learned.run, cleanup: id, keys };
+        (keys > 0).then_some(entry)
+    };
+    learned.tables.iter().filter_map(entry).collect()
 }
 
 /// Gives why the audit log cannot be written, where that is so; nothing is written then.

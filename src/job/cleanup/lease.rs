@@ -1,9 +1,10 @@
 //! The lease of a cleanup: renewed beside the work, and looked at before each deletion. A process that was suspended for so
 //! long that another may have taken its place deletes nothing more.
 
-use crate::flow::{Level, Stop};
+use crate::flow::Stop;
+use crate::job::upkeep::{Renewal, Upkeep};
 use crate::ledger::{self, CleanupLease};
-use crate::model::{Event, EventSender, Failure};
+use crate::model::{EventSender, Failure};
 use crate::postgres::Target;
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
@@ -63,43 +64,24 @@ impl Lease {
 
     /// Renews it until `done`. Cuts the work where somebody else has it.
     pub(super) async fn keep(self, target: Target, (stop, events): (Stop, EventSender), done: CancellationToken) {
-        let pause = self.held.2 / 4;
-        let mut connection: Option<PgConnection> = None;
-        let mut told = false;
-        loop {
-            let asked = Instant::now();
-            let turn = tokio::time::timeout(self.held.2, renew(&target, &mut connection, self.held)).await;
-            match turn.unwrap_or_else(|_| Err(Error::Io(std::io::ErrorKind::TimedOut.into()))) {
-                Ok(true) => {
-                    *self.state.renewed.lock().unwrap_or_else(PoisonError::into_inner) = asked;
-                    told = false;
-                }
-                Ok(false) => {
-                    self.state.lost.store(true, Ordering::Release);
-                    stop.raise(Level::Cut);
-                    return;
-                }
-                Err(error) => {
-                    connection = None;
-                    if !std::mem::replace(&mut told, true) {
-                        let text = format!("PostgreSQL: the lease cannot be renewed now: {error}");
-                        let _ = events.try_send(Event::Notice(text));
-                    }
-                }
-            }
-            if done.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-                return;
-            }
-        }
+        let lease_time = self.held.2;
+        Upkeep { target, pause: lease_time / 4, patience: lease_time, stop, events }.keep(self, done).await;
     }
 }
 
-async fn renew(target: &Target, connection: &mut Option<PgConnection>, held: CleanupLease) -> Result<bool, Error> {
-    let connection = match connection {
-        Some(connection) => connection,
-        none => none.insert(target.try_connect().await?),
-    };
-    ledger::renew_cleanup(connection, held).await
+impl Renewal for Lease {
+    async fn renew(&mut self, connection: &mut PgConnection) -> Result<bool, Error> {
+        let asked = Instant::now();
+        let is_ours = ledger::renew_cleanup(connection, self.held).await?;
+        if is_ours {
+            *self.state.renewed.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+        }
+        Ok(is_ours)
+    }
+
+    fn lose(&mut self) {
+        self.state.lost.store(true, Ordering::Release);
+    }
 }
 
 /// Another process has the cleanup's place.

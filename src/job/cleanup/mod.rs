@@ -1,15 +1,20 @@
 //! `cleanup`, and what a run does of it at its end: keys are deleted from Redis whose rows are equal.
 //!
-//! Redis is read once more through the same stages as for a validation, and compared (`sorter` takes what is equal); beside that,
-//! what is equal is deleted (`delete`), by a lease (`lease`), once the ledger and the backup (`backup`) have it. `refuse` says
-//! whether it may be, `claim` makes it this process's, `settle` ends what an interrupted one began, `account` counts, and `finish` closes it.
+//! Redis is read once more through the same stages as for a validation (`cleaning`), and compared (`sorter` takes what is equal);
+//! beside that, what is equal is deleted (`delete`), by a lease (`lease`) and within a time (`pace`), once the ledger and the
+//! backup (`backup`) have it. `refuse` says whether it may be, `claim` makes it this process's, `settle` ends what an interrupted
+//! one began, `account` counts (`reason`: why a key stays), `learned` has what is learned on the way, and `finish` closes it.
 
 mod account;
 mod backup;
 mod claim;
+mod cleaning;
 mod delete;
 mod finish;
+mod learned;
 mod lease;
+mod pace;
+mod reason;
 mod refuse;
 mod settle;
 mod sorter;
@@ -25,12 +30,13 @@ use crate::flow::Stop;
 use crate::model::{Cleanup, Exit, Failure};
 use crate::report::{self, Books, CleanupFacts, Renderer};
 use finish::finish;
+use learned::Learned;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc;
 use uuid::Uuid;
-use work::{Learned, execute};
+use work::execute;
 
 /// Events waiting to be counted and shown.
 const EVENTS: usize = 1024;

@@ -21,26 +21,8 @@ pub(super) async fn look(ready: &mut Ready, identity: &str) -> Result<Cleanable,
     }
     let read = async |connection: &mut PgConnection| ledger::cleanable(connection, run).await;
     let found = ready.link.call("reading whether keys of the run may be deleted", read).await?;
-    if found.source != identity {
-        let hint =
-            "Keys are deleted where the run read them, and nowhere else: write source.url / --from as it was then.";
-        return Err(refused(format!("run {run} read from {}, and this is {identity}", found.source), hint));
-    }
-    if ready.chosen.run.mapping_hash != specs_hash(&ready.specs) {
-        let hint = "Its rows are judged by its own mappings: use those, or run once more with these.";
-        return Err(refused(format!("run {run} had other mappings"), hint));
-    }
-    if found.is_undone {
-        let hint = "A rollback has taken rows of it back. Run again, and validate, before keys go.";
-        return Err(refused(format!("run {run} is rolled back, or in part, or is being rolled back"), hint));
-    }
-    if ready.chosen.run.is_partial {
-        let hint = "Keys go after a run that looked at all of them, or at all that match run.keys.";
-        return Err(refused(format!("run {run} took a part of the keys only (--limit or --keys-from)"), hint));
-    }
-    if !found.is_complete {
-        let message = format!("run {run} did not come to its end (it is {}): not all keys were looked at", found.state);
-        return Err(refused(message, "Go on with it by --resume first."));
+    if let Some((message, hint)) = objection(ready, &found, identity) {
+        return Err(refused(message, hint));
     }
     for opened in &ready.databases {
         opened.source.unlink_ability().await?;
@@ -55,6 +37,33 @@ pub(super) async fn look(ready: &mut Ready, identity: &str) -> Result<Cleanable,
         return Err(Failure::usage(Side::Postgres, format!("{message}: no key is deleted"), hint));
     }
     Ok(found)
+}
+
+/// Why keys of this run are not deleted, and what to do.
+fn objection(ready: &Ready, found: &Cleanable, identity: &str) -> Option<(String, &'static str)> {
+    let run = ready.chosen.run.of.run;
+    if found.source != identity {
+        let hint =
+            "Keys are deleted where the run read them, and nowhere else: write source.url / --from as it was then.";
+        return Some((format!("run {run} read from {}, and this is {identity}", found.source), hint));
+    }
+    if ready.chosen.run.mapping_hash != specs_hash(&ready.specs) {
+        let hint = "Its rows are judged by its own mappings: use those, or run once more with these.";
+        return Some((format!("run {run} had other mappings"), hint));
+    }
+    if found.is_undone {
+        let hint = "A rollback has taken rows of it back. Run again, and validate, before keys go.";
+        return Some((format!("run {run} is rolled back, or in part, or is being rolled back"), hint));
+    }
+    if ready.chosen.run.is_partial {
+        let hint = "Keys go after a run that looked at all of them, or at all that match run.keys.";
+        return Some((format!("run {run} took a part of the keys only (--limit or --keys-from)"), hint));
+    }
+    if !found.is_complete {
+        let message = format!("run {run} did not come to its end (it is {}): not all keys were looked at", found.state);
+        return Some((message, "Go on with it by --resume first."));
+    }
+    None
 }
 
 /// The first of some tables whose rows, or those of a partition, are not written ahead, so that a COMMIT does not put them on disk.

@@ -3,7 +3,7 @@
 use super::lease::{Lease, taken_over};
 use crate::job::link::Link;
 use crate::job::validate::Ready;
-use crate::ledger::{self, Unsettled};
+use crate::ledger::{self, Settlement, Unsettled};
 use crate::model::{Failure, RedisKey, SkipReason};
 use crate::source::Source;
 use crate::source::redis::RedisSource;
@@ -48,11 +48,11 @@ async fn settle(link: &mut Link, left: &Unsettled, redis: &RedisSource, lease: &
         let absent = redis.absent(part).await?;
         gone.extend(absent.into_iter().filter(|(_, why)| *why == SkipReason::Gone).map(|(key, _)| key));
     }
-    let stayed: Vec<RedisKey> = keys.iter().filter(|key| !gone.contains(*key)).cloned().collect();
+    let stayed: Vec<&RedisKey> = keys.iter().filter(|key| !gone.contains(*key)).collect();
     let (held, deleted) = (lease.held, (keys.len() - stayed.len()) as i64);
-    let settle = async |connection: &mut PgConnection| {
-        ledger::settle_cleanup_batch(connection, held, (id, deleted), &stayed).await
-    };
+    let settlement = Settlement { batch: id, deleted, stayed, unknown: &[] };
+    let settle =
+        async |connection: &mut PgConnection| ledger::settle_cleanup_batch(connection, held, &settlement).await;
     match link.call("settling what an interrupted cleanup left", settle).await? {
         true => Ok(deleted),
         false => Err(taken_over()),

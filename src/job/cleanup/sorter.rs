@@ -1,10 +1,12 @@
 //! The end of the pipeline of a cleanup: of each batch that was compared, the keys that may go are handed on to be deleted,
 //! with the memory that they hold. Deletion runs beside the comparison.
 
-use super::account::{Account, Of, reason};
+use super::account::{Account, Of};
+use super::pace::Age;
+use super::reason;
 use crate::flow::Permit;
 use crate::model::{Event, EventSender, Failure, Tally};
-use crate::sink::{Comparison, Proven};
+use crate::sink::{Batch, Comparison, Proven};
 use crate::source::redis::{Candidate, Content};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -13,6 +15,8 @@ use tokio::sync::mpsc;
 pub(super) struct Work {
     pub(super) of: Of,
     pub(super) candidates: Vec<Candidate>,
+    /// How old their comparison is; of a key whose rows came in several batches, that of the last ones.
+    pub(super) age: Age,
     /// The memory of what they were read as, given back once they are settled.
     pub(super) memory: Vec<Arc<Permit>>,
 }
@@ -25,6 +29,8 @@ pub(in crate::job) struct Sorter {
     out: Option<mpsc::Sender<Work>>,
     /// For each mapping, whether it keeps the time of expiry: then that is compared too.
     timed: Arc<[bool]>,
+    /// Rows that are compared together at most: else what is compared would grow old.
+    together: usize,
     events: EventSender,
 }
 
@@ -32,20 +38,34 @@ impl Sorter {
     pub(super) fn new(
         account: Account,
         out: Option<mpsc::Sender<Work>>,
-        timed: Arc<[bool]>,
+        (timed, together): (Arc<[bool]>, usize),
         events: EventSender,
     ) -> Self {
-        Self { account, out, timed, events }
+        Self { account, out, timed, together, events }
     }
 
-    /// Takes what a batch came to.
+    /// A batch in parts that are compared one after the other.
+    pub(in crate::job) fn parts(&self, batch: Batch) -> Vec<Batch> {
+        batch.parts(self.together)
+    }
+
+    /// Waits until there is room for what a batch comes to: what waits for its deletion grows old. Gives when its comparison began.
+    pub(in crate::job) async fn room(&self) -> Age {
+        if let Some(out) = &self.out {
+            // Where deletion has ended there is no room; who hands something on hears of it.
+            let _ = out.reserve().await;
+        }
+        Age::begun()
+    }
+
+    /// Takes what a batch came to, whose comparison began at `age`.
     ///
     /// # Errors
     /// The report cannot be written; what deletes has failed, and says why itself.
     pub(in crate::job) async fn take(
         &self,
         of: Of,
-        comparison: Comparison,
+        (comparison, age): (Comparison, Age),
         memory: Vec<Arc<Permit>>,
     ) -> Result<(), Failure> {
         let passed: i64 = comparison.passed_over.values().sum();
@@ -63,7 +83,7 @@ impl Sorter {
         if self.account.is_dry() {
             self.account.would_delete(of, candidates.len());
         } else if let Some(out) = self.out.as_ref().filter(|_| !candidates.is_empty()) {
-            let gone = out.send(Work { of, candidates, memory }).await.is_err();
+            let gone = out.send(Work { of, candidates, age, memory }).await.is_err();
             if gone {
                 return Err(Failure::internal("the deletion of keys has ended before the comparison"));
             }

@@ -72,7 +72,10 @@ pub(in crate::job) async fn begin(
     if settings.run.keys.is_some() {
         source = setup::source_settings(&settings)?;
     }
-    let look = Look { settings: &settings, specs: &specs, run: &chosen.run, request, stop, events };
+    // A key goes only for what its row holds: then nothing is left out of the comparison.
+    let all = request.cleans.then(|| specs.iter().map(comparing_all).collect::<Vec<_>>());
+    let compared = all.as_deref().unwrap_or(&specs);
+    let look = Look { settings: &settings, specs: compared, run: &chosen.run, request, stop, events };
     let ends = match reached {
         Some(reached) => Some(look.at_tables(&mut link, reached).await?),
         None => look.at_both(&source, &target).await?,
@@ -140,6 +143,13 @@ impl Look<'_> {
             let _ = self.events.send(Event::Notice(warning.to_string())).await;
         }
     }
+}
+
+/// The mapping without `ignore_changes`.
+fn comparing_all(spec: &MappingSpec) -> MappingSpec {
+    let mut spec = spec.clone();
+    spec.columns.iter_mut().for_each(|column| column.ignore_changes = false);
+    spec
 }
 
 /// The mappings whose rows do not say what they were made from.

@@ -79,47 +79,76 @@ pub async fn begin_cleanup_batch(
     Ok(true)
 }
 
-/// Writes what became of a batch, this cleanup's or one that an earlier one left: how many keys are gone, and which stayed.
-/// `false`: the lease is lost, and nothing is written.
+/// What became of a batch.
+#[derive(Clone, Debug)]
+pub struct Settlement<'a> {
+    /// The batch: this cleanup's, or one that an earlier one left.
+    pub batch: Uuid,
+    /// How many of its keys are gone.
+    pub deleted: i64,
+    /// Those that stayed.
+    pub stayed: Vec<&'a RedisKey>,
+    /// Those of which it is not known. They become a batch of their own, which is not settled.
+    pub unknown: &'a [RedisKey],
+}
+
+/// Writes what became of a batch. `false`: the lease is lost, and nothing is written.
 ///
 /// # Errors
 /// The server's. May be called again.
 pub async fn settle_cleanup_batch(
     connection: &mut PgConnection,
     lease: CleanupLease,
-    (batch, deleted): (Uuid, i64),
-    stayed: &[RedisKey],
+    settlement: &Settlement<'_>,
 ) -> Result<bool, Error> {
     let mut transaction = begin_held(connection, lease.1, lease.2).await?;
     if !hold(&mut transaction, lease).await? {
         transaction.rollback().await?;
         return Ok(false);
     }
-    settle(&mut transaction, (batch, deleted), stayed).await?;
+    if settle(&mut transaction, settlement).await? && !settlement.unknown.is_empty() {
+        set_apart(&mut transaction, settlement.batch, settlement.unknown).await?;
+    }
+    let Settlement { batch, stayed, .. } = settlement;
+    if !stayed.is_empty() {
+        let (hashes, keys) = hashed(stayed.iter().copied());
+        query(
+            "DELETE FROM redis2pg.cleaned_keys WHERE batch_id = $1::text::uuid AND key_hash = ANY ($2::bigint[]) \
+             AND key = ANY ($3::bytea[])",
+        )
+        .bind(batch.to_string())
+        .bind(hashes)
+        .bind(keys)
+        .execute(&mut *transaction)
+        .await?;
+    }
     transaction.commit().await?;
     Ok(true)
 }
 
-async fn settle(
-    connection: &mut PgConnection,
-    (batch, deleted): (Uuid, i64),
-    stayed: &[RedisKey],
-) -> Result<(), Error> {
-    query(
-        "UPDATE redis2pg.cleanup_batches SET settled_at = now(), deleted = $2 WHERE id = $1::text::uuid \
-         AND settled_at IS NULL",
+/// `false`: it is settled already; the answer to an earlier attempt was lost.
+async fn settle(connection: &mut PgConnection, settlement: &Settlement<'_>) -> Result<bool, Error> {
+    let settled = query(
+        "UPDATE redis2pg.cleanup_batches SET settled_at = now(), deleted = $2, keys = keys - $3 \
+         WHERE id = $1::text::uuid AND settled_at IS NULL",
     )
-    .bind(batch.to_string())
-    .bind(deleted)
-    .execute(&mut *connection)
+    .bind(settlement.batch.to_string())
+    .bind(settlement.deleted)
+    .bind(settlement.unknown.len() as i64)
+    .execute(connection)
     .await?;
-    if stayed.is_empty() {
-        return Ok(());
-    }
-    let (hashes, keys) = hashed(stayed);
+    Ok(settled.rows_affected() == 1)
+}
+
+/// Makes a batch of its own of some keys of a batch.
+async fn set_apart(connection: &mut PgConnection, batch: Uuid, unknown: &[RedisKey]) -> Result<(), Error> {
+    let (hashes, keys) = hashed(unknown);
     query(
-        "DELETE FROM redis2pg.cleaned_keys WHERE batch_id = $1::text::uuid AND key_hash = ANY ($2::bigint[]) \
-         AND key = ANY ($3::bytea[])",
+        "WITH made AS (INSERT INTO redis2pg.cleanup_batches (id, cleanup_id, mapping, redis_db, keys, begun_at) \
+           SELECT gen_random_uuid(), b.cleanup_id, b.mapping, b.redis_db, cardinality($3::bytea[]), b.begun_at \
+           FROM redis2pg.cleanup_batches b WHERE b.id = $1::text::uuid RETURNING id) \
+         UPDATE redis2pg.cleaned_keys SET batch_id = made.id FROM made WHERE batch_id = $1::text::uuid \
+         AND key_hash = ANY ($2::bigint[]) AND key = ANY ($3::bytea[])",
     )
     .bind(batch.to_string())
     .bind(hashes)
@@ -129,8 +158,8 @@ async fn settle(
     .map(|_| ())
 }
 
-fn hashed(keys: &[RedisKey]) -> (Vec<i64>, Vec<&[u8]>) {
-    (keys.iter().map(|key| key_hash(key.as_bytes())).collect(), keys.iter().map(RedisKey::as_bytes).collect())
+fn hashed<'k>(keys: impl IntoIterator<Item = &'k RedisKey>) -> (Vec<i64>, Vec<&'k [u8]>) {
+    keys.into_iter().map(|key| (key_hash(key.as_bytes()), key.as_bytes())).unzip()
 }
 
 /// A batch of a cleanup that was interrupted: nobody knows which of its keys are gone.

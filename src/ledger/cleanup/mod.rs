@@ -4,7 +4,9 @@
 mod batches;
 mod read;
 
-pub use batches::{CleanupBatch, Unsettled, batch_keys, begin_cleanup_batch, settle_cleanup_batch, unsettled};
+pub use batches::{
+    CleanupBatch, Settlement, Unsettled, batch_keys, begin_cleanup_batch, settle_cleanup_batch, unsettled,
+};
 pub use read::{Cleanable, CleanupEntry, cleanable, cleaned_among, cleaned_of_source, cleanups_of};
 
 use super::run_tables::TABLES_LOCK;

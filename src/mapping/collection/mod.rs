@@ -30,6 +30,11 @@ impl ItemForms {
     pub(super) fn of(spec: &MappingSpec) -> Self {
         Self { values: spec.items, members: spec.members, empty: spec.empty_items }
     }
+
+    /// Whether some items become others.
+    pub(super) fn repair(self) -> bool {
+        self.empty.is_some()
+    }
 }
 
 /// The most bytes of a field's name that is told of.

@@ -53,6 +53,7 @@ pub(super) fn compile_policy(wanted: &ColumnSpec, column_type: &ColumnType) -> R
         nul: wanted.nul,
         empty_object_as_array: wanted.empty_object_as_array,
         encoding: wanted.encoding,
+        tells_losses: false,
     })
 }
 

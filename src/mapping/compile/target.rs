@@ -58,6 +58,7 @@ impl Check {
             expect: wanted.expect,
             lineage,
             streams: false,
+            has_all: false,
         };
         Some((column.clone(), target))
     }

@@ -9,6 +9,7 @@ mod offline;
 mod plans;
 mod sources;
 mod values;
+mod whole;
 
 use super::{MappingSpec, Plan, RunStamp, Scratch, parse_mappings, presets};
 use crate::model::{Column, ColumnType, Record, RedisKey, RedisType, Reject, Row, Table, TableName};

@@ -257,6 +257,7 @@ fn met(row: &PgRow) -> Result<(i32, Met), Error> {
         was_there: false,
         key_was_there: false,
         expiry_moved: row.try_get::<Option<bool>, _>("expiry_moved")?.unwrap_or(true),
+        respelled: row.try_get::<Option<bool>, _>("respelled")?.unwrap_or(false),
     };
     Ok((row.try_get("ord")?, met))
 }

@@ -2,7 +2,7 @@
 
 use super::attempt::Found;
 use super::met::{Judged, Met};
-use super::proof::{Proof, Proven, Unproven};
+use super::proof::{Proof, Proven, Unproven, repairs};
 use super::rowless::{Element, Rowless, Why};
 use super::{Compared, Comparison, would_be_rejected};
 use crate::model::{Class, ClassCounts, ColumnValues, Database, Digest, ElementOf, Group, RedisKey, Reject, Row};
@@ -10,7 +10,7 @@ use crate::postgres::{query, refuses_value};
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Error, Row as _};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -30,8 +30,10 @@ struct Open {
     of_key: i64,
     /// Elements that would be rejected now.
     refused: i64,
-    /// Rows whose lineage does not say that a run which counts made them of this key.
-    unproven: i64,
+    /// What keeps it from being deleted, where all its rows are equal: of the first such row.
+    doubt: Option<Unproven>,
+    /// The repairs that were made in its rows.
+    repairs: BTreeSet<&'static str>,
 }
 
 /// What is told of a key: what its worst row is.
@@ -57,12 +59,13 @@ impl OpenKeys {
             let (met, refused) = (found.met.remove(&place), found.refused.remove(&place));
             let values = found.values.remove(&place).unwrap_or_default();
             let worst = Worst::of((table, database), &row, (met.as_ref(), refused.as_ref(), values));
-            let is_proven = proof.is_some() && Met::proves(met.as_ref(), table, (&row, database));
+            let doubt = proof.and_then(|_| Met::doubt(met.as_ref(), table, (&row, database)));
             match &row.group {
                 Some(group) => {
                     let open = self.0.entry(group.id).or_default();
                     open.of_key += i64::from(met.as_ref().is_some_and(|met| met.is_of_key(&row)));
-                    open.unproven += i64::from(!is_proven);
+                    open.doubt = open.doubt.or(doubt);
+                    open.repairs.extend(repairs(&row));
                     match met.filter(|_| worst.judged.class == Class::Missing && refused.is_none()) {
                         Some(met) => open.add_rowless(&met, &row, worst.judged),
                         None => open.add(Worst { element: worst.element_of(&row), ..worst }, &row, refused.is_some()),
@@ -70,10 +73,13 @@ impl OpenKeys {
                 }
                 None if worst.judged.class == Class::Equal => {
                     comparison.equal = (comparison.equal.0 + 1, comparison.equal.1 + 1);
-                    match is_proven {
+                    match doubt {
                         _ if proof.is_none() => {}
-                        true => comparison.proven.extend(row.into_record().map(Proven::Read)),
-                        false => comparison.unproven.push((row.key, Unproven::NoLineage)),
+                        None => {
+                            comparison.note_repairs(repairs(&row));
+                            comparison.proven.extend(row.into_record().map(Proven::Read));
+                        }
+                        Some(doubt) => comparison.unproven.push((row.key, doubt)),
                     }
                 }
                 None => comparison.others.push(worst.into_key(row.key, refused.is_some())),
@@ -199,7 +205,7 @@ impl Ended {
 
     /// Books the key. `proves`: also whether it may go.
     pub(super) fn book(self, proves: bool, comparison: &mut Comparison) {
-        let Self { key, open: Open { rows, worst, rowless, refused, unproven, .. }, has_twin, group, .. } = self;
+        let Self { key, open: Open { rows, worst, rowless, refused, doubt, repairs, .. }, has_twin, group, .. } = self;
         if worst.is_none() && rowless.len() == 0 {
             if proves && has_twin {
                 // The later reading tells whether it may go.
@@ -209,10 +215,12 @@ impl Ended {
             comparison.equal.0 += 1;
             comparison.equal.1 += rows.get(Class::Equal);
             if proves {
-                match Proven::of_group(&group).ok_or(Unproven::NotRead) {
-                    _ if rows.total() == 0 => comparison.unproven.push((key, Unproven::NoRow)),
-                    _ if unproven > 0 => comparison.unproven.push((key, Unproven::NoLineage)),
-                    Ok(proven) => comparison.proven.push(proven),
+                let none = (rows.total() == 0).then_some(Unproven::NoRow);
+                match none.or(doubt).map_or_else(|| Proven::of_group(&group).ok_or(Unproven::NotRead), Err) {
+                    Ok(proven) => {
+                        comparison.note_repairs(repairs.into_iter());
+                        comparison.proven.push(proven);
+                    }
                     Err(why) => comparison.unproven.push((key, why)),
                 }
             }

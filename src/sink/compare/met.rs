@@ -32,6 +32,8 @@ pub(super) struct Met {
     pub(super) key_was_there: bool,
     /// Whether its lineage names another time of expiry than the key has now; `true` where lineage does not tell.
     pub(super) expiry_moved: bool,
+    /// Whether it shows a value otherwise than it was sent, among those that the server reads; where keys are to be deleted.
+    pub(super) respelled: bool,
 }
 
 /// What a row is found to be.

@@ -30,7 +30,7 @@ use crate::ledger::RetryOf;
 use crate::model::{Class, Database, EventSender, Failure, Group, RedisKey, Row};
 use crate::postgres::{CopyBuffer, Target};
 use sqlx::postgres::PgConnection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,6 +82,18 @@ pub struct Comparison {
     pub proven: Vec<Proven>,
     /// With [`CompareOptions::proof`]: the other equal keys.
     pub unproven: Vec<(RedisKey, Unproven)>,
+    /// With [`CompareOptions::proof`]: how many of those that may go, by repair, have other values in their rows than they hold
+    /// themselves, as a repair has made others of them. A key with several repairs counts for each.
+    pub repaired: BTreeMap<&'static str, i64>,
+}
+
+impl Comparison {
+    /// Counts the repairs of a key that may go, each once.
+    fn note_repairs(&mut self, repairs: impl Iterator<Item = &'static str>) {
+        for repair in repairs.collect::<BTreeSet<_>>() {
+            *self.repaired.entry(repair).or_default() += 1;
+        }
+    }
 }
 
 /// One comparer, with a connection of its own.

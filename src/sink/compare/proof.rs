@@ -1,9 +1,11 @@
 //! What must be true of a key before it may be deleted from Redis, beside that its rows are equal: each row's lineage names the
-//! key and a run that counts, and no reject of the key is open.
+//! key and a run that counts, its columns give back what the value says, and no reject of the key is open.
 
 use super::met::Met;
 use super::{Comparer, Comparison};
-use crate::model::{ContentDigest, Database, Failure, Group, Record, RedisKey, RedisType, Row, UnixMillis};
+use crate::model::{
+    ContentDigest, Database, Failure, Group, ROUNDED, Record, RedisKey, RedisType, Row, SERVER_READS, UnixMillis,
+};
 use crate::sink::table::{LoadTable, Provenance};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -40,6 +42,8 @@ pub enum Proven {
 pub enum Unproven {
     /// A row of it does not say that a run which counts made it of this key.
     NoLineage,
+    /// A column of a row of it does not give back what its value says: the type rounds it, or cuts some of it off.
+    Rounded,
     /// It makes no row: nothing in PostgreSQL says that it was there.
     NoRow,
     /// Nothing tells what it held as a whole.
@@ -80,6 +84,26 @@ impl Met {
             met.there && met.counts && is_here && met.redis_key.as_deref() == Some(row.key.as_bytes())
         })
     }
+
+    /// Whether a column of an equal row does not give back what the value says, or may not. `None`: as the server shows it, every
+    /// value that only it reads is as it was sent.
+    pub(super) fn is_rounded(met: Option<&Self>, row: &Row) -> bool {
+        let tells = |what: &'static str| row.altered.contains(&what);
+        tells(ROUNDED) || tells(SERVER_READS) && met.is_some_and(|met| met.respelled)
+    }
+
+    /// What keeps the key of an equal row from being deleted.
+    pub(super) fn doubt(met: Option<&Self>, table: &LoadTable, (row, database): (&Row, Database)) -> Option<Unproven> {
+        if !Self::proves(met, table, (row, database)) {
+            return Some(Unproven::NoLineage);
+        }
+        Self::is_rounded(met, row).then_some(Unproven::Rounded)
+    }
+}
+
+/// The repairs that were made of a row's values, by name.
+pub(super) fn repairs(row: &Row) -> impl Iterator<Item = &'static str> + use<> {
+    row.altered.clone().into_iter().filter(|name| ![ROUNDED, SERVER_READS].contains(name))
 }
 
 impl Comparer {

@@ -18,7 +18,7 @@ const SHOWN: usize = 200;
 
 /// For each staged row that is not plainly equal: its ordinal, whether there is a row, and what it is told by. `$1`: the
 /// table's name in the ledger; `$2`, where keys are to be deleted: the runs that count. Then rows whose lineage names none of those
-/// are given too.
+/// are given too, and such as have a value that the server shows otherwise than it was sent.
 ///
 /// A row that was made from another key may be equal all the same, so that those are given too.
 pub(super) fn compare(
@@ -78,7 +78,7 @@ pub(super) fn compare_and_sum(
 /// What a comparison is put together of.
 struct Parts {
     /// What a row is told by: name, type and value. `o.run` is its owner.
-    told_by: [(&'static str, &'static str, String); 10],
+    told_by: [(&'static str, &'static str, String); 11],
     /// The staged rows `s`, each with the row `t` that it meets, what there is to say of both, `f`, and the ledger's lineage `l`, if the table's is there.
     met: String,
     /// Whether a row is told of.
@@ -90,32 +90,22 @@ struct Parts {
 impl Parts {
     fn of((table, database, run): (&LoadTable, Database, Uuid), sql: &Statements, options: &CompareOptions) -> Self {
         let shape = sql.columns.all;
+        let named = named_run(table, "$1", Some("l.run_id::text"));
+        let (counts, uncounted, respelled) = match options.proof {
+            Some(_) => {
+                let (counts, uncounted) = counting(named.as_deref());
+                (counts, uncounted, respelled(table, sql.columns))
+            }
+            None => ("NULL::bool".to_owned(), String::new(), "false".to_owned()),
+        };
         let facts = format!(
-            "SELECT {} AS differs, {} AS orphan, {} AS other_key OFFSET 0",
+            "SELECT {} AS differs, {} AS orphan, {} AS other_key, {respelled} AS respelled OFFSET 0",
             differs(table, sql.columns, options),
             orphan(table, options),
             other_key(table, shape)
         );
-        let named = named_run(table, "$1", Some("l.run_id::text"));
-        let counts = match options.proof {
-            Some(_) => format!("coalesce({}, o.run) = ANY ($2::text[])", named.as_deref().unwrap_or("NULL")),
-            None => "NULL::bool".to_owned(),
-        };
-        // Most lineages name a run: who wrote the row is looked up for the others alone.
-        let uncounted = match (&options.proof, &named) {
-            (None, _) => String::new(),
-            (Some(_), Some(named)) => format!(" OR ({named} = ANY ($2::text[])) IS NOT TRUE"),
-            (Some(_), None) => format!(" OR ({counts}) IS NOT TRUE"),
-        };
         let of_source = if table.deletes_gone() { is_surely_in_ledger(database, run) } else { "NULL::bool".to_owned() };
-        let lineage = match table.provenance {
-            Provenance::Ledger => format!(
-                "LEFT JOIN LATERAL (SELECT l.redis_key, l.redis_db, l.digest, l.run_id FROM redis2pg.loaded l \
-                 WHERE l.table_name = $1 AND l.row_key = {} OFFSET 0) l ON true ",
-                row_key(table, Side::Target)
-            ),
-            _ => String::new(),
-        };
+        let lineage = lineage_of_target(table);
         Self {
             told_by: [
                 ("there", "bool", "t.ctid IS NOT NULL".to_owned()),
@@ -128,6 +118,7 @@ impl Parts {
                 ("redis_db", "text", of_row(table, database, "o.run")),
                 ("counts", "bool", counts),
                 ("of_source", "bool", of_source),
+                ("respelled", "bool", "f.respelled".to_owned()),
             ],
             met: format!(
                 "{} s LEFT JOIN {} t ON {} CROSS JOIN LATERAL ({facts}) f {lineage}",
@@ -136,10 +127,34 @@ impl Parts {
                 key_join(table)
             ),
             told: format!(
-                "(t.ctid IS NULL OR cardinality(f.differs) > 0 OR f.orphan IS NOT NULL OR f.other_key{uncounted})"
+                "(t.ctid IS NULL OR cardinality(f.differs) > 0 OR f.orphan IS NOT NULL OR f.other_key OR f.respelled{uncounted})"
             ),
             owner: owner("t.xmin", "$1", named.as_deref()),
         }
+    }
+}
+
+/// Whether one of the runs that count made the row, by the name of it in its lineage or else by who wrote it; and how rows are picked of
+/// which that is not so.
+fn counting(named: Option<&str>) -> (String, String) {
+    let counts = format!("coalesce({}, o.run) = ANY ($2::text[])", named.unwrap_or("NULL"));
+    // Most lineages name a run: who wrote the row is looked up for the others alone.
+    let uncounted = match named {
+        Some(named) => format!(" OR ({named} = ANY ($2::text[])) IS NOT TRUE"),
+        None => format!(" OR ({counts}) IS NOT TRUE"),
+    };
+    (counts, uncounted)
+}
+
+/// Joins the target's row `t` with its lineage `l`, where the ledger has it.
+fn lineage_of_target(table: &LoadTable) -> String {
+    match table.provenance {
+        Provenance::Ledger => format!(
+            "LEFT JOIN LATERAL (SELECT l.redis_key, l.redis_db, l.digest, l.run_id FROM redis2pg.loaded l \
+             WHERE l.table_name = $1 AND l.row_key = {} OFFSET 0) l ON true ",
+            row_key(table, Side::Target)
+        ),
+        _ => String::new(),
     }
 }
 
@@ -157,6 +172,18 @@ fn differs(table: &LoadTable, columns: Columns, options: &CompareOptions) -> Str
         [] => "'{}'::int4[]".to_owned(),
         cases => format!("array_remove(ARRAY[{}]::int4[], NULL)", cases.join(", ")),
     }
+}
+
+/// Whether the target's row shows a value that the server read otherwise than it was sent.
+fn respelled(table: &LoadTable, columns: Columns) -> String {
+    let read = table.present(columns.all).filter(|(_, column)| column.cast.is_some());
+    let test = |(index, column): (usize, &LoadColumn)| {
+        let (name, has) = (ident(&column.name), columns.condition(index));
+        let has = has.map(|has| format!("{has} AND ")).unwrap_or_default();
+        format!("({has}s.{name} IS DISTINCT FROM t.{name}::text)")
+    };
+    let tests: Vec<String> = read.map(test).collect();
+    if tests.is_empty() { "false".to_owned() } else { tests.join(" OR ") }
 }
 
 /// A reference may lead to a row that an older script left under another id, where the one it should lead to is not there:

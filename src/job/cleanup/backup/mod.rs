@@ -119,6 +119,11 @@ impl Backup {
         Ok(CleanupBackup { path: self.path.display().to_string(), keys, complete: true })
     }
 
+    /// Whether it goes on with the file of a cleanup that broke off.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
     /// Takes back a file of which nothing came.
     pub(super) async fn abandon(&self) {
         let writer = self.writer.lock().await.take();

@@ -1,0 +1,68 @@
+//! Why a key stays, as it is counted and told.
+
+use crate::model::Class;
+use crate::sink::{Compared, Unproven};
+use crate::source::redis::UnlinkOutcome;
+
+/// No row names it and a run that counts.
+pub(super) const NO_LINEAGE: &str = "no_lineage";
+/// A column rounds what it holds, or cuts some of it off.
+pub(super) const ROUNDED: &str = "rounded";
+/// It makes no row.
+pub(super) const NO_ROW: &str = "no_row";
+/// What it holds was not read as a whole.
+pub(super) const NOT_READ: &str = "not_read";
+/// It was written to since it was compared.
+pub(super) const CHANGED: &str = "changed";
+/// Its time of expiry was set anew since.
+pub(super) const RETIMED: &str = "retimed";
+/// It cannot be kept in the backup.
+pub(super) const NOT_SAVED: &str = "not_saved";
+/// It waited for its deletion for too long after it was compared.
+pub(super) const OUTDATED: &str = "outdated";
+/// The user may not delete it.
+pub(super) const FORBIDDEN: &str = "forbidden";
+/// A stop came before it, or a failure.
+pub(super) const NOT_REACHED: &str = "not_reached";
+/// No mapping takes it.
+pub(super) const UNMATCHED: &str = "unmatched";
+/// It looks like one of a mapping, and is of another shape.
+pub(super) const SHAPE_REFUSED: &str = "shape_refused";
+/// Somebody set it apart, or it is beyond a limit.
+pub(super) const EXCLUDED: &str = "excluded";
+
+/// Of a key that is not equal. `partial`: the run may never have read keys without a row.
+pub(super) fn of_compared(key: &Compared, partial: bool) -> (&'static str, String) {
+    let is_lone = key.class == Class::Missing && key.rows.get(Class::Missing) == key.rows.total();
+    if partial && is_lone {
+        return (EXCLUDED, "the run may never have read it".to_owned());
+    }
+    let detail = match (key.detail.is_empty(), key.columns.is_empty()) {
+        (true, false) => format!("{} differs", key.columns.join(", ")),
+        _ => key.detail.clone(),
+    };
+    (key.class.name(), detail)
+}
+
+/// Of a key that is equal and may not go.
+pub(super) fn of_unproven(why: Unproven) -> (&'static str, &'static str) {
+    match why {
+        Unproven::NoLineage => (NO_LINEAGE, "no lineage says that a run which counts made its rows"),
+        Unproven::Rounded => {
+            (ROUNDED, "a column's type rounds its value, cuts some of it off, or shows it otherwise than it was sent")
+        }
+        Unproven::NoRow => (NO_ROW, "it makes no row"),
+        Unproven::NotRead => (NOT_READ, "what it holds was not read as a whole"),
+        Unproven::Rejected => (Class::Rejected.name(), "a reject of it is open"),
+    }
+}
+
+/// Of a key that was to be deleted; `None` where it is gone.
+pub(super) fn of_outcome(outcome: UnlinkOutcome) -> Option<(&'static str, &'static str)> {
+    match outcome {
+        UnlinkOutcome::Deleted | UnlinkOutcome::Gone | UnlinkOutcome::Unconfirmed => None,
+        UnlinkOutcome::Changed => Some((CHANGED, "it was written to after it was compared")),
+        UnlinkOutcome::Retimed => Some((RETIMED, "its time of expiry was set anew after it was compared")),
+        UnlinkOutcome::Forbidden => Some((FORBIDDEN, "this user may not delete it")),
+    }
+}

@@ -1,0 +1,124 @@
+//! Whether the rows of a mapping hold all that its keys hold.
+
+use super::{column, map_with, record, stamp, table};
+use crate::mapping::{Plan, parse_mappings};
+use crate::model::{ColumnType, MappingId, ROUNDED, Record, RedisKey, SERVER_READS};
+
+fn plan(more: &str, columns: &str, types: &[(&str, ColumnType)]) -> Plan {
+    let text = format!(
+        "[[mapping]]\nname = \"m\"\nmatch = \"k:{{id}}\"\ninto = \"public.t\"\n{more}\ncolumn = [{{ name = \"id\", from = [\"{{id}}\"] }}, {columns}]"
+    );
+    let id = ("id", ColumnType::Text);
+    let types = std::iter::once(&id).chain(types).map(|(name, kind)| column(name, kind.clone(), *name == "id", false));
+    let tables = [table("public.t", types.collect())].into();
+    Plan::compile(&parse_mappings(&text).unwrap(), &tables, stamp()).unwrap_or_else(|found| panic!("{found:?}"))
+}
+
+fn keeps(more: &str, columns: &str) -> bool {
+    let types = [
+        ("data", ColumnType::Jsonb),
+        ("text", ColumnType::Text),
+        ("bytes", ColumnType::Bytea),
+        ("a", ColumnType::Text),
+        ("b", ColumnType::Text),
+        ("n", ColumnType::Int8),
+    ];
+    let more = if more.contains("key = ") { more.to_owned() } else { format!("{more}\nkey = [\"id\"]") };
+    plan(&more, columns, &types).mapping(MappingId(0)).keeps_whole()
+}
+
+const WHOLE: &str = "{ name = \"data\", from = [\"$\"] }";
+
+#[test]
+fn a_column_has_all_of_a_value_only_where_nothing_makes_another_of_it() {
+    assert!(keeps("", WHOLE));
+    assert!(keeps("decode = [\"text\"]", "{ name = \"text\", from = [\"value\"] }"));
+    assert!(keeps("decode = [\"gzip\", \"json\"]", WHOLE), "what was packed is there unpacked");
+    assert!(keeps("", "{ name = \"bytes\", from = [\"redis.dump\"] }"));
+    for more in [
+        "nul = \"strip\"",
+        "invalid_utf8 = \"cp1252\"",
+        "nonfinite = \"null\"",
+        "surrogates = \"replace\"",
+        "unwrap_json_string = true",
+        "decode = [\"msgpack\"]",
+        "type = \"hash\"\nitems = \"json\"\nempty_items = \"null\"",
+    ] {
+        assert!(!keeps(more, WHOLE), "{more}");
+    }
+    for column in [
+        "{ name = \"text\", from = [\"$.a\"] }",
+        "{ name = \"text\", from = [\"$\"], with = [\"lower\"] }",
+        "{ name = \"text\", from = [{ source = \"$\", with = [\"lower\"] }] }",
+        "{ name = \"data\", from = [{ source = \"$\", when = \"$.a\" }] }",
+        "{ name = \"data\", from = [\"$.a\", \"$\"] }",
+        "{ name = \"data\", from = [\"$\"], unwrap_json_string = true }",
+        "{ name = \"text\", from = [\"$\"], null_tokens = [\"x\"] }",
+        "{ name = \"absent\", from = [\"$\"], optional = true }",
+        // NULL where JSON cannot hold the value.
+        "{ name = \"data\", from = [\"redis.value\"] }",
+    ] {
+        assert!(!keeps("", column), "{column}");
+    }
+}
+
+#[test]
+fn the_rest_is_whole_with_what_it_leaves_out_and_not_without() {
+    let rest = |others: &str| format!("{{ name = \"data\", from = [\"rest\"] }}{others}");
+    assert!(keeps("", &rest("")));
+    assert!(keeps("", &rest(", { name = \"a\", from = [\"$.a\"] }")));
+    for others in [
+        // The rest of `$.a` is nowhere; nor is the field that another one comes before.
+        ", { name = \"a\", from = [\"$.a.b\"] }",
+        ", { name = \"a\", from = [\"$.a\", \"$.b\"] }",
+        ", { name = \"a\", from = [\"{$.a}-{$.b}\"] }",
+        ", { name = \"a\", from = [\"$.a\"], with = [\"lower\"] }",
+        ", { name = \"a\", from = [\"$.a\"], empty_as_null = true }",
+    ] {
+        assert!(!keeps("", &rest(others)), "{others}");
+    }
+    assert!(!keeps("", "{ name = \"data\", from = [{ source = \"rest\", except = [\"a\"] }] }"));
+    // A column that the table lacks takes nothing out of the rest.
+    assert!(keeps("", &rest(", { name = \"absent\", from = [\"$.a\"], optional = true }")));
+}
+
+#[test]
+fn of_a_key_that_is_several_rows_their_order_counts_and_what_is_beside_them() {
+    let element = "{ name = \"data\", from = [\"$\"] }, { name = \"a\", from = [\"$.a\"] }";
+    let numbered = format!("{element}, {{ name = \"n\", from = [\"element.index\"] }}");
+    let keyed = |explode: &str, key: &str| format!("explode = {explode}\nkey = [\"id\", \"{key}\"]");
+    assert!(keeps(&keyed("true", "n"), &numbered));
+    assert!(!keeps(&keyed("true", "a"), element), "a JSON array has an order");
+    assert!(!keeps(&keyed("\"$.lines\"", "n"), &numbered));
+    assert!(keeps(&format!("type = \"hash\"\n{}", keyed("true", "a")), &element.replace("$.a", "$.field")));
+}
+
+fn altered(plan: &Plan, value: &str) -> Vec<&'static str> {
+    let Record { key, .. } = record("k:1", value);
+    assert_eq!(key, RedisKey::new("k:1"));
+    map_with(plan, &record("k:1", value)).unwrap().altered
+}
+
+#[test]
+fn what_a_column_rounds_is_told_unless_another_has_all_of_the_value() {
+    let types = [("f", ColumnType::Float4), ("data", ColumnType::Jsonb)];
+    let rounding = "{ name = \"f\", from = [\"$.f\"] }";
+    let alone = plan("key = [\"id\"]", rounding, &types);
+    let exactly = r#"{"f":0.25}"#;
+    let beyond = r#"{"f":1.23456789012345}"#;
+    assert_eq!(altered(&alone, beyond), Vec::<&str>::new(), "a load is not told");
+    let telling = alone.telling_losses();
+    assert_eq!((altered(&telling, exactly), altered(&telling, beyond)), (vec![], vec![ROUNDED]));
+    let beside = plan("key = [\"id\"]", &format!("{rounding}, {WHOLE}"), &types).telling_losses();
+    assert_eq!(altered(&beside, beyond), Vec::<&str>::new());
+    // A column that has the whole value only as another one, or as NULL, does not do.
+    let bent = plan(
+        "key = [\"id\"]",
+        &format!("{rounding}, {{ name = \"data\", from = [\"$\"], with = [\"text\"] }}"),
+        &types,
+    );
+    assert_eq!(altered(&bent.telling_losses(), beyond), [ROUNDED]);
+    let itself = plan("key = [\"id\"]", "{ name = \"f\", from = [\"$\"] }", &types).telling_losses();
+    assert_eq!((altered(&itself, "0.25"), altered(&itself, "16777217")), (vec![], vec![ROUNDED]));
+    assert_ne!(ROUNDED, SERVER_READS);
+}

@@ -1,0 +1,51 @@
+//! A row may be changed or deleted in PostgreSQL after it was compared: only so much is compared ahead as goes within seconds, and
+//! what has waited for longer stays.
+
+use crate::support::EndOnDrop;
+use crate::{ITEMS, came_to, ends, keys, loaded, number, said};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+#[test]
+fn at_a_slow_pace_rows_are_compared_shortly_before_their_keys_go() {
+    const COUNT: i64 = 300;
+    let case = loaded(COUNT as usize);
+    let mut running = case.start_cleanup(ITEMS, &["--yes", "--cleanup-keys-per-second", "30"]);
+    let since = Instant::now();
+    while keys(&case) == COUNT {
+        assert!(since.elapsed() < Duration::from_secs(60) && !running.ended());
+        sleep(Duration::from_millis(10));
+    }
+    case.sql("TRUNCATE items");
+    let left = keys(&case);
+    let outcome = ends(running.finish(), 0);
+    // What goes in two seconds.
+    let ahead = left - keys(&case);
+    assert!(ahead <= 90, "{ahead} keys of {left} went after their rows were gone: {outcome}");
+    assert_eq!(outcome.report["cleanup"]["kept"]["missing"].as_i64(), Some(keys(&case)), "{outcome}");
+}
+
+/// PostgreSQL keeps it waiting for longer than a comparison holds.
+#[test]
+fn keys_that_wait_for_too_long_after_they_were_compared_stay_and_go_the_next_time() {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    const LOCK: &str = "BEGIN; LOCK TABLE redis2pg.cleaned_keys IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(12); COMMIT";
+    let case = loaded(20);
+    std::thread::scope(|scope| {
+        let _end = EndOnDrop(&DONE);
+        let locker = scope.spawn(|| case.sql(LOCK));
+        let locked = "SELECT count(*) FROM pg_locks WHERE relation = 'redis2pg.cleaned_keys'::regclass \
+                      AND mode = 'AccessExclusiveLock' AND granted";
+        while case.number(locked) == 0 {
+            assert!(!locker.is_finished() && !DONE.load(Ordering::Relaxed));
+            sleep(Duration::from_millis(20));
+        }
+        let outcome = ends(case.cleanup(ITEMS, &["--yes"]), 0);
+        came_to(&outcome, 0, &[("outdated", 20)]);
+        assert_eq!(said(&outcome, "item:7")["reason"], "outdated");
+        assert_eq!((keys(&case), case.number("SELECT count(*) FROM redis2pg.cleaned_keys")), (20, 0));
+    });
+    let outcome = ends(case.cleanup(ITEMS, &["--yes"]), 0);
+    assert_eq!((number(&outcome, "deleted"), keys(&case)), (20, 0), "{outcome}");
+}

@@ -1,0 +1,128 @@
+//! A Redis that fails, or restarts, while keys are deleted.
+
+use crate::proxy::{Act, Proxy};
+use crate::support::{Case, Client};
+use crate::{ITEMS, TABLES, ends, item, keys, number, set_items};
+use redis2pg::sandbox::{RedisOptions, RedisServer};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// What the ledger says: keys that were deleted, and keys of which it is not known.
+fn ledger(case: &Case) -> (i64, i64) {
+    let of = |what: &str| case.number(&format!("SELECT coalesce(sum({what}), 0) FROM redis2pg.cleanup_batches"));
+    (of("deleted"), of("CASE WHEN settled_at IS NULL THEN keys END"))
+}
+
+/// In the middle of a batch Redis is gone for good: what is known of the batch is told, and the rest is settled later.
+#[test]
+fn a_failure_in_the_middle_of_a_batch_leaves_an_exact_account() {
+    const COUNT: i64 = 1_500;
+    /// Calls of the script that get through.
+    const PASSED: usize = 2;
+    let server = RedisServer::start(RedisOptions::default()).unwrap();
+    let (deletions, fails) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
+    let (counted, failing) = (deletions.clone(), fails.clone());
+    let proxy = Proxy::start(Arc::new(AtomicU16::new(server.port())), move |words| {
+        let names_items = words.iter().any(|word| word.starts_with("item:"));
+        let deletes = words[0].starts_with("EVAL") && !words[0].ends_with("_RO") && names_items;
+        let earlier = if deletes { counted.fetch_add(1, Ordering::SeqCst) } else { 0 };
+        // The answer to one is lost, and after that nothing gets through.
+        match failing.load(Ordering::SeqCst) {
+            true if deletes && earlier == PASSED => Act::Lose,
+            true if counted.load(Ordering::SeqCst) > PASSED => Act::Cut,
+            _ => Act::Pass,
+        }
+    });
+    let password = format!("redis://:{}@", server.password());
+    let case = Case::from_source(&format!("{}/0", proxy.url().replace("redis://", &password)));
+    case.sql(TABLES);
+    let mut direct = Client::open(&format!("{}/0", server.url()));
+    let pairs: Vec<_> = (0..COUNT).map(|n| (format!("item:{n}"), item(n as usize))).collect();
+    direct.set_many(&pairs);
+    ends(case.run_config(ITEMS, &[]), 0);
+    deletions.store(0, Ordering::SeqCst);
+    let cleanup = ["--yes", "--writers", "1", "--batch-rows", "10000", "--reconnect-attempts", "1"];
+    let failed = ends(case.cleanup(ITEMS, &cleanup), 5);
+    let left = direct.integer(&[b"DBSIZE"]);
+    let (deleted, unknown) = (number(&failed, "deleted"), number(&failed, "unknown"));
+    assert!(deleted > 0 && unknown > 0 && deleted + unknown < COUNT, "{deleted} {unknown} {failed}");
+    assert!(deleted <= COUNT - left && COUNT - left <= deleted + unknown, "{left} are left: {failed}");
+    assert_eq!(failed.report["cleanup"]["kept"]["not_reached"].as_i64(), Some(COUNT - deleted - unknown), "{failed}");
+    assert_eq!(ledger(&case), (deleted, unknown), "{failed}");
+    assert_eq!(case.number("SELECT count(*) FROM redis2pg.cleaned_keys"), deleted + unknown);
+    assert!(failed.stdout.contains(&format!("of {unknown} keys it is not known whether they are gone")), "{failed}");
+    fails.store(false, Ordering::SeqCst);
+    let second = ends(case.cleanup(ITEMS, &["--yes"]), 0);
+    assert_eq!(number(&second, "settled"), COUNT - left - deleted, "{second}");
+    assert_eq!((number(&second, "deleted"), number(&second, "deleted_in_all")), (left, COUNT), "{second}");
+    assert_eq!((direct.integer(&[b"DBSIZE"]), ledger(&case)), (0, (COUNT, 0)));
+}
+
+/// Waits until some keys are deleted, kills the server as a crash does, and starts it again.
+fn crash(server: &mut RedisServer, client: &mut Client, count: i64) {
+    let since = Instant::now();
+    while client.integer(&[b"DBSIZE"]) > count - 100 {
+        assert!(since.elapsed() < Duration::from_secs(60));
+        sleep(Duration::from_millis(5));
+    }
+    server.kill9().unwrap();
+    sleep(Duration::from_millis(200));
+    server.restart().unwrap();
+}
+
+const COUNT: usize = 3_000;
+const SLOWLY: [&str; 5] = ["--yes", "--cleanup-keys-per-second", "1500", "--batch-rows", "200"];
+
+fn case_of(server: &RedisServer) -> Case {
+    let case = Case::from_source(&format!("{}/0", server.url()));
+    case.sql(TABLES);
+    set_items(&case, COUNT);
+    ends(case.run_config(ITEMS, &[]), 0);
+    case
+}
+
+#[test]
+fn a_redis_that_restarts_with_its_data_is_cleaned_to_the_end() {
+    let options = RedisOptions { save_to_disk: true, ..RedisOptions::default() };
+    let mut server = RedisServer::start(options).unwrap();
+    let case = case_of(&server);
+    let running = case.start_cleanup(ITEMS, &SLOWLY);
+    crash(&mut server, &mut case.redis(), COUNT as i64);
+    // A key that was written while it was away, as far as a cleanup knows, is another one now.
+    let mut redis = case.redis();
+    let changed = (0..COUNT).rev().find(|n| crate::is_there(&case, &format!("item:{n}"))).unwrap();
+    redis.set(&format!("item:{changed}"), &item(1_000_000));
+    let first = running.finish();
+    assert!([0, 5].contains(&first.code), "{first}");
+    let last = ends(case.cleanup(ITEMS, &["--yes"]), 0);
+    assert_eq!((keys(&case), crate::is_there(&case, &format!("item:{changed}"))), (1, true), "{first}\n{last}");
+    assert_eq!(number(&last, "deleted_in_all"), COUNT as i64 - 1, "{first}\n{last}");
+    assert_eq!(case.number("SELECT count(*) FROM items"), COUNT as i64);
+}
+
+/// What it has lost by itself a cleanup has not deleted; nor does it take anything for deleted by another.
+#[test]
+fn a_redis_that_comes_back_empty_has_lost_its_keys_by_itself() {
+    let mut server = RedisServer::start(RedisOptions::default()).unwrap();
+    let case = case_of(&server);
+    let mut client = case.redis();
+    let running = case.start_cleanup(ITEMS, &SLOWLY);
+    crash(&mut server, &mut client, COUNT as i64);
+    let mut redis = case.redis();
+    redis.set("item:0", &item(0));
+    redis.set("item:new", &item(7));
+    let outcome = running.finish();
+    assert!([0, 5].contains(&outcome.code), "{outcome}");
+    let cleanup = &outcome.report["cleanup"];
+    if outcome.code == 0 {
+        assert_eq!(cleanup["balanced"], true, "{cleanup:#}");
+    }
+    assert!(number(&outcome, "deleted") < COUNT as i64, "{cleanup:#}");
+    assert!(crate::is_there(&case, "item:new"), "it was not there when the run read");
+    assert_eq!(case.number("SELECT count(*) FROM items"), COUNT as i64, "no row goes with them");
+    let again = ends(case.cleanup(ITEMS, &["--yes"]), 0);
+    assert!(crate::is_there(&case, "item:new") && again.report["cleanup"]["kept"]["missing"] == 1, "{again}");
+    assert!(number(&again, "deleted_in_all") < COUNT as i64, "{again}");
+}
