@@ -82,7 +82,7 @@ fn where_another_column_has_all_of_the_value_nothing_is_lost() {
     assert_eq!(reasons("f real, data jsonb", &format!("{f}, {whole}"), "", &[beyond]), [None]);
     let rest = "{ name = \"data\", from = [\"rest\"] }";
     let rounded = Some("rounded".to_owned());
-    assert_eq!(reasons("f real, data jsonb", &format!("{f}, {rest}"), "", &[beyond]), [rounded.clone()]);
+    assert_eq!(reasons("f real, data jsonb", &format!("{f}, {rest}"), "", &[beyond]), [rounded]);
     // Of a key that is several rows, each must give back its element.
     let case = Case::new();
     case.sql(

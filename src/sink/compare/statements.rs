@@ -176,12 +176,12 @@ fn differs(table: &LoadTable, columns: Columns, options: &CompareOptions) -> Str
 
 /// Whether the target's row shows a value that the server read otherwise than it was sent.
 fn respelled(table: &LoadTable, columns: Columns) -> String {
-    let read = table.present(columns.all).filter(|(_, column)| column.cast.is_some());
     let test = |(index, column): (usize, &LoadColumn)| {
         let (name, has) = (ident(&column.name), columns.condition(index));
         let has = has.map(|has| format!("{has} AND ")).unwrap_or_default();
         format!("({has}s.{name} IS DISTINCT FROM t.{name}::text)")
     };
+    let read = table.present(columns.all).filter(|(_, column)| column.cast.is_some());
     let tests: Vec<String> = read.map(test).collect();
     if tests.is_empty() { "false".to_owned() } else { tests.join(" OR ") }
 }
