@@ -42,11 +42,11 @@ fn seed() -> u64 {
 }
 
 #[test]
-fn tens_of_thousands_of_keys_with_every_kind_of_trouble() {
+fn a_hundred_thousand_keys_with_every_kind_of_trouble() {
     let seed = seed();
     eprintln!("REDIS2PG_TEST_SEED={seed}");
     // Batches are filled, however busy the machine is.
-    Story::begin(seed, 30_000, 4, true).has_every_reason().told(&["--batch-age", "20s"]);
+    Story::begin(seed, 100_000, 4, true).has_every_reason().told(&["--batch-age", "20s"]);
 }
 
 #[test]
