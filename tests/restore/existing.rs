@@ -1,8 +1,9 @@
 //! Keys that are there already, and such as have expired.
 
 use crate::Place;
-use crate::data::{self, Random};
+use crate::data;
 use crate::redis::{assert_same, held, held_by};
+use crate::support::{Random, seed};
 use std::thread;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use std::time::Duration;
 fn a_key_that_is_there_is_never_written_over_unless_that_is_asked_for() {
     let place = Place::new();
     let mut redis = place.redis();
-    data::fill(&mut redis, &mut Random::new(data::seed()), 240);
+    data::fill(&mut redis, &mut Random(seed()), 240);
     let backed_up = held(&mut redis);
     place.backup();
     // Of each ten one has gone, one has another type, one another value, and one another time.

@@ -3,13 +3,19 @@
 #![expect(clippy::expect_used, reason = "a test without its servers has failed")]
 
 mod app;
+mod backups;
 mod beside;
 mod page;
+mod random;
 pub(crate) mod scripted;
+mod terminal;
 
 pub(crate) use app::{Case, Client, Outcome, Running};
+pub(crate) use backups::{Ended, Entries, entries_of, made, salvaged_of};
 pub(crate) use beside::EndOnDrop;
 pub(crate) use page::walk;
+pub(crate) use random::{Random, seed};
+pub(crate) use terminal::answered;
 
 use redis2pg::sandbox::{PostgresOptions, PostgresServer, RedisOptions, RedisServer};
 use std::sync::OnceLock;
@@ -24,6 +30,15 @@ const _: fn() -> Case = Case::new;
 const _: fn(&Case, &str) -> (usize, usize) = walk;
 const _: Option<(Client, Outcome, Running)> = None;
 const _: fn(&'static AtomicBool) -> EndOnDrop<'static> = EndOnDrop;
+const _: fn(&std::process::Output, &std::path::Path, std::process::Command) = |output, file, command| {
+    let ended = Ended::of(output).exits(0);
+    let _ = (ended.count(""), ended.reason("", ""), &ended.stdout, &ended.stderr, ended.code, &ended.json);
+    let _: (Entries, Entries) = (entries_of(file), salvaged_of(file));
+    made(file, &redis2pg::backup::Header::default(), &[]);
+    let mut random = Random(seed());
+    let _ = (random.next(), random.below(1), random.bytes(1));
+    answered(command, || (), "");
+};
 
 /// The Redis of this test binary. Tests that run side by side take a logical database each: see [`redis_database`].
 /// Statics are not dropped; the sandbox stops the server when the process ends.
