@@ -19,6 +19,8 @@ pub struct Damage {
 pub enum Fault {
     /// The file does not begin as a backup does.
     NotABackup,
+    /// There is nothing in the file.
+    Empty,
     /// It is of a version of the format that is not known here.
     UnknownFormat(u32),
     /// The file ends at this byte, within a piece.
@@ -45,6 +47,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotABackup => f.write_str("it is no backup of redis2pg"),
+            Self::Empty => f.write_str("it is empty"),
             Self::UnknownFormat(format) => write!(f, "the format's version {format} is not known to this redis2pg"),
             Self::Cut(end) => write!(f, "the file ends at byte {end}, before this piece does"),
             Self::NotFinished => {
@@ -91,6 +94,9 @@ impl ReadError {
             Self::Io(error) => usage(format!("the backup {path} cannot be read: {error}"), ""),
             Self::Damaged(damage @ Damage { fault: Fault::NotABackup, .. }) => {
                 usage(format!("{path} is no backup of redis2pg (byte {})", damage.offset), "")
+            }
+            Self::Damaged(Damage { fault: Fault::Empty, .. }) => {
+                usage(format!("{path} is no backup of redis2pg: it is empty (byte 0)"), "")
             }
             Self::Damaged(damage @ Damage { fault: Fault::UnknownFormat(_), .. }) => usage(
                 format!("the backup {path}: {}", damage.fault),

@@ -2,10 +2,6 @@
 
 use flate2::Crc;
 
-/// What every backup begins with.
-pub(super) const MAGIC: &[u8; 16] = b"redis2pg-backup\n";
-/// The bytes before the first frame: the magic and the version of the format.
-pub(super) const PREAMBLE: u64 = MAGIC.len() as u64 + 4;
 /// What every frame begins with.
 pub(super) const MARKER: [u8; 4] = [0xf7, b'R', b'2', b'F'];
 /// Bytes of a frame's head.

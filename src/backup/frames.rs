@@ -1,7 +1,7 @@
 //! Frames, one after the other, each looked at before it is trusted; and the next whole one behind damage.
 
 use super::damage::{Fault, ReadError};
-use super::frame::{Compression, HEAD, Head, MARKER, MAX_RAW, crc};
+use super::frame::{Compression, HEAD, Head, Kind, MARKER, MAX_RAW, crc};
 use bytes::Bytes;
 use memchr::memmem;
 use std::io::{Read, Seek, SeekFrom};
@@ -55,6 +55,13 @@ impl<R: Read + Seek> Frames<R> {
         self.number = head.number.saturating_add(1);
         self.file_id = Some(head.file_id);
         Ok((head, content))
+    }
+
+    /// Whether a whole head of a header stands at this byte.
+    pub(super) fn has_header_at(&mut self, at: u64) -> Result<bool, ReadError> {
+        self.inner.seek(SeekFrom::Start(at))?;
+        let bytes = self.up_to(HEAD as u64)?;
+        Ok(bytes.first_chunk().and_then(Head::of).is_some_and(|head| head.kind == Kind::Header))
     }
 
     /// So many bytes, or as many as there are.

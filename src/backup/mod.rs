@@ -15,9 +15,9 @@ mod header;
 mod input;
 mod joining;
 mod place;
+mod preamble;
 mod reader;
 mod resume;
-
 mod stream;
 mod summary;
 mod writer;
@@ -32,6 +32,7 @@ pub use header::Header;
 pub(crate) use place::Place;
 pub use place::partial_of;
 pub use reader::{Bookmark, Found, Lost, Reader};
+pub use resume::remove_broken_off;
 pub use stream::{Pending, StreamFacts, StreamGroup};
 pub use summary::{Summary, verify};
 pub use writer::{Mark, Writer};

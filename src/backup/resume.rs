@@ -1,10 +1,10 @@
-//! Going on with a backup that broke off: what is whole is kept, what is torn is cut away.
+//! Backups that broke off: going on with one, where what is whole is kept and what is torn is cut away; and removing one.
 
 use super::damage::ReadError;
 use super::header::Header;
-use super::place::{OnDisk, partial_of};
+use super::place::{OnDisk, is_written, partial_of};
 use super::reader::Reader;
-use super::writer::{Mark, Writer};
+use super::writer::{Mark, Writer, being_written};
 use crate::model::{Exit, Failure, Side};
 use std::path::Path;
 
@@ -38,5 +38,24 @@ impl Writer {
         };
         place.cut(whole.end()).map_err(|error| unusable(&error))?;
         Ok((Self::at(Box::new(place), path, file_id, whole), header))
+    }
+}
+
+/// Removes what a backup at `path` left that broke off, under its temporary name; false where there is none.
+///
+/// # Errors
+/// A usage [`Failure`]: another process is writing it, or it cannot be removed.
+pub fn remove_broken_off(path: &Path) -> Result<bool, Failure> {
+    let partial = partial_of(path);
+    if is_written(&partial) {
+        return Err(being_written(&partial));
+    }
+    match std::fs::remove_file(&partial) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => {
+            let message = format!("{}, of a backup that broke off, cannot be removed: {error}", partial.display());
+            Err(Failure::new(Exit::Usage, Side::Settings, message, ""))
+        }
     }
 }

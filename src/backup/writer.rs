@@ -3,9 +3,10 @@
 use super::FORMAT;
 use super::block::Block;
 use super::counts::KeyCounts;
-use super::frame::{Compression, Head, Kind, MAGIC, PREAMBLE, crc};
+use super::frame::{Compression, Head, Kind, crc};
 use super::header::{EndMark, Header};
 use super::place::{OnDisk, Place, is_written, partial_of};
+use super::preamble::preamble;
 use super::reader::Reader;
 use super::summary::Summary;
 use crate::model::{Exit, Failure, Side};
@@ -69,10 +70,7 @@ impl Writer {
         file_id.iter_mut().zip(uuid::Uuid::new_v4().into_bytes()).for_each(|(to, from)| *to = from);
         let written = Mark { at: 0, frames: 0, blocks: 0, raw: 0, keys: KeyCounts::default() };
         let mut writer = Self::at(place, path, file_id, written);
-        let mut preamble = MAGIC.to_vec();
-        preamble.extend(FORMAT.to_be_bytes());
-        writer.write(&preamble)?;
-        debug_assert_eq!(writer.written.at, PREAMBLE);
+        writer.write(&preamble(FORMAT))?;
         let header = serde_json::to_vec(header)
             .map_err(|error| Failure::internal("a backup's header is no JSON").because(error))?;
         writer.frame(Kind::Header, Compression::None, header.len() as u32, crc(&header), &header)?;
@@ -204,32 +202,44 @@ fn usage(message: String, hint: &str) -> Failure {
 
 fn exists(path: &Path) -> Failure {
     let message = format!("{} is there already, and a backup never overwrites a file", path.display());
-    usage(message, "Give another name, or move it away.")
+    usage(message, if path.is_file() { "Give another name, or move it away." } else { "Give the name of a file." })
 }
 
 fn partial_exists(partial: &Path) -> Failure {
-    let partial_name = partial.display();
     if is_written(partial) {
-        return usage(
-            format!("{partial_name} is being written by another process"),
-            "Wait for its end, or give another name.",
-        );
+        return being_written(partial);
     }
-    let message = format!("{partial_name} is there: a backup that broke off");
+    let name = partial.display();
+    let message = format!("{name} is there: it is what a backup left that broke off");
+    usage(message, &format!("To make the backup anew, remove that file, or give another name. {}", salvaged(partial)))
+}
+
+pub(super) fn being_written(partial: &Path) -> Failure {
     usage(
-        message,
-        "`redis2pg restore --salvage --file` with its name puts back what is in it. If nobody needs it, remove it; or give \
-         another name.",
+        format!("{} is being written by another process", partial.display()),
+        "Wait for its end, or give another name.",
+    )
+}
+
+/// What to do with a file that broke off.
+fn salvaged(partial: &Path) -> String {
+    format!(
+        "The keys that are whole in it can be put back: redis2pg restore --salvage --file {} --to URL",
+        partial.display()
     )
 }
 
 fn unwritable(partial: &Path, error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::NotFound {
+        return usage(
+            format!("{} was removed while it was written: nothing is left of this backup", partial.display()),
+            "Run the same command again, into a directory that stays.",
+        );
+    }
     let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-    let hint = if full {
-        "The disk is full. Make room, or write the backup elsewhere. What was written so far can be had with `redis2pg restore \
-         --salvage`; if nobody needs it, remove it."
-    } else {
-        "What was written so far can be had with `redis2pg restore --salvage`; if nobody needs it, remove it."
-    };
-    usage(format!("the backup {} cannot be written: {error}", partial.display()), hint)
+    let room = if full { "The disk is full: make room, or write the backup elsewhere. " } else { "" };
+    usage(
+        format!("the backup {} cannot be written: {error}", partial.display()),
+        &format!("{room}Remove that file before another attempt. {}", salvaged(partial)),
+    )
 }

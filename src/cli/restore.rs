@@ -218,6 +218,7 @@ fn list(
         file: &request.file,
         header: &contents.header,
         keys: &contents.keys,
+        superseded: contents.superseded,
         torn: contents.torn,
         damage: &contents.damage,
     };

@@ -28,6 +28,8 @@ pub enum NotWritten {
     Exists,
     /// Its time of expiry is past.
     Expired,
+    /// The key stands in the file again, further on: that entry is the newer one.
+    Superseded,
 }
 
 /// Why a key could not be restored. The names are those of reports.
@@ -54,6 +56,7 @@ impl NotWritten {
         match self {
             Self::Exists => "exists",
             Self::Expired => "expired",
+            Self::Superseded => "superseded",
         }
     }
 }
@@ -77,6 +80,7 @@ impl fmt::Display for NotWritten {
         f.write_str(match self {
             Self::Exists => "there is another key of that name (--replace replaces it)",
             Self::Expired => "expired since the backup",
+            Self::Superseded => "the key stands again further on in the file: that entry counts",
         })
     }
 }
@@ -186,6 +190,8 @@ impl LeftKey {
     pub fn of(database: u8, key: &RedisKey, outcome: &RestoreOutcome) -> Option<Self> {
         let (reason, detail) = match outcome {
             RestoreOutcome::Restored | RestoreOutcome::Replaced | RestoreOutcome::Equal => return None,
+            // What becomes of the key is told of its last entry.
+            RestoreOutcome::Kept(NotWritten::Superseded) => return None,
             RestoreOutcome::Kept(why) => (why.name(), ""),
             RestoreOutcome::Failed(why, detail) => (why.name(), detail.as_str()),
         };
@@ -207,13 +213,14 @@ mod tests {
             RestoreOutcome::Equal,
             RestoreOutcome::Kept(NotWritten::Exists),
             RestoreOutcome::Kept(NotWritten::Expired),
+            RestoreOutcome::Kept(NotWritten::Superseded),
             RestoreOutcome::Failed(RestoreFault::Refused, "why".to_owned()),
         ];
         for (database, outcome) in [0, 3].into_iter().flat_map(|database| outcomes.iter().map(move |o| (database, o))) {
             account.count(database, outcome);
         }
         let total = account.total();
-        assert_eq!((total.settled(), total.kept(), total.failed(), account.databases[&3].settled()), (12, 4, 2, 6));
+        assert_eq!((total.settled(), total.kept(), total.failed(), account.databases[&3].settled()), (14, 6, 2, 7));
         let key = RedisKey::new(&b"k"[..]);
         let left: Vec<_> = outcomes.iter().filter_map(|outcome| LeftKey::of(3, &key, outcome)).collect();
         assert_eq!(left.iter().map(|left| left.reason).collect::<Vec<_>>(), ["exists", "expired", "refused"]);

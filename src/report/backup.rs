@@ -67,7 +67,8 @@ pub fn backup_text(facts: &BackupFacts<'_>, account: &BackupAccount) -> String {
     } else {
         let _ = writeln!(out, "There is no backup: {kept} keys of {} were written when it ended.", facts.source);
         if kept > 0 {
-            let _ = writeln!(out, "They are in {file}.partial, for `redis2pg restore --salvage`.");
+            let _ = writeln!(out, "They can be put back: redis2pg restore --salvage --file {file}.partial --to URL");
+            let _ = writeln!(out, "If nobody needs them, remove that file; it is in the way of another attempt.");
         }
     }
     let counted = |(database, types): (&u8, &std::collections::BTreeMap<String, u64>)| {

@@ -106,6 +106,8 @@ pub struct ContentsFacts<'a> {
     pub header: &'a Header,
     /// The keys that are whole, by database and type.
     pub keys: &'a KeyCounts,
+    /// Entries of keys that stand again further on.
+    pub superseded: u64,
     /// Keys of which a part is missing.
     pub torn: u64,
     /// What is damaged.
@@ -119,6 +121,7 @@ pub fn contents_json(facts: &ContentsFacts<'_>) -> Value {
         "header": facts.header,
         "keys": facts.keys,
         "total": facts.keys.total(),
+        "superseded": facts.superseded,
         "damaged_keys": facts.torn,
         "damage": facts.damage,
     })
@@ -139,6 +142,13 @@ pub fn contents_text(facts: &ContentsFacts<'_>) -> String {
     });
     let _ = writeln!(text, "{}", plain_table(&["database", "type", "keys"], rows));
     let _ = writeln!(text, "{} keys in all", facts.keys.total());
+    if facts.superseded > 0 {
+        let _ = writeln!(
+            text,
+            "{} of them stand again further on: of each key the last entry counts, and the others are left out by a restore",
+            facts.superseded
+        );
+    }
     for damage in facts.damage {
         let _ = writeln!(text, "damaged {damage}");
     }

@@ -1,6 +1,7 @@
 //! Backups that do not come to their end, and files that are there already.
 
-use crate::{backup, case, command, fill, read, salvage};
+use crate::support::{entries_of, salvaged_of};
+use crate::{backup, case, command, fill};
 use redis2pg::backup::{Fault, Found, Logical, Reader};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
 use std::collections::BTreeMap;
@@ -33,7 +34,7 @@ fn said(output: &Output) -> String {
 
 /// How many keys can be had of a file that is not whole; each is what it was.
 fn assert_salvageable(file: &Path, keys: &BTreeMap<String, String>) -> usize {
-    let entries = salvage(file);
+    let entries: Vec<_> = salvaged_of(file).into_values().flatten().collect();
     for entry in &entries {
         let Some(Logical::Bytes(value)) = &entry.logical else { panic!("{entry:?}") };
         assert_eq!(keys[&entry.key.to_string()].as_bytes(), value.as_ref());
@@ -123,7 +124,7 @@ fn a_disk_that_is_full_ends_it_with_a_clear_word() {
         said(&output)
     );
     assert!(said(&output).contains("--salvage"), "{}", said(&output));
-    assert!(!file.exists() && !salvage(&partial(&file)).is_empty());
+    assert!(!file.exists() && !salvaged_of(&partial(&file)).is_empty());
 }
 
 #[test]
@@ -154,7 +155,7 @@ fn without_a_key_there_is_no_file_unless_that_is_allowed() {
     let none = backup(&case, &[]).exits(2);
     assert!(!none.file.exists() && !partial(&none.file).exists());
     let empty = backup(&case, &["--allow-empty"]).exits(0);
-    assert!(read(&empty.file).is_empty());
+    assert!(entries_of(&empty.file).is_empty());
 }
 
 /// What the process did to files, in its order, where strace can look.
@@ -200,7 +201,7 @@ fn a_redis_that_goes_away_ends_it_with_exit_5_and_one_that_comes_back_is_read_on
     server.restart().unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    let entries = read(&file);
+    let entries = entries_of(&file);
     assert_eq!(entries.len(), keys.len());
     assert!(entries.values().all(|parts| parts.len() == 1), "what was read before the restart is not there twice");
     let file = dir.path().join("gone");

@@ -4,6 +4,7 @@
 
 mod before_run;
 mod ended;
+mod fields;
 mod large;
 mod live;
 mod rights;
@@ -11,12 +12,12 @@ mod rights;
 mod support;
 mod types;
 
-use redis2pg::backup::{Entry, Found, Reader, verify};
-use serde_json::Value;
+use redis2pg::backup::{Entry, Reader, verify};
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use support::{Case, Client};
+use support::{Case, Client, Ended, Entries, entries_of};
 use tempfile::TempDir;
 
 /// A Redis database of the test's own, and no PostgreSQL.
@@ -26,32 +27,32 @@ pub(crate) fn case() -> Case {
 
 /// A backup that has ended.
 pub(crate) struct Done {
-    pub(crate) code: i32,
-    pub(crate) json: Value,
-    pub(crate) stderr: String,
+    ended: Ended,
     pub(crate) file: PathBuf,
     // It goes with the last who looks at the file.
     _dir: TempDir,
 }
 
+impl Deref for Done {
+    type Target = Ended;
+
+    fn deref(&self) -> &Ended {
+        &self.ended
+    }
+}
+
 impl Done {
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{}\n{:#}", self.stderr, self.json);
-        self
-    }
-
-    /// A number of the account.
-    pub(crate) fn count(&self, name: &str) -> u64 {
-        self.json[name].as_u64().unwrap_or_else(|| panic!("no {name}: {:#}", self.json))
+        Self { ended: self.ended.exits(code), ..self }
     }
 
     /// The file, whole, and its entries by database and key.
     #[track_caller]
-    pub(crate) fn entries(&self) -> BTreeMap<(u8, String), Vec<Entry>> {
+    pub(crate) fn entries(&self) -> Entries {
         let summary = verify(Reader::open(&self.file).unwrap(), |_| ()).unwrap();
         assert!(summary.complete);
-        let entries = read(&self.file);
+        let entries = entries_of(&self.file);
         assert_eq!(summary.keys.total(), self.count("kept"));
         entries
     }
@@ -79,36 +80,7 @@ pub(crate) fn backup(case: &Case, args: &[&str]) -> Done {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("cache.backup");
     let output = command(case, &file, args).output().unwrap();
-    Done {
-        code: output.status.code().unwrap_or(-1),
-        json: serde_json::from_slice(&output.stdout).unwrap_or_default(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        file,
-        _dir: dir,
-    }
-}
-
-/// The entries of a file by database and key, a key's parts one behind the other.
-pub(crate) fn read(file: &Path) -> BTreeMap<(u8, String), Vec<Entry>> {
-    let mut entries: BTreeMap<(u8, String), Vec<Entry>> = BTreeMap::new();
-    let mut reader = Reader::open(file).unwrap();
-    while let Some(found) = reader.read().unwrap() {
-        let Found::Entry { entry, .. } = found else { panic!("{found:?}") };
-        entries.entry((entry.database, entry.key.to_string())).or_default().push(entry);
-    }
-    entries
-}
-
-/// What can be had of a file that is not whole.
-pub(crate) fn salvage(file: &Path) -> Vec<Entry> {
-    let mut reader = Reader::open_damaged(file).unwrap();
-    let mut entries = Vec::new();
-    while let Some(found) = reader.read().unwrap() {
-        if let Found::Entry { entry, .. } = found {
-            entries.push(entry);
-        }
-    }
-    entries
+    Done { ended: Ended::of(&output), file, _dir: dir }
 }
 
 /// Sets so many strings of 100 bytes and a bit.

@@ -1,9 +1,9 @@
 //! `--backup`: a key is in the file before it goes.
 
 use crate::proxy::{Act, Proxy};
-use crate::support::{Case, Client};
+use crate::support::{Case, Client, salvaged_of};
 use crate::{Dice, ITEMS, TABLES, came_to, ends, is_there, item, keys, loaded, seed};
-use redis2pg::backup::{Entry, Logical, Reader};
+use redis2pg::backup::{Entry, Logical};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,14 +14,10 @@ use std::time::Duration;
 
 /// The entries of a file, whole or broken off.
 fn entries(path: &Path) -> BTreeMap<String, Entry> {
-    let Ok(mut reader) = Reader::open_damaged(path) else { return BTreeMap::new() };
-    let mut all = BTreeMap::new();
-    while let Ok(Some(found)) = reader.read() {
-        if let redis2pg::backup::Found::Entry { entry, .. } = found {
-            all.insert(entry.key.to_string(), entry);
-        }
-    }
-    all
+    salvaged_of(path)
+        .into_iter()
+        .flat_map(|((_, key), entries)| entries.into_iter().map(move |entry| (key.clone(), entry)))
+        .collect()
 }
 
 fn text(entry: &Entry) -> String {

@@ -27,7 +27,7 @@ mod support;
 mod unlink;
 
 use serde_json::Value;
-use support::{Case, Outcome};
+use support::{Case, Outcome, Random as Dice, seed};
 
 const TABLES: &str = "SET ROLE redis2pg; \
     CREATE TABLE items (id text PRIMARY KEY, n integer, expires timestamptz, metadata jsonb)";
@@ -115,26 +115,4 @@ fn keys(case: &Case) -> i64 {
 /// Whether a key is in Redis.
 fn is_there(case: &Case, key: &str) -> bool {
     case.redis().integer(&[b"EXISTS", key.as_bytes()]) == 1
-}
-
-/// The seed of a random test: given, or of the clock; printed, so that it can be given.
-fn seed() -> u64 {
-    let given = std::env::var("REDIS2PG_TEST_SEED").ok().map(|text| text.parse().unwrap());
-    let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
-    let seed = given.unwrap_or_else(clock);
-    eprintln!("REDIS2PG_TEST_SEED={seed}");
-    seed
-}
-
-/// Numbers without an end, the same for the same seed (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
-    }
 }

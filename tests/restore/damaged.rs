@@ -1,11 +1,16 @@
 //! Files that were cut short or changed, and what can be had of them.
 
 use crate::Place;
-use crate::data::{self, Random};
+use crate::data;
 use crate::redis::{Held, held};
+use crate::support::{Ended, Random, seed};
 use redis2pg::backup::{Found, Reader};
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// A place with a backup of many keys, some of them in parts; what it held, and the file.
 fn backed_up(random: &mut Random) -> (Place, BTreeMap<Vec<u8>, Held>, Vec<u8>) {
@@ -25,7 +30,7 @@ fn backed_up(random: &mut Random) -> (Place, BTreeMap<Vec<u8>, Held>, Vec<u8>) {
 
 #[test]
 fn a_damaged_file_restores_nothing_and_salvage_restores_what_is_whole() {
-    let mut random = Random::new(data::seed());
+    let mut random = Random(seed());
     let (place, before, bytes) = backed_up(&mut random);
     let mut redis = place.redis();
     let mut salvaged = Vec::new();
@@ -37,7 +42,7 @@ fn a_damaged_file_restores_nothing_and_salvage_restores_what_is_whole() {
             1 => damaged[at] ^= 1 << random.below(8),
             _ => drop(damaged.drain(at..(at + 1 + random.below(5_000) as usize).min(bytes.len()))),
         }
-        if damaged.len() < 20 {
+        if damaged.len() < 24 {
             continue;
         }
         fs::write(place.file(), &damaged).unwrap();
@@ -45,12 +50,7 @@ fn a_damaged_file_restores_nothing_and_salvage_restores_what_is_whole() {
         assert!(refused.stderr.contains("byte"), "round {round} at {at}: {}", refused.stderr);
         assert_eq!(redis.say("DBSIZE").int(), 0, "round {round} at {at}: something was written");
         place.list(&[]).exits(2);
-        let done = place.restore(&["--salvage"]);
-        if at < 20 && done.code == 2 {
-            // Nothing says that it is a backup any more.
-            continue;
-        }
-        let done = done.exits(3);
+        let done = place.restore(&["--salvage"]).exits(3);
         let damage = done.json["damage"].as_array().unwrap();
         assert!(damage[0].as_str().unwrap().contains("byte"), "{}", done.stdout);
         let now = held(&mut redis);
@@ -67,7 +67,7 @@ fn a_damaged_file_restores_nothing_and_salvage_restores_what_is_whole() {
 
 #[test]
 fn a_key_of_which_parts_are_missing_is_not_restored_and_counted() {
-    let mut random = Random::new(data::seed());
+    let mut random = Random(seed());
     let (place, before, bytes) = backed_up(&mut random);
     // In the block of a part that has one to itself.
     let mut reader = Reader::open(&place.file()).unwrap();
@@ -117,6 +117,39 @@ fn list_tells_what_is_in_a_file_and_needs_no_redis() {
 }
 
 #[test]
+fn a_version_that_is_damaged_is_not_taken_for_a_newer_one() {
+    let place = Place::new();
+    let mut redis = place.redis();
+    redis.say("SET a 1");
+    place.backup();
+    let bytes = fs::read(place.file()).unwrap();
+    redis.say("FLUSHDB");
+    for at in [0, 16, 17, 19, 22] {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        fs::write(place.file(), &damaged).unwrap();
+        let refused = place.restore(&[]).exits(2);
+        assert!(refused.stderr.contains("is damaged at byte 0"), "byte {at}: {}", refused.stderr);
+        assert!(!refused.stderr.contains("version"), "byte {at}: {}", refused.stderr);
+        let salvaged = place.restore(&["--salvage"]).exits(3);
+        assert_eq!(salvaged.count("restored"), 1, "byte {at}: {}", salvaged.stdout);
+        redis.say("FLUSHDB");
+    }
+    // One that is newer says so, with a checksum that is right.
+    let mut newer = bytes.clone();
+    newer[19] = 2;
+    let mut crc = flate2::Crc::new();
+    crc.update(&newer[..20]);
+    newer[20..24].copy_from_slice(&crc.sum().to_be_bytes());
+    fs::write(place.file(), &newer).unwrap();
+    for args in [&[][..], &["--salvage"]] {
+        let refused = place.restore(args).exits(2);
+        assert!(refused.stderr.contains("version 2 is not known"), "{args:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains("Use the version of redis2pg that wrote it"), "{args:?}: {}", refused.stderr);
+    }
+}
+
+#[test]
 fn what_is_no_backup_is_told_so() {
     let place = Place::new();
     fs::write(place.file(), "something else\n".repeat(100)).unwrap();
@@ -124,6 +157,21 @@ fn what_is_no_backup_is_told_so() {
         let refused = place.restore(args).exits(2);
         assert!(refused.stderr.contains("is no backup"), "{}", refused.stderr);
     }
+    fs::write(place.file(), "").unwrap();
+    assert!(place.restore(&["--salvage"]).exits(2).stderr.contains("it is empty"));
     fs::remove_file(place.file()).unwrap();
     place.restore(&[]).exits(2);
+    // A pipe would be waited for.
+    assert!(Command::new("mkfifo").arg(place.file()).status().unwrap().success());
+    for other in [place.file().as_path(), Path::new("/dev/null"), place.dir.path()] {
+        let args = ["restore", "--list", "--file", other.to_str().unwrap()];
+        let mut child = place.command(&args).spawn().unwrap();
+        let began = Instant::now();
+        while child.try_wait().unwrap().is_none() && began.elapsed() < Duration::from_secs(20) {
+            sleep(Duration::from_millis(5));
+        }
+        let _ = child.kill();
+        let refused = Ended::of(&child.wait_with_output().unwrap()).exits(2);
+        assert!(refused.stderr.contains("is no file"), "{}: {}", other.display(), refused.stderr);
+    }
 }

@@ -1,56 +1,18 @@
 //! Made-up keys of every type, with bytes of every kind, and some that expire.
 
 use crate::redis::Redis;
+use crate::support::Random;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The seed of this run: `REDIS2PG_TEST_SEED`, or one of the moment. It is printed, so that a failure can be repeated.
-pub(crate) fn seed() -> u64 {
-    let given = std::env::var("REDIS2PG_TEST_SEED").ok().map(|text| text.parse().unwrap());
-    let seed = given.unwrap_or_else(|| u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos()));
-    eprintln!("REDIS2PG_TEST_SEED={seed}");
-    seed
-}
-
-/// SplitMix64.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    /// Bytes of any kind: mostly few, sometimes none, text or not.
-    pub(crate) fn bytes(&mut self, most: u64) -> Vec<u8> {
-        let length = self.below(most + 1);
-        match self.below(3) {
-            0 => (0..length).map(|_| self.next() as u8).collect(),
-            1 => self.next().to_string().into_bytes(),
-            _ => (0..length).map(|_| b'a' + (self.next() % 26) as u8).collect(),
-        }
-    }
-
-    fn score(&mut self) -> Vec<u8> {
-        match self.below(8) {
-            0 => b"inf".to_vec(),
-            1 => b"-inf".to_vec(),
-            2 => b"-0".to_vec(),
-            3 => f64::from_bits(self.next()).to_string().replace("NaN", "0").into_bytes(),
-            4 => format!("{:e}", f64::from_bits(self.next() >> 12 | 0x3FF0_0000_0000_0000) - 1.0).into_bytes(),
-            5 => (self.next() as i64).to_string().into_bytes(),
-            _ => format!("{}", self.below(1_000) as f64 / 10.0).into_bytes(),
-        }
+fn score(random: &mut Random) -> Vec<u8> {
+    match random.below(8) {
+        0 => b"inf".to_vec(),
+        1 => b"-inf".to_vec(),
+        2 => b"-0".to_vec(),
+        3 => f64::from_bits(random.next()).to_string().replace("NaN", "0").into_bytes(),
+        4 => format!("{:e}", f64::from_bits(random.next() >> 12 | 0x3FF0_0000_0000_0000) - 1.0).into_bytes(),
+        5 => (random.next() as i64).to_string().into_bytes(),
+        _ => format!("{}", random.below(1_000) as f64 / 10.0).into_bytes(),
     }
 }
 
@@ -75,7 +37,7 @@ pub(crate) fn fill(redis: &mut Redis, random: &mut Random, keys: u64) {
             1 => push(&mut commands, random, (b"HSET", &key), |random| vec![random.bytes(10), random.bytes(60)]),
             2 => push(&mut commands, random, (b"RPUSH", &key), |random| vec![random.bytes(40)]),
             3 => push(&mut commands, random, (b"SADD", &key), |random| vec![random.bytes(20)]),
-            4 => push(&mut commands, random, (b"ZADD", &key), |random| vec![random.score(), random.bytes(12)]),
+            4 => push(&mut commands, random, (b"ZADD", &key), |random| vec![score(random), random.bytes(12)]),
             _ => stream(&mut commands, random, &key),
         }
         if random.below(3) == 0 {

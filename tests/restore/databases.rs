@@ -1,15 +1,16 @@
 //! Several databases: each key into its own, or those of one into another.
 
 use crate::Place;
-use crate::data::{self, Random};
+use crate::data;
 use crate::redis::{Redis, assert_same, held};
+use crate::support::{Random, seed};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
 
 #[test]
 fn each_key_goes_into_its_own_database_or_those_of_one_into_another() {
     let server = RedisServer::start(RedisOptions::default()).unwrap();
     let place = Place::at(format!("{}/0", server.url()));
-    let mut random = Random::new(data::seed());
+    let mut random = Random(seed());
     let open = |number: u8| Redis::open(&format!("{}/{number}", server.url()));
     for number in [0, 3, 7] {
         data::fill(&mut open(number), &mut random, 60);

@@ -1,15 +1,15 @@
 //! Keys that are there already, and such as have expired.
 
 use crate::Place;
-use crate::data::{self, Random};
+use crate::data;
 use crate::redis::{assert_same, held, held_by};
-use crate::support::{until, while_they_live};
+use crate::support::{Random, seed, until, while_they_live};
 
 #[test]
 fn a_key_that_is_there_is_never_written_over_unless_that_is_asked_for() {
     let place = Place::new();
     let mut redis = place.redis();
-    data::fill(&mut redis, &mut Random::new(data::seed()), 240);
+    data::fill(&mut redis, &mut Random(seed()), 240);
     let backed_up = held(&mut redis);
     place.backup();
     // Of each ten one has gone, one has another type, one another value, and one another time.

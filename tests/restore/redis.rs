@@ -39,8 +39,13 @@ impl Reply {
         }
     }
 
+    /// The pairs of a list of names and values.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &Reply)> {
+        self.list().chunks_exact(2).map(move |pair| (str::from_utf8(pair[0].bytes()).unwrap(), &pair[1]))
+    }
+
     /// The value behind a name in a list of names and values.
-    fn member(&self, name: &str) -> Option<&Reply> {
+    pub(crate) fn member(&self, name: &str) -> Option<&Reply> {
         let pair = |pair: &&[Reply]| pair.first().is_some_and(|known| known.bytes() == name.as_bytes());
         self.list().chunks_exact(2).find(pair).and_then(|pair| pair.get(1))
     }
@@ -191,13 +196,17 @@ fn stream(redis: &mut Redis, key: &[u8]) -> Vec<Reply> {
     let mut items = redis.ok(&[b"XRANGE", key, b"-", b"+"]).list().to_vec();
     let info = redis.ok(&[b"XINFO", b"STREAM", key, b"FULL", b"COUNT", b"0"]);
     let of = |reply: &Reply, names: &[&str]| -> Vec<Reply> {
-        names.iter().map(|name| reply.member(name).cloned().unwrap_or(Reply::Nil)).collect()
+        names.iter().map(|name| reply.member(name).cloned().unwrap_or_else(|| panic!("no {name}: {reply:?}"))).collect()
     };
+    // Some servers say `pel`, others `pending`.
+    let pending = |reply: &Reply| reply.member("pel").or_else(|| reply.member("pending")).cloned().unwrap();
     items.extend(of(&info, &["length", "last-generated-id", "max-deleted-entry-id", "entries-added"]));
     for group in info.member("groups").unwrap().list() {
-        items.extend(of(group, &["name", "last-delivered-id", "entries-read", "pel"]));
+        items.extend(of(group, &["name", "last-delivered-id", "entries-read", "lag"]));
+        items.push(pending(group));
         let consumers = group.member("consumers").unwrap().list();
-        items.push(Reply::Array(sorted(consumers.iter().map(|one| Reply::Array(of(one, &["name", "pel"]))).collect())));
+        let consumer = |one: &Reply| Reply::Array([of(one, &["name"]), vec![pending(one)]].concat());
+        items.push(Reply::Array(sorted(consumers.iter().map(consumer).collect())));
     }
     items
 }

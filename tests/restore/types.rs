@@ -1,8 +1,9 @@
 //! Every type, there and back: contents, order, scores and times as they were.
 
 use crate::Place;
-use crate::data::{self, Random};
+use crate::data;
 use crate::redis::{Held, assert_same, held};
+use crate::support::{Random, seed};
 use std::collections::BTreeMap;
 
 /// Backs up, empties the database, restores, and compares key by key.
@@ -29,14 +30,14 @@ fn there_and_back(place: &Place, all_args: &[&[&str]], blur: impl Fn(&mut BTreeM
 #[test]
 fn keys_of_all_types_come_back_by_their_dumps() {
     let place = Place::new();
-    data::fill(&mut place.redis(), &mut Random::new(data::seed()), 600);
+    data::fill(&mut place.redis(), &mut Random(seed()), 600);
     there_and_back(&place, &[&[]], |_| ());
 }
 
 #[test]
 fn keys_of_all_types_come_back_by_their_logical_form() {
     let place = Place::new();
-    data::fill(&mut place.redis(), &mut Random::new(data::seed()), 600);
+    data::fill(&mut place.redis(), &mut Random(seed()), 600);
     there_and_back(&place, &[&["--logical"]], |_| ());
 }
 
@@ -77,7 +78,7 @@ fn fill_large(place: &Place, random: &mut Random) {
 #[test]
 fn large_values_come_back_in_parts_and_nothing_else_is_left_behind() {
     let place = Place::new();
-    fill_large(&place, &mut Random::new(data::seed()));
+    fill_large(&place, &mut Random(seed()));
     // When something was handed out is measured of a large stream, not told.
     there_and_back(&place, &[&[], &["--logical"]], |held| {
         for (key, entries) in [("large:stream", 400), ("medium:stream", 20)] {

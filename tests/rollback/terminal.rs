@@ -1,36 +1,15 @@
 //! On a terminal a rollback shows what it would do, and asks.
 
-use crate::support::Case;
+use crate::support::{Case, answered};
 use crate::{ITEMS, id, items};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// Rolls a run back on a terminal, where somebody types `answer`; gives the exit code and what was printed there.
 fn asked(case: &Case, run: &str, answer: &str) -> (i32, String, String) {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-    let terminal = OpenOptions::new().read(true).write(true).open(name).unwrap();
-    let mut keyboard = File::from(master);
     let mut command: Command = case.command();
-    command.args(["rollback", "--to", &case.target, "--run", run]).stdin(Stdio::from(terminal));
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stderr = child.stderr.take().unwrap();
-    let mut said = Vec::new();
-    let mut byte = [0];
-    while !said.ends_with(b"[y/N] ") {
-        assert_eq!(stderr.read(&mut byte).unwrap(), 1, "it did not ask: {}", String::from_utf8_lossy(&said));
-        said.push(byte[0]);
-    }
-    assert!(case.sql("SELECT count(*) FROM items") == "2", "nothing is done before the answer");
-    keyboard.write_all(answer.as_bytes()).unwrap();
-    stderr.read_to_end(&mut said).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).into_owned(), said)
+    command.args(["rollback", "--to", &case.target, "--run", run]);
+    let untouched = || assert!(case.sql("SELECT count(*) FROM items") == "2", "nothing is done before the answer");
+    answered(command, untouched, answer)
 }
 
 #[test]

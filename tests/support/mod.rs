@@ -3,16 +3,22 @@
 #![expect(clippy::expect_used, reason = "a test without its servers has failed")]
 
 mod app;
+mod backups;
 mod beside;
 mod held;
 mod page;
+mod random;
 pub(crate) mod scripted;
+mod terminal;
 mod until;
 mod watchdog;
 
 pub(crate) use app::{Case, Client, Outcome, Running};
+pub(crate) use backups::{Ended, Entries, entries_of, made, salvaged_of};
 pub(crate) use beside::EndOnDrop;
 pub(crate) use page::walk;
+pub(crate) use random::{Random, seed};
+pub(crate) use terminal::answered;
 pub(crate) use until::{until, while_they_live};
 pub(crate) use watchdog::watch;
 
@@ -31,6 +37,15 @@ const _: Option<(Client, Outcome, Running)> = None;
 const _: fn(&str, fn() -> bool) = until;
 const _: fn() -> u64 = || while_they_live(0, Some);
 const _: fn(&'static AtomicBool) -> EndOnDrop<'static> = EndOnDrop;
+const _: fn(&std::process::Output, &std::path::Path, std::process::Command) = |output, file, command| {
+    let ended = Ended::of(output).exits(0);
+    let _ = (ended.count(""), ended.reason("", ""), &ended.stdout, &ended.stderr, ended.code, &ended.json);
+    let _: (Entries, Entries) = (entries_of(file), salvaged_of(file));
+    made(file, &redis2pg::backup::Header::default(), &[]);
+    let mut random = Random(seed());
+    let _ = (random.next(), random.below(1), random.bytes(1));
+    answered(command, || (), "");
+};
 
 /// The Redis of this test binary. Tests that run side by side take a logical database each: see [`redis_database`].
 /// Statics are not dropped; the sandbox stops the server when the process ends.

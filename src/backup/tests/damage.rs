@@ -1,4 +1,5 @@
-use super::sample::{all, blocks, entries, file, groups, read, salvaged, string};
+use super::sample::{all, blocks, entries, file, groups, header, read, salvaged, string};
+use crate::backup::preamble::{PREAMBLE, preamble};
 use crate::backup::{Entry, Fault, Found, Logical, Part, ReadError, Reader, encode};
 use proptest::prelude::*;
 use std::io::Cursor;
@@ -99,14 +100,35 @@ proptest! {
 
 #[test]
 fn a_file_that_is_none_says_so() {
-    for bytes in [&b""[..], b"{\"key\":1}", b"REDIS0011"] {
-        assert_eq!(damage(bytes.to_vec()), (0, Fault::NotABackup));
+    for (bytes, fault) in
+        [(&b""[..], Fault::Empty), (b"{\"key\":1}", Fault::NotABackup), (b"REDIS0011", Fault::NotABackup)]
+    {
+        assert_eq!(damage(bytes.to_vec()), (0, fault));
         assert!(all(Reader::salvage(Cursor::new(bytes.to_vec())).unwrap()).is_err());
     }
     assert_eq!(damage(b"redis2pg-b".to_vec()), (0, Fault::Cut(10)));
-    let mut newer = file(&[]);
-    newer[19] = 2;
-    assert_eq!(damage(newer), (0, Fault::UnknownFormat(2)));
+}
+
+#[test]
+fn a_newer_version_is_told_from_a_version_that_is_damaged() {
+    let own = file(&blocks(&[vec![string("a", "1")]]));
+    let mut newer = preamble(2);
+    // Whatever comes behind it.
+    newer.extend(&own[PREAMBLE..]);
+    assert_eq!(damage(newer.clone()), (0, Fault::UnknownFormat(2)));
+    let refused = all(Reader::salvage(Cursor::new(newer)).unwrap());
+    assert!(matches!(refused, Err(ReadError::Damaged(damage)) if damage.fault == Fault::UnknownFormat(2)));
+    for place in 0..PREAMBLE {
+        let mut flipped = own.clone();
+        flipped[place] ^= 1;
+        assert_eq!(damage(flipped.clone()), (0, Fault::Checksum), "byte {place}");
+        // The header behind it, and all keys, can be had.
+        let mut reader = Reader::salvage(Cursor::new(flipped.clone())).unwrap();
+        assert!(matches!(reader.read(), Ok(Some(Found::Lost(_)))), "byte {place}");
+        assert_eq!(entries(salvaged(flipped)), [string("a", "1")], "byte {place}");
+        while reader.read().unwrap().is_some() {}
+        assert_eq!(reader.header(), &header(), "byte {place}");
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::sample::{Done, InMemory, header, read, string};
-use crate::backup::{Block, Entry, Header, Part, Reader, Writer, encode, partial_of, verify};
+use crate::backup::{Block, Entry, Header, Part, Reader, Writer, encode, partial_of, remove_broken_off, verify};
 use crate::model::Exit;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -90,6 +90,19 @@ fn a_file_that_somebody_made_meanwhile_is_left_alone() {
 }
 
 #[test]
+fn a_directory_that_was_removed_meanwhile_is_told_and_nothing_is_promised_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let inner = dir.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    let mut writer = Writer::create(&inner.join("b"), &header()).unwrap();
+    fs::remove_dir_all(&inner).unwrap();
+    writer.append(&encode(&[string("a", "1")]).unwrap()[0]).unwrap();
+    let failure = writer.finish().unwrap_err();
+    assert!(failure.message.contains("was removed while it was written"), "{failure}");
+    assert!(!failure.hint.contains("--salvage"), "{}", failure.hint);
+}
+
+#[test]
 fn one_that_broke_off_is_gone_on_with_behind_the_last_whole_key() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("b");
@@ -106,7 +119,8 @@ fn one_that_broke_off_is_gone_on_with_behind_the_last_whole_key() {
     }
     drop(writer);
     let broken = Writer::create(&path, &header()).err().unwrap();
-    assert!(broken.message.contains("broke off") && broken.hint.contains("--salvage"), "{broken}");
+    let salvage = format!("redis2pg restore --salvage --file {} --to URL", partial_of(&path).display());
+    assert!(broken.message.contains("broke off") && broken.hint.contains(&salvage), "{broken} {}", broken.hint);
     let partial = partial_of(&path);
     let whole = fs::read(&partial).unwrap();
     for (end, kept) in
@@ -127,6 +141,18 @@ fn one_that_broke_off_is_gone_on_with_behind_the_last_whole_key() {
     }
     fs::write(&partial, "no backup").unwrap();
     assert!(Writer::resume(&path).is_err());
+}
+
+#[test]
+fn one_that_broke_off_is_removed_and_one_that_is_written_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("b");
+    assert!(!remove_broken_off(&path).unwrap());
+    let writer = Writer::create(&path, &header()).unwrap();
+    assert!(remove_broken_off(&path).unwrap_err().message.contains("is being written"));
+    drop(writer);
+    assert!(remove_broken_off(&path).unwrap());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 #[test]

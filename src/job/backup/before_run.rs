@@ -2,6 +2,7 @@
 
 use super::header;
 use super::take::Taking;
+use crate::backup::{Header, remove_broken_off};
 use crate::config::Settings;
 use crate::flow::Stop;
 use crate::job::databases::Opened;
@@ -35,6 +36,10 @@ pub(in crate::job) async fn before_run(
         return Ok(true);
     }
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| no_directory(dir, &error))?;
+    // The run wrote nothing and took nothing out of Redis: a new one is made of what is there.
+    if remove_broken_off(&file)? {
+        tell(events, format!("an earlier attempt at {} broke off: it is made anew", file.display())).await;
+    }
     tell(events, format!("backing up Redis before the first write: {}", file.display())).await;
     let keys = match &settings.run.keys_from {
         Some(path) => Some(Arc::new(KeyList::open(path, stop).await?)),
@@ -43,7 +48,9 @@ pub(in crate::job) async fn before_run(
     let sources: Vec<RedisSource> = databases.iter().map(|opened| opened.source.clone()).collect();
     let header = header(redis, "run", &sources, settings);
     let taking = Taking::new(settings, stop.clone(), sources, keys);
-    for notice in taking.look().await? {
+    let untold = taking.untold_fields().await?;
+    let header = Header { fields_untold: !untold.is_empty(), ..header };
+    for notice in untold {
         tell(events, notice).await;
     }
     let complete = taking.take(&file, &header).await.map_err(|failure| {

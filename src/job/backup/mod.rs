@@ -18,7 +18,7 @@ use crate::source::redis::{RedisSource, SourceSettings};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use take::Taking;
 use tokio::sync::mpsc;
 
@@ -100,7 +100,7 @@ pub async fn backup(
     stop: &Stop,
     tell: &mut dyn FnMut(&BackupProgress),
 ) -> Result<BackedUp, Failure> {
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let source = SourceSettings { stop: stop.clone(), ..setup::source_settings(settings)? };
     setup::key_file(settings)?;
     let keys = match &settings.run.keys_from {
@@ -108,25 +108,17 @@ pub async fn backup(
         None => None,
     };
     let (events, mut told) = mpsc::channel(EVENTS);
+    // Kept to the end: a source sends to it only as long as somebody holds it.
     let redis = RedisSource::connect(&source, Some(events.clone())).await?;
     let mut notices = judge_server(&redis)?;
     notices.extend(keys.as_ref().and_then(|keys| keys.notice()));
     let sources = databases(&redis, &request.databases).await?;
     let header = header(&redis, "backup", &sources, settings);
     let taking = Taking::new(settings, stop.clone(), sources, keys);
-    notices.extend(taking.look().await?);
-    let outcome = {
-        let take = taking.take(&request.file, &header);
-        tokio::pin!(take);
-        loop {
-            tokio::select! {
-                outcome = &mut take => break outcome,
-                () = tokio::time::sleep(TELL) => tell(&taking.progress()),
-            }
-        }
-    };
-    let account = taking.account();
-    let display = redis.display();
+    let untold = taking.untold_fields().await?;
+    let header = Header { fields_untold: !untold.is_empty(), ..header };
+    notices.extend(untold);
+    let outcome = telling(&taking, taking.take(&request.file, &header), tell).await;
     taking.close().await;
     redis.close().await;
     drop(events);
@@ -135,11 +127,25 @@ pub async fn backup(
             notices.push(text);
         }
     }
-    let (complete, failure) = match outcome {
-        Ok(complete) => (complete, None),
-        Err(failure) => (false, Some(failure)),
-    };
-    Ok(BackedUp { complete, source: display, account, notices, failure, took: began.elapsed() })
+    Ok(BackedUp {
+        complete: matches!(outcome, Ok(true)),
+        source: redis.display(),
+        account: taking.account(),
+        notices,
+        failure: outcome.err(),
+        took: began.elapsed(),
+    })
+}
+
+/// Waits for the end of a backup, and tells meanwhile how far it is.
+async fn telling<T>(taking: &Taking<'_>, work: impl Future<Output = T>, tell: &mut dyn FnMut(&BackupProgress)) -> T {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            outcome = &mut work => return outcome,
+            () = tokio::time::sleep(TELL) => tell(&taking.progress()),
+        }
+    }
 }
 
 /// Connects to the databases that are asked for.

@@ -70,22 +70,25 @@ impl<'a> Taking<'a> {
         }
     }
 
-    /// What will not be in the file although it is there, as far as that is known before.
+    /// When fields of hashes expire, where the file will not say it although some may: told as notices.
     ///
     /// # Errors
     /// Redis is gone.
-    pub(super) async fn look(&self) -> Result<Vec<String>, Failure> {
+    pub(super) async fn untold_fields(&self) -> Result<Vec<String>, Failure> {
         let mut notices = Vec::new();
         for source in &self.sources {
             let Some(why) = source.hides_field_expiry().await? else { continue };
-            let hashes = source.hashes_with_field_expiry().await?.unwrap_or(0);
-            if hashes > 0 {
-                let database = source.database();
-                notices.push(format!(
-                    "database {database} has {hashes} hashes with fields that expire: when they do is in their dumps alone, and \
-                     in none of large ones: {why}"
-                ));
-            }
+            let which = match source.hashes_with_field_expiry().await? {
+                Some(0) => continue,
+                Some(hashes) => format!("has {hashes} hashes with fields that expire"),
+                // A server without the command has no such fields.
+                None if why.contains("unknown command") => continue,
+                None => "may have hashes with fields that expire".to_owned(),
+            };
+            let database = source.database();
+            notices.push(format!(
+                "database {database} {which}: when they do is in their dumps alone, and in none of large ones: {why}"
+            ));
         }
         Ok(notices)
     }
@@ -163,18 +166,6 @@ impl<'a> Taking<'a> {
 
     /// Reads one database, from the beginning.
     async fn pass(&self, source: &RedisSource, out: &mpsc::Sender<Message>) -> Result<lanes::Ended, Failure> {
-        let flow = &self.settings.flow;
-        let some = |limit: u64| Some(limit).filter(|limit| *limit > 0);
-        let rate = RateLimit::new(some(flow.max_keys_per_second), some(flow.max_bytes_per_second.0));
-        let lane = Lane {
-            source: source.clone(),
-            stop: self.stop.clone(),
-            account: self.account.clone(),
-            out: out.clone(),
-            turn: Arc::new(RwLock::new(())),
-            rate: Arc::new(rate),
-            max_bytes: usize::try_from((flow.memory.0 / SHARES).max(64 << 10)).unwrap_or(usize::MAX),
-        };
         let listing = match &self.keys {
             Some(keys) => Listing::File(keys.lines()?),
             None => Listing::Scan(Box::new(source.scan(None))),
@@ -182,26 +173,46 @@ impl<'a> Taking<'a> {
         let (pages, listed) = mpsc::channel(LANES);
         let listed = Arc::new(tokio::sync::Mutex::new(listed));
         let mut stages = JoinSet::new();
-        let (stop, account) = (self.stop.clone(), self.account.clone());
-        stages.spawn(lanes::list(listing, pages, stop, account));
+        stages.spawn(lanes::list(listing, pages, self.stop.clone(), self.account.clone()));
+        let lane = self.lane(source, out);
         for _ in 0..LANES {
             stages.spawn(lane.clone().run(listed.clone()));
         }
         drop((lane, listed));
-        let (mut ended, mut failure) = (lanes::Ended::Complete, None);
-        while let Some(joined) = stages.join_next().await {
-            match joined {
-                Ok(Ok(one)) => ended = ended.max(one),
-                // The first tells why; what the others do is of no use any more.
-                Ok(Err(error)) => failure = failure.or(Some(error)),
-                Err(error) => failure = failure.or(Some(Failure::internal(format!("a stage broke off: {error}")))),
-            }
-            if failure.is_some() {
-                stages.abort_all();
-            }
-        }
-        failure.map_or(Ok(ended), Err)
+        all_ended(stages).await
     }
+
+    /// What reads a database; its lanes share it.
+    fn lane(&self, source: &RedisSource, out: &mpsc::Sender<Message>) -> Lane {
+        let flow = &self.settings.flow;
+        let some = |limit: u64| Some(limit).filter(|limit| *limit > 0);
+        let rate = RateLimit::new(some(flow.max_keys_per_second), some(flow.max_bytes_per_second.0));
+        Lane {
+            source: source.clone(),
+            stop: self.stop.clone(),
+            account: self.account.clone(),
+            out: out.clone(),
+            turn: Arc::new(RwLock::new(())),
+            rate: Arc::new(rate),
+            max_bytes: usize::try_from((flow.memory.0 / SHARES).max(64 << 10)).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+/// How the stages of a pass ended. The first that fails tells why, and ends the others.
+async fn all_ended(mut stages: JoinSet<Result<lanes::Ended, Failure>>) -> Result<lanes::Ended, Failure> {
+    let (mut ended, mut failure) = (lanes::Ended::Complete, None);
+    while let Some(joined) = stages.join_next().await {
+        match joined {
+            Ok(Ok(one)) => ended = ended.max(one),
+            Ok(Err(error)) => failure = failure.or(Some(error)),
+            Err(error) => failure = failure.or(Some(Failure::internal(format!("a stage broke off: {error}")))),
+        }
+        if failure.is_some() {
+            stages.abort_all();
+        }
+    }
+    failure.map_or(Ok(ended), Err)
 }
 
 /// Does something that blocks, beside the runtime.

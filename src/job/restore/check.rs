@@ -1,7 +1,8 @@
 //! The file, read to its end before anything is written.
 
+use super::repeats::{Repeats, Superseded};
 use super::{Backup, Chosen, Progress};
-use crate::backup::{Entry, Found, Header, KeyCounts, Lost};
+use crate::backup::{Entry, Found, Header, KeyCounts, Logical, Lost};
 use crate::flow::Stop;
 use crate::model::{Exit, Failure, RedisType, Side};
 use std::collections::BTreeSet;
@@ -19,8 +20,15 @@ pub(super) struct Checked {
     pub(super) torn: u64,
     /// Types that may have to be made by commands.
     pub(super) built: BTreeSet<RedisType>,
+    /// Whether fields of hashes expire.
+    pub(super) field_expiry: bool,
+    /// Entries behind which another of the same key stands.
+    pub(super) superseded: Superseded,
     /// What is damaged.
     pub(super) damage: Vec<String>,
+    repeats: Repeats,
+    /// Keys that have begun so far.
+    begun: u64,
 }
 
 impl Checked {
@@ -29,12 +37,32 @@ impl Checked {
         self.keys.total() + self.torn
     }
 
-    pub(super) fn take(&mut self, entry: &Entry) {
+    /// Takes in an entry that was asked for.
+    ///
+    /// # Errors
+    /// There is no room to look for keys that are there twice.
+    pub(super) fn take(&mut self, entry: &Entry) -> Result<(), Failure> {
         self.keys.count(entry);
         let redis_type = entry.redis_type();
         if redis_type != RedisType::String || !entry.part.is_whole() {
             self.built.insert(redis_type);
         }
+        self.field_expiry |= matches!(&entry.logical, Some(Logical::Hash { expiries: Some(_), .. }));
+        self.begun += u64::from(entry.part.is_first());
+        if entry.part.last {
+            // One that is torn supersedes none.
+            self.repeats.take(entry.database, &entry.key, self.begun.saturating_sub(1))?;
+        }
+        Ok(())
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// There is no room to look for keys that are there twice.
+    pub(super) fn finish(self, header: Header) -> Result<Self, Failure> {
+        let Self { repeats, .. } = self;
+        Ok(Self { header, superseded: repeats.finish()?, repeats: Repeats::default(), ..self })
     }
 
     pub(super) fn lost(&mut self, lost: &Lost, chosen: &Chosen<'_>) {
@@ -61,13 +89,15 @@ pub(super) fn check(
     tell: &mut dyn FnMut(&Progress),
 ) -> Result<Checked, Failure> {
     let mut checked = Checked::default();
-    let header = read(backup, stop, tell, |found| match found {
-        Found::Entry { entry, .. } if chosen.has(entry.database, &entry.key) => checked.take(&entry),
-        Found::Entry { .. } => {}
-        Found::Lost(lost) => checked.lost(&lost, chosen),
+    let header = read(backup, stop, tell, |found| {
+        match found {
+            Found::Entry { entry, .. } if chosen.has(entry.database, &entry.key) => checked.take(&entry)?,
+            Found::Entry { .. } => {}
+            Found::Lost(lost) => checked.lost(&lost, chosen),
+        }
+        Ok(())
     })?;
-    checked.header = header;
-    Ok(checked)
+    checked.finish(header)
 }
 
 /// Tells all that is found in the file; gives its header.
@@ -75,13 +105,13 @@ pub(super) fn read(
     backup: &Backup<'_>,
     stop: &Stop,
     tell: &mut dyn FnMut(&Progress),
-    mut found: impl FnMut(Found),
+    mut found: impl FnMut(Found) -> Result<(), Failure>,
 ) -> Result<Header, Failure> {
     // Reading a file blocks; what else there is to do meanwhile is done elsewhere.
     tokio::task::block_in_place(|| {
         let (mut reader, of) = (backup.reader()?, backup.bytes());
         while let Some(one) = reader.read().map_err(|error| backup.failure(&error))? {
-            found(one);
+            found(one)?;
             tell(&Progress::Checking { bytes: reader.position(), of });
             if stop.requested() {
                 let message = "stopped while the file was checked; nothing was written";

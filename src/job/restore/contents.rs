@@ -14,6 +14,8 @@ pub struct BackupContents {
     pub header: Header,
     /// The keys that were asked for and are whole, by database and type.
     pub keys: KeyCounts,
+    /// Entries behind which another of the same key stands, among those keys; a restore leaves them out.
+    pub superseded: u64,
     /// Keys of which a part is missing.
     pub torn: u64,
     /// What is damaged.
@@ -34,16 +36,19 @@ pub fn contents(
     let backup = Backup::open(request)?;
     let chosen = Chosen { pattern: settings.run.keys.as_deref(), database: request.database };
     let mut checked = Checked::default();
-    let header = read(&backup, stop, tell, |found| match found {
-        Found::Entry { entry, .. } if chosen.has(entry.database, &entry.key) => {
-            checked.take(&entry);
-            if entry.part.last {
-                key(&entry);
+    let header = read(&backup, stop, tell, |found| {
+        match found {
+            Found::Entry { entry, .. } if chosen.has(entry.database, &entry.key) => {
+                checked.take(&entry)?;
+                if entry.part.last {
+                    key(&entry);
+                }
             }
+            Found::Entry { .. } => {}
+            Found::Lost(lost) => checked.lost(&lost, &chosen),
         }
-        Found::Entry { .. } => {}
-        Found::Lost(lost) => checked.lost(&lost, &chosen),
+        Ok(())
     })?;
-    let Checked { keys, torn, damage, .. } = checked;
-    Ok(BackupContents { header, keys, torn, damage })
+    let Checked { header, keys, torn, damage, superseded, .. } = checked.finish(header)?;
+    Ok(BackupContents { header, keys, superseded: superseded.count(), torn, damage })
 }

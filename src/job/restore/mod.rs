@@ -5,6 +5,7 @@ mod check;
 mod contents;
 mod left;
 mod parts;
+mod repeats;
 mod work;
 
 pub use contents::{BackupContents, contents};
@@ -150,8 +151,14 @@ pub(super) struct Backup<'a> {
 impl<'a> Backup<'a> {
     fn open(request: &'a RestoreRequest) -> Result<Self, Failure> {
         let path = request.file.as_path();
-        let file = File::open(path).map_err(|error| ReadError::from(error).failure(path))?;
-        Ok(Self { file, path, salvage: request.salvage })
+        let unreadable = |error| ReadError::from(error).failure(path);
+        // Opening a pipe would wait for whoever writes into it.
+        if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+            let message =
+                format!("{} is no file: a backup is read twice, from its beginning to its end", path.display());
+            return Err(Failure::usage(Side::Settings, message, "Name the file that `redis2pg backup` wrote."));
+        }
+        Ok(Self { file: File::open(path).map_err(unreadable)?, path, salvage: request.salvage })
     }
 
     /// Reads it from its beginning: the same file, whatever has its name by now.

@@ -6,10 +6,10 @@ use super::{Backup, Checked, Chosen, Progress, RestoreRequest, Restored, Standin
 use crate::backup::{Entry, Found, Lost, Reader};
 use crate::config::Settings;
 use crate::flow::{RateLimit, Stop};
-use crate::model::{Exit, Failure, LeftKey, RedisKey, RestoreAccount, RestoreFault, RestoreOutcome, Side};
+use crate::model::{Exit, Failure, LeftKey, NotWritten, RedisKey, RestoreAccount, RestoreFault, RestoreOutcome, Side};
 use crate::source::Source;
 use crate::source::redis::{RedisSource, RestoreOptions, Restorer};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 
 /// Keys of a page at most, and bytes, about.
@@ -29,8 +29,8 @@ pub(super) struct Work<'a> {
     restorers: BTreeMap<u8, Restorer>,
     page: Vec<Entry>,
     page_bytes: usize,
-    /// The keys of the page.
-    names: HashSet<RedisKey>,
+    /// Keys that have begun so far, as the check counted them.
+    begun: u64,
     /// The key in parts that has its outcome already: more of its parts may follow.
     settled: Option<(u8, RedisKey)>,
     account: RestoreAccount,
@@ -52,6 +52,7 @@ impl<'a> Work<'a> {
             dumps: same_kind && !request.logical,
             dry: settings.run.dry_run,
             built: built(checked),
+            field_expiry: checked.field_expiry,
         };
         let limit = |most: u64| Some(most).filter(|most| *most > 0);
         let flow = &settings.flow;
@@ -66,7 +67,7 @@ impl<'a> Work<'a> {
             restorers: BTreeMap::new(),
             page: Vec::new(),
             page_bytes: 0,
-            names: HashSet::new(),
+            begun: 0,
             settled: None,
             account: RestoreAccount::default(),
             left,
@@ -100,11 +101,7 @@ impl<'a> Work<'a> {
             match found {
                 Found::Lost(lost) => self.lost(&lost)?,
                 Found::Entry { entry, .. } if !self.chosen.has(entry.database, &entry.key) => {}
-                Found::Entry { entry, .. } if entry.part.is_whole() => self.whole(entry).await?,
-                Found::Entry { entry, .. } if entry.part.is_first() => {
-                    self.flush().await?;
-                    self.in_parts(&mut reader, entry, stop).await?;
-                }
+                Found::Entry { entry, .. } if entry.part.is_first() => self.key(&mut reader, entry, stop).await?,
                 // Its key has its outcome.
                 Found::Entry { .. } => {}
             }
@@ -127,16 +124,27 @@ impl<'a> Work<'a> {
         tokio::task::block_in_place(|| reader.read()).map_err(|error| self.backup.failure(&error))
     }
 
+    /// A key, of which this is all or the first part.
+    async fn key(&mut self, reader: &mut Reader<File>, entry: Entry, stop: &Stop) -> Result<(), Failure> {
+        self.begun += 1;
+        if self.checked.superseded.has(self.begun - 1) {
+            return self.count(entry.database, &entry.key, &RestoreOutcome::Kept(NotWritten::Superseded));
+        }
+        if entry.part.is_whole() {
+            return self.whole(entry).await;
+        }
+        self.flush().await?;
+        self.in_parts(reader, entry, stop).await
+    }
+
     /// Puts a key into the page, which is restored once it is full.
     async fn whole(&mut self, entry: Entry) -> Result<(), Failure> {
         let other = self.page.first().is_some_and(|first| first.database != entry.database);
-        // A key that is there twice: the second is looked at once the first is written.
-        if other || self.names.contains(&entry.key) {
+        if other {
             self.flush().await?;
         }
         let most = self.rate.keys_at_once().unwrap_or(PAGE).clamp(1, PAGE);
         self.page_bytes += entry.bytes();
-        self.names.insert(entry.key.clone());
         self.page.push(entry);
         if self.page.len() >= most || self.page_bytes >= PAGE_BYTES {
             self.flush().await?;
@@ -146,7 +154,6 @@ impl<'a> Work<'a> {
 
     async fn flush(&mut self) -> Result<(), Failure> {
         let (page, bytes) = (std::mem::take(&mut self.page), std::mem::take(&mut self.page_bytes));
-        self.names.clear();
         let Some(database) = page.first().map(|first| first.database) else { return Ok(()) };
         self.rate.take(page.len() as u64, bytes as u64).await;
         let outcomes = self.restorer(database).await?.restore(&page).await?;
@@ -204,9 +211,11 @@ impl<'a> Work<'a> {
 
     /// Closes all connections, and says what it came to.
     pub(super) async fn end(mut self, end: Result<(), Failure>) -> Result<Restored, Failure> {
-        let (mut dumps, mut pending) = (0, 0);
+        let mut seen = Seen::default();
         for restorer in self.restorers.values_mut() {
-            (dumps, pending) = (dumps + restorer.dumps_refused(), pending + restorer.lost_pending());
+            seen.dumps_refused += restorer.dumps_refused();
+            seen.lost_pending += restorer.lost_pending();
+            seen.hashes_built += restorer.hashes_built();
             restorer.close().await;
         }
         self.redis.close().await;
@@ -227,16 +236,26 @@ impl<'a> Work<'a> {
             matched,
             account: self.account,
             damage: Vec::new(),
-            notices: notices(self.logical.then_some(self.checked), &self.redis, (dumps, pending)),
+            notices: notices(self.checked, self.logical, &self.redis, &seen),
             left: self.left.end()?,
             failure,
         })
     }
 }
 
-fn notices(other: Option<&Checked>, redis: &RedisSource, (dumps, pending): (u64, u64)) -> Vec<String> {
+/// What was seen on the way, of all databases.
+#[derive(Default)]
+struct Seen {
+    dumps_refused: u64,
+    lost_pending: u64,
+    hashes_built: u64,
+}
+
+/// What else is to be known. `logical`: whether the backup is of another kind of server.
+fn notices(checked: &Checked, logical: bool, redis: &RedisSource, seen: &Seen) -> Vec<String> {
+    let Seen { dumps_refused: dumps, lost_pending: pending, hashes_built } = seen;
     let mut notices = Vec::new();
-    if let Some(checked) = other {
+    if logical {
         let told = |flavour: Option<&str>, version: Option<&str>| {
             format!("{} {}", flavour.unwrap_or("a server"), version.unwrap_or("of unknown version"))
         };
@@ -253,11 +272,17 @@ fn notices(other: Option<&Checked>, redis: &RedisSource, (dumps, pending): (u64,
         let (limit, policy) = (eviction.limit, &eviction.policy);
         notices.push(format!("Redis gives up keys once it holds {limit} bytes ({policy}): others, or those restored"));
     }
-    if dumps > 0 {
+    if *dumps > 0 {
         notices.push(format!("{dumps} dumps were not taken by the server: these keys went back by their logical form"));
     }
-    if pending > 0 {
+    if *pending > 0 {
         notices.push(format!("{pending} pending entries of streams are gone, and could not be made pending again"));
+    }
+    if checked.header.fields_untold && *hashes_built > 0 {
+        notices.push(format!(
+            "Redis did not tell when fields of hashes expire while the backup was made: {hashes_built} hashes were made again \
+             without such times, and any field that had one stays for ever"
+        ));
     }
     notices
 }

@@ -105,33 +105,25 @@ impl RedisSource {
         }
         let facts = self.facts(keys, true).await?;
         let count = fitting(&facts, max_bytes);
-        let mut read: Vec<Option<EntryRead>> = Vec::with_capacity(count);
+        let mut read: Vec<Option<EntryRead>> = vec![None; count];
         let (mut small, mut dumped) = (Vec::new(), Vec::new());
-        for (place, (key, facts)) in keys.iter().zip(&facts).take(count).enumerate() {
-            let redis_type = RedisType::named(&facts.type_name);
-            let held = facts.memory.unwrap_or(u64::MAX);
-            read.push(match facts.type_name.as_str() {
-                NONE => Some(EntryRead::Gone(key.clone())),
-                _ if held <= LARGE => {
-                    small.push((place, key.clone(), held));
-                    None
-                }
-                _ if !redis_type.has_items() && redis_type != RedisType::String => {
-                    dumped.push((place, key.clone(), facts.clone()));
-                    None
-                }
-                _ => Some(EntryRead::Large(key.clone())),
-            });
+        for (place, ((key, facts), read)) in keys.iter().zip(facts).zip(&mut read).enumerate() {
+            match Way::of(&facts) {
+                Way::Gone => *read = Some(EntryRead::Gone(key.clone())),
+                Way::Parts => *read = Some(EntryRead::Large(key.clone())),
+                Way::Script => small.push((place, key.clone(), facts.memory.unwrap_or(0))),
+                Way::Dump => dumped.push((place, key.clone(), facts)),
+            }
         }
         for chunk in chunks(&small) {
             let asked: Vec<RedisKey> = chunk.iter().map(|(_, key, _)| key.clone()).collect();
             for ((place, ..), one) in chunk.iter().zip(self.small_entries(&asked).await?) {
-                read.iter_mut().skip(*place).take(1).for_each(|entry| *entry = Some(one.clone()));
+                put(&mut read, *place, one);
             }
         }
         for (place, key, facts) in dumped {
             let one = self.dumped(key, facts).await?;
-            read.iter_mut().skip(place).take(1).for_each(|entry| *entry = Some(one.clone()));
+            put(&mut read, place, one);
         }
         Ok(read.into_iter().flatten().collect())
     }
@@ -174,6 +166,34 @@ impl RedisSource {
         // The server's estimate of its size was far off.
         let dump = dump.filter(|dump| logical.is_none() || dump.len() as u64 <= DUMP_BESIDE * 2);
         Entry { database: self.database(), key, type_name, expires_at, part: Part::WHOLE, dump, logical }
+    }
+}
+
+/// How a key that is no string is read.
+enum Way {
+    Gone,
+    /// With others, by one script.
+    Script,
+    /// By DUMP alone: it is a module's, and large.
+    Dump,
+    Parts,
+}
+
+impl Way {
+    fn of(facts: &Facts) -> Self {
+        let redis_type = RedisType::named(&facts.type_name);
+        match facts.type_name.as_str() {
+            NONE => Self::Gone,
+            _ if facts.memory.is_some_and(|held| held <= LARGE) => Self::Script,
+            _ if !redis_type.has_items() && redis_type != RedisType::String => Self::Dump,
+            _ => Self::Parts,
+        }
+    }
+}
+
+fn put(read: &mut [Option<EntryRead>], place: usize, one: EntryRead) {
+    if let Some(empty) = read.get_mut(place) {
+        *empty = Some(one);
     }
 }
 

@@ -90,6 +90,7 @@ impl EntryParts {
         }
     }
 
+    /// The next part, from the node that has the key.
     async fn next_here(&mut self) -> Result<Option<EntryRead>, Failure> {
         if let (Some((cluster, _)), false) = (&self.cluster, self.found) {
             self.source = cluster.source_of(&self.key).await?;
@@ -106,19 +107,11 @@ impl EntryParts {
                 return Ok(None);
             }
             match self.step().await {
-                Ok(Step::Parts(parts)) => {
-                    self.finished = parts.last().is_some_and(|part| part.part.last);
-                    self.ready.extend(parts);
+                Ok(step) => {
+                    if let Some(read) = self.taken(step, &source) {
+                        return Ok(Some(self.end(read)));
+                    }
                 }
-                Ok(Step::End(read)) => return Ok(Some(self.end(*read))),
-                Ok(Step::Changed) if self.changes == ATTEMPTS => {
-                    let detail = format!("it was changed while it was read, {} times in a row", ATTEMPTS + 1);
-                    let (key, reason) = (self.key.clone(), "changed_while_read");
-                    return Ok(Some(self.end(EntryRead::Unreadable { key, reason, detail })));
-                }
-                Ok(Step::Changed) => self.changes += 1,
-                Ok(Step::WatchRefused) => source.go_unwatched(),
-                Ok(Step::TooLargeForDump) => self.without_dump = true,
                 Err(error) if is_key_refused(&error) => {
                     let read = EntryRead::Forbidden(self.key.clone());
                     return Ok(Some(self.end(read)));
@@ -135,6 +128,26 @@ impl EntryParts {
                 }
             }
         }
+    }
+
+    /// Takes note of a step; what became of the key, where that is its end.
+    fn taken(&mut self, step: Step, source: &RedisSource) -> Option<EntryRead> {
+        match step {
+            Step::Parts(parts) => {
+                self.finished = parts.last().is_some_and(|part| part.part.last);
+                self.ready.extend(parts);
+            }
+            Step::End(read) => return Some(*read),
+            Step::Changed if self.changes == ATTEMPTS => {
+                let detail = format!("it was changed while it was read, {} times in a row", ATTEMPTS + 1);
+                let (key, reason) = (self.key.clone(), "changed_while_read");
+                return Some(EntryRead::Unreadable { key, reason, detail });
+            }
+            Step::Changed => self.changes += 1,
+            Step::WatchRefused => source.go_unwatched(),
+            Step::TooLargeForDump => self.without_dump = true,
+        }
+        None
     }
 
     fn end(&mut self, with: EntryRead) -> EntryRead {

@@ -12,7 +12,8 @@ use fred::types::{Resp3Frame, Value};
 use std::sync::atomic::Ordering;
 
 /// Type, time of expiry, dump, content, and of a hash when its fields expire. Read-only. A dump that is refused is an empty
-/// string, and a document that the module does not print is none. `FIELDS` says whether fields are asked for.
+/// string, and so are times of fields that are; a document that the module does not print is none. `FIELDS` says whether fields
+/// are asked for.
 const SCRIPT: &str = "local r = {} for i, key in ipairs(KEYS) do \
     local t = redis.call('TYPE', key).ok local d, c, x = false, false, false \
     if t == 'hash' then c = redis.call('HGETALL', key) \
@@ -25,7 +26,8 @@ const SCRIPT: &str = "local r = {} for i, key in ipairs(KEYS) do \
     if t ~= 'none' and t ~= 'string' then d = redis.pcall('DUMP', key) if type(d) ~= 'string' then d = '' end end \
     if FIELDS and t == 'hash' then x = {} for j = 1, #c, 2000 do local f = {} \
     for k = j, math.min(j + 1998, #c), 2 do f[#f + 1] = c[k] end \
-    local a = redis.pcall('HPEXPIRETIME', key, 'FIELDS', #f, unpack(f)) if a.err then x = false break end \
+    local a = redis.pcall('HPEXPIRETIME', key, 'FIELDS', #f, unpack(f)) \
+    if a.err then x = '' if string.find(string.lower(a.err), 'unknown') then x = false end break end \
     for _, at in ipairs(a) do x[#x + 1] = at end end end \
     r[i] = {t, redis.call('PEXPIRETIME', key), d, c, x} end return r";
 
@@ -63,6 +65,9 @@ impl RedisSource {
             return Some(EntryRead::Gone(key.clone()));
         }
         let expires_at = Some(number_of(&expiry)?).filter(|at| *at >= 0);
+        if matches!(&fields, Resp3Frame::BlobString { .. }) {
+            self.say_fields_hidden();
+        }
         let logical = match content {
             Resp3Frame::Null => None,
             content => Some(logical(RedisType::named(&type_name), content, fields)?),
@@ -79,6 +84,14 @@ impl RedisSource {
             return Some(EntryRead::Unreadable { key, reason, detail });
         }
         Some(EntryRead::Entry(self.entry(key.clone(), type_name, expires_at, dump, logical)))
+    }
+
+    /// Says once that when fields of hashes expire is not told any more, as it was at the beginning.
+    fn say_fields_hidden(&self) {
+        if !self.inner.fields_untold.swap(true, Ordering::Relaxed) {
+            let text = "Redis does not tell when fields of hashes expire (HPEXPIRETIME): of those that do, the time is in their dump alone";
+            self.notice(text.to_owned());
+        }
     }
 
     /// Says once that there are no dumps.
@@ -110,10 +123,10 @@ fn packed(items: Resp3Frame) -> Option<Bytes> {
     Some(packer.finish())
 }
 
-/// When the fields expire; `None` within where none does, or it was not asked for.
+/// When the fields expire; `None` within where none does, or it is not known.
 fn expiries(times: Resp3Frame) -> Option<Option<Vec<UnixMillis>>> {
     match times {
-        Resp3Frame::Null => Some(None),
+        Resp3Frame::Null | Resp3Frame::BlobString { .. } => Some(None),
         Resp3Frame::Array { data, .. } => {
             let times = data.iter().map(number_of).collect::<Option<Vec<_>>>()?;
             Some(Some(times).filter(|times| times.iter().any(|at| *at >= 0)))

@@ -22,7 +22,8 @@ fn commands(redis_type: RedisType) -> &'static [&'static str] {
         RedisType::Stream => {
             &["xadd KEY * f v", "xlen KEY", "xgroup create KEY g 0", "xsetid KEY 1-1", "xclaim KEY g c 0 1-1"]
         }
-        RedisType::Json | RedisType::Module => &[],
+        RedisType::Json => &["json.set KEY $ 1"],
+        RedisType::Module => &[],
     }
 }
 
@@ -35,7 +36,7 @@ impl RedisSource {
     pub async fn restorer(&self, options: RestoreOptions) -> Result<Restorer, Failure> {
         self.may_be_written()?;
         if let Some(types) = options.built.filter(|_| !options.dry) {
-            self.may_build(types).await?;
+            self.may_build(types, options.field_expiry).await?;
         }
         // Learns it: keys that are there are compared with their fields' times only where the server has any.
         let _ = self.hides_field_expiry().await?;
@@ -44,8 +45,9 @@ impl RedisSource {
             None => ServerClock::new(own_time(), Instant::now()),
         };
         let source = self.clone();
-        let (line, restores, dumps_refused, lost_pending, strays) = (None, true, 0, 0, Vec::new());
-        Ok(Restorer { source, options, clock, line, restores, dumps_refused, lost_pending, strays })
+        let (line, restores, strays) = (None, true, Vec::new());
+        let (dumps_refused, lost_pending, hashes_built) = (0, 0, 0);
+        Ok(Restorer { source, options, clock, line, restores, dumps_refused, lost_pending, hashes_built, strays })
     }
 
     fn may_be_written(&self) -> Result<(), Failure> {
@@ -62,9 +64,11 @@ impl RedisSource {
         Ok(())
     }
 
-    async fn may_build(&self, types: RedisTypes) -> Result<(), Failure> {
+    async fn may_build(&self, types: RedisTypes, field_expiry: bool) -> Result<(), Failure> {
         let name = RedisKey::new(format!("{BUILDING}0"));
-        let asked: Vec<&str> = ON_NAMES.into_iter().chain(types.iter().flat_map(commands).copied()).collect();
+        let timed = field_expiry.then_some("hpexpireat KEY 1 FIELDS 1 f");
+        let asked = ON_NAMES.into_iter().chain(types.iter().flat_map(commands).copied()).chain(timed);
+        let asked: Vec<&str> = asked.collect();
         let may = self.might(&asked, Some(&name)).await?;
         let Some((command, _)) = asked.iter().zip(may).find(|(_, may)| *may == Permission::Refused) else {
             return Ok(());

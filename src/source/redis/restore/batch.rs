@@ -1,5 +1,6 @@
 //! Whole entries, a page at a time.
 
+use super::awaited::Awaited;
 use super::build::{Building, Piece, left};
 use super::large::MemoryParts;
 use super::line::{Command, outcome};
@@ -86,7 +87,7 @@ impl Restorer {
         self.write_at_once(page).await?;
         for work in page.iter_mut().filter(|work| work.outcome.is_none() && work.way == Way::Pieces) {
             let entry = Entry { dump: None, ..work.entry.clone() };
-            let mut parts = MemoryParts::new(entry, self.release());
+            let mut parts = MemoryParts::new(entry);
             let outcome = self.restore_parts(&mut parts).await?;
             work.outcome = Some(outcome);
         }
@@ -170,10 +171,9 @@ impl Restorer {
         let is_built = |work: &&mut Work<'_>| work.outcome.is_none() && work.way == Way::Commands;
         let mut built: Vec<(&mut Work<'_>, Building, Piece)> = Vec::new();
         for work in page.iter_mut().filter(is_built) {
-            let mut stream = StreamBuild::new(self.release());
-            let entry = stream.with_stand_ins(work.entry.clone());
-            let mut building = Building::new(entry.redis_type(), stream);
-            let piece = building.piece(&entry, now);
+            let stream = StreamBuild::new(self.release(), Awaited::of(work.entry));
+            let mut building = Building::new(work.entry.redis_type(), stream);
+            let piece = building.piece(work.entry, now);
             built.push((work, building, piece));
         }
         if built.is_empty() {
@@ -212,6 +212,7 @@ impl Restorer {
             match answer {
                 Ok(answers) if answers.last().and_then(Value::as_i64) != Some(0) => {
                     self.lost_pending += building.lost_pending();
+                    self.hashes_built += u64::from(building.is_hash());
                     work.outcome = Some(written(work.there));
                 }
                 // There is such a key by now.

@@ -70,8 +70,9 @@ impl Building {
         Piece { commands, adding }
     }
 
-    /// Takes note of the answers to a piece; whether the value is as long as it must be now.
+    /// Takes note of the answers to a piece; whether the value is as long as it must be now, and each field has its time.
     pub(super) fn added(&mut self, piece: &Piece, answers: &[Value]) -> bool {
+        let mut timed = true;
         for (command, answer) in piece.commands.iter().take(piece.adding).zip(answers) {
             let second = || command.args.get(1).and_then(Value::as_bytes).map_or(0, <[u8]>::len);
             self.length += match command.name {
@@ -80,6 +81,13 @@ impl Building {
                 "SET" | "APPEND" => second() as i64,
                 "XADD" | "JSON.SET" => 1,
                 "XDEL" | "XTRIM" => -answer.as_i64().unwrap_or(0),
+                "HPEXPIREAT" => match expired(answer) {
+                    Some(expired) => -expired,
+                    None => {
+                        timed = false;
+                        0
+                    }
+                },
                 "XCLAIM" => {
                     self.stream.claimed(answer);
                     0
@@ -87,7 +95,7 @@ impl Building {
                 _ => 0,
             };
         }
-        piece.commands.is_empty() || answers.last().and_then(Value::as_i64) == Some(self.length)
+        timed && (piece.commands.is_empty() || answers.last().and_then(Value::as_i64) == Some(self.length))
     }
 
     /// Moves what was built to its key; belongs into one transaction. The last answer is 0 where there is such a key
@@ -109,6 +117,11 @@ impl Building {
     /// Whether it came to a hash without a field: those of the entry have expired.
     pub(super) fn is_empty(&self) -> bool {
         self.redis_type == RedisType::Hash && self.length == 0
+    }
+
+    /// Whether it is a hash.
+    pub(super) fn is_hash(&self) -> bool {
+        self.redis_type == RedisType::Hash
     }
 
     /// The name that it is built under.
@@ -166,6 +179,20 @@ fn fields(name: &Value, items: &Bytes, expiries: Option<&[UnixMillis]>, now: Uni
         }
     }
     commands
+}
+
+/// How many fields were gone by the time that they were to have one; `None` where one has no time of expiry now.
+fn expired(answer: &Value) -> Option<i64> {
+    let Value::Array(codes) = answer else { return None };
+    let mut expired = 0;
+    for code in codes {
+        match code.as_i64() {
+            Some(1) => {}
+            Some(2) => expired += 1,
+            _ => return None,
+        }
+    }
+    Some(expired)
 }
 
 /// One command for many items.
@@ -239,6 +266,12 @@ mod tests {
         let piece = building.piece(&entry("hash", hash, Part::WHOLE), 60);
         let all = said(&building, &piece.commands);
         assert_eq!(all, ["HSET n a 1 c 3", "HPEXPIREAT n 90 FIELDS 1 c", "PEXPIRE n 3600000", "HLEN n"]);
+        let answered = |code: i64, length: i64| [2.into(), Value::Array(vec![code.into()]), 1.into(), length.into()];
+        // 1: it has its time; 2: that was past by then; 0 or -2: it has none.
+        for (code, length, added) in [(1, 2, true), (2, 1, true), (2, 2, false), (0, 2, false), (-2, 2, false)] {
+            let mut building = Building::new(RedisType::Hash, StreamBuild::default());
+            assert_eq!(building.added(&piece, &answered(code, length)), added, "{code} {length}");
+        }
         assert_eq!(left(&items, Some(&[10, 20, 30]), 60), (Bytes::new(), Vec::new()));
         assert_eq!(left(&items, None, 60), (items, vec![-1; 3]));
     }

@@ -1,6 +1,7 @@
 //! A key in parts: never in memory as a whole. It is built under a name of its own, part by part, and moved once the last is
 //! there.
 
+use super::awaited::Awaited;
 use super::batch::{has_expired, written};
 use super::build::Building;
 use super::same::{Fingerprint, Standing};
@@ -8,7 +9,7 @@ use super::stream::StreamBuild;
 use super::verdict::Verdict;
 use super::{ROUNDS, Restorer, Trouble};
 use crate::backup::{Entry, cut};
-use crate::model::{Failure, NotWritten, RestoreFault, RestoreOutcome};
+use crate::model::{Failure, NotWritten, RedisType, RestoreFault, RestoreOutcome};
 use fred::types::Value;
 use std::future::Future;
 
@@ -54,9 +55,8 @@ pub(super) struct MemoryParts {
 }
 
 impl MemoryParts {
-    pub(super) fn new(entry: Entry, release: Option<(u64, u64)>) -> Self {
-        let with_stand_ins = StreamBuild::new(release).with_stand_ins(entry.clone());
-        Self { parts: cut(with_stand_ins), at: 1, whole: entry }
+    pub(super) fn new(entry: Entry) -> Self {
+        Self { parts: cut(entry.clone()), at: 1, whole: entry }
     }
 }
 
@@ -138,10 +138,8 @@ impl Restorer {
             return Ok(Built::Outcome(written(there)));
         }
         parts.again().await?;
-        let mut stream = StreamBuild::new(self.release());
-        if let Some(whole) = parts.whole() {
-            stream.with_stand_ins(whole.clone());
-        }
+        let Some(awaited) = awaited(parts).await? else { return Ok(Built::Outcome(torn())) };
+        let stream = StreamBuild::new(self.release(), awaited);
         let mut building = Building::new(parts.first().redis_type(), stream);
         self.sweep().await?;
         // Whatever ends it, the name is known.
@@ -224,6 +222,7 @@ impl Restorer {
         match answers {
             Ok(answers) if answers.last().and_then(Value::as_i64) != Some(0) => {
                 self.lost_pending += building.lost_pending();
+                self.hashes_built += u64::from(building.is_hash());
                 Ok(Built::Outcome(written(there)))
             }
             Ok(_) => Ok(Built::Again),
@@ -241,6 +240,23 @@ impl Restorer {
             Verdict::End(failure) => Err(Trouble::Final(failure)),
         }
     }
+}
+
+/// What is pending in a stream, by going through its parts once; `None` where they are not all there.
+async fn awaited(parts: &mut impl Parts) -> Result<Option<Awaited>, Failure> {
+    let mut awaited = Awaited::of(parts.first());
+    if parts.first().redis_type() != RedisType::Stream || parts.first().part.last {
+        return Ok(Some(awaited));
+    }
+    loop {
+        match parts.next().await? {
+            NextPart::Part(part) => awaited.take(&part),
+            NextPart::End => break,
+            NextPart::Torn => return Ok(None),
+        }
+    }
+    parts.again().await?;
+    Ok(Some(awaited))
 }
 
 fn torn() -> RestoreOutcome {

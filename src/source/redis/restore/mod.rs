@@ -6,6 +6,7 @@
 //! goes wrong on the way, the keys without an outcome are looked at anew.
 
 mod ability;
+mod awaited;
 mod batch;
 mod build;
 mod large;
@@ -37,6 +38,8 @@ pub struct RestoreOptions {
     pub dry: bool,
     /// The types that may have to be made by commands; `None` where there are none.
     pub built: Option<RedisTypes>,
+    /// Whether fields of hashes among them expire.
+    pub field_expiry: bool,
 }
 
 /// Restores keys into one database of a server. Opens a connection of its own for writing, once it writes.
@@ -49,6 +52,7 @@ pub struct Restorer {
     restores: bool,
     dumps_refused: u64,
     lost_pending: u64,
+    hashes_built: u64,
     /// Names under which values were built, of which it is not known whether they are there.
     strays: Vec<Value>,
 }
@@ -82,6 +86,11 @@ impl Restorer {
     /// Pending entries of streams that could not be made again, since the stream has not got them any more.
     pub fn lost_pending(&self) -> u64 {
         self.lost_pending
+    }
+
+    /// Hashes that were made by commands.
+    pub fn hashes_built(&self) -> u64 {
+        self.hashes_built
     }
 
     /// Takes away what is left of values that were being built, as far as that can be done at once, and closes its connection.

@@ -1,17 +1,21 @@
 //! A stream that is made again by commands: entries, ids, groups, consumers, and what is pending with them.
 //!
 //! Redis takes an entry for pending only while the stream has it. An entry that is pending and was deleted since is added
-//! without its content and deleted again, where that is known in time; else it is counted.
+//! without its content, claimed, and deleted again.
 
+use super::awaited::{Awaited, Id, number_of};
 use super::line::Command;
-use crate::backup::{Entry, Logical, Part, StreamFacts, StreamGroup};
-use crate::model::{Items, Packer};
+use crate::backup::{Part, StreamFacts, StreamGroup};
+use crate::model::Items;
 use bytes::Bytes;
 use fred::types::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, VecDeque};
 
 /// The id that no entry has.
 const NONE: &str = "0-0";
+
+/// Entries that are added only to be pending, at most: their commands are in memory all at once.
+const STAND_INS: usize = 100_000;
 
 /// What is known of a stream while it is built.
 #[derive(Debug, Default)]
@@ -20,44 +24,22 @@ pub(super) struct StreamBuild {
     release: Option<(u64, u64)>,
     /// The groups that were made.
     made: BTreeSet<Bytes>,
+    /// What is pending behind the entries so far.
+    awaited: VecDeque<Id>,
     /// Entries that are there only to be pending.
-    stand_ins: Vec<String>,
+    stand_ins: Vec<Id>,
     /// The first of the stream's own entries.
     first: Option<String>,
-    /// Whether all that stand in are before that one.
-    in_front: bool,
+    /// Whether one that stands in is behind that one.
+    behind: bool,
     /// Entries that were to be pending, and that a consumer could not be given.
     lost: u64,
 }
 
-/// An id by its two numbers.
-type Id = (u64, u64);
-
 impl StreamBuild {
     /// For a server of this release.
-    pub(super) fn new(release: Option<(u64, u64)>) -> Self {
-        Self { release, ..Self::default() }
-    }
-
-    /// The entry of a whole stream, with what stands in for pending entries that are gone.
-    pub(super) fn with_stand_ins(&mut self, entry: Entry) -> Entry {
-        let Some(Logical::Stream { entries, facts, groups }) = entry.logical else { return entry };
-        let mut missing: BTreeMap<Id, &str> = BTreeMap::new();
-        for pending in groups.iter().flat_map(|group| &group.pending) {
-            missing.extend(number_of(&pending.id).map(|id| (id, pending.id.as_str())));
-        }
-        let mut first = None;
-        for_each(&entries, |id, text| {
-            missing.remove(&id);
-            first = first.take().or_else(|| Some((id, String::from_utf8_lossy(text).into_owned())));
-        });
-        let last = facts.as_ref().and_then(|facts| number_of(&facts.last_id));
-        missing.retain(|id, _| last.is_none_or(|last| *id <= last));
-        let merged = if missing.is_empty() { entries.clone() } else { merge(&entries, &missing) };
-        self.in_front = first.as_ref().is_none_or(|(first, _)| missing.keys().all(|id| id < first));
-        self.first = first.map(|(_, text)| text);
-        self.stand_ins = missing.into_values().map(str::to_owned).collect();
-        Entry { logical: Some(Logical::Stream { entries: merged, facts, groups }), ..entry }
+    pub(super) fn new(release: Option<(u64, u64)>, awaited: Awaited) -> Self {
+        Self { release, awaited: awaited.finish(), ..Self::default() }
     }
 
     /// What a part of a stream takes.
@@ -77,15 +59,34 @@ impl StreamBuild {
         }
         while let (Some(id), Some(count)) = (items.next(), items.next()) {
             let count = std::str::from_utf8(count).ok().and_then(|count| count.parse::<usize>().ok()).unwrap_or(0);
+            self.stand_in(name, number_of(&String::from_utf8_lossy(id)), &mut commands);
+            self.first.get_or_insert_with(|| String::from_utf8_lossy(id).into_owned());
             let mut args = vec![name.clone(), Value::Bytes(entries.slice_ref(id))];
             args.extend(items.by_ref().take(2 * count).map(|part| Value::Bytes(entries.slice_ref(part))));
             commands.push(Command::new("XADD", args));
         }
+        if !groups.is_empty() || part.last {
+            // No entry comes any more.
+            self.stand_in(name, None, &mut commands);
+        }
         groups.iter().for_each(|group| self.group(name, group, &mut commands));
-        if let Some(facts) = facts {
+        if part.last {
             self.end(name, facts, &mut commands);
         }
         commands
+    }
+
+    /// Adds what stands in for pending entries that are gone, in front of the entry with this id; `None`: of all that are left.
+    fn stand_in(&mut self, name: &Value, before: Option<Id>, commands: &mut Vec<Command>) {
+        while let Some(id) = self.awaited.pop_front_if(|id| before.is_none_or(|before| *id <= before)) {
+            if before == Some(id) || self.stand_ins.len() == STAND_INS {
+                continue;
+            }
+            let args = [name.clone(), text_of(id).into(), "".into(), "".into()];
+            commands.push(Command::new("XADD", args));
+            self.stand_ins.push(id);
+            self.behind |= self.first.is_some();
+        }
     }
 
     fn group(&mut self, name: &Value, group: &StreamGroup, commands: &mut Vec<Command>) {
@@ -116,10 +117,10 @@ impl StreamBuild {
     }
 
     /// The stand-ins go, and the stream's own numbers are set.
-    fn end(&mut self, name: &Value, facts: &StreamFacts, commands: &mut Vec<Command>) {
-        let deleted = facts.max_deleted_id.as_deref().filter(|id| *id != NONE);
+    fn end(&mut self, name: &Value, facts: Option<&StreamFacts>, commands: &mut Vec<Command>) {
+        let deleted = facts.and_then(|facts| facts.max_deleted_id.as_deref()).filter(|id| *id != NONE);
         let stand_ins = std::mem::take(&mut self.stand_ins);
-        if deleted.is_none() && self.in_front && self.is_from(7, 0) && !stand_ins.is_empty() {
+        if deleted.is_none() && !self.behind && self.is_from(7, 0) && !stand_ins.is_empty() {
             // They were trimmed away, from the front: XDEL would leave a trace of itself in the stream.
             commands.push(match &self.first {
                 Some(id) => Command::new("XTRIM", [name.clone(), "MINID".into(), id.as_str().into()]),
@@ -127,10 +128,11 @@ impl StreamBuild {
             });
         } else {
             for ids in stand_ins.chunks(500) {
-                let ids = ids.iter().map(|id| id.as_str().into());
+                let ids = ids.iter().map(|id| text_of(*id).into());
                 commands.push(Command::new("XDEL", std::iter::once(name.clone()).chain(ids)));
             }
         }
+        let Some(facts) = facts else { return };
         let mut args = vec![name.clone(), facts.last_id.as_str().into()];
         if self.is_from(7, 0) {
             if let Some(added) = facts.entries_added {
@@ -164,47 +166,16 @@ impl StreamBuild {
     }
 }
 
-/// The two numbers of an id.
-fn number_of(id: &str) -> Option<Id> {
-    let (ms, count) = id.split_once('-')?;
-    Some((ms.parse().ok()?, count.parse().ok()?))
-}
-
-/// Tells of each entry its id, and that as it is written.
-fn for_each<'a>(entries: &'a [u8], mut tell: impl FnMut(Id, &'a [u8])) {
-    let mut items = Items::of(entries);
-    while let (Some(id), Some(count)) = (items.next(), items.next()) {
-        let text = |bytes| std::str::from_utf8(bytes).ok();
-        let count = text(count).and_then(|count| count.parse::<usize>().ok()).unwrap_or(0);
-        items.by_ref().take(2 * count).for_each(drop);
-        text(id).and_then(number_of).into_iter().for_each(|number| tell(number, id));
-    }
-}
-
-/// The entries, with others of these ids among them in their order.
-fn merge(entries: &Bytes, others: &BTreeMap<Id, &str>) -> Bytes {
-    let (mut packer, mut others) = (Packer::default(), others.iter().peekable());
-    let stand_in = |packer: &mut Packer, id: &str| {
-        [id.as_bytes(), b"1", b"", b""].iter().for_each(|item| packer.push(item));
-    };
-    let mut items = Items::of(entries);
-    while let (Some(id), Some(count)) = (items.next(), items.next()) {
-        let number = std::str::from_utf8(id).ok().and_then(number_of).unwrap_or_default();
-        while let Some((_, other)) = others.next_if(|(other, _)| **other < number) {
-            stand_in(&mut packer, other);
-        }
-        let fields = std::str::from_utf8(count).ok().and_then(|count| count.parse::<usize>().ok()).unwrap_or(0);
-        [id, count].into_iter().chain(items.by_ref().take(2 * fields)).for_each(|item| packer.push(item));
-    }
-    others.for_each(|(_, other)| stand_in(&mut packer, other));
-    packer.finish()
+fn text_of((ms, count): Id) -> String {
+    format!("{ms}-{count}")
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::awaited::Awaited;
     use super::StreamBuild;
-    use crate::backup::{Entry, Logical, Part, Pending, StreamFacts, StreamGroup};
-    use crate::model::{Items, Packer, RedisKey};
+    use crate::backup::{Entry, Logical, Part, Pending, StreamFacts, StreamGroup, cut};
+    use crate::model::{Packer, RedisKey};
     use bytes::Bytes;
 
     fn entry(ids: &[&str], pending: &[&str], max_deleted: &str) -> Entry {
@@ -242,23 +213,27 @@ mod tests {
         }
     }
 
-    fn said(entry: Entry) -> Vec<String> {
-        let mut build = StreamBuild::new(Some((7, 0)));
-        let entry = build.with_stand_ins(entry);
-        let Some(Logical::Stream { entries, facts, groups }) = &entry.logical else { panic!("a stream") };
-        assert!(Items::of(entries).count().is_multiple_of(4));
-        let commands = build.commands(&"n".into(), (entries, facts.as_ref(), groups), entry.part);
-        let words = commands.iter().map(|command| {
-            let args: Vec<_> =
-                command.args.iter().map(|arg| arg.as_str_lossy().unwrap_or_default().into_owned()).collect();
-            format!("{} {}", command.name, args.join(" "))
-        });
-        words.collect()
+    /// What a stream takes that comes in these parts.
+    fn said(parts: &[Entry]) -> Vec<String> {
+        let mut awaited = Awaited::default();
+        parts.iter().for_each(|part| awaited.take(part));
+        let mut build = StreamBuild::new(Some((7, 0)), awaited);
+        let mut said = Vec::new();
+        for part in parts {
+            let Some(Logical::Stream { entries, facts, groups }) = &part.logical else { panic!("a stream") };
+            let commands = build.commands(&"n".into(), (entries, facts.as_ref(), groups), part.part);
+            said.extend(commands.iter().map(|command| {
+                let args: Vec<_> =
+                    command.args.iter().map(|arg| arg.as_str_lossy().unwrap_or_default().into_owned()).collect();
+                format!("{} {}", command.name, args.join(" "))
+            }));
+        }
+        said
     }
 
     #[test]
     fn a_pending_entry_that_was_deleted_is_there_while_it_is_claimed() {
-        let said = said(entry(&["1-0", "3-0"], &["1-0", "2-0"], "4-0"));
+        let said = said(&[entry(&["1-0", "3-0"], &["1-0", "2-0"], "4-0")]);
         let all = said.join("\n");
         assert_eq!(
             all,
@@ -270,10 +245,33 @@ mod tests {
 
     #[test]
     fn what_was_trimmed_away_leaves_no_trace_of_a_deletion() {
-        let said_of = |ids: &[&str], pending: &[&str]| said(entry(ids, pending, "0-0"));
+        let said_of = |ids: &[&str], pending: &[&str]| said(&[entry(ids, pending, "0-0")]);
         assert!(said_of(&["3-0"], &["1-0"]).contains(&"XTRIM n MINID 3-0".to_owned()));
         assert!(said_of(&[], &["1-0"]).contains(&"XTRIM n MAXLEN 0".to_owned()));
         assert!(said_of(&[], &[]).first().is_some_and(|first| first.ends_with("MKSTREAM")));
         assert!(!said_of(&["3-0"], &["3-0"]).iter().any(|said| said.starts_with("XTRIM") || said.starts_with("XDEL")));
+    }
+    #[test]
+    fn what_is_pending_is_known_before_the_first_of_many_parts() {
+        let value = "v".repeat(100_000);
+        let ids: Vec<String> = (1..40).map(|ms| format!("{}-0", ms * 2)).collect();
+        let items = ids.iter().flat_map(|id| [id.as_bytes(), b"1", b"f", value.as_bytes()]);
+        let mut whole = entry(&[], &["1-0", "2-0", "41-0", "77-0"], "77-0");
+        if let Some(Logical::Stream { entries, facts: Some(facts), .. }) = &mut whole.logical {
+            *entries = items.collect::<Packer>().finish();
+            facts.last_id = "90-0".to_owned();
+        }
+        let parts = cut(whole);
+        assert!(parts.len() > 3, "{}", parts.len());
+        let said: Vec<String> = said(&parts).into_iter().map(|said| said.replace(&value, "v")).collect();
+        let place =
+            |line: &str| said.iter().position(|said| said == line).unwrap_or_else(|| panic!("{line}: {said:#?}"));
+        assert!(place("XADD n 1-0  ") < place("XADD n 2-0 f v") && place("XADD n 40-0 f v") < place("XADD n 41-0  "));
+        assert!(
+            place("XADD n 41-0  ") < place("XADD n 42-0 f v")
+                && place("XADD n 77-0  ") < place("XGROUP CREATE n g 9-0")
+        );
+        assert!(place("XDEL n 1-0 41-0 77-0") == said.len() - 2);
+        assert_eq!(said.iter().filter(|said| said.starts_with("XADD n 2-0")).count(), 1);
     }
 }

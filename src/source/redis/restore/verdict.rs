@@ -23,6 +23,8 @@ impl RedisSource {
     /// What an error says that `command` was answered with, or a transaction that begins with it.
     pub(super) fn judge(&self, error: &Error, command: &str) -> Verdict {
         let text = self.inner.target.scrub(error.details());
+        // What follows is the beginning of the arguments, and so of the value.
+        let text = text.split(", with args beginning").next().unwrap_or_default().to_owned();
         let unknown = text.contains("unknown command");
         let starts = |signs: &[&str]| signs.iter().any(|sign| text.starts_with(sign));
         if starts(&["BUSYKEY"]) || text.contains("no such key") || text.contains("requires the key to exist") {

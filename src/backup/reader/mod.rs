@@ -1,17 +1,20 @@
 //! Reads a backup: entry by entry, and says where it is damaged.
 
-use super::FORMAT;
+mod ends;
+mod salvage;
+
 use super::damage::{Damage, Fault, ReadError};
 use super::encoding;
 use super::entry::Entry;
-use super::frame::{Kind, MAGIC, PREAMBLE};
+use super::frame::Kind;
 use super::frames::Frames;
-use super::header::{EndMark, Header};
+use super::header::Header;
 use super::input::Input;
 use super::joining::{Met, Parts};
 use super::summary::Summary;
 use crate::model::{Failure, RedisKey};
 use bytes::Bytes;
+use salvage::Salvage;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
@@ -29,15 +32,6 @@ pub struct Reader<R> {
     ended: bool,
     /// What was lost, where it goes on behind damage.
     salvage: Option<Salvage>,
-}
-
-/// How it goes on behind damage.
-#[derive(Debug, Default)]
-struct Salvage {
-    /// Damage that was met before the first entry was asked for.
-    before: Option<Damage>,
-    /// Whether anything was lost: counts say nothing then.
-    lost: bool,
 }
 
 /// A place between two entries of a backup, to which its reader can be taken back.
@@ -105,22 +99,6 @@ impl<R: Read + Seek> Reader<R> {
     pub fn new(inner: R) -> Result<Self, ReadError> {
         let mut reader = Self::at_the_start(inner);
         reader.read_header()?;
-        Ok(reader)
-    }
-
-    /// As [`Reader::new`], going on behind damage.
-    ///
-    /// # Errors
-    /// It cannot be read. That it is no backup, or of an unknown version, is told by the first [`Reader::read`].
-    pub fn salvage(inner: R) -> Result<Self, ReadError> {
-        let mut reader = Self::at_the_start(inner);
-        let before = match reader.read_header() {
-            Ok(()) => None,
-            Err(ReadError::Damaged(damage)) => Some(damage),
-            Err(error) => return Err(error),
-        };
-        reader.salvage = Some(Salvage { before, lost: false });
-        reader.frames.gaps = true;
         Ok(reader)
     }
 
@@ -210,26 +188,6 @@ impl<R: Read + Seek> Reader<R> {
         }
     }
 
-    /// Goes on behind damage.
-    fn skip(&mut self, damage: Damage) -> Result<Found, ReadError> {
-        let in_content = matches!(damage.fault, Fault::Content(_) | Fault::Parts) && self.frames.at > damage.offset;
-        let ends = matches!(damage.fault, Fault::NotFinished | Fault::Counts | Fault::Trailing);
-        let is_other = matches!(damage.fault, Fault::UnknownFormat(_)) && damage.offset > 0;
-        if matches!(damage.fault, Fault::Content(_)) {
-            self.block = Input::new(Bytes::new());
-        }
-        if !in_content && !ends && !is_other {
-            self.ended |= !self.frames.find(damage.offset)?;
-        }
-        self.ended |= ends || is_other;
-        if is_other || self.ended && damage.fault == Fault::NotABackup {
-            return Err(ReadError::Damaged(damage));
-        }
-        let torn = self.parts.give_up();
-        self.salvage = Some(Salvage { before: None, lost: true });
-        Ok(Found::Lost(Lost { damage, to: self.frames.at, torn }))
-    }
-
     fn step(&mut self) -> Result<Option<Found>, ReadError> {
         loop {
             let entry = match self.parts.held() {
@@ -274,55 +232,6 @@ impl<R: Read + Seek> Reader<R> {
                 self.check_end(from, &content)?;
                 Ok(false)
             }
-        }
-    }
-
-    fn check_end(&mut self, from: u64, content: &[u8]) -> Result<(), ReadError> {
-        let end: EndMark = serde_json::from_slice(content)
-            .map_err(|_| ReadError::at(from, Fault::Content("the end mark cannot be read")))?;
-        if self.parts.is_open() {
-            return Err(ReadError::at(from, Fault::Parts));
-        }
-        let Summary { blocks, bytes, keys, .. } = &self.summary;
-        let same = end.blocks == *blocks && end.bytes == *bytes && end.keys == *keys;
-        if !same && self.salvage.as_ref().is_none_or(|salvage| !salvage.lost) {
-            return Err(ReadError::at(from, Fault::Counts));
-        }
-        self.summary.complete = same;
-        if self.frames.inner.read(&mut [0])? > 0 {
-            return Err(ReadError::at(self.frames.at, Fault::Trailing));
-        }
-        Ok(())
-    }
-
-    fn read_header(&mut self) -> Result<(), ReadError> {
-        let mut preamble = Vec::new();
-        self.frames.inner.by_ref().take(PREAMBLE).read_to_end(&mut preamble)?;
-        let (magic, format) = preamble.split_at_checked(MAGIC.len()).unwrap_or((&preamble, &[]));
-        if magic.is_empty() || !MAGIC.starts_with(magic) {
-            return Err(ReadError::at(0, Fault::NotABackup));
-        }
-        let Some(format) = format.first_chunk() else {
-            return Err(ReadError::at(0, Fault::Cut(preamble.len() as u64)));
-        };
-        let format = u32::from_be_bytes(*format);
-        if format != FORMAT {
-            return Err(ReadError::at(0, Fault::UnknownFormat(format)));
-        }
-        self.frames.at = PREAMBLE;
-        let (head, content) = self.frames.next()?;
-        match head.kind {
-            Kind::Header => self.take_header(PREAMBLE, &content),
-            _ => Err(ReadError::at(PREAMBLE, Fault::Content("there is no header"))),
-        }
-    }
-
-    fn take_header(&mut self, from: u64, content: &[u8]) -> Result<(), ReadError> {
-        let header: Option<Header> = serde_json::from_slice(content).ok();
-        self.header = header.ok_or(ReadError::at(from, Fault::Content("the header cannot be read")))?;
-        match self.header.format {
-            FORMAT => Ok(()),
-            other => Err(ReadError::at(from, Fault::UnknownFormat(other))),
         }
     }
 }
