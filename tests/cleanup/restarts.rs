@@ -43,7 +43,10 @@ fn a_failure_in_the_middle_of_a_batch_leaves_an_exact_account() {
     direct.set_many(&pairs);
     ends(case.run_config(ITEMS, &[]), 0);
     deletions.store(0, Ordering::SeqCst);
-    let cleanup = ["--yes", "--writers", "1", "--batch-rows", "10000", "--reconnect-attempts", "1"];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cache.backup");
+    let named = path.to_str().unwrap();
+    let cleanup = ["--yes", "--writers", "1", "--batch-rows", "10000", "--reconnect-attempts", "1", "--backup", named];
     let failed = ends(case.cleanup(ITEMS, &cleanup), 5);
     let left = direct.integer(&[b"DBSIZE"]);
     let (deleted, unknown) = (number(&failed, "deleted"), number(&failed, "unknown"));
@@ -54,7 +57,9 @@ fn a_failure_in_the_middle_of_a_batch_leaves_an_exact_account() {
     assert_eq!(case.number("SELECT count(*) FROM redis2pg.cleaned_keys"), deleted + unknown);
     assert!(failed.stdout.contains(&format!("of {unknown} keys it is not known whether they are gone")), "{failed}");
     fails.store(false, Ordering::SeqCst);
-    let second = ends(case.cleanup(ITEMS, &["--yes"]), 0);
+    assert!(!path.exists() && redis2pg::backup::partial_of(&path).exists(), "the backup is not whole: {failed}");
+    let second = ends(case.cleanup(ITEMS, &["--yes", "--backup", named]), 0);
+    assert!(path.exists() && !redis2pg::backup::partial_of(&path).exists(), "{second}");
     assert_eq!(number(&second, "settled"), COUNT - left - deleted, "{second}");
     assert_eq!((number(&second, "deleted"), number(&second, "deleted_in_all")), (left, COUNT), "{second}");
     assert_eq!((direct.integer(&[b"DBSIZE"]), ledger(&case)), (0, (COUNT, 0)));

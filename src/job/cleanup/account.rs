@@ -34,7 +34,8 @@ struct State {
     shown_of: HashMap<(MappingId, &'static str), usize>,
     kept: HashSet<u64>,
     repaired: BTreeMap<(MappingId, &'static str), i64>,
-    unknown: i64,
+    /// Keys of which it is not known whether they are gone.
+    unknown: BTreeMap<MappingId, i64>,
     hasher: RandomState,
     file: Option<KeptKeysFile>,
 }
@@ -135,8 +136,13 @@ impl Account {
     }
 
     /// Counts keys of which it is not known whether they are gone: what was to delete them failed.
-    pub(super) fn lose_sight(&self, count: usize) {
-        self.state().unknown += count as i64;
+    pub(super) fn lose_sight(&self, of: Of, count: usize) {
+        *self.state().unknown.entry(of.0).or_default() += count as i64;
+    }
+
+    /// Whether keys were left because a stop or a failure came before them.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.state().mappings.values().any(|account| account.kept.contains_key(reason::NOT_REACHED))
     }
 
     /// Books a key that stays.
@@ -159,13 +165,23 @@ impl Account {
     }
 
     /// Takes all of it. `listed`: how many keys of each mapping were listed, and how many of them are beyond a limit; `keys`: how
-    /// many that no mapping takes, of which `unmatched` tells more.
-    pub(super) fn take(&self, listed: &BTreeMap<MappingId, (i64, i64)>, (keys, unmatched): (i64, &Unmatched)) -> Taken {
+    /// many that no mapping takes, of which `unmatched` tells more. Where it is not `complete`, a stop or a failure came before
+    /// all listed keys of which nothing is known.
+    pub(super) fn take(
+        &self,
+        listed: &BTreeMap<MappingId, (i64, i64)>,
+        (keys, unmatched): (i64, &Unmatched),
+        complete: bool,
+    ) -> Taken {
         let mut state = self.state();
         for (id, (count, excluded)) in listed {
+            let unknown = state.unknown.get(id).copied().unwrap_or_default();
             let account = state.of(*id);
             account.listed += count;
             account.keep(reason::EXCLUDED, *excluded);
+            if !complete {
+                account.keep(reason::NOT_REACHED, (account.without_outcome() - unknown).max(0));
+            }
         }
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let (refused, apart) = (signed(unmatched.shape_refused), signed(unmatched.set_apart));
@@ -179,7 +195,7 @@ impl Account {
         let mappings = mappings.into_iter().map(|(id, account)| (name(id), account)).collect();
         let notes = repaired(std::mem::take(&mut state.repaired), name);
         let (shown, file) = (std::mem::take(&mut state.shown), state.file.take());
-        Taken { total, mappings, shown, file, unknown: state.unknown, notes }
+        Taken { total, mappings, shown, file, unknown: state.unknown.values().sum(), notes }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -260,7 +276,7 @@ mod tests {
         let others = ["x:1", "x:2", "o:1", "o:2", "o:3", "o:4"].map(RedisKey::new);
         let mut unmatched = Unmatched::count(others.iter().map(|key| (key, key.as_bytes().starts_with(b"x"))));
         unmatched.shape_refused = 1;
-        let taken = account.take(&[(MappingId(0), (12, 0))].into(), (6, &unmatched));
+        let taken = account.take(&[(MappingId(0), (12, 0))].into(), (6, &unmatched), true);
         let total = taken.total;
         assert!(total.balances(), "{total:?}");
         assert_eq!((total.listed, total.deleted, total.gone, total.unconfirmed, total.duplicates), (18, 1, 4, 1, 2));
@@ -284,7 +300,7 @@ mod tests {
         let account = account(true);
         let others = vec![other("a", Class::Missing), other("b", Class::Different)];
         account.compared(OF, Comparison { others, ..Comparison::default() }).unwrap();
-        let kept = account.take(&[].into(), (0, &Unmatched::default())).total.kept;
+        let kept = account.take(&[].into(), (0, &Unmatched::default()), true).total.kept;
         assert_eq!((kept[reason::EXCLUDED], kept["different"]), (1, 1));
     }
 }

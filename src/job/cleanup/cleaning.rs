@@ -57,11 +57,16 @@ impl Cleaning {
         let mut deleters = JoinSet::new();
         let ended = self.passes((settings, ready), &rounds, &mut deleters, unmatched).await;
         let failure = failure_of(deleters).await;
+        let ended = match failure.map_or(ended, Err) {
+            // A stop may come when all is compared, and not all deleted.
+            Ok(_) if self.account.is_cut_short() => Ok(End::Stopped),
+            // What deletes says itself why it ended; the comparison only that it did.
+            ended => ended,
+        };
         for base in rounds.shared.bases.iter() {
             RedisSource::close(&base.source).await;
         }
-        // What deletes says itself why it ended; the comparison only that it did.
-        failure.map_or(ended, Err)
+        ended
     }
 
     /// One pass over each database.
