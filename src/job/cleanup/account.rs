@@ -1,10 +1,10 @@
 //! The account of a cleanup: each key that was listed gets its outcome here, once. Shared by what compares and what deletes.
 
-use super::reason;
+use super::{lost, reason};
 use crate::model::{CleanupAccount, Database, Failure, KeptKey, MappingId, RedisKey, Side, SkipReason, Unmatched};
 use crate::report::KeptKeysFile;
 use crate::sink::{Comparison, Proven};
-use crate::source::redis::UnlinkOutcome;
+use crate::source::redis::{GroupCounts, UnlinkOutcome};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,6 +34,7 @@ struct State {
     shown_of: HashMap<(MappingId, &'static str), usize>,
     kept: HashSet<u64>,
     repaired: BTreeMap<(MappingId, &'static str), i64>,
+    groups: BTreeMap<MappingId, GroupCounts>,
     /// Keys of which it is not known whether they are gone.
     unknown: BTreeMap<MappingId, i64>,
     hasher: RandomState,
@@ -140,6 +141,11 @@ impl Account {
         *self.state().unknown.entry(of.0).or_default() += count as i64;
     }
 
+    /// Counts groups that go with their streams.
+    pub(super) fn lose_groups(&self, of: Of, counts: GroupCounts) {
+        self.state().groups.entry(of.0).or_default().add(counts);
+    }
+
     /// Whether keys were left because a stop or a failure came before them.
     pub(super) fn is_cut_short(&self) -> bool {
         self.state().mappings.values().any(|account| account.kept.contains_key(reason::NOT_REACHED))
@@ -193,7 +199,8 @@ impl Account {
         mappings.values().for_each(|account| total.add(account));
         let name = |id: MappingId| self.names.get(usize::from(id.0)).cloned().unwrap_or_default();
         let mappings = mappings.into_iter().map(|(id, account)| (name(id), account)).collect();
-        let notes = repaired(std::mem::take(&mut state.repaired), name);
+        let mut notes = lost::repaired(std::mem::take(&mut state.repaired), name);
+        notes.extend(lost::groups(std::mem::take(&mut state.groups), name));
         let (shown, file) = (std::mem::take(&mut state.shown), state.file.take());
         Taken { total, mappings, shown, file, unknown: state.unknown.values().sum(), notes }
     }
@@ -201,23 +208,6 @@ impl Account {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// That repairs have made other values of what keys hold that may go.
-fn repaired(counts: BTreeMap<(MappingId, &'static str), i64>, name: impl Fn(MappingId) -> String) -> Vec<String> {
-    let mut of = BTreeMap::<MappingId, Vec<String>>::new();
-    for ((mapping, repair), count) in counts {
-        of.entry(mapping).or_default().push(format!("{repair} {count}"));
-    }
-    let said = |(mapping, repairs): (MappingId, Vec<String>)| {
-        format!(
-            "{}: the columns have what repairs have made of the values, and what the keys hold themselves goes with them, unless there \
-             is a backup (keys that were equal, by repair: {})",
-            name(mapping),
-            repairs.join(", ")
-        )
-    };
-    of.into_iter().map(said).collect()
 }
 
 impl State {

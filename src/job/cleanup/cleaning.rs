@@ -5,7 +5,7 @@ use super::backup::Backup;
 use super::delete::Deleter;
 use super::lease::Lease;
 use super::pace::Pace;
-use super::sorter::{Sorter, Work};
+use super::sorter::{Asked, Sorter, Work};
 use crate::config::Settings;
 use crate::flow::{Stop, Watermark};
 use crate::job::databases::Base;
@@ -111,7 +111,11 @@ impl Cleaning {
         deleters: &mut JoinSet<Result<(), Failure>>,
     ) -> Result<Vec<Sorter>, Failure> {
         let plan = &ready.checked.plan;
-        let timed: Arc<[bool]> = plan.mappings().map(|(_, mapping)| mapping.wanted().expiry).collect();
+        let asked = Arc::new(Asked {
+            timed: plan.mappings().map(|(_, mapping)| mapping.wanted().expiry).collect(),
+            groups: plan.mappings().map(|(_, mapping)| !mapping.keeps_dump()).collect(),
+            sources: rounds.shared.bases.iter().map(|base| (base.database.number, base.source.clone())).collect(),
+        });
         // A dry run deletes nothing that it would have to wait for.
         let pace = Pace::new(self.lease.as_ref().map_or(0, |_| settings.cleanup.keys_per_second));
         let count = pace.writers(settings.flow.writers.max(1));
@@ -125,7 +129,7 @@ impl Cleaning {
                 out = Some(sender);
             }
             let sorter =
-                Sorter::new(self.account.clone(), out, (timed.clone(), pace.rows(count)), rounds.shared.events.clone());
+                Sorter::new(self.account.clone(), out, (asked.clone(), pace.rows(count)), rounds.shared.events.clone());
             sorters.push(sorter);
         }
         Ok(sorters)
