@@ -16,8 +16,8 @@ use crate::job::validate::{Findings, Ready, Rounds};
 use crate::ledger::Cleanable;
 use crate::model::{Event, EventSender, Failure, MappingId, Unmatched};
 use crate::sink::{Comparer, Proof};
-use crate::source::Source;
 use crate::source::redis::{RedisSource, UnlinkOptions, Unlinker};
+use crate::source::{Answering, Source};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -54,12 +54,14 @@ impl Cleaning {
         rounds.options.proof = Some(proof);
         // Whatever a validation leaves out, keys go by all of it.
         (rounds.options.content, rounds.options.relationships, rounds.options.shown) = (true, true, 0);
+        let before = self.answering(&rounds).await?;
         let mut deleters = JoinSet::new();
         let ended = self.passes((settings, ready), &rounds, &mut deleters, unmatched).await;
         let failure = failure_of(deleters).await;
         let ended = match failure.map_or(ended, Err) {
             // A stop may come when all is compared, and not all deleted.
             Ok(_) if self.account.is_cut_short() => Ok(End::Stopped),
+            Ok(End::Complete) => self.still(&rounds, &before).await.map(|()| End::Complete),
             // What deletes says itself why it ended; the comparison only that it did.
             ended => ended,
         };
@@ -67,6 +69,31 @@ impl Cleaning {
             RedisSource::close(&base.source).await;
         }
         ended
+    }
+
+    /// Which server answers, of each database; nothing where no key goes.
+    async fn answering(&self, rounds: &Rounds) -> Result<Vec<Answering>, Failure> {
+        let mut all = Vec::new();
+        for base in rounds.shared.bases.iter().filter(|_| self.lease.is_some()) {
+            all.push(base.source.answering().await?);
+        }
+        Ok(all)
+    }
+
+    /// Fails where it is not the same server any more: what it had not saved when it ended, deletions among it, is not so now.
+    async fn still(&self, rounds: &Rounds, before: &[Answering]) -> Result<(), Failure> {
+        let after = self.answering(rounds).await?;
+        let is_another = |(before, after): (&Answering, &Answering)| {
+            before.run_id.is_some() && after.run_id.is_some() && before.token != after.token
+        };
+        let changed = before.iter().zip(&after).zip(rounds.shared.bases.iter()).find(|(pair, _)| is_another(*pair));
+        changed.map_or(Ok(()), |(_, base)| {
+            let display = base.source.display();
+            let message = format!(
+                "{display} was restarted or replaced while keys were deleted: keys whose deletion it had not saved may be there again"
+            );
+            Err(Failure::redis(message, "The same command goes on, and deletes those that are there again."))
+        })
     }
 
     /// One pass over each database.
