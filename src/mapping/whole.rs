@@ -49,7 +49,31 @@ impl Mapping {
             }
             _ => {}
         }
-        has(|source| matches!(source, Source::Whole | Source::Value | Source::Dump)) || self.keeps_rest()
+        has(|source| matches!(source, Source::Whole | Source::Value | Source::Dump))
+            || self.keeps_rest()
+            || self.keeps_parts()
+    }
+
+    /// Whether a column has all that Redis knows of a key, such as the groups of a stream.
+    pub fn keeps_dump(&self) -> bool {
+        let plain = self.targets.iter().filter(|target| is_plain(target)).filter_map(first);
+        plain.map(|candidate| &candidate.source).any(|source| matches!(source, Source::Dump))
+    }
+
+    /// Whether columns have each part of the elements of its collections as it is.
+    fn keeps_parts(&self) -> bool {
+        let has = |part: &&str| {
+            let is_index = |target: &Target| {
+                *part == "index" && matches!(first(target), Some(Candidate { source: Source::ElementIndex, .. }))
+            };
+            self.targets.iter().any(|target| Self::takes_field(target, part) || is_plain(target) && is_index(target))
+        };
+        self.explode == Some(Explode::Value)
+            && self.reads_as_it_is()
+            && self.wanted.types.iter().all(|redis_type| {
+                let parts = parts_of(redis_type);
+                !parts.is_empty() && parts.iter().all(has)
+            })
     }
 
     /// Whether a column has all of the value wherever it is not NULL.
@@ -78,14 +102,28 @@ impl Mapping {
     }
 
     fn keeps_what_leaves(&self, rest: &Rest) -> bool {
-        let takes = |target: &Target, field: &str| {
-            let path = match target.candidates.as_slice() {
-                [Candidate { source: Source::Path(path), .. }] => path.only_key(),
-                _ => None,
-            };
-            path == Some(field) && is_plain(target) && target.null_as.is_none()
+        rest.left_out().all(|field| self.targets.iter().any(|target| Self::takes_field(target, field)))
+    }
+
+    /// Whether a column has a field of the value or the element as it is.
+    fn takes_field(target: &Target, field: &str) -> bool {
+        let path = match target.candidates.as_slice() {
+            [Candidate { source: Source::Path(path), .. }] => path.only_key(),
+            _ => None,
         };
-        rest.left_out().all(|field| self.targets.iter().any(|target| takes(target, field)))
+        path == Some(field) && is_plain(target) && target.null_as.is_none()
+    }
+}
+
+/// What an element of a collection is made of; nothing of what is no collection.
+fn parts_of(redis_type: RedisType) -> &'static [&'static str] {
+    match redis_type {
+        RedisType::Hash => &["field", "value"],
+        RedisType::List => &["index", "value"],
+        RedisType::Set => &["member"],
+        RedisType::Zset => &["member", "score"],
+        RedisType::Stream => &["id", "fields"],
+        _ => &[],
     }
 }
 

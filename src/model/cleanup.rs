@@ -50,7 +50,12 @@ impl CleanupAccount {
 
     /// Whether each key that was listed has an outcome, and none has two.
     pub fn balances(&self) -> bool {
-        self.listed == self.deleted + self.would_delete + self.gone + self.duplicates + self.kept()
+        self.without_outcome() == 0
+    }
+
+    /// How many keys that were listed have no outcome; negative where some have two.
+    pub fn without_outcome(&self) -> i64 {
+        self.listed - (self.deleted + self.would_delete + self.gone + self.duplicates + self.kept())
     }
 }
 

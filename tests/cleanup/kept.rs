@@ -167,3 +167,81 @@ fn a_key_with_a_time_of_expiry_goes_and_the_row_keeps_it() {
     came_to(&outcome, 3, &[("stale", 1)]);
     assert!(is_there(&case, "item:1"));
 }
+
+/// A field that was taken out of a key after the run: the row has it still, and would be taken for all that the key was.
+#[test]
+fn a_key_that_lacks_what_its_row_has_stays() {
+    let case = Case::new();
+    case.sql(
+        "SET ROLE redis2pg; CREATE TABLE people (id text PRIMARY KEY, name text, age integer, since integer DEFAULT 7)",
+    );
+    const PEOPLE: &str = r#"
+[[mapping]]
+name = "people"
+match = "p:{id}"
+type = "hash"
+into = "public.people"
+key = ["id"]
+lineage = "ledger"
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "name", from = ["$.name"] },
+  { name = "age", from = ["$.age"] },
+  { name = "since", from = ["$.since"] },
+]
+"#;
+    let mut redis = case.redis();
+    redis.say("HSET p:1 name ann age 34");
+    redis.say("HSET p:2 name bob");
+    redis.say("HSET p:3 name eve age 40");
+    redis.say("HSET p:4 name joe age 50");
+    ends(case.run_config(PEOPLE, &[]), 0);
+    // A load leaves what a key lacks as it is.
+    redis.say("HDEL p:3 age");
+    redis.say("HSET p:3 name eva");
+    ends(case.run_config(PEOPLE, &[]), 0);
+    redis.say("HDEL p:1 age");
+    let outcome = ends(case.cleanup(PEOPLE, &["--yes"]), 0);
+    assert!(is_there(&case, "p:1") && is_there(&case, "p:3"), "{outcome}");
+    assert!(!is_there(&case, "p:2") && !is_there(&case, "p:4"), "{outcome}");
+    assert_eq!(said(&outcome, "p:1")["detail"], "age differs");
+    assert_eq!(said(&outcome, "p:3")["detail"], "age differs");
+    assert_eq!(number(&outcome, "deleted"), 2, "{outcome}");
+}
+
+#[test]
+fn groups_and_pending_entries_that_go_with_streams_are_counted() {
+    let case = Case::new();
+    case.sql("SET ROLE redis2pg; CREATE TABLE events (id text PRIMARY KEY, body jsonb)");
+    const EVENTS: &str = r#"
+[[mapping]]
+name = "events"
+match = "x:{id}"
+type = "stream"
+into = "public.events"
+key = ["id"]
+lineage = "ledger"
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "body", from = ["$"] },
+]
+"#;
+    let mut redis = case.redis();
+    redis.say("XADD x:1 1-0 a 1");
+    redis.say("XADD x:2 1-0 a 1");
+    redis.say("XADD x:2 2-0 a 2");
+    redis.say("XGROUP CREATE x:2 workers 0");
+    redis.say("XREADGROUP GROUP workers ann COUNT 1 STREAMS x:2 >");
+    ends(case.run_config(EVENTS, &[]), 0);
+    let told = "1 streams that were equal have 1 consumer groups with 1 pending entries";
+    let dry = ends(case.cleanup(EVENTS, &["--dry-run"]), 0);
+    assert!(dry.stdout.contains(told), "{dry}");
+    let outcome = ends(case.cleanup(EVENTS, &["--yes"]), 0);
+    came_to(&outcome, 2, &[]);
+    assert!(outcome.stdout.contains(told), "{outcome}");
+    // Streams without groups have nothing to tell.
+    redis.say("XADD x:1 1-0 a 1");
+    ends(case.run_config(EVENTS, &[]), 0);
+    let plain = ends(case.cleanup(EVENTS, &["--yes"]), 0);
+    assert!(!plain.stdout.contains("consumer groups"), "{plain}");
+}

@@ -22,6 +22,7 @@ mod live;
 mod proxy;
 mod refused;
 mod restarts;
+mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
 mod unlink;

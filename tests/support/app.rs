@@ -291,7 +291,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    fn of(command: &mut Command, dir: TempDir) -> Self {
+    pub(crate) fn of(command: &mut Command, dir: TempDir) -> Self {
         let output = command.output().expect("run redis2pg");
         Self::read(&output, dir)
     }

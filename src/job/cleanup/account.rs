@@ -1,10 +1,10 @@
 //! The account of a cleanup: each key that was listed gets its outcome here, once. Shared by what compares and what deletes.
 
-use super::reason;
+use super::{lost, reason};
 use crate::model::{CleanupAccount, Database, Failure, KeptKey, MappingId, RedisKey, Side, SkipReason, Unmatched};
 use crate::report::KeptKeysFile;
 use crate::sink::{Comparison, Proven};
-use crate::source::redis::UnlinkOutcome;
+use crate::source::redis::{GroupCounts, UnlinkOutcome};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +34,9 @@ struct State {
     shown_of: HashMap<(MappingId, &'static str), usize>,
     kept: HashSet<u64>,
     repaired: BTreeMap<(MappingId, &'static str), i64>,
-    unknown: i64,
+    groups: BTreeMap<MappingId, GroupCounts>,
+    /// Keys of which it is not known whether they are gone.
+    unknown: BTreeMap<MappingId, i64>,
     hasher: RandomState,
     file: Option<KeptKeysFile>,
 }
@@ -135,8 +137,18 @@ impl Account {
     }
 
     /// Counts keys of which it is not known whether they are gone: what was to delete them failed.
-    pub(super) fn lose_sight(&self, count: usize) {
-        self.state().unknown += count as i64;
+    pub(super) fn lose_sight(&self, of: Of, count: usize) {
+        *self.state().unknown.entry(of.0).or_default() += count as i64;
+    }
+
+    /// Counts groups that go with their streams.
+    pub(super) fn lose_groups(&self, of: Of, counts: GroupCounts) {
+        self.state().groups.entry(of.0).or_default().add(counts);
+    }
+
+    /// Whether keys were left because a stop or a failure came before them.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.state().mappings.values().any(|account| account.kept.contains_key(reason::NOT_REACHED))
     }
 
     /// Books a key that stays.
@@ -159,13 +171,23 @@ impl Account {
     }
 
     /// Takes all of it. `listed`: how many keys of each mapping were listed, and how many of them are beyond a limit; `keys`: how
-    /// many that no mapping takes, of which `unmatched` tells more.
-    pub(super) fn take(&self, listed: &BTreeMap<MappingId, (i64, i64)>, (keys, unmatched): (i64, &Unmatched)) -> Taken {
+    /// many that no mapping takes, of which `unmatched` tells more. Where it is not `complete`, a stop or a failure came before
+    /// all listed keys of which nothing is known.
+    pub(super) fn take(
+        &self,
+        listed: &BTreeMap<MappingId, (i64, i64)>,
+        (keys, unmatched): (i64, &Unmatched),
+        complete: bool,
+    ) -> Taken {
         let mut state = self.state();
         for (id, (count, excluded)) in listed {
+            let unknown = state.unknown.get(id).copied().unwrap_or_default();
             let account = state.of(*id);
             account.listed += count;
             account.keep(reason::EXCLUDED, *excluded);
+            if !complete {
+                account.keep(reason::NOT_REACHED, (account.without_outcome() - unknown).max(0));
+            }
         }
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let (refused, apart) = (signed(unmatched.shape_refused), signed(unmatched.set_apart));
@@ -177,31 +199,15 @@ impl Account {
         mappings.values().for_each(|account| total.add(account));
         let name = |id: MappingId| self.names.get(usize::from(id.0)).cloned().unwrap_or_default();
         let mappings = mappings.into_iter().map(|(id, account)| (name(id), account)).collect();
-        let notes = repaired(std::mem::take(&mut state.repaired), name);
+        let mut notes = lost::repaired(std::mem::take(&mut state.repaired), name);
+        notes.extend(lost::groups(std::mem::take(&mut state.groups), name));
         let (shown, file) = (std::mem::take(&mut state.shown), state.file.take());
-        Taken { total, mappings, shown, file, unknown: state.unknown, notes }
+        Taken { total, mappings, shown, file, unknown: state.unknown.values().sum(), notes }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// That repairs have made other values of what keys hold that may go.
-fn repaired(counts: BTreeMap<(MappingId, &'static str), i64>, name: impl Fn(MappingId) -> String) -> Vec<String> {
-    let mut of = BTreeMap::<MappingId, Vec<String>>::new();
-    for ((mapping, repair), count) in counts {
-        of.entry(mapping).or_default().push(format!("{repair} {count}"));
-    }
-    let said = |(mapping, repairs): (MappingId, Vec<String>)| {
-        format!(
-            "{}: the columns have what repairs have made of the values, and what the keys hold themselves goes with them, unless there \
-             is a backup (keys that were equal, by repair: {})",
-            name(mapping),
-            repairs.join(", ")
-        )
-    };
-    of.into_iter().map(said).collect()
 }
 
 impl State {
@@ -260,7 +266,7 @@ mod tests {
         let others = ["x:1", "x:2", "o:1", "o:2", "o:3", "o:4"].map(RedisKey::new);
         let mut unmatched = Unmatched::count(others.iter().map(|key| (key, key.as_bytes().starts_with(b"x"))));
         unmatched.shape_refused = 1;
-        let taken = account.take(&[(MappingId(0), (12, 0))].into(), (6, &unmatched));
+        let taken = account.take(&[(MappingId(0), (12, 0))].into(), (6, &unmatched), true);
         let total = taken.total;
         assert!(total.balances(), "{total:?}");
         assert_eq!((total.listed, total.deleted, total.gone, total.unconfirmed, total.duplicates), (18, 1, 4, 1, 2));
@@ -284,7 +290,7 @@ mod tests {
         let account = account(true);
         let others = vec![other("a", Class::Missing), other("b", Class::Different)];
         account.compared(OF, Comparison { others, ..Comparison::default() }).unwrap();
-        let kept = account.take(&[].into(), (0, &Unmatched::default())).total.kept;
+        let kept = account.take(&[].into(), (0, &Unmatched::default()), true).total.kept;
         assert_eq!((kept[reason::EXCLUDED], kept["different"]), (1, 1));
     }
 }

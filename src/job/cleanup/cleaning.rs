@@ -5,7 +5,7 @@ use super::backup::Backup;
 use super::delete::Deleter;
 use super::lease::Lease;
 use super::pace::Pace;
-use super::sorter::{Sorter, Work};
+use super::sorter::{Asked, Sorter, Work};
 use crate::config::Settings;
 use crate::flow::{Stop, Watermark};
 use crate::job::databases::Base;
@@ -16,8 +16,8 @@ use crate::job::validate::{Findings, Ready, Rounds};
 use crate::ledger::Cleanable;
 use crate::model::{Event, EventSender, Failure, MappingId, Unmatched};
 use crate::sink::{Comparer, Proof};
-use crate::source::Source;
 use crate::source::redis::{RedisSource, UnlinkOptions, Unlinker};
+use crate::source::{Answering, Source};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -54,14 +54,46 @@ impl Cleaning {
         rounds.options.proof = Some(proof);
         // Whatever a validation leaves out, keys go by all of it.
         (rounds.options.content, rounds.options.relationships, rounds.options.shown) = (true, true, 0);
+        let before = self.answering(&rounds).await?;
         let mut deleters = JoinSet::new();
         let ended = self.passes((settings, ready), &rounds, &mut deleters, unmatched).await;
         let failure = failure_of(deleters).await;
+        let ended = match failure.map_or(ended, Err) {
+            // A stop may come when all is compared, and not all deleted.
+            Ok(_) if self.account.is_cut_short() => Ok(End::Stopped),
+            Ok(End::Complete) => self.still(&rounds, &before).await.map(|()| End::Complete),
+            // What deletes says itself why it ended; the comparison only that it did.
+            ended => ended,
+        };
         for base in rounds.shared.bases.iter() {
             RedisSource::close(&base.source).await;
         }
-        // What deletes says itself why it ended; the comparison only that it did.
-        failure.map_or(ended, Err)
+        ended
+    }
+
+    /// Which server answers, of each database; nothing where no key goes.
+    async fn answering(&self, rounds: &Rounds) -> Result<Vec<Answering>, Failure> {
+        let mut all = Vec::new();
+        for base in rounds.shared.bases.iter().filter(|_| self.lease.is_some()) {
+            all.push(base.source.answering().await?);
+        }
+        Ok(all)
+    }
+
+    /// Fails where it is not the same server any more: what it had not saved when it ended, deletions among it, is not so now.
+    async fn still(&self, rounds: &Rounds, before: &[Answering]) -> Result<(), Failure> {
+        let after = self.answering(rounds).await?;
+        let is_another = |(before, after): (&Answering, &Answering)| {
+            before.run_id.is_some() && after.run_id.is_some() && before.token != after.token
+        };
+        let changed = before.iter().zip(&after).zip(rounds.shared.bases.iter()).find(|(pair, _)| is_another(*pair));
+        changed.map_or(Ok(()), |(_, base)| {
+            let display = base.source.display();
+            let message = format!(
+                "{display} was restarted or replaced while keys were deleted: keys whose deletion it had not saved may be there again"
+            );
+            Err(Failure::redis(message, "The same command goes on, and deletes those that are there again."))
+        })
     }
 
     /// One pass over each database.
@@ -106,7 +138,11 @@ impl Cleaning {
         deleters: &mut JoinSet<Result<(), Failure>>,
     ) -> Result<Vec<Sorter>, Failure> {
         let plan = &ready.checked.plan;
-        let timed: Arc<[bool]> = plan.mappings().map(|(_, mapping)| mapping.wanted().expiry).collect();
+        let asked = Arc::new(Asked {
+            timed: plan.mappings().map(|(_, mapping)| mapping.wanted().expiry).collect(),
+            groups: plan.mappings().map(|(_, mapping)| !mapping.keeps_dump()).collect(),
+            sources: rounds.shared.bases.iter().map(|base| (base.database.number, base.source.clone())).collect(),
+        });
         // A dry run deletes nothing that it would have to wait for.
         let pace = Pace::new(self.lease.as_ref().map_or(0, |_| settings.cleanup.keys_per_second));
         let count = pace.writers(settings.flow.writers.max(1));
@@ -120,7 +156,7 @@ impl Cleaning {
                 out = Some(sender);
             }
             let sorter =
-                Sorter::new(self.account.clone(), out, (timed.clone(), pace.rows(count)), rounds.shared.events.clone());
+                Sorter::new(self.account.clone(), out, (asked.clone(), pace.rows(count)), rounds.shared.events.clone());
             sorters.push(sorter);
         }
         Ok(sorters)

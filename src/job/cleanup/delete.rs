@@ -84,7 +84,7 @@ impl Deleter {
         let settled = self.settle(&done.settlement(id, &keys)).await;
         // Whatever failed, what is known is told.
         let left = candidates.split_off(done.outcomes.len() + done.unknown);
-        self.account.lose_sight(done.unknown);
+        self.account.lose_sight(of, done.unknown);
         self.account.unlinked(of, keys.into_iter().zip(done.outcomes))?;
         let (why, failure) = match done.end {
             UnlinkEnd::Done | UnlinkEnd::Stopped => (Left::Stopped, None),

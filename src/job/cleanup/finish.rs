@@ -30,13 +30,14 @@ pub(super) async fn finish(
     failure: Option<Failure>,
 ) -> Found {
     let Some(account) = learned.account.take() else { return Found { cleanup: None, failure } };
-    let Taken { total, mappings, shown, file, unknown, notes } = taken(&account, books, (complete, &learned.unmatched));
+    let Taken { total, mappings, shown, file, unknown, notes } =
+        taken(&account, books, (complete && failure.is_none(), &learned.unmatched));
     let mut failure = failure.or_else(|| (complete && !total.balances()).then(|| unbalanced(&total)));
     if let Some(Err(error)) = file.map(crate::report::KeptKeysFile::finish) {
         let dir = settings.run.report.clone().unwrap_or_default();
         failure.get_or_insert_with(|| crate::job::close::report_unwritable(&dir, &error));
     }
-    let backup = end_backup(&learned, total.deleted, &mut failure).await;
+    let backup = end_backup(&learned, (complete, total.deleted), &mut failure).await;
     let mut cleanup = Cleanup {
         id: learned.lease.as_ref().map(|lease| lease.held.0.to_string()),
         run: learned.run.clone(),
@@ -75,12 +76,20 @@ fn taken(account: &Account, books: &Books, (complete, unmatched): (bool, &Unmatc
     let scanned: i64 = books.phases().iter().map(|phase| i64::try_from(phase.scanned).unwrap_or(i64::MAX)).sum();
     let matched: i64 = listed.values().map(|(count, _)| count).sum();
     let others = if complete { scanned - matched } else { i64::try_from(unmatched.keys).unwrap_or(i64::MAX) };
-    account.take(&listed, (others, unmatched))
+    account.take(&listed, (others, unmatched), complete)
 }
 
-/// Ends the backup. One that cannot be ended is told as a part; `deleted`: how many keys went by it at least.
-async fn end_backup(learned: &Learned, deleted: i64, failure: &mut Option<Failure>) -> Option<CleanupBackup> {
+/// Ends the backup, where the cleanup came to its end: until then it keeps its temporary name, and the same command goes on with it.
+/// One that cannot be ended is told as a part; `deleted`: how many keys went by it at least.
+async fn end_backup(
+    learned: &Learned,
+    (complete, deleted): (bool, i64),
+    failure: &mut Option<Failure>,
+) -> Option<CleanupBackup> {
     let backup = learned.backup.as_ref()?;
+    if !complete || failure.is_some() {
+        return backup.leave().await;
+    }
     Some(backup.finish().await.unwrap_or_else(|error| {
         failure.get_or_insert(error);
         backup.unfinished(deleted)
@@ -98,7 +107,8 @@ fn listed(books: &Books) -> BTreeMap<MappingId, (i64, i64)> {
 
 /// What is to be known of the outcome. `resumed`: the backup goes on with one that broke off.
 fn add_notes(cleanup: &mut Cleanup, resumed: bool) {
-    let (settled, unknown, unconfirmed) = (cleanup.settled, cleanup.unknown, cleanup.account.unconfirmed);
+    let (settled, unknown) = (cleanup.settled, cleanup.unknown);
+    let (deleted, unconfirmed) = (cleanup.account.deleted, cleanup.account.unconfirmed);
     let mut notes = Vec::new();
     if settled > 0 {
         notes.push(format!("{settled} keys were deleted by a cleanup that was interrupted, as it is known now"));
@@ -115,15 +125,22 @@ fn add_notes(cleanup: &mut Cleanup, resumed: bool) {
         ));
     }
     match &cleanup.backup {
-        Some(CleanupBackup { path, complete: false, .. }) => {
-            notes.push(format!("the backup has no end mark: {path} (`redis2pg restore --salvage` reads it)"));
-        }
+        Some(CleanupBackup { path, keys, complete: false }) => notes.push(unfinished(path, *keys, (deleted, resumed))),
         Some(_) if resumed => notes.push(
             "the backup has what an interrupted cleanup wrote, too: a key that it wrote and did not delete is in it twice".to_owned(),
         ),
         _ => {}
     }
     cleanup.notes.extend(notes);
+}
+
+/// That a backup is not at its end, and what is in it. `resumed`: a cleanup before this one had begun it.
+fn unfinished(path: &str, keys: i64, (deleted, resumed): (i64, bool)) -> String {
+    let others = if resumed { ", and those that the ones before it deleted" } else { "" };
+    format!(
+        "the backup is not at its end: {path} holds {keys} keys, among them the {deleted} that this cleanup deleted from Redis{others}. \
+         Do not remove it: the same command goes on with it, and gives it its name at the end; `redis2pg restore --salvage` reads it"
+    )
 }
 
 /// What cleanups before this one deleted of the same run, so that the numbers add up.

@@ -13,6 +13,7 @@ mod delete;
 mod finish;
 mod learned;
 mod lease;
+mod lost;
 mod pace;
 mod reason;
 mod refuse;

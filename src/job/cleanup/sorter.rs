@@ -5,9 +5,10 @@ use super::account::{Account, Of};
 use super::pace::Age;
 use super::reason;
 use crate::flow::Permit;
-use crate::model::{Event, EventSender, Failure, Tally};
+use crate::model::{Event, EventSender, Failure, RedisKey, RedisType, Tally};
 use crate::sink::{Batch, Comparison, Proven};
-use crate::source::redis::{Candidate, Content};
+use crate::source::redis::{Candidate, Content, RedisSource};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -27,8 +28,7 @@ pub(in crate::job) struct Sorter {
     account: Account,
     /// Where keys go that are to be deleted; `None` in a dry run.
     out: Option<mpsc::Sender<Work>>,
-    /// For each mapping, whether it keeps the time of expiry: then that is compared too.
-    timed: Arc<[bool]>,
+    asked: Arc<Asked>,
     /// Rows that are compared together at most: else what is compared would grow old.
     together: usize,
     events: EventSender,
@@ -38,10 +38,10 @@ impl Sorter {
     pub(super) fn new(
         account: Account,
         out: Option<mpsc::Sender<Work>>,
-        (timed, together): (Arc<[bool]>, usize),
+        (asked, together): (Arc<Asked>, usize),
         events: EventSender,
     ) -> Self {
-        Self { account, out, timed, together, events }
+        Self { account, out, asked, together, events }
     }
 
     /// A batch in parts that are compared one after the other.
@@ -71,7 +71,7 @@ impl Sorter {
         let passed: i64 = comparison.passed_over.values().sum();
         let settled = comparison.equal.0 + comparison.others.len() as i64 + passed + comparison.duplicates;
         let proven = self.account.compared(of, comparison)?;
-        let timed = self.timed.get(usize::from(of.0.0)).copied().unwrap_or(true);
+        let timed = self.asked.timed.get(usize::from(of.0.0)).copied().unwrap_or(true);
         let mut candidates = Vec::with_capacity(proven.len());
         for proven in proven {
             let key = proven.key().clone();
@@ -80,6 +80,7 @@ impl Sorter {
                 None => self.account.keep(of, key, reason::NOT_READ, "what it holds was not read".to_owned())?,
             }
         }
+        self.count_groups(of, &candidates).await?;
         if self.account.is_dry() {
             self.account.would_delete(of, candidates.len());
         } else if let Some(out) = self.out.as_ref().filter(|_| !candidates.is_empty()) {
@@ -93,6 +94,30 @@ impl Sorter {
         let _ = self.events.send(Event::Settled { mapping: of.0, tally, bytes: 0, pending: 0 }).await;
         Ok(())
     }
+
+    /// Counts the groups of streams that are to go, and what is pending in them: no column has that.
+    async fn count_groups(&self, of: Of, candidates: &[Candidate]) -> Result<(), Failure> {
+        let streams = candidates.iter().filter(|candidate| candidate.redis_type == RedisType::Stream);
+        let streams: Vec<RedisKey> = streams.map(|candidate| candidate.key.clone()).collect();
+        let source = self.asked.sources.get(&of.1.number);
+        let asks = !streams.is_empty() && self.asked.groups.get(usize::from(of.0.0)).copied().unwrap_or(true);
+        if let Some(source) = source.filter(|_| asks) {
+            let counts = Box::pin(source.group_counts(&streams)).await?;
+            self.account.lose_groups(of, counts);
+        }
+        Ok(())
+    }
+}
+
+/// What is asked of each mapping's keys beside what was compared.
+#[derive(Default)]
+pub(super) struct Asked {
+    /// For each mapping, whether it keeps the time of expiry: then that is compared too.
+    pub(super) timed: Vec<bool>,
+    /// For each, whether streams' groups are lost with them.
+    pub(super) groups: Vec<bool>,
+    /// Where the keys of each database are.
+    pub(super) sources: BTreeMap<u8, RedisSource>,
 }
 
 /// What is to be deleted, with what it must still hold then; `None` where that is not known.

@@ -93,6 +93,28 @@ fn of_a_key_that_is_several_rows_their_order_counts_and_what_is_beside_them() {
     assert!(keeps(&format!("type = \"hash\"\n{}", keyed("true", "a")), &element.replace("$.a", "$.field")));
 }
 
+#[test]
+fn of_a_collection_that_is_several_rows_its_parts_are_all_of_it() {
+    let column = |name: &str, part: &str| format!("{{ name = \"{name}\", from = [\"$.{part}\"] }}");
+    let of = |redis_type: &str, key: &str, columns: &[String]| {
+        let more = format!("type = \"{redis_type}\"\nexplode = true\nkey = [\"id\", \"{key}\"]");
+        keeps(&more, &columns.join(", "))
+    };
+    let (field, value, index) = (column("a", "field"), column("b", "value"), column("n", "index"));
+    assert!(of("hash", "a", &[field.clone(), value.clone()]));
+    assert!(!of("hash", "a", std::slice::from_ref(&field)));
+    assert!(!of("hash", "a", &[field.clone(), value.replace("$.value", "$.value.x")]));
+    assert!(!of("hash", "a", &[field, value.replace("] }", "], with = [\"lower\"] }")]));
+    assert!(of("list", "n", &[index, value.clone()]));
+    assert!(of("list", "n", &["{ name = \"n\", from = [\"element.index\"] }".to_owned(), value.clone()]));
+    assert!(!of("list", "b", &[value]), "a list has an order");
+    assert!(of("set", "a", &[column("a", "member")]));
+    assert!(of("zset", "a", &[column("a", "member"), column("b", "score")]));
+    assert!(!of("zset", "a", &[column("a", "member")]));
+    assert!(of("stream", "a", &[column("a", "id"), column("data", "fields")]));
+    assert!(!of("stream", "a", &[column("a", "id"), column("data", "fields.x")]));
+}
+
 fn altered(plan: &Plan, value: &str) -> Vec<&'static str> {
     let Record { key, .. } = record("k:1", value);
     assert_eq!(key, RedisKey::new("k:1"));

@@ -6,7 +6,9 @@ use super::{Comparer, Comparison};
 use crate::model::{
     ContentDigest, Database, Failure, Group, ROUNDED, Record, RedisKey, RedisType, Row, SERVER_READS, UnixMillis,
 };
-use crate::sink::table::{LoadTable, Provenance};
+use crate::postgres::ident;
+use crate::sink::load::columns::Columns;
+use crate::sink::table::{Compare, LoadTable, Provenance};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -99,6 +101,21 @@ impl Met {
         }
         Self::is_rounded(met, row).then_some(Unproven::Rounded)
     }
+}
+
+/// SQL for the places of columns that a staged row lacks, and in which the target's row has a value: since the load the value has gone
+/// from the key, and with the key nothing would tell that. A table's own default makes such values too: those columns are left out.
+pub(super) fn lacking(table: &LoadTable, columns: Columns) -> impl Iterator<Item = String> {
+    let others = table.columns.iter().enumerate().skip(table.key_columns);
+    others.filter(|(_, column)| !column.has_default && column.compare != Compare::Never).filter_map(
+        move |(index, column)| {
+            let lacks = match columns.all.has(index) {
+                true => format!("NOT ({}) AND ", columns.condition(index)?),
+                false => String::new(),
+            };
+            Some(format!("CASE WHEN {lacks}t.{} IS DISTINCT FROM NULL THEN {index} END", ident(&column.name)))
+        },
+    )
 }
 
 /// The repairs that were made of a row's values, by name.

@@ -1,6 +1,7 @@
 //! The SQL of a comparison, for one staging table: what each staged row meets, and the values that differ.
 
 use super::CompareOptions;
+use super::proof::lacking;
 use crate::model::{Database, Shape};
 use crate::postgres::{ident, table_ident};
 use crate::sink::load::columns::Columns;
@@ -161,12 +162,14 @@ fn lineage_of_target(table: &LoadTable) -> String {
 /// The columns that differ, among those that the row has, as an array of their places.
 fn differs(table: &LoadTable, columns: Columns, options: &CompareOptions) -> String {
     let compared = table.present(columns.all).skip(table.key_columns).filter(|_| options.content);
+    let lacking = options.proof.iter().flat_map(|_| lacking(table, columns));
     let cases: Vec<String> = compared
         .filter_map(|(index, column)| {
             let differs = difference_beyond(column, options.ttl_tolerance)?;
             let has = columns.condition(index).map(|has| format!("{has} AND ")).unwrap_or_default();
             Some(format!("CASE WHEN {has}({differs}){} THEN {index} END", but_for_adopted(table, index, column)))
         })
+        .chain(lacking)
         .collect();
     match cases.as_slice() {
         [] => "'{}'::int4[]".to_owned(),

@@ -30,6 +30,8 @@ pub(super) enum PerKey {
     Ttl,
     Idle,
     Dump,
+    /// What XINFO tells of the groups of a stream.
+    Groups,
     Get,
 }
 
@@ -238,6 +240,10 @@ impl RedisSource {
                     pipeline.custom(command, vec![Value::from("IDLETIME"), Value::Bytes(key)]).await?
                 }
                 PerKey::Dump => pipeline.dump(key).await?,
+                PerKey::Groups => {
+                    let command = CustomCommand::new_static("XINFO", ClusterHash::FirstKey, false);
+                    pipeline.custom(command, vec![Value::from("GROUPS"), Value::Bytes(key)]).await?
+                }
             };
         }
         batch.answers(keys.len()).await

@@ -12,6 +12,7 @@ mod entries;
 mod errors;
 mod expiry;
 mod fetch;
+mod groups;
 mod lengths;
 mod loading;
 mod permitted;
@@ -31,6 +32,7 @@ mod wire;
 
 pub use acl::KeyRights;
 pub use entries::{EntryParts, EntryRead};
+pub use groups::GroupCounts;
 pub use reading::{RedisScan, RedisSlices};
 pub use restore::{NextPart, Parts, RestoreOptions, Restorer};
 pub use rights::{Lack, Permission};

@@ -4,7 +4,7 @@ mod held;
 mod reading;
 
 use crate::backup::{self, Entry, Header, Logical, Part, Writer};
-use crate::model::{CleanupBackup, Failure, RedisKey, RedisType, Side};
+use crate::model::{CleanupBackup, Exit, Failure, RedisKey, RedisType, Side};
 use crate::source::redis::{Candidate, Content, RedisSource, UnlinkOutcome};
 use futures::future::BoxFuture;
 use std::borrow::Cow;
@@ -69,6 +69,10 @@ impl Backup {
     /// # Errors
     /// The file cannot be written; Redis is gone.
     pub(super) async fn save(&self, database: u8, candidates: Vec<Candidate>) -> Result<Saved, Failure> {
+        self.save_all(database, candidates).await.map_err(|failure| self.is_needed(failure))
+    }
+
+    async fn save_all(&self, database: u8, candidates: Vec<Candidate>) -> Result<Saved, Failure> {
         let (plain, others): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_plain);
         let entries: Vec<Entry> = plain.iter().filter_map(|candidate| plain_entry(database, candidate)).collect();
         self.append(entries).await?;
@@ -114,9 +118,36 @@ impl Backup {
     /// It cannot be: what was written stays under its temporary name.
     pub(super) async fn finish(&self) -> Result<CleanupBackup, Failure> {
         let Some(writer) = self.writer.lock().await.take() else { return Ok(self.unfinished(0)) };
-        let keys = spawn_blocking(move || writer.finish()).await.map_err(broke_off)??;
+        let finished = spawn_blocking(move || writer.finish()).await.map_err(broke_off)?;
+        let keys = finished.map_err(|failure| self.is_needed(failure))?;
         let keys = i64::try_from(keys.total()).unwrap_or(i64::MAX);
         Ok(CleanupBackup { path: self.path.display().to_string(), keys, complete: true })
+    }
+
+    /// Leaves the file under its temporary name, for the same command to go on with: all keys that may be gone were on disk before
+    /// they went. One without a key is removed, and `None` then.
+    pub(super) async fn leave(&self) -> Option<CleanupBackup> {
+        let writer = self.writer.lock().await.take();
+        let keys = writer.as_ref().map_or(0, |writer| writer.keys().total());
+        if let Some(writer) = writer.filter(|_| keys == 0 && !self.resumed)
+            && matches!(spawn_blocking(move || writer.discard()).await, Ok(Ok(())))
+        {
+            return None;
+        }
+        Some(self.unfinished(i64::try_from(keys).unwrap_or(i64::MAX)))
+    }
+
+    /// A failure of the file. What it holds may be gone from Redis: nobody is told to remove it.
+    fn is_needed(&self, failure: Failure) -> Failure {
+        if failure.exit != Exit::Usage {
+            return failure;
+        }
+        let partial = backup::partial_of(&self.path).display().to_string();
+        let hint = format!(
+            "Make room, or move away what is in its place: the same command goes on with {partial}. Do not remove that: it holds the \
+             keys that are deleted from Redis."
+        );
+        Failure { hint, ..failure }
     }
 
     /// Whether it goes on with the file of a cleanup that broke off.
