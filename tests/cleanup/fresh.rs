@@ -30,7 +30,7 @@ fn at_a_slow_pace_rows_are_compared_shortly_before_their_keys_go() {
 #[test]
 fn keys_that_wait_for_too_long_after_they_were_compared_stay_and_go_the_next_time() {
     static DONE: AtomicBool = AtomicBool::new(false);
-    const LOCK: &str = "BEGIN; LOCK TABLE redis2pg.cleaned_keys IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(12); COMMIT";
+    const LOCK: &str = "BEGIN; LOCK TABLE redis2pg.cleaned_keys IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(18); COMMIT";
     let case = loaded(20);
     std::thread::scope(|scope| {
         let _end = EndOnDrop(&DONE);
