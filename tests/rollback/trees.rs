@@ -136,6 +136,26 @@ fn rows_that_refer_to_one_another_come_back_together() {
 }
 
 #[test]
+fn what_a_row_refers_to_already_needs_not_be_there() {
+    let case = Case::new();
+    case.sql(TABLE);
+    case.redis().set_many(&[node(1, None, "first"), node(2, None, "first")]);
+    let _ = case.run_config(NODES, &[]).exits(0);
+    // A foreign key that is not checked for the rows that were there.
+    case.sql(
+        "SET ROLE redis2pg; ALTER TABLE nodes DROP CONSTRAINT nodes_above_fkey, ADD other bigint; UPDATE nodes SET other = 77; \
+         ALTER TABLE nodes ADD FOREIGN KEY (other) REFERENCES nodes NOT VALID",
+    );
+    let before = rows(&case, "nodes");
+    case.redis().set_many(&[node(1, None, "second"), node(2, None, "second")]);
+    let config = format!("{NODES}on_conflict = \"update\"\n");
+    let run = id(&case.run_config(&config, &[]).exits(0));
+    assert_ne!(rows(&case, "nodes"), before);
+    assert_eq!(undo(&case, &run).counts(), [0, 2, 0]);
+    assert_eq!(rows(&case, "nodes"), before);
+}
+
+#[test]
 fn a_row_whose_parent_is_gone_for_good_is_kept_with_what_hangs_on_it() {
     let case = Case::new();
     case.sql(TABLE);

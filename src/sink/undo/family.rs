@@ -106,10 +106,12 @@ impl Undo<'_> {
         };
         let value = |name: &String| self.values(&[], |column| column.name == *name).pop().map(|(_, value)| value);
         let (mut given, mut there, mut members, mut asked) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut same = Vec::new();
         for (place, (own, of, operator)) in reference.columns.iter().enumerate() {
             asked.push(format!("{} AS own{place}", value(own)?));
             given.push(format!("m.own{place} IS NOT NULL"));
             there.push(format!("q.{} {operator} m.own{place}", ident(of)));
+            same.push(format!("t.{} IS NOT DISTINCT FROM m.own{place}", ident(own)));
             if reference.is_own {
                 asked.push(format!("{} AS of{place}", value(of)?));
                 members.push(format!("p.of{place} {operator} m.own{place}"));
@@ -119,14 +121,22 @@ impl Undo<'_> {
             true => ("p.key", format!(" LEFT JOIN m p ON {}", members.join(" AND "))),
             false => ("NULL::text", String::new()),
         };
+        let table = self.table;
+        // What a row refers to already is not checked again: the foreign key may be NOT VALID.
         Some(format!(
-            "WITH m AS MATERIALIZED (SELECT r.key, {} FROM {} CROSS JOIN LATERAL {}) SELECT m.key, {parent} FROM m{join} WHERE {} AND NOT EXISTS (SELECT FROM {} q WHERE {} OFFSET 0)",
+            "WITH m AS MATERIALIZED (SELECT r.key, {} FROM {} CROSS JOIN LATERAL {}) SELECT m.key, {parent} FROM m{join} \
+             WHERE {} AND NOT EXISTS (SELECT FROM {} q WHERE {} OFFSET 0) \
+             AND NOT EXISTS (SELECT FROM {} JOIN {} t ON {} WHERE {} OFFSET 0)",
             asked.join(", "),
             self.images(),
             self.record_of(is_of),
             given.join(" AND "),
             reference.parent,
             there.join(" AND "),
+            table.key_record("m.key::jsonb"),
+            table.only(),
+            table.key_join(),
+            same.join(" AND "),
         ))
     }
 }
