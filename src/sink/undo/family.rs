@@ -126,7 +126,7 @@ impl Undo<'_> {
         Some(format!(
             "WITH m AS MATERIALIZED (SELECT r.key, {} FROM {} CROSS JOIN LATERAL {}) SELECT m.key, {parent} FROM m{join} \
              WHERE {} AND NOT EXISTS (SELECT FROM {} q WHERE {} OFFSET 0) \
-             AND NOT EXISTS (SELECT FROM {} JOIN {} t ON {} WHERE {} OFFSET 0)",
+             AND NOT EXISTS (SELECT FROM {} CROSS JOIN LATERAL (SELECT FROM {} t WHERE {} AND {} OFFSET 0) x)",
             asked.join(", "),
             self.images(),
             self.record_of(is_of),
