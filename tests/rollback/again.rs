@@ -139,6 +139,26 @@ fn a_run_that_wrote_rows_again_which_another_had_deleted_goes_first() {
 }
 
 #[test]
+fn rows_that_were_written_again_are_found_in_whichever_page_of_images_they_are() {
+    let case = items(&[("a", 1), ("z", 2), ("stays", 3)]);
+    let _ = case.run_config(ITEMS, &[]).exits(0);
+    for key in [b"item:a", b"item:z"] {
+        case.redis().integer(&[b"DEL", key]);
+    }
+    let deleting = id(&case.run_config(ITEMS, &["--delete-gone", "--delete-gone-limit", "100%"]).exits(0));
+    // More images between the two than are looked at at once.
+    case.sql(
+        "INSERT INTO redis2pg.before_images (run_id, table_name, row_key, image, row_xmin, deleted) \
+         SELECT run_id, table_name, jsonb_build_object('id', 'm' || lpad(n::text, 5, '0')), image, row_xmin, true \
+         FROM redis2pg.before_images, generate_series(1, 10001) n WHERE row_key ->> 'id' = 'a'",
+    );
+    set(&case, &[("a", 10), ("z", 20)]);
+    let again = id(&case.run_config(ITEMS, &[]).exits(0));
+    let refused = rollback(&case, &deleting, &["--dry-run"]).exits(2).stderr;
+    assert!(refused.contains(&format!("{again} (2 rows)")), "{refused}");
+}
+
+#[test]
 fn rows_that_another_rollback_puts_back_make_a_run_one_to_roll_back_again() {
     let case = items(&[("a", 1)]);
     let first = id(&case.run_config(ITEMS, &[]).exits(0));

@@ -3,14 +3,17 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod again;
+mod columns;
 mod faults;
 mod live;
 mod owners;
 mod referred;
 mod shapes;
+mod slow;
 #[path = "../support/mod.rs"]
 mod support;
 mod terminal;
+mod trees;
 mod trouble;
 mod types;
 mod whole;

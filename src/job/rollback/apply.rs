@@ -1,14 +1,28 @@
-//! One batch of a rollback: one short transaction, cut up where the server refuses a row of it.
+//! One batch of a rollback: one short transaction, cut up where the server refuses a row of it or gives it up.
 
 use super::Held;
+use super::own_writes::OwnWrites;
+use super::pace::Pace;
+use crate::flow::Stop;
 use crate::job::link::{Link, Trouble};
 use crate::ledger;
 use crate::model::{Failure, KeptReason};
-use crate::postgres::{Verdict, is_not_supported, verdict};
+use crate::postgres::{Verdict, describe, is_not_supported, query, verdict};
 use crate::sink::LoadOptions;
 use crate::sink::undo::{Group, Undo, Undone, prepare};
+use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Error};
+use sqlx::{Connection, Error, Row};
+use std::time::Instant;
+
+/// `query_canceled`: its `statement_timeout`, or somebody who cancels it.
+const STATEMENT_TIMEOUT: &str = "57014";
+
+/// `lock_not_available`: its `lock_timeout`.
+const LOCK_TIMEOUT: &str = "55P03";
+
+/// So many single rows that the server gives up, one behind the other, are not what is slow or held: the table is.
+const STUCK: usize = 8;
 
 /// What is done with the rows of a batch.
 #[derive(Clone, Copy, Debug)]
@@ -25,58 +39,137 @@ enum Tried {
     /// The server took it, and left rows as they were; nothing of it is kept.
     Swallowed(Undone),
     Refused(KeptReason, String),
+    /// The server gave it up: it took too long, or waited too long for a lock.
+    GivenUp(Error),
 }
 
-/// Does it with all rows of the batch that can be done; gives those, and the others with what is against them.
+/// What an attempt is made with.
+pub(super) struct Means<'a> {
+    pub(super) link: &'a mut Link,
+    pub(super) options: &'a LoadOptions,
+    pub(super) held: Held,
+    pub(super) stop: &'a Stop,
+    pub(super) pace: &'a mut Pace,
+    pub(super) own: &'a mut OwnWrites,
+}
+
+/// Does it with all rows of the batch that can be done; gives those, and the others with what is against them. After a stop it
+/// leaves the rest.
 ///
 /// # Errors
 /// The server's; another process has the rollback now.
 pub(super) async fn apply(
-    link: &mut Link,
-    (options, held): (&LoadOptions, Held),
+    mut means: Means<'_>,
     undo: Undo<'_>,
     task: Task<'_>,
     keys: Vec<String>,
 ) -> Result<Undone, Failure> {
     let mut all = Undone::default();
-    let mut parts = vec![keys];
-    while let Some(mut part) = parts.pop() {
-        let tried = {
-            let keys: Vec<&str> = part.iter().map(String::as_str).collect();
-            let work =
-                async |connection: &mut PgConnection| attempt(connection, (options, held), undo, task, &keys).await;
-            link.call("rolling back", work).await?
-        };
-        match tried {
-            Tried::Done(undone) => all.append(undone),
-            // All of them alike.
-            Tried::Swallowed(undone) if undone.done.is_empty() || part.len() < 2 => {
-                all.append(Undone { done: Vec::new(), kept: undone.kept });
+    // Single rows that the server gave up are tried again, and waited for, once the others are done.
+    let (mut parts, mut late, mut stuck) = (vec![keys], Vec::new(), 0);
+    while let Some((part, is_last)) = parts.pop().map(|part| (part, false)).or_else(|| Some((late.pop()?, true))) {
+        if means.stop.requested() {
+            break;
+        }
+        if part.len() > means.pace.size() {
+            parts.extend(cut(task, part, means.pace.size()));
+            continue;
+        }
+        let single = part.len() < 2;
+        match means.tried(undo, task, &part, single && is_last || stuck >= STUCK).await? {
+            Tried::Done(undone) => {
+                stuck = 0;
+                all.append(undone);
             }
-            Tried::Refused(reason, detail) if part.len() < 2 => {
+            // All of them alike.
+            Tried::Swallowed(undone) if undone.done.is_empty() || single => {
+                all.append(Undone { done: Vec::new(), ..undone });
+            }
+            Tried::Refused(reason, detail) if single => {
                 all.kept.extend(part.into_iter().map(|key| (key, reason, detail.clone())));
             }
-            Tried::Swallowed(_) | Tried::Refused(..) => {
-                let half = part.split_off(part.len() / 2);
-                parts.extend([half, part]);
+            Tried::GivenUp(_) if single => {
+                stuck += 1;
+                late.push(part);
+            }
+            Tried::Swallowed(_) | Tried::Refused(..) | Tried::GivenUp(_) => {
+                let half = part.len().div_ceil(2);
+                parts.extend(cut(task, part, half));
             }
         }
     }
+    means.tell_own(&mut all);
     Ok(all)
+}
+
+/// Takes so many rows off a batch: what is left, and then those. What is put back has parents before children, what is deleted
+/// mostly too.
+fn cut(task: Task<'_>, mut keys: Vec<String>, rows: usize) -> [Vec<String>; 2] {
+    match task {
+        Task::Restore(_) => [keys.split_off(rows), keys],
+        Task::Delete => {
+            let last = keys.split_off(keys.len() - rows);
+            [keys, last]
+        }
+    }
+}
+
+impl Means<'_> {
+    /// Says of rows that were changed meanwhile whether the rollback itself did.
+    fn tell_own(&self, undone: &mut Undone) {
+        for (key, reason, detail) in &mut undone.kept {
+            if *reason == KeptReason::Changed {
+                *detail = self.own.detail(undone.writers.get(key).copied(), std::mem::take(detail));
+            }
+        }
+    }
+
+    /// One attempt; `to_the_end`: what the server gives up is waited for, as for a server that is away.
+    async fn tried(
+        &mut self,
+        undo: Undo<'_>,
+        task: Task<'_>,
+        keys: &[String],
+        to_the_end: bool,
+    ) -> Result<Tried, Failure> {
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let (since, options, held, own) = (Instant::now(), self.options, self.held, &mut *self.own);
+        let work = async |connection: &mut PgConnection| {
+            let tried = attempt(connection, (options, held), own, undo, (task, &keys)).await?;
+            match tried {
+                Tried::GivenUp(error) if to_the_end => Err(Trouble::Server(error)),
+                tried => Ok(tried),
+            }
+        };
+        let tried = self.link.call("rolling back", work).await?;
+        match &tried {
+            Tried::Done(_) => self.pace.took(keys.len(), since.elapsed()),
+            Tried::GivenUp(error) => {
+                tracing::warn!("PostgreSQL: rolling back {} rows: {}; trying fewer", keys.len(), describe(error));
+                if code(error) == STATEMENT_TIMEOUT {
+                    self.pace.timed_out(keys.len());
+                }
+            }
+            Tried::Swallowed(_) | Tried::Refused(..) => {}
+        }
+        Ok(tried)
+    }
 }
 
 async fn attempt(
     connection: &mut PgConnection,
     (options, held): (&LoadOptions, Held),
+    own: &mut OwnWrites,
     undo: Undo<'_>,
-    task: Task<'_>,
-    keys: &[&str],
+    (task, keys): (Task<'_>, &[&str]),
 ) -> Result<Tried, Trouble> {
     let mut transaction = connection.begin().await?;
     prepare(&mut transaction, options, &ledger::holder_name(held.1)).await?;
     let Some(mut account) = ledger::hold_rollback(&mut transaction, held).await? else {
         return Err(Trouble::Final(ledger::taken_over()));
     };
+    let id = query("SELECT pg_current_xact_id()::text::bigint & 4294967295").fetch_one(&mut *transaction).await?;
+    own.insert(id.try_get(0)?);
     let undone = match task {
         Task::Delete => undo.delete(&mut transaction, keys).await,
         Task::Restore(group) => undo.restore(&mut transaction, group, keys).await,
@@ -85,6 +178,9 @@ async fn attempt(
         Ok(undone) => undone,
         Err(error) => {
             transaction.rollback().await?;
+            if matches!(code(&error).as_str(), STATEMENT_TIMEOUT | LOCK_TIMEOUT) {
+                return Ok(Tried::GivenUp(error));
+            }
             let (reason, detail) = refusal(error, task)?;
             return Ok(Tried::Refused(reason, detail));
         }
@@ -102,6 +198,11 @@ async fn attempt(
     ledger::save_rollback(&mut transaction, held.0, &account).await?;
     transaction.commit().await?;
     Ok(Tried::Done(undone))
+}
+
+/// The SQLSTATE of an error; empty where it is none of the server's.
+fn code(error: &Error) -> String {
+    error.as_database_error().and_then(DatabaseError::code).unwrap_or_default().into_owned()
 }
 
 /// Why a row is kept, where the error speaks of one.

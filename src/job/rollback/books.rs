@@ -16,6 +16,8 @@ const SAMPLES: usize = 20;
 pub(super) struct Books {
     report: Option<PathBuf>,
     tables: BTreeMap<String, Table>,
+    /// Rows that are put back without values for which their table has no columns: by table and columns.
+    left_out: BTreeMap<(String, Vec<String>), usize>,
 }
 
 /// Of one table, since it was gone through last.
@@ -35,7 +37,7 @@ impl Books {
         if let Some(dir) = report {
             crate::report::probe_report_dir(dir, true).map_err(|error| report_unwritable(dir, &error))?;
         }
-        Ok(Self { report: report.map(Path::to_owned), tables: BTreeMap::new() })
+        Ok(Self { report: report.map(Path::to_owned), tables: BTreeMap::new(), left_out: BTreeMap::new() })
     }
 
     /// A table is gone through, perhaps once more: what was kept of it then is looked at again.
@@ -73,6 +75,24 @@ impl Books {
 
     pub(super) fn restored(&mut self, table: &str, rows: usize) {
         self.tables.entry(table.to_owned()).or_default().restored += rows as u64;
+    }
+
+    /// So many rows are put back without what these columns held, which the table lacks.
+    pub(super) fn left_out(&mut self, table: &str, columns: &[String], rows: usize) {
+        if !columns.is_empty() && rows > 0 {
+            *self.left_out.entry((table.to_owned(), columns.to_vec())).or_default() += rows;
+        }
+    }
+
+    /// What is to be known of what was put back.
+    pub(super) fn notices(&self) -> Vec<String> {
+        let said = |((table, columns), rows): (&(String, Vec<String>), &usize)| {
+            format!(
+                "{table}: {rows} rows are put back without what ({}) held: there are no such columns any more",
+                columns.join(", ")
+            )
+        };
+        self.left_out.iter().map(said).collect()
     }
 
     /// Whether another time through the table might do more.

@@ -2,13 +2,32 @@
 
 use super::apply::Task;
 use super::kept_keys::Key;
+use super::order::in_order;
 use super::plan::Step;
 use super::work::{Mode, Work};
 use crate::model::{Failure, KeptReason};
-use crate::sink::undo::{Group, JudgedImage, Undo, prepare};
+use crate::postgres::{Verdict, verdict};
+use crate::sink::undo::{Group, JudgedImage, Lack, Undo, Which, prepare};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Images that may be put back.
+#[derive(Default)]
+struct Free {
+    groups: BTreeMap<Group, Vec<String>>,
+    keys_of: HashMap<String, Key>,
+    /// Those that come with others, since these need them: what is kept of them is told where it is their turn.
+    ancestors: HashSet<String>,
+}
+
+impl Free {
+    fn insert(&mut self, image: JudgedImage) {
+        let JudgedImage { row_key, redis_key, group, .. } = image;
+        self.keys_of.extend(redis_key.map(|key| (row_key.clone(), key)));
+        self.groups.entry(group).or_default().push(row_key);
+    }
+}
 
 impl Work<'_> {
     /// What was changed or deleted by the run.
@@ -16,34 +35,87 @@ impl Work<'_> {
         let (undo, name) = (self.undo(step), step.table.name());
         let (mut after, mut moved) = (None::<String>, 0);
         loop {
-            let page = self.page(undo, after.as_deref()).await?;
+            let page = self.judge(undo, Which::After(after.as_deref())).await?;
             let Some(last) = page.last() else { return Ok(moved) };
             after = Some(last.row_key.clone());
-            let mut keys_of: HashMap<String, Key> = HashMap::new();
-            let mut groups: BTreeMap<Group, Vec<String>> = BTreeMap::new();
-            for JudgedImage { row_key, redis_key, group, why } in page {
-                if let Some((reason, detail)) = why {
-                    self.keep(&name, mode, (&row_key, redis_key.as_ref()), reason, detail)?;
-                } else if self.stays_with_its_key(mode, redis_key.as_ref()) {
-                    self.keep(&name, mode, (&row_key, redis_key.as_ref()), KeptReason::KeyKept, String::new())?;
+            let mut free = Free::default();
+            for image in page {
+                let key = (image.row_key.as_str(), image.redis_key.as_ref());
+                if let Some((reason, detail)) = image.why {
+                    let detail = match reason {
+                        KeptReason::Changed => self.own.detail(image.writer, detail),
+                        _ => detail,
+                    };
+                    self.keep(&name, mode, key, reason, detail)?;
+                } else if self.stays_with_its_key(mode, image.redis_key.as_ref()) {
+                    self.keep(&name, mode, key, KeptReason::KeyKept, String::new())?;
                 } else {
-                    keys_of.extend(redis_key.map(|key| (row_key.clone(), key)));
-                    groups.entry(group).or_default().push(row_key);
+                    free.insert(image);
                 }
             }
-            for (group, keys) in groups {
-                moved += self.restore(undo, mode, &group, (keys, &keys_of)).await?;
+            let batches = match mode {
+                Mode::Apply if undo.has_families() => self.families(undo, &mut free).await?,
+                _ => std::mem::take(&mut free.groups).into_iter().collect(),
+            };
+            for (group, keys) in batches {
+                moved += self.restore(undo, mode, &group, (keys, &free)).await?;
             }
             self.told(&name)?;
         }
     }
 
-    async fn page(&mut self, undo: Undo<'_>, after: Option<&str>) -> Result<Vec<JudgedImage>, Failure> {
+    /// Adds what rows need to be put back, and gives all in the order that they need.
+    async fn families(&mut self, undo: Undo<'_>, free: &mut Free) -> Result<Vec<(Group, Vec<String>)>, Failure> {
+        let keys: Vec<String> = free.groups.values().flatten().cloned().collect();
+        let above = self.ancestors(undo, &keys).await?;
+        for image in self.judge(undo, Which::Keys(&above)).await? {
+            if image.why.is_none() && !self.stays_with_its_key(Mode::Apply, image.redis_key.as_ref()) {
+                free.ancestors.insert(image.row_key.clone());
+                free.insert(image);
+            }
+        }
+        let keys: Vec<String> = free.groups.values().flatten().cloned().collect();
+        let lacks = self.lacks(undo, &keys).await?;
+        Ok(in_order(std::mem::take(&mut free.groups), &lacks))
+    }
+
+    async fn ancestors(&mut self, undo: Undo<'_>, keys: &[String]) -> Result<Vec<String>, Failure> {
+        let (keys, options) = (keys.iter().map(String::as_str).collect::<Vec<_>>(), &self.options);
+        let ask = async |connection: &mut PgConnection| {
+            let mut transaction = connection.begin().await?;
+            prepare(&mut transaction, options, "redis2pg").await?;
+            let above = undo.ancestors(&mut transaction, &keys).await?;
+            transaction.commit().await?;
+            Ok::<_, Error>(above)
+        };
+        self.link.call("looking for the parents of rows", ask).await
+    }
+
+    /// Nothing, where a value cannot be read as its type any more: the order is not known then, and the server's refusals tell.
+    async fn lacks(&mut self, undo: Undo<'_>, keys: &[String]) -> Result<Vec<Lack>, Failure> {
+        let (keys, options) = (keys.iter().map(String::as_str).collect::<Vec<_>>(), &self.options);
+        let ask = async |connection: &mut PgConnection| {
+            let mut transaction = connection.begin().await?;
+            prepare(&mut transaction, options, "redis2pg").await?;
+            let lacks = match undo.lacks(&mut transaction, &keys).await {
+                Err(error) if verdict(&error) == Verdict::Row => Vec::new(),
+                lacks => lacks?,
+            };
+            transaction.rollback().await?;
+            Ok::<_, Error>(lacks)
+        };
+        self.link.call("looking for the parents of rows", ask).await
+    }
+
+    async fn judge(&mut self, undo: Undo<'_>, which: Which<'_>) -> Result<Vec<JudgedImage>, Failure> {
+        if let Which::Keys([]) = which {
+            return Ok(Vec::new());
+        }
         let options = &self.options;
         let judge = async |connection: &mut PgConnection| {
             let mut transaction = connection.begin().await?;
             prepare(&mut transaction, options, "redis2pg").await?;
-            let page = undo.judge_images(&mut transaction, after).await?;
+            let page = undo.judge_images(&mut transaction, which).await?;
             transaction.commit().await?;
             Ok::<_, Error>(page)
         };
@@ -55,7 +127,7 @@ impl Work<'_> {
         undo: Undo<'_>,
         mode: Mode,
         group: &Group,
-        (keys, keys_of): (Vec<String>, &HashMap<String, Key>),
+        (keys, free): (Vec<String>, &Free),
     ) -> Result<usize, Failure> {
         let name = undo.table.name();
         match mode {
@@ -63,16 +135,19 @@ impl Work<'_> {
             Mode::Survey => {
                 let referred = self.moved(undo, group, &keys).await?;
                 self.books.restored(&name, keys.len() - referred.len());
+                self.books.left_out(&name, &group.lost, keys.len() - referred.len());
                 for (row_key, by) in referred {
-                    self.keep(&name, mode, (&row_key, keys_of.get(&row_key)), KeptReason::ReferredTo, by)?;
+                    self.keep(&name, mode, (&row_key, free.keys_of.get(&row_key)), KeptReason::ReferredTo, by)?;
                 }
                 Ok(0)
             }
             Mode::Apply => {
-                let undone = self.apply(undo, Task::Restore(group), keys).await?;
+                let mut undone = self.apply(undo, Task::Restore(group), keys).await?;
                 let moved = undone.done.len();
                 self.books.restored(&name, moved);
-                self.keep_all(&name, undone, keys_of)?;
+                self.books.left_out(&name, &group.lost, moved);
+                undone.kept.retain(|(key, ..)| !free.ancestors.contains(key));
+                self.keep_all(&name, undone, &free.keys_of)?;
                 Ok(moved)
             }
         }

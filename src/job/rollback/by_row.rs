@@ -3,7 +3,7 @@
 use super::apply::Task;
 use super::kept_keys::Key;
 use super::plan::Step;
-use super::work::{Mode, Work};
+use super::work::{BATCH, Mode, Work};
 use crate::job::link::Link;
 use crate::model::{Failure, KeptReason};
 use crate::sink::undo::{Undo, Whose, prepare};
@@ -11,9 +11,6 @@ use crate::sink::{Extent, OwnedReader, OwnedRow};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
 use std::collections::HashMap;
-
-/// Rows that are deleted in one transaction.
-const BATCH: usize = 1000;
 
 impl Work<'_> {
     /// What was inserted by the run. From the end of the table: rows that refer to others of the table mostly come after them.
@@ -121,9 +118,10 @@ impl Work<'_> {
                     let key = (row.row_key.as_str(), keys_of.get(&row.row_key));
                     self.keep(&step.table.name(), mode, key, KeptReason::Ambiguous, (*why).to_owned())?;
                 }
-                Some(Whose::Others) if !self.force => {
+                Some(Whose::Others(writer)) if !self.force => {
                     let key = (row.row_key.as_str(), keys_of.get(&row.row_key));
-                    self.keep(&step.table.name(), mode, key, KeptReason::Changed, String::new())?;
+                    let detail = self.own.detail(Some(*writer), String::new());
+                    self.keep(&step.table.name(), mode, key, KeptReason::Changed, detail)?;
                 }
                 Some(_) => going.push(row.row_key.clone()),
                 None => {}

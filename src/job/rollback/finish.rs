@@ -34,7 +34,7 @@ pub(super) async fn finish(
         standing: if held.is_some() { Standing::Done } else { Standing::Planned },
         account: RollbackAccount::default(),
         samples: books.samples(),
-        notices: plan.notices.clone(),
+        notices: plan.notices.iter().cloned().chain(books.notices()).collect(),
         failure: None,
     };
     let options = setup::load_options(settings);

@@ -1,17 +1,22 @@
 //! `rollback`: what a run inserted is deleted, what it changed or deleted is put back, and what somebody else did since is
 //! left alone.
 //!
-//! `plan` says which tables, in which order, and whether it may be; `work` goes through them, `by_image` and `by_row`, with
-//! `apply` for the transactions; `books` counts what is kept; `finish` closes it in the ledger; `notices` is what a person should know of
+//! `plan` says which tables, in which order, and whether it may be, `before` what the before-images have against it; `work` goes through
+//! them, `by_image` in an `order` that parents need and `by_row`, with `apply` for the transactions, at the `pace` that the server bears;
+//! `own_writes` knows the rollback's own transactions; `books` counts what is kept; `finish` closes it in the ledger; `notices` is what a person should know of
 //! the tables.
 
 mod apply;
+mod before;
 mod books;
 mod by_image;
 mod by_row;
 mod finish;
 mod kept_keys;
 mod notices;
+mod order;
+mod own_writes;
+mod pace;
 mod plan;
 mod work;
 
@@ -24,7 +29,7 @@ use crate::ledger::{self, CleanupEntry, RollbackClaim, Undoable};
 use crate::model::{Exit, Failure, KeptRow, RollbackAccount, Side};
 use crate::postgres::{Target, failure};
 use crate::report::write_rollback;
-use crate::sink::undo::{Undo, prepare};
+use crate::sink::undo::Undo;
 use books::Books;
 use plan::Plan;
 use sqlx::postgres::PgConnection;
@@ -126,6 +131,7 @@ pub async fn rollback(
         });
     }
     let plan = Plan::make(&mut link, &found, request.force).await?;
+    before::rights(&mut link, settings, &plan, (run, request.force)).await?;
     later_first(&mut link, settings, &plan, run).await?;
     let held = if dry { None } else { Some(claim(&mut link, settings, run).await?) };
     if !dry {
@@ -227,14 +233,7 @@ async fn later_first(link: &mut Link, settings: &Settings, plan: &Plan, run: Uui
     let options = setup::load_options(settings);
     for step in &plan.steps {
         let undo = Undo { table: &step.table, run, force: false };
-        let ask = async |connection: &mut PgConnection| {
-            let mut transaction = connection.begin().await?;
-            prepare(&mut transaction, &options, "redis2pg").await?;
-            let again = undo.written_again(&mut transaction).await?;
-            transaction.commit().await?;
-            Ok::<_, Error>(again)
-        };
-        let again = link.call("looking for rows that a later run wrote again", ask).await?;
+        let again = before::written_again(link, &options, undo).await?;
         refused_by(&format!("rows that run {run} deleted were written again by a later run"), &again)?;
     }
     Ok(())

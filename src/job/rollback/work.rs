@@ -1,8 +1,10 @@
 //! The way through the tables: rounds, until nothing more moves.
 
-use super::apply::{Task, apply};
+use super::apply::{Means, Task, apply};
 use super::books::Books;
 use super::kept_keys::{KeptKeys, Key};
+use super::own_writes::OwnWrites;
+use super::pace::Pace;
 use super::plan::{Plan, Step};
 use super::{Held, Progress, stopped};
 use crate::config::Settings;
@@ -14,6 +16,12 @@ use crate::sink::LoadOptions;
 use crate::sink::undo::{Undo, Undone};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
+
+/// Rows that are deleted in one transaction, at most.
+pub(super) const BATCH: usize = 1000;
+
+/// With which number it begins where each deleted row costs a scan of a table that refers to it.
+const SLOW_BATCH: usize = 50;
 
 /// How a table is gone through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +47,10 @@ pub(super) struct Work<'a> {
     pub(super) force: bool,
     pub(super) books: Books,
     kept_keys: KeptKeys,
+    /// The transactions of this attempt.
+    pub(super) own: OwnWrites,
+    /// How many rows of the table at hand are deleted at once, and how many are put back.
+    paces: (Pace, Pace),
     tell: &'a mut dyn FnMut(&Progress),
 }
 
@@ -52,7 +64,9 @@ impl<'a> Work<'a> {
         tell: &'a mut dyn FnMut(&Progress),
     ) -> Self {
         let (ahead, options) = (link.another(), setup::load_options(settings));
-        Self { link, ahead, options, plan, run, held, stop, force, books, kept_keys: KeptKeys::new(false), tell }
+        let (kept_keys, own) = (KeptKeys::new(false), OwnWrites::default());
+        let paces = (Pace::new(BATCH, BATCH), Pace::new(usize::MAX, usize::MAX));
+        Self { link, ahead, options, plan, run, held, stop, force, books, kept_keys, own, paces, tell }
     }
 
     pub(super) fn end(self) -> (Link, Books) {
@@ -84,6 +98,10 @@ impl<'a> Work<'a> {
     /// Goes through a table; gives how many rows it did.
     async fn step(&mut self, step: &Step, mode: Mode) -> Result<usize, Failure> {
         self.kept_keys = KeptKeys::new(step.table.run.explodes);
+        // Of rows that refer to others of the table, as many as can be go at once.
+        let is_slow = step.table.referrers.iter().any(|referrer| !referrer.indexed && !referrer.is_own);
+        let first = if is_slow { SLOW_BATCH } else { BATCH };
+        self.paces = (Pace::new(first, BATCH), Pace::new(usize::MAX, usize::MAX));
         if step.table.run.explodes {
             self.pass(step, Mode::Gather).await?;
         }
@@ -104,7 +122,12 @@ impl<'a> Work<'a> {
 
     pub(super) async fn apply(&mut self, undo: Undo<'_>, task: Task<'_>, keys: Vec<String>) -> Result<Undone, Failure> {
         let Some(held) = self.held.filter(|_| !keys.is_empty()) else { return Ok(Undone::default()) };
-        apply(&mut self.link, (&self.options, held), undo, task, keys).await
+        let pace = match task {
+            Task::Delete => &mut self.paces.0,
+            Task::Restore(_) => &mut self.paces.1,
+        };
+        let (link, own, options, stop) = (&mut self.link, &mut self.own, &self.options, self.stop);
+        apply(Means { link, options, held, stop, pace, own }, undo, task, keys).await
     }
 
     /// Whether a row of a key of several rows stays since another one does.

@@ -16,8 +16,8 @@ use std::collections::{HashMap, HashSet};
 pub enum Whose {
     /// The run's.
     Ours,
-    /// Somebody else's, or nobody's.
-    Others,
+    /// Somebody else's, or nobody's; with the lower half of the id of the transaction that wrote it last.
+    Others(i64),
     /// It cannot be told, for this reason.
     Ambiguous(&'static str),
 }
@@ -52,7 +52,7 @@ impl Undo<'_> {
             query(format!("SELECT 1 {rows} FOR UPDATE OF t")).bind(keys).execute(&mut *connection).await?;
         }
         let found = query(format!(
-            "SELECT r.key, coalesce({} = $2, false) {rows} WHERE {}",
+            "SELECT r.key, coalesce({} = $2, false), t.xmin::text::bigint {rows} WHERE {}",
             table.owner(),
             table.has_no_image("$2")
         ))
@@ -62,13 +62,13 @@ impl Undo<'_> {
         .await?;
         let mut whose = HashMap::new();
         for row in &found {
-            let is_ours = if row.try_get(1)? { Whose::Ours } else { Whose::Others };
+            let is_ours = if row.try_get(1)? { Whose::Ours } else { Whose::Others(row.try_get(2)?) };
             // Where the key is unique no more, it does not tell which row was the run's.
             whose.entry(row.try_get(0)?).and_modify(|of| *of = Whose::Ambiguous(TWICE)).or_insert(is_ours);
         }
         if self.force {
             let others: Vec<&str> =
-                keys.iter().copied().filter(|key| whose.get(*key) == Some(&Whose::Others)).collect();
+                keys.iter().copied().filter(|key| matches!(whose.get(*key), Some(Whose::Others(_)))).collect();
             for key in self.copies(connection, &others).await? {
                 whose.insert(key, Whose::Ambiguous(COPIED));
             }
@@ -223,9 +223,10 @@ impl Undo<'_> {
                     undone.kept.push(((*key).to_owned(), KeptReason::Ambiguous, (*why).to_owned()));
                 }
                 Some(Whose::Ours) => going.push(*key),
-                Some(Whose::Others) if self.force => going.push(*key),
-                Some(Whose::Others) => {
+                Some(Whose::Others(_)) if self.force => going.push(*key),
+                Some(Whose::Others(writer)) => {
                     let detail = "while the rollback was at work".to_owned();
+                    undone.writers.insert((*key).to_owned(), *writer);
                     undone.kept.push(((*key).to_owned(), KeptReason::Changed, detail));
                 }
                 // Gone by itself.

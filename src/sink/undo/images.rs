@@ -21,34 +21,85 @@ pub struct JudgedImage {
     pub group: Group,
     /// Why it is kept as it is now.
     pub why: Option<(KeptReason, String)>,
+    /// The lower half of the id of the transaction that wrote the row that is there last.
+    pub writer: Option<i64>,
+}
+
+/// Which images are looked at.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'a> {
+    /// The page behind this key, or the first one.
+    After(Option<&'a str>),
+    /// Those of these keys.
+    Keys(&'a [String]),
 }
 
 impl Undo<'_> {
-    /// The page of images behind `after`, in the order of their keys; empty behind the last one.
+    /// A page of images, or those of some keys, in the order of their keys; empty behind the last one.
     ///
     /// # Errors
     /// The server's.
     pub async fn judge_images(
         &self,
         connection: &mut PgConnection,
-        after: Option<&str>,
+        which: Which<'_>,
     ) -> Result<Vec<JudgedImage>, Error> {
         let table = self.table;
+        let (wanted, limit) = match which {
+            Which::After(_) => ("($3::text IS NULL OR i.row_key > $3::text::jsonb)", format!(" LIMIT {PAGE}")),
+            Which::Keys(_) => ("i.row_key = ANY ($3::text[]::jsonb[])", String::new()),
+        };
         let (key, database, join) = table.redis_key();
         let (image_key, image_database) = self.key_of_image();
         let columns: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
         let rows = query(format!(
             "SELECT i.row_key::text AS row_key, coalesce(i.deleted, false) AS deleted, i.deleted IS NULL AS is_old, \
              ARRAY(SELECT c FROM unnest($4::text[]) c WHERE NOT i.image ? c) AS missing, \
+             ARRAY(SELECT k FROM jsonb_object_keys(i.image) k WHERE k <> ALL ($4::text[]) ORDER BY k) AS lost, \
              (SELECT jsonb_build_array(b.run_id, b.mapping, b.fingerprint)::text FROM redis2pg.batches b \
               WHERE (b.xid & 4294967295) = i.row_xmin AND b.table_name = i.table_name ORDER BY b.xid DESC LIMIT 1) AS former, \
-             o.owner IS NOT NULL AS there, o.owner AS owner, coalesce(o.rows, 0) > 1 AS is_twice, \
+             o.owner IS NOT NULL AS there, o.owner AS owner, o.writer AS writer, coalesce(o.rows, 0) > 1 AS is_twice, \
              coalesce({image_key}, o.redis_key) AS redis_key, coalesce({image_database}, o.redis_db) AS redis_db \
              FROM redis2pg.before_images i CROSS JOIN LATERAL {} \
-             LEFT JOIN LATERAL (SELECT coalesce({}, '') AS owner, {key} AS redis_key, {database} AS redis_db, count(*) OVER () AS rows \
+             LEFT JOIN LATERAL (SELECT coalesce({}, '') AS owner, t.xmin::text::bigint AS writer, {key} AS redis_key, {database} AS redis_db, count(*) OVER () AS rows \
              FROM {} t{join} WHERE {} OFFSET 0) o ON true \
-             WHERE i.run_id = $1::text::uuid AND i.table_name = $2 AND ($3::text IS NULL OR i.row_key > $3::text::jsonb) \
-             AND i.row_key ?& $5::text[] AND i.row_key - $5::text[] = '{{}}' ORDER BY i.row_key LIMIT {PAGE}",
+             WHERE i.run_id = $1::text::uuid AND i.table_name = $2 AND {wanted} \
+             AND i.row_key ?& $5::text[] AND i.row_key - $5::text[] = '{{}}' ORDER BY i.row_key{limit}",
+            table.key_record("i.row_key"),
+            table.owner(),
+            table.only(),
+            table.key_join(),
+        ))
+        .bind(self.run.to_string())
+        .bind(table.name());
+        let rows = match which {
+            Which::After(after) => rows.bind(after),
+            Which::Keys(keys) => rows.bind(keys),
+        };
+        let rows = rows.bind(columns).bind(&table.run.key_columns).fetch_all(connection).await?;
+        let mut page: Vec<JudgedImage> = rows.iter().map(|row| self.judged(row)).collect::<Result<_, Error>>()?;
+        page.dedup_by(|later, earlier| later.row_key == earlier.row_key);
+        Ok(page)
+    }
+
+    /// Runs that are not rolled back, and that wrote rows again which this run had deleted, by the images behind `after` up to `last`:
+    /// each with when it began, in microseconds, and how many.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn written_again(
+        &self,
+        connection: &mut PgConnection,
+        (after, last): (Option<&str>, Option<&str>),
+    ) -> Result<Vec<(String, i64, i64)>, Error> {
+        let table = self.table;
+        let rows = query(format!(
+            "SELECT o.owner, (extract(epoch FROM r.started_at) * 1000000)::bigint, count(*) FROM redis2pg.before_images i CROSS JOIN LATERAL {} \
+             CROSS JOIN LATERAL (SELECT {} AS owner FROM {} t WHERE {} OFFSET 0) o \
+             JOIN redis2pg.runs r ON r.id::text = o.owner AND r.id <> i.run_id AND r.rolled_back_at IS NULL \
+             WHERE i.run_id = $1::text::uuid AND i.table_name = $2 AND coalesce(i.deleted, true) \
+             AND ($3::text IS NULL OR i.row_key > $3::text::jsonb) AND ($4::text IS NULL OR i.row_key <= $4::text::jsonb) \
+             GROUP BY o.owner, r.started_at",
             table.key_record("i.row_key"),
             table.owner(),
             table.only(),
@@ -57,43 +108,17 @@ impl Undo<'_> {
         .bind(self.run.to_string())
         .bind(table.name())
         .bind(after)
-        .bind(columns)
-        .bind(&table.run.key_columns)
+        .bind(last)
         .fetch_all(connection)
         .await?;
-        let mut page: Vec<JudgedImage> = rows.iter().map(|row| self.judged(row)).collect::<Result<_, Error>>()?;
-        page.dedup_by(|later, earlier| later.row_key == earlier.row_key);
-        Ok(page)
-    }
-
-    /// Runs that are not rolled back, and that wrote rows again which this run had deleted: each with how many, the latest first.
-    ///
-    /// # Errors
-    /// The server's.
-    pub async fn written_again(&self, connection: &mut PgConnection) -> Result<Vec<(String, i64)>, Error> {
-        let table = self.table;
-        let rows = query(format!(
-            "SELECT o.owner, count(*) FROM redis2pg.before_images i CROSS JOIN LATERAL {} \
-             CROSS JOIN LATERAL (SELECT {} AS owner FROM {} t WHERE {} OFFSET 0) o \
-             JOIN redis2pg.runs r ON r.id::text = o.owner AND r.id <> i.run_id AND r.rolled_back_at IS NULL \
-             WHERE i.run_id = $1::text::uuid AND i.table_name = $2 AND coalesce(i.deleted, true) \
-             GROUP BY o.owner, r.started_at ORDER BY r.started_at DESC",
-            table.key_record("i.row_key"),
-            table.owner(),
-            table.only(),
-            table.key_join(),
-        ))
-        .bind(self.run.to_string())
-        .bind(table.name())
-        .fetch_all(connection)
-        .await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
     }
 
     fn judged(&self, row: &PgRow) -> Result<JudgedImage, Error> {
         let (there, deleted): (bool, bool) = (row.try_get("there")?, row.try_get("deleted")?);
         let owner: Option<String> = row.try_get("owner")?;
         let ours = owner.as_deref() == Some(&self.run.to_string());
+        let lost: Vec<String> = row.try_get("lost")?;
         let why = match (there, ours) {
             _ if row.try_get("is_twice")? => Some((KeptReason::Ambiguous, super::delete::TWICE.to_owned())),
             _ if self.force => None,
@@ -103,6 +128,7 @@ impl Undo<'_> {
                 let detail = if old { "since the run, or by it: an earlier version did not note which" } else { "" };
                 Some((KeptReason::Deleted, detail.to_owned()))
             }
+            _ if !lost.is_empty() => Some((KeptReason::Refused, super::writable::lost(&lost))),
             _ => None,
         };
         let redis_key: Option<Vec<u8>> = row.try_get("redis_key")?;
@@ -110,8 +136,9 @@ impl Undo<'_> {
         Ok(JudgedImage {
             row_key: row.try_get("row_key")?,
             redis_key: redis_key.map(|key| (key, database)),
-            group: Group { former: row.try_get("former")?, missing: row.try_get("missing")?, there },
+            group: Group { former: row.try_get("former")?, missing: row.try_get("missing")?, lost, there },
             why,
+            writer: row.try_get("writer")?,
         })
     }
 
@@ -150,7 +177,12 @@ impl Undo<'_> {
 
     /// The image `i` as a row `p` of the table's types, but for what is kept as text.
     pub(super) fn record(&self, but: &[String]) -> String {
-        let columns = self.table.columns.iter().filter(|column| column.insertable && !but.contains(&column.name));
+        self.record_of(|column| column.insertable && !but.contains(&column.name))
+    }
+
+    /// The same with the columns that `take` wants.
+    pub(super) fn record_of(&self, take: impl Fn(&super::UndoColumn) -> bool) -> String {
+        let columns = self.table.columns.iter().filter(|column| take(column));
         let list: Vec<String> = columns.map(|column| format!("{} {}", ident(&column.name), column.sql_type)).collect();
         format!(
             "jsonb_to_record(i.image - ARRAY(SELECT jsonb_object_keys(coalesce(i.exact, '{{}}')))) AS p({})",

@@ -1,16 +1,22 @@
 //! Undo: the rows of one run in one table are judged, taken out, and put back as they were.
 //!
 //! `table` is the table as the catalog has it, with what refers to it. `images` goes through the before-images of the run,
-//! `restore` puts rows back by them, `delete` takes out what the run inserted. Nothing of a row travels but its key: the
-//! server compares and restores.
+//! `restore` puts rows back by them, `delete` takes out what the run inserted. `references` are the foreign keys that the table has
+//! itself, `family` the rows that others need to be put back, `writable` what of an image can be written. Nothing of a row
+//! travels but its key: the server compares and restores.
 
 mod delete;
+mod family;
 mod images;
+mod references;
 mod restore;
 mod table;
+mod writable;
 
 pub use delete::Whose;
-pub use images::JudgedImage;
+pub use family::Lack;
+pub use images::{JudgedImage, Which};
+pub use references::Reference;
 pub use restore::Group;
 pub use table::{UndoColumn, UndoTable};
 
@@ -20,6 +26,7 @@ use crate::sink::load::LoadOptions;
 use crate::sink::ownership::TEXT_SETTINGS;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// What is undone of a table.
@@ -40,6 +47,8 @@ pub struct Undone {
     pub done: Vec<String>,
     /// Those that were not, and why.
     pub kept: Vec<(String, KeptReason, String)>,
+    /// Of those that were changed, the lower half of the id of the transaction that wrote them last.
+    pub writers: HashMap<String, i64>,
 }
 
 impl Undone {
@@ -48,10 +57,18 @@ impl Undone {
         self.kept.iter().any(|(_, reason, _)| *reason == KeptReason::NotDone)
     }
 
+    /// Keeps those of some rows of which something was found, for that reason; gives the others.
+    fn keep_of<'k>(&mut self, keys: Vec<&'k str>, reason: KeptReason, found: &HashMap<String, String>) -> Vec<&'k str> {
+        let (stay, free): (Vec<&str>, Vec<&str>) = keys.into_iter().partition(|key| found.contains_key(*key));
+        self.kept.extend(stay.into_iter().map(|key| (key.to_owned(), reason, found[key].clone())));
+        free
+    }
+
     /// Adds what another batch came to.
     pub fn append(&mut self, mut other: Self) {
         self.done.append(&mut other.done);
         self.kept.append(&mut other.kept);
+        self.writers.extend(other.writers);
     }
 }
 

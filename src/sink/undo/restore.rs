@@ -1,5 +1,6 @@
 //! Rows are put back as their before-images have them.
 
+use super::family::orphans;
 use super::{Undo, Undone};
 use crate::model::KeptReason;
 use crate::postgres::{ident, literal, query, table_ident};
@@ -15,6 +16,8 @@ pub struct Group {
     pub former: Option<String>,
     /// Columns of the table that the image lacks: they came since.
     pub missing: Vec<String>,
+    /// Columns of the image that the table lacks: what they held is not put back.
+    pub lost: Vec<String>,
     /// Whether the row is there, and is changed; else it is inserted.
     pub there: bool,
 }
@@ -31,25 +34,22 @@ impl Undo<'_> {
         let there = query(format!("SELECT r.key FROM {}", self.images())).bind(keys).bind(self.run.to_string());
         let there = there.fetch_all(&mut *connection).await?;
         let there: HashSet<String> = there.iter().map(|row| row.try_get(0)).collect::<Result<_, Error>>()?;
-        let keys: Vec<&str> = keys.iter().copied().filter(|key| there.contains(*key)).collect();
-        let keys: Vec<&str> = if group.there {
-            let locked = self.lock_images(connection, &keys).await?;
-            let (ours, others) = keys.iter().copied().partition(|key| locked.contains(*key));
-            let changed =
-                |key: &str| (key.to_owned(), KeptReason::Changed, "while the rollback was at work".to_owned());
-            let others: Vec<&str> = others;
-            undone.kept.extend(others.into_iter().map(changed));
-            let referred = self.moved(connection, group, &ours).await?;
-            let (stay, free): (Vec<&str>, Vec<&str>) = ours.into_iter().partition(|key| referred.contains_key(*key));
-            let by = |key: &str| (key.to_owned(), KeptReason::ReferredTo, referred[key].clone());
-            undone.kept.extend(stay.into_iter().map(by));
-            free
-        } else {
-            keys
-        };
+        let mut keys: Vec<&str> = keys.iter().copied().filter(|key| there.contains(*key)).collect();
+        if group.there {
+            keys = self.still_ours(connection, keys, &mut undone).await?;
+            for (reason, found) in [
+                (KeptReason::Refused, self.unwritable(connection, &keys).await?),
+                (KeptReason::ReferredTo, self.moved(connection, group, &keys).await?),
+            ] {
+                keys = undone.keep_of(keys, reason, &found);
+            }
+        }
+        let lacks = self.lacks(connection, &keys).await?;
+        let keys = undone.keep_of(keys, KeptReason::MissingParent, &orphans(&lacks));
         if keys.is_empty() {
             return Ok(undone);
         }
+        set_merge_joins(connection, !group.there).await?;
         let statement = if group.there { self.update(&group.missing) } else { self.insert(&group.missing) };
         let rows = query(statement).bind(&keys).bind(self.run.to_string()).fetch_all(&mut *connection).await?;
         undone.done = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, Error>>()?;
@@ -64,8 +64,33 @@ impl Undo<'_> {
         Ok(undone)
     }
 
-    /// Locks rows that images are of; gives the keys of those that are still the run's.
-    async fn lock_images(&self, connection: &mut PgConnection, keys: &[&str]) -> Result<HashSet<String>, Error> {
+    /// Locks rows that images are of; gives the keys of those that are still the run's, and keeps the others.
+    async fn still_ours<'k>(
+        &self,
+        connection: &mut PgConnection,
+        keys: Vec<&'k str>,
+        undone: &mut Undone,
+    ) -> Result<Vec<&'k str>, Error> {
+        let mut found: HashMap<String, Vec<(bool, i64)>> = HashMap::new();
+        for (key, is_ours, writer) in self.lock_images(connection, &keys).await? {
+            found.entry(key).or_default().push((is_ours, writer));
+        }
+        let (ours, others): (Vec<&str>, Vec<&str>) =
+            keys.into_iter().partition(|key| matches!(found.get(*key).map(Vec::as_slice), Some([(true, _)])));
+        for key in others {
+            let writer = found.get(key).and_then(|rows| rows.iter().find(|(is_ours, _)| !is_ours));
+            undone.writers.extend(writer.map(|(_, writer)| (key.to_owned(), *writer)));
+            undone.kept.push((key.to_owned(), KeptReason::Changed, "while the rollback was at work".to_owned()));
+        }
+        Ok(ours)
+    }
+
+    /// Locks rows that images are of; gives their keys, whether each is still the run's, and who wrote it last.
+    async fn lock_images(
+        &self,
+        connection: &mut PgConnection,
+        keys: &[&str],
+    ) -> Result<Vec<(String, bool, i64)>, Error> {
         let table = self.table;
         set_merge_joins(connection, false).await?;
         let lock = format!(
@@ -76,9 +101,10 @@ impl Undo<'_> {
         );
         query(lock).bind(keys).execute(&mut *connection).await?;
         // A new statement sees what was committed while the locks were waited for.
-        let ours = if self.force { "true".to_owned() } else { format!("{} = $2", table.owner()) };
+        let ours = if self.force { "true".to_owned() } else { format!("coalesce({} = $2, false)", table.owner()) };
         let rows = query(format!(
-            "SELECT r.key FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} WHERE {ours} AND $2 <> ''",
+            "SELECT r.key, {ours}, t.xmin::text::bigint FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
+             WHERE $2 <> ''",
             table.key_record("r.key::jsonb"),
             table.only(),
             table.key_join()
@@ -87,17 +113,7 @@ impl Undo<'_> {
         .bind(self.run.to_string())
         .fetch_all(connection)
         .await?;
-        let found: Vec<String> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, Error>>()?;
-        let (mut ours, mut twice) = (HashSet::new(), HashSet::new());
-        for key in found {
-            if ours.contains(&key) {
-                twice.insert(key);
-            } else {
-                ours.insert(key);
-            }
-        }
-        ours.retain(|key| !twice.contains(key));
-        Ok(ours)
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
     }
 
     /// Those of the rows of a group that others refer to by a value which the image has otherwise, each with the table of one that
@@ -154,10 +170,12 @@ impl Undo<'_> {
         Ok(found)
     }
 
-    fn images(&self) -> String {
+    /// The images of the keys `$1`: as many rows as keys, whatever the statistics say, so that what is joined with them is not
+    /// gone through pair by pair.
+    pub(super) fn images(&self) -> String {
         format!(
-            "unnest($1::text[]) r (key) JOIN redis2pg.before_images i ON i.run_id = $2::text::uuid AND i.table_name = {} \
-             AND i.row_key = r.key::jsonb",
+            "unnest($1::text[]) r (key) JOIN LATERAL (SELECT b.* FROM redis2pg.before_images b WHERE b.run_id = $2::text::uuid \
+             AND b.table_name = {} AND b.row_key = r.key::jsonb OFFSET 0) i ON true",
             literal(&self.table.name())
         )
     }

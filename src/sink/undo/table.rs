@@ -1,5 +1,6 @@
 //! A table as the undoing needs it: its columns with their types, how its keys compare, and every foreign key that leads to it.
 
+use super::references::{Reference, read_references};
 use crate::ledger::{LineagePlace, RunTable};
 use crate::model::TableName;
 use crate::postgres::{IncomingKey, Privilege, ident, literal, query, read_table, table_ident};
@@ -20,6 +21,10 @@ pub struct UndoColumn {
     pub insertable: bool,
     /// Whether its value can be changed: it is neither generated nor always an identity, and the role may.
     pub updatable: bool,
+    /// Whether the role may give it a value in a new row.
+    pub may_insert: bool,
+    /// Whether the role may change its value.
+    pub may_update: bool,
 }
 
 /// The table.
@@ -33,8 +38,12 @@ pub struct UndoTable {
     pub equality: Vec<String>,
     /// What refers to it.
     pub referrers: Vec<IncomingKey>,
+    /// Its own foreign keys whose parents can be looked for.
+    pub references: Vec<Reference>,
     /// Whether the role may delete its rows.
     pub may_delete: bool,
+    /// Whether the role may lock its rows: it may change a column of them.
+    pub may_lock: bool,
     /// Whether it is an ordinary table: what inherits from it is another one.
     pub is_ordinary: bool,
     /// Whether row-level security may hide rows of it from the role.
@@ -80,8 +89,10 @@ impl UndoTable {
         run.expiry = None;
         Ok(Some(Self {
             may_delete: facts.privileges.delete == Privilege::Table,
+            may_lock: facts.privileges.update != Privilege::None,
             is_ordinary: facts.partitioning.is_none(),
             columns: columns(connection, &run.table).await?,
+            references: read_references(connection, &run.table).await?,
             referrers: facts.incoming_keys,
             equality: equality.unwrap_or_default(),
             row_security: facts.row_security.applies,
@@ -165,8 +176,9 @@ impl UndoTable {
 async fn columns(connection: &mut PgConnection, table: &TableName) -> Result<Vec<UndoColumn>, Error> {
     let rows = query(
         "SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS sql_type, \
-         a.attgenerated = '' AS insertable, a.attgenerated = '' AND a.attidentity <> 'a' \
-           AND has_column_privilege(a.attrelid, a.attnum, 'UPDATE') AS updatable \
+         a.attgenerated = '' AS insertable, a.attgenerated = '' AND a.attidentity <> 'a' AS changeable, \
+         has_column_privilege(a.attrelid, a.attnum, 'INSERT') AS may_insert, \
+         has_column_privilege(a.attrelid, a.attnum, 'UPDATE') AS may_update \
          FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
@@ -177,11 +189,14 @@ async fn columns(connection: &mut PgConnection, table: &TableName) -> Result<Vec
     .await?;
     rows.iter()
         .map(|row| {
+            let (changeable, may_update): (bool, bool) = (row.try_get("changeable")?, row.try_get("may_update")?);
             Ok(UndoColumn {
                 name: row.try_get("name")?,
                 sql_type: row.try_get("sql_type")?,
                 insertable: row.try_get("insertable")?,
-                updatable: row.try_get("updatable")?,
+                updatable: changeable && may_update,
+                may_insert: row.try_get("may_insert")?,
+                may_update,
             })
         })
         .collect()

@@ -1,0 +1,194 @@
+//! Rows that are put back need their parents: which are not there is asked for a whole batch at once. Tried one after the
+//! other, each row of a tree would be refused as often as the tree is deep.
+
+use super::restore::set_merge_joins;
+use super::{Reference, Undo, UndoColumn};
+use crate::postgres::{ident, literal, query};
+use sqlx::postgres::PgConnection;
+use sqlx::{Error, Row};
+use std::collections::HashMap;
+
+/// Images that come into one batch beside those of a page, at most. What is above them comes with a later page.
+const ANCESTORS: usize = 10_000;
+
+/// A row that, as its image has it, refers to one that is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// The row's key.
+    pub key: String,
+    /// The key of the row that it refers to, where that is one of those that were asked about.
+    pub parent: Option<String>,
+    /// The foreign key's name.
+    pub constraint: String,
+}
+
+impl Undo<'_> {
+    /// Whether rows of the table refer to others of it.
+    pub fn has_families(&self) -> bool {
+        self.table.references.iter().any(|reference| reference.is_own)
+    }
+
+    /// Images of the run whose rows are not there and that those of `keys` need, by whatever steps; as many as fit into a
+    /// batch. They are found where a foreign key refers to the columns that the ledger knows rows by.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn ancestors(&self, connection: &mut PgConnection, keys: &[&str]) -> Result<Vec<String>, Error> {
+        let table = self.table;
+        let parents: Vec<String> = table.references.iter().filter_map(|reference| self.parent_key(reference)).collect();
+        if parents.is_empty() || keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        set_merge_joins(connection, false).await?;
+        let parents: Vec<String> = parents.iter().map(|key| format!("({key})")).collect();
+        let image = format!(
+            "redis2pg.before_images i WHERE i.run_id = $2::text::uuid AND i.table_name = {}",
+            literal(&table.name())
+        );
+        let rows = query(format!(
+            "WITH RECURSIVE up (row_key) AS (SELECT r.key::jsonb FROM unnest($1::text[]) r (key) UNION \
+             SELECT j.row_key FROM up JOIN LATERAL (SELECT i.image FROM {image} AND i.row_key = up.row_key OFFSET 0) i ON true \
+             CROSS JOIN LATERAL (VALUES {}) e (parent) \
+             JOIN LATERAL (SELECT i.row_key FROM {image} AND i.row_key = e.parent OFFSET 0) j ON true CROSS JOIN LATERAL {} \
+             WHERE NOT EXISTS (SELECT FROM {} t WHERE {} OFFSET 0)) SELECT row_key::text FROM up LIMIT {}",
+            parents.join(", "),
+            table.key_record("j.row_key"),
+            table.only(),
+            table.key_join(),
+            keys.len() + ANCESTORS,
+        ))
+        .bind(keys)
+        .bind(self.run.to_string())
+        .fetch_all(connection)
+        .await?;
+        // The rows that were asked about come first.
+        rows.iter().skip(keys.len()).map(|row| row.try_get(0)).collect()
+    }
+
+    /// The key of the row that image `i` refers to, as the ledger writes it; `None` where the foreign key refers to other columns.
+    fn parent_key(&self, reference: &Reference) -> Option<String> {
+        let keys = &self.table.run.key_columns;
+        let of = |name: &String| reference.columns.iter().find(|(_, of, _)| of == name);
+        if !reference.is_own || reference.columns.len() != keys.len() {
+            return None;
+        }
+        let pair = |name: &String| of(name).map(|(own, ..)| format!("{}, i.image -> {}", literal(name), literal(own)));
+        let pairs: Vec<String> = keys.iter().map(pair).collect::<Option<_>>()?;
+        Some(format!("jsonb_build_object({})", pairs.join(", ")))
+    }
+
+    /// Which of some images refer to rows that are not there, now.
+    ///
+    /// # Errors
+    /// The server's; one that speaks of a value is that of one of these images.
+    pub async fn lacks(&self, connection: &mut PgConnection, keys: &[&str]) -> Result<Vec<Lack>, Error> {
+        let mut found = Vec::new();
+        if self.table.references.is_empty() || keys.is_empty() {
+            return Ok(found);
+        }
+        set_merge_joins(connection, true).await?;
+        for reference in &self.table.references {
+            let Some(statement) = self.lack(reference) else { continue };
+            let rows = query(statement).bind(keys).bind(self.run.to_string()).fetch_all(&mut *connection).await?;
+            for row in rows {
+                let constraint = reference.name.clone();
+                found.push(Lack { key: row.try_get(0)?, parent: row.try_get(1)?, constraint });
+            }
+        }
+        Ok(found)
+    }
+
+    fn lack(&self, reference: &Reference) -> Option<String> {
+        let is_of = |column: &UndoColumn| {
+            let own =
+                |(own, of, _): &(String, String, String)| *own == column.name || reference.is_own && *of == column.name;
+            reference.columns.iter().any(own)
+        };
+        let value = |name: &String| self.values(&[], |column| column.name == *name).pop().map(|(_, value)| value);
+        let (mut given, mut there, mut members, mut asked) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut same = Vec::new();
+        for (place, (own, of, operator)) in reference.columns.iter().enumerate() {
+            asked.push(format!("{} AS own{place}", value(own)?));
+            given.push(format!("m.own{place} IS NOT NULL"));
+            there.push(format!("q.{} {operator} m.own{place}", ident(of)));
+            same.push(format!("t.{} IS NOT DISTINCT FROM m.own{place}", ident(own)));
+            if reference.is_own {
+                asked.push(format!("{} AS of{place}", value(of)?));
+                members.push(format!("p.of{place} {operator} m.own{place}"));
+            }
+        }
+        let (parent, join) = match reference.is_own {
+            true => ("p.key", format!(" LEFT JOIN m p ON {}", members.join(" AND "))),
+            false => ("NULL::text", String::new()),
+        };
+        let table = self.table;
+        // What a row refers to already is not checked again: the foreign key may be NOT VALID.
+        Some(format!(
+            "WITH m AS MATERIALIZED (SELECT r.key, {} FROM {} CROSS JOIN LATERAL {}) SELECT m.key, {parent} FROM m{join} \
+             WHERE {} AND NOT EXISTS (SELECT FROM {} q WHERE {} OFFSET 0) \
+             AND NOT EXISTS (SELECT FROM {} CROSS JOIN LATERAL (SELECT FROM {} t WHERE {} AND {} OFFSET 0) x)",
+            asked.join(", "),
+            self.images(),
+            self.record_of(is_of),
+            given.join(" AND "),
+            reference.parent,
+            there.join(" AND "),
+            table.key_record("m.key::jsonb"),
+            table.only(),
+            table.key_join(),
+            same.join(" AND "),
+        ))
+    }
+}
+
+/// Those that lack a parent, or that refer to one that does, each with the foreign key.
+pub(super) fn orphans(lacks: &[Lack]) -> HashMap<String, String> {
+    let mut children: HashMap<&str, Vec<&Lack>> = HashMap::new();
+    let mut found: HashMap<String, String> = HashMap::new();
+    let mut open: Vec<&str> = Vec::new();
+    for lack in lacks {
+        match lack.parent.as_deref() {
+            // In one statement a row may refer to itself.
+            Some(parent) if parent == lack.key => {}
+            Some(parent) => children.entry(parent).or_default().push(lack),
+            None => {
+                found.insert(lack.key.clone(), lack.constraint.clone());
+                open.push(&lack.key);
+            }
+        }
+    }
+    while let Some(parent) = open.pop() {
+        for child in children.remove(parent).unwrap_or_default() {
+            if !found.contains_key(&child.key) {
+                found.insert(child.key.clone(), child.constraint.clone());
+                open.push(&child.key);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Lack, orphans};
+
+    #[test]
+    fn what_hangs_on_an_orphan_is_one_and_circles_are_none() {
+        let lack = |key: &str, parent: Option<&str>| Lack {
+            key: key.to_owned(),
+            parent: parent.map(str::to_owned),
+            constraint: "fk".to_owned(),
+        };
+        let lacks = [
+            lack("c", Some("b")),
+            lack("b", Some("a")),
+            lack("a", None),
+            lack("self", Some("self")),
+            lack("x", Some("y")),
+            lack("y", Some("x")),
+        ];
+        let mut found: Vec<String> = orphans(&lacks).into_keys().collect();
+        found.sort();
+        assert_eq!(found, ["a", "b", "c"]);
+    }
+}
