@@ -41,8 +41,10 @@ impl Undo<'_> {
             "SELECT i.row_key::text AS row_key, coalesce(i.deleted, false) AS deleted, i.deleted IS NULL AS is_old, \
              ARRAY(SELECT c FROM unnest($4::text[]) c WHERE NOT i.image ? c) AS missing, \
              (SELECT jsonb_build_array(b.run_id, b.mapping, b.fingerprint)::text FROM redis2pg.batches b \
-              WHERE (b.xid & 4294967295) = i.row_xmin AND b.table_name = i.table_name ORDER BY b.xid DESC LIMIT 1) AS former, \
+              WHERE (b.xid & 4294967295) = i.row_xmin AND b.xmin::text::bigint = i.row_xmin AND b.table_name = i.table_name ORDER BY b.xid DESC LIMIT 1) AS former, \
              o.owner IS NOT NULL AS there, o.owner AS owner, coalesce(o.rows, 0) > 1 AS is_twice, \
+             EXISTS (SELECT FROM redis2pg.runs w WHERE w.id = nullif(o.owner, '')::uuid AND w.id <> i.run_id \
+              AND w.rolled_back_at IS NULL) AS is_others, \
              coalesce({image_key}, o.redis_key) AS redis_key, coalesce({image_database}, o.redis_db) AS redis_db \
              FROM redis2pg.before_images i CROSS JOIN LATERAL {} \
              LEFT JOIN LATERAL (SELECT coalesce({}, '') AS owner, {key} AS redis_key, {database} AS redis_db, count(*) OVER () AS rows \
@@ -96,6 +98,8 @@ impl Undo<'_> {
         let ours = owner.as_deref() == Some(&self.run.to_string());
         let why = match (there, ours) {
             _ if row.try_get("is_twice")? => Some((KeptReason::Ambiguous, super::delete::TWICE.to_owned())),
+            // It goes first, and has an image of what it found.
+            (true, false) if row.try_get("is_others")? => Some((KeptReason::OtherRun, owner.unwrap_or_default())),
             _ if self.force => None,
             (true, false) => Some((KeptReason::Changed, String::new())),
             (false, _) if !deleted => {

@@ -1,16 +1,18 @@
 //! Undo: the rows of one run in one table are judged, taken out, and put back as they were.
 //!
 //! `table` is the table as the catalog has it, with what refers to it. `images` goes through the before-images of the run,
-//! `restore` puts rows back by them, `delete` takes out what the run inserted. Nothing of a row travels but its key: the
+//! `restore` puts rows back by them, `delete` takes out what the run inserted, `origin` tells the Redis keys of rows. Nothing of a row travels but its key: the
 //! server compares and restores.
 
 mod delete;
 mod images;
+mod origin;
 mod restore;
 mod table;
 
 pub use delete::Whose;
 pub use images::JudgedImage;
+pub use origin::RowOrigin;
 pub use restore::Group;
 pub use table::{UndoColumn, UndoTable};
 
@@ -31,6 +33,8 @@ pub struct Undo<'a> {
     pub run: Uuid,
     /// Whether rows that were changed or deleted since are taken back too.
     pub force: bool,
+    /// Whether the run retried rejects of another one, which are open again where its rows go.
+    pub retries: bool,
 }
 
 /// What a batch came to.
