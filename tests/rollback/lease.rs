@@ -43,6 +43,8 @@ fn one_that_slept_beyond_its_lease_takes_nothing_from_a_run_that_began_in_betwee
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(7), "{said}");
     assert!(said.contains("took this run over"), "{said}");
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["deleted"].as_i64(), Some(between.total("inserted")), "{told:#}");
     assert_eq!(case.number("SELECT count(*) FROM items"), 12_000);
     // The same command takes the rest.
     let left = rollback(&case, &run, &["--yes"]).exits(0);

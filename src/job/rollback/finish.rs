@@ -55,6 +55,12 @@ pub(super) async fn finish(
                 Err(failure) => {
                     done.standing = Standing::Stopped;
                     done.failure.get_or_insert(failure);
+                    // What was done is told, whoever has the rollback now.
+                    let read = async |connection: &mut PgConnection| ledger::undoable(connection, &done.run).await;
+                    match link.call("reading what was done", read).await {
+                        Ok(Some(found)) => done.account = found.account,
+                        Ok(None) | Err(_) => books.enter(&mut done.account, true),
+                    }
                 }
             }
         }
