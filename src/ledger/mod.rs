@@ -40,21 +40,25 @@ pub use read::{RunEntry, list_runs, runs_named, show_run};
 pub use read_rejects::{
     RejectEntry, RejectFilter, RejectGroup, WhichState, count_filtered, count_rejects, group_rejects, list_rejects,
 };
-pub use rejects::{Known, Rejected, Removed, known, record as record_rejects, reopen, resolve, touch};
+pub use rejects::{
+    Known, Rejected, Removed, known, record as record_rejects, reopen, reopen_closed, reopen_closed_of, resolve, touch,
+};
 pub use resume::to_resume;
 pub use retry::{
     KeptValue, OpenKey, Origin, RetryFilter, RetryOf, kept_values, last_reject, open_count, open_elsewhere, open_page,
     origin, unheld,
 };
-pub use rollback::{RollbackClaim, claim_rollback, hold_rollback, release_rollback, save_rollback};
-pub use run_tables::{LineagePlace, RunTable, run_tables, write_run_tables};
+pub use rollback::{
+    RollbackClaim, claim_rollback, hold_rollback, is_rollback_held, release_rollback, renew_rollback, save_rollback,
+};
+pub use run_tables::{LineagePlace, RunTable, present_name, run_tables, write_run_tables};
 pub use runs::{NewRun, Start, Started, is_busy, renew, start};
 pub use schema::{Outstanding, exists, last_migrations, migrate, outstanding, version};
 pub use shards::{
     Checkpoint, Shard, ShardId, begin_held, end_where_idle, fence, holder_name, idle_timeout, load_all_if, open, save,
     taken_over,
 };
-pub use undoable::{Undoable, changed_by, found_unchanged, image_tables, undoable};
+pub use undoable::{Undoable, changed_by, found_unchanged, image_tables, in_a_circle, undoable};
 pub use validations::{
     OtherRun, Recorded, Validatable, ValidationEntry, last_validation, other_run, record_validation, runs_like,
     to_validate,

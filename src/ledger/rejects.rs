@@ -9,6 +9,7 @@ use crate::model::{Counts, Database, RedisKey, Reject, TableName};
 use crate::postgres::query;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Error, Row};
+use uuid::Uuid;
 
 /// A reject as it is written.
 #[derive(Clone, Debug)]
@@ -135,6 +136,56 @@ pub async fn reopen(
     keys: &[&RedisKey],
 ) -> Result<Vec<Removed>, Error> {
     take_back(connection, shard, (database, keys), "state = 'open', counted_by = NULL, ").await
+}
+
+/// Opens the rejects again that this retry has closed of these keys, inside the caller's transaction, which takes their rows back. A
+/// key goes with its database as the retry names it.
+///
+/// # Errors
+/// The server's.
+pub async fn reopen_closed(
+    connection: &mut PgConnection,
+    retry: Uuid,
+    keys: &[(Vec<u8>, Option<String>)],
+) -> Result<(), Error> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let (keys, databases): (Vec<&[u8]>, Vec<Option<&str>>) =
+        keys.iter().map(|(key, database)| (key.as_slice(), database.as_deref())).unzip();
+    // Where none is named it is the source's own.
+    let number = |database: &str, source: &str| format!("coalesce({database}, substring({source} FROM '/([0-9]+)$'))");
+    query(format!(
+        "UPDATE redis2pg.rejects r SET state = 'open', closed_at = NULL, closed_by = NULL \
+         FROM redis2pg.runs n, redis2pg.runs o, unnest($2::bytea[], $3::text[]) k (key, database) \
+         WHERE n.id = $1::text::uuid AND o.id = n.retry_of AND r.run_id = o.id AND r.closed_by = n.id AND r.state = 'closed' \
+         AND r.key_hash = sha256(k.key) AND {} IS NOT DISTINCT FROM {}",
+        number("r.redis_db::text", "o.source"),
+        number("k.database", "n.source")
+    ))
+    .bind(retry.to_string())
+    .bind(keys)
+    .bind(databases)
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
+/// Opens all rejects of a table again that this retry has closed.
+///
+/// # Errors
+/// The server's.
+pub async fn reopen_closed_of(connection: &mut PgConnection, retry: Uuid, table: &str) -> Result<(), Error> {
+    query(
+        "UPDATE redis2pg.rejects SET state = 'open', closed_at = NULL, closed_by = NULL \
+         WHERE run_id = (SELECT n.retry_of FROM redis2pg.runs n WHERE n.id = $1::text::uuid) \
+         AND closed_by = $1::text::uuid AND state = 'closed' AND table_name = $2",
+    )
+    .bind(retry.to_string())
+    .bind(table)
+    .execute(connection)
+    .await
+    .map(|_| ())
 }
 
 /// Notes that a retry came to these keys and could not judge them; their rejects stay as they are.

@@ -1,5 +1,6 @@
 //! Which run a resume goes on with, and how it is taken over.
 
+use super::rollback::{HELD, take_from_sleepers};
 use super::runs::{NewRun, Started, abandon_others, run_id};
 use super::shards::holder_name;
 use crate::postgres::query;
@@ -25,7 +26,7 @@ pub(super) enum Resumable {
 /// that are rolled back.
 pub(super) async fn resumable(connection: &mut PgConnection, new: &NewRun) -> Result<Resumable, Error> {
     let last = query(
-        "SELECT id::text, state, rollback_lease IS NOT NULL AS is_half_undone FROM redis2pg.runs \
+        "SELECT id::text, state, rollback IS NOT NULL OR coalesce(rollback_lease_expires_at > clock_timestamp(), false) AS is_half_undone FROM redis2pg.runs \
          WHERE source = $1 AND mapping_hash = $2 AND retry_of IS NULL AND rolled_back_at IS NULL \
          ORDER BY started_at DESC LIMIT 1",
     )
@@ -43,7 +44,7 @@ pub(super) async fn resumable(connection: &mut PgConnection, new: &NewRun) -> Re
     }
     let other = query(
         "SELECT id::text, mappings::text AS mappings FROM redis2pg.runs WHERE source = $1 AND state <> 'done' AND retry_of IS NULL \
-         AND rollback_lease IS NULL ORDER BY started_at DESC LIMIT 1",
+         AND rollback IS NULL AND coalesce(rollback_lease_expires_at <= clock_timestamp(), true) ORDER BY started_at DESC LIMIT 1",
     )
     .bind(&new.source)
     .fetch_optional(connection)
@@ -80,9 +81,15 @@ pub(super) fn differing(ours: &BTreeMap<String, String>, theirs: &BTreeMap<Strin
     names
 }
 
-/// Goes on with a run, once the transactions of whoever had it are over.
-pub(super) async fn take_over(connection: &mut PgConnection, new: &NewRun, run: Uuid) -> Result<Started, Error> {
+/// Goes on with a run, once the transactions of whoever had it are over. `None`: a rollback of it has begun.
+pub(super) async fn take_over(
+    connection: &mut PgConnection,
+    new: &NewRun,
+    run: Uuid,
+) -> Result<Option<Started>, Error> {
     abandon_others(connection, new, run).await?;
+    // One that did nothing yet may only be suspended: it must not wake up under the run.
+    take_from_sleepers(connection, &[run.to_string()]).await?;
     // A process that was suspended in mid-transaction would hold its shard for as long as its connection lives; in a
     // COPY no timeout of the server ends that. Its batch is not lost: nobody had committed it.
     let former: Option<String> = query("SELECT lease::text FROM redis2pg.runs WHERE id = $1::text::uuid")
@@ -114,11 +121,11 @@ pub(super) async fn take_over(connection: &mut PgConnection, new: &NewRun, run: 
         .bind(new.lease.to_string())
         .execute(&mut *connection)
         .await?;
-    query(
+    let taken = query(format!(
         "UPDATE redis2pg.runs SET state = 'running', lease = $2::text::uuid, finished_at = NULL, exit_code = NULL, \
          error = NULL, lease_expires_at = clock_timestamp() + make_interval(secs => $3), settings = $4::text::jsonb, \
-         version = $5 WHERE id = $1::text::uuid",
-    )
+         version = $5 WHERE id = $1::text::uuid AND rollback IS NULL AND ({HELD}) IS NOT TRUE"
+    ))
     .bind(run.to_string())
     .bind(new.lease.to_string())
     .bind(new.lease_time.as_secs_f64())
@@ -126,5 +133,5 @@ pub(super) async fn take_over(connection: &mut PgConnection, new: &NewRun, run: 
     .bind(&new.version)
     .execute(connection)
     .await?;
-    Ok(Started { run, resumed: true })
+    Ok((taken.rows_affected() == 1).then_some(Started { run, resumed: true }))
 }

@@ -69,7 +69,8 @@ pub async fn origin(connection: &mut PgConnection, id: Option<&str>) -> Result<O
     let mut transaction = connection.begin().await?;
     let row = query(format!(
         "SELECT id::text, source, mappings::text AS mappings, state = 'running' AND lease_expires_at > clock_timestamp() \
-         AS is_alive, to_jsonb(runs.*) ->> 'rollback_lease' IS NOT NULL AS is_undone, substring(source FROM '/([0-9]+)$')::int4 AS own FROM redis2pg.runs WHERE id = {}",
+         AS is_alive, to_jsonb(runs.*) ->> 'rolled_back_at' IS NOT NULL OR to_jsonb(runs.*) ->> 'rollback' IS NOT NULL \
+         OR coalesce((to_jsonb(runs.*) ->> 'rollback_lease_expires_at')::timestamptz > clock_timestamp(), false) AS is_undone, substring(source FROM '/([0-9]+)$')::int4 AS own FROM redis2pg.runs WHERE id = {}",
         chosen("$1")
     ))
     .bind(id)

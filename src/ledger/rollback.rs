@@ -1,7 +1,9 @@
 //! The rollback of a run: the lease of the process that does it, and its account.
 //!
-//! The lease is renewed in each of the rollback's own transactions, by an update of the run's row that holds until they
-//! end: whoever lost it to another process finds that out before anything else, and two never work side by side.
+//! The lease is renewed beside the rollback's transactions. Each of them takes part in it as the last thing that it does, by an
+//! update of the run's row that holds until it ends: whoever lost it commits nothing more, and two never work side by side.
+//! Who begins anything in the same tables takes the token from a rollback whose lease is over: its process may only be
+//! suspended.
 
 use super::run_tables::TABLES_LOCK;
 use super::shards::{begin_held, holder_name};
@@ -27,6 +29,9 @@ pub enum RollbackClaim {
     Cleaning(String),
 }
 
+/// A rollback's lease that was neither given back nor taken away, as a condition on `redis2pg.runs`.
+pub(super) const HELD: &str = "rollback_lease IS NOT NULL AND rollback_lease_expires_at > 'epoch'";
+
 /// Claims the right to roll a run back. A run that was killed is locked out first: its process may only be suspended.
 ///
 /// # Errors
@@ -37,6 +42,9 @@ pub async fn claim_rollback(
 ) -> Result<RollbackClaim, Error> {
     let mut transaction = begin_held(connection, lease, lease_time).await?;
     query("SET LOCAL lock_timeout = '120s'").execute(&mut *transaction).await?;
+    // Whoever begins a run looks for a rollback under the same lock, and changes the row under it.
+    query("SELECT pg_advisory_xact_lock($1)").bind(TABLES_LOCK).execute(&mut *transaction).await?;
+    end_sleepers(&mut transaction, &[run.to_string()]).await?;
     let row = query(
         "SELECT state = 'running' AS runs, state = 'running' AND lease_expires_at > clock_timestamp() AS is_alive, \
          lease::text AS lease, \
@@ -81,9 +89,8 @@ pub async fn claim_rollback(
     Ok(RollbackClaim::Ours)
 }
 
-/// A run at work that writes to a table of this one. Whoever begins looks for a rollback under the same lock.
+/// A run at work that writes to a table of this one. Under the lock of the tables.
 async fn writing(connection: &mut PgConnection, run: Uuid) -> Result<Option<String>, Error> {
-    query("SELECT pg_advisory_xact_lock($1)").bind(TABLES_LOCK).execute(&mut *connection).await?;
     query(
         "SELECT r.id::text FROM redis2pg.runs r WHERE r.id <> $1::text::uuid AND r.state = 'running' \
          AND r.lease_expires_at > clock_timestamp() AND EXISTS (SELECT FROM redis2pg.run_tables t WHERE t.run_id = r.id \
@@ -117,8 +124,83 @@ async fn lock_out(connection: &mut PgConnection, run: Uuid, former: Uuid) -> Res
         .map(|_| ())
 }
 
-/// Takes part in the rollback's lease until the transaction ends, and renews it. Gives what was done so far; `None`: somebody
-/// else has it now.
+/// Ends the transactions of those who hold a lease on one of these runs that is over, the run's own or a rollback's: their
+/// processes are suspended, or have gone without a word.
+async fn end_sleepers(connection: &mut PgConnection, runs: &[String]) -> Result<(), Error> {
+    query(
+        "SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a JOIN redis2pg.runs r \
+         ON a.application_name = 'redis2pg ' || r.rollback_lease::text AND r.rollback_lease_expires_at <= clock_timestamp() \
+         OR a.application_name = 'redis2pg ' || r.lease::text AND r.state = 'running' AND r.lease_expires_at <= clock_timestamp() \
+         WHERE r.id = ANY ($1::text[]::uuid[]) AND a.datname = current_database() AND a.usename = current_user \
+         AND a.pid <> pg_backend_pid()",
+    )
+    .bind(runs)
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
+/// Takes the token from rollbacks of these runs whose lease is over: should they wake up, they do nothing more. Under the lock of
+/// the tables; what is [`HELD`] after it is at work.
+pub(super) async fn take_from_sleepers(connection: &mut PgConnection, runs: &[String]) -> Result<(), Error> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    query("SET LOCAL lock_timeout = '120s'").execute(&mut *connection).await?;
+    end_sleepers(connection, runs).await?;
+    // Waits for a transaction that takes part in the lease already: what that commits was there before.
+    query(
+        "UPDATE redis2pg.runs SET rollback_lease = NULL WHERE id = ANY ($1::text[]::uuid[]) AND rollback_lease IS NOT NULL \
+         AND rollback_lease_expires_at <= clock_timestamp()",
+    )
+    .bind(runs)
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
+/// Whether the rollback is still this process's, without waiting for anybody. What it gives may be over at once: see
+/// [`hold_rollback`].
+///
+/// # Errors
+/// The server's.
+pub async fn is_rollback_held(
+    connection: &mut PgConnection,
+    (run, lease, _): (Uuid, Uuid, Duration),
+) -> Result<bool, Error> {
+    let row = query("SELECT 1 FROM redis2pg.runs WHERE id = $1::text::uuid AND rollback_lease = $2::text::uuid")
+        .bind(run.to_string())
+        .bind(lease.to_string())
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Renews the lease. `false`: it is not ours any more, or was given back.
+///
+/// # Errors
+/// The server's.
+pub async fn renew_rollback(
+    connection: &mut PgConnection,
+    (run, lease, lease_time): (Uuid, Uuid, Duration),
+) -> Result<bool, Error> {
+    let mut transaction = begin_held(connection, lease, lease_time).await?;
+    let done = query(format!(
+        "UPDATE redis2pg.runs SET rollback_lease_expires_at = clock_timestamp() + make_interval(secs => $3) \
+         WHERE id = $1::text::uuid AND rollback_lease = $2::text::uuid AND {HELD}"
+    ))
+    .bind(run.to_string())
+    .bind(lease.to_string())
+    .bind(lease_time.as_secs_f64())
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Takes part in the rollback's lease until the transaction ends, and renews it: as late as can be, since the renewal beside it
+/// waits for the transaction from here on. Gives what was done so far; `None`: somebody else has it now, and the transaction must
+/// not be committed.
 ///
 /// # Errors
 /// The server's.
@@ -152,7 +234,8 @@ pub async fn save_rollback(connection: &mut PgConnection, run: Uuid, account: &R
         .map(|_| ())
 }
 
-/// Gives the lease back; `done`: all that could be taken back is.
+/// Gives the lease back; `done`: all that could be taken back is. The token stays, so that an attempt whose answer was lost can be
+/// repeated.
 ///
 /// # Errors
 /// The server's.
@@ -162,7 +245,7 @@ pub async fn release_rollback(
     done: bool,
 ) -> Result<(), Error> {
     query(
-        "UPDATE redis2pg.runs SET rollback_lease_expires_at = clock_timestamp(), \
+        "UPDATE redis2pg.runs SET rollback_lease_expires_at = 'epoch', \
          rolled_back_at = CASE WHEN $3 THEN clock_timestamp() ELSE rolled_back_at END \
          WHERE id = $1::text::uuid AND rollback_lease = $2::text::uuid",
     )

@@ -1,5 +1,6 @@
 //! The tables that a run loads, as it knew them: what is needed to undo or to judge it without its configuration.
 
+use super::rollback::{HELD, take_from_sleepers};
 use super::shards::begin_held;
 use crate::model::TableName;
 use crate::postgres::query;
@@ -63,7 +64,7 @@ pub(super) const TABLES_LOCK: i64 = 0x7265_6469_7332_7062;
 
 /// Writes the tables of a run, once its own are made. One that an earlier attempt at the run has made stays marked so.
 /// `made`: the tables that this attempt made. Gives the run that is being rolled back in one of them, if there is one: then
-/// nothing is written, and the run may not go.
+/// nothing is written, and the run may not go. A rollback whose lease is over loses it.
 ///
 /// # Errors
 /// The server's.
@@ -109,18 +110,41 @@ pub async fn write_run_tables(
     Ok(None)
 }
 
-/// A run that a process is rolling back in one of these tables.
+/// A run that a process is rolling back in one of these tables. The others lose their token.
 async fn undone(connection: &mut PgConnection, tables: &[RunTable]) -> Result<Option<String>, Error> {
-    query(
-        "SELECT r.id::text FROM redis2pg.runs r WHERE r.rollback_lease_expires_at > clock_timestamp() AND \
+    let runs = query(format!(
+        "SELECT r.id::text FROM redis2pg.runs r WHERE {HELD} AND \
          (EXISTS (SELECT FROM redis2pg.run_tables t WHERE t.run_id = r.id AND t.table_name = ANY ($1)) \
-         OR EXISTS (SELECT FROM redis2pg.batches b WHERE b.run_id = r.id AND b.table_name = ANY ($1))) LIMIT 1",
-    )
+         OR EXISTS (SELECT FROM redis2pg.batches b WHERE b.run_id = r.id AND b.table_name = ANY ($1)))"
+    ))
     .bind(tables.iter().map(|table| table.table.to_string()).collect::<Vec<_>>())
-    .fetch_optional(connection)
-    .await?
-    .map(|row| row.try_get(0))
-    .transpose()
+    .fetch_all(&mut *connection)
+    .await?;
+    let runs: Vec<String> = runs.iter().map(|row| row.try_get(0)).collect::<Result<_, Error>>()?;
+    take_from_sleepers(connection, &runs).await?;
+    query(format!("SELECT id::text FROM redis2pg.runs WHERE id = ANY ($1::text[]::uuid[]) AND {HELD} LIMIT 1"))
+        .bind(runs)
+        .fetch_optional(connection)
+        .await?
+        .map(|row| row.try_get(0))
+        .transpose()
+}
+
+/// The present name of a table by its OID; `None`: there is no such table any more.
+///
+/// # Errors
+/// The server's.
+pub async fn present_name(connection: &mut PgConnection, oid: i64) -> Result<Option<TableName>, Error> {
+    let mut transaction = connection.begin().await?;
+    let row = query(
+        "SELECT n.nspname::text AS schema, c.relname::text AS name FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid::bigint = $1 AND c.relkind IN ('r', 'p')",
+    )
+    .bind(oid)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    row.map(|row| Ok(TableName { schema: row.try_get("schema")?, table: row.try_get("name")? })).transpose()
 }
 
 /// The tables of a run, by mapping; none of a run of an earlier version.

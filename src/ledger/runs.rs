@@ -112,7 +112,13 @@ pub async fn start(connection: &mut PgConnection, new: &NewRun, resume: bool) ->
                 transaction.rollback().await?;
                 return Ok(busy);
             }
-            None => Start::Started(take_over(&mut transaction, new, run).await?),
+            None => match take_over(&mut transaction, new, run).await? {
+                Some(started) => Start::Started(started),
+                None => {
+                    transaction.rollback().await?;
+                    return Ok(Start::HalfUndone { run });
+                }
+            },
         },
         Resumable::HalfUndone(run) => {
             transaction.rollback().await?;

@@ -18,8 +18,8 @@ pub struct Undoable {
     pub rolled_back_at: Option<String>,
     /// What was done so far.
     pub account: RollbackAccount,
-    /// Whether a rollback has begun.
-    pub begun: bool,
+    /// Whether it retried rejects of another run.
+    pub retries: bool,
     /// Whether rows became the run's again since: another run's rollback put them back.
     pub has_again: bool,
     /// How many before-images its journal says that it took.
@@ -36,7 +36,7 @@ pub async fn undoable(connection: &mut PgConnection, id: &str) -> Result<Option<
     let mut transaction = connection.begin().await?;
     let row = query(
         "SELECT r.id::text, state = 'running' AND lease_expires_at > clock_timestamp() AS is_alive, \
-         rollback_lease IS NOT NULL AS begun, \
+         r.retry_of IS NOT NULL AS retries, \
          EXISTS (SELECT FROM redis2pg.batches b WHERE b.run_id = r.id AND b.committed_at > r.rolled_back_at) AS has_again, rollback::text AS account, \
          to_char(rolled_back_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS rolled_back_at, \
          n.noted, n.updated_unnoted \
@@ -54,7 +54,7 @@ pub async fn undoable(connection: &mut PgConnection, id: &str) -> Result<Option<
             is_alive: row.try_get("is_alive")?,
             rolled_back_at: row.try_get("rolled_back_at")?,
             account: account(&row)?,
-            begun: row.try_get("begun")?,
+            retries: row.try_get("retries")?,
             has_again: row.try_get("has_again")?,
             noted: row.try_get("noted")?,
             updated_unnoted: row.try_get("updated_unnoted")?,
@@ -63,6 +63,10 @@ pub async fn undoable(connection: &mut PgConnection, id: &str) -> Result<Option<
     .transpose()
 }
 
+/// The journal's row `b` is of this cluster's numbers, as a condition: after a restore from a dump its number may be that of any
+/// transaction, and it speaks of no row.
+const OF_NOW: &str = "b.xmin::text::bigint = (b.xid & 4294967295)";
+
 /// Other runs that changed or deleted rows which this run had written, and that are not rolled back: each with how many rows,
 /// the latest first.
 ///
@@ -70,17 +74,41 @@ pub async fn undoable(connection: &mut PgConnection, id: &str) -> Result<Option<
 /// The server's.
 pub async fn changed_by(connection: &mut PgConnection, run: Uuid) -> Result<Vec<(String, i64)>, Error> {
     let mut transaction = connection.begin().await?;
-    let rows = query(
+    let rows = query(format!(
         "SELECT i.run_id::text, count(*) FROM redis2pg.before_images i JOIN redis2pg.runs r ON r.id = i.run_id \
          WHERE i.run_id <> $1::text::uuid AND r.rolled_back_at IS NULL AND (i.table_name, i.row_xmin) IN \
-         (SELECT b.table_name, b.xid & 4294967295 FROM redis2pg.batches b WHERE b.run_id = $1::text::uuid) \
-         GROUP BY i.run_id, r.started_at ORDER BY r.started_at DESC",
-    )
+         (SELECT b.table_name, b.xid & 4294967295 FROM redis2pg.batches b WHERE b.run_id = $1::text::uuid AND {OF_NOW}) \
+         GROUP BY i.run_id, r.started_at ORDER BY r.started_at DESC"
+    ))
     .bind(run.to_string())
     .fetch_all(&mut *transaction)
     .await?;
     transaction.commit().await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// Those of some runs of which this run changed rows in its turn, itself or by way of others that are not rolled back: none of them can
+/// be the first that is.
+///
+/// # Errors
+/// The server's.
+pub async fn in_a_circle(connection: &mut PgConnection, run: Uuid, others: &[String]) -> Result<Vec<String>, Error> {
+    let mut transaction = connection.begin().await?;
+    let rows = query(format!(
+        "WITH RECURSIVE edges AS MATERIALIZED (SELECT DISTINCT b.run_id AS early, i.late FROM \
+         (SELECT DISTINCT i.run_id AS late, i.table_name, i.row_xmin FROM redis2pg.before_images i \
+         JOIN redis2pg.runs r ON r.id = i.run_id WHERE r.rolled_back_at IS NULL) i \
+         JOIN redis2pg.batches b ON (b.xid & 4294967295) = i.row_xmin AND b.table_name = i.table_name AND b.run_id <> i.late AND {OF_NOW}), \
+         reach (start, run) AS (SELECT early, late FROM edges WHERE early = ANY ($2::text[]::uuid[]) \
+         UNION SELECT reach.start, edges.late FROM reach JOIN edges ON edges.early = reach.run) \
+         SELECT DISTINCT start::text FROM reach WHERE run = $1::text::uuid ORDER BY 1"
+    ))
+    .bind(run.to_string())
+    .bind(others)
+    .fetch_all(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
 }
 
 /// Later runs, not rolled back, that found rows of this run's tables as they had to be: each with how many, the latest first.

@@ -20,6 +20,8 @@ pub enum KeptReason {
     MissingParent,
     /// It cannot be told which row is meant: its key is there more than once, or another row has the same lineage.
     Ambiguous,
+    /// Another run, which is not rolled back, wrote the row since.
+    OtherRun,
     /// Another row of the same key is kept.
     KeyKept,
     /// The server took the statement and left the row: a trigger or a policy keeps it.
@@ -38,6 +40,7 @@ impl KeptReason {
             Self::PlaceTaken => "place_taken",
             Self::MissingParent => "missing_parent",
             Self::Ambiguous => "ambiguous",
+            Self::OtherRun => "other_run",
             Self::KeyKept => "key_kept",
             Self::NotDone => "not_done",
             Self::Refused => "refused",
@@ -59,6 +62,7 @@ impl fmt::Display for KeptReason {
             Self::PlaceTaken => "its place is taken",
             Self::MissingParent => "what it refers to is not there",
             Self::Ambiguous => "another row has the same key or lineage",
+            Self::OtherRun => "another run wrote it since",
             Self::KeyKept => "another row of the same key is kept",
             Self::NotDone => "a trigger or a policy keeps it",
             Self::Refused => "the server refuses it",
@@ -92,9 +96,20 @@ pub struct TableAccount {
     /// The table itself: dropped, or why it was kept; `None`: the run did not make it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
+    /// Whether it was not looked at: it, or its key columns, were gone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub left_out: bool,
 }
 
+/// What is said of a table that the run made, and that is gone with its rows.
+pub const DROPPED: &str = "dropped";
+
 impl TableAccount {
+    /// Whether it was the run's own table, and was dropped.
+    pub fn is_dropped(&self) -> bool {
+        self.table.as_deref() == Some(DROPPED)
+    }
+
     /// How many rows were kept.
     pub fn kept(&self) -> u64 {
         self.kept.values().sum()
@@ -113,6 +128,14 @@ impl RollbackAccount {
     /// The account of a table.
     pub fn table(&mut self, name: &str) -> &mut TableAccount {
         self.tables.entry(name.to_owned()).or_default()
+    }
+
+    /// Whether nothing is left that may be done once its reason is gone: no row was kept, no table left out, and none that the run made
+    /// is there.
+    pub fn is_settled(&self) -> bool {
+        let is_open =
+            |table: &TableAccount| table.kept() > 0 || table.left_out || table.table.is_some() && !table.is_dropped();
+        !self.tables.values().any(is_open)
     }
 
     /// Rows deleted, restored and kept, in all tables.

@@ -110,6 +110,9 @@ pub fn rollback_summary(account: &RollbackAccount, would: bool) -> String {
         if let Some(what) = &table.table {
             text.push_str(&format!("table {name}, which the run made: {what}\n"));
         }
+        if table.left_out {
+            text.push_str(&format!("table {name}: left out\n"));
+        }
     }
     text
 }

@@ -65,9 +65,20 @@ fn a_run_that_was_rolled_back_is_refused() {
 #[test]
 fn a_rollback_that_has_begun_is_one_too() {
     let case = loaded(5);
-    case.sql("UPDATE redis2pg.runs SET rollback_lease = gen_random_uuid(), rollback_lease_expires_at = now()");
+    case.sql("UPDATE redis2pg.runs SET rollback_lease = gen_random_uuid(), rollback_lease_expires_at = now() + interval '1 hour'");
+    refused(case.cleanup(ITEMS, &["--yes"]), 2, "rolled back");
+    case.sql("UPDATE redis2pg.runs SET rollback_lease_expires_at = 'epoch', rollback = '{\"tables\":{}}'");
     refused(case.cleanup(ITEMS, &["--yes"]), 2, "rolled back");
     assert_eq!(keys(&case), 5);
+}
+
+#[test]
+fn a_rollback_whose_lease_is_over_and_that_did_nothing_loses_its_token() {
+    let case = loaded(5);
+    case.sql("UPDATE redis2pg.runs SET rollback_lease = gen_random_uuid(), rollback_lease_expires_at = now()");
+    ends(case.cleanup(ITEMS, &["--yes"]), 0);
+    assert_eq!(case.sql("SELECT rollback_lease IS NULL FROM redis2pg.runs"), "t");
+    assert_eq!(keys(&case), 0);
 }
 
 #[test]

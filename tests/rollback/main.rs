@@ -3,15 +3,20 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod again;
+mod circle;
 mod columns;
 mod faults;
+mod images;
+mod lease;
 mod live;
 mod owners;
 mod referred;
+mod retried;
 mod shapes;
 mod slow;
 #[path = "../support/mod.rs"]
 mod support;
+mod tables;
 mod terminal;
 mod trees;
 mod trouble;
@@ -48,6 +53,16 @@ pub(crate) fn in_ledger() -> String {
         .filter(|line| !line.starts_with("lineage") && !line.contains("metadata"))
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// The mapping, with its table made by the run.
+pub(crate) fn created() -> String {
+    let mut config = format!("{ITEMS}create = true\n");
+    for (name, sql_type) in [("id", "text"), ("n", "integer"), ("metadata", "jsonb")] {
+        config = config
+            .replace(&format!("name = \"{name}\", from"), &format!("name = \"{name}\", type = \"{sql_type}\", from"));
+    }
+    config
 }
 
 /// What a rollback came to.

@@ -1,22 +1,12 @@
 //! What triggers, policies and habits of the application do to whose a row is.
 
 use crate::support::{Case, until};
-use crate::{ITEMS, id, in_ledger, items, rollback, set, undo};
+use crate::{ITEMS, created, id, in_ledger, items, rollback, set, undo};
 
 /// A trigger that marks the other rows of the table, as one does that keeps which is the current one.
 const MARKS_OTHERS: &str = "CREATE FUNCTION mark() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
     UPDATE public.items SET note = 'touched' WHERE id LIKE 'own%' OR id = 'a' AND NEW.id > 'a'; RETURN NULL; END $$; \
     CREATE TRIGGER mark AFTER INSERT ON items FOR EACH ROW EXECUTE FUNCTION mark()";
-
-/// The mapping, with its table made by the run.
-fn created() -> String {
-    let mut config = format!("{ITEMS}create = true\n");
-    for (name, sql_type) in [("id", "text"), ("n", "integer"), ("metadata", "jsonb")] {
-        config = config
-            .replace(&format!("name = \"{name}\", from"), &format!("name = \"{name}\", type = \"{sql_type}\", from"));
-    }
-    config
-}
 
 #[test]
 fn a_row_that_a_trigger_of_the_load_touches_is_not_the_runs() {

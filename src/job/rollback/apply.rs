@@ -9,11 +9,13 @@ use crate::ledger;
 use crate::model::{Failure, KeptReason};
 use crate::postgres::{Verdict, describe, is_not_supported, query, verdict};
 use crate::sink::LoadOptions;
-use crate::sink::undo::{Group, Undo, Undone, prepare};
+use crate::sink::undo::{Group, RowOrigin, Undo, Undone, prepare};
 use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error, Row};
+use std::collections::HashSet;
 use std::time::Instant;
+use uuid::Uuid;
 
 /// `query_canceled`: its `statement_timeout`, or somebody who cancels it.
 const STATEMENT_TIMEOUT: &str = "57014";
@@ -165,11 +167,13 @@ async fn attempt(
 ) -> Result<Tried, Trouble> {
     let mut transaction = connection.begin().await?;
     prepare(&mut transaction, options, &ledger::holder_name(held.1)).await?;
-    let Some(mut account) = ledger::hold_rollback(&mut transaction, held).await? else {
+    if !ledger::is_rollback_held(&mut transaction, held).await? {
         return Err(Trouble::Final(ledger::taken_over()));
-    };
+    }
     let id = query("SELECT pg_current_xact_id()::text::bigint & 4294967295").fetch_one(&mut *transaction).await?;
     own.insert(id.try_get(0)?);
+    // Of the run's rows as they are now: what comes back may be from another key.
+    let origins = if undo.retries { undo.origins(&mut transaction, keys).await? } else { Vec::new() };
     let undone = match task {
         Task::Delete => undo.delete(&mut transaction, keys).await,
         Task::Restore(group) => undo.restore(&mut transaction, group, keys).await,
@@ -189,13 +193,20 @@ async fn attempt(
         transaction.rollback().await?;
         return Ok(Tried::Swallowed(undone));
     }
+    let Some(mut account) = ledger::hold_rollback(&mut transaction, held).await? else {
+        return Err(Trouble::Final(ledger::taken_over()));
+    };
     let table = account.table(&undo.table.name());
     let rows = undone.done.len() as u64;
     match task {
         Task::Delete => table.deleted += rows,
         Task::Restore(_) => table.restored += rows,
     }
-    ledger::save_rollback(&mut transaction, held.0, &account).await?;
+    // A run of which no row was taken back is none that is half undone.
+    if rows > 0 {
+        reopen(&mut transaction, (held.0, undo), &undone.done, origins).await?;
+        ledger::save_rollback(&mut transaction, held.0, &account).await?;
+    }
     transaction.commit().await?;
     Ok(Tried::Done(undone))
 }
@@ -203,6 +214,29 @@ async fn attempt(
 /// The SQLSTATE of an error; empty where it is none of the server's.
 fn code(error: &Error) -> String {
     error.as_database_error().and_then(DatabaseError::code).unwrap_or_default().into_owned()
+}
+
+/// The rejects of keys that a retry had loaded are open again: their rows are gone, or as they were before.
+async fn reopen(
+    connection: &mut PgConnection,
+    (run, undo): (Uuid, Undo<'_>),
+    done: &[String],
+    origins: Vec<RowOrigin>,
+) -> Result<(), Error> {
+    let done: HashSet<&str> = done.iter().map(String::as_str).collect();
+    let (mut keys, mut unknown) = (Vec::new(), false);
+    for origin in origins.into_iter().filter(|origin| done.contains(origin.row_key.as_str())) {
+        match origin.redis_key {
+            Some(key) => keys.push((key, origin.database)),
+            None => unknown = true,
+        }
+    }
+    ledger::reopen_closed(connection, run, &keys).await?;
+    if unknown {
+        // Which key it was is not told. A reject that is open for nothing is closed by the next retry.
+        ledger::reopen_closed_of(connection, run, &undo.table.name()).await?;
+    }
+    Ok(())
 }
 
 /// Why a row is kept, where the error speaks of one.

@@ -27,7 +27,7 @@ pub(super) async fn rights(
     let options = setup::load_options(settings);
     let mut findings = Vec::new();
     for step in &plan.steps {
-        let (undo, name) = (Undo { table: &step.table, run, force }, step.table.name());
+        let (undo, name) = (Undo { table: &step.table, run, force, retries: false }, step.table.name());
         if !step.table.may_lock {
             let hint = format!("GRANT UPDATE ON {} to the role that rolls back.", shown_table(&step.table.run.table));
             findings.push(Finding::critical(Side::Postgres, name, "the role may not update rows of it", hint));

@@ -1,6 +1,7 @@
 //! The end of a rollback: tables that the run made, the audit log, the ledger, the report.
 
 use super::books::Books;
+use super::lease::Keeper;
 use super::plan::Plan;
 use super::{Held, RolledBack, Standing, notices};
 use crate::config::Settings;
@@ -9,7 +10,7 @@ use crate::job::close::report_unwritable;
 use crate::job::link::{Link, Trouble};
 use crate::job::setup;
 use crate::ledger;
-use crate::model::{Exit, Failure, RollbackAccount, TableName};
+use crate::model::{DROPPED, Exit, Failure, RollbackAccount, TableName};
 use crate::postgres::{Verdict, failure, query, table_ident, verdict};
 use crate::report::write_rollback;
 use crate::sink::LoadOptions;
@@ -25,10 +26,11 @@ use uuid::Uuid;
 pub(super) async fn finish(
     settings: &Settings,
     mut link: Link,
-    (plan, run, held): (&Plan, Uuid, Option<Held>),
+    (plan, run, keeper): (&Plan, Uuid, &Keeper),
     mut books: Books,
     end: Result<(), Failure>,
 ) -> Result<RolledBack, Failure> {
+    let held = keeper.held();
     let mut done = RolledBack {
         run: run.to_string(),
         standing: if held.is_some() { Standing::Done } else { Standing::Planned },
@@ -48,11 +50,17 @@ pub(super) async fn finish(
                 done.standing = Standing::Stopped;
                 done.failure = Some(failure);
             }
-            match close(&mut link, (&options, held), plan, &books, &mut done).await {
+            match keeper.beside(close(&mut link, (&options, held), plan, &books, &mut done)).await {
                 Ok(()) => {}
                 Err(failure) => {
                     done.standing = Standing::Stopped;
                     done.failure.get_or_insert(failure);
+                    // What was done is told, whoever has the rollback now.
+                    let read = async |connection: &mut PgConnection| ledger::undoable(connection, &done.run).await;
+                    match link.call("reading what was done", read).await {
+                        Ok(Some(found)) => done.account = found.account,
+                        Ok(None) | Err(_) => books.enter(&mut done.account, true),
+                    }
                 }
             }
         }
@@ -107,6 +115,14 @@ async fn end(
 ) -> Result<Ended, Trouble> {
     let mut transaction = connection.begin().await?;
     prepare(&mut transaction, options, &ledger::holder_name(held.1)).await?;
+    if !ledger::is_rollback_held(&mut transaction, held).await? {
+        return Err(Trouble::Final(ledger::taken_over()));
+    }
+    let mut dropped = Vec::new();
+    for (table, oid) in plan.created.iter().filter(|_| complete) {
+        dropped.push((table, drop_table(&mut transaction, table, *oid).await?));
+    }
+    // What may wait for others is done.
     let Some(mut account) = ledger::hold_rollback(&mut transaction, held).await? else {
         return Err(Trouble::Final(ledger::taken_over()));
     };
@@ -114,11 +130,12 @@ async fn end(
     let mut notices = Vec::new();
     let run = held.0.to_string();
     if complete {
-        for (table, oid) in &plan.created {
-            let what = drop_table(&mut transaction, table, *oid).await?;
+        for (table, what) in dropped {
             notices.extend(what.as_ref().err().map(|why| format!("{table}, which the run made, is kept: {why}")));
             account.table(&table.to_string()).table = Some(what.map_or_else(|why| why, str::to_owned));
         }
+        account.tables.values_mut().for_each(|table| table.left_out = false);
+        plan.left_out.iter().for_each(|table| account.table(&table.to_string()).left_out = true);
         if audited && let Err(error) = write_undone(&mut transaction, &entries(plan, &account, &run)).await {
             if verdict(&error) == Verdict::Transient {
                 return Err(error.into());
@@ -127,7 +144,11 @@ async fn end(
             return Ok(Err(failure("writing the audit log", error)));
         }
     }
-    ledger::save_rollback(&mut transaction, held.0, &account).await?;
+    let (deleted, restored, _) = account.totals();
+    // A run of which no row was taken back is none that is half undone.
+    if complete || deleted + restored > 0 {
+        ledger::save_rollback(&mut transaction, held.0, &account).await?;
+    }
     ledger::release_rollback(&mut transaction, (held.0, held.1), complete).await?;
     transaction.commit().await?;
     Ok(Ok((account, notices)))
@@ -181,7 +202,7 @@ async fn drop_table(
             return Ok(Err("it has rows".to_owned()));
         }
         query(format!("DROP TABLE {name}")).execute(&mut *savepoint).await?;
-        Ok(Ok("dropped"))
+        Ok(Ok(DROPPED))
     };
     match tried.await {
         Ok(what) => {

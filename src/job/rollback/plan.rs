@@ -1,9 +1,10 @@
 //! Which tables are gone through, and in which order.
 
+use super::gone::Gone;
 use super::notices;
 use crate::job::link::Link;
 use crate::ledger::{self, JournalTable, LineagePlace, RunTable, Undoable};
-use crate::model::{Failure, Finding, RollbackAccount, Side, TableName};
+use crate::model::{Failure, Finding, RollbackAccount, Side, TableAccount, TableName};
 use crate::sink::undo::UndoTable;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
@@ -25,6 +26,8 @@ pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
     /// The tables that the run made, children first, each with its OID then.
     pub(super) created: Vec<(TableName, i64)>,
+    /// The tables that are not looked at this time.
+    pub(super) left_out: BTreeSet<TableName>,
     /// Each table's audit log.
     pub(super) audits: BTreeMap<TableName, TableName>,
     pub(super) notices: Vec<String>,
@@ -36,16 +39,19 @@ impl Plan {
     /// Reads the tables.
     ///
     /// # Errors
-    /// The server's; a table that has gone, or its key columns, unless `force`; a run whose images are gone.
+    /// The server's; a table that has gone or is named otherwise, or its key columns, unless `force`; a run whose images are gone.
     pub(super) async fn make(link: &mut Link, found: &Undoable, force: bool) -> Result<Self, Failure> {
         let run = found.run;
         let told = async |connection: &mut PgConnection| ledger::run_tables(connection, run).await;
         let mut tables = link.call("reading the run's tables", told).await?;
         let images = async |connection: &mut PgConnection| ledger::image_tables(connection, run).await;
         let images = link.call("counting the before-images", images).await?;
-        if !found.begun && !force {
+        if !force {
+            // An image goes in the transaction that counts its row as restored: the sum holds at any time.
             let there: i64 = images.iter().map(|(_, _, count)| count).sum();
-            let missing = (found.noted - there).max(i64::from(there == 0 && found.updated_unnoted));
+            let served = i64::try_from(found.account.totals().1).unwrap_or(i64::MAX);
+            let unnoted = there == 0 && served == 0 && found.updated_unnoted;
+            let missing = found.noted.saturating_sub(there.saturating_add(served)).max(i64::from(unnoted));
             if missing > 0 {
                 return Err(without_images(run, there));
             }
@@ -55,7 +61,7 @@ impl Plan {
         if guessed {
             tables = from_journal(link, run, &images, &mut notices).await?;
         }
-        let mut findings = Vec::new();
+        let mut gone = Gone::default();
         let mut steps = Vec::new();
         for table in distinct(&tables, &images) {
             let all: Vec<Vec<String>> = table.all_keys;
@@ -77,23 +83,12 @@ impl Plan {
                         return Err(Failure::findings(vec![finding]));
                     }
                     Some(table) => steps.push(Step { table, rows: number == 0 }),
-                    None => {
-                        let message = format!("the table or its key columns ({}) are gone", keys.join(", "));
-                        let hint = "Put them back, or use --force to leave this table out.";
-                        findings.push(Finding::critical(Side::Postgres, wanted.table.to_string(), message, hint));
-                    }
+                    None => gone.note(link, &wanted, keys).await?,
                 }
             }
         }
-        let made: BTreeSet<TableName> =
-            tables.iter().filter(|table| table.created_oid.is_some()).map(|table| table.table.clone()).collect();
-        // What the run made and somebody dropped has no rows left.
-        let gone = |finding: &Finding| made.iter().any(|table| table.to_string() == finding.subject);
-        let (left_out, critical): (Vec<_>, Vec<_>) = findings.into_iter().partition(|finding| force || gone(finding));
-        if !critical.is_empty() {
-            return Err(Failure::findings(critical));
-        }
-        notices.extend(left_out.iter().map(|finding| format!("{}: {}; left out", finding.subject, finding.message)));
+        let (left_out, told) = gone.settle(force)?;
+        notices.extend(told);
         notices.extend(notices::of_tables(&steps));
         notices.extend(notices::unindexed(&steps));
         let unchanged = async |connection: &mut PgConnection| ledger::found_unchanged(connection, run).await;
@@ -103,11 +98,15 @@ impl Plan {
         }));
         let steps = children_first(steps);
         let oid = |table: &TableName| tables.iter().find(|told| told.table == *table)?.created_oid;
+        let is_dropped =
+            |table: &TableName| found.account.tables.get(&table.to_string()).is_some_and(TableAccount::is_dropped);
         let created = steps.iter().filter(|step| step.rows).map(|step| &step.table.run.table);
+        let created = created.filter(|table| !is_dropped(table));
         Ok(Self {
             created: created.filter_map(|table| Some((table.clone(), oid(table)?))).collect(),
             audits: tables.iter().filter_map(|told| Some((told.table.clone(), told.audit.clone()?))).collect(),
             steps,
+            left_out,
             notices,
             audited: if found.rolled_back_at.is_some() { found.account.clone() } else { RollbackAccount::default() },
         })

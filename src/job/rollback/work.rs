@@ -11,6 +11,7 @@ use crate::config::Settings;
 use crate::flow::Stop;
 use crate::job::link::Link;
 use crate::job::setup;
+use crate::ledger::Undoable;
 use crate::model::{Failure, KeptReason, KeptRow};
 use crate::sink::LoadOptions;
 use crate::sink::undo::{Undo, Undone};
@@ -42,6 +43,8 @@ pub(super) struct Work<'a> {
     pub(super) options: LoadOptions,
     plan: &'a Plan,
     pub(super) run: Uuid,
+    /// Whether the run retried rejects of another one.
+    retries: bool,
     held: Option<Held>,
     stop: &'a Stop,
     pub(super) force: bool,
@@ -58,15 +61,16 @@ impl<'a> Work<'a> {
     pub(super) fn new(
         settings: &Settings,
         link: Link,
-        (plan, run, held): (&'a Plan, Uuid, Option<Held>),
+        (plan, found, held): (&'a Plan, &Undoable, Option<Held>),
         (stop, force): (&'a Stop, bool),
         books: Books,
         tell: &'a mut dyn FnMut(&Progress),
     ) -> Self {
         let (ahead, options) = (link.another(), setup::load_options(settings));
+        let (run, retries) = (found.run, found.retries);
         let (kept_keys, own) = (KeptKeys::new(false), OwnWrites::default());
         let paces = (Pace::new(BATCH, BATCH), Pace::new(usize::MAX, usize::MAX));
-        Self { link, ahead, options, plan, run, held, stop, force, books, kept_keys, own, paces, tell }
+        Self { link, ahead, options, plan, run, retries, held, stop, force, books, kept_keys, own, paces, tell }
     }
 
     pub(super) fn end(self) -> (Link, Books) {
@@ -117,7 +121,7 @@ impl<'a> Work<'a> {
     }
 
     pub(super) fn undo<'s>(&self, step: &'s Step) -> Undo<'s> {
-        Undo { table: &step.table, run: self.run, force: self.force }
+        Undo { table: &step.table, run: self.run, force: self.force, retries: self.retries }
     }
 
     pub(super) async fn apply(&mut self, undo: Undo<'_>, task: Task<'_>, keys: Vec<String>) -> Result<Undone, Failure> {

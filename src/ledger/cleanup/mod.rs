@@ -9,6 +9,7 @@ pub use batches::{
 };
 pub use read::{Cleanable, CleanupEntry, cleanable, cleaned_among, cleaned_of_source, cleanups_of};
 
+use super::rollback::{HELD, take_from_sleepers};
 use super::run_tables::TABLES_LOCK;
 use super::schema::LOCK;
 use super::shards::begin_held;
@@ -112,10 +113,12 @@ pub async fn claim_cleanup(connection: &mut PgConnection, new: &NewCleanup) -> R
 
 /// What keeps a cleanup from beginning.
 async fn in_the_way(connection: &mut PgConnection, new: &NewCleanup) -> Result<Option<CleanupClaim>, Error> {
-    let undone = query(
+    // A rollback that did nothing yet may only be suspended: it must not wake up beside the cleanup.
+    take_from_sleepers(connection, &new.runs).await?;
+    let undone = query(format!(
         "SELECT id::text FROM redis2pg.runs WHERE id = ANY ($1::text[]::uuid[]) \
-         AND (rolled_back_at IS NOT NULL OR rollback IS NOT NULL OR rollback_lease_expires_at > clock_timestamp()) LIMIT 1",
-    )
+         AND (rolled_back_at IS NOT NULL OR rollback IS NOT NULL OR {HELD}) LIMIT 1"
+    ))
     .bind(&new.runs)
     .fetch_optional(&mut *connection)
     .await?;

@@ -45,10 +45,12 @@ pub async fn cleanable(connection: &mut PgConnection, run: Uuid) -> Result<Clean
          SELECT r.source, r.state, r.state = 'done' AND (r.settings -> 'run' ->> 'keys' IS NOT NULL \
          OR EXISTS (SELECT FROM redis2pg.shards s WHERE s.run_id = r.id) \
          AND NOT EXISTS (SELECT FROM redis2pg.shards s WHERE s.run_id = r.id AND s.state <> 'complete')) AS is_complete, \
-         r.rolled_back_at IS NOT NULL OR r.rollback IS NOT NULL OR r.rollback_lease IS NOT NULL AS is_undone, \
+         r.rolled_back_at IS NOT NULL OR r.rollback IS NOT NULL \
+         OR coalesce(r.rollback_lease_expires_at > clock_timestamp(), false) AS is_undone, \
          ARRAY(SELECT n.id::text FROM redis2pg.runs n WHERE n.source = r.source \
          AND (n.id IN (SELECT a.id FROM a) OR n.retry_of IN (SELECT a.id FROM a)) \
-         AND n.rolled_back_at IS NULL AND n.rollback IS NULL AND n.rollback_lease IS NULL) AS runs, \
+         AND n.rolled_back_at IS NULL AND n.rollback IS NULL \
+         AND coalesce(n.rollback_lease_expires_at <= clock_timestamp(), true)) AS runs, \
          (SELECT count(*) FROM redis2pg.rejects x WHERE x.run_id = r.id AND x.state <> 'closed') AS open_rejects \
          FROM redis2pg.runs r WHERE r.id = $1::text::uuid",
     )

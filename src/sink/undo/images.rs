@@ -57,8 +57,10 @@ impl Undo<'_> {
              ARRAY(SELECT c FROM unnest($4::text[]) c WHERE NOT i.image ? c) AS missing, \
              ARRAY(SELECT k FROM jsonb_object_keys(i.image) k WHERE k <> ALL ($4::text[]) ORDER BY k) AS lost, \
              (SELECT jsonb_build_array(b.run_id, b.mapping, b.fingerprint)::text FROM redis2pg.batches b \
-              WHERE (b.xid & 4294967295) = i.row_xmin AND b.table_name = i.table_name ORDER BY b.xid DESC LIMIT 1) AS former, \
+              WHERE (b.xid & 4294967295) = i.row_xmin AND b.xmin::text::bigint = i.row_xmin AND b.table_name = i.table_name ORDER BY b.xid DESC LIMIT 1) AS former, \
              o.owner IS NOT NULL AS there, o.owner AS owner, o.writer AS writer, coalesce(o.rows, 0) > 1 AS is_twice, \
+             EXISTS (SELECT FROM redis2pg.runs w WHERE w.id = nullif(o.owner, '')::uuid AND w.id <> i.run_id \
+              AND w.rolled_back_at IS NULL) AS is_others, \
              coalesce({image_key}, o.redis_key) AS redis_key, coalesce({image_database}, o.redis_db) AS redis_db \
              FROM redis2pg.before_images i CROSS JOIN LATERAL {} \
              LEFT JOIN LATERAL (SELECT coalesce({}, '') AS owner, t.xmin::text::bigint AS writer, {key} AS redis_key, {database} AS redis_db, count(*) OVER () AS rows \
@@ -121,6 +123,8 @@ impl Undo<'_> {
         let lost: Vec<String> = row.try_get("lost")?;
         let why = match (there, ours) {
             _ if row.try_get("is_twice")? => Some((KeptReason::Ambiguous, super::delete::TWICE.to_owned())),
+            // It goes first, and has an image of what it found.
+            (true, false) if row.try_get("is_others")? => Some((KeptReason::OtherRun, owner.unwrap_or_default())),
             _ if self.force => None,
             (true, false) => Some((KeptReason::Changed, String::new())),
             (false, _) if !deleted => {

@@ -2,12 +2,13 @@
 //!
 //! `table` is the table as the catalog has it, with what refers to it. `images` goes through the before-images of the run,
 //! `restore` puts rows back by them, `delete` takes out what the run inserted. `references` are the foreign keys that the table has
-//! itself, `family` the rows that others need to be put back, `writable` what of an image can be written. Nothing of a row
+//! itself, `family` the rows that others need to be put back, `writable` what of an image can be written; `origin` tells the Redis keys of rows. Nothing of a row
 //! travels but its key: the server compares and restores.
 
 mod delete;
 mod family;
 mod images;
+mod origin;
 mod references;
 mod restore;
 mod table;
@@ -16,6 +17,7 @@ mod writable;
 pub use delete::Whose;
 pub use family::Lack;
 pub use images::{JudgedImage, Which};
+pub use origin::RowOrigin;
 pub use references::Reference;
 pub use restore::Group;
 pub use table::{UndoColumn, UndoTable};
@@ -38,6 +40,8 @@ pub struct Undo<'a> {
     pub run: Uuid,
     /// Whether rows that were changed or deleted since are taken back too.
     pub force: bool,
+    /// Whether the run retried rejects of another one, which are open again where its rows go.
+    pub retries: bool,
 }
 
 /// What a batch came to.

@@ -1,0 +1,74 @@
+//! Runs that changed rows of one another, and later runs that do not go first: what another run wrote last is kept.
+
+use crate::{ITEMS, id, items, rollback, set, undo};
+use std::time::{Duration, Instant};
+
+/// Keys; some of them are loaded before the first run is stopped.
+const KEYS: i64 = 400;
+
+#[test]
+fn two_runs_that_changed_rows_of_one_another_are_taken_back_in_turns() {
+    let case = items(&[]);
+    let all = |add: i64| {
+        let pairs: Vec<(String, i64)> = (0..KEYS).map(|n| (format!("{n:06}"), n + add)).collect();
+        set(&case, &pairs.iter().map(|(id, n)| (id.as_str(), *n)).collect::<Vec<_>>());
+    };
+    let config = format!("{ITEMS}on_conflict = \"update\"\n");
+    let other = config.replace("name = \"items\"", "name = \"others\"");
+    all(0);
+    let mut running =
+        case.start_config(&config, &["--max-keys-per-second", "100", "--scan-count", "10", "--batch-rows", "10"]);
+    let since = Instant::now();
+    while case.sql("SELECT to_regclass('redis2pg.batches') IS NOT NULL") != "t"
+        || case.number("SELECT count(*) FROM items") < 20
+    {
+        assert!(since.elapsed() < Duration::from_secs(60) && !running.ended());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    running.signal("TERM");
+    let first = id(&running.finish().exits(7));
+    let part = case.number("SELECT count(*) FROM items");
+    assert!((1..KEYS).contains(&part), "{part}");
+    all(1);
+    let between = case.run_config(&other, &[]).exits(0);
+    let second = id(&between);
+    assert_eq!((between.total("updated"), between.total("inserted")), (part, KEYS - part), "{between}");
+    all(2);
+    let resumed = case.run_config(&config, &["--resume"]).exits(0);
+    // A few pages are come to once more: rows that the first run inserted, the second changed, and the first changed again.
+    let updated = resumed.total("updated");
+    assert_eq!(id(&resumed), first);
+    assert!((KEYS - part..KEYS).contains(&updated), "{resumed}");
+
+    let undone = undo(&case, &first);
+    assert_eq!(undone.counts(), [0, updated, 0], "{:#}", undone.json);
+    assert!(undone.json["notices"].to_string().contains("changed rows of one another"), "{:#}", undone.json);
+    // All as the other run had it.
+    assert_eq!(case.number("SELECT count(*) FROM items WHERE n = id::int + 1"), KEYS);
+    assert_eq!(undo(&case, &second).counts(), [KEYS - part, part, 0]);
+    assert_eq!(case.number("SELECT count(*) FROM items WHERE n = id::int"), part);
+    assert_eq!(undo(&case, &first).counts(), [part, updated, 0]);
+    assert_eq!(case.number("SELECT count(*) FROM items"), 0);
+}
+
+#[test]
+fn force_goes_on_beside_a_later_run_and_leaves_its_rows() {
+    let case = items(&[("a", 1), ("b", 2)]);
+    case.sql("INSERT INTO items VALUES ('a', 7), ('c', 9)");
+    let config = format!("{ITEMS}on_conflict = \"update\"\n");
+    let first = id(&case.run_config(&config, &[]).exits(0));
+    // What the first run had changed goes, and is made anew by the second one; what it had inserted is changed by that.
+    case.sql("DELETE FROM items WHERE id = 'a'");
+    set(&case, &[("a", 10), ("b", 20)]);
+    let second = id(&case.run_config(&config, &[]).exits(0));
+    let refused = rollback(&case, &first, &["--yes"]).exits(2);
+    assert!(refused.stderr.contains(&second) && refused.stderr.contains("--force"), "{}", refused.stderr);
+    let forced = rollback(&case, &first, &["--yes", "--force"]).exits(0);
+    assert_eq!(forced.kept("public.items", "other_run"), 1, "{:#}", forced.json);
+    assert!(forced.json["notices"].to_string().contains(&second), "{:#}", forced.json);
+    assert_eq!(case.sql("SELECT id, n FROM items ORDER BY 1"), "a|10\nb|20\nc|9");
+    assert_eq!(undo(&case, &second).counts(), [1, 1, 0]);
+    assert_eq!(case.sql("SELECT id, n FROM items ORDER BY 1"), "b|2\nc|9");
+    let last = rollback(&case, &first, &["--yes", "--force"]).exits(0);
+    assert_eq!((last.counts(), case.sql("SELECT id, n FROM items ORDER BY 1")), ([1, 1, 0], "a|7\nc|9".to_owned()));
+}
