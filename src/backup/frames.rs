@@ -64,6 +64,19 @@ impl<R: Read + Seek> Frames<R> {
         Ok(bytes.first_chunk().and_then(Head::of).is_some_and(|head| head.kind == Kind::Header))
     }
 
+    /// Whether there is nothing but zeros from this byte on.
+    pub(super) fn is_zero_from(&mut self, at: u64) -> Result<bool, ReadError> {
+        self.inner.seek(SeekFrom::Start(at))?;
+        let mut window = Vec::with_capacity(WINDOW);
+        loop {
+            window.clear();
+            self.inner.by_ref().take(WINDOW as u64).read_to_end(&mut window)?;
+            if window.is_empty() || window.iter().any(|byte| *byte != 0) {
+                return Ok(window.is_empty());
+            }
+        }
+    }
+
     /// So many bytes, or as many as there are.
     fn up_to(&mut self, count: u64) -> Result<Vec<u8>, ReadError> {
         let mut bytes = Vec::with_capacity(usize::try_from(count).unwrap_or(0).min(2 << 20));
