@@ -14,6 +14,7 @@ mod expiry;
 mod fetch;
 mod lengths;
 mod loading;
+mod moment;
 mod permitted;
 mod reading;
 mod restore;
