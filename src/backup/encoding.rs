@@ -1,7 +1,8 @@
 //! An entry as bytes, and back. `docs/backup-format.md` has the layout.
 
+use super::block::TARGET;
 use super::entry::{Entry, Logical, Part};
-use super::input::Input;
+use super::input::{Input, number};
 use super::stream::{StreamFacts, StreamGroup};
 use crate::model::{Items, Packer, RedisKey, RedisType};
 use bytes::Bytes;
@@ -91,15 +92,32 @@ fn counted(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// What a block holds that is large although it need not be.
+const MANY: &str = "a block of more than 1 MiB holds more than a single item";
+
 /// The next entry of a block. What is wrong, where it is none.
+///
+/// A block is larger than 1 MiB only for the sake of one item. That is held to before anything is made of it: an item of four bytes
+/// takes several times as much in memory, and a file of a megabyte could take gigabytes.
 pub(super) fn read(block: &mut Input) -> Result<Entry, &'static str> {
+    let is_large = block.len() > TARGET;
     let mut input = Input::new(block.counted().ok_or("an entry ends beyond its block")?);
+    if is_large && !block.is_empty() {
+        return Err(MANY);
+    }
     let mut entry = read_head(&mut input).ok_or("an entry's head is no such")?;
-    let sections = read_sections(&mut input)?;
+    let single = input.len() > TARGET;
+    let sections = read_sections(&mut input, single)?;
+    if single && !sections.is_single(entry.redis_type()) {
+        return Err(MANY);
+    }
     entry.dump = sections.dump.clone();
     entry.logical = sections.logical(entry.redis_type())?;
     if entry.part.is_whole() && entry.dump.is_none() && entry.logical.is_none() {
         return Err("an entry holds nothing");
+    }
+    if entry.part.is_whole() && entry.logical.as_ref().is_some_and(Logical::is_void) {
+        return Err("a collection has no items");
     }
     Ok(entry)
 }
@@ -132,7 +150,8 @@ struct Sections {
     groups: Vec<StreamGroup>,
 }
 
-fn read_sections(input: &mut Input) -> Result<Sections, &'static str> {
+/// `single`: they hold one item at most.
+fn read_sections(input: &mut Input, single: bool) -> Result<Sections, &'static str> {
     let mut sections = Sections::default();
     while !input.is_empty() {
         let tag = input.byte().ok_or("a section has no kind")?;
@@ -147,7 +166,11 @@ fn read_sections(input: &mut Input) -> Result<Sections, &'static str> {
                 continue;
             }
             STREAM_GROUP => {
-                sections.groups.push(StreamGroup::unpack(&bytes).ok_or("a stream's group is none")?);
+                if single && !sections.groups.is_empty() {
+                    return Err(MANY);
+                }
+                let most = if single { 1 } else { usize::MAX };
+                sections.groups.push(StreamGroup::unpack(&bytes, most).ok_or("a stream's group is none")?);
                 continue;
             }
             OPTIONAL.. => continue,
@@ -161,6 +184,13 @@ fn read_sections(input: &mut Input) -> Result<Sections, &'static str> {
 }
 
 impl Sections {
+    /// Whether they hold no more than one item of this type. Runs of bytes can be cut anywhere, and are never that large.
+    fn is_single(&self, redis_type: RedisType) -> bool {
+        let items = self.items.as_ref().filter(|items| !items.is_empty());
+        let units = items.map_or(0, |items| if is_unit(items, redis_type) { 1 } else { 2 });
+        self.dump.is_none() && self.bytes.is_none() && units + self.groups.len() <= 1
+    }
+
     fn logical(self, redis_type: RedisType) -> Result<Option<Logical>, &'static str> {
         let Self { bytes, items, expiries, facts, groups, .. } = self;
         let is_stream = redis_type == RedisType::Stream;
@@ -204,6 +234,21 @@ fn hash(items: Bytes, expiries: Option<Bytes>) -> Result<Logical, &'static str> 
     Ok(Logical::Hash { items, expiries })
 }
 
+/// Whether items are no more than those that belong together.
+fn is_unit(packed: &[u8], redis_type: RedisType) -> bool {
+    let mut items = Items::of(packed);
+    let together = match redis_type {
+        RedisType::Hash | RedisType::Zset => 2,
+        RedisType::Stream => {
+            let mut ahead = items;
+            let fields = ahead.nth(1).and_then(number::<usize>);
+            fields.and_then(|fields| fields.checked_mul(2)?.checked_add(2)).unwrap_or(0)
+        }
+        _ => 1,
+    };
+    items.nth(together).is_none()
+}
+
 /// How many items these bytes are; `None` where the last is not whole.
 fn counted_items(packed: &[u8]) -> Option<usize> {
     let mut items = Items::of(packed);
@@ -215,7 +260,7 @@ fn counted_items(packed: &[u8]) -> Option<usize> {
 fn are_entries(packed: &[u8]) -> bool {
     let mut items = Items::of(packed);
     while items.next().is_some() {
-        let Some(fields) = items.next().and_then(super::input::number::<usize>) else { return false };
+        let Some(fields) = items.next().and_then(number::<usize>) else { return false };
         let Some(more) = fields.checked_mul(2) else { return false };
         if items.by_ref().take(more).count() != more {
             return false;

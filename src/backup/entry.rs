@@ -90,6 +90,11 @@ pub enum Logical {
 }
 
 impl Logical {
+    /// Whether it is a collection without an item, which Redis has none of.
+    pub fn is_void(&self) -> bool {
+        matches!(self, Self::Items(items) | Self::Hash { items, .. } if items.is_empty())
+    }
+
     /// Bytes of it, about.
     pub fn bytes(&self) -> usize {
         match self {

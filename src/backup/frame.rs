@@ -8,6 +8,8 @@ pub(super) const MARKER: [u8; 4] = [0xf7, b'R', b'2', b'F'];
 pub(super) const HEAD: usize = 36;
 /// Bytes of a frame's content, before compression, at most. A writer cuts what is longer into parts, but for single items.
 pub(super) const MAX_RAW: usize = 1 << 30;
+/// Bytes of a header or an end mark at most: what they tell is held in memory.
+pub(super) const MAX_ENDS: usize = 4 << 20;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Frames, one after the other, each looked at before it is trusted; and the next whole one behind damage.
 
 use super::damage::{Fault, ReadError};
-use super::frame::{Compression, HEAD, Head, Kind, MARKER, MAX_RAW, crc};
+use super::frame::{Compression, HEAD, Head, Kind, MARKER, MAX_ENDS, MAX_RAW, crc};
 use bytes::Bytes;
 use memchr::memmem;
 use std::io::{Read, Seek, SeekFrom};
@@ -42,6 +42,9 @@ impl<R: Read + Seek> Frames<R> {
         if !in_order || self.file_id.is_some_and(|id| id != head.file_id) {
             return Err(ReadError::at(from, Fault::Sequence));
         }
+        if !is_bounded(head) {
+            return Err(ReadError::at(from, Fault::Content("a piece is larger than any that is written")));
+        }
         let stored = self.up_to(u64::from(head.stored))?;
         if stored.len() as u64 != u64::from(head.stored) {
             return Err(cut(HEAD + stored.len()));
@@ -62,6 +65,19 @@ impl<R: Read + Seek> Frames<R> {
         self.inner.seek(SeekFrom::Start(at))?;
         let bytes = self.up_to(HEAD as u64)?;
         Ok(bytes.first_chunk().and_then(Head::of).is_some_and(|head| head.kind == Kind::Header))
+    }
+
+    /// Whether there is nothing but zeros from this byte on.
+    pub(super) fn is_zero_from(&mut self, at: u64) -> Result<bool, ReadError> {
+        self.inner.seek(SeekFrom::Start(at))?;
+        let mut window = Vec::with_capacity(WINDOW);
+        loop {
+            window.clear();
+            self.inner.by_ref().take(WINDOW as u64).read_to_end(&mut window)?;
+            if window.is_empty() || window.iter().any(|byte| *byte != 0) {
+                return Ok(window.is_empty());
+            }
+        }
     }
 
     /// So many bytes, or as many as there are.
@@ -97,8 +113,16 @@ impl<R: Read + Seek> Frames<R> {
     }
 }
 
+/// Whether a frame tells sizes that a writer can have written: what is unpacked is allocated by them. LZ4 makes 255 bytes of one
+/// at most, and is only used where it makes less.
+fn is_bounded(head: Head) -> bool {
+    let most = if head.kind == Kind::Block { MAX_RAW } else { MAX_ENDS };
+    let fits = usize::try_from(head.raw).is_ok_and(|raw| raw <= most);
+    fits && head.stored <= head.raw && u64::from(head.raw) <= u64::from(head.stored) * 255 + 64
+}
+
 fn unpacked(head: Head, stored: Vec<u8>) -> Option<Bytes> {
-    let length = usize::try_from(head.raw).ok().filter(|length| *length <= MAX_RAW)?;
+    let length = usize::try_from(head.raw).ok()?;
     let content = match head.compression {
         Compression::None => stored,
         Compression::Lz4 => lz4_flex::block::decompress(&stored, length).ok()?,

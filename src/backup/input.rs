@@ -16,6 +16,10 @@ impl Input {
         self.0.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn bytes(&mut self, count: usize) -> Option<Bytes> {
         (count <= self.0.len()).then(|| self.0.split_to(count))
     }

@@ -2,8 +2,10 @@
 
 use super::damage::Fault;
 use super::entry::{Entry, Logical};
-use crate::model::RedisKey;
+use super::stream::StreamGroup;
+use crate::model::{RedisKey, UnixMillis};
 use bytes::{Bytes, BytesMut};
+use std::borrow::Cow;
 
 /// An entry with a dump has no more bytes than this: its parts are put together in memory.
 const MAX_JOINED: usize = 256 << 20;
@@ -24,8 +26,48 @@ pub(super) struct Parts {
 struct Open {
     database: u8,
     key: RedisKey,
+    /// Each part has the same.
+    type_name: Cow<'static, str>,
+    expires_at: Option<UnixMillis>,
     next: u32,
+    /// Whether a part so far has content, and whether all such content is no item.
+    has_content: bool,
+    is_void: bool,
     joined: Option<Joined>,
+}
+
+impl Open {
+    fn of(first: &Entry) -> Self {
+        let mut open = Self {
+            database: first.database,
+            key: first.key.clone(),
+            type_name: first.type_name.clone(),
+            expires_at: first.expires_at,
+            next: 1,
+            has_content: false,
+            is_void: true,
+            joined: None,
+        };
+        open.look_at(first);
+        open
+    }
+
+    fn look_at(&mut self, part: &Entry) {
+        self.has_content |= part.logical.is_some();
+        self.is_void &= part.logical.as_ref().is_none_or(Logical::is_void);
+    }
+
+    /// What is wrong with a further part, if anything is.
+    fn fault(&mut self, part: &Entry) -> Option<Fault> {
+        self.look_at(part);
+        let same = part.type_name == self.type_name && part.expires_at == self.expires_at;
+        // A key that has a dump has some of it in its first part.
+        if !same || part.dump.is_some() && self.joined.is_none() {
+            return Some(Fault::Content("the parts of a key do not go together"));
+        }
+        let is_void = part.part.last && self.has_content && self.is_void;
+        is_void.then_some(Fault::Content("a collection has no items"))
+    }
 }
 
 /// What became of an entry.
@@ -67,6 +109,9 @@ impl Parts {
             }
             return Met::Wrong(Fault::Parts);
         }
+        if let Some(fault) = open.fault(&entry) {
+            return Met::Wrong(fault);
+        }
         open.next = open.next.saturating_add(1);
         let last = entry.part.last;
         let met = match &mut open.joined {
@@ -97,14 +142,13 @@ impl Parts {
         if entry.part.last {
             return Met::Whole(entry);
         }
-        let (database, key) = (entry.database, entry.key.clone());
+        let open = self.open.insert(Open::of(&entry));
         if entry.dump.is_none() {
-            self.open = Some(Open { database, key, next: 1, joined: None });
             return Met::Whole(entry);
         }
         let mut joined = Joined::default();
         let pushed = joined.push(entry);
-        self.open = Some(Open { database, key, next: 1, joined: Some(joined) });
+        open.joined = Some(joined);
         pushed.map_or_else(Met::Wrong, |()| Met::Kept)
     }
 }
@@ -129,7 +173,11 @@ impl Joined {
         if let Some(dump) = entry.dump.take() {
             self.dump.extend_from_slice(&dump);
         }
-        if let Some(logical) = entry.logical.take() {
+        if let Some(mut logical) = entry.logical.take() {
+            if let Logical::Stream { groups, .. } = &mut logical {
+                self.bytes += groups.iter().map(StreamGroup::memory).sum::<usize>();
+                groups.iter_mut().for_each(StreamGroup::detach);
+            }
             self.content.extend_from_slice(content_of(&logical));
             match &mut self.logical {
                 None => self.logical = Some(logical),

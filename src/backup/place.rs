@@ -1,9 +1,10 @@
 //! Where a backup is written: a file with a temporary name, that gets its own when it is whole.
 
+use rustix::fs::OFlags;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use tempfile::TempPath;
 
@@ -40,13 +41,22 @@ impl OnDisk {
         Ok(place)
     }
 
-    /// Opens the file under its temporary name, to go on with it.
+    /// Opens the file under its temporary name, to go on with it: only where nobody else can have made it, or can read what is
+    /// written to it.
     pub(super) fn open(path: &Path, partial: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).open(partial)?;
+        let file = open_itself(partial, OpenOptions::new().read(true).write(true))?;
+        check_own(&file, partial)?;
         if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
             return Err(io::Error::other("another process is writing it"));
         }
         Ok(Self { file, partial: partial.to_owned(), path: path.to_owned() })
+    }
+
+    /// What is in it, from its beginning.
+    pub(super) fn contents(&self) -> io::Result<File> {
+        let mut file = self.file.try_clone()?;
+        file.rewind()?;
+        Ok(file)
     }
 
     /// Cuts away what is behind this byte.
@@ -55,8 +65,7 @@ impl OnDisk {
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+        File::open(directory_of(&self.path))?.sync_all()
     }
 }
 
@@ -91,7 +100,42 @@ impl Place for OnDisk {
 
 /// Whether somebody is writing the file of that name.
 pub(super) fn is_written(partial: &Path) -> bool {
-    File::open(partial).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    open_itself(partial, OpenOptions::new().read(true))
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Opens what has this name: not what a link names, and without waiting for whoever has the other end of a pipe.
+fn open_itself(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let opened = options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()).open(path);
+    opened.map_err(|error| match path.symlink_metadata() {
+        Ok(facts) if facts.is_symlink() => io::Error::other("it is a symbolic link"),
+        _ => error,
+    })
+}
+
+/// Whether values may be written to it as to a file that was just made.
+fn check_own(file: &File, path: &Path) -> io::Result<()> {
+    let facts = file.metadata()?;
+    let wrong = |what: String| Err(io::Error::other(what));
+    if !facts.is_file() {
+        return wrong("it is no ordinary file".to_owned());
+    }
+    if facts.nlink() != 1 {
+        return wrong("it has another name as well (a hard link)".to_owned());
+    }
+    if facts.mode() & 0o077 != 0 {
+        return wrong(format!("others may read or write it: its mode is {:04o}, not 0600", facts.mode() & 0o7777));
+    }
+    // Whose file it would be, were it made now: a file system over the network may not go by this process's number.
+    let own = tempfile::tempfile_in(directory_of(path))?.metadata()?.uid();
+    if facts.uid() != own {
+        return wrong("it belongs to another user".to_owned());
+    }
+    Ok(())
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The name that a backup has until it is whole: its own with `.partial` behind it.

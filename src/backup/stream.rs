@@ -84,18 +84,34 @@ impl StreamGroup {
         }
     }
 
-    pub(super) fn unpack(packed: &Bytes) -> Option<Self> {
+    /// Bytes that it takes in memory, about: more than it has where names are short.
+    pub(super) fn memory(&self) -> usize {
+        let places = size_of::<Self>() + self.consumers.len() * size_of::<Bytes>();
+        self.bytes() + places + self.pending.len() * size_of::<Pending>()
+    }
+
+    /// Copies what it refers to, so that it does not keep the block that it came from.
+    pub(super) fn detach(&mut self) {
+        let names = self.consumers.iter_mut().chain(self.pending.iter_mut().map(|pending| &mut pending.consumer));
+        names.chain([&mut self.name]).for_each(|name| *name = Bytes::copy_from_slice(name));
+    }
+
+    /// `most`: consumers and pending entries together that it may have.
+    pub(super) fn unpack(packed: &Bytes, most: usize) -> Option<Self> {
         let mut items = Items::of(packed);
         let name = packed.slice_ref(items.next()?);
         let last_id = text(items.next()?)?;
         let entries_read = optional(items.next()?)?;
-        let count: usize = number(items.next()?)?;
+        let count = number(items.next()?).filter(|count: &usize| *count <= most)?;
         let consumers = items.by_ref().take(count).map(|name| packed.slice_ref(name)).collect::<Vec<_>>();
         let mut group = Self { name, last_id, entries_read, consumers, pending: Vec::new() };
         if group.consumers.len() != count {
             return None;
         }
         while let Some(id) = items.next() {
+            if group.consumers.len() + group.pending.len() >= most {
+                return None;
+            }
             group.pending.push(Pending {
                 id: text(id)?,
                 consumer: packed.slice_ref(items.next()?),

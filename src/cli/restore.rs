@@ -6,7 +6,7 @@ use super::flags::{Restoring, SettingFlags};
 use super::write_failure;
 use crate::config::{FlagValues, Raw, Settings};
 use crate::flow::Stop;
-use crate::job::{self, BackupEntry, RestoreProgress, RestoreRequest, RestoreStanding, Restored};
+use crate::job::{self, BackupContents, BackupEntry, RestoreProgress, RestoreRequest, RestoreStanding, Restored};
 use crate::model::{Exit, Failure, LeftKey, Side};
 use crate::report::{
     ContentsFacts, LogGate, contents_json, contents_text, entry_json, entry_line, init_log, restore_json,
@@ -200,6 +200,10 @@ fn list(
 ) -> Result<Exit, Ended> {
     let names_keys = settings.run.keys.is_some();
     let (mut tell, mut lines, mut wrote) = (teller(err), 0_u64, Ok(()));
+    if json && names_keys {
+        // What is damaged is told before the first byte of a document, not in the middle of it.
+        read(settings, request, &mut tell, &mut |_| {})?;
+    }
     let mut name = |entry: &BackupEntry| {
         if !names_keys || wrote.is_err() {
             return;
@@ -208,11 +212,7 @@ fn list(
         wrote = if json { write!(out, "{head}{}", entry_json(entry)) } else { writeln!(out, "{}", entry_line(entry)) };
         lines += 1;
     };
-    let contents = block_on(async {
-        let stop = Stop::new();
-        let _signals = stop.listen_for_signals();
-        job::contents(settings, request, &stop, &mut tell, &mut name)
-    })??;
+    let contents = read(settings, request, &mut tell, &mut name)?;
     wrote?;
     let facts = ContentsFacts {
         file: &request.file,
@@ -225,13 +225,31 @@ fn list(
     if json {
         // The keys stand first: they are written as they are read.
         let text = serde_json::to_string_pretty(&contents_json(&facts)).map_err(io::Error::from)?;
-        let rest = if lines > 0 { text.strip_prefix('{').unwrap_or_default() } else { text.as_str() };
-        let joint = if lines > 0 { "\n]," } else { "" };
+        let rest = if names_keys { text.strip_prefix('{').unwrap_or_default() } else { text.as_str() };
+        let joint = match (names_keys, lines) {
+            (false, _) => "",
+            (true, 0) => "{ \"entries\": [],",
+            (true, _) => "\n],",
+        };
         writeln!(out, "{joint}{rest}")?;
     } else {
         write!(out, "{}", clean_lines(&contents_text(&facts)))?;
     }
     Ok(if contents.damage.is_empty() { Exit::Done } else { Exit::Rejects })
+}
+
+/// Reads a file to its end; `key` hears of the keys in it.
+fn read(
+    settings: &Settings,
+    request: &RestoreRequest,
+    tell: &mut dyn FnMut(&RestoreProgress),
+    key: &mut dyn FnMut(&BackupEntry),
+) -> Result<BackupContents, Ended> {
+    Ok(block_on(async {
+        let stop = Stop::new();
+        let _signals = stop.listen_for_signals();
+        job::contents(settings, request, &stop, tell, key)
+    })??)
 }
 
 /// Text of several lines, each safe for a terminal: what a file says of itself may be anything.

@@ -169,6 +169,8 @@ pub struct Wanted {
     pub dump: bool,
     /// What it wants to know of the fields of hashes.
     pub fields: FieldTimes,
+    /// Whether the value of a string and its time of expiry must be of one moment.
+    pub one_moment: bool,
 }
 
 /// What a mapping wants to know of the time that the fields of a hash have.
@@ -208,6 +210,7 @@ impl Wanted {
             idle: false,
             dump: false,
             fields: FieldTimes::Unasked,
+            one_moment: false,
         }
     }
 

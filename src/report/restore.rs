@@ -130,15 +130,18 @@ pub fn contents_json(facts: &ContentsFacts<'_>) -> Value {
 /// What a backup holds, for people.
 pub fn contents_text(facts: &ContentsFacts<'_>) -> String {
     let Header { tool, command, created_at, source, redis_version, flavour, pattern, .. } = facts.header;
+    // What a file says of itself may be anything: none of it makes a line of its own.
+    let line = |text: &str| text.replace(['\n', '\r'], " ");
     let mut text = format!("{}\n", facts.file.display());
     let server = format!("{} {}", flavour.as_deref().unwrap_or("redis"), redis_version.as_deref().unwrap_or("?"));
     // Writing to a String does not fail.
-    let _ = writeln!(text, "made {created_at} by redis2pg {tool} ({command}), from {source} ({server})");
+    let made = format!("made {created_at} by redis2pg {tool} ({command}), from {source} ({server})");
+    let _ = writeln!(text, "{}", line(&made));
     if let Some(pattern) = pattern {
-        let _ = writeln!(text, "keys that match {pattern}");
+        let _ = writeln!(text, "keys that match {}", line(pattern));
     }
     let rows = facts.keys.0.iter().flat_map(|(database, types)| {
-        types.iter().map(move |(name, keys)| vec![database.to_string(), name.clone(), keys.to_string()])
+        types.iter().map(move |(name, keys)| vec![database.to_string(), line(name), keys.to_string()])
     });
     let _ = writeln!(text, "{}", plain_table(&["database", "type", "keys"], rows));
     let _ = writeln!(text, "{} keys in all", facts.keys.total());

@@ -139,3 +139,38 @@ fn a_large_key_that_changes_while_it_is_read_is_of_one_moment_or_left_out() {
     writing.join().unwrap();
     assert!(kept > 0, "it could never be read");
 }
+
+/// Gives all keys one value that never expires, or another one that does, in one step.
+const TURN: &str = "for i = 1, 3000 do local key = ARGV[2] .. i if ARGV[1] == 'stays' then redis.call('SET', key, 'stays') \
+    else redis.call('SET', key, 'expires', 'EX', 1000) end end return 'ok'";
+
+#[test]
+fn a_value_is_never_kept_with_the_time_of_another() {
+    let case = case();
+    let name = format!("{}:", "a-name-that-is-long".repeat(4));
+    let turn = |redis: &mut crate::support::Client, value: &str| {
+        let words: [&[u8]; 5] = [b"EVAL", TURN.as_bytes(), b"0", value.as_bytes(), name.as_bytes()];
+        assert_eq!(redis.answer(&words), "ok");
+    };
+    let mut redis = case.redis();
+    turn(&mut redis, "stays");
+    let done = Arc::new(AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let _end = crate::support::EndOnDrop(&done);
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                ["expires", "stays"].iter().for_each(|value| turn(&mut redis, value));
+            }
+        });
+        for _ in 0..12 {
+            let backup = backup(&case, &[]).exits(0);
+            assert_eq!(backup.count("kept"), 3_000);
+            for ((_, key), parts) in backup.entries() {
+                let [Entry { logical: Some(Logical::Bytes(value)), expires_at, .. }] = parts.as_slice() else {
+                    panic!("{key}: {parts:?}")
+                };
+                assert_eq!(expires_at.is_some(), &**value == b"expires", "{key}: {expires_at:?}");
+            }
+        }
+    });
+}

@@ -62,3 +62,24 @@ fn a_right_that_is_missing_is_named() {
     let done = backup(&limited(&case, "scanless", "~* +@all -scan"), &[]).exits(2);
     assert!(done.stderr.contains("SCAN"), "{}", done.stderr);
 }
+
+#[test]
+fn a_right_that_a_script_needs_is_named_as_well() {
+    let case = filled();
+    for (user, right) in [("xinfoless", "xinfo"), ("hgetallless", "hgetall")] {
+        let done = backup(&limited(&case, user, &format!("~* +@all -{right}")), &[]).exits(2);
+        let named = format!("does not let this user run {}", right.to_uppercase());
+        assert!(done.stderr.contains(&named), "{}", done.stderr);
+        assert!(done.stderr.contains(&format!("+{right}")), "{}", done.stderr);
+    }
+    let done = backup(&limited(&case, "xinfoless-plain", "~* +@all -xinfo -eval_ro -eval"), &[]).exits(2);
+    assert!(done.stderr.contains("does not let this user run XINFO"), "{}", done.stderr);
+}
+
+#[test]
+fn strings_are_kept_although_get_is_refused() {
+    let case = filled();
+    let done = backup(&limited(&case, "getless", "~* +@all -get"), &[]).exits(0);
+    assert_eq!(done.count("kept"), 4);
+    assert!(matches!(done.entry("mine:string").logical, Some(Logical::Bytes(bytes)) if &*bytes == b"1"));
+}

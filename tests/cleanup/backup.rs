@@ -43,6 +43,11 @@ fn what_is_deleted_is_in_the_file_with_its_time_of_expiry() {
     came_to(&outcome, 39, &[("stale", 1)]);
     let backup = &outcome.report["cleanup"]["backup"];
     assert_eq!((backup["keys"].as_i64(), backup["complete"].as_bool()), (Some(39), Some(true)), "{outcome}");
+    // What it says of the server is what decides whether its dumps go back.
+    let reader = redis2pg::backup::Reader::open(&path).unwrap();
+    let header = reader.header();
+    assert_eq!((&*header.command, header.flavour.is_some()), ("cleanup", true), "{header:?}");
+    assert!(header.redis_version.is_some() && !header.databases.is_empty(), "{header:?}");
     let entries = entries(&path);
     assert_eq!(entries.len(), 39);
     assert_eq!((text(&entries["item:9"]), entries["item:7"].expires_at), (item(900), Some(4_000_000_000_000)));

@@ -2,9 +2,10 @@
 
 use crate::Place;
 use crate::data;
+use crate::made::{entry, made_with};
 use crate::redis::{Held, held};
 use crate::support::{Ended, Random, seed};
-use redis2pg::backup::{Found, Reader};
+use redis2pg::backup::{Found, Header, Reader};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -174,4 +175,33 @@ fn what_is_no_backup_is_told_so() {
         let refused = Ended::of(&child.wait_with_output().unwrap()).exits(2);
         assert!(refused.stderr.contains("is no file"), "{}: {}", other.display(), refused.stderr);
     }
+}
+
+#[test]
+fn a_document_of_a_listing_is_whole_or_not_there() {
+    let place = Place::new();
+    ["a", "b"].iter().for_each(|key| drop(place.redis().say(&format!("SET {key} v"))));
+    place.backup();
+    assert_eq!(place.list(&["--keys", "c*"]).exits(0).json["entries"], serde_json::json!([]));
+    // Both keys can be read before what is missing is met.
+    let bytes = fs::read(place.file()).unwrap();
+    fs::write(place.file(), &bytes[..bytes.len() - 1]).unwrap();
+    let refused = place.list(&["--keys", "*"]).exits(2);
+    assert!(refused.stdout.is_empty() && refused.stderr.contains("byte"), "{} {}", refused.stdout, refused.stderr);
+    let salvaged = place.list(&["--keys", "*", "--salvage"]).exits(3);
+    assert_eq!(salvaged.json["entries"].as_array().map(Vec::len), Some(2), "{}", salvaged.stdout);
+}
+
+#[test]
+fn what_a_file_says_of_itself_makes_no_line_of_its_own() {
+    let place = Place::new();
+    let forged = "x\n1000 keys in all\r\nforged";
+    let header = Header { pattern: Some(forged.to_owned()), ..Header::new("backup", forged, forged) };
+    let odd = entry("key", "a\nforged", Some(b"dump"), None);
+    made_with(&place, header, &[odd]);
+    let file = place.file();
+    let text = place.run(&["restore", "--list", "--file", file.to_str().unwrap(), "--keys", "*"]).exits(0).stdout;
+    let own = |line: &str| line.trim_start().starts_with("forged") || line.starts_with("1000");
+    assert!(!text.lines().any(own), "{text}");
+    assert!(text.contains("1 keys in all"), "{text}");
 }

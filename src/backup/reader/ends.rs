@@ -1,7 +1,7 @@
 //! The two ends of a file: its preamble and header, and its end mark.
 
 use super::super::FORMAT;
-use super::super::damage::{Fault, ReadError};
+use super::super::damage::{Damage, Fault, ReadError};
 use super::super::frame::Kind;
 use super::super::header::{EndMark, Header};
 use super::super::preamble::{self, PREAMBLE};
@@ -33,6 +33,20 @@ impl<R: Read + Seek> Reader<R> {
             FORMAT => Ok(()),
             other => Err(ReadError::at(from, Fault::UnknownFormat(other))),
         }
+    }
+
+    /// Whether damage that was met is the end of a file whose writing broke off: within a piece, with nothing of the file behind
+    /// it. Room that a file system made, and lost power before it was written to, is the same.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(in super::super) fn is_torn_end(&mut self, damage: &Damage) -> Result<bool, ReadError> {
+        let torn = match damage.fault {
+            Fault::NotFinished | Fault::Cut(_) => true,
+            Fault::NoFrame => self.frames.is_zero_from(damage.offset)?,
+            _ => false,
+        };
+        Ok(torn && !self.frames.find(damage.offset)?)
     }
 
     pub(super) fn check_end(&mut self, from: u64, content: &[u8]) -> Result<(), ReadError> {

@@ -1,4 +1,5 @@
 mod damage;
+mod forged;
 mod round_trip;
 mod sample;
 mod writing;

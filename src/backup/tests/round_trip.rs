@@ -1,4 +1,4 @@
-use super::sample::{blocks, file, groups, packed, read, string};
+use super::sample::{blocks, file, groups, noise, packed, read, string};
 use crate::backup::{Entry, KeyCounts, Logical, Part, Pending, Reader, StreamFacts, StreamGroup, cut, encode, verify};
 use crate::model::Items;
 use bytes::Bytes;
@@ -18,18 +18,6 @@ proptest! {
         prop_assert_eq!(summary.keys, counts);
         prop_assert_eq!(read(file).unwrap(), written);
     }
-}
-
-/// So many bytes that do not compress.
-fn noise(length: usize) -> Bytes {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state as u8
-    };
-    std::iter::repeat_with(next).take(length).collect::<Vec<u8>>().into()
 }
 
 #[test]

@@ -121,6 +121,18 @@ pub(super) fn packed<'a>(items: impl IntoIterator<Item = &'a [u8]>) -> Bytes {
     items.into_iter().collect::<Packer>().finish()
 }
 
+/// So many bytes that do not compress.
+pub(super) fn noise(length: usize) -> Bytes {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    std::iter::repeat_with(next).take(length).collect::<Vec<u8>>().into()
+}
+
 /// A string.
 pub(super) fn string(key: &str, value: impl Into<Bytes>) -> Entry {
     Entry {

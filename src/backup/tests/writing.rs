@@ -144,6 +144,92 @@ fn one_that_broke_off_is_gone_on_with_behind_the_last_whole_key() {
 }
 
 #[test]
+fn what_is_damaged_other_than_at_its_end_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("b");
+    let partial = partial_of(&path);
+    let mut ends = Vec::new();
+    let mut writer = Writer::create(&path, &header()).unwrap();
+    ends.push(writer.bytes());
+    for key in ["a", "b", "c"] {
+        writer.append(&encode(&[string(key, "1")]).unwrap()[0]).unwrap();
+        ends.push(writer.bytes());
+    }
+    drop(writer);
+    let whole = fs::read(&partial).unwrap();
+    let changed = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = whole.clone();
+        change(&mut bytes);
+        fs::write(&partial, &bytes).unwrap();
+        bytes
+    };
+    let end = |place: usize| ends[place] as usize;
+    type Damage<'d> = &'d dyn Fn(&mut Vec<u8>);
+    let damaged: [(&str, usize, Damage<'_>); 6] = [
+        ("a bit of the content of the first block", 0, &|bytes| bytes[end(0) + 40] ^= 1),
+        ("a bit of the head of the second", 1, &|bytes| bytes[end(1) + 3] ^= 1),
+        ("some bytes are missing", 1, &|bytes| drop(bytes.drain(end(1) + 20..end(1) + 30))),
+        ("a block is missing", 1, &|bytes| drop(bytes.drain(end(1)..end(2)))),
+        ("a bit of the last", 2, &|bytes| bytes[end(2) + 40] ^= 1),
+        ("the head of the last", 2, &|bytes| bytes[end(2)] ^= 1),
+    ];
+    for (what, block, change) in damaged {
+        let bytes = changed(change);
+        let refused = Writer::resume(&path).err().unwrap_or_else(|| panic!("{what}"));
+        let named = format!("is damaged at byte {}", ends[block]);
+        assert!(refused.exit == Exit::Usage && refused.message.contains(&named), "{what}: {refused}");
+        assert!(refused.hint.contains("Move it away") && refused.hint.contains("--salvage"), "{}", refused.hint);
+        assert_eq!(fs::read(&partial).unwrap(), bytes, "{what}");
+    }
+    // What a machine leaves that lost power before it wrote is torn as well.
+    changed(&|bytes| {
+        bytes.truncate(end(2));
+        bytes.resize(end(2) + 5_000, 0);
+    });
+    assert_eq!(Writer::resume(&path).unwrap().0.keys().total(), 2);
+    assert_eq!(fs::metadata(&partial).unwrap().len(), ends[2]);
+}
+
+#[test]
+fn only_a_file_of_its_own_that_nobody_else_may_read_is_gone_on_with() {
+    use std::os::unix::fs::{chown, symlink};
+    let dir = tempfile::tempdir().unwrap();
+    let (path, elsewhere) = (dir.path().join("b"), dir.path().join("elsewhere"));
+    let partial = partial_of(&path);
+    drop(Writer::create(&path, &header()).unwrap());
+    assert!(Writer::resume(&path).is_ok());
+    let refused = |why: &str| {
+        let before = fs::read(&partial).unwrap();
+        let failure = Writer::resume(&path).err().unwrap_or_else(|| panic!("{why}"));
+        assert!(failure.exit == Exit::Usage && failure.message.contains(why), "{why}: {failure}");
+        assert!(failure.hint.contains("move it away"), "{}", failure.hint);
+        assert_eq!(fs::read(&partial).unwrap(), before, "{why}");
+    };
+    for mode in [0o666, 0o640, 0o604] {
+        fs::set_permissions(&partial, fs::Permissions::from_mode(mode)).unwrap();
+        refused("others may read or write it");
+    }
+    fs::set_permissions(&partial, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::hard_link(&partial, &elsewhere).unwrap();
+    refused("a hard link");
+    fs::remove_file(&partial).unwrap();
+    symlink(&elsewhere, &partial).unwrap();
+    refused("symbolic link");
+    fs::remove_file(&partial).unwrap();
+    fs::rename(&elsewhere, &partial).unwrap();
+    assert!(Writer::resume(&path).is_ok());
+    // Only a superuser can make a file somebody else's.
+    if chown(&partial, Some(65_534), None).is_ok() {
+        refused("belongs to another user");
+    }
+    fs::remove_file(&partial).unwrap();
+    // A pipe would be waited for.
+    assert!(std::process::Command::new("mkfifo").arg("-m").arg("600").arg(&partial).status().unwrap().success());
+    assert!(Writer::resume(&path).err().unwrap().message.contains("no ordinary file"));
+    assert!(remove_broken_off(&path).unwrap());
+}
+
+#[test]
 fn one_that_broke_off_is_removed_and_one_that_is_written_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("b");

@@ -46,7 +46,7 @@ pub(in crate::job) async fn before_run(
         None => None,
     };
     let sources: Vec<RedisSource> = databases.iter().map(|opened| opened.source.clone()).collect();
-    let header = header(redis, "run", &sources, settings);
+    let header = header(redis, "run", sources.iter().map(RedisSource::database), settings);
     let taking = Taking::new(settings, stop.clone(), sources, keys);
     let untold = taking.untold_fields().await?;
     let header = Header { fields_untold: !untold.is_empty(), ..header };

@@ -113,7 +113,7 @@ pub async fn backup(
     let mut notices = judge_server(&redis)?;
     notices.extend(keys.as_ref().and_then(|keys| keys.notice()));
     let sources = databases(&redis, &request.databases).await?;
-    let header = header(&redis, "backup", &sources, settings);
+    let header = header(&redis, "backup", sources.iter().map(RedisSource::database), settings);
     let taking = Taking::new(settings, stop.clone(), sources, keys);
     let untold = taking.untold_fields().await?;
     let header = Header { fields_untold: !untold.is_empty(), ..header };
@@ -163,12 +163,17 @@ async fn databases(redis: &RedisSource, asked: &BackupDatabases) -> Result<Vec<R
     Ok(sources)
 }
 
-/// What the file says of itself.
-fn header(redis: &RedisSource, command: &str, sources: &[RedisSource], settings: &Settings) -> Header {
+/// What a file says of itself, whichever command writes it.
+pub(super) fn header(
+    redis: &RedisSource,
+    command: &str,
+    databases: impl IntoIterator<Item = u8>,
+    settings: &Settings,
+) -> Header {
     Header {
         redis_version: redis.version().map(str::to_owned),
         flavour: redis.server().map(|server| server.flavour.clone()),
-        databases: sources.iter().map(RedisSource::database).collect(),
+        databases: databases.into_iter().collect(),
         pattern: settings.run.keys.clone(),
         ..Header::new(command, redis.display(), jiff::Timestamp::now().to_string())
     }

@@ -4,8 +4,8 @@ use super::CleanupRequest;
 use super::backup::Backup;
 use super::learned::Learned;
 use super::lease::Lease;
-use crate::backup::Header;
 use crate::config::Settings;
+use crate::job::backup::header;
 use crate::job::validate::Ready;
 use crate::ledger::{self, Cleanable, CleanupClaim, NewCleanup};
 use crate::model::{Failure, Side};
@@ -25,13 +25,8 @@ pub(super) async fn claim(
     let path = request.backup.as_ref().or(settings.cleanup.backup.as_ref());
     let path = path.map(|path| PathBuf::from(path.to_string_lossy().replace("{run}", &learned.run)));
     if let Some(path) = &path {
-        let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let header = Header {
-            redis_version: source.version().map(str::to_owned),
-            databases: ready.databases.iter().map(|opened| opened.database.number).collect(),
-            pattern: ready.settings.run.keys.clone(),
-            ..Header::new("cleanup", source.display(), at)
-        };
+        let databases = ready.databases.iter().map(|opened| opened.database.number);
+        let header = header(source, "cleanup", databases, &ready.settings);
         let sources = ready.databases.iter().map(|opened| (opened.database.number, opened.source.clone())).collect();
         learned.backup = Some(Backup::begin(path, header, sources).await?);
     }

@@ -83,6 +83,7 @@ impl Wants {
                 () if self.field_expiry => FieldTimes::Expiry,
                 () => FieldTimes::Unasked,
             },
+            one_moment: false,
         }
     }
 

@@ -64,14 +64,14 @@ impl RedisSource {
             return Ok(FetchedPage::default());
         }
         if readings.iter().all(|reading| *reading == Reading::Whole) {
-            return self.read_all(keys, wanted.expiry, expiries).await;
+            return self.read_all(keys, wanted, expiries).await;
         }
         let mut unread = self.unread_strings(keys, &readings, wanted.expiry).await?;
         let whole = keys.iter().zip(&unread).filter(|(_, unread)| unread.is_none());
         let whole: Vec<RedisKey> = whole.map(|(key, _)| key.clone()).collect();
         let mut read = FetchedPage::default();
         if !whole.is_empty() {
-            read = self.read_all(&whole, wanted.expiry, None).await?;
+            read = self.read_all(&whole, wanted, None).await?;
         }
         let largest = readings.iter().map(|reading| match reading {
             Reading::Large(bytes) | Reading::TooLarge(bytes, _) => usize::try_from(*bytes).unwrap_or(usize::MAX),
@@ -85,21 +85,22 @@ impl RedisSource {
     }
 
     /// Reads all of these keys with one command. `expiries`: as far as they are known already.
-    async fn read_all(&self, keys: &[RedisKey], want_expiry: bool, expiries: Expiries) -> Result<FetchedPage, Failure> {
-        let mut records = self.values(keys, want_expiry, expiries).await?;
-        self.explain_nils(&mut records, want_expiry).await?;
+    async fn read_all(&self, keys: &[RedisKey], wanted: Wanted, expiries: Expiries) -> Result<FetchedPage, Failure> {
+        let mut records = self.values(keys, wanted, expiries).await?;
+        self.explain_nils(&mut records, wanted).await?;
         let page = FetchedPage { bytes: records.iter().map(size_of).sum(), records };
         self.learn_sizes(&page);
         Ok(page)
     }
 
     /// Values and expiries of all `keys`, with the usual attempts. Nils are left as `Gone`.
-    async fn values(&self, keys: &[RedisKey], want_expiry: bool, known: Expiries) -> Result<Vec<Fetched>, Failure> {
+    async fn values(&self, keys: &[RedisKey], wanted: Wanted, known: Expiries) -> Result<Vec<Fetched>, Failure> {
         let mut retry = self.retry("MGET");
         let (values, expiries) = loop {
             let read = match &known {
+                _ if wanted.one_moment => self.values_of_one_moment(keys).await,
                 Some(expiries) => self.values_behind(keys, expiries.clone()).await,
-                None => self.values_once(keys, want_expiry).await,
+                None => self.values_once(keys, wanted.expiry).await,
             };
             match read {
                 Ok(read) => break read,
@@ -114,7 +115,11 @@ impl RedisSource {
         Ok(entries.map(|(index, (key, value))| entry(key, bytes_of(value), expiry(index))).collect())
     }
 
-    async fn values_once(&self, keys: &[RedisKey], want_expiry: bool) -> Result<(Vec<Resp3Frame>, Expiries), Error> {
+    pub(super) async fn values_once(
+        &self,
+        keys: &[RedisKey],
+        want_expiry: bool,
+    ) -> Result<(Vec<Resp3Frame>, Expiries), Error> {
         let (values, expiries) = tokio::join!(biased; self.strings(keys), async {
             if want_expiry { self.expiries(keys).await.map(Some) } else { Ok(None) }
         });
@@ -145,7 +150,7 @@ impl RedisSource {
     }
 
     /// Says of each nil whether the key has gone or holds another type.
-    async fn explain_nils(&self, records: &mut [Fetched], want_expiry: bool) -> Result<(), Failure> {
+    async fn explain_nils(&self, records: &mut [Fetched], wanted: Wanted) -> Result<(), Failure> {
         let nils: Vec<(usize, RedisKey)> = records
             .iter()
             .enumerate()
@@ -163,7 +168,7 @@ impl RedisSource {
             let fetched = match redis_type.as_str() {
                 NONE => Fetched::Gone(key),
                 // Written between the two questions: it is read once more, and has gone if it is nil again.
-                "string" => match self.values(std::slice::from_ref(&key), want_expiry, None).await?.pop() {
+                "string" => match self.values(std::slice::from_ref(&key), wanted, None).await?.pop() {
                     Some(again) => again,
                     None => Fetched::Gone(key),
                 },

@@ -51,7 +51,9 @@ impl RedisSource {
         max_bytes: usize,
     ) -> Result<Readings, Failure> {
         if let Some(count) = self.inner.sizes.at_once(max_bytes).map(|count| count.min(keys.len()))
-            && let Some((total, expiries)) = self.total(keys.get(..count).unwrap_or(keys), wanted.expiry).await?
+            // What must be of one moment is asked for with the values.
+            && let Some((total, expiries)) =
+                self.total(keys.get(..count).unwrap_or(keys), wanted.expiry && !wanted.one_moment).await?
             && total <= max_bytes as u64
         {
             return Ok(Readings { each: vec![Reading::Whole; count], expiries });

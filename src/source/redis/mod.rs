@@ -15,6 +15,7 @@ mod fetch;
 mod groups;
 mod lengths;
 mod loading;
+mod moment;
 mod permitted;
 mod reading;
 mod restore;

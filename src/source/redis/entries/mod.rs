@@ -1,7 +1,6 @@
-//! Keys as a backup keeps them: strings by MGET a page at a time, small values of other types by one script a page, large
-//! ones in parts.
+//! Keys as a backup keeps them: strings by one script a page, small values of other types by another, large ones in parts.
 //!
-//! The dump of a key and its logical form are of one moment, or there is no dump: a reader may use either.
+//! The value of a key and its time of expiry are of one moment. Its dump and its logical form are of one moment too, or there is no dump: a reader may use either.
 
 mod full;
 mod groups;
@@ -60,7 +59,7 @@ impl RedisSource {
     /// # Errors
     /// A [`Failure`] of the Redis side, or a missing right.
     pub async fn entries(&self, keys: &[RedisKey], max_bytes: usize) -> Result<Vec<EntryRead>, Failure> {
-        let wanted = Wanted { streams: true, ..Wanted::strings(true) };
+        let wanted = Wanted { streams: true, one_moment: true, ..Wanted::strings(true) };
         let page = self.fetch_some(keys, wanted, max_bytes).await?;
         let read: Vec<Result<EntryRead, RedisKey>> = page.records.into_iter().map(|one| self.string(one)).collect();
         let others: Vec<RedisKey> = read.iter().filter_map(|one| one.as_ref().err().cloned()).collect();

@@ -13,15 +13,21 @@ use std::sync::atomic::Ordering;
 
 /// Type, time of expiry, dump, content, and of a hash when its fields expire. Read-only. A dump that is refused is an empty
 /// string, and so are times of fields that are; a document that the module does not print is none. `FIELDS` says whether fields
-/// are asked for.
-const SCRIPT: &str = "local r = {} for i, key in ipairs(KEYS) do \
-    local t = redis.call('TYPE', key).ok local d, c, x = false, false, false \
-    if t == 'hash' then c = redis.call('HGETALL', key) \
-    elseif t == 'list' then c = redis.call('LRANGE', key, 0, -1) \
-    elseif t == 'set' then c = redis.call('SMEMBERS', key) \
-    elseif t == 'zset' then c = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES') \
-    elseif t == 'stream' then c = redis.call('XINFO', 'STREAM', key, 'FULL', 'COUNT', 0) \
-    elseif t == 'string' then c = redis.call('GET', key) \
+/// are asked for. Where the user may not run one of the other commands, the answer is a refusal that names it: Redis itself names
+/// none to a script, or says so in other words in each version.
+const SCRIPT: &str = "local r, bad = {}, false \
+    local function ask(name, ...) local a = redis.pcall(name, ...) \
+    if type(a) == 'table' and a.err and not bad then bad = a.err \
+    if string.find(bad, 'run this command', 1, true) or string.find(bad, 'permissions to run', 1, true) then \
+    bad = 'NOPERM this user has no permissions to run the \\'' .. string.lower(name) .. '\\' command' end end return a end \
+    for i, key in ipairs(KEYS) do \
+    local t = ask('TYPE', key).ok local d, c, x = false, false, false \
+    if t == 'hash' then c = ask('HGETALL', key) \
+    elseif t == 'list' then c = ask('LRANGE', key, 0, -1) \
+    elseif t == 'set' then c = ask('SMEMBERS', key) \
+    elseif t == 'zset' then c = ask('ZRANGE', key, 0, -1, 'WITHSCORES') \
+    elseif t == 'stream' then c = ask('XINFO', 'STREAM', key, 'FULL', 'COUNT', 0) \
+    elseif t == 'string' then c = ask('GET', key) \
     elseif t == 'ReJSON-RL' then c = redis.pcall('JSON.GET', key) if type(c) ~= 'string' then c = false end end \
     if t ~= 'none' and t ~= 'string' then d = redis.pcall('DUMP', key) if type(d) ~= 'string' then d = '' end end \
     if FIELDS and t == 'hash' then x = {} for j = 1, #c, 2000 do local f = {} \
@@ -29,7 +35,7 @@ const SCRIPT: &str = "local r = {} for i, key in ipairs(KEYS) do \
     local a = redis.pcall('HPEXPIRETIME', key, 'FIELDS', #f, unpack(f)) \
     if a.err then x = '' if string.find(string.lower(a.err), 'unknown') then x = false end break end \
     for _, at in ipairs(a) do x[#x + 1] = at end end end \
-    r[i] = {t, redis.call('PEXPIRETIME', key), d, c, x} end return r";
+    r[i] = {t, ask('PEXPIRETIME', key), d, c, x} if bad then return redis.error_reply(bad) end end return r";
 
 impl RedisSource {
     /// Reads all of these keys. What has become large meanwhile is read all the same.
@@ -72,6 +78,10 @@ impl RedisSource {
             Resp3Frame::Null => None,
             content => Some(logical(RedisType::named(&type_name), content, fields)?),
         };
+        // All fields of a hash may have expired, and the key is still there.
+        if logical.as_ref().is_some_and(Logical::is_void) {
+            return Some(EntryRead::Gone(key.clone()));
+        }
         let dump = bytes_of(dump);
         if dump.as_ref().is_some_and(Bytes::is_empty) {
             self.say_undumped();
