@@ -59,7 +59,7 @@ pub use redis_type::{RedisType, RedisTypes};
 pub use reject::{Reason, Reject, Replay, SkipReason, Withheld};
 pub use restore::{LeftKey, NotWritten, RestoreAccount, RestoreCounts, RestoreFault, RestoreOutcome};
 pub use rivals::Rivals;
-pub use rollback::{DROPPED, KeptReason, KeptRow, RollbackAccount, TableAccount};
+pub use rollback::{Audited, DROPPED, KeptReason, KeptRow, RollbackAccount, TableAccount};
 pub use row::{ROUNDED, Row, SERVER_READS, Shape, Splice};
 pub use stored::Stored;
 pub use tally::{Counts, Tally};

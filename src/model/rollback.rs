@@ -96,9 +96,21 @@ pub struct TableAccount {
     /// The table itself: dropped, or why it was kept; `None`: the run did not make it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
+    /// What of it the audit log has, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audited: Option<Audited>,
     /// Whether it was not looked at: it, or its key columns, were gone.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub left_out: bool,
+}
+
+/// Rows that the audit log has been told of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audited {
+    /// Of those that are gone.
+    pub deleted: u64,
+    /// Of those that are as they were.
+    pub restored: u64,
 }
 
 /// What is said of a table that the run made, and that is gone with its rows.

@@ -1,5 +1,6 @@
 //! A rollback beside other runs, before and after it, and a rollback twice.
 
+use crate::support::Case;
 use crate::{ITEMS, id, in_ledger, items, rollback, rows, set, undo};
 
 #[test]
@@ -8,7 +9,9 @@ fn twice_is_a_no_op_and_a_later_run_loads_again() {
     let first = case.run_config(ITEMS, &[]).exits(0);
     let loaded = case.sql("SELECT id, n FROM items ORDER BY 1");
     let run = id(&first);
-    assert_eq!(undo(&case, &run).counts(), [2, 0, 0]);
+    let refused = rollback(&case, &run[..7], &["--yes"]).exits(2);
+    assert!(refused.stderr.contains("too little of an id") && refused.stderr.contains(&run), "{}", refused.stderr);
+    assert_eq!(undo(&case, &run[..8]).counts(), [2, 0, 0]);
     let before = case.fingerprint();
     let again = undo(&case, &run);
     assert_eq!((again.counts(), again.json["state"].as_str()), ([2, 0, 0], Some("done")));
@@ -189,4 +192,30 @@ fn a_rollback_and_another_run_never_write_to_one_table_at_once() {
     let refused = case.run_config(ITEMS, &[]).exits(2);
     assert!(refused.stderr.contains(&first), "{refused}");
     assert_eq!(case.number("SELECT count(*) FROM items"), 2);
+}
+
+/// An attempt at rows that were kept before, and that ends early, has not looked at all of them: they are still to be taken.
+#[test]
+fn what_was_kept_is_taken_after_an_attempt_at_it_that_did_not_come_to_its_end() {
+    let case = Case::new();
+    let document =
+        |n: u32| (format!("document:{n}"), r#"{"filename":"a.pdf","file_path":"a.pdf","file_size":1}"#.to_owned());
+    case.redis().set_many(&(0..20).map(document).collect::<Vec<_>>());
+    let run = id(&case.run(&[]).exits(0));
+    case.sql(
+        "SET ROLE redis2pg; CREATE TABLE public.refs (document uuid REFERENCES document_hub.documents); \
+         INSERT INTO public.refs SELECT id FROM document_hub.documents ORDER BY id LIMIT 15",
+    );
+    assert_eq!(undo(&case, &run).counts(), [5, 0, 15]);
+    case.sql("TRUNCATE public.refs");
+    let one = "SELECT 1 FROM document_hub.documents ORDER BY id LIMIT 1 FOR UPDATE";
+    let impatient = ["--yes", "--lock-timeout", "200ms", "--retry-deadline", "1s"];
+    let ended = case.while_held(one, |_| rollback(&case, &run, &impatient)).exits(6);
+    assert_eq!(ended.counts()[0], 19, "{:#}", ended.json);
+    assert_eq!(undo(&case, &run).counts(), [20, 0, 0]);
+    assert_eq!(case.number("SELECT count(*) FROM document_hub.documents"), 0);
+    // The audit log has each row once.
+    let audited =
+        "SELECT sum((details ->> 'rows')::int) FROM document_hub.audit_logs WHERE action = 'redis2pg.rollback.delete'";
+    assert_eq!(case.number(audited), 20);
 }

@@ -15,6 +15,9 @@ use uuid::Uuid;
 /// What to do about another process that is at work.
 pub(super) const WAIT: &str = "Wait for it, or stop it. After a crash its lease ends by itself within flow.lease.";
 
+/// So much of an id names the run that is to be taken back: a slip of the hand names another one by less.
+const ENOUGH: usize = 8;
+
 /// The run that is meant, where it may be rolled back.
 ///
 /// # Errors
@@ -24,6 +27,14 @@ pub(super) async fn find(link: &mut Link, request: &RollbackRequest, dry: bool) 
     let named = async |connection: &mut PgConnection| ledger::runs_named(connection, id).await;
     let named = link.call("looking for the run", named).await?;
     ledger_reads::names_one(id, &named)?;
+    if id.len() < ENOUGH && !named.is_empty() {
+        let message = format!("{id} is too little of an id to take a run back by");
+        let hint = format!(
+            "Give the first {ENOUGH} characters, as `redis2pg runs list` has them, or more: {}.",
+            named.join(", ")
+        );
+        return Err(Failure::usage(Side::Settings, message, hint));
+    }
     if named.is_empty() {
         return Err(ledger_reads::no_such_run(Some(id)));
     }

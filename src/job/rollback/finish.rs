@@ -10,7 +10,7 @@ use crate::job::close::report_unwritable;
 use crate::job::link::{Link, Trouble};
 use crate::job::setup;
 use crate::ledger;
-use crate::model::{DROPPED, Exit, Failure, RollbackAccount, TableName};
+use crate::model::{Audited, DROPPED, Exit, Failure, RollbackAccount, TableName};
 use crate::postgres::{Verdict, failure, query, table_ident, verdict};
 use crate::report::write_rollback;
 use crate::sink::LoadOptions;
@@ -126,10 +126,10 @@ async fn end(
     let Some(mut account) = ledger::hold_rollback(&mut transaction, held).await? else {
         return Err(Trouble::Final(ledger::taken_over()));
     };
-    books.enter(&mut account, false);
     let mut notices = Vec::new();
     let run = held.0.to_string();
     if complete {
+        books.enter(&mut account, false);
         for (table, what) in dropped {
             notices.extend(what.as_ref().err().map(|why| format!("{table}, which the run made, is kept: {why}")));
             account.table(&table.to_string()).table = Some(what.map_or_else(|why| why, str::to_owned));
@@ -143,6 +143,9 @@ async fn end(
             transaction.rollback().await?;
             return Ok(Err(failure("writing the audit log", error)));
         }
+        if audited {
+            note_audited(plan, &mut account);
+        }
     }
     let (deleted, restored, _) = account.totals();
     // A run of which no row was taken back is none that is half undone.
@@ -151,7 +154,19 @@ async fn end(
     }
     ledger::release_rollback(&mut transaction, (held.0, held.1), complete).await?;
     transaction.commit().await?;
+    if !complete {
+        // It is told, and not kept: rows that it did not come to may have been kept by an attempt before it, and are to be looked at again.
+        books.enter(&mut account, false);
+    }
     Ok(Ok((account, notices)))
+}
+
+/// What the audit log has is not written there again by an attempt that takes what was kept.
+fn note_audited(plan: &Plan, account: &mut RollbackAccount) {
+    for (table, _) in &plan.audits {
+        let table = account.table(&table.to_string());
+        table.audited = Some(Audited { deleted: table.deleted, restored: table.restored });
+    }
 }
 
 /// One for each table and operation.
@@ -159,7 +174,12 @@ fn entries<'a>(plan: &'a Plan, account: &RollbackAccount, run: &'a str) -> Vec<U
     let mut entries = Vec::new();
     for (table, audit) in &plan.audits {
         let Some(of) = account.tables.get(&table.to_string()) else { continue };
-        let before = plan.audited.tables.get(&table.to_string()).cloned().unwrap_or_default();
+        // A ledger of an earlier version has no more than what was done when all was.
+        let before = of.audited.unwrap_or_else(|| {
+            let (deleted, restored) =
+                plan.audited.tables.get(&table.to_string()).map_or((0, 0), |of| (of.deleted, of.restored));
+            Audited { deleted, restored }
+        });
         for (operation, rows, before) in
             [("delete", of.deleted, before.deleted), ("restore", of.restored, before.restored)]
         {
