@@ -163,7 +163,7 @@ async fn end(
 
 /// What the audit log has is not written there again by an attempt that takes what was kept.
 fn note_audited(plan: &Plan, account: &mut RollbackAccount) {
-    for (table, _) in &plan.audits {
+    for table in plan.audits.keys() {
         let table = account.table(&table.to_string());
         table.audited = Some(Audited { deleted: table.deleted, restored: table.restored });
     }
