@@ -95,9 +95,9 @@ impl BatchLimits {
         }
     }
 
-    /// So many parts of them, but for their age.
-    pub(super) fn divided(self, parts: usize) -> Self {
-        Self { rows: (self.rows / parts).max(1), bytes: (self.bytes / parts).max(1), ..self }
+    /// With so many parts of their bytes.
+    pub(super) fn lighter(self, parts: usize) -> Self {
+        Self { bytes: (self.bytes / parts).max(1), ..self }
     }
 }
 

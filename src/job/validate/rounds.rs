@@ -19,9 +19,10 @@ use std::time::Duration;
 
 /// What is not equal waits so long for the second look; twice as long for each one after it.
 const PAUSE: Duration = Duration::from_millis(300);
-/// The batches of a load in so many parts. PostgreSQL is slower at comparing than Redis and the mapping are before it, so that whole batches
-/// wait everywhere; smaller ones are compared as fast and take as much memory as a run does.
-const BATCH_PARTS: usize = 3;
+/// The bytes of a load's batch in so many parts. PostgreSQL is slower at comparing than Redis and the mapping are before it, so that full
+/// batches wait everywhere: with lighter ones it takes as much memory as a run does. Fewer rows in each would cost more, as each batch
+/// is a staging table and a statement to plan.
+const BATCH_PARTS: usize = 8;
 /// Rows of a batch whose values are read for people.
 const SHOWN: usize = 20;
 
@@ -127,7 +128,7 @@ impl Rounds {
                 spill: None,
             };
             let (writers, watermark) = (self.writers(ready, &sums), Watermark::default());
-            let limits = BatchLimits::of(&ready.settings).divided(BATCH_PARTS);
+            let limits = BatchLimits::of(&ready.settings).lighter(BATCH_PARTS);
             let end =
                 pipeline::run(&self.shared.within(base), Pass { listing, scope, limits, writers, watermark }).await?;
             if !end.complete || self.shared.stop.cut() {
