@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// The bytes of a load's batch in so many parts. PostgreSQL is slower at comparing than Redis and the mapping are before it, so that full
 /// batches wait everywhere: with lighter ones it takes as much memory as a run does. Fewer rows in each would cost more, as each batch
 /// is a staging table and a statement to plan.
-const BATCH_PARTS: usize = 8;
+const BATCH_PARTS: usize = 4;
 /// Rows of a batch whose values are read for people.
 const SHOWN: usize = 20;
 
