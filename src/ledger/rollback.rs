@@ -176,7 +176,7 @@ pub async fn is_rollback_held(
     Ok(row.is_some())
 }
 
-/// Renews the lease. `false`: it is not ours any more, or was given back.
+/// Renews the lease, unless it was given back: the renewal runs beside the transaction that does so. `false`: it is not ours any more.
 ///
 /// # Errors
 /// The server's.
@@ -186,8 +186,9 @@ pub async fn renew_rollback(
 ) -> Result<bool, Error> {
     let mut transaction = begin_held(connection, lease, lease_time).await?;
     let done = query(format!(
-        "UPDATE redis2pg.runs SET rollback_lease_expires_at = clock_timestamp() + make_interval(secs => $3) \
-         WHERE id = $1::text::uuid AND rollback_lease = $2::text::uuid AND {HELD}"
+        "UPDATE redis2pg.runs SET rollback_lease_expires_at = CASE WHEN {HELD} \
+         THEN clock_timestamp() + make_interval(secs => $3) ELSE rollback_lease_expires_at END \
+         WHERE id = $1::text::uuid AND rollback_lease = $2::text::uuid"
     ))
     .bind(run.to_string())
     .bind(lease.to_string())

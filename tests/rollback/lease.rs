@@ -3,9 +3,13 @@
 
 use crate::support::Case;
 use crate::{ITEMS, command, id, items, rollback, set, undo};
+use redis2pg::ledger::{self, RollbackClaim};
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
 use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap().success());
@@ -142,4 +146,19 @@ fn a_run_that_came_between_the_look_and_the_claim_goes_first_all_the_same() {
     // It gave its lease back.
     assert_eq!(undo(&case, &second).counts(), [0, 1, 0]);
     assert_eq!(undo(&case, &first).counts(), [1, 0, 0]);
+}
+
+/// The renewal is at work beside the transaction that gives the lease back, and may come right after it.
+#[tokio::test]
+async fn a_lease_that_was_given_back_is_no_other_processes_and_is_not_renewed() {
+    let (case, run) = loaded(1);
+    let mut connection = PgConnection::connect(&case.target).await.unwrap();
+    let held = |lease| (run.parse::<Uuid>().unwrap(), lease, Duration::from_secs(15));
+    let (first, second) = (held(Uuid::new_v4()), held(Uuid::new_v4()));
+    assert_eq!(ledger::claim_rollback(&mut connection, first).await.unwrap(), RollbackClaim::Ours);
+    ledger::release_rollback(&mut connection, (first.0, first.1), false).await.unwrap();
+    assert!(ledger::renew_rollback(&mut connection, first).await.unwrap());
+    assert_eq!(case.sql("SELECT rollback_lease_expires_at = 'epoch' FROM redis2pg.runs"), "t");
+    assert_eq!(ledger::claim_rollback(&mut connection, second).await.unwrap(), RollbackClaim::Ours);
+    assert!(!ledger::renew_rollback(&mut connection, first).await.unwrap());
 }
