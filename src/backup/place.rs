@@ -59,11 +59,6 @@ impl OnDisk {
         Ok(file)
     }
 
-    /// Cuts away what is behind this byte.
-    pub(super) fn cut(&mut self, end: u64) -> io::Result<()> {
-        self.truncate(end)
-    }
-
     fn sync_directory(&self) -> io::Result<()> {
         File::open(directory_of(&self.path))?.sync_all()
     }

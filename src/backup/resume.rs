@@ -2,7 +2,7 @@
 
 use super::damage::{Damage, ReadError};
 use super::header::Header;
-use super::place::{OnDisk, is_written, partial_of};
+use super::place::{OnDisk, Place, is_written, partial_of};
 use super::reader::Reader;
 use super::writer::{Mark, Writer, being_written};
 use crate::model::{Exit, Failure, Side};
@@ -47,7 +47,7 @@ impl Writer {
         let Some(file_id) = reader.file_id() else {
             return Err(Failure::internal("a backup was read that has no id"));
         };
-        place.cut(whole.end()).map_err(|error| unusable(&error))?;
+        place.truncate(whole.end()).map_err(|error| unusable(&error))?;
         Ok((Self::at(Box::new(place), path, file_id, whole), header))
     }
 }

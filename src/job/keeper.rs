@@ -1,9 +1,9 @@
 //! What is kept up beside a pass: the run's lease, and the checkpoint in the ledger.
 
 use super::upkeep::{Renewal, Upkeep};
-use crate::flow::{Stop, Watermark};
+use crate::flow::{Level, Stop, Watermark};
 use crate::ledger::{self, Checkpoint, ShardId};
-use crate::model::EventSender;
+use crate::model::{Event, EventSender};
 use crate::postgres::Target;
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
@@ -33,10 +33,15 @@ impl Keeper {
     /// Runs until `done`.
     pub(super) async fn run(self, done: CancellationToken) {
         let Self { target, shard, lease_time, watermark, stop, events, saves, lost } = self;
-        let upkeep = Upkeep { target, pause: SAVE.min(lease_time / 4), patience: lease_time, stop, events };
+        let tell = |text| drop(events.try_send(Event::Notice(text)));
+        let upkeep = Upkeep { target, pause: SAVE.min(lease_time / 4), patience: lease_time, tell };
         // The lease is renewed at once, however long ago the phase before it did.
-        let kept = Kept { shard, lease_time, watermark, saves, lost, renewed: None, saved: None };
-        upkeep.keep(kept, done).await;
+        let mut kept = Kept { shard, lease_time, watermark, saves, renewed: None, saved: None };
+        if upkeep.until_lost(&mut kept, &done).await {
+            // Noted before the work is cut, so that whoever is cut knows why.
+            lost.store(true, Ordering::Release);
+            stop.raise(Level::Cut);
+        }
     }
 }
 
@@ -46,7 +51,6 @@ struct Kept {
     lease_time: Duration,
     watermark: Watermark,
     saves: bool,
-    lost: Arc<AtomicBool>,
     renewed: Option<Instant>,
     saved: Option<Checkpoint>,
 }
@@ -67,10 +71,6 @@ impl Renewal for Kept {
             self.saved = Some(now);
         }
         Ok(true)
-    }
-
-    fn lose(&mut self) {
-        self.lost.store(true, Ordering::Release);
     }
 }
 

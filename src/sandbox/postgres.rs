@@ -235,7 +235,8 @@ fn make_template(bin: &Path) -> io::Result<Template> {
         .arg("-D")
         .arg(&data);
     run(&mut initdb, b"")?;
-    let [superuser, role] = [&secrets.superuser, &secrets.role].map(|password| scram::verifier(password, &SALT));
+    let verifier = |password| scram::verifier(password, &SALT).map_err(io::Error::other);
+    let (superuser, role) = (verifier(&secrets.superuser)?, verifier(&secrets.role)?);
     let roles =
         format!("ALTER ROLE postgres PASSWORD '{superuser}'\nCREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{role}'\n");
     let mut single = scratch.command(bin.join("postgres"));

@@ -1,10 +1,9 @@
 //! Clusters at rest: every key is loaded once, wherever it is.
 
 use crate::harness::{CONFIG, Fixture, home, key_at};
-use crate::support::{Case, Client};
-use redis2pg::sandbox::{RedisOptions, RedisServer, RedisTls};
+use crate::support::{Case, Client, self_signed};
+use redis2pg::sandbox::{RedisOptions, RedisServer};
 use serde_json::json;
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -179,16 +178,8 @@ fn the_rights_that_are_documented_are_enough() {
 #[test]
 fn a_cluster_is_read_over_tls() {
     let dir = tempfile::tempdir().expect("a directory");
-    let path = |name: &str| dir.path().join(name).display().to_string();
-    let (key, certificate) = (path("key.pem"), path("certificate.pem"));
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
-        .args(["-keyout", &key, "-out", &certificate])
-        .stderr(Stdio::null())
-        .status();
-    assert!(made.expect("openssl").success());
-    let tls = RedisTls { cert: certificate.clone().into(), key: key.into(), ca: certificate.clone().into() };
+    let tls = self_signed(dir.path());
+    let certificate = tls.ca.display().to_string();
     let settings = vec!["tls-cluster yes".to_owned(), "cluster-announce-hostname localhost".to_owned()];
     let options = RedisOptions { tls: Some(tls), cluster: true, settings, ..RedisOptions::default() };
     let server = RedisServer::start(options).expect("start redis-server");

@@ -2,23 +2,14 @@
 
 use crate::Place;
 use crate::redis::{assert_same, held};
-use crate::support::{Random, seed};
-use redis2pg::sandbox::{RedisOptions, RedisServer, RedisTls};
-use std::process::{Command, Stdio};
+use crate::support::{Random, seed, self_signed};
+use redis2pg::sandbox::{RedisOptions, RedisServer};
 
 #[test]
 fn keys_of_all_types_go_there_and_back_over_tls() {
     let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str| dir.path().join(name).display().to_string();
-    let (key, certificate) = (path("key.pem"), path("certificate.pem"));
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
-        .args(["-keyout", &key, "-out", &certificate])
-        .stderr(Stdio::null())
-        .status();
-    assert!(made.unwrap().success());
-    let tls = RedisTls { cert: certificate.clone().into(), key: key.into(), ca: certificate.clone().into() };
+    let tls = self_signed(dir.path());
+    let certificate = tls.ca.display().to_string();
     let server = RedisServer::start(RedisOptions { tls: Some(tls), ..RedisOptions::default() }).unwrap();
     let place = Place::at(format!("{}/0", server.url()));
     let mut redis = place.redis();

@@ -2,8 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on has failed, in its helpers too")]
 
+use crate::support::self_signed;
 use redis2pg::model::{Event, Fetched, RedisKey, Wanted};
-use redis2pg::sandbox::{RedisOptions, RedisServer, RedisTls};
+use redis2pg::sandbox::{RedisOptions, RedisServer};
 use redis2pg::source::redis::{Permission, RedisSource, SourceSettings};
 use redis2pg::source::{Checkpoint, Scan, Source};
 use std::collections::HashSet;
@@ -377,16 +378,8 @@ async fn sockets_work() {
 #[tokio::test]
 async fn tls_trusts_a_private_authority_only_where_it_is_told_to() {
     let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str| dir.path().join(name).display().to_string();
-    let (key, certificate) = (path("key.pem"), path("certificate.pem"));
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"])
-        .args(["-keyout", &key, "-out", &certificate])
-        .stderr(Stdio::null())
-        .status();
-    assert!(made.unwrap().success());
-    let tls = RedisTls { cert: certificate.clone().into(), key: key.into(), ca: certificate.clone().into() };
+    let tls = self_signed(dir.path());
+    let certificate = tls.ca.display().to_string();
     let server = RedisServer::start(RedisOptions { tls: Some(tls), ..RedisOptions::default() }).unwrap();
     let url = server.url_tls().unwrap();
     for host in ["localhost", "127.0.0.1"] {

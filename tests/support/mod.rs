@@ -5,6 +5,7 @@
 mod app;
 mod backups;
 mod beside;
+mod certificate;
 mod held;
 mod page;
 mod random;
@@ -16,13 +17,14 @@ mod watchdog;
 pub(crate) use app::{Case, Client, Outcome, Running};
 pub(crate) use backups::{Ended, Entries, entries_of, made, salvaged_of};
 pub(crate) use beside::EndOnDrop;
+pub(crate) use certificate::self_signed;
 pub(crate) use page::walk;
 pub(crate) use random::{Random, seed};
 pub(crate) use terminal::answered;
 pub(crate) use until::{until, while_they_live};
 pub(crate) use watchdog::watch;
 
-use redis2pg::sandbox::{PostgresOptions, PostgresServer, RedisOptions, RedisServer};
+use redis2pg::sandbox::{PostgresOptions, PostgresServer, RedisOptions, RedisServer, RedisTls};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -36,6 +38,7 @@ const _: fn(&Case, &str) -> (usize, usize) = walk;
 const _: Option<(Client, Outcome, Running)> = None;
 const _: fn(&str, fn() -> bool) = until;
 const _: fn() -> u64 = || while_they_live(0, Some);
+const _: fn(&std::path::Path) -> RedisTls = self_signed;
 const _: fn(&'static AtomicBool) -> EndOnDrop<'static> = EndOnDrop;
 const _: fn(&std::process::Output, &std::path::Path, std::process::Command) = |output, file, command| {
     let ended = Ended::of(output).exits(0);

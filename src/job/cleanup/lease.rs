@@ -1,10 +1,10 @@
 //! The lease of a cleanup: renewed beside the work, and looked at before each deletion. A process that was suspended for so
 //! long that another may have taken its place deletes nothing more.
 
-use crate::flow::Stop;
+use crate::flow::{Level, Stop};
 use crate::job::upkeep::{Renewal, Upkeep};
 use crate::ledger::{self, CleanupLease};
-use crate::model::{EventSender, Failure};
+use crate::model::{Event, EventSender, Failure};
 use crate::postgres::Target;
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
@@ -63,9 +63,14 @@ impl Lease {
     }
 
     /// Renews it until `done`. Cuts the work where somebody else has it.
-    pub(super) async fn keep(self, target: Target, (stop, events): (Stop, EventSender), done: CancellationToken) {
-        let lease_time = self.held.2;
-        Upkeep { target, pause: lease_time / 4, patience: lease_time, stop, events }.keep(self, done).await;
+    pub(super) async fn keep(mut self, target: Target, (stop, events): (Stop, EventSender), done: CancellationToken) {
+        let (lease_time, tell) = (self.held.2, |text| drop(events.try_send(Event::Notice(text))));
+        let upkeep = Upkeep { target, pause: lease_time / 4, patience: lease_time, tell };
+        if upkeep.until_lost(&mut self, &done).await {
+            // Noted before the work is cut, so that whoever is cut knows why.
+            self.state.lost.store(true, Ordering::Release);
+            stop.raise(Level::Cut);
+        }
     }
 }
 
@@ -77,10 +82,6 @@ impl Renewal for Lease {
             *self.state.renewed.lock().unwrap_or_else(PoisonError::into_inner) = asked;
         }
         Ok(is_ours)
-    }
-
-    fn lose(&mut self) {
-        self.state.lost.store(true, Ordering::Release);
     }
 }
 

@@ -1,5 +1,6 @@
-//! What is asked of the before-images before the first row moves: page by page, since there may be any number of them.
+//! What is asked of the before-images before the first row moves.
 
+use super::ask::{Page, ask, ask_of_images};
 use super::plan::Plan;
 use crate::config::Settings;
 use crate::job::link::Link;
@@ -7,9 +8,8 @@ use crate::job::setup;
 use crate::model::{Failure, Finding, Side};
 use crate::postgres::{shown_list, shown_table};
 use crate::sink::LoadOptions;
-use crate::sink::undo::{Undo, prepare};
+use crate::sink::undo::Undo;
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Error};
 use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
@@ -51,38 +51,19 @@ pub(super) async fn rights(
 
 /// Columns that the role may not change and would have to.
 async fn not_granted(link: &mut Link, options: &LoadOptions, undo: Undo<'_>) -> Result<BTreeSet<String>, Failure> {
-    let mut found = BTreeSet::new();
     if undo.table.columns.iter().all(|column| column.may_update) {
-        return Ok(found);
+        return Ok(BTreeSet::new());
     }
-    let (mut after, mut end) = (None::<String>, false);
-    while !end {
-        let (behind, options) = (after.as_deref(), &options);
-        let ask = async |connection: &mut PgConnection| {
-            let mut transaction = connection.begin().await?;
-            prepare(&mut transaction, options, "redis2pg").await?;
-            let last = undo.page_end(&mut transaction, behind).await?;
-            let columns = undo.not_granted(&mut transaction, (behind, last.as_deref())).await?;
-            transaction.commit().await?;
-            Ok::<_, Error>((last, columns))
-        };
-        let (last, columns) = link.call("comparing rows with their before-images", ask).await?;
-        found.extend(columns);
-        (end, after) = (last.is_none(), last);
-    }
-    Ok(found)
+    let question = async |connection: &mut PgConnection, page: Page<'_>| undo.not_granted(connection, page).await;
+    let what = "comparing rows with their before-images";
+    Ok(ask_of_images((link, options), what, undo, question).await?.into_iter().collect())
 }
 
 /// Columns that the role may not give a new row and would have to.
 async fn not_insertable(link: &mut Link, options: &LoadOptions, undo: Undo<'_>) -> Result<BTreeSet<String>, Failure> {
-    let ask = async |connection: &mut PgConnection| {
-        let mut transaction = connection.begin().await?;
-        prepare(&mut transaction, options, "redis2pg").await?;
-        let columns = undo.not_insertable(&mut transaction).await?;
-        transaction.commit().await?;
-        Ok::<_, Error>(columns)
-    };
-    Ok(link.call("looking for before-images of deleted rows", ask).await?.into_iter().collect())
+    let question = async |connection: &mut PgConnection| undo.not_insertable(connection).await;
+    let columns = ask((link, options), "looking for before-images of deleted rows", question).await?;
+    Ok(columns.into_iter().collect())
 }
 
 /// The later runs that wrote rows again which this run had deleted, each with how many: the latest first.
@@ -94,23 +75,11 @@ pub(super) async fn written_again(
     options: &LoadOptions,
     undo: Undo<'_>,
 ) -> Result<Vec<(String, i64)>, Failure> {
+    let question = async |connection: &mut PgConnection, page: Page<'_>| undo.written_again(connection, page).await;
+    let what = "looking for rows that a later run wrote again";
     let mut runs: HashMap<String, (i64, i64)> = HashMap::new();
-    let (mut after, mut end) = (None::<String>, false);
-    while !end {
-        let (behind, options) = (after.as_deref(), &options);
-        let ask = async |connection: &mut PgConnection| {
-            let mut transaction = connection.begin().await?;
-            prepare(&mut transaction, options, "redis2pg").await?;
-            let last = undo.page_end(&mut transaction, behind).await?;
-            let again = undo.written_again(&mut transaction, (behind, last.as_deref())).await?;
-            transaction.commit().await?;
-            Ok::<_, Error>((last, again))
-        };
-        let (last, again) = link.call("looking for rows that a later run wrote again", ask).await?;
-        for (run, began, rows) in again {
-            runs.entry(run).or_insert((began, 0)).1 += rows;
-        }
-        (end, after) = (last.is_none(), last);
+    for (run, began, rows) in ask_of_images((link, options), what, undo, question).await? {
+        runs.entry(run).or_insert((began, 0)).1 += rows;
     }
     let mut runs: Vec<(String, (i64, i64))> = runs.into_iter().collect();
     runs.sort_by_key(|(_, (began, _))| std::cmp::Reverse(*began));

@@ -1,15 +1,15 @@
 //! What the run changed or deleted: gone through by its before-images.
 
 use super::apply::Task;
+use super::ask::ask;
 use super::kept_keys::Key;
 use super::order::in_order;
 use super::plan::Step;
 use super::work::{Mode, Work};
 use crate::model::{Failure, KeptReason};
 use crate::postgres::{Verdict, verdict};
-use crate::sink::undo::{Group, JudgedImage, Lack, Undo, Which, prepare};
+use crate::sink::undo::{Group, JudgedImage, Lack, Undo, Which};
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Error};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Images that may be put back.
@@ -80,46 +80,27 @@ impl Work<'_> {
     }
 
     async fn ancestors(&mut self, undo: Undo<'_>, keys: &[String]) -> Result<Vec<String>, Failure> {
-        let (keys, options) = (keys.iter().map(String::as_str).collect::<Vec<_>>(), &self.options);
-        let ask = async |connection: &mut PgConnection| {
-            let mut transaction = connection.begin().await?;
-            prepare(&mut transaction, options, "redis2pg").await?;
-            let above = undo.ancestors(&mut transaction, &keys).await?;
-            transaction.commit().await?;
-            Ok::<_, Error>(above)
-        };
-        self.link.call("looking for the parents of rows", ask).await
+        let keys = keys.iter().map(String::as_str).collect::<Vec<_>>();
+        let question = async |connection: &mut PgConnection| undo.ancestors(connection, &keys).await;
+        ask((&mut self.link, &self.options), "looking for the parents of rows", question).await
     }
 
     /// Nothing, where a value cannot be read as its type any more: the order is not known then, and the server's refusals tell.
     async fn lacks(&mut self, undo: Undo<'_>, keys: &[String]) -> Result<Vec<Lack>, Failure> {
-        let (keys, options) = (keys.iter().map(String::as_str).collect::<Vec<_>>(), &self.options);
-        let ask = async |connection: &mut PgConnection| {
-            let mut transaction = connection.begin().await?;
-            prepare(&mut transaction, options, "redis2pg").await?;
-            let lacks = match undo.lacks(&mut transaction, &keys).await {
-                Err(error) if verdict(&error) == Verdict::Row => Vec::new(),
-                lacks => lacks?,
-            };
-            transaction.rollback().await?;
-            Ok::<_, Error>(lacks)
+        let keys = keys.iter().map(String::as_str).collect::<Vec<_>>();
+        let question = async |connection: &mut PgConnection| match undo.lacks(connection, &keys).await {
+            Err(error) if verdict(&error) == Verdict::Row => Ok(Vec::new()),
+            lacks => lacks,
         };
-        self.link.call("looking for the parents of rows", ask).await
+        ask((&mut self.link, &self.options), "looking for the parents of rows", question).await
     }
 
     async fn judge(&mut self, undo: Undo<'_>, which: Which<'_>) -> Result<Vec<JudgedImage>, Failure> {
         if let Which::Keys([]) = which {
             return Ok(Vec::new());
         }
-        let options = &self.options;
-        let judge = async |connection: &mut PgConnection| {
-            let mut transaction = connection.begin().await?;
-            prepare(&mut transaction, options, "redis2pg").await?;
-            let page = undo.judge_images(&mut transaction, which).await?;
-            transaction.commit().await?;
-            Ok::<_, Error>(page)
-        };
-        self.link.call("reading the before-images", judge).await
+        let question = async |connection: &mut PgConnection| undo.judge_images(connection, which).await;
+        ask((&mut self.link, &self.options), "reading the before-images", question).await
     }
 
     async fn restore(
@@ -162,14 +143,8 @@ impl Work<'_> {
         if !group.there {
             return Ok(HashMap::new());
         }
-        let (keys, options) = (keys.iter().map(String::as_str).collect::<Vec<_>>(), &self.options);
-        let ask = async |connection: &mut PgConnection| {
-            let mut transaction = connection.begin().await?;
-            prepare(&mut transaction, options, "redis2pg").await?;
-            let found = undo.moved(&mut transaction, group, &keys).await?;
-            transaction.commit().await?;
-            Ok::<_, Error>(found)
-        };
-        self.link.call("looking for rows that refer to the run's", ask).await
+        let keys = keys.iter().map(String::as_str).collect::<Vec<_>>();
+        let question = async |connection: &mut PgConnection| undo.moved(connection, group, &keys).await;
+        ask((&mut self.link, &self.options), "looking for rows that refer to the run's", question).await
     }
 }

@@ -1,15 +1,15 @@
 //! What the run inserted: gone through slice by slice of the table.
 
 use super::apply::Task;
+use super::ask::ask;
 use super::kept_keys::Key;
 use super::plan::Step;
 use super::work::{BATCH, Mode, Work};
 use crate::job::link::Link;
 use crate::model::{Failure, KeptReason};
-use crate::sink::undo::{Undo, Whose, prepare};
+use crate::sink::undo::{Undo, Whose};
 use crate::sink::{Extent, OwnedReader, OwnedRow};
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Error};
 use std::collections::HashMap;
 
 impl Work<'_> {
@@ -134,29 +134,17 @@ impl Work<'_> {
         if rows.is_empty() {
             return Ok(HashMap::new());
         }
-        let (keys, options) = (rows.iter().map(|row| row.row_key.as_str()).collect::<Vec<_>>(), &self.options);
-        let ask = async |connection: &mut PgConnection| {
-            let mut transaction = connection.begin().await?;
-            prepare(&mut transaction, options, "redis2pg").await?;
-            let found = undo.without_image(&mut transaction, &keys, false).await?;
-            transaction.commit().await?;
-            Ok::<_, Error>(found)
-        };
-        self.link.call("judging the run's rows", ask).await
+        let keys = rows.iter().map(|row| row.row_key.as_str()).collect::<Vec<_>>();
+        let question = async |connection: &mut PgConnection| undo.without_image(connection, &keys, false).await;
+        ask((&mut self.link, &self.options), "judging the run's rows", question).await
     }
 
     async fn referred_to(&mut self, undo: Undo<'_>, keys: &[String]) -> Result<HashMap<String, String>, Failure> {
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
-        let (keys, options) = (keys.iter().map(String::as_str).collect::<Vec<_>>(), &self.options);
-        let ask = async |connection: &mut PgConnection| {
-            let mut transaction = connection.begin().await?;
-            prepare(&mut transaction, options, "redis2pg").await?;
-            let found = undo.referred_to(&mut transaction, &keys, true).await?;
-            transaction.commit().await?;
-            Ok::<_, Error>(found)
-        };
-        self.link.call("looking for rows that refer to the run's", ask).await
+        let keys = keys.iter().map(String::as_str).collect::<Vec<_>>();
+        let question = async |connection: &mut PgConnection| undo.referred_to(connection, &keys, true).await;
+        ask((&mut self.link, &self.options), "looking for rows that refer to the run's", question).await
     }
 }

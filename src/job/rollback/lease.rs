@@ -3,11 +3,13 @@
 use super::{Held, find};
 use crate::config::Settings;
 use crate::job::link::Link;
+use crate::job::upkeep::{Renewal, Upkeep};
 use crate::ledger::{self, RollbackClaim};
 use crate::model::{Failure, Side};
 use crate::postgres::Target;
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Claims the right to roll the run back.
@@ -58,36 +60,22 @@ impl Keeper {
     /// Those of the work; another process has the rollback now.
     pub(super) async fn beside<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let Some(held) = self.held else { return work.await };
+        let tell = |text| tracing::warn!("{text}");
+        let upkeep = Upkeep { target: self.target.clone(), pause: held.2 / 4, patience: held.2, tell };
+        let (mut renewed, never) = (Renewed(held), CancellationToken::new());
         tokio::select! {
             biased;
             done = work => done,
-            () = self.lost(held) => Err(ledger::taken_over()),
+            _ = upkeep.until_lost(&mut renewed, &never) => Err(ledger::taken_over()),
         }
     }
+}
 
-    /// Renews until the lease is another's. A server that does not answer is asked again: what the lease protects is fenced anyway.
-    async fn lost(&self, held: Held) {
-        let (mut connection, mut told) = (None, false);
-        loop {
-            let turn = tokio::time::timeout(held.2, self.renew(&mut connection, held)).await;
-            match turn {
-                Ok(Ok(true)) => told = false,
-                Ok(Ok(false)) => return,
-                Ok(Err(error)) if !std::mem::replace(&mut told, true) => {
-                    connection = None;
-                    tracing::warn!("PostgreSQL: the rollback's lease cannot be renewed now: {error}");
-                }
-                Ok(Err(_)) | Err(_) => connection = None,
-            }
-            tokio::time::sleep(held.2 / 4).await;
-        }
-    }
+/// The lease that is renewed.
+struct Renewed(Held);
 
-    async fn renew(&self, connection: &mut Option<PgConnection>, held: Held) -> Result<bool, Error> {
-        let connection = match connection {
-            Some(connection) => connection,
-            none => none.insert(self.target.try_connect().await?),
-        };
-        ledger::renew_rollback(connection, held).await
+impl Renewal for Renewed {
+    async fn renew(&mut self, connection: &mut PgConnection) -> Result<bool, Error> {
+        ledger::renew_rollback(connection, self.0).await
     }
 }

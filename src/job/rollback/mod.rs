@@ -2,11 +2,12 @@
 //! left alone.
 //!
 //! `find` looks for the run and for what forbids it; `plan` says which tables, in which order, and `before` what the before-images have
-//! against it; `lease` is the right to do it; `work` goes through them, `by_image` in an `order` that parents need and `by_row`, with `apply` for
+//! against it; `lease` is the right to do it; `work` goes through them, `by_image` in an `order` that parents need and `by_row`, with `ask` for what is only looked at and `apply` for
 //! the transactions, at the `pace` that the server bears; `own_writes` knows the rollback's own transactions; `books` counts what is kept;
 //! `finish` closes it in the ledger; `notices` is what a person should know of the tables.
 
 mod apply;
+mod ask;
 mod before;
 mod books;
 mod by_image;

@@ -1,7 +1,7 @@
 //! Asking the server, for as long as it may come back: what fails and may pass is tried again.
 
 use super::attempt::{self, Attempt, Refused};
-use super::{CompareOptions, Comparer, keys, statements};
+use super::{CompareOptions, Comparer, in_ledger, keys};
 use crate::flow::Backoff;
 use crate::ledger::{self, ShardId};
 use crate::model::{Database, Event, Exit, Failure, RedisKey, Row, Side};
@@ -55,7 +55,7 @@ impl Comparer {
         keys: &[Vec<u8>],
     ) -> Result<HashMap<usize, i64>, Failure> {
         let (name, here) = (table.name.to_string(), is_surely_in_ledger(database, self.run.run));
-        let (settings, sql) = (attempt::settings(&self.options), statements::rows_of_keys(table, &here));
+        let (settings, sql) = (attempt::settings(&self.options), in_ledger::rows_of_keys(table, &here));
         let mut backoff = Backoff::until(self.options.retry_deadline);
         loop {
             let asked = async {
@@ -147,7 +147,7 @@ pub async fn still_owned(
     )))
     .execute(&mut *transaction)
     .await?;
-    let rows = query(statements::still_owned(table))
+    let rows = query(in_ledger::still_owned(table))
         .bind(table.name.to_string())
         .bind(row_keys)
         .bind(runs)

@@ -1,8 +1,9 @@
 //! One attempt at a batch's rows: one transaction, which is taken back at its end.
 
 use super::CompareOptions;
+use super::in_ledger::were_there;
 use super::met::Met;
-use super::statements::{compare, compare_and_sum, compared, values, were_there};
+use super::statements::{compare, compare_and_sum, compared, values};
 use crate::model::{ColumnValues, Database, Reject, Row, Shape};
 use crate::postgres::{CopyBuffer, error_line, milliseconds, query, refuses_value};
 use crate::sink::load::casts::{refused_texts, unread};

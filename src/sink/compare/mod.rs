@@ -2,13 +2,14 @@
 //! staging table, which the transaction takes back.
 //!
 //! Expected rows go into a staging table, as a merge would send them, and one statement says what each of them meets
-//! (`statements`); what follows from that says `met`. One attempt is one transaction (`attempt`), read-only from the moment that its
+//! (`statements`, and what only the ledger knows `in_ledger`); what follows from that says `met`. One attempt is one transaction (`attempt`), read-only from the moment that its
 //! staging tables are made; `asking` tries it again where the server went away. Keys that are several rows are put together in `keys`,
 //! and why elements of theirs have no row says `rowless`. What a key is found to be, with what the run knows of it, is in `compared`.
 
 mod asking;
 mod attempt;
 mod compared;
+mod in_ledger;
 mod keys;
 mod met;
 mod proof;
