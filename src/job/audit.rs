@@ -2,9 +2,9 @@
 
 use crate::mapping::MappingSpec;
 use crate::model::{Counts, Finding, Side, TableName, Tally};
-use crate::postgres::{Verdict, milliseconds, query, table_ident, verdict};
+use crate::postgres::{Verdict, milliseconds, query, script, table_ident, verdict};
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, Error, Row};
+use sqlx::{Connection, Error, Row};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) async fn write_undone(connection: &mut PgConnection, entries: &[UndoE
         let Some(id_type) = id_type(connection, &audit).await? else { continue };
         query(format!(
             "INSERT INTO {audit} (action, resource_type, resource_id, details) \
-             VALUES ($1, $2, $3::text::{id_type}, jsonb_build_object('run', $3::text, 'rows', $4::bigint))"
+             VALUES ($1, $2, $3::text::{id_type}, pg_catalog.jsonb_build_object('run', $3::text, 'rows', $4::bigint))"
         ))
         .bind(format!("redis2pg.rollback.{}", entry.operation))
         .bind(entry.table.to_string())
@@ -59,7 +59,7 @@ pub(super) async fn write_cleaned(connection: &mut PgConnection, entries: &[Clea
         let Some(id_type) = id_type(connection, &audit).await? else { continue };
         query(format!(
             "INSERT INTO {audit} (action, resource_type, resource_id, details) VALUES ('redis2pg.cleanup', $1, \
-             $2::text::{id_type}, jsonb_build_object('run', $2::text, 'cleanup', $3::text, 'keys', $4::bigint))"
+             $2::text::{id_type}, pg_catalog.jsonb_build_object('run', $2::text, 'cleanup', $3::text, 'keys', $4::bigint))"
         ))
         .bind(entry.table.to_string())
         .bind(entry.run)
@@ -115,7 +115,7 @@ pub(super) async fn write(connection: &mut PgConnection, entries: &[Entry<'_>]) 
         let Some(id_type) = id_type(connection, &audit).await? else { continue };
         query(format!(
             "INSERT INTO {audit} (action, resource_type, resource_id, details) \
-             VALUES ($4, $1, $2::text::{id_type}, jsonb_build_object('run', $2::text, 'tally', $3::text::jsonb))"
+             VALUES ($4, $1, $2::text::{id_type}, pg_catalog.jsonb_build_object('run', $2::text, 'tally', $3::text::jsonb))"
         ))
         .bind(entry.table.to_string())
         .bind(entry.run)
@@ -131,9 +131,9 @@ pub(super) async fn write(connection: &mut PgConnection, entries: &[Entry<'_>]) 
 /// is missing, the server says so once a row is written.
 async fn id_type(connection: &mut PgConnection, audit: &str) -> Result<Option<String>, Error> {
     let found = query(
-        "SELECT coalesce((SELECT format_type(a.atttypid, NULL) FROM pg_catalog.pg_attribute a \
+        "SELECT coalesce((SELECT pg_catalog.format_type(a.atttypid, NULL) FROM pg_catalog.pg_attribute a \
                           WHERE a.attrelid = c.oid AND a.attname = 'resource_id'), 'text') \
-         FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1)",
+         FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)",
     )
     .bind(audit)
     .fetch_optional(connection)
@@ -207,9 +207,9 @@ pub(super) async fn rehearse(
 /// Writes a row and asks for what the server would check at COMMIT only.
 async fn write_at_once(connection: &mut PgConnection, entry: Entry<'_>, lock_timeout: Duration) -> Result<(), Error> {
     let settings = format!("SET LOCAL lock_timeout = {}", milliseconds(lock_timeout));
-    sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut *connection).await?;
+    script(settings).execute(&mut *connection).await?;
     write(connection, &[entry]).await?;
-    sqlx::raw_sql(AssertSqlSafe("SET CONSTRAINTS ALL IMMEDIATE")).execute(connection).await.map(|_| ())
+    script("SET CONSTRAINTS ALL IMMEDIATE").execute(connection).await.map(|_| ())
 }
 
 /// What the server said against a row of the audit log; an error that is of the server itself stays one.

@@ -8,10 +8,10 @@ use super::link::{Link, Trouble};
 use crate::config::Settings;
 use crate::model::{Failure, TableName};
 use crate::postgres::{
-    FedColumn, Steps, failure, fed_columns, ident, literal, milliseconds, query, shown_table, table_ident,
+    FedColumn, Steps, failure, fed_columns, ident, literal, milliseconds, query, script, shown_table, table_ident,
 };
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, Error, Row};
+use sqlx::{Connection, Error, Row};
 use std::collections::BTreeSet;
 
 /// What is to be told of a sequence.
@@ -71,7 +71,7 @@ impl Way<'_> {
             milliseconds(settings.target.lock_timeout.0),
             milliseconds(settings.target.statement_timeout.0)
         );
-        sqlx::raw_sql(AssertSqlSafe(limits)).execute(&mut *transaction).await?;
+        script(limits).execute(&mut *transaction).await?;
         let told = self.pass(&mut transaction).await.map_err(|error| {
             let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
             // A look through a column without an index takes as long the next time.
@@ -134,7 +134,7 @@ impl Way<'_> {
     /// it, and which value it gives first the role may not read.
     async fn last(&self, connection: &mut PgConnection) -> Result<Option<i64>, Error> {
         if !self.column.selectable {
-            let statement = format!("SELECT pg_sequence_last_value({})", self.sequence());
+            let statement = format!("SELECT pg_catalog.pg_sequence_last_value({})", self.sequence());
             return query(statement).fetch_one(connection).await?.try_get(0);
         }
         let statement = format!("SELECT last_value, is_called FROM {}", table_ident(&self.column.sequence));
@@ -145,11 +145,14 @@ impl Way<'_> {
 
     /// Draws a value, which tells where the sequence is.
     async fn draw_one(&self, connection: &mut PgConnection) -> Result<i64, Error> {
-        query(format!("SELECT nextval({})", self.sequence())).fetch_one(connection).await?.try_get(0)
+        query(format!("SELECT pg_catalog.nextval({})", self.sequence())).fetch_one(connection).await?.try_get(0)
     }
 
     async fn draw(&self, connection: &mut PgConnection, values: i64) -> Result<(), Error> {
-        let statement = format!("SELECT count(nextval({})) FROM generate_series(1, {values})", self.sequence());
+        let statement = format!(
+            "SELECT pg_catalog.count(pg_catalog.nextval({})) FROM pg_catalog.generate_series(1, {values})",
+            self.sequence()
+        );
         query(statement).fetch_one(connection).await.map(|_| ())
     }
 
@@ -161,11 +164,13 @@ impl Way<'_> {
             let at =
                 format!("CASE WHEN is_called THEN last_value ELSE last_value - {}::numeric END", self.steps.increment);
             format!(
-                "SELECT setval({sequence}, {value}) FROM {} WHERE {at} {order} {value}",
+                "SELECT pg_catalog.setval({sequence}, {value}) FROM {} WHERE {at} {order} {value}",
                 table_ident(&self.column.sequence)
             )
         } else {
-            format!("SELECT setval({sequence}, {value}) WHERE pg_sequence_last_value({sequence}) {order} {value}")
+            format!(
+                "SELECT pg_catalog.setval({sequence}, {value}) WHERE pg_catalog.pg_sequence_last_value({sequence}) {order} {value}"
+            )
         };
         query(statement).fetch_optional(connection).await.map(|_| ())
     }
@@ -189,6 +194,6 @@ impl Way<'_> {
     fn by_hand(&self, value: i64) -> String {
         let (sequence, further) =
             (shown_table(&self.column.sequence), if self.steps.increment > 0 { "greatest" } else { "least" });
-        format!("SELECT setval({}, {further}({value}, last_value)) FROM {sequence};", literal(&sequence))
+        format!("SELECT pg_catalog.setval({}, {further}({value}, last_value)) FROM {sequence};", literal(&sequence))
     }
 }

@@ -39,7 +39,7 @@ pub async fn write_journal(connection: &mut PgConnection, shard: ShardId, journa
     query(
         "INSERT INTO redis2pg.batches (id, run_id, phase, shard, epoch, mapping, table_name, fingerprint, xid, \
          pages, tally, images) VALUES ($1::text::uuid, $2::text::uuid, $3, $4, $5, $6, $7, $8, \
-         pg_current_xact_id()::text::bigint, $9, $10::text::jsonb, $11)",
+         pg_catalog.pg_current_xact_id()::text::bigint, $9, $10::text::jsonb, $11)",
     )
     .bind(journal.id.to_string())
     .bind(shard.run.to_string())

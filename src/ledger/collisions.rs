@@ -14,7 +14,7 @@ use uuid::Uuid;
 pub async fn collisions(connection: &mut PgConnection, run: Uuid, names: &[String]) -> Result<HashSet<String>, Error> {
     let mut transaction = connection.begin().await?;
     let found = query(
-        "SELECT DISTINCT v.name FROM redis2pg.rejects r CROSS JOIN LATERAL jsonb_array_elements_text(r.rivals) v (name) \
+        "SELECT DISTINCT v.name FROM redis2pg.rejects r CROSS JOIN LATERAL pg_catalog.jsonb_array_elements_text(r.rivals) v (name) \
          WHERE r.run_id = $1::text::uuid AND r.rivals IS NOT NULL AND r.state <> 'closed' AND v.name = ANY ($2 || '*'::text)",
     )
     .bind(run.to_string())

@@ -36,8 +36,8 @@ pub enum Finish {
 /// The server's.
 pub async fn finish(connection: &mut PgConnection, (run, lease): (Uuid, Uuid), end: &RunEnd) -> Result<Finish, Error> {
     let done = query(
-        "UPDATE redis2pg.runs SET state = $3, exit_code = $4, error = $5, tally = $6::text::jsonb, finished_at = now(), \
-         lease_expires_at = now() \
+        "UPDATE redis2pg.runs SET state = $3, exit_code = $4, error = $5, tally = $6::text::jsonb, finished_at = pg_catalog.now(), \
+         lease_expires_at = pg_catalog.now() \
          WHERE id = $1::text::uuid AND lease = $2::text::uuid AND state IN ('running', 'abandoned')",
     )
     .bind(run.to_string())

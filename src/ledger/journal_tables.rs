@@ -31,13 +31,13 @@ pub async fn journal_tables(connection: &mut PgConnection, run: Uuid) -> Result<
     let mut transaction = connection.begin().await?;
     let rows = query(
         "SELECT b.table_name, b.mapping, n.nspname::text AS schema, c.relname::text AS name, \
-         ARRAY(SELECT a.attname::text FROM pg_catalog.pg_index x, unnest(x.indkey) WITH ORDINALITY k (num, place), \
+         ARRAY(SELECT a.attname::text FROM pg_catalog.pg_index x, pg_catalog.unnest(x.indkey) WITH ORDINALITY k (num, place), \
                pg_catalog.pg_attribute a WHERE x.indrelid = c.oid AND x.indisprimary AND a.attrelid = c.oid \
                AND a.attnum = k.num ORDER BY k.place) AS primary_key, \
          EXISTS (SELECT FROM redis2pg.loaded l WHERE l.table_name = b.table_name) AS has_lineage, \
          EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'metadata' \
                  AND a.atttypid = 'jsonb'::regtype AND NOT a.attisdropped) AS has_metadata \
-         FROM (SELECT table_name, min(mapping) AS mapping FROM redis2pg.batches WHERE run_id = $1::text::uuid \
+         FROM (SELECT table_name, pg_catalog.min(mapping) AS mapping FROM redis2pg.batches WHERE run_id = $1::text::uuid \
                GROUP BY table_name) b \
          LEFT JOIN (pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace) \
          ON n.nspname || '.' || c.relname = b.table_name AND c.relkind IN ('r', 'p') ORDER BY 1",
@@ -74,8 +74,9 @@ pub async fn inserted_rows(
     let of = if explodes { "b.tally -> 'rows'" } else { "b.tally" };
     let mut transaction = connection.begin().await?;
     let row = query(format!(
-        "SELECT coalesce(sum(({of} ->> 'inserted')::bigint), 0)::bigint, \
-         coalesce(sum(coalesce((b.tally -> 'deleted_gone' ->> 'deleted')::bigint, (b.tally -> 'rows' ->> 'deleted')::bigint)), 0)::bigint \
+        "SELECT coalesce(pg_catalog.sum(({of} ->> 'inserted')::bigint), 0)::bigint, \
+         coalesce(pg_catalog.sum(coalesce((b.tally -> 'deleted_gone' ->> 'deleted')::bigint, \
+         (b.tally -> 'rows' ->> 'deleted')::bigint)), 0)::bigint \
          FROM redis2pg.batches b WHERE b.run_id = $1::text::uuid AND b.table_name = $2"
     ))
     .bind(run.to_string())

@@ -28,13 +28,15 @@ pub async fn last_sources(
 ) -> Result<Vec<LastSource>, Error> {
     let mut transaction = connection.begin().await?;
     query(format!("SET LOCAL lock_timeout = {}", milliseconds(lock_timeout))).execute(&mut *transaction).await?;
-    let there = query("SELECT to_regclass('redis2pg.batches') IS NOT NULL").fetch_one(&mut *transaction).await;
+    let there =
+        query("SELECT pg_catalog.to_regclass('redis2pg.batches') IS NOT NULL").fetch_one(&mut *transaction).await;
     let found = match there.and_then(|row| row.try_get(0)) {
         Ok(true) => {
             query(
-                "SELECT m.name, l.source, to_char(l.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS started_at \
+                "SELECT m.name, l.source, pg_catalog.to_char(l.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS started_at \
                  FROM unnest($1::text[], $2::text[]) AS m (name, into_table) CROSS JOIN LATERAL \
-                 (SELECT r.source, r.started_at FROM redis2pg.runs r WHERE to_jsonb(r.*) ->> 'rolled_back_at' IS NULL AND EXISTS (SELECT FROM redis2pg.batches b \
+                 (SELECT r.source, r.started_at FROM redis2pg.runs r \
+                 WHERE pg_catalog.to_jsonb(r.*) ->> 'rolled_back_at' IS NULL AND EXISTS (SELECT FROM redis2pg.batches b \
                  WHERE b.run_id = r.id AND b.mapping = m.name AND b.table_name = m.into_table) \
                  ORDER BY r.started_at DESC LIMIT 1) l ORDER BY m.name",
             )

@@ -62,7 +62,7 @@ pub async fn pending_count(
 ) -> Result<(i64, Option<i64>), Error> {
     let mut transaction = connection.begin().await?;
     let row = query(
-        "SELECT count(*) AS count, max(id) AS last FROM redis2pg.rejects WHERE run_id = $1::text::uuid \
+        "SELECT pg_catalog.count(*) AS count, pg_catalog.max(id) AS last FROM redis2pg.rejects WHERE run_id = $1::text::uuid \
          AND phase = $2 AND mapping = ANY ($3) AND state = 'pending' AND redis_db IS NOT DISTINCT FROM $4::int4 \
          AND counted_by IS NOT DISTINCT FROM $5::text::uuid",
     )
@@ -84,7 +84,7 @@ pub async fn pending_count(
 pub async fn pending_by_id(connection: &mut PgConnection, shard: ShardId, ids: &[i64]) -> Result<Vec<Pending>, Error> {
     let mut transaction = connection.begin().await?;
     let rows = query(
-        "SELECT r.id, r.key FROM unnest($2::bigint[]) WITH ORDINALITY u (id, place) JOIN redis2pg.rejects r USING (id) \
+        "SELECT r.id, r.key FROM pg_catalog.unnest($2::bigint[]) WITH ORDINALITY u (id, place) JOIN redis2pg.rejects r USING (id) \
          WHERE r.run_id = $1::text::uuid AND r.state = 'pending' ORDER BY u.place",
     )
     .bind(shard.home().to_string())
@@ -109,7 +109,8 @@ pub async fn pending_among(
     let mut transaction = connection.begin().await?;
     let rows = query(
         "SELECT key FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND mapping = $2 AND state = 'pending' \
-         AND counted_by IS NOT DISTINCT FROM $5::text::uuid AND redis_db IS NOT DISTINCT FROM $4::int4 AND key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($3::bytea[]) k))",
+         AND counted_by IS NOT DISTINCT FROM $5::text::uuid AND redis_db IS NOT DISTINCT FROM $4::int4 \
+         AND key_hash = ANY (ARRAY(SELECT pg_catalog.sha256(k) FROM pg_catalog.unnest($3::bytea[]) k))",
     )
     .bind(shard.home().to_string())
     .bind(mapping)

@@ -37,11 +37,11 @@ pub struct RunEntry {
 }
 
 /// A ledger that no run of this version has brought up to date yet knows no retries: they are asked for by way of JSON.
-const RUN: &str = "SELECT id::text, to_jsonb(r.*) ->> 'retry_of' AS retry_of, \
-    to_jsonb(r.*) ->> 'rollback' AS rollback, to_char((to_jsonb(r.*) ->> 'rolled_back_at')::timestamptz \
+const RUN: &str = "SELECT id::text, pg_catalog.to_jsonb(r.*) ->> 'retry_of' AS retry_of, \
+    pg_catalog.to_jsonb(r.*) ->> 'rollback' AS rollback, pg_catalog.to_char((pg_catalog.to_jsonb(r.*) ->> 'rolled_back_at')::timestamptz \
     AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS rolled_back_at, state, source, version, settings::text AS settings, tally::text AS tally, exit_code, \
-    error, to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS started_at, \
-    to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS finished_at FROM redis2pg.runs AS r";
+    error, pg_catalog.to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS started_at, \
+    pg_catalog.to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS finished_at FROM redis2pg.runs AS r";
 
 /// The runs, latest first.
 ///
@@ -60,7 +60,9 @@ pub async fn list_runs(connection: &mut PgConnection, limit: i64) -> Result<Vec<
 /// # Errors
 /// The server's.
 pub async fn show_run(connection: &mut PgConnection, id: Option<&str>) -> Result<Option<RunEntry>, Error> {
-    let text = format!("{RUN} WHERE starts_with(id::text, lower($1)) ORDER BY r.started_at DESC LIMIT 1");
+    let text = format!(
+        "{RUN} WHERE pg_catalog.starts_with(id::text, pg_catalog.lower($1)) ORDER BY r.started_at DESC LIMIT 1"
+    );
     let mut transaction = connection.begin().await?;
     let row = query(text).bind(id.unwrap_or_default()).fetch_optional(&mut *transaction).await?;
     transaction.commit().await?;
@@ -74,7 +76,7 @@ pub async fn show_run(connection: &mut PgConnection, id: Option<&str>) -> Result
 pub async fn runs_named(connection: &mut PgConnection, id: &str) -> Result<Vec<String>, Error> {
     let mut transaction = connection.begin().await?;
     let rows =
-        query("SELECT id::text FROM redis2pg.runs WHERE starts_with(id::text, lower($1)) ORDER BY started_at DESC")
+        query("SELECT id::text FROM redis2pg.runs WHERE pg_catalog.starts_with(id::text, pg_catalog.lower($1)) ORDER BY started_at DESC")
             .bind(id)
             .fetch_all(&mut *transaction)
             .await?;

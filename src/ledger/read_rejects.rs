@@ -137,7 +137,7 @@ const LATER: [(&str, &str); 11] = [
 /// A query of the rejects with all their columns, as `rejects`.
 async fn all_columns(connection: &mut PgConnection) -> Result<String, Error> {
     let rows =
-        query("SELECT attname::text FROM pg_attribute WHERE attrelid = 'redis2pg.rejects'::regclass AND attnum > 0")
+        query("SELECT attname::text FROM pg_catalog.pg_attribute WHERE attrelid = 'redis2pg.rejects'::regclass AND attnum > 0")
             .fetch_all(connection)
             .await?;
     let there: HashSet<String> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
@@ -182,9 +182,9 @@ pub async fn list_rejects(
     let all = all_columns(&mut transaction).await?;
     // The sizes of values that are stored apart are known without reading them.
     let text = format!(
-        "WITH page AS MATERIALIZED (SELECT id, coalesce(octet_length(value), 0) + coalesce(octet_length(whole_value), 0) \
-         + coalesce(octet_length(dump), 0) AS held FROM {all} j WHERE {} AND id > $5 ORDER BY id LIMIT $6), \
-         few AS MATERIALIZED (SELECT id FROM (SELECT id, sum(held) OVER (ORDER BY id) AS held, row_number() OVER \
+        "WITH page AS MATERIALIZED (SELECT id, coalesce(pg_catalog.octet_length(value), 0) + coalesce(pg_catalog.octet_length(whole_value), 0) \
+         + coalesce(pg_catalog.octet_length(dump), 0) AS held FROM {all} j WHERE {} AND id > $5 ORDER BY id LIMIT $6), \
+         few AS MATERIALIZED (SELECT id FROM (SELECT id, pg_catalog.sum(held) OVER (ORDER BY id) AS held, pg_catalog.row_number() OVER \
          (ORDER BY id) AS place FROM page) p WHERE held <= $7 OR place = 1) \
          SELECT id, run_id::text, phase, mapping, table_name, key, redis_db IS NOT NULL AS elsewhere, \
          coalesce(redis_db, (SELECT substring(s.source FROM '[0-9]+$')::int4 FROM redis2pg.runs s WHERE s.id = run_id)) \
@@ -203,7 +203,7 @@ pub async fn list_rejects(
 }
 
 fn moment(column: &str) -> String {
-    format!("to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")
+    format!("pg_catalog.to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")
 }
 
 fn reject_entry(row: &PgRow) -> Result<RejectEntry, Error> {
@@ -247,7 +247,7 @@ pub async fn group_rejects(connection: &mut PgConnection, filter: &RejectFilter)
     let mut transaction = connection.begin().await?;
     let all = all_columns(&mut transaction).await?;
     let text = format!(
-        "WITH g AS MATERIALIZED (SELECT mapping, reason, count(*) AS rejects, min(id) AS id FROM {all} j WHERE {} \
+        "WITH g AS MATERIALIZED (SELECT mapping, reason, pg_catalog.count(*) AS rejects, pg_catalog.min(id) AS id FROM {all} j WHERE {} \
          GROUP BY mapping, reason) \
          SELECT g.mapping, g.reason, g.rejects, e.key, e.redis_db, e.detail FROM g JOIN {all} e USING (id) \
          ORDER BY g.rejects DESC, g.mapping, g.reason",
@@ -275,7 +275,7 @@ pub async fn group_rejects(connection: &mut PgConnection, filter: &RejectFilter)
 pub async fn count_filtered(connection: &mut PgConnection, filter: &RejectFilter) -> Result<i64, Error> {
     let mut transaction = connection.begin().await?;
     let all = all_columns(&mut transaction).await?;
-    let text = format!("SELECT count(*) FROM {all} j WHERE {}", filtered(filter));
+    let text = format!("SELECT pg_catalog.count(*) FROM {all} j WHERE {}", filtered(filter));
     let count = bound(text, filter).fetch_one(&mut *transaction).await?.try_get(0);
     transaction.commit().await?;
     count
@@ -290,8 +290,8 @@ pub async fn count_rejects(connection: &mut PgConnection, run: &str) -> Result<(
     let mut transaction = connection.begin().await?;
     let all = all_columns(&mut transaction).await?;
     let text = format!(
-        "SELECT count(*) FILTER (WHERE state <> 'closed'), count(*) FILTER (WHERE state = 'closed' AND \
-         (run_id = $1::text::uuid OR closed_by = $1::text::uuid)), count(*) FILTER (WHERE state = 'closed' AND \
+        "SELECT pg_catalog.count(*) FILTER (WHERE state <> 'closed'), pg_catalog.count(*) FILTER (WHERE state = 'closed' AND \
+         (run_id = $1::text::uuid OR closed_by = $1::text::uuid)), pg_catalog.count(*) FILTER (WHERE state = 'closed' AND \
          run_id = $1::text::uuid AND closed_by IS NULL) FROM {all} j WHERE run_id = {}",
         chosen("$1")
     );

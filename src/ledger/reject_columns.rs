@@ -107,8 +107,8 @@ impl Columns {
         if shard.retry_of.is_some() {
             self.bound(&update(), shard, of).execute(&mut *connection).await?;
             unless = " WHERE NOT EXISTS (SELECT FROM redis2pg.rejects x WHERE x.run_id = $1::text::uuid \
-                      AND x.key_hash = sha256(u.key) AND coalesce(x.redis_db, -1) = coalesce($5::int4, -1) \
-                      AND x.key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($6::bytea[]) k)))";
+                      AND x.key_hash = pg_catalog.sha256(u.key) AND coalesce(x.redis_db, -1) = coalesce($5::int4, -1) \
+                      AND x.key_hash = ANY (ARRAY(SELECT pg_catalog.sha256(k) FROM pg_catalog.unnest($6::bytea[]) k)))";
         }
         self.bound(&insert(unless), shard, of).execute(connection).await?;
         Ok(())
@@ -161,11 +161,11 @@ fn update() -> String {
     let value = assigned(&VALUE, |name| format!("CASE WHEN u.from_ledger THEN r.{name} ELSE u.{name} END"));
     format!(
         "UPDATE redis2pg.rejects r SET phase = $2, mapping = $3, table_name = $4, {judged}, {value}, closed_at = NULL, \
-         closed_by = NULL, counted_by = $25::text::uuid, tried_by = $25::text::uuid, tried_at = now(), \
+         closed_by = NULL, counted_by = $25::text::uuid, tried_by = $25::text::uuid, tried_at = pg_catalog.now(), \
          attempts = r.attempts + (r.tried_by IS DISTINCT FROM $25::text::uuid)::int4 FROM {GIVEN} \
-         WHERE r.run_id = $1::text::uuid AND r.key_hash = sha256(u.key) \
+         WHERE r.run_id = $1::text::uuid AND r.key_hash = pg_catalog.sha256(u.key) \
          AND coalesce(r.redis_db, -1) = coalesce($5::int4, -1) \
-         AND r.key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($6::bytea[]) k))"
+         AND r.key_hash = ANY (ARRAY(SELECT pg_catalog.sha256(k) FROM pg_catalog.unnest($6::bytea[]) k))"
     )
 }
 

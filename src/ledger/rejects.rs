@@ -101,7 +101,7 @@ pub async fn resolve(
     let keys: Vec<&[u8]> = settled.iter().chain(rejected).map(|key| key.as_bytes()).collect();
     let removed = query(
         "DELETE FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND mapping = $2 \
-         AND key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($3::bytea[]) k)) \
+         AND key_hash = ANY (ARRAY(SELECT pg_catalog.sha256(k) FROM pg_catalog.unnest($3::bytea[]) k)) \
          AND redis_db IS NOT DISTINCT FROM $4::int4 \
          RETURNING key, reason, rows::text AS rows, found_by IS NULL AS counted",
     )
@@ -121,7 +121,7 @@ async fn close(
     database: Database,
     keys: &[&RedisKey],
 ) -> Result<Vec<Removed>, Error> {
-    let set = "state = 'closed', closed_at = now(), closed_by = $2::text::uuid, counted_by = NULL, ";
+    let set = "state = 'closed', closed_at = pg_catalog.now(), closed_by = $2::text::uuid, counted_by = NULL, ";
     take_back(connection, shard, (database, keys), set).await
 }
 
@@ -159,7 +159,7 @@ pub async fn reopen_closed(
         "UPDATE redis2pg.rejects r SET state = 'open', closed_at = NULL, closed_by = NULL \
          FROM redis2pg.runs n, redis2pg.runs o, unnest($2::bytea[], $3::text[]) k (key, database) \
          WHERE n.id = $1::text::uuid AND o.id = n.retry_of AND r.run_id = o.id AND r.closed_by = n.id AND r.state = 'closed' \
-         AND r.key_hash = sha256(k.key) AND {} IS NOT DISTINCT FROM {}",
+         AND r.key_hash = pg_catalog.sha256(k.key) AND {} IS NOT DISTINCT FROM {}",
         number("r.redis_db::text", "o.source"),
         number("k.database", "n.source")
     ))
@@ -213,10 +213,10 @@ async fn take_back(
     }
     let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
     let removed = query(format!(
-        "UPDATE redis2pg.rejects r SET {set}tried_by = $2::text::uuid, tried_at = now(), \
+        "UPDATE redis2pg.rejects r SET {set}tried_by = $2::text::uuid, tried_at = pg_catalog.now(), \
          attempts = r.attempts + (r.tried_by IS DISTINCT FROM $2::text::uuid)::int4 \
          FROM (SELECT id, rows, counted_by FROM redis2pg.rejects WHERE run_id = $1::text::uuid \
-         AND key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($3::bytea[]) k)) \
+         AND key_hash = ANY (ARRAY(SELECT pg_catalog.sha256(k) FROM pg_catalog.unnest($3::bytea[]) k)) \
          AND redis_db IS NOT DISTINCT FROM $4::int4 AND state <> 'closed' FOR UPDATE) old WHERE r.id = old.id \
          RETURNING r.key, r.reason, old.rows::text AS rows, \
          coalesce(old.counted_by = $2::text::uuid, false) AS counted"
@@ -260,7 +260,8 @@ pub async fn known(
         "SELECT key, reason, {elements}, state = 'closed' AS closed, \
          CASE WHEN $4::text IS NULL THEN found_by IS NULL ELSE coalesce(counted_by = $4::text::uuid, false) END AS counted \
          FROM redis2pg.rejects WHERE run_id = $1::text::uuid \
-         AND key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($2::bytea[]) k)) AND redis_db IS NOT DISTINCT FROM $3::int4 \
+         AND key_hash = ANY (ARRAY(SELECT pg_catalog.sha256(k) FROM pg_catalog.unnest($2::bytea[]) k)) \
+         AND redis_db IS NOT DISTINCT FROM $3::int4 \
          AND ($4::text IS NOT NULL OR mapping = $5)",
     ))
     .bind(shard.home().to_string())

@@ -26,7 +26,8 @@ pub(super) enum Resumable {
 /// that are rolled back.
 pub(super) async fn resumable(connection: &mut PgConnection, new: &NewRun) -> Result<Resumable, Error> {
     let last = query(
-        "SELECT id::text, state, rollback IS NOT NULL OR coalesce(rollback_lease_expires_at > clock_timestamp(), false) AS is_half_undone FROM redis2pg.runs \
+        "SELECT id::text, state, rollback IS NOT NULL OR coalesce(rollback_lease_expires_at > pg_catalog.clock_timestamp(), \
+         false) AS is_half_undone FROM redis2pg.runs \
          WHERE source = $1 AND mapping_hash = $2 AND retry_of IS NULL AND rolled_back_at IS NULL \
          ORDER BY started_at DESC LIMIT 1",
     )
@@ -44,7 +45,7 @@ pub(super) async fn resumable(connection: &mut PgConnection, new: &NewRun) -> Re
     }
     let other = query(
         "SELECT id::text, mappings::text AS mappings FROM redis2pg.runs WHERE source = $1 AND state <> 'done' AND retry_of IS NULL \
-         AND rollback IS NULL AND coalesce(rollback_lease_expires_at <= clock_timestamp(), true) ORDER BY started_at DESC LIMIT 1",
+         AND rollback IS NULL AND coalesce(rollback_lease_expires_at <= pg_catalog.clock_timestamp(), true) ORDER BY started_at DESC LIMIT 1",
     )
     .bind(&new.source)
     .fetch_optional(connection)
@@ -99,8 +100,8 @@ pub(super) async fn take_over(
         .try_get(0)?;
     if let Some(former) = former.and_then(|text| Uuid::parse_str(&text).ok()) {
         query(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = $1 \
-             AND datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()",
+            "SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid)) FROM pg_catalog.pg_stat_activity WHERE application_name = $1 \
+             AND datname = pg_catalog.current_database() AND usename = current_user AND pid <> pg_catalog.pg_backend_pid()",
         )
         .bind(holder_name(former))
         .execute(&mut *connection)
@@ -123,7 +124,7 @@ pub(super) async fn take_over(
         .await?;
     let taken = query(format!(
         "UPDATE redis2pg.runs SET state = 'running', lease = $2::text::uuid, finished_at = NULL, exit_code = NULL, \
-         error = NULL, lease_expires_at = clock_timestamp() + make_interval(secs => $3), settings = $4::text::jsonb, \
+         error = NULL, lease_expires_at = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3), settings = $4::text::jsonb, \
          version = $5 WHERE id = $1::text::uuid AND rollback IS NULL AND ({HELD}) IS NOT TRUE"
     ))
     .bind(run.to_string())

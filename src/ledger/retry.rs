@@ -68,9 +68,10 @@ impl Origin {
 pub async fn origin(connection: &mut PgConnection, id: Option<&str>) -> Result<Option<Origin>, Error> {
     let mut transaction = connection.begin().await?;
     let row = query(format!(
-        "SELECT id::text, source, mappings::text AS mappings, state = 'running' AND lease_expires_at > clock_timestamp() \
-         AS is_alive, to_jsonb(runs.*) ->> 'rolled_back_at' IS NOT NULL OR to_jsonb(runs.*) ->> 'rollback' IS NOT NULL \
-         OR coalesce((to_jsonb(runs.*) ->> 'rollback_lease_expires_at')::timestamptz > clock_timestamp(), false) AS is_undone, substring(source FROM '/([0-9]+)$')::int4 AS own FROM redis2pg.runs WHERE id = {}",
+        "SELECT id::text, source, mappings::text AS mappings, state = 'running' AND lease_expires_at > pg_catalog.clock_timestamp() \
+         AS is_alive, pg_catalog.to_jsonb(runs.*) ->> 'rolled_back_at' IS NOT NULL OR pg_catalog.to_jsonb(runs.*) ->> 'rollback' IS NOT NULL \
+         OR coalesce((pg_catalog.to_jsonb(runs.*) ->> 'rollback_lease_expires_at')::timestamptz > pg_catalog.clock_timestamp(), \
+         false) AS is_undone, substring(source FROM '/([0-9]+)$')::int4 AS own FROM redis2pg.runs WHERE id = {}",
         chosen("$1")
     ))
     .bind(id)
@@ -97,8 +98,9 @@ pub async fn origin(connection: &mut PgConnection, id: Option<&str>) -> Result<O
 /// A ledger that no run of this version has brought up to date yet knows no retries: they are asked for by way of JSON.
 pub(super) fn chosen(id: &str) -> String {
     format!(
-        "(SELECT coalesce((to_jsonb(n.*) ->> 'retry_of')::uuid, n.id) FROM redis2pg.runs n \
-         WHERE CASE WHEN {id}::text IS NULL THEN to_jsonb(n.*) ->> 'retry_of' IS NULL ELSE starts_with(n.id::text, lower({id}::text)) END \
+        "(SELECT coalesce((pg_catalog.to_jsonb(n.*) ->> 'retry_of')::uuid, n.id) FROM redis2pg.runs n \
+         WHERE CASE WHEN {id}::text IS NULL THEN pg_catalog.to_jsonb(n.*) ->> 'retry_of' IS NULL \
+         ELSE pg_catalog.starts_with(n.id::text, pg_catalog.lower({id}::text)) END \
          ORDER BY n.started_at DESC LIMIT 1)"
     )
 }
@@ -117,7 +119,7 @@ fn filtered(first: usize) -> String {
     let [reason, mapping, keys] = [first, first + 1, first + 2];
     format!(
         "(${reason}::text IS NULL OR reason = ${reason}) AND (${mapping}::text IS NULL OR mapping = ${mapping}) \
-         AND (${keys}::bytea[] IS NULL OR key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest(${keys}::bytea[]) k)))"
+         AND (${keys}::bytea[] IS NULL OR key_hash = ANY (ARRAY(SELECT pg_catalog.sha256(k) FROM pg_catalog.unnest(${keys}::bytea[]) k)))"
     )
 }
 
@@ -165,8 +167,8 @@ pub async fn unheld(connection: &mut PgConnection, run: Uuid, filter: &RetryFilt
     let row = query(
         "SELECT $2::text IS NULL OR EXISTS (SELECT FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND reason = $2) AS reason, \
          $3::text IS NULL OR EXISTS (SELECT FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND mapping = $3) AS mapping, \
-         ARRAY(SELECT k FROM unnest($4::bytea[]) WITH ORDINALITY u (k, place) WHERE NOT EXISTS (SELECT FROM redis2pg.rejects r \
-         WHERE r.run_id = $1::text::uuid AND r.key_hash = sha256(k) AND r.state <> 'closed') ORDER BY place) AS keys",
+         ARRAY(SELECT k FROM pg_catalog.unnest($4::bytea[]) WITH ORDINALITY u (k, place) WHERE NOT EXISTS (SELECT FROM redis2pg.rejects r \
+         WHERE r.run_id = $1::text::uuid AND r.key_hash = pg_catalog.sha256(k) AND r.state <> 'closed') ORDER BY place) AS keys",
     )
     .bind(run.to_string())
     .bind(filter.reason.as_deref())
@@ -190,7 +192,7 @@ pub async fn unheld(connection: &mut PgConnection, run: Uuid, filter: &RetryFilt
 pub async fn open_count(connection: &mut PgConnection, run: Uuid, filter: &RetryFilter) -> Result<i64, Error> {
     let mut transaction = connection.begin().await?;
     let count = query(format!(
-        "SELECT count(*) FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND state <> 'closed' AND {}",
+        "SELECT pg_catalog.count(*) FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND state <> 'closed' AND {}",
         filtered(2)
     ))
     .bind(run.to_string())
@@ -212,7 +214,7 @@ pub async fn open_elsewhere(connection: &mut PgConnection, of: RetryOf, database
     let named: Vec<i32> = databases.iter().map(|database| of.named(*database).unwrap_or(-1)).collect();
     let mut transaction = connection.begin().await?;
     let count = query(
-        "SELECT count(*) FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND state <> 'closed' \
+        "SELECT pg_catalog.count(*) FROM redis2pg.rejects WHERE run_id = $1::text::uuid AND state <> 'closed' \
          AND coalesce(redis_db, -1) <> ALL ($2)",
     )
     .bind(of.run.to_string())
@@ -230,7 +232,7 @@ pub async fn open_elsewhere(connection: &mut PgConnection, of: RetryOf, database
 /// The server's.
 pub async fn last_reject(connection: &mut PgConnection, run: Uuid) -> Result<i64, Error> {
     let mut transaction = connection.begin().await?;
-    let last = query("SELECT coalesce(max(id), 0) FROM redis2pg.rejects WHERE run_id = $1::text::uuid")
+    let last = query("SELECT coalesce(pg_catalog.max(id), 0) FROM redis2pg.rejects WHERE run_id = $1::text::uuid")
         .bind(run.to_string())
         .fetch_one(&mut *transaction)
         .await?
@@ -301,7 +303,7 @@ pub async fn kept_values(
     let keys: Vec<&[u8]> = keys.iter().map(RedisKey::as_bytes).collect();
     let mut transaction = connection.begin().await?;
     let upgraded = query(
-        "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'redis2pg.rejects'::regclass AND attname = 'whole_value')",
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = 'redis2pg.rejects'::regclass AND attname = 'whole_value')",
     )
     .fetch_one(&mut *transaction)
     .await?
@@ -314,12 +316,13 @@ pub async fn kept_values(
     };
     // The sizes of values that are stored apart are known without reading them.
     let rows = query(format!(
-        "WITH k AS (SELECT DISTINCT ON (u.place) u.place, r.id, r.redis_type, r.value, {more} FROM unnest($2::bytea[]) WITH ORDINALITY u (key, place) \
-         LEFT JOIN redis2pg.rejects r ON r.run_id = $1::text::uuid AND r.key_hash = sha256(u.key) \
-         AND r.key_hash = ANY (ARRAY(SELECT sha256(k) FROM unnest($2::bytea[]) k)) \
+        "WITH k AS (SELECT DISTINCT ON (u.place) u.place, r.id, r.redis_type, r.value, {more} \
+         FROM pg_catalog.unnest($2::bytea[]) WITH ORDINALITY u (key, place) \
+         LEFT JOIN redis2pg.rejects r ON r.run_id = $1::text::uuid AND r.key_hash = pg_catalog.sha256(u.key) \
+         AND r.key_hash = ANY (ARRAY(SELECT pg_catalog.sha256(k) FROM pg_catalog.unnest($2::bytea[]) k)) \
          AND r.redis_db IS NOT DISTINCT FROM $3::int4 AND r.state <> 'closed' ORDER BY u.place, r.id DESC), \
-         s AS (SELECT *, sum(coalesce(octet_length(value), 0) + coalesce(octet_length(whole_value), 0) \
-         + coalesce(octet_length(dump), 0)) OVER (ORDER BY place) AS held FROM k) \
+         s AS (SELECT *, pg_catalog.sum(coalesce(pg_catalog.octet_length(value), 0) + coalesce(pg_catalog.octet_length(whole_value), 0) \
+         + coalesce(pg_catalog.octet_length(dump), 0)) OVER (ORDER BY place) AS held FROM k) \
          SELECT place, id, redis_type, value_part, CASE WHEN value_part THEN whole_value ELSE value END AS value, dump, \
          expires_at_ms, facts::text AS facts FROM s WHERE held <= $4 OR place = 1 ORDER BY place"
     ))

@@ -43,12 +43,12 @@ pub async fn claim_rollback(
     let mut transaction = begin_held(connection, lease, lease_time).await?;
     query("SET LOCAL lock_timeout = '120s'").execute(&mut *transaction).await?;
     // Whoever begins a run looks for a rollback under the same lock, and changes the row under it.
-    query("SELECT pg_advisory_xact_lock($1)").bind(TABLES_LOCK).execute(&mut *transaction).await?;
+    query("SELECT pg_catalog.pg_advisory_xact_lock($1)").bind(TABLES_LOCK).execute(&mut *transaction).await?;
     end_sleepers(&mut transaction, &[run.to_string()]).await?;
     let row = query(
-        "SELECT state = 'running' AS runs, state = 'running' AND lease_expires_at > clock_timestamp() AS is_alive, \
+        "SELECT state = 'running' AS runs, state = 'running' AND lease_expires_at > pg_catalog.clock_timestamp() AS is_alive, \
          lease::text AS lease, \
-         coalesce(rollback_lease <> $2::text::uuid AND rollback_lease_expires_at > clock_timestamp(), false) AS is_busy \
+         coalesce(rollback_lease <> $2::text::uuid AND rollback_lease_expires_at > pg_catalog.clock_timestamp(), false) AS is_busy \
          FROM redis2pg.runs WHERE id = $1::text::uuid FOR UPDATE",
     )
     .bind(run.to_string())
@@ -78,7 +78,7 @@ pub async fn claim_rollback(
     }
     query(
         "UPDATE redis2pg.runs SET rollback_lease = $2::text::uuid, \
-         rollback_lease_expires_at = clock_timestamp() + make_interval(secs => $3) WHERE id = $1::text::uuid",
+         rollback_lease_expires_at = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3) WHERE id = $1::text::uuid",
     )
     .bind(run.to_string())
     .bind(lease.to_string())
@@ -93,7 +93,7 @@ pub async fn claim_rollback(
 async fn writing(connection: &mut PgConnection, run: Uuid) -> Result<Option<String>, Error> {
     query(
         "SELECT r.id::text FROM redis2pg.runs r WHERE r.id <> $1::text::uuid AND r.state = 'running' \
-         AND r.lease_expires_at > clock_timestamp() AND EXISTS (SELECT FROM redis2pg.run_tables t WHERE t.run_id = r.id \
+         AND r.lease_expires_at > pg_catalog.clock_timestamp() AND EXISTS (SELECT FROM redis2pg.run_tables t WHERE t.run_id = r.id \
          AND t.table_name IN (SELECT o.table_name FROM redis2pg.run_tables o WHERE o.run_id = $1::text::uuid \
          UNION ALL SELECT b.table_name FROM redis2pg.batches b WHERE b.run_id = $1::text::uuid)) LIMIT 1",
     )
@@ -107,32 +107,34 @@ async fn writing(connection: &mut PgConnection, run: Uuid) -> Result<Option<Stri
 /// Ends what the run's own process may still have open, and keeps it from going on.
 async fn lock_out(connection: &mut PgConnection, run: Uuid, former: Uuid) -> Result<(), Error> {
     query(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = $1 \
-         AND datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()",
+        "SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid)) FROM pg_catalog.pg_stat_activity WHERE application_name = $1 \
+         AND datname = pg_catalog.current_database() AND usename = current_user AND pid <> pg_catalog.pg_backend_pid()",
     )
     .bind(holder_name(former))
     .execute(&mut *connection)
     .await?;
-    query("UPDATE redis2pg.shards SET lease = gen_random_uuid() WHERE run_id = $1::text::uuid")
+    query("UPDATE redis2pg.shards SET lease = pg_catalog.gen_random_uuid() WHERE run_id = $1::text::uuid")
         .bind(run.to_string())
         .execute(&mut *connection)
         .await?;
-    query("UPDATE redis2pg.runs SET state = 'abandoned', lease = gen_random_uuid() WHERE id = $1::text::uuid")
-        .bind(run.to_string())
-        .execute(connection)
-        .await
-        .map(|_| ())
+    query(
+        "UPDATE redis2pg.runs SET state = 'abandoned', lease = pg_catalog.gen_random_uuid() WHERE id = $1::text::uuid",
+    )
+    .bind(run.to_string())
+    .execute(connection)
+    .await
+    .map(|_| ())
 }
 
 /// Ends the transactions of those who hold a lease on one of these runs that is over, the run's own or a rollback's: their
 /// processes are suspended, or have gone without a word.
 async fn end_sleepers(connection: &mut PgConnection, runs: &[String]) -> Result<(), Error> {
     query(
-        "SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a JOIN redis2pg.runs r \
-         ON a.application_name = 'redis2pg ' || r.rollback_lease::text AND r.rollback_lease_expires_at <= clock_timestamp() \
-         OR a.application_name = 'redis2pg ' || r.lease::text AND r.state = 'running' AND r.lease_expires_at <= clock_timestamp() \
-         WHERE r.id = ANY ($1::text[]::uuid[]) AND a.datname = current_database() AND a.usename = current_user \
-         AND a.pid <> pg_backend_pid()",
+        "SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(a.pid)) FROM pg_catalog.pg_stat_activity a JOIN redis2pg.runs r \
+         ON a.application_name = 'redis2pg ' || r.rollback_lease::text AND r.rollback_lease_expires_at <= pg_catalog.clock_timestamp() \
+         OR a.application_name = 'redis2pg ' || r.lease::text AND r.state = 'running' AND r.lease_expires_at <= pg_catalog.clock_timestamp() \
+         WHERE r.id = ANY ($1::text[]::uuid[]) AND a.datname = pg_catalog.current_database() AND a.usename = current_user \
+         AND a.pid <> pg_catalog.pg_backend_pid()",
     )
     .bind(runs)
     .execute(connection)
@@ -151,7 +153,7 @@ pub(super) async fn take_from_sleepers(connection: &mut PgConnection, runs: &[St
     // Waits for a transaction that takes part in the lease already: what that commits was there before.
     query(
         "UPDATE redis2pg.runs SET rollback_lease = NULL WHERE id = ANY ($1::text[]::uuid[]) AND rollback_lease IS NOT NULL \
-         AND rollback_lease_expires_at <= clock_timestamp()",
+         AND rollback_lease_expires_at <= pg_catalog.clock_timestamp()",
     )
     .bind(runs)
     .execute(connection)
@@ -187,7 +189,7 @@ pub async fn renew_rollback(
     let mut transaction = begin_held(connection, lease, lease_time).await?;
     let done = query(format!(
         "UPDATE redis2pg.runs SET rollback_lease_expires_at = CASE WHEN {HELD} \
-         THEN clock_timestamp() + make_interval(secs => $3) ELSE rollback_lease_expires_at END \
+         THEN pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3) ELSE rollback_lease_expires_at END \
          WHERE id = $1::text::uuid AND rollback_lease = $2::text::uuid"
     ))
     .bind(run.to_string())
@@ -210,7 +212,7 @@ pub async fn hold_rollback(
     (run, lease, lease_time): (Uuid, Uuid, Duration),
 ) -> Result<Option<RollbackAccount>, Error> {
     let row = query(
-        "UPDATE redis2pg.runs SET rollback_lease_expires_at = clock_timestamp() + make_interval(secs => $3) \
+        "UPDATE redis2pg.runs SET rollback_lease_expires_at = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3) \
          WHERE id = $1::text::uuid AND rollback_lease = $2::text::uuid RETURNING rollback::text AS account",
     )
     .bind(run.to_string())
@@ -247,7 +249,7 @@ pub async fn release_rollback(
 ) -> Result<(), Error> {
     query(
         "UPDATE redis2pg.runs SET rollback_lease_expires_at = 'epoch', \
-         rolled_back_at = CASE WHEN $3 THEN clock_timestamp() ELSE rolled_back_at END \
+         rolled_back_at = CASE WHEN $3 THEN pg_catalog.clock_timestamp() ELSE rolled_back_at END \
          WHERE id = $1::text::uuid AND rollback_lease = $2::text::uuid",
     )
     .bind(run.to_string())

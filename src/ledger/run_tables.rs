@@ -75,7 +75,7 @@ pub async fn write_run_tables(
     made: &[TableName],
 ) -> Result<Option<String>, Error> {
     let mut transaction = begin_held(connection, lease, lease_time).await?;
-    query("SELECT pg_advisory_xact_lock($1)").bind(TABLES_LOCK).execute(&mut *transaction).await?;
+    query("SELECT pg_catalog.pg_advisory_xact_lock($1)").bind(TABLES_LOCK).execute(&mut *transaction).await?;
     if let Some(undone) = undone(&mut transaction, tables).await? {
         transaction.rollback().await?;
         return Ok(Some(undone));

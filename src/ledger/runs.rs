@@ -84,7 +84,7 @@ pub struct Started {
 /// The server's.
 pub async fn start(connection: &mut PgConnection, new: &NewRun, resume: bool) -> Result<Start, Error> {
     let mut transaction = begin_held(connection, new.lease, new.lease_time).await?;
-    query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
+    query("SELECT pg_catalog.pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
     // Whoever holds the lease's row may be suspended in its transaction; its server ends that some time.
     query("SET LOCAL lock_timeout = '120s'").execute(&mut *transaction).await?;
     if let Some(claimed) = claimed(&mut transaction, new).await? {
@@ -145,8 +145,8 @@ async fn claimed(connection: &mut PgConnection, new: &NewRun) -> Result<Option<S
 
 async fn busy(connection: &mut PgConnection, new: &NewRun) -> Result<Option<Start>, Error> {
     let row = query(
-        "SELECT id::text, extract(epoch FROM lease_expires_at - clock_timestamp())::float8 AS left_s \
-         FROM redis2pg.runs WHERE mapping_hash = $1 AND state = 'running' AND lease_expires_at > clock_timestamp()",
+        "SELECT id::text, extract(epoch FROM lease_expires_at - pg_catalog.clock_timestamp())::float8 AS left_s \
+         FROM redis2pg.runs WHERE mapping_hash = $1 AND state = 'running' AND lease_expires_at > pg_catalog.clock_timestamp()",
     )
     .bind(&new.mapping_hash)
     .fetch_optional(connection)
@@ -162,9 +162,9 @@ fn busy_run(row: PgRow) -> Result<Start, Error> {
 /// Who is at work on a run or on its rejects, with whatever mappings.
 async fn at_work(connection: &mut PgConnection, run: Uuid) -> Result<Option<Start>, Error> {
     let row = query(
-        "SELECT id::text, extract(epoch FROM lease_expires_at - clock_timestamp())::float8 AS left_s \
+        "SELECT id::text, extract(epoch FROM lease_expires_at - pg_catalog.clock_timestamp())::float8 AS left_s \
          FROM redis2pg.runs WHERE (id = $1::text::uuid OR retry_of = $1::text::uuid) AND state = 'running' \
-         AND lease_expires_at > clock_timestamp() LIMIT 1",
+         AND lease_expires_at > pg_catalog.clock_timestamp() LIMIT 1",
     )
     .bind(run.to_string())
     .fetch_optional(connection)
@@ -187,7 +187,7 @@ pub async fn is_busy(connection: &mut PgConnection, new: &NewRun) -> Result<bool
 /// that is retried.
 pub(super) async fn abandon_others(connection: &mut PgConnection, new: &NewRun, run: Uuid) -> Result<(), Error> {
     query(
-        "UPDATE redis2pg.shards s SET lease = gen_random_uuid() FROM redis2pg.runs r \
+        "UPDATE redis2pg.shards s SET lease = pg_catalog.gen_random_uuid() FROM redis2pg.runs r \
          WHERE r.id = s.run_id AND (r.mapping_hash = $1 OR r.id = $3::text::uuid OR r.retry_of = $3::text::uuid) \
          AND r.state = 'running' AND r.id <> $2::text::uuid",
     )
@@ -213,7 +213,7 @@ async fn insert(connection: &mut PgConnection, new: &NewRun) -> Result<Started, 
     query(
         "INSERT INTO redis2pg.runs (id, state, source, mapping_hash, mappings, settings, version, lease, lease_expires_at, \
          retry_of) VALUES ($1::text::uuid, 'running', $2, $3, $4::text::jsonb, $5::text::jsonb, $6, $7::text::uuid, \
-                 clock_timestamp() + make_interval(secs => $8), $9::text::uuid)",
+                 pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $8), $9::text::uuid)",
     )
     .bind(new.id.to_string())
     .bind(&new.source)
@@ -236,7 +236,7 @@ async fn insert(connection: &mut PgConnection, new: &NewRun) -> Result<Started, 
 pub async fn renew(connection: &mut PgConnection, run: Uuid, lease: Uuid, time: Duration) -> Result<bool, Error> {
     let mut transaction = begin_held(connection, lease, time).await?;
     let done = query(
-        "UPDATE redis2pg.runs SET lease_expires_at = clock_timestamp() + make_interval(secs => $3) \
+        "UPDATE redis2pg.runs SET lease_expires_at = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3) \
          WHERE id = $1::text::uuid AND lease = $2::text::uuid AND state = 'running'",
     )
     .bind(run.to_string())

@@ -40,7 +40,7 @@ pub(super) const LOCK: i64 = 0x7265_6469_7332_7067;
 pub async fn migrate(connection: &mut PgConnection) -> Result<(), MigrateError> {
     let mut transaction = connection.begin().await?;
     end_where_idle(&mut transaction, idle_timeout(Duration::ZERO)).await?;
-    query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
+    query("SELECT pg_catalog.pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *transaction).await?;
     let migrations = migrations();
     if !is_current(&mut transaction, migrations.len()).await? {
         // Not by IF NOT EXISTS, which wants the right to make schemas all the same.
@@ -90,10 +90,11 @@ pub fn last_migrations(count: usize) -> Vec<String> {
 /// # Errors
 /// The server's.
 pub async fn outstanding(connection: &mut PgConnection) -> Result<Outstanding, Error> {
-    let readable: Option<bool> = query("SELECT has_table_privilege(to_regclass('redis2pg._migrations'), 'SELECT')")
-        .fetch_one(&mut *connection)
-        .await?
-        .try_get(0)?;
+    let readable: Option<bool> =
+        query("SELECT pg_catalog.has_table_privilege(pg_catalog.to_regclass('redis2pg._migrations'), 'SELECT')")
+            .fetch_one(&mut *connection)
+            .await?
+            .try_get(0)?;
     Ok(match readable {
         None => Outstanding::Everything,
         Some(false) => Outstanding::Unknown,
@@ -121,13 +122,16 @@ async fn has_schema(connection: &mut PgConnection) -> Result<bool, Error> {
 /// The server's.
 pub async fn exists(connection: &mut PgConnection) -> Result<bool, Error> {
     let mut transaction = connection.begin().await?;
-    let there = query("SELECT to_regclass('redis2pg.runs') IS NOT NULL").fetch_one(&mut *transaction).await?.try_get(0);
+    let there = query("SELECT pg_catalog.to_regclass('redis2pg.runs') IS NOT NULL")
+        .fetch_one(&mut *transaction)
+        .await?
+        .try_get(0);
     transaction.commit().await?;
     there
 }
 
 async fn is_current(connection: &mut PgConnection, wanted: usize) -> Result<bool, Error> {
-    let known: bool = query("SELECT to_regclass('redis2pg._migrations') IS NOT NULL")
+    let known: bool = query("SELECT pg_catalog.to_regclass('redis2pg._migrations') IS NOT NULL")
         .fetch_one(&mut *connection)
         .await?
         .try_get(0)?;
@@ -139,7 +143,9 @@ async fn is_current(connection: &mut PgConnection, wanted: usize) -> Result<bool
 
 /// How many migrations have been applied.
 async fn applied(connection: &mut PgConnection) -> Result<usize, Error> {
-    let applied: i64 =
-        query("SELECT count(*) FROM redis2pg._migrations WHERE success").fetch_one(connection).await?.try_get(0)?;
+    let applied: i64 = query("SELECT pg_catalog.count(*) FROM redis2pg._migrations WHERE success")
+        .fetch_one(connection)
+        .await?
+        .try_get(0)?;
     Ok(usize::try_from(applied).unwrap_or(0))
 }

@@ -2,9 +2,9 @@
 
 use super::retry::RetryOf;
 use crate::model::{Database, Exit, Failure, Side, Unmatched};
-use crate::postgres::{READ_COMMITTED, literal, milliseconds, query};
+use crate::postgres::{READ_COMMITTED, literal, milliseconds, query, script};
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Connection, Error, Postgres, Row, Transaction};
+use sqlx::{Connection, Error, Postgres, Row, Transaction};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -138,7 +138,7 @@ pub async fn begin_held(
         literal(&holder_name(lease)),
         idle_setting(idle_timeout(lease_time)),
     );
-    sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut *transaction).await?;
+    script(settings).execute(&mut *transaction).await?;
     Ok(transaction)
 }
 
@@ -148,7 +148,7 @@ pub async fn begin_held(
 /// # Errors
 /// The server's.
 pub async fn end_where_idle(connection: &mut PgConnection, timeout: Duration) -> Result<(), Error> {
-    sqlx::raw_sql(AssertSqlSafe(idle_setting(timeout))).execute(connection).await.map(|_| ())
+    script(idle_setting(timeout)).execute(connection).await.map(|_| ())
 }
 
 fn idle_setting(timeout: Duration) -> String {

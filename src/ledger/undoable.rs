@@ -35,14 +35,15 @@ pub struct Undoable {
 pub async fn undoable(connection: &mut PgConnection, id: &str) -> Result<Option<Undoable>, Error> {
     let mut transaction = connection.begin().await?;
     let row = query(
-        "SELECT r.id::text, state = 'running' AND lease_expires_at > clock_timestamp() AS is_alive, \
+        "SELECT r.id::text, state = 'running' AND lease_expires_at > pg_catalog.clock_timestamp() AS is_alive, \
          r.retry_of IS NOT NULL AS retries, \
          EXISTS (SELECT FROM redis2pg.batches b WHERE b.run_id = r.id AND b.committed_at > r.rolled_back_at) AS has_again, rollback::text AS account, \
-         to_char(rolled_back_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS rolled_back_at, \
+         pg_catalog.to_char(rolled_back_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS rolled_back_at, \
          n.noted, n.updated_unnoted \
-         FROM redis2pg.runs r CROSS JOIN LATERAL (SELECT coalesce(sum(b.images), 0)::bigint AS noted, \
-         coalesce(bool_or(b.images IS NULL AND (b.tally ->> 'updated')::bigint > 0), false) AS updated_unnoted \
-         FROM redis2pg.batches b WHERE b.run_id = r.id) n WHERE starts_with(r.id::text, lower($1)) ORDER BY r.started_at DESC LIMIT 1",
+         FROM redis2pg.runs r CROSS JOIN LATERAL (SELECT coalesce(pg_catalog.sum(b.images), 0)::bigint AS noted, \
+         coalesce(pg_catalog.bool_or(b.images IS NULL AND (b.tally ->> 'updated')::bigint > 0), false) AS updated_unnoted \
+         FROM redis2pg.batches b WHERE b.run_id = r.id) n WHERE pg_catalog.starts_with(r.id::text, \
+         pg_catalog.lower($1)) ORDER BY r.started_at DESC LIMIT 1",
     )
     .bind(id)
     .fetch_optional(&mut *transaction)
@@ -75,7 +76,7 @@ const OF_NOW: &str = "b.xmin::text::bigint = (b.xid & 4294967295)";
 pub async fn changed_by(connection: &mut PgConnection, run: Uuid) -> Result<Vec<(String, i64)>, Error> {
     let mut transaction = connection.begin().await?;
     let rows = query(format!(
-        "SELECT i.run_id::text, count(*) FROM redis2pg.before_images i JOIN redis2pg.runs r ON r.id = i.run_id \
+        "SELECT i.run_id::text, pg_catalog.count(*) FROM redis2pg.before_images i JOIN redis2pg.runs r ON r.id = i.run_id \
          WHERE i.run_id <> $1::text::uuid AND r.rolled_back_at IS NULL AND (i.table_name, i.row_xmin) IN \
          (SELECT b.table_name, b.xid & 4294967295 FROM redis2pg.batches b WHERE b.run_id = $1::text::uuid AND {OF_NOW}) \
          GROUP BY i.run_id, r.started_at ORDER BY r.started_at DESC"
@@ -118,11 +119,11 @@ pub async fn in_a_circle(connection: &mut PgConnection, run: Uuid, others: &[Str
 pub async fn found_unchanged(connection: &mut PgConnection, run: Uuid) -> Result<Vec<(String, i64)>, Error> {
     let mut transaction = connection.begin().await?;
     let rows = query(
-        "SELECT r.id::text, sum((b.tally ->> 'unchanged')::bigint)::bigint FROM redis2pg.batches b \
+        "SELECT r.id::text, pg_catalog.sum((b.tally ->> 'unchanged')::bigint)::bigint FROM redis2pg.batches b \
          JOIN redis2pg.runs r ON r.id = b.run_id JOIN redis2pg.runs o ON o.id = $1::text::uuid \
          WHERE r.started_at > o.started_at AND r.rolled_back_at IS NULL \
          AND b.table_name IN (SELECT t.table_name FROM redis2pg.batches t WHERE t.run_id = o.id) GROUP BY r.id \
-         HAVING sum((b.tally ->> 'unchanged')::bigint) > 0 ORDER BY r.started_at DESC",
+         HAVING pg_catalog.sum((b.tally ->> 'unchanged')::bigint) > 0 ORDER BY r.started_at DESC",
     )
     .bind(run.to_string())
     .fetch_all(&mut *transaction)
@@ -138,8 +139,8 @@ pub async fn found_unchanged(connection: &mut PgConnection, run: Uuid) -> Result
 pub async fn image_tables(connection: &mut PgConnection, run: Uuid) -> Result<Vec<(String, Vec<String>, i64)>, Error> {
     let mut transaction = connection.begin().await?;
     let rows = query(
-        "SELECT g.table_name, g.keys, count(*) FROM (SELECT i.table_name, \
-         ARRAY(SELECT k FROM jsonb_object_keys(i.row_key) k ORDER BY k) AS keys \
+        "SELECT g.table_name, g.keys, pg_catalog.count(*) FROM (SELECT i.table_name, \
+         ARRAY(SELECT k FROM pg_catalog.jsonb_object_keys(i.row_key) k ORDER BY k) AS keys \
          FROM redis2pg.before_images i WHERE i.run_id = $1::text::uuid) g GROUP BY 1, 2 ORDER BY 1, 2",
     )
     .bind(run.to_string())

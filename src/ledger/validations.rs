@@ -45,24 +45,24 @@ pub async fn to_validate(
     (source, mapping_hash, keys): (&str, &str, Option<&str>),
 ) -> Result<Option<Validatable>, Error> {
     let latest = "(SELECT n.id FROM redis2pg.runs n WHERE n.source = $2 AND n.mapping_hash = $3 \
-                  AND to_jsonb(n.*) ->> 'retry_of' IS NULL AND to_jsonb(n.*) ->> 'rolled_back_at' IS NULL \
+                  AND pg_catalog.to_jsonb(n.*) ->> 'retry_of' IS NULL AND pg_catalog.to_jsonb(n.*) ->> 'rolled_back_at' IS NULL \
                   AND (n.state = 'done' OR EXISTS (SELECT FROM redis2pg.batches b WHERE b.run_id = n.id)) \
                   AND coalesce(n.settings -> 'run' ->> 'limit', n.settings -> 'run' ->> 'keys_from') IS NULL \
                   AND coalesce(n.settings -> 'run' ->> 'keys' = $4, n.settings -> 'run' ->> 'keys' IS NULL) \
                   ORDER BY n.started_at DESC LIMIT 1)";
     let mut transaction = connection.begin().await?;
     let row = query(format!(
-        "SELECT r.id::text, r.source, r.mapping_hash, r.state = 'running' AND r.lease_expires_at > clock_timestamp() AS is_alive, \
+        "SELECT r.id::text, r.source, r.mapping_hash, r.state = 'running' AND r.lease_expires_at > pg_catalog.clock_timestamp() AS is_alive, \
          r.state = 'done' AS is_done, \
-         to_char(r.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS started_at, \
+         pg_catalog.to_char(r.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS started_at, \
          substring(r.source FROM '/([0-9]+)$')::int4 AS own, r.settings -> 'run' ->> 'keys' AS keys, \
          coalesce(r.settings -> 'run' ->> 'limit', r.settings -> 'run' ->> 'keys_from') IS NOT NULL AS is_partial, \
-         ARRAY(SELECT s.name FROM jsonb_array_elements_text(coalesce(r.settings -> 'phases' -> 'skip', '[]'::jsonb)) s (name) \
+         ARRAY(SELECT s.name FROM pg_catalog.jsonb_array_elements_text(coalesce(r.settings -> 'phases' -> 'skip', '[]'::jsonb)) s (name) \
          WHERE $1::text IS NOT NULL OR NOT EXISTS (SELECT FROM redis2pg.runs n WHERE n.source = r.source \
-         AND n.mapping_hash = r.mapping_hash AND to_jsonb(n.*) ->> 'retry_of' IS NULL \
-         AND to_jsonb(n.*) ->> 'rolled_back_at' IS NULL AND EXISTS (SELECT FROM redis2pg.batches b WHERE b.run_id = n.id) \
+         AND n.mapping_hash = r.mapping_hash AND pg_catalog.to_jsonb(n.*) ->> 'retry_of' IS NULL \
+         AND pg_catalog.to_jsonb(n.*) ->> 'rolled_back_at' IS NULL AND EXISTS (SELECT FROM redis2pg.batches b WHERE b.run_id = n.id) \
          AND NOT coalesce(n.settings -> 'phases' -> 'skip', '[]'::jsonb) ? s.name)) AS skipped, \
-         to_jsonb(r.*) ->> 'rolled_back_at' IS NOT NULL AS is_rolled_back FROM redis2pg.runs r \
+         pg_catalog.to_jsonb(r.*) ->> 'rolled_back_at' IS NOT NULL AS is_rolled_back FROM redis2pg.runs r \
          WHERE r.id = CASE WHEN $1::text IS NULL THEN {latest} ELSE {} END",
         chosen("$1")
     ))
@@ -95,9 +95,9 @@ pub async fn other_run(
 ) -> Result<Option<OtherRun>, Error> {
     let mut transaction = connection.begin().await?;
     let row = query(
-        "SELECT n.id::text, to_char(n.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS started_at \
+        "SELECT n.id::text, pg_catalog.to_char(n.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS started_at \
          FROM redis2pg.runs n WHERE n.source = $1 AND n.mapping_hash <> $2 \
-         AND to_jsonb(n.*) ->> 'retry_of' IS NULL AND to_jsonb(n.*) ->> 'rolled_back_at' IS NULL \
+         AND pg_catalog.to_jsonb(n.*) ->> 'retry_of' IS NULL AND pg_catalog.to_jsonb(n.*) ->> 'rolled_back_at' IS NULL \
          AND (n.state = 'done' OR EXISTS (SELECT FROM redis2pg.batches b WHERE b.run_id = n.id)) \
          ORDER BY n.started_at DESC LIMIT 1",
     )
@@ -137,7 +137,7 @@ pub async fn runs_like(connection: &mut PgConnection, run: Uuid) -> Result<Vec<U
         "WITH a AS (SELECT o.id FROM redis2pg.runs r JOIN redis2pg.runs o ON o.id = r.id OR o.source = r.source \
          AND o.mapping_hash = r.mapping_hash AND o.started_at <= r.started_at WHERE r.id = $1::text::uuid) \
          SELECT n.id::text FROM redis2pg.runs n WHERE n.id IN (SELECT a.id FROM a) \
-         OR (to_jsonb(n.*) ->> 'retry_of')::uuid IN (SELECT a.id FROM a)",
+         OR (pg_catalog.to_jsonb(n.*) ->> 'retry_of')::uuid IN (SELECT a.id FROM a)",
     )
     .bind(run.to_string())
     .fetch_all(&mut *transaction)
@@ -239,15 +239,15 @@ pub struct ValidationEntry {
 /// The server's.
 pub async fn last_validation(connection: &mut PgConnection, run: &str) -> Result<Option<ValidationEntry>, Error> {
     let mut transaction = connection.begin().await?;
-    let readable = query("SELECT coalesce(has_table_privilege(to_regclass('redis2pg.validations'), 'SELECT'), false)")
+    let readable = query("SELECT coalesce(pg_catalog.has_table_privilege(pg_catalog.to_regclass('redis2pg.validations'), 'SELECT'), false)")
         .fetch_one(&mut *transaction)
         .await?
         .try_get(0)?;
     let row = match readable {
         false => None,
         true => query(
-            "SELECT to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS finished_at, parts, \
-                 sample, keys, complete, passed, counts::text AS counts, count(*) OVER () AS validations \
+            "SELECT pg_catalog.to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS finished_at, parts, \
+                 sample, keys, complete, passed, counts::text AS counts, pg_catalog.count(*) OVER () AS validations \
                  FROM redis2pg.validations WHERE run_id = $1::text::uuid ORDER BY started_at DESC LIMIT 1",
         )
         .bind(run)

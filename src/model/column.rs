@@ -156,13 +156,15 @@ impl ColumnType {
         }
     }
 
-    /// The operator by which keys of this type are the same, as SQL.
+    /// The operator by which keys of this type are the same, as SQL. With its schema: `varchar` has none of its own, and one that somebody
+    /// else made for it would be found before that of `text`.
     pub fn equality(&self) -> &str {
-        match self {
-            Self::Citext(operator) => operator,
-            Self::Cast(cast) => cast.equality.as_deref().unwrap_or("="),
-            _ => "=",
-        }
+        let own = match self {
+            Self::Citext(operator) => Some(operator.as_str()),
+            Self::Cast(cast) => cast.equality.as_deref(),
+            _ => None,
+        };
+        own.filter(|operator| *operator != "=").unwrap_or("OPERATOR(pg_catalog.=)")
     }
 
     /// Whether the type is a point in time.

@@ -96,11 +96,11 @@ impl TableFacts {
 pub async fn read_table(connection: &mut PgConnection, name: &TableName) -> Result<Option<TableFacts>, Error> {
     let Some(head) = query(
         "SELECT c.oid::bigint AS oid, c.relkind::text AS kind, \
-         has_table_privilege(c.oid, 'SELECT') AS may_select, has_any_column_privilege(c.oid, 'SELECT') AS some_select, \
-         has_table_privilege(c.oid, 'INSERT') AS may_insert, has_any_column_privilege(c.oid, 'INSERT') AS some_insert, \
-         has_table_privilege(c.oid, 'UPDATE') AS may_update, has_any_column_privilege(c.oid, 'UPDATE') AS some_update, \
-         has_table_privilege(c.oid, 'DELETE') AS may_delete, false AS some_delete, \
-         has_schema_privilege(n.oid, 'USAGE') AS schema_usage \
+         pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_select, pg_catalog.has_any_column_privilege(c.oid, 'SELECT') AS some_select, \
+         pg_catalog.has_table_privilege(c.oid, 'INSERT') AS may_insert, pg_catalog.has_any_column_privilege(c.oid, 'INSERT') AS some_insert, \
+         pg_catalog.has_table_privilege(c.oid, 'UPDATE') AS may_update, pg_catalog.has_any_column_privilege(c.oid, 'UPDATE') AS some_update, \
+         pg_catalog.has_table_privilege(c.oid, 'DELETE') AS may_delete, false AS some_delete, \
+         pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS schema_usage \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'f', 'v', 'm')",
     )
@@ -186,7 +186,7 @@ pub async fn table_is_empty(connection: &mut PgConnection, table: &str) -> Resul
 pub async fn estimate_rows(connection: &mut PgConnection, table: &TableName) -> Result<i64, Error> {
     // The counter follows every change and is lost in a crash; reltuples is as of the last ANALYZE and stays.
     query(
-        "SELECT coalesce(nullif(pg_stat_get_live_tuples(c.oid), 0), greatest(c.reltuples, 0)::bigint) \
+        "SELECT coalesce(nullif(pg_catalog.pg_stat_get_live_tuples(c.oid), 0), greatest(c.reltuples, 0)::bigint) \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = $1 AND c.relname = $2",
     )
@@ -206,7 +206,7 @@ async fn read_foreign_keys(connection: &mut PgConnection, oid: i64) -> Result<Ve
          JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1] \
          JOIN pg_catalog.pg_attribute p ON p.attrelid = k.confrelid AND p.attnum = k.confkey[1] \
          WHERE k.conrelid = $1::oid AND k.contype = 'f' AND k.convalidated AND NOT k.condeferrable \
-         AND array_length(k.conkey, 1) = 1",
+         AND pg_catalog.array_length(k.conkey, 1) = 1",
     )
     .bind(oid)
     .fetch_all(connection)

@@ -48,7 +48,7 @@ const COLUMNS: &str = "WITH RECURSIVE base AS ( \
             (SELECT p.proname::text FROM pg_catalog.pg_proc p WHERE p.oid = t.typinput) AS input, \
             CASE WHEN t.typtype IN ('r', 'm') THEN '=' ELSE \
               (SELECT CASE n.nspname WHEN 'pg_catalog' THEN '=' \
-                        ELSE 'OPERATOR(' || quote_ident(n.nspname) || '.' || p.oprname || ')' END \
+                        ELSE 'OPERATOR(' || pg_catalog.quote_ident(n.nspname) || '.' || p.oprname || ')' END \
                FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod \
                JOIN pg_catalog.pg_amop e ON e.amopfamily = o.opcfamily AND e.amoplefttype = o.opcintype \
                  AND e.amoprighttype = o.opcintype AND e.amopstrategy = CASE m.amname WHEN 'btree' THEN 3 ELSE 1 END \

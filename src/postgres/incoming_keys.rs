@@ -28,15 +28,17 @@ pub(super) async fn read_incoming_keys(connection: &mut PgConnection, oid: i64) 
         "WITH RECURSIVE parts AS (SELECT $1::oid AS oid \
          UNION SELECT i.inhrelid FROM parts p JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid) \
          SELECT n.nspname::text AS schema, c.relname::text AS name, k.conrelid IN (SELECT oid FROM parts) AS is_own, \
-         has_schema_privilege(n.oid, 'USAGE') AND NOT row_security_active(c.oid) AND NOT EXISTS \
-           (SELECT FROM unnest(k.conkey) u (num) WHERE NOT has_column_privilege(k.conrelid, u.num, 'SELECT')) AS readable, \
+         pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND NOT pg_catalog.row_security_active(c.oid) AND NOT EXISTS \
+           (SELECT FROM pg_catalog.unnest(k.conkey) u (num) WHERE NOT pg_catalog.has_column_privilege(k.conrelid, u.num, \
+           'SELECT')) AS readable, \
          EXISTS (SELECT FROM pg_catalog.pg_index x WHERE x.indrelid = k.conrelid AND x.indisvalid AND x.indpred IS NULL \
-           AND (x.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey) AS indexed, \
-         ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY u (num, place) \
+           AND (x.indkey::int2[])[0:pg_catalog.cardinality(k.conkey) - 1] @> k.conkey) AS indexed, \
+         ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY u (num, place) \
                JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num ORDER BY place) AS own, \
-         ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY u (num, place) \
+         ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(k.confkey) WITH ORDINALITY u (num, place) \
                JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num ORDER BY place) AS referred, \
-         ARRAY(SELECT format('OPERATOR(%I.%s)', s.nspname, o.oprname) FROM unnest(k.conpfeqop) WITH ORDINALITY u (op, place) \
+         ARRAY(SELECT pg_catalog.format('OPERATOR(%I.%s)', s.nspname, o.oprname) \
+         FROM pg_catalog.unnest(k.conpfeqop) WITH ORDINALITY u (op, place) \
                JOIN pg_catalog.pg_operator o ON o.oid = u.op JOIN pg_catalog.pg_namespace s ON s.oid = o.oprnamespace \
                ORDER BY place) AS operators \
          FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \

@@ -12,6 +12,7 @@ mod connect;
 mod copy;
 mod incoming_keys;
 mod partitioning;
+mod qualified;
 mod row_security;
 mod sequences;
 mod sql;
@@ -31,7 +32,10 @@ pub use incoming_keys::IncomingKey;
 pub use partitioning::Partitioning;
 pub use row_security::{RestrictivePolicy, RowSecurity};
 pub use sequences::{FedColumn, Steps, fed_columns};
-pub use sql::{READ_COMMITTED, ident, literal, milliseconds, query, shown_ident, shown_list, shown_table, table_ident};
+pub use sql::{
+    READ_COMMITTED, distinct, ident, literal, milliseconds, published_script, query, script, shown_ident, shown_list,
+    shown_table, table_ident,
+};
 pub use table_design::{ColumnDesign, Grant, TableDesign, statements};
 pub use triggers::{RowTrigger, Rule};
 pub use type_name::{KnownType, TypeName, resolve};

@@ -20,12 +20,13 @@ pub struct Partitioning {
 }
 
 /// How table `$1` is partitioned.
-const PARTITIONING: &str = "SELECT pg_get_partkeydef(p.partrelid) AS by, p.partstrat = 'h' AS by_hash, \
+const PARTITIONING: &str = "SELECT pg_catalog.pg_get_partkeydef(p.partrelid) AS by, p.partstrat = 'h' AS by_hash, \
        ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = p.partrelid AND a.attnum > 0 \
              AND a.attnum = ANY (p.partattrs::int2[])) AS columns, \
        EXISTS (SELECT FROM pg_catalog.pg_partition_tree(p.partrelid::regclass) WHERE isleaf) AS has_partitions, \
        CASE WHEN p.partstrat = 'h' THEN \
-         (SELECT coalesce(sum(1 / substring(pg_get_expr(c.relpartbound, c.oid) FROM 'modulus ([0-9]+)')::numeric), 0) > 0.999999 \
+         (SELECT coalesce(pg_catalog.sum(1 / substring(pg_catalog.pg_get_expr(c.relpartbound, c.oid) \
+         FROM 'modulus ([0-9]+)')::numeric), 0) > 0.999999 \
           FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = p.partrelid) \
          ELSE p.partdefid <> 0 END AS takes_all \
      FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = $1::oid";

@@ -33,23 +33,24 @@ pub struct RestrictivePolicy {
 /// Whether it applies to table `$1`, and whether a policy lets us insert.
 const APPLIES: &str = "SELECT pg_catalog.row_security_active($1::oid) AS applies, \
        EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = $1::oid AND p.polpermissive AND p.polcmd IN ('*', 'a') \
-               AND (p.polroles = '{0}' OR EXISTS (SELECT FROM unnest(p.polroles) r WHERE pg_has_role(r, 'USAGE')))) \
+               AND (p.polroles = '{0}' OR EXISTS (SELECT FROM pg_catalog.unnest(p.polroles) r WHERE pg_catalog.pg_has_role(r, 'USAGE')))) \
          AS may_insert";
 
 /// The restrictive policies of table `$1` that are for us. What a new row must be is WITH CHECK, and USING where there is none.
 const RESTRICTIVE: &str = "SELECT p.polname::text AS name, \
        CASE p.polcmd WHEN '*' THEN 'ALL' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' \
          ELSE 'SELECT' END AS command, \
-       coalesce(pg_get_expr(coalesce(p.polwithcheck, p.polqual), p.polrelid), 'true') AS condition, p.polcmd IN ('*', 'a') AS inserts \
+       coalesce(pg_catalog.pg_get_expr(coalesce(p.polwithcheck, p.polqual), p.polrelid), 'true') AS condition, \
+       p.polcmd IN ('*', 'a') AS inserts \
      FROM pg_catalog.pg_policy p WHERE p.polrelid = $1::oid AND NOT p.polpermissive \
-     AND (p.polroles = '{0}' OR EXISTS (SELECT FROM unnest(p.polroles) r WHERE pg_has_role(r, 'USAGE'))) ORDER BY 1";
+     AND (p.polroles = '{0}' OR EXISTS (SELECT FROM pg_catalog.unnest(p.polroles) r WHERE pg_catalog.pg_has_role(r, 'USAGE'))) ORDER BY 1";
 
 /// The policies of table `$1` that are for us when rows are read: a row is seen that one of the permissive ones and all restrictive ones let
 /// through.
 const READING: &str = "SELECT p.polname::text AS name, p.polpermissive AS permissive, \
-       coalesce(pg_get_expr(p.polqual, p.polrelid), 'true') = 'true' AS shows_all \
+       coalesce(pg_catalog.pg_get_expr(p.polqual, p.polrelid), 'true') = 'true' AS shows_all \
      FROM pg_catalog.pg_policy p WHERE p.polrelid = $1::oid AND p.polcmd IN ('*', 'r') \
-     AND (p.polroles = '{0}' OR EXISTS (SELECT FROM unnest(p.polroles) r WHERE pg_has_role(r, 'USAGE'))) ORDER BY 1";
+     AND (p.polroles = '{0}' OR EXISTS (SELECT FROM pg_catalog.unnest(p.polroles) r WHERE pg_catalog.pg_has_role(r, 'USAGE'))) ORDER BY 1";
 
 /// What row-level security does to our role in a table.
 ///

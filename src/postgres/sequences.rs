@@ -56,13 +56,14 @@ const FED: &str = "WITH RECURSIVE base AS ( \
        FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.typbasetype WHERE b.typtype = 'd') \
      SELECT a.attname::text AS name, n.nspname::text AS schema, c.relname::text AS sequence, \
        a.attidentity = 'a' AS always, \
-       a.attidentity <> '' OR has_sequence_privilege(c.oid, 'USAGE') OR has_sequence_privilege(c.oid, 'UPDATE') AS usable, \
-       has_schema_privilege(n.oid, 'USAGE') \
-         AND (has_sequence_privilege(c.oid, 'USAGE') OR has_sequence_privilege(c.oid, 'SELECT')) AS readable, \
-       has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'SELECT') AS selectable, \
-       has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'UPDATE') AS settable, \
+       a.attidentity <> '' OR pg_catalog.has_sequence_privilege(c.oid, 'USAGE') \
+         OR pg_catalog.has_sequence_privilege(c.oid, 'UPDATE') AS usable, \
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
+         AND (pg_catalog.has_sequence_privilege(c.oid, 'USAGE') OR pg_catalog.has_sequence_privilege(c.oid, 'SELECT')) AS readable, \
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_sequence_privilege(c.oid, 'SELECT') AS selectable, \
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_sequence_privilege(c.oid, 'UPDATE') AS settable, \
        b.oid IN (20, 21, 23, 1700) AND (a.attidentity <> '' \
-         OR coalesce(pg_get_expr(k.adbin, k.adrelid), pg_get_expr(t.typdefaultbin, 0)) \
+         OR coalesce(pg_catalog.pg_get_expr(k.adbin, k.adrelid), pg_catalog.pg_get_expr(t.typdefaultbin, 0)) \
            ~ '^(\\(nextval\\(''.*''::regclass\\)\\)::(smallint|integer|bigint|numeric)|nextval\\(''.*''::regclass\\))$') AS plain, \
        b.oid = 1700 AS numeric, \
        s.seqincrement AS increment, s.seqmin AS least, s.seqmax AS greatest, s.seqstart AS start, \

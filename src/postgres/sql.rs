@@ -1,8 +1,11 @@
-//! The only file that vouches for SQL text: quoting, and the one door through which built statements are sent.
+//! The only file that vouches for SQL text: quoting, and the two doors through which built statements are sent.
+//!
+//! Both see to it, where assertions are on (the tests), that no function is called without its schema.
 
+use super::qualified::unqualified;
 use crate::model::TableName;
 use sqlx::postgres::{PgArguments, Postgres};
-use sqlx::{AssertSqlSafe, query::Query};
+use sqlx::{AssertSqlSafe, RawSql, query::Query};
 use std::time::Duration;
 
 /// A quoted identifier.
@@ -52,11 +55,33 @@ pub fn literal(text: &str) -> String {
     }
 }
 
+/// Whether two values of one type differ, where NULL is a value; the type's equality is one of PostgreSQL's own, which may be one of other
+/// types (`varchar` has that of `text`). `IS DISTINCT FROM` takes the best that the search path has, whoever made it.
+pub fn distinct(one: &str, other: &str) -> String {
+    format!("coalesce(NOT {one} OPERATOR(pg_catalog.=) {other}, ({one} IS NULL) <> ({other} IS NULL))")
+}
+
 /// A statement built from constants, [`ident`]s and [`literal`]s; data goes in as arguments.
 ///
 /// Not a named prepared statement: a pooler in transaction mode may run the next one elsewhere.
 pub fn query<'q>(text: impl Into<String>) -> Query<'q, Postgres, PgArguments> {
-    sqlx::query(AssertSqlSafe(text.into())).persistent(false)
+    sqlx::query(checked(text.into())).persistent(false)
+}
+
+/// Statements without arguments, which go to the server in one message; built as for [`query`].
+pub fn script(text: impl Into<String>) -> RawSql {
+    sqlx::raw_sql(checked(text.into()))
+}
+
+/// A script that a person has read and could have run himself: a preset's tables. Its functions have no arguments, which no other's can fit
+/// better.
+pub fn published_script(text: &'static str) -> RawSql {
+    sqlx::raw_sql(AssertSqlSafe(text))
+}
+
+fn checked(text: String) -> AssertSqlSafe<String> {
+    debug_assert_eq!(unqualified(&text), None, "a function is called without its schema: {text}");
+    AssertSqlSafe(text)
 }
 
 /// A duration as PostgreSQL's timeouts take it: in milliseconds, as many as it knows.

@@ -150,7 +150,7 @@ pub struct KnownType {
 /// The server's, where it is not the name's fault.
 pub async fn resolve(connection: &mut PgConnection, name: &TypeName) -> Result<Result<KnownType, String>, Error> {
     let mut savepoint = connection.begin().await?;
-    let asked = query("SELECT t.oid::bigint, format_type(t.oid, NULL) FROM (SELECT to_regtype($1)::oid) t (oid)")
+    let asked = query("SELECT t.oid::bigint, pg_catalog.format_type(t.oid, NULL) FROM (SELECT pg_catalog.to_regtype($1)::oid) t (oid)")
         .bind(name.sql())
         .fetch_one(&mut *savepoint)
         .await;

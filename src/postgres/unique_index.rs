@@ -65,8 +65,8 @@ impl UniqueIndex {
 
 /// One row for each such index of table `$1`. An expression's columns are known by what the index depends on.
 const INDEXES: &str = "SELECT c.relname::text AS name, i.indisvalid AND i.indisready AS valid, i.indimmediate AS immediate, \
-       i.indisexclusion AS exclusion, pg_get_expr(i.indpred, i.indrelid) AS condition, \
-       ARRAY(SELECT a.attname::text FROM generate_series(0, i.indnkeyatts - 1) place \
+       i.indisexclusion AS exclusion, pg_catalog.pg_get_expr(i.indpred, i.indrelid) AS condition, \
+       ARRAY(SELECT a.attname::text FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) place \
              LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[place] \
                AND a.attnum <> 0 ORDER BY place) AS key, \
        ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum > 0 \

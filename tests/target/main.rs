@@ -6,6 +6,7 @@ mod create;
 mod not_stored;
 mod optional_fields;
 mod rights;
+mod search_path;
 mod self_reference;
 mod sequences;
 mod shapes;

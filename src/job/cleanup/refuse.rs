@@ -75,7 +75,7 @@ async fn volatile(connection: &mut PgConnection, tables: &[TableName]) -> Result
                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 \
              UNION SELECT c.oid, c.relkind, c.relpersistence FROM parts p \
                JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid) \
-             SELECT coalesce(bool_or(p.relpersistence <> 'p' OR p.relkind NOT IN ('r', 'p')), false) FROM parts p",
+             SELECT coalesce(pg_catalog.bool_or(p.relpersistence <> 'p' OR p.relkind NOT IN ('r', 'p')), false) FROM parts p",
         )
         .bind(&table.schema)
         .bind(&table.table)
@@ -100,8 +100,10 @@ fn refused(message: String, hint: &str) -> Failure {
 pub(super) async fn durability(link: &mut Link) -> Result<Option<String>, Failure> {
     let ask = async |connection: &mut PgConnection| {
         let mut transaction = connection.begin().await?;
-        let fsync: bool =
-            query("SELECT current_setting('fsync') = 'on'").fetch_one(&mut *transaction).await?.try_get(0)?;
+        let fsync: bool = query("SELECT pg_catalog.current_setting('fsync') = 'on'")
+            .fetch_one(&mut *transaction)
+            .await?
+            .try_get(0)?;
         transaction.commit().await?;
         Ok::<_, Error>(fsync)
     };

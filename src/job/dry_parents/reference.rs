@@ -15,7 +15,7 @@ pub(super) async fn rows_of(
     texts: &[&str],
 ) -> Result<BTreeSet<String>, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    let exists: bool = query("SELECT to_regclass($1) IS NOT NULL")
+    let exists: bool = query("SELECT pg_catalog.to_regclass($1) IS NOT NULL")
         .bind(table_ident(&check.table))
         .fetch_one(&mut *transaction)
         .await?

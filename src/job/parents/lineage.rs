@@ -26,8 +26,8 @@ pub(in crate::job) async fn ids_by_lineage(
     let (id, lineage) = (ident(&check.key), ident(column));
     let mut transaction = connection.begin().await?;
     let rows = query(format!(
-        "SELECT p.{lineage} ->> 'redis_document_id' AS document, min(p.{id}::text) AS id FROM {} p \
-         WHERE p.{lineage} ->> 'redis_document_id' = ANY ($1) GROUP BY 1 HAVING count(*) = 1",
+        "SELECT p.{lineage} ->> 'redis_document_id' AS document, pg_catalog.min(p.{id}::text) AS id FROM {} p \
+         WHERE p.{lineage} ->> 'redis_document_id' = ANY ($1) GROUP BY 1 HAVING pg_catalog.count(*) = 1",
         table_ident(&check.table)
     ))
     .bind(documents)

@@ -6,9 +6,9 @@ use crate::config::Settings;
 use crate::job::link::Trouble;
 use crate::mapping::MappingSpec;
 use crate::model::{Finding, Side, TableName};
-use crate::postgres::{ident, missing_tables, query, table_ident};
+use crate::postgres::{ident, missing_tables, query, script, table_ident};
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, Row};
+use sqlx::{Connection, Row};
 
 /// Makes the archive's table, where there is an archive and no such table, and says so, or why it cannot be made.
 ///
@@ -34,7 +34,7 @@ pub(super) async fn make_missing(
     let schema = format!("CREATE SCHEMA IF NOT EXISTS {}", ident(&table.schema));
     let statements = if has_schema { statement.clone() } else { format!("{schema}; {statement}") };
     let mut savepoint = connection.begin().await?;
-    let made = sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut *savepoint).await;
+    let made = script(statements).execute(&mut *savepoint).await;
     if let Err(error) = made {
         savepoint.rollback().await?;
         let error = locks::given_up(connection, &table, &[], error).await?;

@@ -32,7 +32,7 @@ async fn read_limits(connection: &mut PgConnection) -> Result<Vec<Limit>, Error>
     let row = query(
         "SELECT r.rolname::text, r.rolconnlimit, d.datname::text, d.datconnlimit \
          FROM pg_catalog.pg_roles r, pg_catalog.pg_database d \
-         WHERE r.rolname = session_user AND NOT r.rolsuper AND d.datname = current_database()",
+         WHERE r.rolname = session_user AND NOT r.rolsuper AND d.datname = pg_catalog.current_database()",
     )
     .fetch_optional(connection)
     .await?;

@@ -112,7 +112,7 @@ async fn look_at_schemas(
 ) -> Result<(BTreeSet<String>, Vec<Finding>), Error> {
     let schemas: BTreeSet<&str> = tables.iter().map(|table| table.schema.as_str()).collect();
     let rows = query(
-        "SELECT s.name FROM unnest($1::text[]) s (name) \
+        "SELECT s.name FROM pg_catalog.unnest($1::text[]) s (name) \
          WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = s.name)",
     )
     .bind(schemas.iter().copied().collect::<Vec<&str>>())
@@ -143,7 +143,7 @@ async fn unknown_roles(
 ) -> Result<Vec<Finding>, Error> {
     let roles: Vec<&str> = design.grants.iter().map(|grant| grant.role.as_str()).collect();
     let unknown = query(
-        "SELECT r.name FROM unnest($1::text[]) r (name) WHERE r.name <> 'public' \
+        "SELECT r.name FROM pg_catalog.unnest($1::text[]) r (name) WHERE r.name <> 'public' \
          AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles p WHERE p.rolname = r.name)",
     )
     .bind(roles)

@@ -56,9 +56,9 @@ pub(super) async fn judge(
 /// An id that is no UUID may have been made into one of version 5, as a run does: such a row is where a run looks for it.
 async fn count(connection: &mut PgConnection, facts: &TableFacts, (column, key): (&str, &str)) -> Result<i64, Error> {
     let statement = format!(
-        "SELECT count(*) FROM (SELECT {0} AS lineage, {1}::text AS id FROM {2} LIMIT {LOOKED_AT}) t \
+        "SELECT pg_catalog.count(*) FROM (SELECT {0} AS lineage, {1}::text AS id FROM {2} LIMIT {LOOKED_AT}) t \
          WHERE lineage ->> 'redis_document_id' <> id AND NOT lineage ? 'redis2pg' \
-         AND lower(lineage ->> 'redis_document_id') <> id AND NOT (id ~ '^[0-9a-f]{{8}}-[0-9a-f]{{4}}-5' \
+         AND pg_catalog.lower(lineage ->> 'redis_document_id') <> id AND NOT (id ~ '^[0-9a-f]{{8}}-[0-9a-f]{{4}}-5' \
          AND lineage ->> 'redis_document_id' !~* '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$')",
         ident(column),
         ident(key),

@@ -48,15 +48,15 @@ pub(super) async fn given_up(
 
 /// Who has or wants locks on the tables `$1`, `$2` that others have to wait for, the strongest first.
 const HOLDERS: &str = "SELECT l.pid, a.application_name AS application, a.usename::text AS role, l.granted, \
-       upper(regexp_replace(replace(l.mode, 'Lock', ''), '([a-z])([A-Z])', '\\1 \\2', 'g')) AS mode, \
+       pg_catalog.upper(pg_catalog.regexp_replace(pg_catalog.replace(l.mode, 'Lock', ''), '([a-z])([A-Z])', '\\1 \\2', 'g')) AS mode, \
        n.nspname::text AS schema, c.relname::text AS name \
      FROM unnest($1::text[], $2::text[]) t (schema, name) JOIN pg_catalog.pg_namespace n ON n.nspname = t.schema \
      JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.name \
      JOIN pg_catalog.pg_locks l ON l.locktype = 'relation' AND l.relation = c.oid \
-       AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) \
+       AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
      LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
-     WHERE l.pid IS DISTINCT FROM pg_backend_pid() AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') \
-     ORDER BY array_position('{AccessExclusiveLock,ExclusiveLock,ShareRowExclusiveLock,ShareLock,ShareUpdateExclusiveLock}', \
+     WHERE l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid() AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') \
+     ORDER BY pg_catalog.array_position('{AccessExclusiveLock,ExclusiveLock,ShareRowExclusiveLock,ShareLock,ShareUpdateExclusiveLock}', \
        l.mode), l.granted DESC, l.pid LIMIT 3";
 
 /// Who has the locks. A transaction that has ended by now is not found.

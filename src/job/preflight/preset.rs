@@ -6,9 +6,9 @@ use crate::config::Settings;
 use crate::job::link::Trouble;
 use crate::job::setup;
 use crate::model::{Finding, Side, TableName};
-use crate::postgres::{Verdict, missing_tables, query, verdict};
+use crate::postgres::{Verdict, missing_tables, published_script, query, verdict};
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, Error, Row};
+use sqlx::{Connection, Error, Row};
 
 /// The statements that make the preset's tables, where a run would.
 pub(super) fn statements(settings: &Settings) -> Option<&'static str> {
@@ -32,7 +32,7 @@ pub(super) async fn make_missing(
     }
     let before = tables_beside(connection, names).await?;
     let mut savepoint = connection.begin().await?;
-    match sqlx::raw_sql(AssertSqlSafe(schema)).execute(&mut *savepoint).await {
+    match published_script(schema).execute(&mut *savepoint).await {
         Ok(_) => savepoint.commit().await?,
         Err(error) => {
             savepoint.rollback().await?;

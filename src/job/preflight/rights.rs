@@ -7,17 +7,17 @@ use sqlx::{Error, Row};
 use std::collections::BTreeSet;
 
 /// For each schema of `$1`: the role, the database, the schema, whether it is missing, and the rights to make something there.
-const OF_SCHEMAS: &str = "SELECT current_user::text AS role, current_database()::text AS database, s.name AS schema, \
-       n.oid IS NULL AS missing, has_database_privilege(current_database(), 'CREATE') AS may_make_schema, \
-       coalesce(has_schema_privilege(n.oid, 'CREATE'), false) AS may_create, \
-       coalesce(has_schema_privilege(n.oid, 'USAGE'), false) AS may_use \
-     FROM (SELECT DISTINCT unnest($1::text[]) AS name) s LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = s.name ORDER BY 3";
+const OF_SCHEMAS: &str = "SELECT current_user::text AS role, pg_catalog.current_database()::text AS database, s.name AS schema, \
+       n.oid IS NULL AS missing, pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_make_schema, \
+       coalesce(pg_catalog.has_schema_privilege(n.oid, 'CREATE'), false) AS may_create, \
+       coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false) AS may_use \
+     FROM (SELECT DISTINCT pg_catalog.unnest($1::text[]) AS name) s LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = s.name ORDER BY 3";
 
 /// Those among the tables `$1`, `$2` that no foreign key of the role's may refer to.
 const UNREFERRED: &str = "SELECT n.nspname::text, c.relname::text FROM unnest($1::text[], $2::text[]) t (schema, name) \
      JOIN pg_catalog.pg_namespace n ON n.nspname = t.schema \
      JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.name AND c.relkind IN ('r', 'p') \
-     WHERE NOT has_table_privilege(c.oid, 'REFERENCES') ORDER BY 1, 2";
+     WHERE NOT pg_catalog.has_table_privilege(c.oid, 'REFERENCES') ORDER BY 1, 2";
 
 /// Whether the role may make a table there: the right that it lacks, as `CREATE ON SCHEMA app`, with the statement that gives it.
 pub(super) struct Lacking {

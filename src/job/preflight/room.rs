@@ -33,28 +33,29 @@ pub(super) async fn judge(connection: &mut PgConnection, tables: &[TableName]) -
 }
 
 /// Archiving that fails: its last failure came after its last success.
-const ARCHIVER: &str = "SELECT last_failed_wal, to_char(last_failed_time, 'YYYY-MM-DD HH24:MI') AS at \
-    FROM pg_catalog.pg_stat_archiver WHERE current_setting('archive_mode') <> 'off' \
+const ARCHIVER: &str = "SELECT last_failed_wal, pg_catalog.to_char(last_failed_time, 'YYYY-MM-DD HH24:MI') AS at \
+    FROM pg_catalog.pg_stat_archiver WHERE pg_catalog.current_setting('archive_mode') <> 'off' \
     AND last_failed_time > coalesce(last_archived_time, '-infinity')";
 
 /// Slots that nobody reads from and that hold WAL.
-const SLOTS: &str = "SELECT slot_name::text AS name, pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)) AS held, \
-    nullif(current_setting('max_slot_wal_keep_size', true), '-1') AS bound \
+const SLOTS: &str = "SELECT slot_name::text AS name, \
+    pg_catalog.pg_size_pretty(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn)) AS held, \
+    nullif(pg_catalog.current_setting('max_slot_wal_keep_size', true), '-1') AS bound \
     FROM pg_catalog.pg_replication_slots WHERE NOT active AND restart_lsn IS NOT NULL ORDER BY slot_name";
 
 /// Where the server's files are and what says that it runs here, for roles that are told; `$1`, `$2`: the tables'
 /// schemas and names.
-const PLACES: &str = "SELECT current_setting('data_directory') AS data, \
-    extract(epoch FROM pg_postmaster_start_time())::bigint AS started, \
-    greatest(pg_size_bytes(current_setting('max_wal_size')), \
-             pg_size_bytes(coalesce(current_setting('wal_keep_size', true), '0'))) AS wal, \
-    ARRAY(SELECT pg_tablespace_location(s.oid) FROM pg_catalog.pg_tablespace s WHERE s.oid IN \
+const PLACES: &str = "SELECT pg_catalog.current_setting('data_directory') AS data, \
+    extract(epoch FROM pg_catalog.pg_postmaster_start_time())::bigint AS started, \
+    greatest(pg_catalog.pg_size_bytes(pg_catalog.current_setting('max_wal_size')), \
+             pg_catalog.pg_size_bytes(coalesce(pg_catalog.current_setting('wal_keep_size', true), '0'))) AS wal, \
+    ARRAY(SELECT pg_catalog.pg_tablespace_location(s.oid) FROM pg_catalog.pg_tablespace s WHERE s.oid IN \
       (SELECT coalesce(nullif(c.reltablespace, 0), d.dattablespace) FROM unnest($1::text[], $2::text[]) t (schema, name) \
        JOIN pg_catalog.pg_namespace n ON n.nspname = t.schema \
        JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.name \
-       JOIN pg_catalog.pg_database d ON d.datname = current_database()) \
-      AND pg_tablespace_location(s.oid) <> '') AS spaces \
-    WHERE pg_has_role('pg_read_all_settings', 'USAGE')";
+       JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()) \
+      AND pg_catalog.pg_tablespace_location(s.oid) <> '') AS spaces \
+    WHERE pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE')";
 
 /// The rows of a question; none where the role may not ask it, or this server does not know it.
 async fn told(connection: &mut PgConnection, question: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, Error> {
@@ -73,8 +74,7 @@ fn archiver(row: &PgRow) -> Result<Finding, Error> {
         "archiving fails (last for {} at {at}): until it works again, all WAL that the run writes stays in pg_wal",
         file.unwrap_or_default()
     );
-    let hint =
-        "See the server's log, mend archive_command or archive_library, and watch: SELECT * FROM pg_stat_archiver.";
+    let hint = "See the server's log, mend archive_command or archive_library, and watch: SELECT * FROM pg_catalog.pg_stat_archiver.";
     Ok(Finding::warning(Side::Postgres, "archive_command", message, hint))
 }
 

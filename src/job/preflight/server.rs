@@ -44,20 +44,21 @@ pub(in crate::job) struct Server {
 }
 
 /// What the server says of itself, and what it knows of the role.
-const LOOK: &str = "SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS standby, \
-    current_user::text AS role, session_user::text AS login, current_database()::text AS database, \
-    current_setting('transaction_read_only') = 'on' AS read_only, \
+const LOOK: &str = "SELECT pg_catalog.current_setting('server_version') AS version, pg_catalog.pg_is_in_recovery() AS standby, \
+    current_user::text AS role, session_user::text AS login, pg_catalog.current_database()::text AS database, \
+    pg_catalog.current_setting('transaction_read_only') = 'on' AS read_only, \
     (SELECT source FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'on') \
         AS read_only_from, \
-    has_database_privilege(current_database(), 'TEMP') AS temporary, current_setting('block_size')::int AS page, \
+    pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP') AS temporary, \
+    pg_catalog.current_setting('block_size')::int AS page, \
     CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'redis2pg') \
-         THEN has_schema_privilege('redis2pg', 'USAGE') \
-         ELSE has_database_privilege(current_database(), 'CREATE') END AS ledger, \
+         THEN pg_catalog.has_schema_privilege('redis2pg', 'USAGE') \
+         ELSE pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') END AS ledger, \
     CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'redis2pg') \
-         THEN has_schema_privilege('redis2pg', 'CREATE') \
-         ELSE has_database_privilege(current_database(), 'CREATE') END AS stage, \
-    (SELECT has_schema_privilege(n.oid, 'USAGE') FROM pg_catalog.pg_namespace n WHERE n.nspname = 'redis2pg') AS inside, \
-    current_setting('server_encoding') AS encoding";
+         THEN pg_catalog.has_schema_privilege('redis2pg', 'CREATE') \
+         ELSE pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') END AS stage, \
+    (SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') FROM pg_catalog.pg_namespace n WHERE n.nspname = 'redis2pg') AS inside, \
+    pg_catalog.current_setting('server_encoding') AS encoding";
 
 /// The rights on the ledger's tables that the statements of a run need and the role lacks.
 const LACKING: &str = "SELECT r.privilege, c.relname::text FROM \
@@ -71,14 +72,14 @@ const LACKING: &str = "SELECT r.privilege, c.relname::text FROM \
      ('cleaned_keys', 'SELECT')) r (name, privilege) \
     JOIN pg_catalog.pg_namespace n ON n.nspname = 'redis2pg' \
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = r.name AND c.relkind = 'r' \
-    WHERE NOT has_table_privilege(c.oid, r.privilege) ORDER BY c.relname, r.privilege";
+    WHERE NOT pg_catalog.has_table_privilege(c.oid, r.privilege) ORDER BY c.relname, r.privilege";
 
 /// Those that the ledger and its tables belong to, and whether the role is as good as they are.
-const OWNERS: &str = "SELECT pg_get_userbyid(o.owner)::text FROM \
+const OWNERS: &str = "SELECT pg_catalog.pg_get_userbyid(o.owner)::text FROM \
     (SELECT n.oid, n.nspowner AS owner FROM pg_catalog.pg_namespace n WHERE n.nspname = 'redis2pg' \
-       AND NOT has_schema_privilege(n.oid, 'CREATE') \
+       AND NOT pg_catalog.has_schema_privilege(n.oid, 'CREATE') \
      UNION SELECT n.oid, c.relowner FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid \
-       WHERE n.nspname = 'redis2pg' AND c.relkind = 'r' AND NOT pg_has_role(c.relowner, 'USAGE')) o \
+       WHERE n.nspname = 'redis2pg' AND c.relkind = 'r' AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')) o \
     GROUP BY 1 ORDER BY 1";
 
 /// Looks at the server. What is wrong with it is a finding of the check that follows, among all others.

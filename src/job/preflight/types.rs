@@ -50,7 +50,7 @@ pub(super) async fn judge_types(
 /// The OID and the name of each column's type.
 async fn read_types(connection: &mut PgConnection, table: &TableName) -> Result<HashMap<String, (i64, String)>, Error> {
     let rows = query(
-        "SELECT a.attname::text, a.atttypid::bigint, format_type(a.atttypid, a.atttypmod) \
+        "SELECT a.attname::text, a.atttypid::bigint, pg_catalog.format_type(a.atttypid, a.atttypmod) \
          FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped",

@@ -170,7 +170,8 @@ async fn attempt(
     if !ledger::is_rollback_held(&mut transaction, held).await? {
         return Err(Trouble::Final(ledger::taken_over()));
     }
-    let id = query("SELECT pg_current_xact_id()::text::bigint & 4294967295").fetch_one(&mut *transaction).await?;
+    let id =
+        query("SELECT pg_catalog.pg_current_xact_id()::text::bigint & 4294967295").fetch_one(&mut *transaction).await?;
     own.insert(id.try_get(0)?);
     // Of the run's rows as they are now: what comes back may be from another key.
     let origins = if undo.retries { undo.origins(&mut transaction, keys).await? } else { Vec::new() };

@@ -202,7 +202,7 @@ async fn drop_table(
     let tried = async {
         let name = table_ident(table);
         query(format!("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE")).execute(&mut *savepoint).await?;
-        let same: bool = query("SELECT coalesce(to_regclass($1)::oid::bigint = $2, false)")
+        let same: bool = query("SELECT coalesce(pg_catalog.to_regclass($1)::oid::bigint = $2, false)")
             .bind(&name)
             .bind(oid)
             .fetch_one(&mut *savepoint)
@@ -211,8 +211,11 @@ async fn drop_table(
         if !same {
             return Ok::<_, Error>(Err("it is another one of that name".to_owned()));
         }
-        let hidden: bool =
-            query("SELECT row_security_active($1::oid)").bind(oid).fetch_one(&mut *savepoint).await?.try_get(0)?;
+        let hidden: bool = query("SELECT pg_catalog.row_security_active($1::oid)")
+            .bind(oid)
+            .fetch_one(&mut *savepoint)
+            .await?
+            .try_get(0)?;
         if hidden {
             return Ok(Err("row-level security may hide rows of it".to_owned()));
         }

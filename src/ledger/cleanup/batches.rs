@@ -129,7 +129,7 @@ pub async fn settle_cleanup_batch(
 /// `false`: it is settled already; the answer to an earlier attempt was lost.
 async fn settle(connection: &mut PgConnection, settlement: &Settlement<'_>) -> Result<bool, Error> {
     let settled = query(
-        "UPDATE redis2pg.cleanup_batches SET settled_at = now(), deleted = $2, keys = keys - $3 \
+        "UPDATE redis2pg.cleanup_batches SET settled_at = pg_catalog.now(), deleted = $2, keys = keys - $3 \
          WHERE id = $1::text::uuid AND settled_at IS NULL",
     )
     .bind(settlement.batch.to_string())
@@ -145,7 +145,7 @@ async fn set_apart(connection: &mut PgConnection, batch: Uuid, unknown: &[RedisK
     let (hashes, keys) = hashed(unknown);
     query(
         "WITH made AS (INSERT INTO redis2pg.cleanup_batches (id, cleanup_id, mapping, redis_db, keys, begun_at) \
-           SELECT gen_random_uuid(), b.cleanup_id, b.mapping, b.redis_db, cardinality($3::bytea[]), b.begun_at \
+           SELECT pg_catalog.gen_random_uuid(), b.cleanup_id, b.mapping, b.redis_db, pg_catalog.cardinality($3::bytea[]), b.begun_at \
            FROM redis2pg.cleanup_batches b WHERE b.id = $1::text::uuid RETURNING id) \
          UPDATE redis2pg.cleaned_keys SET batch_id = made.id FROM made WHERE batch_id = $1::text::uuid \
          AND key_hash = ANY ($2::bigint[]) AND key = ANY ($3::bytea[])",

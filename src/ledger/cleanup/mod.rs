@@ -54,7 +54,7 @@ pub enum CleanupClaim {
 
 /// A source without its database, as an expression.
 pub(super) fn place(source: &str) -> String {
-    format!("regexp_replace({source}, '/[0-9]+$', '')")
+    format!("pg_catalog.regexp_replace({source}, '/[0-9]+$', '')")
 }
 
 /// Claims the right to delete keys. May be called again where the answer was lost. Cleanups of the same Redis whose processes
@@ -67,7 +67,7 @@ pub async fn claim_cleanup(connection: &mut PgConnection, new: &NewCleanup) -> R
     let mut transaction = begin_held(connection, lease, lease_time).await?;
     // In this order: whoever begins a run holds the first, whoever begins a rollback the second.
     for lock in [LOCK, TABLES_LOCK] {
-        query("SELECT pg_advisory_xact_lock($1)").bind(lock).execute(&mut *transaction).await?;
+        query("SELECT pg_catalog.pg_advisory_xact_lock($1)").bind(lock).execute(&mut *transaction).await?;
     }
     query("SET LOCAL lock_timeout = '120s'").execute(&mut *transaction).await?;
     let ours = query("SELECT 1 FROM redis2pg.cleanups WHERE id = $1::text::uuid AND lease = $2::text::uuid")
@@ -84,7 +84,7 @@ pub async fn claim_cleanup(connection: &mut PgConnection, new: &NewCleanup) -> R
         return Ok(other);
     }
     query(format!(
-        "UPDATE redis2pg.cleanups SET state = 'abandoned', lease = gen_random_uuid() WHERE state = 'running' AND {} = {}",
+        "UPDATE redis2pg.cleanups SET state = 'abandoned', lease = pg_catalog.gen_random_uuid() WHERE state = 'running' AND {} = {}",
         place("source"),
         place("$1::text")
     ))
@@ -94,7 +94,7 @@ pub async fn claim_cleanup(connection: &mut PgConnection, new: &NewCleanup) -> R
     query(
         "INSERT INTO redis2pg.cleanups (id, run_id, runs, source, version, settings, backup, state, lease, lease_expires_at) \
          VALUES ($1::text::uuid, $2::text::uuid, $3::text[]::uuid[], $4, $5, $6::text::jsonb, $7, 'running', $8::text::uuid, \
-         clock_timestamp() + make_interval(secs => $9))",
+         pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $9))",
     )
     .bind(id.to_string())
     .bind(new.run.to_string())
@@ -126,7 +126,7 @@ async fn in_the_way(connection: &mut PgConnection, new: &NewCleanup) -> Result<O
         return Ok(Some(CleanupClaim::Undone(row.try_get(0)?)));
     }
     let running = query(format!(
-        "SELECT id::text FROM redis2pg.runs WHERE state = 'running' AND lease_expires_at > clock_timestamp() \
+        "SELECT id::text FROM redis2pg.runs WHERE state = 'running' AND lease_expires_at > pg_catalog.clock_timestamp() \
          AND ({} = {} OR id = ANY ($2::text[]::uuid[])) LIMIT 1",
         place("source"),
         place("$1::text")
@@ -148,8 +148,8 @@ pub(super) async fn at_work_on(
     source: &str,
 ) -> Result<Option<(String, Duration)>, Error> {
     let row = query(format!(
-        "SELECT id::text, extract(epoch FROM lease_expires_at - clock_timestamp())::float8 AS left_s FROM redis2pg.cleanups \
-         WHERE state = 'running' AND lease_expires_at > clock_timestamp() AND {} = {} LIMIT 1",
+        "SELECT id::text, extract(epoch FROM lease_expires_at - pg_catalog.clock_timestamp())::float8 AS left_s FROM redis2pg.cleanups \
+         WHERE state = 'running' AND lease_expires_at > pg_catalog.clock_timestamp() AND {} = {} LIMIT 1",
         place("source"),
         place("$1::text")
     ))
@@ -162,8 +162,8 @@ pub(super) async fn at_work_on(
 /// The cleanup that is at work on rows of this run, with the seconds until its lease ends.
 pub(super) async fn at_work_of(connection: &mut PgConnection, run: Uuid) -> Result<Option<(String, Duration)>, Error> {
     let row = query(
-        "SELECT id::text, extract(epoch FROM lease_expires_at - clock_timestamp())::float8 AS left_s FROM redis2pg.cleanups \
-         WHERE state = 'running' AND lease_expires_at > clock_timestamp() AND $1::text::uuid = ANY (runs) LIMIT 1",
+        "SELECT id::text, extract(epoch FROM lease_expires_at - pg_catalog.clock_timestamp())::float8 AS left_s FROM redis2pg.cleanups \
+         WHERE state = 'running' AND lease_expires_at > pg_catalog.clock_timestamp() AND $1::text::uuid = ANY (runs) LIMIT 1",
     )
     .bind(run.to_string())
     .fetch_optional(connection)
@@ -186,7 +186,7 @@ pub async fn renew_cleanup(
 ) -> Result<bool, Error> {
     let mut transaction = begin_held(connection, lease, lease_time).await?;
     let done = query(
-        "UPDATE redis2pg.cleanups SET lease_expires_at = clock_timestamp() + make_interval(secs => $3) \
+        "UPDATE redis2pg.cleanups SET lease_expires_at = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3) \
          WHERE id = $1::text::uuid AND lease = $2::text::uuid AND state = 'running'",
     )
     .bind(id.to_string())
@@ -222,8 +222,8 @@ pub async fn finish_cleanup(
     end: &CleanupEnd,
 ) -> Result<bool, Error> {
     let done = query(
-        "UPDATE redis2pg.cleanups SET state = $3, exit_code = $4, error = $5, account = $6::text::jsonb, finished_at = now(), \
-         lease_expires_at = now() WHERE id = $1::text::uuid AND lease = $2::text::uuid AND state = 'running'",
+        "UPDATE redis2pg.cleanups SET state = $3, exit_code = $4, error = $5, account = $6::text::jsonb, finished_at = pg_catalog.now(), \
+         lease_expires_at = pg_catalog.now() WHERE id = $1::text::uuid AND lease = $2::text::uuid AND state = 'running'",
     )
     .bind(id.to_string())
     .bind(lease.to_string())

@@ -46,12 +46,12 @@ pub async fn cleanable(connection: &mut PgConnection, run: Uuid) -> Result<Clean
          OR EXISTS (SELECT FROM redis2pg.shards s WHERE s.run_id = r.id) \
          AND NOT EXISTS (SELECT FROM redis2pg.shards s WHERE s.run_id = r.id AND s.state <> 'complete')) AS is_complete, \
          r.rolled_back_at IS NOT NULL OR r.rollback IS NOT NULL \
-         OR coalesce(r.rollback_lease_expires_at > clock_timestamp(), false) AS is_undone, \
+         OR coalesce(r.rollback_lease_expires_at > pg_catalog.clock_timestamp(), false) AS is_undone, \
          ARRAY(SELECT n.id::text FROM redis2pg.runs n WHERE n.source = r.source \
          AND (n.id IN (SELECT a.id FROM a) OR n.retry_of IN (SELECT a.id FROM a)) \
          AND n.rolled_back_at IS NULL AND n.rollback IS NULL \
-         AND coalesce(n.rollback_lease_expires_at <= clock_timestamp(), true)) AS runs, \
-         (SELECT count(*) FROM redis2pg.rejects x WHERE x.run_id = r.id AND x.state <> 'closed') AS open_rejects \
+         AND coalesce(n.rollback_lease_expires_at <= pg_catalog.clock_timestamp(), true)) AS runs, \
+         (SELECT pg_catalog.count(*) FROM redis2pg.rejects x WHERE x.run_id = r.id AND x.state <> 'closed') AS open_rejects \
          FROM redis2pg.runs r WHERE r.id = $1::text::uuid",
     )
     .bind(run.to_string())
@@ -83,8 +83,8 @@ pub async fn cleaned_among(
     }
     let mut transaction = connection.begin().await?;
     let readable = query(
-        "SELECT coalesce(bool_and(has_table_privilege(to_regclass('redis2pg.' || t), 'SELECT')), false) \
-         FROM unnest('{cleanups,cleanup_batches,cleaned_keys}'::text[]) t",
+        "SELECT coalesce(pg_catalog.bool_and(pg_catalog.has_table_privilege(pg_catalog.to_regclass('redis2pg.' || t), 'SELECT')), false) \
+         FROM pg_catalog.unnest('{cleanups,cleanup_batches,cleaned_keys}'::text[]) t",
     )
     .fetch_one(&mut *transaction)
     .await?
@@ -172,8 +172,8 @@ pub struct CleanupEntry {
 pub async fn cleanups_of(connection: &mut PgConnection, run: &str) -> Result<Vec<CleanupEntry>, Error> {
     let mut transaction = connection.begin().await?;
     let readable = query(
-        "SELECT coalesce(bool_and(has_table_privilege(to_regclass('redis2pg.' || t), 'SELECT')), false) \
-         FROM unnest('{cleanups,cleanup_batches}'::text[]) t",
+        "SELECT coalesce(pg_catalog.bool_and(pg_catalog.has_table_privilege(pg_catalog.to_regclass('redis2pg.' || t), 'SELECT')), false) \
+         FROM pg_catalog.unnest('{cleanups,cleanup_batches}'::text[]) t",
     )
     .fetch_one(&mut *transaction)
     .await?
@@ -183,10 +183,10 @@ pub async fn cleanups_of(connection: &mut PgConnection, run: &str) -> Result<Vec
         true => {
             query(
                 "SELECT c.id::text, c.run_id::text AS run, c.state, c.backup, c.account::text AS account, \
-             to_char(c.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS started_at, \
-             to_char(c.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS finished_at, \
-             coalesce(sum(b.deleted), 0)::bigint AS deleted, \
-             coalesce(sum(b.keys) FILTER (WHERE b.settled_at IS NULL), 0)::bigint AS unsettled \
+             pg_catalog.to_char(c.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS started_at, \
+             pg_catalog.to_char(c.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS finished_at, \
+             coalesce(pg_catalog.sum(b.deleted), 0)::bigint AS deleted, \
+             coalesce(pg_catalog.sum(b.keys) FILTER (WHERE b.settled_at IS NULL), 0)::bigint AS unsettled \
              FROM redis2pg.cleanups c LEFT JOIN redis2pg.cleanup_batches b ON b.cleanup_id = c.id \
              WHERE $1::text::uuid = ANY (c.runs) GROUP BY c.id ORDER BY c.started_at DESC",
             )

@@ -5,12 +5,12 @@ use super::{CompareOptions, Comparer, in_ledger, keys};
 use crate::flow::Backoff;
 use crate::ledger::{self, ShardId};
 use crate::model::{Database, Event, Exit, Failure, RedisKey, Row, Side};
-use crate::postgres::{Target, Verdict, answered, failure, query, silence, verdict};
+use crate::postgres::{Target, Verdict, answered, failure, query, script, silence, verdict};
 use crate::sink::load::origin::is_surely_in_ledger;
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::LoadTable;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Connection, Error, Row as _};
+use sqlx::{Connection, Error, Row as _};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -142,11 +142,8 @@ pub async fn still_owned(
     runs: &[String],
 ) -> Result<Vec<usize>, Error> {
     let mut transaction = connection.begin().await?;
-    sqlx::raw_sql(AssertSqlSafe(format!(
-        "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; {TEXT_SETTINGS}"
-    )))
-    .execute(&mut *transaction)
-    .await?;
+    let settings = format!("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; {TEXT_SETTINGS}");
+    script(settings).execute(&mut *transaction).await?;
     let rows = query(in_ledger::still_owned(table))
         .bind(table.name.to_string())
         .bind(row_keys)

@@ -5,7 +5,7 @@ use super::in_ledger::were_there;
 use super::met::Met;
 use super::statements::{compare, compare_and_sum, compared, values};
 use crate::model::{ColumnValues, Database, Reject, Row, Shape};
-use crate::postgres::{CopyBuffer, error_line, milliseconds, query, refuses_value};
+use crate::postgres::{CopyBuffer, error_line, milliseconds, query, refuses_value, script};
 use crate::sink::load::casts::{refused_texts, unread};
 use crate::sink::load::columns::{Columns, grouped, kept_apart_in_stage, send};
 use crate::sink::load::statements::Statements;
@@ -13,7 +13,7 @@ use crate::sink::owned::{SliceSums, SumsWanted, row_sum};
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::{LoadTable, Provenance};
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Connection, Error, Row as _};
+use sqlx::{Connection, Error, Row as _};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -73,10 +73,10 @@ impl Attempt<'_> {
             return Ok(found);
         }
         let mut transaction = connection.begin().await?;
-        sqlx::raw_sql(AssertSqlSafe(settings(self.options))).execute(&mut *transaction).await?;
+        script(settings(self.options)).execute(&mut *transaction).await?;
         let wanted = self.sums_wanted();
         if self.table.casts() || self.table.provenance == Provenance::Ledger || wanted.is_some() {
-            sqlx::raw_sql(AssertSqlSafe(TEXT_SETTINGS)).execute(&mut *transaction).await?;
+            script(TEXT_SETTINGS).execute(&mut *transaction).await?;
         }
         let staging = (self.options.staging, Uuid::new_v4());
         let mut staged: Vec<Staged> = Vec::new();

@@ -17,7 +17,7 @@ pub(super) fn were_there((table, database, run): (&LoadTable, Database, Uuid), s
     let was_there = if table.loose_key {
         // The ledger spells a key as the table did.
         format!(
-            "EXISTS (SELECT FROM redis2pg.loaded l CROSS JOIN LATERAL jsonb_populate_record(NULL::{}, l.row_key) t \
+            "EXISTS (SELECT FROM redis2pg.loaded l CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{}, l.row_key) t \
              WHERE {of_key} AND {} AND {may} OFFSET 0)",
             table.ident(),
             key_join(table)
@@ -34,7 +34,7 @@ pub(super) fn were_there((table, database, run): (&LoadTable, Database, Uuid), s
         "SELECT u.ord, {was_there} AS was_there, k.key_was_there FROM unnest($2::int4[], $3::bytea[]) u (ord, key) \
          JOIN {} s ON s.{ORDINAL} = u.ord JOIN (SELECT d.key, EXISTS (SELECT FROM redis2pg.loaded l \
          WHERE l.table_name = $1 AND l.redis_key = d.key AND {surely} OFFSET 0) AS key_was_there \
-         FROM (SELECT DISTINCT g.key FROM unnest($3::bytea[]) g (key)) d OFFSET 0) k ON k.key = u.key",
+         FROM (SELECT DISTINCT g.key FROM pg_catalog.unnest($3::bytea[]) g (key)) d OFFSET 0) k ON k.key = u.key",
         sql.stage
     )
 }
@@ -45,9 +45,10 @@ pub(super) fn were_there((table, database, run): (&LoadTable, Database, Uuid), s
 pub(super) fn rows_of_keys(table: &LoadTable, here: &str) -> String {
     let (target, rows) = (table.ident(), table.rows());
     format!(
-        "SELECT k.place - 1 AS place, count(DISTINCT (t.tableoid::text, t.ctid::text)) AS rows FROM unnest($2::bytea[]) WITH ORDINALITY k (key, place) \
+        "SELECT k.place - 1 AS place, pg_catalog.count(DISTINCT (t.tableoid::text, t.ctid::text)) AS rows \
+         FROM pg_catalog.unnest($2::bytea[]) WITH ORDINALITY k (key, place) \
          JOIN redis2pg.loaded l ON l.table_name = $1 AND l.redis_key = k.key AND {here} \
-         CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, l.row_key) s JOIN {rows} t ON {} \
+         CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{target}, l.row_key) s JOIN {rows} t ON {} \
          WHERE {} IS NOT NULL GROUP BY 1",
         key_join(table),
         owner_of(table, "$1"),
@@ -59,8 +60,8 @@ pub(super) fn rows_of_keys(table: &LoadTable, here: &str) -> String {
 pub(super) fn still_owned(table: &LoadTable) -> String {
     let (target, rows) = (table.ident(), table.rows());
     format!(
-        "SELECT k.place - 1 AS place FROM unnest($2::text[]) WITH ORDINALITY k (row_key, place) \
-         CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, k.row_key::jsonb) s JOIN {rows} t ON {} \
+        "SELECT k.place - 1 AS place FROM pg_catalog.unnest($2::text[]) WITH ORDINALITY k (row_key, place) \
+         CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{target}, k.row_key::jsonb) s JOIN {rows} t ON {} \
          WHERE {} = ANY ($3)",
         key_join(table),
         owner_of(table, "$1"),

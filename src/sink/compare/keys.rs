@@ -6,10 +6,10 @@ use super::proof::{Proof, Proven, Unproven, repairs};
 use super::rowless::{Element, Rowless, Why};
 use super::{Compared, Comparison, would_be_rejected};
 use crate::model::{Class, ClassCounts, ColumnValues, Database, Digest, ElementOf, Group, RedisKey, Reject, Row};
-use crate::postgres::{query, refuses_value};
+use crate::postgres::{query, refuses_value, script};
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, Error, Row as _};
+use sqlx::{Connection, Error, Row as _};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -246,7 +246,7 @@ pub(super) async fn rows_of(
     keys: &[Vec<u8>],
 ) -> Result<HashMap<usize, i64>, Error> {
     let mut transaction = connection.begin().await?;
-    sqlx::raw_sql(AssertSqlSafe(settings.to_owned())).execute(&mut *transaction).await?;
+    script(settings.to_owned()).execute(&mut *transaction).await?;
     let rows = query(sql).bind(table).bind(keys).fetch_all(&mut *transaction).await;
     transaction.rollback().await?;
     let rows = match rows {

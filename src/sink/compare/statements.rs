@@ -3,7 +3,7 @@
 use super::CompareOptions;
 use super::proof::lacking;
 use crate::model::{Database, Shape};
-use crate::postgres::{ident, table_ident};
+use crate::postgres::{distinct, ident, table_ident};
 use crate::sink::load::columns::Columns;
 use crate::sink::load::origin::{is_surely_in_ledger, of_row};
 use crate::sink::load::statements::{
@@ -61,8 +61,9 @@ pub(super) fn compare_and_sum(
          FROM {}CROSS JOIN LATERAL (SELECT {} AS told OFFSET 0) k \
          CROSS JOIN LATERAL (SELECT CASE WHEN k.told THEN {} END AS run OFFSET 0) o) \
          SELECT m.ord, {}, NULL::bigint AS slice, NULL::bigint AS rows, NULL::text AS hash FROM m WHERE m.told \
-         UNION ALL SELECT NULL::int4, {}, g.slice, sum(g.rows)::bigint, sum(g.hash)::text \
-         FROM (SELECT m.slice, m.writer, count(*) AS rows, sum(m.hash) AS hash FROM m WHERE m.slice IS NOT NULL GROUP BY 1, 2) g \
+         UNION ALL SELECT NULL::int4, {}, g.slice, pg_catalog.sum(g.rows)::bigint, pg_catalog.sum(g.hash)::text \
+         FROM (SELECT m.slice, m.writer, pg_catalog.count(*) AS rows, pg_catalog.sum(m.hash) AS hash FROM m \
+         WHERE m.slice IS NOT NULL GROUP BY 1, 2) g \
          WHERE {} = ANY ($2) GROUP BY g.slice",
         looked_up.join(", "),
         slice(step),
@@ -128,7 +129,7 @@ impl Parts {
                 key_join(table)
             ),
             told: format!(
-                "(t.ctid IS NULL OR cardinality(f.differs) > 0 OR f.orphan IS NOT NULL OR f.other_key OR f.respelled{uncounted})"
+                "(t.ctid IS NULL OR pg_catalog.cardinality(f.differs) > 0 OR f.orphan IS NOT NULL OR f.other_key OR f.respelled{uncounted})"
             ),
             owner: owner("t.xmin", "$1", named.as_deref()),
         }
@@ -173,7 +174,7 @@ fn differs(table: &LoadTable, columns: Columns, options: &CompareOptions) -> Str
         .collect();
     match cases.as_slice() {
         [] => "'{}'::int4[]".to_owned(),
-        cases => format!("array_remove(ARRAY[{}]::int4[], NULL)", cases.join(", ")),
+        cases => format!("pg_catalog.array_remove(ARRAY[{}]::int4[], NULL)", cases.join(", ")),
     }
 }
 
@@ -231,14 +232,14 @@ fn other_key(table: &LoadTable, shape: Shape) -> String {
         Some((format!("t.{}", ident(&column.name)), column.staged()))
     };
     let distinct = |pairs: Vec<(String, String)>| {
-        let tests: Vec<String> = pairs.iter().map(|(t, s)| format!("{t} IS DISTINCT FROM {s}")).collect();
+        let tests: Vec<String> = pairs.iter().map(|(t, s)| distinct(t, s)).collect();
         tests.join(" OR ")
     };
     match table.provenance {
         Provenance::Object(index) => pair(index).map_or_else(
             || "true".to_owned(),
             |(t, s)| {
-                let part = |path: &str| (format!("{t} {path}"), format!("{s} {path}"));
+                let part = |path: &str| (format!("({t} {path})"), format!("({s} {path})"));
                 distinct(vec![part("->> 'redis_key'"), part("-> 'redis2pg' ->> 'database'")])
             },
         ),
@@ -278,7 +279,7 @@ pub(super) fn values(table: &LoadTable, sql: &Statements) -> String {
     let shape = sql.columns.all;
     let shown = |column: &LoadColumn, value: String| {
         let value = if column.compare == Compare::Lineage { without_lineage(&value) } else { value };
-        format!("left(({value})::text, {SHOWN})")
+        format!("pg_catalog.left(({value})::text, {SHOWN})")
     };
     let all = |of: &dyn Fn(&LoadColumn) -> String| {
         let values: Vec<String> = compared(table, shape).map(|(_, column)| shown(column, of(column))).collect();

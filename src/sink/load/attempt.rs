@@ -7,11 +7,11 @@ use super::piece::Piece;
 use super::settled::Settled;
 use crate::ledger::{self, ShardId};
 use crate::model::{Failure, Reject, Row, RowOutcome};
-use crate::postgres::{CopyBuffer, READ_COMMITTED, error_line, literal, milliseconds};
+use crate::postgres::{CopyBuffer, READ_COMMITTED, error_line, literal, milliseconds, script};
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::{LoadTable, Provenance};
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, Error};
+use sqlx::{Connection, Error};
 
 /// A reject found by the server's answers; `pending`: the run tries it again at the end of the phase.
 #[derive(Debug)]
@@ -55,9 +55,9 @@ impl Attempt<'_> {
     /// Tries the piece; gives what became of its sightings, once that is committed.
     pub(super) async fn run(&self, connection: &mut PgConnection, buffer: &mut CopyBuffer) -> Result<Settled, Missed> {
         let mut transaction = connection.begin().await?;
-        sqlx::raw_sql(AssertSqlSafe(settings(self.options, self.shard))).execute(&mut *transaction).await?;
+        script(settings(self.options, self.shard)).execute(&mut *transaction).await?;
         if self.table.casts() || self.table.provenance == Provenance::Ledger {
-            sqlx::raw_sql(AssertSqlSafe(TEXT_SETTINGS)).execute(&mut *transaction).await?;
+            script(TEXT_SETTINGS).execute(&mut *transaction).await?;
         }
         if !ledger::fence(&mut transaction, self.shard).await.map_err(Missed::Ledger)? {
             return Err(Missed::Fenced);

@@ -67,8 +67,8 @@ impl Attempt<'_> {
         ending.retain(|group| !group.keeps_rows() && !book.found(group).is_some_and(GroupCounts::keeps_rows));
         let keys: Vec<&[u8]> = ending.iter().map(|group| group.key.as_bytes()).collect();
         let counts = query(format!(
-            "SELECT k.key, (SELECT count(*) FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = k.key \
-             AND {}) AS rows FROM unnest($2::bytea[]) WITH ORDINALITY k (key, place) ORDER BY place",
+            "SELECT k.key, (SELECT pg_catalog.count(*) FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = k.key \
+             AND {}) AS rows FROM pg_catalog.unnest($2::bytea[]) WITH ORDINALITY k (key, place) ORDER BY place",
             may_be_in_ledger(self.piece.database)
         ))
         .bind(self.table.name.to_string())
@@ -163,12 +163,12 @@ impl Attempt<'_> {
              FROM unnest($2::bytea[], $3::text[]) WITH ORDINALITY r (key, id, place) \
              JOIN redis2pg.loaded l ON l.table_name = $1 AND l.redis_key = r.key AND {here}), \
              there AS MATERIALIZED (SELECT k.reading, k.id, {row_key} AS row_key FROM known k \
-             CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, k.row_key) s JOIN {rows} t ON {same}), \
+             CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{target}, k.row_key) s JOIN {rows} t ON {same}), \
              gone AS MATERIALIZED (SELECT x.reading, x.row_key FROM there x \
              WHERE (x.reading, x.row_key) NOT IN (SELECT p.reading, p.row_key FROM present p) AND NOT EXISTS \
              (SELECT FROM redis2pg.seen n WHERE n.reading = x.id AND n.row_key = x.row_key OFFSET 0)) \
              SELECT g.reading, g.row_key::text AS row_key FROM gone g \
-             CROSS JOIN LATERAL jsonb_populate_record(NULL::{target}, g.row_key) s JOIN {rows} t ON {same} \
+             CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{target}, g.row_key) s JOIN {rows} t ON {same} \
              FOR UPDATE OF t"
         );
         let rows = query(sql)
@@ -248,7 +248,7 @@ pub(super) async fn delete_rows(
     }
     let (run, name, same) = (run.to_string(), table.name.to_string(), key_join(table));
     let rows = format!(
-        "unnest($1::text[]) r (row_key) CROSS JOIN LATERAL jsonb_populate_record(NULL::{}, r.row_key::jsonb) s",
+        "pg_catalog.unnest($1::text[]) r (row_key) CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{}, r.row_key::jsonb) s",
         table.ident()
     );
     let imaged = query(format!(

@@ -39,7 +39,7 @@ impl Attempt<'_> {
             return Ok(());
         }
         let rows = query(format!(
-            "SELECT u.place - 1 AS place FROM unnest($2::bytea[]) WITH ORDINALITY u (key, place) WHERE EXISTS \
+            "SELECT u.place - 1 AS place FROM pg_catalog.unnest($2::bytea[]) WITH ORDINALITY u (key, place) WHERE EXISTS \
              (SELECT FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = u.key AND {} AND NOT {})",
             is_in_ledger(self.piece.database),
             is_no_later("l.run_id", "$3"),

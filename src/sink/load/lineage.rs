@@ -11,7 +11,8 @@ use std::collections::HashMap;
 
 /// What is done about lineage that is there.
 const REPLACE_LINEAGE: &str = "ON CONFLICT (table_name, row_key) DO UPDATE \
-    SET run_id = excluded.run_id, redis_key = excluded.redis_key, redis_db = excluded.redis_db, digest = excluded.digest, loaded_at = now()";
+    SET run_id = excluded.run_id, redis_key = excluded.redis_key, redis_db = excluded.redis_db, digest = excluded.digest, \
+    loaded_at = pg_catalog.now()";
 
 impl Staged<'_> {
     /// Writes the lineage of some rows. That of `new` rows is new as well, unless somebody deleted rows

@@ -58,7 +58,7 @@ fn texts<K: AsRef<str>>(rows: &[K]) -> Vec<&str> {
 
 fn asked(table: &LoadTable, rows: &str) -> String {
     format!(
-        "FROM unnest({rows}::text[]) r (row_key) CROSS JOIN LATERAL jsonb_populate_record(NULL::{}, r.row_key::jsonb) s \
+        "FROM pg_catalog.unnest({rows}::text[]) r (row_key) CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{}, r.row_key::jsonb) s \
          JOIN {} t ON {}",
         table.ident(),
         table.rows(),

@@ -7,11 +7,11 @@ use super::attempt::{Attempt, Missed};
 use super::book::Book;
 use super::statements::Statements;
 use crate::model::{RedisKey, Reject, Rivals, Row, RowOutcome};
-use crate::postgres::{CopyBuffer, Verdict, query, verdict};
+use crate::postgres::{CopyBuffer, Verdict, query, script, verdict};
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::Conflict;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Error, Row as _};
+use sqlx::{Error, Row as _};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A row that jsonb cannot hold has no before-image: then it is not changed. All else is the ledger's fault.
@@ -259,7 +259,7 @@ impl Staged<'_> {
         }
         if !images.is_empty() {
             // Texts in an image must not depend on the session, nor lose a digit.
-            sqlx::raw_sql(AssertSqlSafe(TEXT_SETTINGS)).execute(&mut *connection).await?;
+            script(TEXT_SETTINGS).execute(&mut *connection).await?;
             let taken = query(&self.sql.images)
                 .bind(images)
                 .bind(self.attempt.shard.run.to_string())
@@ -304,6 +304,6 @@ impl Staged<'_> {
 /// Joins that have no index to go by need it; all others go without.
 pub(super) async fn set_hash_join(connection: &mut PgConnection, on: bool) -> Result<(), Error> {
     let set = format!("SET LOCAL enable_hashjoin = {}", if on { "on" } else { "off" });
-    sqlx::raw_sql(AssertSqlSafe(set)).execute(connection).await?;
+    script(set).execute(connection).await?;
     Ok(())
 }

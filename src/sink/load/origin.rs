@@ -73,7 +73,7 @@ fn is_written_as(database: Database) -> String {
 
 /// A source without its database: host and port, the path of the socket, or the cluster's name.
 fn place(source: &str) -> String {
-    format!("regexp_replace({source}, '/[0-9]+$', '')")
+    format!("pg_catalog.regexp_replace({source}, '/[0-9]+$', '')")
 }
 
 /// A run that read from the same server or cluster.

@@ -132,7 +132,7 @@ impl Statements {
             ),
             columns: (3 + table.key_columns + expiries.len() + usize::from(records_expiry(table))) as i16,
             find: format!(
-                "SELECT o.run_id::text AS owner, array_agg(s.{ORDINAL}) AS ordinals FROM pg_temp.{stage} s JOIN {} t ON {} \
+                "SELECT o.run_id::text AS owner, pg_catalog.array_agg(s.{ORDINAL}) AS ordinals FROM pg_temp.{stage} s JOIN {} t ON {} \
                  CROSS JOIN LATERAL (SELECT b.run_id, b.fingerprint FROM redis2pg.batches b \
                  WHERE (b.xid & 4294967295) = t.xmin::text::bigint AND b.xmin = t.xmin AND b.table_name = $1 \
                  ORDER BY b.xid DESC LIMIT 1) o {}WHERE o.fingerprint = $2 AND {}{same_expiry}{recorded} GROUP BY 1",

@@ -53,7 +53,7 @@ impl Attempt<'_> {
         let keys: Vec<&[u8]> = new.iter().map(|group| group.key.as_bytes()).collect();
         let rows = query(format!(
             "SELECT EXISTS (SELECT FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = k.key AND {}) \
-             FROM unnest($2::bytea[]) WITH ORDINALITY k (key, place) ORDER BY place",
+             FROM pg_catalog.unnest($2::bytea[]) WITH ORDINALITY k (key, place) ORDER BY place",
             is_surely_in_ledger(self.piece.database, self.shard.run)
         ))
         .bind(self.table.name.to_string())

@@ -5,7 +5,7 @@ use super::kept::is_no_later;
 use super::origin::of_row;
 use super::staging::StagingTables;
 use crate::model::{Database, Shape};
-use crate::postgres::{ident, literal};
+use crate::postgres::{distinct, ident, literal};
 use crate::sink::ownership::{named_run, owner};
 use crate::sink::table::{Compare, Conflict, Exact, Exactly, LoadColumn, LoadTable, Provenance, SelfReference};
 use std::time::Duration;
@@ -80,7 +80,7 @@ impl Statements {
             copy: format!("COPY {stage} ({ORDINAL}, {has}{}) FROM STDIN (FORMAT binary)", table.column_list(shape)),
             casts: casts(table, shape, &stage),
             alike: format!(
-                "SELECT a.ord, a.first FROM (SELECT s.{ORDINAL} AS ord, min(s.{ORDINAL}) OVER (PARTITION BY {}) AS first \
+                "SELECT a.ord, a.first FROM (SELECT s.{ORDINAL} AS ord, pg_catalog.min(s.{ORDINAL}) OVER (PARTITION BY {}) AS first \
                  FROM {stage} s) a WHERE a.ord <> a.first",
                 table.columns.iter().take(table.key_columns).map(LoadColumn::staged).collect::<Vec<_>>().join(", ")
             ),
@@ -96,7 +96,9 @@ impl Statements {
                  FROM {stage} s JOIN {found} t ON {join} WHERE s.{ORDINAL} = ANY ($1) ON CONFLICT DO NOTHING",
                 image(table)
             ),
-            there: format!("SELECT count(*) FROM {stage} s JOIN {found} t ON {join} WHERE s.{ORDINAL} = ANY ($1)"),
+            there: format!(
+                "SELECT pg_catalog.count(*) FROM {stage} s JOIN {found} t ON {join} WHERE s.{ORDINAL} = ANY ($1)"
+            ),
             update: update(table, columns, &stage, &join),
             stage: stage.clone(),
             drop: staging.outlives().then(|| format!("DROP TABLE {stage}")),
@@ -127,7 +129,7 @@ pub(in crate::sink) fn row_key(table: &LoadTable, side: Side) -> String {
     };
     let keys = table.columns.iter().take(table.key_columns);
     let parts: Vec<String> = keys.map(|column| format!("{}, {}", literal(&column.name), value(column))).collect();
-    format!("jsonb_build_object({})", parts.join(", "))
+    format!("pg_catalog.jsonb_build_object({})", parts.join(", "))
 }
 
 /// The staged row `s` and the target's row `t` are the same row.
@@ -140,7 +142,8 @@ pub(in crate::sink) fn key_join(table: &LoadTable) -> String {
 
 fn casts(table: &LoadTable, shape: Shape, stage: &str) -> Vec<(usize, String)> {
     let range = format!("s.{ORDINAL} >= $1 AND s.{ORDINAL} < $2");
-    let read = |column: &LoadColumn| format!("SELECT count({}) FROM {stage} s WHERE {range}", column.staged());
+    let read =
+        |column: &LoadColumn| format!("SELECT pg_catalog.count({}) FROM {stage} s WHERE {range}", column.staged());
     let cast = table.present(shape).filter(|(_, column)| column.cast.is_some());
     cast.map(|(index, column)| (index, read(column))).collect()
 }
@@ -149,7 +152,7 @@ fn casts(table: &LoadTable, shape: Shape, stage: &str) -> Vec<(usize, String)> {
 /// the ledger has it.
 pub(in crate::sink) fn redis_key(table: &LoadTable) -> String {
     let nowhere = || "NULL::bytea".to_owned();
-    let bytes = |text: String| format!("convert_to({text}, 'UTF8')");
+    let bytes = |text: String| format!("pg_catalog.convert_to({text}, 'UTF8')");
     match table.provenance {
         Provenance::Object(object) => {
             table.of_target(object).map_or_else(nowhere, |t| bytes(format!("{t} ->> 'redis_key'")))
@@ -202,13 +205,13 @@ pub(super) fn image(table: &LoadTable) -> String {
     let key = row_key(table, Side::Target);
     let lineage = match table.provenance {
         Provenance::Ledger => format!(
-            "(SELECT jsonb_build_object('run', l.run_id, 'key', encode(l.redis_key, 'hex'), 'database', l.redis_db, \
+            "(SELECT pg_catalog.jsonb_build_object('run', l.run_id, 'key', pg_catalog.encode(l.redis_key, 'hex'), 'database', l.redis_db, \
              'digest', l.digest, 'loaded_at', l.loaded_at) FROM redis2pg.loaded l \
              WHERE l.table_name = $3 AND l.row_key = {key})"
         ),
         _ => "NULL::jsonb".to_owned(),
     };
-    format!("{key}, to_jsonb(t.*), {}, t.xmin::text::bigint, {lineage}", exact(&table.exact))
+    format!("{key}, pg_catalog.to_jsonb(t.*), {}, t.xmin::text::bigint, {lineage}", exact(&table.exact))
 }
 
 /// So many pairs go into one call: the server's functions take a hundred arguments.
@@ -220,24 +223,27 @@ fn exact(columns: &[Exact]) -> String {
         let (name, value) = (literal(&column.name), format!("t.{}", ident(&column.name)));
         match column.how {
             // Only a null of JSON's own, which looks like none at all in the row's object.
-            Exactly::JsonNull => format!("{name}, CASE WHEN jsonb_typeof({value}) = 'null' THEN 'null' END"),
+            Exactly::JsonNull => format!("{name}, CASE WHEN pg_catalog.jsonb_typeof({value}) = 'null' THEN 'null' END"),
             Exactly::Text => format!("{name}, {value}::text"),
         }
     };
     let parts: Vec<String> = columns
         .chunks(PAIRS)
-        .map(|part| format!("jsonb_build_object({})", part.iter().map(pair).collect::<Vec<_>>().join(", ")))
+        .map(|part| format!("pg_catalog.jsonb_build_object({})", part.iter().map(pair).collect::<Vec<_>>().join(", ")))
         .collect();
     if parts.is_empty() {
         return "NULL::jsonb".to_owned();
     }
-    format!("nullif(jsonb_strip_nulls({}), '{{}}')", parts.join(" || "))
+    format!("nullif(pg_catalog.jsonb_strip_nulls({}), '{{}}')", parts.join(" || "))
 }
 
 /// A value of jsonb without the keys of lineage.
 pub(in crate::sink) fn without_lineage(value: &str) -> String {
     let keys: Vec<String> = LINEAGE_KEYS.iter().map(|key| literal(key)).collect();
-    format!("CASE WHEN jsonb_typeof({value}) = 'object' THEN {value} - ARRAY[{}] ELSE {value} END", keys.join(", "))
+    format!(
+        "CASE WHEN pg_catalog.jsonb_typeof({value}) = 'object' THEN {value} - ARRAY[{}] ELSE {value} END",
+        keys.join(", ")
+    )
 }
 
 /// By how much a time of expiry may be off: a TTL is measured, not stored.
@@ -252,7 +258,7 @@ pub(in crate::sink) fn difference(column: &LoadColumn) -> Option<String> {
 pub(in crate::sink) fn difference_beyond(column: &LoadColumn, tolerance: Duration) -> Option<String> {
     let (t, s) = (format!("t.{}", ident(&column.name)), column.staged());
     match column.compare {
-        Compare::Value => Some(format!("{t} IS DISTINCT FROM {s}")),
+        Compare::Value => Some(distinct(&t, &s)),
         Compare::Text => Some(format!("{t}::text IS DISTINCT FROM {s}::text")),
         Compare::Lineage => Some(format!("({}) IS DISTINCT FROM ({})", without_lineage(&t), without_lineage(&s))),
         Compare::Expiry => {

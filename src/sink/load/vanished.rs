@@ -10,11 +10,11 @@ use super::locked::{Locked, lock, look};
 use crate::flow::Backoff;
 use crate::ledger::{self, Journal};
 use crate::model::{Event, Failure, GoneRow, MappingId, Tally};
-use crate::postgres::{Verdict, answered, failure, is_not_supported, silence, verdict};
+use crate::postgres::{Verdict, answered, failure, is_not_supported, script, silence, verdict};
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, Error};
+use sqlx::{Connection, Error};
 use uuid::Uuid;
 
 /// What became of rows whose keys are gone.
@@ -159,7 +159,7 @@ impl Loader {
         *counts = GoneCounts::default();
         let mut transaction = connection.begin().await?;
         let set = settings(&self.writers.options, self.shard) + TEXT_SETTINGS;
-        sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut *transaction).await?;
+        script(set).execute(&mut *transaction).await?;
         if !ledger::fence(&mut transaction, self.shard).await.map_err(Missed::Ledger)? {
             return Err(Missed::Fenced);
         }

@@ -79,7 +79,7 @@ pub(in crate::sink) fn named_run(table: &RunTable, name: &str) -> Option<String>
 /// The key of a row of that alias as the ledger writes it, as an expression of type jsonb.
 pub(in crate::sink) fn row_key(alias: &str, key_columns: &[String]) -> String {
     let pair = |name: &String| format!("{}, {alias}.{}", literal(name), ident(name));
-    format!("jsonb_build_object({})", key_columns.iter().map(pair).collect::<Vec<_>>().join(", "))
+    format!("pg_catalog.jsonb_build_object({})", key_columns.iter().map(pair).collect::<Vec<_>>().join(", "))
 }
 
 /// What the lineage of a row says, as expressions.
@@ -107,7 +107,7 @@ pub(in crate::sink) fn lineage(table: &RunTable) -> LineageOf {
             let own = |key: &str| format!("{object} -> 'redis2pg' ->> '{key}'");
             LineageOf {
                 run: own("run"),
-                key: format!("convert_to({object} ->> 'redis_key', 'UTF8')"),
+                key: format!("pg_catalog.convert_to({object} ->> 'redis_key', 'UTF8')"),
                 database: own("database"),
                 digest: own("digest"),
                 expires_at: own("expires_at"),
@@ -115,7 +115,7 @@ pub(in crate::sink) fn lineage(table: &RunTable) -> LineageOf {
         }
         LineagePlace::Columns { key, digest, database, run, expires_at } => LineageOf {
             run: named(run),
-            key: format!("convert_to({}, 'UTF8')", column(key)),
+            key: format!("pg_catalog.convert_to({}, 'UTF8')", column(key)),
             database: named(database),
             digest: column(digest),
             expires_at: named(expires_at),

@@ -3,10 +3,10 @@
 use super::slices::{Extent, Slice};
 use super::{LineageOf, OwnedReader, OwnedRow, lineage, named_run, row_key};
 use crate::ledger::{LineagePlace, RunTable};
-use crate::postgres::{query, table_ident};
+use crate::postgres::{query, script, table_ident};
 use crate::sink::ownership::{TEXT_SETTINGS, owner};
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Connection, Error, Row};
+use sqlx::{Connection, Error, Row};
 
 /// What stands for the condition on the place of a row.
 pub(super) const PLACE: &str = "{place}";
@@ -68,7 +68,7 @@ impl OwnedReader {
     ) -> Result<Vec<OwnedRow>, Error> {
         let mut transaction = connection.begin().await?;
         // Keys are spelled as the ledger has them.
-        sqlx::raw_sql(AssertSqlSafe(TEXT_SETTINGS)).execute(&mut *transaction).await?;
+        script(TEXT_SETTINGS).execute(&mut *transaction).await?;
         let Slice { condition, only } = extent.slice(number);
         let rows = query(self.sql.replacen(ONLY, only, 1).replacen(PLACE, &condition, 1))
             .bind(self.table.to_string())

@@ -40,9 +40,10 @@ impl Extent {
                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 \
              UNION SELECT c.oid, c.relkind, false FROM parts p JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid \
                JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid) \
-             SELECT count(*) AS parts, \
-             coalesce(max(pg_relation_size(p.oid)), 0) / current_setting('block_size')::bigint AS pages, \
-             bool_or(p.is_root AND p.relkind = 'r') AS is_ordinary, current_setting('block_size')::bigint AS block_size, current_setting('server_version_num')::int AS version \
+             SELECT pg_catalog.count(*) AS parts, \
+             coalesce(pg_catalog.max(pg_catalog.pg_relation_size(p.oid)), 0) / pg_catalog.current_setting('block_size')::bigint AS pages, \
+             pg_catalog.bool_or(p.is_root AND p.relkind = 'r') AS is_ordinary, \
+             pg_catalog.current_setting('block_size')::bigint AS block_size, pg_catalog.current_setting('server_version_num')::int AS version \
              FROM parts p WHERE p.relkind = 'r' AND (p.is_root OR NOT (SELECT r.relkind = 'r' FROM parts r WHERE r.is_root))",
         )
         .bind(&table.schema)
@@ -78,8 +79,9 @@ impl Extent {
         let condition = match self.most_rows {
             None => format!("t.ctid >= '({from},0)'::tid AND t.ctid < '({to},0)'::tid"),
             Some(most) => format!(
-                "t.ctid = ANY (ARRAY(SELECT format('(%s,%s)', p, o)::tid FROM generate_series({from}::bigint, {}::bigint) p, \
-                 generate_series(1, {most}) o))",
+                "t.ctid = ANY (ARRAY(SELECT pg_catalog.format('(%s,%s)', p, o)::tid \
+                 FROM pg_catalog.generate_series({from}::bigint, {}::bigint) p, \
+                 pg_catalog.generate_series(1, {most}) o))",
                 to - 1
             ),
         };
@@ -106,6 +108,6 @@ mod tests {
         );
         assert_eq!(Extent { pages: 0, ..extent }.slices(), 0);
         let old = Extent { most_rows: Some(292), ..extent }.slice(1).condition;
-        assert!(old.contains("generate_series(4::bigint, 7::bigint)") && old.contains("(1, 292)"), "{old}");
+        assert!(old.contains("pg_catalog.generate_series(4::bigint, 7::bigint)") && old.contains("(1, 292)"), "{old}");
     }
 }

@@ -7,10 +7,10 @@ use super::OwnedReader;
 use super::read::{ONLY, PLACE};
 use super::slices::{Extent, Slice};
 use crate::ledger::RunTable;
-use crate::postgres::{ident, query, table_ident};
+use crate::postgres::{ident, query, script, table_ident};
 use crate::sink::ownership::{TEXT_SETTINGS, owner};
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Connection, Error, Row};
+use sqlx::{Connection, Error, Row};
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
@@ -47,7 +47,7 @@ pub(in crate::sink) fn hash<'k>(key_columns: impl Iterator<Item = &'k str>) -> S
     let keys: Vec<String> = key_columns.map(|name| format!("t.{}", ident(name))).collect();
     // Several as a row: what divides them is quoted where it is in them.
     let key = if let [key] = keys.as_slice() { key.clone() } else { format!("ROW({})", keys.join(", ")) };
-    format!("hashtextextended({key}::text, 20)")
+    format!("pg_catalog.hashtextextended({key}::text, 20)")
 }
 
 /// The slice that row `t` is in, as an expression. `step`: pages of a slice.
@@ -65,8 +65,9 @@ pub(in crate::sink) fn row_sum(row: &PgRow) -> Result<RowSum, Error> {
 /// The statement that sums up a slice. `$1`: the table's name in the ledger; `$2`: the runs, as text.
 pub(super) fn statement(table: &RunTable) -> String {
     format!(
-        "WITH g AS MATERIALIZED (SELECT t.xmin AS writer, count(*) AS rows, sum({}) AS hash FROM {ONLY}{} t \
-         WHERE {PLACE} GROUP BY t.xmin) SELECT coalesce(sum(g.rows), 0)::bigint AS rows, coalesce(sum(g.hash), 0)::text AS hash \
+        "WITH g AS MATERIALIZED (SELECT t.xmin AS writer, pg_catalog.count(*) AS rows, pg_catalog.sum({}) AS hash FROM {ONLY}{} t \
+         WHERE {PLACE} GROUP BY t.xmin) SELECT coalesce(pg_catalog.sum(g.rows), 0)::bigint AS rows, \
+         coalesce(pg_catalog.sum(g.hash), 0)::text AS hash \
          FROM g WHERE {} = ANY ($2)",
         hash(table.key_columns.iter().map(String::as_str)),
         table_ident(&table.table),
@@ -82,7 +83,7 @@ impl OwnedReader {
     /// The server's.
     pub async fn sum(&self, connection: &mut PgConnection, extent: &Extent, number: u64) -> Result<RowSum, Error> {
         let mut transaction = connection.begin().await?;
-        sqlx::raw_sql(AssertSqlSafe(TEXT_SETTINGS)).execute(&mut *transaction).await?;
+        script(TEXT_SETTINGS).execute(&mut *transaction).await?;
         let Slice { condition, only } = extent.slice(number);
         let row = query(self.sums.replacen(ONLY, only, 1).replacen(PLACE, &condition, 1))
             .bind(self.table.to_string())

@@ -4,11 +4,11 @@ use super::restore::set_merge_joins;
 use super::{Undo, Undone};
 use crate::ledger::LineagePlace;
 use crate::model::KeptReason;
-use crate::postgres::{IncomingKey, ident, literal, query, table_ident};
+use crate::postgres::{IncomingKey, ident, literal, query, script, table_ident};
 use crate::sink::owned::row_key;
 use crate::sink::ownership::owner;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Error, Row};
+use sqlx::{Error, Row};
 use std::collections::{HashMap, HashSet};
 
 /// Whose a row without a before-image is.
@@ -43,7 +43,7 @@ impl Undo<'_> {
         let table = self.table;
         set_merge_joins(connection, false).await?;
         let rows = format!(
-            "FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {}",
+            "FROM pg_catalog.unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {}",
             table.key_record("r.key::jsonb"),
             table.only(),
             table.key_join()
@@ -87,7 +87,7 @@ impl Undo<'_> {
         set_merge_joins(connection, true).await?;
         let (key, database, _) = table.redis_key();
         let rows = query(format!(
-            "SELECT DISTINCT r.key FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
+            "SELECT DISTINCT r.key FROM pg_catalog.unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
              JOIN (SELECT {key} AS key, {database} AS database, t.tableoid AS part, t.ctid AS place FROM {} t) x \
              ON x.key = {key} AND x.database IS NOT DISTINCT FROM {database} AND (x.part, x.place) <> (t.tableoid, t.ctid)",
             table.key_record("r.key::jsonb"),
@@ -170,8 +170,8 @@ impl Undo<'_> {
             .collect();
         let parent = row_key("p", &table.run.key_columns);
         format!(
-            "SELECT r.key, {parent}::text FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
-             JOIN {} p ON {} WHERE {parent} IN (SELECT g.key::jsonb FROM unnest($1::text[]) g (key))",
+            "SELECT r.key, {parent}::text FROM pg_catalog.unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
+             JOIN {} p ON {} WHERE {parent} IN (SELECT g.key::jsonb FROM pg_catalog.unnest($1::text[]) g (key))",
             table.key_record("r.key::jsonb"),
             table.only(),
             table.key_join(),
@@ -189,7 +189,9 @@ impl Undo<'_> {
         let mut others = String::new();
         if referrer.is_own {
             let key = row_key("c", &table.run.key_columns);
-            others.push_str(&format!(" AND {key} NOT IN (SELECT g.key::jsonb FROM unnest($1::text[]) g (key))"));
+            others.push_str(&format!(
+                " AND {key} NOT IN (SELECT g.key::jsonb FROM pg_catalog.unnest($1::text[]) g (key))"
+            ));
         }
         if ahead {
             let owner = owner("c.xmin", &literal(&referrer.table.to_string()), None);
@@ -198,7 +200,7 @@ impl Undo<'_> {
             others.push_str(" AND $2 <> ''");
         }
         format!(
-            "SELECT r.key FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
+            "SELECT r.key FROM pg_catalog.unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
              WHERE EXISTS (SELECT FROM {} c WHERE {}{others})",
             table.key_record("r.key::jsonb"),
             table.only(),
@@ -241,7 +243,7 @@ impl Undo<'_> {
         }
         set_merge_joins(connection, false).await?;
         let rows = query(format!(
-            "DELETE FROM {} t USING unnest($1::text[]) r (key) CROSS JOIN LATERAL {} WHERE {} RETURNING r.key",
+            "DELETE FROM {} t USING pg_catalog.unnest($1::text[]) r (key) CROSS JOIN LATERAL {} WHERE {} RETURNING r.key",
             table.only(),
             table.key_record("r.key::jsonb"),
             table.key_join()
@@ -254,7 +256,7 @@ impl Undo<'_> {
         let left = going.iter().filter(|key| !done.contains(*key));
         let left: Vec<_> = left.map(|key| ((*key).to_owned(), KeptReason::NotDone, String::new())).collect();
         undone.kept.extend(left);
-        sqlx::raw_sql(AssertSqlSafe("SET CONSTRAINTS ALL IMMEDIATE")).execute(&mut *connection).await?;
+        script("SET CONSTRAINTS ALL IMMEDIATE").execute(&mut *connection).await?;
         query("DELETE FROM redis2pg.loaded WHERE table_name = $2 AND row_key = ANY ($1::text[]::jsonb[])")
             .bind(&undone.done)
             .bind(table.name())

@@ -46,7 +46,7 @@ impl Undo<'_> {
             literal(&table.name())
         );
         let rows = query(format!(
-            "WITH RECURSIVE up (row_key) AS (SELECT r.key::jsonb FROM unnest($1::text[]) r (key) UNION \
+            "WITH RECURSIVE up (row_key) AS (SELECT r.key::jsonb FROM pg_catalog.unnest($1::text[]) r (key) UNION \
              SELECT j.row_key FROM up JOIN LATERAL (SELECT i.image FROM {image} AND i.row_key = up.row_key OFFSET 0) i ON true \
              CROSS JOIN LATERAL (VALUES {}) e (parent) \
              JOIN LATERAL (SELECT i.row_key FROM {image} AND i.row_key = e.parent OFFSET 0) j ON true CROSS JOIN LATERAL {} \
@@ -74,7 +74,7 @@ impl Undo<'_> {
         }
         let pair = |name: &String| of(name).map(|(own, ..)| format!("{}, i.image -> {}", literal(name), literal(own)));
         let pairs: Vec<String> = keys.iter().map(pair).collect::<Option<_>>()?;
-        Some(format!("jsonb_build_object({})", pairs.join(", ")))
+        Some(format!("pg_catalog.jsonb_build_object({})", pairs.join(", ")))
     }
 
     /// Which of some images refer to rows that are not there, now.
@@ -111,7 +111,7 @@ impl Undo<'_> {
             asked.push(format!("{} AS own{place}", value(own)?));
             given.push(format!("m.own{place} IS NOT NULL"));
             there.push(format!("q.{} {operator} m.own{place}", ident(of)));
-            same.push(format!("t.{} IS NOT DISTINCT FROM m.own{place}", ident(own)));
+            same.push(format!("t.{}::text IS NOT DISTINCT FROM m.own{place}::text", ident(own)));
             if reference.is_own {
                 asked.push(format!("{} AS of{place}", value(of)?));
                 members.push(format!("p.of{place} {operator} m.own{place}"));

@@ -54,16 +54,17 @@ impl Undo<'_> {
         let columns: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
         let rows = query(format!(
             "SELECT i.row_key::text AS row_key, coalesce(i.deleted, false) AS deleted, i.deleted IS NULL AS is_old, \
-             ARRAY(SELECT c FROM unnest($4::text[]) c WHERE NOT i.image ? c) AS missing, \
-             ARRAY(SELECT k FROM jsonb_object_keys(i.image) k WHERE k <> ALL ($4::text[]) ORDER BY k) AS lost, \
-             (SELECT jsonb_build_array(b.run_id, b.mapping, b.fingerprint)::text FROM redis2pg.batches b \
+             ARRAY(SELECT c FROM pg_catalog.unnest($4::text[]) c WHERE NOT i.image ? c) AS missing, \
+             ARRAY(SELECT k FROM pg_catalog.jsonb_object_keys(i.image) k WHERE k <> ALL ($4::text[]) ORDER BY k) AS lost, \
+             (SELECT pg_catalog.jsonb_build_array(b.run_id, b.mapping, b.fingerprint)::text FROM redis2pg.batches b \
               WHERE (b.xid & 4294967295) = i.row_xmin AND b.xmin::text::bigint = i.row_xmin AND b.table_name = i.table_name ORDER BY b.xid DESC LIMIT 1) AS former, \
              o.owner IS NOT NULL AS there, o.owner AS owner, o.writer AS writer, coalesce(o.rows, 0) > 1 AS is_twice, \
              EXISTS (SELECT FROM redis2pg.runs w WHERE w.id = nullif(o.owner, '')::uuid AND w.id <> i.run_id \
               AND w.rolled_back_at IS NULL) AS is_others, \
              coalesce({image_key}, o.redis_key) AS redis_key, coalesce({image_database}, o.redis_db) AS redis_db \
              FROM redis2pg.before_images i CROSS JOIN LATERAL {} \
-             LEFT JOIN LATERAL (SELECT coalesce({}, '') AS owner, t.xmin::text::bigint AS writer, {key} AS redis_key, {database} AS redis_db, count(*) OVER () AS rows \
+             LEFT JOIN LATERAL (SELECT coalesce({}, '') AS owner, t.xmin::text::bigint AS writer, {key} AS redis_key, \
+             {database} AS redis_db, pg_catalog.count(*) OVER () AS rows \
              FROM {} t{join} WHERE {} OFFSET 0) o ON true \
              WHERE i.run_id = $1::text::uuid AND i.table_name = $2 AND {wanted} \
              AND i.row_key ?& $5::text[] AND i.row_key - $5::text[] = '{{}}' ORDER BY i.row_key{limit}",
@@ -96,7 +97,8 @@ impl Undo<'_> {
     ) -> Result<Vec<(String, i64, i64)>, Error> {
         let table = self.table;
         let rows = query(format!(
-            "SELECT o.owner, (extract(epoch FROM r.started_at) * 1000000)::bigint, count(*) FROM redis2pg.before_images i CROSS JOIN LATERAL {} \
+            "SELECT o.owner, (extract(epoch FROM r.started_at) * 1000000)::bigint, pg_catalog.count(*) \
+             FROM redis2pg.before_images i CROSS JOIN LATERAL {} \
              CROSS JOIN LATERAL (SELECT {} AS owner FROM {} t WHERE {} OFFSET 0) o \
              JOIN redis2pg.runs r ON r.id::text = o.owner AND r.id <> i.run_id AND r.rolled_back_at IS NULL \
              WHERE i.run_id = $1::text::uuid AND i.table_name = $2 AND coalesce(i.deleted, true) \
@@ -148,7 +150,7 @@ impl Undo<'_> {
 
     /// The Redis key and database of the image `i`, as expressions.
     fn key_of_image(&self) -> (String, String) {
-        let text = |of: String| format!("convert_to({of}, 'UTF8')");
+        let text = |of: String| format!("pg_catalog.convert_to({of}, 'UTF8')");
         let column = |name: &str| format!("i.image ->> {}", literal(name));
         match &self.table.run.lineage {
             LineagePlace::Object { column } => {
@@ -159,7 +161,9 @@ impl Undo<'_> {
                 let database = database.as_ref().map_or_else(|| "NULL::text".to_owned(), |name| column(name));
                 (text(column(key)), database)
             }
-            LineagePlace::Ledger => ("decode(i.lineage ->> 'key', 'hex')".into(), "i.lineage ->> 'database'".into()),
+            LineagePlace::Ledger => {
+                ("pg_catalog.decode(i.lineage ->> 'key', 'hex')".into(), "i.lineage ->> 'database'".into())
+            }
             LineagePlace::Nowhere => ("NULL::bytea".into(), "NULL::text".into()),
         }
     }
@@ -189,7 +193,7 @@ impl Undo<'_> {
         let columns = self.table.columns.iter().filter(|column| take(column));
         let list: Vec<String> = columns.map(|column| format!("{} {}", ident(&column.name), column.sql_type)).collect();
         format!(
-            "jsonb_to_record(i.image - ARRAY(SELECT jsonb_object_keys(coalesce(i.exact, '{{}}')))) AS p({})",
+            "pg_catalog.jsonb_to_record(i.image - ARRAY(SELECT pg_catalog.jsonb_object_keys(coalesce(i.exact, '{{}}')))) AS p({})",
             list.join(", ")
         )
     }

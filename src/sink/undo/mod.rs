@@ -23,11 +23,11 @@ pub use restore::Group;
 pub use table::{UndoColumn, UndoTable};
 
 use crate::model::KeptReason;
-use crate::postgres::{READ_COMMITTED, literal, milliseconds};
+use crate::postgres::{READ_COMMITTED, literal, milliseconds, script};
 use crate::sink::load::LoadOptions;
 use crate::sink::ownership::TEXT_SETTINGS;
+use sqlx::Error;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Error};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -90,5 +90,5 @@ pub async fn prepare(connection: &mut PgConnection, options: &LoadOptions, holde
         milliseconds(options.lock_timeout),
         milliseconds(options.statement_timeout),
     );
-    sqlx::raw_sql(AssertSqlSafe(settings)).execute(connection).await.map(|_| ())
+    script(settings).execute(connection).await.map(|_| ())
 }

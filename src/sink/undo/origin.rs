@@ -27,7 +27,7 @@ impl Undo<'_> {
         let (key, database, join) = table.redis_key();
         set_merge_joins(connection, false).await?;
         let rows = query(format!(
-            "SELECT r.key AS row_key, {key} AS redis_key, {database} AS redis_db FROM unnest($1::text[]) r (key) \
+            "SELECT r.key AS row_key, {key} AS redis_key, {database} AS redis_db FROM pg_catalog.unnest($1::text[]) r (key) \
              CROSS JOIN LATERAL {} JOIN {} t ON {}{join}",
             table.key_record("r.key::jsonb"),
             table.only(),

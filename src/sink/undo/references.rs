@@ -24,22 +24,23 @@ pub(super) async fn read_references(connection: &mut PgConnection, table: &Table
     let rows = query(
         "SELECT k.conname::text AS name, n.nspname::text AS schema, p.relname::text AS parent, p.relkind = 'p' AS is_whole, \
          k.confrelid = k.conrelid AS is_own, \
-         ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY u (num, place) \
+         ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY u (num, place) \
                JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num ORDER BY place) AS own, \
-         ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY u (num, place) \
+         ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(k.confkey) WITH ORDINALITY u (num, place) \
                JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num ORDER BY place) AS referred, \
-         ARRAY(SELECT format('OPERATOR(%I.%s)', s.nspname, o.oprname) FROM unnest(k.conpfeqop) WITH ORDINALITY u (op, place) \
+         ARRAY(SELECT pg_catalog.format('OPERATOR(%I.%s)', s.nspname, o.oprname) \
+         FROM pg_catalog.unnest(k.conpfeqop) WITH ORDINALITY u (op, place) \
                JOIN pg_catalog.pg_operator o ON o.oid = u.op JOIN pg_catalog.pg_namespace s ON s.oid = o.oprnamespace \
                ORDER BY place) AS operators \
          FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
          JOIN pg_catalog.pg_namespace own ON own.oid = c.relnamespace \
          JOIN pg_catalog.pg_class p ON p.oid = k.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace \
          WHERE k.contype = 'f' AND own.nspname = $1 AND c.relname = $2 \
-         AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true) \
+         AND coalesce((pg_catalog.to_jsonb(k) ->> 'conenforced')::boolean, true) \
          AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint w WHERE w.oid = k.conparentid AND w.conrelid = k.conrelid) \
          AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgconstraint = k.oid AND g.tgrelid = k.conrelid AND g.tgenabled = 'D') \
-         AND has_schema_privilege(n.oid, 'USAGE') AND NOT row_security_active(p.oid) AND NOT EXISTS \
-           (SELECT FROM unnest(k.confkey) u (num) WHERE NOT has_column_privilege(k.confrelid, u.num, 'SELECT')) \
+         AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND NOT pg_catalog.row_security_active(p.oid) AND NOT EXISTS \
+           (SELECT FROM pg_catalog.unnest(k.confkey) u (num) WHERE NOT pg_catalog.has_column_privilege(k.confrelid, u.num, 'SELECT')) \
          ORDER BY k.conname",
     )
     .bind(&table.schema)

@@ -3,9 +3,9 @@
 use super::family::orphans;
 use super::{Undo, Undone};
 use crate::model::KeptReason;
-use crate::postgres::{ident, literal, query, table_ident};
+use crate::postgres::{ident, literal, query, script, table_ident};
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Error, Row};
+use sqlx::{Error, Row};
 use std::collections::{HashMap, HashSet};
 
 /// Images that are put back by one statement. A transaction holds one group: by its id it is known whose the rows are then.
@@ -59,7 +59,7 @@ impl Undo<'_> {
         let left: Vec<_> = left.map(|key| ((*key).to_owned(), KeptReason::NotDone, String::new())).collect();
         undone.kept.extend(left);
         // What is checked at COMMIT only is told here.
-        sqlx::raw_sql(AssertSqlSafe("SET CONSTRAINTS ALL IMMEDIATE")).execute(&mut *connection).await?;
+        script("SET CONSTRAINTS ALL IMMEDIATE").execute(&mut *connection).await?;
         self.settle_images(connection, group, &undone.done).await?;
         Ok(undone)
     }
@@ -94,7 +94,7 @@ impl Undo<'_> {
         let table = self.table;
         set_merge_joins(connection, false).await?;
         let lock = format!(
-            "SELECT r.key FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} FOR UPDATE OF t",
+            "SELECT r.key FROM pg_catalog.unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} FOR UPDATE OF t",
             table.key_record("r.key::jsonb"),
             table.only(),
             table.key_join()
@@ -103,7 +103,7 @@ impl Undo<'_> {
         // A new statement sees what was committed while the locks were waited for.
         let ours = if self.force { "true".to_owned() } else { format!("coalesce({} = $2, false)", table.owner()) };
         let rows = query(format!(
-            "SELECT r.key, {ours}, t.xmin::text::bigint FROM unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
+            "SELECT r.key, {ours}, t.xmin::text::bigint FROM pg_catalog.unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
              WHERE $2 <> ''",
             table.key_record("r.key::jsonb"),
             table.only(),
@@ -131,8 +131,10 @@ impl Undo<'_> {
         for referrer in table.referrers.iter().filter(|_| !keys.is_empty()) {
             let is_referred = |name: &String| referrer.columns.iter().any(|(_, of, _)| of == name);
             let values = self.values(&group.missing, |column| column.updatable && is_referred(&column.name));
-            let differs: Vec<String> =
-                values.into_iter().map(|(name, value)| format!("t.{name} IS DISTINCT FROM {value}")).collect();
+            let differs: Vec<String> = values
+                .into_iter()
+                .map(|(name, value)| format!("t.{name}::text IS DISTINCT FROM ({value})::text"))
+                .collect();
             if differs.is_empty() {
                 continue;
             }
@@ -174,7 +176,7 @@ impl Undo<'_> {
     /// gone through pair by pair.
     pub(super) fn images(&self) -> String {
         format!(
-            "unnest($1::text[]) r (key) JOIN LATERAL (SELECT b.* FROM redis2pg.before_images b WHERE b.run_id = $2::text::uuid \
+            "pg_catalog.unnest($1::text[]) r (key) JOIN LATERAL (SELECT b.* FROM redis2pg.before_images b WHERE b.run_id = $2::text::uuid \
              AND b.table_name = {} AND b.row_key = r.key::jsonb OFFSET 0) i ON true",
             literal(&self.table.name())
         )
@@ -202,7 +204,7 @@ impl Undo<'_> {
         // What RETURNING says of a row that is there must be its key as the image has it.
         format!(
             "WITH written AS (INSERT INTO {} AS t ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} CROSS JOIN LATERAL {} \
-             RETURNING {} AS key) SELECT r.key FROM unnest($1::text[]) r (key) JOIN written w ON w.key = r.key::jsonb",
+             RETURNING {} AS key) SELECT r.key FROM pg_catalog.unnest($1::text[]) r (key) JOIN written w ON w.key = r.key::jsonb",
             table.ident(),
             names.join(", "),
             values.join(", "),
@@ -222,7 +224,7 @@ impl Undo<'_> {
             .await?;
         query(
             "INSERT INTO redis2pg.loaded (table_name, row_key, run_id, redis_key, digest, redis_db, loaded_at) \
-             SELECT i.table_name, i.row_key, r.id, decode(i.lineage ->> 'key', 'hex'), i.lineage ->> 'digest', \
+             SELECT i.table_name, i.row_key, r.id, pg_catalog.decode(i.lineage ->> 'key', 'hex'), i.lineage ->> 'digest', \
              (i.lineage ->> 'database')::int4, (i.lineage ->> 'loaded_at')::timestamptz \
              FROM redis2pg.before_images i JOIN redis2pg.runs r ON r.id = (i.lineage ->> 'run')::uuid \
              WHERE i.run_id = $3::text::uuid AND i.table_name = $2 AND i.row_key = ANY ($1::text[]::jsonb[])",
@@ -244,7 +246,8 @@ impl Undo<'_> {
         let Some(former) = group.former.as_ref().filter(|_| !keys.is_empty()) else { return Ok(()) };
         query(
             "INSERT INTO redis2pg.batches (id, run_id, phase, shard, epoch, mapping, table_name, fingerprint, xid, pages, tally, images) \
-             SELECT gen_random_uuid(), (f ->> 0)::uuid, 0, 0, 0, f ->> 1, $2, f ->> 2, pg_current_xact_id()::text::bigint, \
+             SELECT pg_catalog.gen_random_uuid(), (f ->> 0)::uuid, 0, 0, 0, f ->> 1, $2, f ->> 2, \
+             pg_catalog.pg_current_xact_id()::text::bigint, \
              '{}', '{}', 0 FROM (SELECT $1::text::jsonb AS f) former",
         )
         .bind(former)
@@ -259,5 +262,5 @@ impl Undo<'_> {
 pub(super) async fn set_merge_joins(connection: &mut PgConnection, on: bool) -> Result<(), Error> {
     let word = if on { "on" } else { "off" };
     let set = format!("SET LOCAL enable_hashjoin = {word}; SET LOCAL enable_mergejoin = {word}");
-    sqlx::raw_sql(AssertSqlSafe(set)).execute(connection).await.map(|_| ())
+    script(set).execute(connection).await.map(|_| ())
 }

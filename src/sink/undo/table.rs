@@ -123,7 +123,7 @@ impl UndoTable {
         let keys = self.run.key_columns.iter();
         let typed = keys.filter_map(|name| self.columns.iter().find(|column| column.name == *name));
         let list: Vec<String> = typed.map(|column| format!("{} {}", ident(&column.name), column.sql_type)).collect();
-        format!("jsonb_to_record({of}) AS s({})", list.join(", "))
+        format!("pg_catalog.jsonb_to_record({of}) AS s({})", list.join(", "))
     }
 
     /// The table's row `t` has the key `s`.
@@ -175,10 +175,10 @@ impl UndoTable {
 
 async fn columns(connection: &mut PgConnection, table: &TableName) -> Result<Vec<UndoColumn>, Error> {
     let rows = query(
-        "SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS sql_type, \
+        "SELECT a.attname::text AS name, pg_catalog.format_type(a.atttypid, a.atttypmod) AS sql_type, \
          a.attgenerated = '' AS insertable, a.attgenerated = '' AND a.attidentity <> 'a' AS changeable, \
-         has_column_privilege(a.attrelid, a.attnum, 'INSERT') AS may_insert, \
-         has_column_privilege(a.attrelid, a.attnum, 'UPDATE') AS may_update \
+         pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'INSERT') AS may_insert, \
+         pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'UPDATE') AS may_update \
          FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",

@@ -45,7 +45,8 @@ impl Undo<'_> {
         let ours = if self.force { "true".to_owned() } else { format!("{} = $1", table.owner()) };
         let rows = query(format!(
             "SELECT DISTINCT c.name FROM redis2pg.before_images i CROSS JOIN LATERAL {} JOIN {} t ON {} \
-             CROSS JOIN LATERAL unnest({differing}) c (name) WHERE i.run_id = $1::text::uuid AND i.table_name = $2 AND c.name IS NOT NULL AND {ours} \
+             CROSS JOIN LATERAL pg_catalog.unnest({differing}) c (name) WHERE i.run_id = $1::text::uuid \
+             AND i.table_name = $2 AND c.name IS NOT NULL AND {ours} \
              AND ($3::text IS NULL OR i.row_key > $3::text::jsonb) AND ($4::text IS NULL OR i.row_key <= $4::text::jsonb)",
             table.key_record("i.row_key"),
             table.only(),
@@ -71,7 +72,7 @@ impl Undo<'_> {
             return Ok(Vec::new());
         }
         let rows = query(
-            "SELECT c.name FROM unnest($3::text[]) c (name) WHERE EXISTS (SELECT FROM redis2pg.before_images i \
+            "SELECT c.name FROM pg_catalog.unnest($3::text[]) c (name) WHERE EXISTS (SELECT FROM redis2pg.before_images i \
              WHERE i.run_id = $1::text::uuid AND i.table_name = $2 AND (i.deleted OR $4) AND i.image ? c.name)",
         )
         .bind(self.run.to_string())
@@ -97,7 +98,7 @@ impl Undo<'_> {
         let table = self.table;
         let rows = query(format!(
             "SELECT r.key, d.names FROM {} CROSS JOIN LATERAL {} JOIN {} t ON {} CROSS JOIN LATERAL \
-             (SELECT array_remove({differing}, NULL) AS names) d WHERE cardinality(d.names) > 0",
+             (SELECT pg_catalog.array_remove({differing}, NULL) AS names) d WHERE pg_catalog.cardinality(d.names) > 0",
             self.images(),
             table.key_record("i.row_key"),
             table.only(),
@@ -119,7 +120,7 @@ fn differing<'c>(columns: impl Iterator<Item = &'c UndoColumn>) -> Option<String
         let (name, key) = (ident(&column.name), literal(&column.name));
         format!(
             "CASE WHEN i.image ? {key} AND CASE WHEN i.exact ? {key} THEN t.{name}::text IS DISTINCT FROM i.exact ->> {key} \
-             ELSE coalesce(to_jsonb(t.{name}), 'null')::text IS DISTINCT FROM (i.image -> {key})::text END THEN {key} END"
+             ELSE coalesce(pg_catalog.to_jsonb(t.{name}), 'null')::text IS DISTINCT FROM (i.image -> {key})::text END THEN {key} END"
         )
     });
     let names: Vec<String> = names.collect();
