@@ -122,10 +122,10 @@ impl Way<'_> {
         let statement = if self.column.numeric {
             let (least, greatest) = (i64::MIN, i64::MAX);
             format!(
-                "SELECT {round}({most}({column}))::bigint FROM {table} WHERE {column} BETWEEN {least} AND {greatest}"
+                "SELECT pg_catalog.{round}(pg_catalog.{most}({column}))::bigint FROM {table} WHERE {column} BETWEEN {least} AND {greatest}"
             )
         } else {
-            format!("SELECT {most}({column})::bigint FROM {table}")
+            format!("SELECT pg_catalog.{most}({column})::bigint FROM {table}")
         };
         query(statement).fetch_one(connection).await?.try_get(0)
     }
