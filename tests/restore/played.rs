@@ -94,6 +94,21 @@ fn fields_get_their_times_before_the_hash_gets_its_name() {
     assert_eq!(said[1][2..], ["4000000000123", "FIELDS", "1", "b"]);
 }
 
+/// There is no moment at which it has its name and no time: the name that it is built under has it, and takes it along.
+#[test]
+fn a_key_gets_its_time_of_expiry_before_it_gets_its_name() {
+    let place = Place::new();
+    let (server, said) = server(|_| None);
+    let plain = Logical::Hash { items: packed(&["a", "1", "b", "2"]), expiries: None };
+    let timed = Entry { expires_at: Some(AT), ..entry("hash", "hash", None, Some(plain)) };
+    restored(&place, &server, &[timed]).exits(0);
+    let said = said.lock().unwrap();
+    let words: Vec<&str> = said.iter().map(|command| command[0].as_str()).collect();
+    assert_eq!(words, ["HSET", "PEXPIRE", "HLEN", "PEXPIREAT", "RENAMENX"]);
+    assert_eq!((&said[3][1], &said[3][2]), (&said[4][1], &AT.to_string()), "of the name that is given away");
+    assert_eq!(said[4][2], "hash");
+}
+
 #[test]
 fn a_field_that_did_not_get_its_time_keeps_the_hash_from_its_name() {
     let place = Place::new();
