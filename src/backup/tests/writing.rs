@@ -1,4 +1,4 @@
-use super::sample::{Done, InMemory, free, header, read, resume, string};
+use super::sample::{Done, InMemory, free, header, noise, read, resume, string};
 use crate::backup::{Block, Entry, Header, Part, Reader, Writer, encode, partial_of, remove_broken_off, verify};
 use crate::model::Exit;
 use std::fs;
@@ -188,6 +188,30 @@ fn what_is_damaged_other_than_at_its_end_is_refused_and_left_as_it_is() {
     });
     assert_eq!(free(|| resume(&path)).unwrap().0.keys().total(), 2);
     assert_eq!(fs::metadata(&partial).unwrap().len(), ends[2]);
+}
+
+/// A piece that has lost some of its bytes may end beyond the file's end, as a torn one does.
+#[test]
+fn a_piece_that_ends_beyond_the_file_is_no_torn_end_where_others_follow_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("b");
+    let partial = partial_of(&path);
+    let mut writer = Writer::create(&path, &header()).unwrap();
+    let begins = writer.bytes();
+    writer.append(&encode(&[string("large", noise(10_000))]).unwrap()[0]).unwrap();
+    let ends = writer.bytes();
+    writer.append(&encode(&[string("small", "1")]).unwrap()[0]).unwrap();
+    drop(writer);
+    let mut bytes = fs::read(&partial).unwrap();
+    bytes.drain(begins as usize + 1_000..begins as usize + 2_000);
+    fs::write(&partial, &bytes).unwrap();
+    let refused = free(|| resume(&path)).err().unwrap();
+    assert!(refused.message.contains(&format!("is damaged at byte {begins}: the file ends at byte")), "{refused}");
+    assert_eq!(fs::read(&partial).unwrap(), bytes);
+    // Without what follows it is one.
+    bytes.truncate(ends as usize - 1_000);
+    fs::write(&partial, &bytes).unwrap();
+    assert_eq!(free(|| resume(&path)).unwrap().0.keys().total(), 0);
 }
 
 #[test]
