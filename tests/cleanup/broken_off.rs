@@ -103,6 +103,12 @@ fn a_file_that_lacks_entries_of_keys_that_are_gone_is_not_gone_on_with() {
         let run: Vec<&str> = run.into_iter().flat_map(|run| ["--run", run.as_str()]).collect();
         refused(&case, &path, &run, &words);
     }
+    // Within its header, and nothing at all: it does not tell any more what it was.
+    for to in [100, 0] {
+        put(&partial, &whole[..to]);
+        let words = [format!("has {to} bytes, and had {had} bytes"), format!("the entries of {gone} keys")];
+        refused(&case, &path, &[], &words);
+    }
     // An older copy of it; known by its id under another name, too.
     let other = dir.path().join("other.backup");
     let words =

@@ -9,7 +9,7 @@ use crate::model::{Failure, Side};
 use crate::source::redis::RedisSource;
 use sqlx::postgres::PgConnection;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokio::task::spawn_blocking;
 
 /// Backups of others that are told.
@@ -33,7 +33,7 @@ impl Backup {
             true => resume(target, header, (known, link)).await?,
             false => {
                 if let Some(needed) = needed_at(path, known, None).filter(|_| !path.exists()) {
-                    return Err(absent(path, needed));
+                    return Err(lost(path, "is not there", needed));
                 }
                 spawn_blocking(move || Writer::create(&target, &header)).await.map_err(broke_off)??
             }
@@ -56,17 +56,14 @@ pub(in super::super) fn unfinished_others(known: &[CleanupFile], id: &str) -> Ve
 }
 
 /// Goes on with a file that broke off, where it is one of a cleanup of the same keys, and has all by which keys went.
-async fn resume(
-    path: std::path::PathBuf,
-    header: Header,
-    (known, link): (&[CleanupFile], &mut Link),
-) -> Result<Writer, Failure> {
+async fn resume(path: PathBuf, header: Header, (known, link): (&[CleanupFile], &mut Link)) -> Result<Writer, Failure> {
     let target = path.clone();
-    let broken = spawn_blocking(move || BrokenOff::open(&target)).await.map_err(broke_off)??;
+    let opened = spawn_blocking(move || BrokenOff::open(&target)).await.map_err(broke_off)?;
+    let broken = opened.map_err(|failure| too_short(&path, known, failure))?;
     is_same(&path, broken.header(), &header)?;
     let id = broken.file_id();
     if let Some(needed) = needed_at(&path, known, Some(&id)) {
-        return Err(another(&path, needed));
+        return Err(lost(&path, "is another file than the one that was there", needed));
     }
     let noted = known.iter().find(|file| file.id == id);
     let wanted = noted.map(|file| file.extent.clone());
@@ -105,11 +102,12 @@ fn is_same(path: &Path, found: &Header, wanted: &Header) -> Result<(), Failure> 
 const PUT_BACK: &str = "Put the file back as it was when the last cleanup ended, and run the same command again. Otherwise give another \
                         name: that begins a new backup, and the entries of those keys are in none but the old one.";
 
-fn absent(path: &Path, needed: &CleanupFile) -> Failure {
+/// That what an earlier cleanup wrote is not where it was; `what` there is of it.
+fn lost(path: &Path, what: &str, needed: &CleanupFile) -> Failure {
     let partial = backup::partial_of(path);
     let message = format!(
-        "{} is not there, and had {} bytes or more: it holds the entries of {} keys that an earlier cleanup deleted from Redis, or was \
-         about to",
+        "{} {what}, and had {} bytes or more: the entries of {} keys that an earlier cleanup deleted from Redis, or was about to, are not \
+         there",
         partial.display(),
         needed.extent.bytes,
         needed.keys
@@ -117,16 +115,13 @@ fn absent(path: &Path, needed: &CleanupFile) -> Failure {
     Failure::usage(Side::Settings, message, PUT_BACK)
 }
 
-fn another(path: &Path, needed: &CleanupFile) -> Failure {
-    let partial = backup::partial_of(path);
-    let message = format!(
-        "{} is another file than the one that an earlier cleanup wrote, which had {} bytes or more: the entries of {} keys that it deleted \
-         from Redis, or was about to, are not in this one",
-        partial.display(),
-        needed.extent.bytes,
-        needed.keys
-    );
-    Failure::usage(Side::Settings, message, PUT_BACK)
+/// One that cannot be opened: it may be so short that nothing tells what it was.
+fn too_short(path: &Path, known: &[CleanupFile], failure: Failure) -> Failure {
+    let bytes = std::fs::metadata(backup::partial_of(path)).map_or(u64::MAX, |facts| facts.len());
+    match needed_at(path, known, None).filter(|needed| bytes < needed.extent.bytes) {
+        Some(needed) => lost(path, &format!("has {bytes} bytes"), needed),
+        None => failure,
+    }
 }
 
 /// That a file is cut, or an older copy of itself.
