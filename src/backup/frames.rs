@@ -2,6 +2,7 @@
 
 use super::damage::{Fault, ReadError};
 use super::frame::{Compression, HEAD, Head, Kind, MARKER, MAX_ENDS, MAX_RAW, crc};
+use super::trail::Trail;
 use bytes::Bytes;
 use memchr::memmem;
 use std::io::{Read, Seek, SeekFrom};
@@ -20,11 +21,13 @@ pub(super) struct Frames<R> {
     pub(super) number: u32,
     /// Whether some may be missing.
     pub(super) gaps: bool,
+    /// All that were read.
+    pub(super) trail: Trail,
 }
 
 impl<R: Read + Seek> Frames<R> {
     pub(super) fn new(inner: R) -> Self {
-        Self { inner, at: 0, file_id: None, number: 0, gaps: false }
+        Self { inner, at: 0, file_id: None, number: 0, gaps: false, trail: Trail::default() }
     }
 
     /// The next frame and its content.
@@ -36,8 +39,8 @@ impl<R: Read + Seek> Frames<R> {
             return Err(ReadError::at(from, Fault::NotFinished));
         }
         let cut = |read: usize| ReadError::at(from, Fault::Cut(from + read as u64));
-        let head = Head::of(bytes.first_chunk().ok_or_else(|| cut(bytes.len()))?);
-        let head = head.ok_or(ReadError::at(from, Fault::NoFrame))?;
+        let told = bytes.first_chunk().ok_or_else(|| cut(bytes.len()))?;
+        let head = Head::of(told).ok_or(ReadError::at(from, Fault::NoFrame))?;
         let in_order = if self.gaps { head.number >= self.number } else { head.number == self.number };
         if !in_order || self.file_id.is_some_and(|id| id != head.file_id) {
             return Err(ReadError::at(from, Fault::Sequence));
@@ -57,6 +60,7 @@ impl<R: Read + Seek> Frames<R> {
         self.at = from + HEAD as u64 + u64::from(head.stored);
         self.number = head.number.saturating_add(1);
         self.file_id = Some(head.file_id);
+        self.trail.take(told);
         Ok((head, content))
     }
 

@@ -20,6 +20,7 @@ mod reader;
 mod resume;
 mod stream;
 mod summary;
+mod trail;
 mod writer;
 
 pub use block::{Block, encode};
@@ -32,10 +33,10 @@ pub use header::Header;
 pub(crate) use place::Place;
 pub use place::partial_of;
 pub use reader::{Bookmark, Found, Lost, Reader};
-pub use resume::remove_broken_off;
+pub use resume::{BrokenOff, Resumable, remove_broken_off};
 pub use stream::{Pending, StreamFacts, StreamGroup};
 pub use summary::{Summary, verify};
-pub use writer::{Mark, Writer};
+pub use writer::{Mark, Sealed, Writer};
 
 /// The version of the format that is written, and the only one that is read.
 pub const FORMAT: u32 = 1;

@@ -5,35 +5,75 @@ use super::header::Header;
 use super::place::{OnDisk, Place, is_written, partial_of};
 use super::reader::Reader;
 use super::writer::{Mark, Writer, being_written};
-use crate::model::{Exit, Failure, Side};
-use std::path::Path;
+use crate::model::{BackupExtent, Exit, Failure, Side, hex_digits};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 
-impl Writer {
-    /// Goes on with the backup at `path` that broke off: behind the last key that is whole in the file with the temporary name.
-    /// Gives its header, by which the caller knows whether it is the same backup. Only the end of a file may be torn, as a process
-    /// or a machine leaves it that dies while it writes.
+/// A backup that broke off, under its temporary name. No other process can go on with it as long as this is held, and nothing in
+/// it is changed until [`Resumable::go_on`]. Its methods block on the disk.
+pub struct BrokenOff {
+    place: OnDisk,
+    reader: Reader<File>,
+    path: PathBuf,
+    file_id: [u8; 8],
+}
+
+/// A backup that broke off, of which all but its end was read and is whole.
+pub struct Resumable {
+    broken: BrokenOff,
+    /// Behind its last whole key.
+    whole: Mark,
+    /// Whether it begins with what was wanted.
+    has_wanted: bool,
+}
+
+impl BrokenOff {
+    /// Opens what the backup at `path` left.
     ///
     /// # Errors
     /// A usage [`Failure`]: there is none, another process is writing it, it is none that can be gone on with (a link, another
-    /// user's, one that others may read or write), it is damaged other than at its end, or the disk fails.
-    pub fn resume(path: &Path) -> Result<(Self, Header), Failure> {
+    /// user's, one that others may read or write), its beginning is damaged, or the disk fails.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
         let partial = partial_of(path);
-        let unusable = |error: &std::io::Error| {
-            let message = format!("the backup {} cannot be gone on with: {error}", partial.display());
-            let hint = "It may be the only copy of keys that are gone from Redis: look whose it is, and move it away, or give another name.";
-            Failure::new(Exit::Usage, Side::Settings, message, hint)
-        };
         if is_written(&partial) {
             return Err(being_written(&partial));
         }
-        let mut place = OnDisk::open(path, &partial).map_err(|error| unusable(&error))?;
-        let contents = place.contents().map_err(|error| unusable(&error))?;
-        let mut reader = Reader::new(contents).map_err(|error| error.failure(&partial))?;
-        let header = reader.header().clone();
-        let mut whole = Mark::of(&reader);
+        let place = OnDisk::open(path, &partial).map_err(|error| unusable(&partial, &error))?;
+        let contents = place.contents().map_err(|error| unusable(&partial, &error))?;
+        let reader = Reader::new(contents).map_err(|error| error.failure(&partial))?;
+        let Some(file_id) = reader.file_id() else {
+            return Err(Failure::internal("a backup was read that has no id"));
+        };
+        Ok(Self { place, reader, path: path.to_owned(), file_id })
+    }
+
+    /// What it says of itself, by which the caller knows whether it is the same backup.
+    pub fn header(&self) -> &Header {
+        self.reader.header()
+    }
+
+    /// The id that each of its frames has, in hexadecimal.
+    pub fn file_id(&self) -> String {
+        hex_digits(&self.file_id)
+    }
+
+    /// Reads it to its last whole key. Only its end may be torn, as a process or a machine leaves it that dies while it writes.
+    /// `wanted`: what it must begin with.
+    ///
+    /// # Errors
+    /// A usage [`Failure`]: it is damaged other than at its end, or the disk fails.
+    pub fn read(mut self, wanted: Option<&BackupExtent>) -> Result<Resumable, Failure> {
+        let partial = partial_of(&self.path);
+        let reader = &mut self.reader;
+        let mut whole = Mark::of(reader);
+        let mut has_wanted = wanted.is_none();
         loop {
             match reader.read() {
-                Ok(Some(_)) if reader.is_between_keys() => whole = Mark::of(&reader),
+                Ok(Some(_)) if reader.is_between_keys() => {
+                    whole = Mark::of(reader);
+                    has_wanted |= wanted.is_some_and(|wanted| wanted.bytes == whole.end() && *wanted == whole.extent());
+                }
                 Ok(Some(_)) => {}
                 Ok(None) => break,
                 Err(ReadError::Damaged(damage)) => match reader.is_torn_end(&damage) {
@@ -44,12 +84,36 @@ impl Writer {
                 Err(error) => return Err(error.failure(&partial)),
             }
         }
-        let Some(file_id) = reader.file_id() else {
-            return Err(Failure::internal("a backup was read that has no id"));
-        };
-        place.truncate(whole.end()).map_err(|error| unusable(&error))?;
-        Ok((Self::at(Box::new(place), path, file_id, whole), header))
+        Ok(Resumable { broken: self, whole, has_wanted })
     }
+}
+
+impl Resumable {
+    /// Bytes of it up to its last whole key.
+    pub fn bytes(&self) -> u64 {
+        self.whole.end()
+    }
+
+    /// Whether it begins with what was wanted.
+    pub fn has_wanted(&self) -> bool {
+        self.has_wanted
+    }
+
+    /// Goes on behind the last key that is whole.
+    ///
+    /// # Errors
+    /// A usage [`Failure`]: the disk fails.
+    pub fn go_on(self) -> Result<Writer, Failure> {
+        let Self { broken: BrokenOff { mut place, path, file_id, .. }, whole, .. } = self;
+        place.truncate(whole.end()).map_err(|error| unusable(&partial_of(&path), &error))?;
+        Ok(Writer::at(Box::new(place), &path, file_id, whole))
+    }
+}
+
+fn unusable(partial: &Path, error: &io::Error) -> Failure {
+    let message = format!("the backup {} cannot be gone on with: {error}", partial.display());
+    let hint = "It may be the only copy of keys that are gone from Redis: look whose it is, and move it away, or give another name.";
+    Failure::new(Exit::Usage, Side::Settings, message, hint)
 }
 
 /// What is behind the damage, and keys in it, may be nowhere else any more: nothing is cut away.
@@ -58,8 +122,8 @@ fn damaged(partial: &Path, damage: &Damage) -> Failure {
     let message =
         format!("the backup {name} is damaged {damage}: it is not gone on with, and nothing in it is changed");
     let hint = format!(
-        "It may be the only copy of keys that are gone from Redis. Move it away and keep it: the same command then begins a new file, \
-         or give another name. `redis2pg restore --salvage --file {name} --to URL` puts back what is whole in it."
+        "It may be the only copy of keys that are gone from Redis. Put a whole copy of it back; or keep it, and give another name: that \
+         begins a new file. `redis2pg restore --salvage --file {name} --to URL` puts back what is whole in it."
     );
     Failure::new(Exit::Usage, Side::Settings, message, hint)
 }
@@ -75,7 +139,7 @@ pub fn remove_broken_off(path: &Path) -> Result<bool, Failure> {
     }
     match std::fs::remove_file(&partial) {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => {
             let message = format!("{}, of a backup that broke off, cannot be removed: {error}", partial.display());
             Err(Failure::new(Exit::Usage, Side::Settings, message, ""))

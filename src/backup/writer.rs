@@ -9,7 +9,8 @@ use super::place::{OnDisk, Place, is_written, partial_of};
 use super::preamble::preamble;
 use super::reader::Reader;
 use super::summary::Summary;
-use crate::model::{Exit, Failure, Side};
+use super::trail::Trail;
+use crate::model::{BackupExtent, Exit, Failure, Side, hex_digits};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,9 @@ pub struct Writer {
     failed: bool,
 }
 
+/// A backup that is on disk with its end mark, and has its temporary name still.
+pub struct Sealed(Writer);
+
 /// A place in a backup to which it can be taken back.
 #[derive(Clone, Debug)]
 pub struct Mark {
@@ -32,18 +36,31 @@ pub struct Mark {
     blocks: u32,
     raw: u64,
     keys: KeyCounts,
+    trail: Trail,
 }
 
 impl Mark {
     /// Where a reader is.
     pub(super) fn of<R: Read + Seek>(reader: &Reader<R>) -> Self {
         let Summary { keys, blocks, bytes, .. } = reader.summary().clone();
-        Self { at: reader.position(), frames: reader.next_frame(), blocks, raw: bytes, keys }
+        Self {
+            at: reader.position(),
+            frames: reader.next_frame(),
+            blocks,
+            raw: bytes,
+            keys,
+            trail: reader.trail().clone(),
+        }
     }
 
     /// The byte of the file.
     pub(super) fn end(&self) -> u64 {
         self.at
+    }
+
+    /// What is in the file up to here.
+    pub(super) fn extent(&self) -> BackupExtent {
+        BackupExtent { bytes: self.at, digest: self.trail.digest().to_string() }
     }
 }
 
@@ -68,7 +85,7 @@ impl Writer {
     pub(crate) fn begin(place: Box<dyn Place>, path: &Path, header: &Header) -> Result<Self, Failure> {
         let mut file_id = [0; 8];
         file_id.iter_mut().zip(uuid::Uuid::new_v4().into_bytes()).for_each(|(to, from)| *to = from);
-        let written = Mark { at: 0, frames: 0, blocks: 0, raw: 0, keys: KeyCounts::default() };
+        let written = Mark { at: 0, frames: 0, blocks: 0, raw: 0, keys: KeyCounts::default(), trail: Trail::default() };
         let mut writer = Self::at(place, path, file_id, written);
         writer.write(&preamble(FORMAT))?;
         let header = serde_json::to_vec(header)
@@ -94,12 +111,19 @@ impl Writer {
         Ok(())
     }
 
-    /// Waits until all that was appended is on disk.
+    /// Waits until all that was appended is on disk, and tells how far that is. Where no key is half written, a backup that goes on
+    /// from there has at least that.
     ///
     /// # Errors
     /// A usage [`Failure`]: the disk fails.
-    pub fn sync(&mut self) -> Result<(), Failure> {
-        self.attempt(|place| place.sync())
+    pub fn sync(&mut self) -> Result<BackupExtent, Failure> {
+        self.attempt(|place| place.sync())?;
+        Ok(self.written.extent())
+    }
+
+    /// The id that each frame of the file has, in hexadecimal: by chance no other file has it.
+    pub fn file_id(&self) -> String {
+        hex_digits(&self.file_id)
     }
 
     /// Where it is now.
@@ -150,17 +174,21 @@ impl Writer {
     /// # Errors
     /// A usage [`Failure`]: the disk is full or fails, or there is a file of that name by now. The file with the temporary name
     /// stays.
-    pub fn finish(mut self) -> Result<KeyCounts, Failure> {
+    pub fn finish(self) -> Result<KeyCounts, Failure> {
+        self.seal()?.publish()
+    }
+
+    /// Ends the backup, but for its name: the end mark, and then all of it onto the disk.
+    ///
+    /// # Errors
+    /// A usage [`Failure`]: the disk is full or fails. The file with the temporary name stays.
+    pub fn seal(mut self) -> Result<Sealed, Failure> {
         let Mark { blocks, raw: bytes, keys, .. } = self.written.clone();
-        let end = serde_json::to_vec(&EndMark { blocks, keys: keys.clone(), bytes })
+        let end = serde_json::to_vec(&EndMark { blocks, keys, bytes })
             .map_err(|error| Failure::internal("a backup's end mark is no JSON").because(error))?;
         self.frame(Kind::End, Compression::None, end.len() as u32, crc(&end), &end)?;
         self.attempt(|place| place.sync())?;
-        match self.place.publish() {
-            Ok(()) => Ok(keys),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(exists(&self.path)),
-            Err(error) => Err(unwritable(&self.partial(), &error)),
-        }
+        Ok(Sealed(self))
     }
 
     fn frame(
@@ -173,8 +201,10 @@ impl Writer {
     ) -> Result<(), Failure> {
         let (file_id, number) = (self.file_id, self.written.frames);
         let head = Head { kind, compression, file_id, number, stored: stored.len() as u32, raw, crc };
-        self.write(&head.to_bytes())?;
+        let head = head.to_bytes();
+        self.write(&head)?;
         self.write(stored)?;
+        self.written.trail.take(&head);
         self.written.frames += 1;
         Ok(())
     }
@@ -193,6 +223,21 @@ impl Writer {
             self.failed = true;
             unwritable(&self.partial(), &error)
         })
+    }
+}
+
+impl Sealed {
+    /// Gives the file its name; what it holds.
+    ///
+    /// # Errors
+    /// A usage [`Failure`]: there is a file of that name by now, or the disk fails. The file with the temporary name stays.
+    pub fn publish(self) -> Result<KeyCounts, Failure> {
+        let Self(mut writer) = self;
+        match writer.place.publish() {
+            Ok(()) => Ok(writer.written.keys),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(exists(&writer.path)),
+            Err(error) => Err(unwritable(&writer.partial(), &error)),
+        }
     }
 }
 

@@ -1,10 +1,9 @@
 //! `redis2pg backup`: its arguments, how far it is, and what is printed of it.
 
 use super::dispatch::{Ended, block_on};
-use super::failure::clean;
 use super::flags::{BackingUp, SettingFlags};
 use super::write_failure;
-use crate::config::Settings;
+use crate::config::{Settings, clean};
 use crate::flow::Stop;
 use crate::job::{self, BackupDatabases, BackupProgress, BackupRequest};
 use crate::model::Exit;

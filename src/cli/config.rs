@@ -1,8 +1,8 @@
 //! `redis2pg config`: its arguments, and the printing of settings, findings and presets.
 
-use super::failure::{clean, write_finding};
+use super::failure::write_finding;
 use super::flags::{Everything, SettingFlags};
-use crate::config::{FlagValues, Key, Settings, default_toml, nearest_preset};
+use crate::config::{FlagValues, Key, Settings, clean, default_toml, nearest_preset};
 use crate::model::{Exit, Failure, Finding, Severity, Side};
 use crate::report::{finding_json, plain_table, script};
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! How a failure is shown: the side, what happened, every finding, the causes and a hint.
 
-use crate::config::scrub;
+use crate::config::{clean, escaped};
 use crate::model::{Failure, Finding};
 use std::error::Error;
 use std::io::{self, Write};
@@ -38,36 +38,6 @@ pub(super) fn write_finding(out: &mut dyn Write, indent: &str, finding: &Finding
         writeln!(out, "{indent}{}", clean(line))?;
     }
     if finding.hint.is_empty() { Ok(()) } else { writeln!(out, "{indent}  hint: {}", escaped(&finding.hint)) }
-}
-
-/// Text from elsewhere, safe for a terminal: passwords hidden, control characters escaped, on one line.
-pub(super) fn clean(text: &str) -> String {
-    escaped(&scrub(text))
-}
-
-/// Our own words, safe for a terminal. Not scrubbed: nothing that was typed is in a hint, and its examples of URLs are
-/// to be read.
-fn escaped(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| if c.is_control() { Escaped::Yes(c.escape_default()) } else { Escaped::No(Some(c)) })
-        .collect()
-}
-
-/// A character as it is, or escaped.
-enum Escaped {
-    Yes(std::char::EscapeDefault),
-    No(Option<char>),
-}
-
-impl Iterator for Escaped {
-    type Item = char;
-
-    fn next(&mut self) -> Option<char> {
-        match self {
-            Self::Yes(escape) => escape.next(),
-            Self::No(c) => c.take(),
-        }
-    }
 }
 
 #[cfg(test)]

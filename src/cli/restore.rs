@@ -1,10 +1,9 @@
 //! `redis2pg restore`: its arguments, the question before it, and what is printed of it.
 
 use super::dispatch::{Ended, block_on};
-use super::failure::clean;
 use super::flags::{Restoring, SettingFlags};
 use super::write_failure;
-use crate::config::{FlagValues, Raw, Settings};
+use crate::config::{FlagValues, Raw, Settings, clean};
 use crate::flow::Stop;
 use crate::job::{self, BackupContents, BackupEntry, RestoreProgress, RestoreRequest, RestoreStanding, Restored};
 use crate::model::{Exit, Failure, LeftKey, Side};

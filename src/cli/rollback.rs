@@ -1,10 +1,9 @@
 //! `redis2pg rollback`: its arguments, the question before it, and what is printed of it.
 
 use super::dispatch::{Ended, block_on};
-use super::failure::clean;
 use super::flags::{SettingFlags, Undoing};
 use super::write_failure;
-use crate::config::Settings;
+use crate::config::{Settings, clean};
 use crate::flow::Stop;
 use crate::job::{self, Progress, RollbackRequest, RollbackStanding, RolledBack};
 use crate::model::{Exit, Failure, RedisKey, Side};

@@ -1,8 +1,7 @@
 //! `redis2pg runs`: its arguments, and the printing of runs as the ledger knows them.
 
-use super::failure::clean;
 use super::flags::{Ledger, SettingFlags};
-use crate::config::FlagValues;
+use crate::config::{FlagValues, clean};
 use crate::job::ledger::CleanupEntry;
 use crate::model::{Class, RollbackAccount, Tally};
 use crate::report::{plain_table, reasons, row_counts, tally_table};

@@ -4,6 +4,7 @@
 //! only holds the handle.
 
 mod backup_account;
+mod backup_extent;
 mod cleanup;
 mod column;
 mod content;
@@ -35,6 +36,7 @@ mod unmatched;
 mod validation;
 
 pub use backup_account::{BackupAccount, LeftOut};
+pub use backup_extent::BackupExtent;
 pub use cleanup::{Cleanup, CleanupAccount, CleanupBackup, EarlierCleanup, KeptKey};
 pub use column::{ArrayType, CastType, Column, ColumnType, NumericLimit, Table, TableName};
 pub use content::{ContentDigest, ContentHasher};

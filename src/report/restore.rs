@@ -4,6 +4,7 @@ use super::files::{make_dir, write_private};
 use super::rejects::key_json;
 use super::table::plain_table;
 use crate::backup::{Entry, Header, KeyCounts};
+use crate::config::clean;
 use crate::model::{LeftKey, RestoreAccount, RestoreCounts};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -118,13 +119,38 @@ pub struct ContentsFacts<'a> {
 pub fn contents_json(facts: &ContentsFacts<'_>) -> Value {
     json!({
         "file": facts.file.display().to_string(),
-        "header": facts.header,
-        "keys": facts.keys,
+        "header": shown_header(facts.header),
+        "keys": shown_keys(facts.keys),
         "total": facts.keys.total(),
         "superseded": facts.superseded,
         "damaged_keys": facts.torn,
         "damage": facts.damage,
     })
+}
+
+/// What a file says of itself may be anything, and is told without secrets and control characters.
+fn shown_header(header: &Header) -> Header {
+    let all = |text: &String| clean(text);
+    Header {
+        tool: clean(&header.tool),
+        command: clean(&header.command),
+        created_at: clean(&header.created_at),
+        source: clean(&header.source),
+        redis_version: header.redis_version.as_ref().map(all),
+        flavour: header.flavour.as_ref().map(all),
+        pattern: header.pattern.as_ref().map(all),
+        ..header.clone()
+    }
+}
+
+/// So are the names of types.
+fn shown_keys(keys: &KeyCounts) -> KeyCounts {
+    let mut shown = KeyCounts::default();
+    for (database, types) in &keys.0 {
+        let of = shown.0.entry(*database).or_default();
+        types.iter().for_each(|(name, keys)| *of.entry(clean(name)).or_default() += keys);
+    }
+    shown
 }
 
 /// What a backup holds, for people.
@@ -165,7 +191,7 @@ pub fn contents_text(facts: &ContentsFacts<'_>) -> String {
 pub fn entry_json(entry: &Entry) -> Value {
     let mut object = key_json("key", entry.key.as_bytes());
     object.insert("database".to_owned(), entry.database.into());
-    object.insert("type".to_owned(), entry.type_name.as_ref().into());
+    object.insert("type".to_owned(), clean(&entry.type_name).into());
     object.insert("expires_at".to_owned(), entry.expires_at.into());
     object.into()
 }

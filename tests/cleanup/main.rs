@@ -11,6 +11,7 @@ mod after;
 mod asking;
 mod at_end;
 mod backup;
+mod broken_off;
 mod databases;
 mod elements;
 mod exact;

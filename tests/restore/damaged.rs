@@ -205,3 +205,28 @@ fn what_a_file_says_of_itself_makes_no_line_of_its_own() {
     assert!(!text.lines().any(own), "{text}");
     assert!(text.contains("1 keys in all"), "{text}");
 }
+
+#[test]
+fn a_listing_as_json_shows_no_secret_and_no_control_character_of_a_file() {
+    let place = Place::new();
+    let forged = "redis://user:hunter2@host:6379/0 \u{1b}[2J\u{9b}31m";
+    let header = Header {
+        pattern: Some(forged.to_owned()),
+        flavour: Some(forged.to_owned()),
+        redis_version: Some(forged.to_owned()),
+        ..Header::new(forged, forged, forged)
+    };
+    made_with(&place, header, &[entry("key", "type\u{9b}31m", Some(b"dump"), None)]);
+    let listed = place.list(&["--keys", "*"]).exits(0);
+    let shown = "redis://user:***@host:6379/0 \\u{1b}[2J\\u{9b}31m";
+    for name in ["source", "command", "created_at", "pattern", "flavour", "redis_version"] {
+        assert_eq!(listed.json["header"][name], shown, "{name}");
+    }
+    assert_eq!((listed.count("total"), &listed.json["entries"][0]["type"]), (1, &"type\\u{9b}31m".into()));
+    let restored = place.restore(&["--dry-run"]);
+    for (what, text) in [("listed", &listed.stdout), ("restored", &restored.stdout)] {
+        assert!(!text.contains("hunter2"), "{what}: {text}");
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{what}: {text}");
+        assert!(!text.contains("\\u001b"), "{what}: {text}");
+    }
+}

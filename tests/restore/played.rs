@@ -94,6 +94,21 @@ fn fields_get_their_times_before_the_hash_gets_its_name() {
     assert_eq!(said[1][2..], ["4000000000123", "FIELDS", "1", "b"]);
 }
 
+/// There is no moment at which it has its name and no time: the name that it is built under has it, and takes it along.
+#[test]
+fn a_key_gets_its_time_of_expiry_before_it_gets_its_name() {
+    let place = Place::new();
+    let (server, said) = server(|_| None);
+    let plain = Logical::Hash { items: packed(&["a", "1", "b", "2"]), expiries: None };
+    let timed = Entry { expires_at: Some(AT), ..entry("hash", "hash", None, Some(plain)) };
+    restored(&place, &server, &[timed]).exits(0);
+    let said = said.lock().unwrap();
+    let words: Vec<&str> = said.iter().map(|command| command[0].as_str()).collect();
+    assert_eq!(words, ["HSET", "PEXPIRE", "HLEN", "PEXPIREAT", "RENAMENX"]);
+    assert_eq!((&said[3][1], &said[3][2]), (&said[4][1], &AT.to_string()), "of the name that is given away");
+    assert_eq!(said[4][2], "hash");
+}
+
 #[test]
 fn a_field_that_did_not_get_its_time_keeps_the_hash_from_its_name() {
     let place = Place::new();
@@ -123,12 +138,13 @@ fn a_user_who_may_not_set_times_of_fields_is_told_so_before_anything_is_written(
             .then(|| "-NOPERM User x has no permissions to run the 'hpexpireat' command\r\n".to_owned())
     };
     let (server, said) = server(refused);
-    let done = restored(&place, &server, &[hash()]).exits(2);
+    let plain = || Logical::Hash { items: packed(&["a", "1", "b", "2"]), expiries: None };
+    // Nor is what could be: a restore that ends in the middle is no answer to a right that lacks.
+    let done = restored(&place, &server, &[entry("other", "hash", None, Some(plain())), hash()]).exits(2);
     assert!(done.stderr.contains("HPEXPIREAT"), "{}", done.stderr);
     assert!(said.lock().unwrap().is_empty());
     // Where no field expires the right is not asked for.
-    let plain = Logical::Hash { items: packed(&["a", "1", "b", "2"]), expiries: None };
-    assert_eq!(restored(&place, &server, &[entry("hash", "hash", None, Some(plain))]).exits(0).count("restored"), 1);
+    assert_eq!(restored(&place, &server, &[entry("hash", "hash", None, Some(plain()))]).exits(0).count("restored"), 1);
 }
 
 #[test]

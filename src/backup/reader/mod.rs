@@ -12,6 +12,7 @@ use super::header::Header;
 use super::input::Input;
 use super::joining::{Met, Parts};
 use super::summary::Summary;
+use super::trail::Trail;
 use crate::model::{Failure, RedisKey};
 use bytes::Bytes;
 use salvage::Salvage;
@@ -39,6 +40,7 @@ pub struct Reader<R> {
 pub struct Bookmark {
     at: u64,
     frame: u32,
+    trail: Trail,
     block_at: u64,
     block: Input,
     parts: Parts,
@@ -140,6 +142,11 @@ impl<R: Read + Seek> Reader<R> {
         self.frames.number
     }
 
+    /// The frames that were read so far.
+    pub(super) fn trail(&self) -> &Trail {
+        &self.frames.trail
+    }
+
     /// What was read so far.
     pub fn summary(&self) -> &Summary {
         &self.summary
@@ -150,6 +157,7 @@ impl<R: Read + Seek> Reader<R> {
         Bookmark {
             at: self.frames.at,
             frame: self.frames.number,
+            trail: self.frames.trail.clone(),
             block_at: self.block_at,
             block: self.block.clone(),
             parts: self.parts.clone(),
@@ -160,8 +168,9 @@ impl<R: Read + Seek> Reader<R> {
 
     /// Goes back there, to read the same again.
     pub fn return_to(&mut self, bookmark: &Bookmark) {
-        let Bookmark { at, frame, block_at, block, parts, summary, ended } = bookmark.clone();
-        (self.frames.at, self.frames.number, self.block_at, self.block) = (at, frame, block_at, block);
+        let Bookmark { at, frame, trail, block_at, block, parts, summary, ended } = bookmark.clone();
+        (self.frames.at, self.frames.number, self.frames.trail) = (at, frame, trail);
+        (self.block_at, self.block) = (block_at, block);
         (self.parts, self.summary, self.ended) = (parts, summary, ended);
     }
 

@@ -1,4 +1,5 @@
 mod damage;
+mod extent;
 mod forged;
 mod round_trip;
 mod sample;

@@ -1,9 +1,9 @@
 //! Entries to test with, and files in memory.
 
 use crate::backup::place::Place;
-use crate::backup::{Block, Entry, Found, Header, Logical, Part, Reader, Writer, encode};
+use crate::backup::{Block, BrokenOff, Entry, Found, Header, Logical, Part, Reader, Writer, encode};
 use crate::backup::{Pending, ReadError, StreamFacts, StreamGroup};
-use crate::model::{Packer, RedisKey};
+use crate::model::{Failure, Packer, RedisKey};
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -11,6 +11,8 @@ use std::borrow::Cow;
 use std::io::{self, Cursor};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::thread::sleep;
+use std::time::Duration;
 
 /// What was done to a file, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +71,24 @@ impl Place for InMemory {
     fn publish(&mut self) -> io::Result<()> {
         self.does(Done::Published)
     }
+}
+
+/// What it gives once nobody holds the file: a program that another test starts inherits the lock until it is executed.
+pub(super) fn free<T>(ask: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
+    for _ in 0..500 {
+        match ask() {
+            Err(failure) if failure.message.contains("is being written") => sleep(Duration::from_millis(10)),
+            answer => return answer,
+        }
+    }
+    ask()
+}
+
+/// Goes on with what a backup at this path left.
+pub(super) fn resume(path: &Path) -> Result<(Writer, Header), Failure> {
+    let broken = BrokenOff::open(path)?;
+    let header = broken.header().clone();
+    Ok((broken.read(None)?.go_on()?, header))
 }
 
 /// The header of a test's file.

@@ -1,22 +1,9 @@
-use super::sample::{Done, InMemory, header, read, string};
+use super::sample::{Done, InMemory, free, header, noise, read, resume, string};
 use crate::backup::{Block, Entry, Header, Part, Reader, Writer, encode, partial_of, remove_broken_off, verify};
-use crate::model::{Exit, Failure};
+use crate::model::Exit;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::thread::sleep;
-use std::time::Duration;
-
-/// What it gives once nobody holds the file: a program that another test starts inherits the lock until it is executed.
-fn free<T>(ask: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
-    for _ in 0..500 {
-        match ask() {
-            Err(failure) if failure.message.contains("is being written") => sleep(Duration::from_millis(10)),
-            answer => return answer,
-        }
-    }
-    ask()
-}
 
 #[test]
 fn everything_is_on_disk_before_the_file_gets_its_name() {
@@ -125,7 +112,7 @@ fn one_that_broke_off_is_gone_on_with_behind_the_last_whole_key() {
     let blocks: Vec<Block> = groups.iter().flat_map(|group| encode(group).unwrap()).collect();
     let mut ends = Vec::new();
     let mut writer = Writer::create(&path, &header()).unwrap();
-    assert!(Writer::resume(&path).is_err(), "somebody is at it");
+    assert!(resume(&path).is_err(), "somebody is at it");
     for block in &blocks {
         writer.append(block).unwrap();
         ends.push(writer.bytes());
@@ -140,7 +127,7 @@ fn one_that_broke_off_is_gone_on_with_behind_the_last_whole_key() {
         [(ends[3], 4), (ends[3] - 1, 3), (ends[2], 3), (ends[1] + 3, 3), (ends[1] - 1, 2), (ends[0] - 1, 0)]
     {
         fs::write(&partial, &whole[..end as usize]).unwrap();
-        let (mut writer, told) = free(|| Writer::resume(&path)).unwrap();
+        let (mut writer, told) = free(|| resume(&path)).unwrap();
         assert_eq!((told, writer.keys().total()), (header(), kept), "cut at {end}");
         writer.append(&encode(&[string("more", "1")]).unwrap()[0]).unwrap();
         writer.finish().unwrap();
@@ -148,12 +135,12 @@ fn one_that_broke_off_is_gone_on_with_behind_the_last_whole_key() {
         assert_eq!(summary.keys.total(), kept + 1);
         fs::rename(&path, &partial).unwrap();
         // Also where it broke off between its end mark and its name.
-        let (writer, _) = free(|| Writer::resume(&path)).unwrap();
+        let (writer, _) = free(|| resume(&path)).unwrap();
         assert_eq!(writer.keys().total(), kept + 1);
         drop(writer);
     }
     fs::write(&partial, "no backup").unwrap();
-    assert!(free(|| Writer::resume(&path)).is_err());
+    assert!(free(|| resume(&path)).is_err());
 }
 
 #[test]
@@ -188,10 +175,10 @@ fn what_is_damaged_other_than_at_its_end_is_refused_and_left_as_it_is() {
     ];
     for (what, block, change) in damaged {
         let bytes = changed(change);
-        let refused = free(|| Writer::resume(&path)).err().unwrap_or_else(|| panic!("{what}"));
+        let refused = free(|| resume(&path)).err().unwrap_or_else(|| panic!("{what}"));
         let named = format!("is damaged at byte {}", ends[block]);
         assert!(refused.exit == Exit::Usage && refused.message.contains(&named), "{what}: {refused}");
-        assert!(refused.hint.contains("Move it away") && refused.hint.contains("--salvage"), "{}", refused.hint);
+        assert!(refused.hint.contains("give another name") && refused.hint.contains("--salvage"), "{}", refused.hint);
         assert_eq!(fs::read(&partial).unwrap(), bytes, "{what}");
     }
     // What a machine leaves that lost power before it wrote is torn as well.
@@ -199,8 +186,32 @@ fn what_is_damaged_other_than_at_its_end_is_refused_and_left_as_it_is() {
         bytes.truncate(end(2));
         bytes.resize(end(2) + 5_000, 0);
     });
-    assert_eq!(free(|| Writer::resume(&path)).unwrap().0.keys().total(), 2);
+    assert_eq!(free(|| resume(&path)).unwrap().0.keys().total(), 2);
     assert_eq!(fs::metadata(&partial).unwrap().len(), ends[2]);
+}
+
+/// A piece that has lost some of its bytes may end beyond the file's end, as a torn one does.
+#[test]
+fn a_piece_that_ends_beyond_the_file_is_no_torn_end_where_others_follow_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("b");
+    let partial = partial_of(&path);
+    let mut writer = Writer::create(&path, &header()).unwrap();
+    let begins = writer.bytes();
+    writer.append(&encode(&[string("large", noise(10_000))]).unwrap()[0]).unwrap();
+    let ends = writer.bytes();
+    writer.append(&encode(&[string("small", "1")]).unwrap()[0]).unwrap();
+    drop(writer);
+    let mut bytes = fs::read(&partial).unwrap();
+    bytes.drain(begins as usize + 1_000..begins as usize + 2_000);
+    fs::write(&partial, &bytes).unwrap();
+    let refused = free(|| resume(&path)).err().unwrap();
+    assert!(refused.message.contains(&format!("is damaged at byte {begins}: the file ends at byte")), "{refused}");
+    assert_eq!(fs::read(&partial).unwrap(), bytes);
+    // Without what follows it is one.
+    bytes.truncate(ends as usize - 1_000);
+    fs::write(&partial, &bytes).unwrap();
+    assert_eq!(free(|| resume(&path)).unwrap().0.keys().total(), 0);
 }
 
 #[test]
@@ -210,10 +221,10 @@ fn only_a_file_of_its_own_that_nobody_else_may_read_is_gone_on_with() {
     let (path, elsewhere) = (dir.path().join("b"), dir.path().join("elsewhere"));
     let partial = partial_of(&path);
     drop(Writer::create(&path, &header()).unwrap());
-    assert!(free(|| Writer::resume(&path)).is_ok());
+    assert!(free(|| resume(&path)).is_ok());
     let refused = |why: &str| {
         let before = fs::read(&partial).unwrap();
-        let failure = free(|| Writer::resume(&path)).err().unwrap_or_else(|| panic!("{why}"));
+        let failure = free(|| resume(&path)).err().unwrap_or_else(|| panic!("{why}"));
         assert!(failure.exit == Exit::Usage && failure.message.contains(why), "{why}: {failure}");
         assert!(failure.hint.contains("move it away"), "{}", failure.hint);
         assert_eq!(fs::read(&partial).unwrap(), before, "{why}");
@@ -230,7 +241,7 @@ fn only_a_file_of_its_own_that_nobody_else_may_read_is_gone_on_with() {
     refused("symbolic link");
     fs::remove_file(&partial).unwrap();
     fs::rename(&elsewhere, &partial).unwrap();
-    assert!(free(|| Writer::resume(&path)).is_ok());
+    assert!(free(|| resume(&path)).is_ok());
     // Only a superuser can make a file somebody else's.
     if chown(&partial, Some(65_534), None).is_ok() {
         refused("belongs to another user");
@@ -238,7 +249,7 @@ fn only_a_file_of_its_own_that_nobody_else_may_read_is_gone_on_with() {
     fs::remove_file(&partial).unwrap();
     // A pipe would be waited for.
     assert!(std::process::Command::new("mkfifo").arg("-m").arg("600").arg(&partial).status().unwrap().success());
-    assert!(free(|| Writer::resume(&path)).err().unwrap().message.contains("no ordinary file"));
+    assert!(free(|| resume(&path)).err().unwrap().message.contains("no ordinary file"));
     assert!(free(|| remove_broken_off(&path)).unwrap());
 }
 

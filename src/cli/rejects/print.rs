@@ -2,7 +2,7 @@
 
 use super::value::printed;
 use super::{RejectsFilter, StateArg};
-use crate::cli::failure::clean;
+use crate::config::clean;
 use crate::job::ledger::{KeptReject, RejectGroup};
 use crate::model::{RedisKey, Reject, Withheld};
 use crate::report::{RejectLine, Standing, cell, key_json, plain_table};

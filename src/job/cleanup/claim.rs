@@ -1,7 +1,7 @@
 //! Begins the backup of a cleanup, and claims the right to delete.
 
 use super::CleanupRequest;
-use super::backup::Backup;
+use super::backup::{Backup, unfinished_others};
 use super::learned::Learned;
 use super::lease::Lease;
 use crate::config::Settings;
@@ -24,11 +24,18 @@ pub(super) async fn claim(
 ) -> Result<Lease, Failure> {
     let path = request.backup.as_ref().or(settings.cleanup.backup.as_ref());
     let path = path.map(|path| PathBuf::from(path.to_string_lossy().replace("{run}", &learned.run)));
+    let mut link = ready.beside();
+    let mut backup_id = None;
     if let Some(path) = &path {
         let databases = ready.databases.iter().map(|opened| opened.database.number);
         let header = header(source, "cleanup", databases, &ready.settings);
         let sources = ready.databases.iter().map(|opened| (opened.database.number, opened.source.clone())).collect();
-        learned.backup = Some(Backup::begin(path, header, sources).await?);
+        let files = async |connection: &mut PgConnection| ledger::cleanup_files(connection, identity).await;
+        let known = link.call("reading by which backups keys were deleted", files).await?;
+        let backup = Backup::begin(path, header, sources, (&known, &mut link)).await?;
+        let id = backup.file_id().await;
+        learned.notes.extend(unfinished_others(&known, &id));
+        (learned.backup, backup_id) = (Some(backup), Some(id));
     }
     let held = (Uuid::now_v7(), Uuid::new_v4(), settings.flow.lease.0);
     let new = NewCleanup {
@@ -38,8 +45,8 @@ pub(super) async fn claim(
         source: identity.to_owned(),
         settings: settings.redacted_json().to_string(),
         backup: path.map(|path| std::path::absolute(&path).unwrap_or(path).display().to_string()),
+        backup_id,
     };
-    let mut link = ready.beside();
     let since = Instant::now();
     let claim = async |connection: &mut PgConnection| ledger::claim_cleanup(connection, &new).await;
     let claimed = match link.call("claiming the cleanup in the ledger", claim).await {

@@ -10,7 +10,7 @@ use super::sorter::Work;
 use crate::flow::Stop;
 use crate::job::link::Link;
 use crate::ledger::{self, CleanupBatch, Settlement};
-use crate::model::{Failure, RedisKey};
+use crate::model::{BackupExtent, Failure, RedisKey};
 use crate::source::redis::{Candidate, UnlinkOutcome, Unlinker};
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -54,17 +54,22 @@ impl Deleter {
         if self.stop.requested() {
             return self.leave(of, candidates, Left::Stopped);
         }
-        let (candidates, age) = self.save(of, candidates, age).await?;
+        let ((candidates, age), extent) = self.save(of, candidates, age).await?;
         if !candidates.is_empty() {
-            self.delete(of, candidates, age).await?;
+            self.delete(of, (candidates, age), extent.as_ref()).await?;
         }
         drop(memory);
         Ok(())
     }
 
-    /// Writes keys into the backup, where there is one; gives those that may go.
-    async fn save(&self, of: Of, candidates: Vec<Candidate>, age: Age) -> Result<(Vec<Candidate>, Age), Failure> {
-        let Some(backup) = &self.backup else { return Ok((candidates, age)) };
+    /// Writes keys into the backup, where there is one; gives those that may go, and how far the backup is on disk by then.
+    async fn save(
+        &self,
+        of: Of,
+        candidates: Vec<Candidate>,
+        age: Age,
+    ) -> Result<((Vec<Candidate>, Age), Option<BackupExtent>), Failure> {
+        let Some(backup) = &self.backup else { return Ok(((candidates, age), None)) };
         let since = Instant::now();
         let saved = backup.saving(of.1.number, candidates).await?;
         self.account.unlinked(of, saved.stayed.into_iter())?;
@@ -72,14 +77,20 @@ impl Deleter {
             self.account.keep(of, key, reason::NOT_SAVED, detail)?;
         }
         // A large key takes as long as it takes.
-        Ok((saved.on_disk, age.without(since)))
+        Ok(((saved.on_disk, age.without(since)), saved.extent))
     }
 
-    async fn delete(&mut self, of: Of, mut candidates: Vec<Candidate>, age: Age) -> Result<(), Failure> {
+    /// Deletes keys; `saved`: how far the backup is on disk that has them.
+    async fn delete(
+        &mut self,
+        of: Of,
+        (mut candidates, age): (Vec<Candidate>, Age),
+        saved: Option<&BackupExtent>,
+    ) -> Result<(), Failure> {
         let keys: Vec<RedisKey> = candidates.iter().map(|candidate| candidate.key.clone()).collect();
         let mapping = self.names.get(usize::from(of.0.0)).cloned().unwrap_or_default();
         let id = Uuid::new_v4();
-        self.begin(CleanupBatch { id, mapping: &mapping, database: of.1.number, keys: &keys }).await?;
+        self.begin(CleanupBatch { id, mapping: &mapping, database: of.1.number, keys: &keys, saved }).await?;
         let done = self.unlink(of.1.number, &candidates, age).await;
         let settled = self.settle(&done.settlement(id, &keys)).await;
         // Whatever failed, what is known is told.

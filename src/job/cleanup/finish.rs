@@ -4,6 +4,7 @@ use super::Found;
 use super::account::{Account, Taken};
 use super::backup::Backup;
 use super::learned::Learned;
+use super::lease::taken_over;
 use crate::config::Settings;
 use crate::flow::Stop;
 use crate::job::audit::{CleanedEntry, write_cleaned};
@@ -37,7 +38,7 @@ pub(super) async fn finish(
         let dir = settings.run.report.clone().unwrap_or_default();
         failure.get_or_insert_with(|| crate::job::close::report_unwritable(&dir, &error));
     }
-    let backup = end_backup(&learned, (complete, total.deleted), &mut failure).await;
+    let backup = end_backup((settings, stop), &learned, (complete, total.deleted), &mut failure).await;
     let mut cleanup = Cleanup {
         id: learned.lease.as_ref().map(|lease| lease.held.0.to_string()),
         run: learned.run.clone(),
@@ -82,6 +83,7 @@ fn taken(account: &Account, books: &Books, (complete, unmatched): (bool, &Unmatc
 /// Ends the backup, where the cleanup came to its end: until then it keeps its temporary name, and the same command goes on with it.
 /// One that cannot be ended is told as a part; `deleted`: how many keys went by it at least.
 async fn end_backup(
+    with: (&Settings, &Stop),
     learned: &Learned,
     (complete, deleted): (bool, i64),
     failure: &mut Option<Failure>,
@@ -90,10 +92,26 @@ async fn end_backup(
     if !complete || failure.is_some() {
         return backup.leave().await;
     }
-    Some(backup.finish().await.unwrap_or_else(|error| {
+    Some(name(with, learned, backup).await.unwrap_or_else(|error| {
         failure.get_or_insert(error);
         backup.unfinished(deleted)
     }))
+}
+
+/// Ends a backup and gives it its name. In between the ledger is told, so that nobody waits for the temporary name once that is gone.
+async fn name(
+    (settings, stop): (&Settings, &Stop),
+    learned: &Learned,
+    backup: &Backup,
+) -> Result<CleanupBackup, Failure> {
+    let sealed = backup.seal().await?;
+    let lease = learned.lease.as_ref().ok_or_else(|| Failure::internal("a backup without a cleanup"))?.held;
+    let mut link = Link::anew(setup::target(settings)?, Waits::new(settings), stop.clone());
+    let seal = async |connection: &mut PgConnection| ledger::seal_cleanup_file(connection, lease).await;
+    if !link.call("writing that the backup is whole", seal).await? {
+        return Err(taken_over());
+    }
+    backup.publish(sealed).await
 }
 
 /// How many keys of each mapping were listed, and how many of those are beyond a limit.

@@ -4,7 +4,7 @@ use super::left::LeftKeys;
 use super::parts::FileParts;
 use super::{Backup, Checked, Chosen, Progress, RestoreRequest, Restored, Standing, built, is_same_kind};
 use crate::backup::{Entry, Found, Lost, Reader};
-use crate::config::Settings;
+use crate::config::{Settings, clean};
 use crate::flow::{RateLimit, Stop};
 use crate::model::{Exit, Failure, LeftKey, NotWritten, RedisKey, RestoreAccount, RestoreFault, RestoreOutcome, Side};
 use crate::source::Source;
@@ -257,7 +257,7 @@ fn notices(checked: &Checked, logical: bool, redis: &RedisSource, seen: &Seen) -
     let mut notices = Vec::new();
     if logical {
         let told = |flavour: Option<&str>, version: Option<&str>| {
-            format!("{} {}", flavour.unwrap_or("a server"), version.unwrap_or("of unknown version"))
+            clean(&format!("{} {}", flavour.unwrap_or("a server"), version.unwrap_or("of unknown version")))
         };
         let of_file = told(checked.header.flavour.as_deref(), checked.header.redis_version.as_deref());
         let here = redis.server().map_or_else(

@@ -3,7 +3,7 @@
 use super::CleanupLease;
 use super::read::key_hash;
 use crate::ledger::shards::begin_held;
-use crate::model::RedisKey;
+use crate::model::{BackupExtent, RedisKey};
 use crate::postgres::query;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Error, Row};
@@ -20,6 +20,8 @@ pub struct CleanupBatch<'a> {
     pub database: u8,
     /// The keys.
     pub keys: &'a [RedisKey],
+    /// How far the backup is on disk that has them, where there is one.
+    pub saved: Option<&'a BackupExtent>,
 }
 
 /// Takes part in the cleanup's lease until the transaction ends. `false`: somebody else has it now.
@@ -52,14 +54,16 @@ pub async fn begin_cleanup_batch(
         return Ok(false);
     }
     let made = query(
-        "INSERT INTO redis2pg.cleanup_batches (id, cleanup_id, mapping, redis_db, keys) \
-         VALUES ($1::text::uuid, $2::text::uuid, $3, $4, $5) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO redis2pg.cleanup_batches (id, cleanup_id, mapping, redis_db, keys, backup_bytes, backup_digest) \
+         VALUES ($1::text::uuid, $2::text::uuid, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING",
     )
     .bind(batch.id.to_string())
     .bind(lease.0.to_string())
     .bind(batch.mapping)
     .bind(i32::from(batch.database))
     .bind(batch.keys.len() as i64)
+    .bind(batch.saved.map(|saved| i64::try_from(saved.bytes).unwrap_or(i64::MAX)))
+    .bind(batch.saved.map(|saved| saved.digest.as_str()))
     .execute(&mut *transaction)
     .await?;
     // Otherwise an earlier attempt was committed, and its answer was lost.
@@ -144,8 +148,10 @@ async fn settle(connection: &mut PgConnection, settlement: &Settlement<'_>) -> R
 async fn set_apart(connection: &mut PgConnection, batch: Uuid, unknown: &[RedisKey]) -> Result<(), Error> {
     let (hashes, keys) = hashed(unknown);
     query(
-        "WITH made AS (INSERT INTO redis2pg.cleanup_batches (id, cleanup_id, mapping, redis_db, keys, begun_at) \
-           SELECT pg_catalog.gen_random_uuid(), b.cleanup_id, b.mapping, b.redis_db, pg_catalog.cardinality($3::bytea[]), b.begun_at \
+        "WITH made AS (INSERT INTO redis2pg.cleanup_batches (id, cleanup_id, mapping, redis_db, keys, begun_at, backup_bytes, \
+             backup_digest) \
+           SELECT pg_catalog.gen_random_uuid(), b.cleanup_id, b.mapping, b.redis_db, pg_catalog.cardinality($3::bytea[]), \
+             b.begun_at, b.backup_bytes, b.backup_digest \
            FROM redis2pg.cleanup_batches b WHERE b.id = $1::text::uuid RETURNING id) \
          UPDATE redis2pg.cleaned_keys SET batch_id = made.id FROM made WHERE batch_id = $1::text::uuid \
          AND key_hash = ANY ($2::bigint[]) AND key = ANY ($3::bytea[])",

@@ -1,12 +1,14 @@
-//! Cleanups: who may delete keys from Redis now, and what one came to. `batches` has the keys that went, `read` what others ask
-//! of them.
+//! Cleanups: who may delete keys from Redis now, and what one came to. `batches` has the keys that went, `files` the backups that
+//! they went by, `read` what others ask of them.
 
 mod batches;
+mod files;
 mod read;
 
 pub use batches::{
     CleanupBatch, Settlement, Unsettled, batch_keys, begin_cleanup_batch, settle_cleanup_batch, unsettled,
 };
+pub use files::{CleanupFile, cleanup_files, keys_beyond, seal_cleanup_file};
 pub use read::{Cleanable, CleanupEntry, cleanable, cleaned_among, cleaned_of_source, cleanups_of};
 
 use super::rollback::{HELD, take_from_sleepers};
@@ -37,6 +39,8 @@ pub struct NewCleanup {
     pub settings: String,
     /// The file that keys are written to before they go.
     pub backup: Option<String>,
+    /// The id of that file.
+    pub backup_id: Option<String>,
 }
 
 /// What claiming a cleanup came to.
@@ -91,10 +95,22 @@ pub async fn claim_cleanup(connection: &mut PgConnection, new: &NewCleanup) -> R
     .bind(&new.source)
     .execute(&mut *transaction)
     .await?;
+    // Where a file is gone on with that had its end mark, it has none now.
+    query("UPDATE redis2pg.cleanups SET backup_whole = false WHERE backup_id = $1 AND backup_whole")
+        .bind(new.backup_id.as_deref())
+        .execute(&mut *transaction)
+        .await?;
+    insert(&mut transaction, new).await?;
+    transaction.commit().await?;
+    Ok(CleanupClaim::Ours)
+}
+
+async fn insert(connection: &mut PgConnection, new: &NewCleanup) -> Result<(), Error> {
+    let (id, lease, lease_time) = new.lease;
     query(
-        "INSERT INTO redis2pg.cleanups (id, run_id, runs, source, version, settings, backup, state, lease, lease_expires_at) \
-         VALUES ($1::text::uuid, $2::text::uuid, $3::text[]::uuid[], $4, $5, $6::text::jsonb, $7, 'running', $8::text::uuid, \
-         pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $9))",
+        "INSERT INTO redis2pg.cleanups (id, run_id, runs, source, version, settings, backup, backup_id, state, lease, \
+         lease_expires_at) VALUES ($1::text::uuid, $2::text::uuid, $3::text[]::uuid[], $4, $5, $6::text::jsonb, $7, $8, \
+         'running', $9::text::uuid, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $10))",
     )
     .bind(id.to_string())
     .bind(new.run.to_string())
@@ -103,12 +119,12 @@ pub async fn claim_cleanup(connection: &mut PgConnection, new: &NewCleanup) -> R
     .bind(env!("CARGO_PKG_VERSION"))
     .bind(&new.settings)
     .bind(new.backup.as_deref())
+    .bind(new.backup_id.as_deref())
     .bind(lease.to_string())
     .bind(lease_time.as_secs_f64())
-    .execute(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    Ok(CleanupClaim::Ours)
+    .execute(connection)
+    .await
+    .map(|_| ())
 }
 
 /// What keeps a cleanup from beginning.

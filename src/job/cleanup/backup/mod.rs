@@ -1,10 +1,13 @@
 //! The backup of a cleanup: each key is in the file, and the file on disk, before the key goes.
 
 mod held;
+mod opening;
 mod reading;
 
-use crate::backup::{self, Entry, Header, Logical, Part, Writer};
-use crate::model::{CleanupBackup, Exit, Failure, RedisKey, RedisType, Side};
+pub(super) use opening::unfinished_others;
+
+use crate::backup::{self, Entry, Logical, Part, Sealed, Writer};
+use crate::model::{BackupExtent, CleanupBackup, Exit, Failure, RedisKey, RedisType};
 use crate::source::redis::{Candidate, Content, RedisSource, UnlinkOutcome};
 use futures::future::BoxFuture;
 use std::borrow::Cow;
@@ -29,6 +32,8 @@ pub(super) struct Saved {
     pub(super) stayed: Stayed,
     /// Those that cannot be kept, each with why.
     pub(super) unreadable: Vec<(RedisKey, String)>,
+    /// How far the file is on disk, with all of them.
+    pub(super) extent: Option<BackupExtent>,
 }
 
 /// The file. Cheap to clone.
@@ -43,22 +48,6 @@ pub(super) struct Backup {
 }
 
 impl Backup {
-    /// Begins the file, or goes on with the one that an earlier cleanup of the same Redis left when it broke off.
-    ///
-    /// # Errors
-    /// It is there already, is another backup's, or cannot be made.
-    pub(super) async fn begin(
-        path: &Path,
-        header: Header,
-        sources: BTreeMap<u8, RedisSource>,
-    ) -> Result<Self, Failure> {
-        let target = path.to_owned();
-        let resumed = backup::partial_of(path).exists() && !path.exists();
-        let open = move || if resumed { resume(&target, &header) } else { Writer::create(&target, &header) };
-        let writer = spawn_blocking(open).await.map_err(broke_off)??;
-        Ok(Self { resumed, ..Self::of(path, writer, sources) })
-    }
-
     fn of(path: &Path, writer: Writer, sources: BTreeMap<u8, RedisSource>) -> Self {
         let writer = Arc::new(Mutex::new(Some(writer)));
         Self { path: path.to_owned(), writer, sources: Arc::new(sources), resumed: false }
@@ -82,7 +71,7 @@ impl Backup {
             let source = source.ok_or_else(|| Failure::internal("keys of a database that was not opened"))?;
             self.save_read(source, others, &mut saved).await?;
         }
-        self.with(Writer::sync).await?;
+        saved.extent = Some(self.with(Writer::sync).await?);
         Ok(saved)
     }
 
@@ -112,14 +101,28 @@ impl Backup {
         done.await.map_err(broke_off)?
     }
 
-    /// Ends the file, and gives it its name.
+    /// The id of the file; empty once it is over.
+    pub(super) async fn file_id(&self) -> String {
+        self.writer.lock().await.as_ref().map(Writer::file_id).unwrap_or_default()
+    }
+
+    /// Ends the file, but for its name.
     ///
     /// # Errors
     /// It cannot be: what was written stays under its temporary name.
-    pub(super) async fn finish(&self) -> Result<CleanupBackup, Failure> {
-        let Some(writer) = self.writer.lock().await.take() else { return Ok(self.unfinished(0)) };
-        let finished = spawn_blocking(move || writer.finish()).await.map_err(broke_off)?;
-        let keys = finished.map_err(|failure| self.is_needed(failure))?;
+    pub(super) async fn seal(&self) -> Result<Sealed, Failure> {
+        let writer = self.writer.lock().await.take().ok_or_else(over)?;
+        let sealed = spawn_blocking(move || writer.seal()).await.map_err(broke_off)?;
+        sealed.map_err(|failure| self.is_needed(failure))
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// It cannot be: what was written stays under its temporary name.
+    pub(super) async fn publish(&self, sealed: Sealed) -> Result<CleanupBackup, Failure> {
+        let published = spawn_blocking(move || sealed.publish()).await.map_err(broke_off)?;
+        let keys = published.map_err(|failure| self.is_needed(failure))?;
         let keys = i64::try_from(keys.total()).unwrap_or(i64::MAX);
         Ok(CleanupBackup { path: self.path.display().to_string(), keys, complete: true })
     }
@@ -168,21 +171,6 @@ impl Backup {
         let path = backup::partial_of(&self.path).display().to_string();
         CleanupBackup { path, keys, complete: false }
     }
-}
-
-/// Goes on with a file that broke off, where it is one of a cleanup of the same Redis.
-fn resume(path: &Path, header: &Header) -> Result<Writer, Failure> {
-    let (writer, found) = Writer::resume(path)?;
-    if (&found.command, &found.source) == (&header.command, &header.source) {
-        return Ok(writer);
-    }
-    let message = format!(
-        "{} is there: a backup that broke off, of `{}` from {}",
-        backup::partial_of(path).display(),
-        found.command,
-        found.source
-    );
-    Err(Failure::usage(Side::Settings, message, "Give another name, or move it away."))
 }
 
 fn over() -> Failure {
@@ -277,6 +265,8 @@ mod tests {
             log.0.lock().unwrap().clear();
             let saved = backup.save(0, vec![candidate("a"), candidate("b")]).await.unwrap();
             assert_eq!((saved.on_disk.len(), saved.stayed.len()), (2, 0));
+            let extent = backup.with(|writer| Ok(writer.bytes())).await.unwrap();
+            assert_eq!(saved.extent.map(|extent| extent.bytes), Some(extent), "what is told to be on disk");
             let done = log.0.lock().unwrap().clone();
             assert_eq!((done.first(), done.last()), (Some(&"write"), Some(&"sync")), "{done:?}");
         }

@@ -2,7 +2,7 @@
 
 use super::held::Held;
 use super::{Backup, READ, Saved, broke_off, over};
-use crate::backup::{self, Writer};
+use crate::backup::{self, Entry, Mark, Writer};
 use crate::model::{Failure, RedisKey, UnixMillis};
 use crate::source::redis::{Candidate, EntryRead, RedisSource, UnlinkOutcome};
 use std::collections::HashMap;
@@ -61,14 +61,10 @@ impl Backup {
                     let first = entry.part.is_first();
                     held.push(&entry);
                     expires_at = entry.expires_at;
-                    let again = mark.clone().filter(|_| first);
+                    let begun = mark.clone();
                     guard = spawn_blocking(move || {
-                        let Some(writer) = guard.as_mut() else { return Err(over()) };
-                        if let Some(mark) = again {
-                            writer.rewind(mark)?;
-                        }
-                        backup::encode(&[entry])?.iter().try_for_each(|block| writer.append(block))?;
-                        Ok(guard)
+                        let (Some(writer), Some(mark)) = (guard.as_mut(), begun) else { return Err(over()) };
+                        append_part(writer, &mark, (&entry, first)).map(|()| guard)
                     })
                     .await
                     .map_err(broke_off)??;
@@ -90,6 +86,21 @@ impl Backup {
             }
         }
     }
+}
+
+/// Appends a part of a key that begins at `mark`; where that cannot be done, nothing of the key is left, since others are appended
+/// behind it.
+fn append_part(writer: &mut Writer, mark: &Mark, (part, is_first): (&Entry, bool)) -> Result<(), Failure> {
+    if is_first {
+        writer.rewind(mark.clone())?;
+    }
+    let appended = backup::encode(std::slice::from_ref(part))
+        .and_then(|blocks| blocks.iter().try_for_each(|block| writer.append(block)));
+    if appended.is_err() {
+        // Where the disk has failed, nothing is appended any more.
+        let _ = writer.rewind(mark.clone());
+    }
+    appended
 }
 
 impl Saved {
