@@ -296,11 +296,12 @@ fn migration<'a>(
     events: EventSender,
     learned: &mut Learned,
 ) -> Result<Migration<'a, RedisSource>, Failure> {
-    let Begun { databases, clock, link, claim, retry, checked, shards } = begun;
+    let Begun { databases, clock, link, claim, retry, checked, shards, after_cleanup } = begun;
     let retry_of = retry.as_ref().map(|retry| retry.of());
     let mut options = setup::load_options(settings);
     options.staging = checked.server.staging;
     options.resumed = claim.resumed;
+    options.after_cleanup = after_cleanup;
     let tables: Arc<[_]> = checked.tables.into();
     let sample_rows = usize::try_from(settings.run.sample_rows).unwrap_or(0);
     let dry = settings.run.dry_run.then(|| DryRun::new(tables.clone(), events.clone(), sample_rows));

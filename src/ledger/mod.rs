@@ -28,8 +28,8 @@ mod validations;
 pub use batches::{Journal, is_committed, totals, write_journal};
 pub use cleanup::{
     Cleanable, CleanupBatch, CleanupClaim, CleanupEnd, CleanupEntry, CleanupLease, NewCleanup, Settlement, Unsettled,
-    batch_keys, begin_cleanup_batch, claim_cleanup, cleanable, cleaned_among, cleaned_of_source, cleanups_of,
-    finish_cleanup, renew_cleanup, settle_cleanup_batch, unsettled,
+    any_cleaned, batch_keys, begin_cleanup_batch, claim_cleanup, cleanable, cleaned_among, cleaned_of_source,
+    cleanups_of, finish_cleanup, renew_cleanup, settle_cleanup_batch, unsettled,
 };
 pub use collisions::collisions;
 pub use end::{Finish, RunEnd, finish};

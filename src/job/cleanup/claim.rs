@@ -11,7 +11,7 @@ use crate::ledger::{self, Cleanable, CleanupClaim, NewCleanup};
 use crate::model::{Failure, Side};
 use crate::source::redis::RedisSource;
 use sqlx::postgres::PgConnection;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use uuid::Uuid;
 
@@ -25,10 +25,7 @@ pub(super) async fn claim(
     let path = request.backup.as_ref().or(settings.cleanup.backup.as_ref());
     let path = path.map(|path| PathBuf::from(path.to_string_lossy().replace("{run}", &learned.run)));
     if let Some(path) = &path {
-        let databases = ready.databases.iter().map(|opened| opened.database.number);
-        let header = header(source, "cleanup", databases, &ready.settings);
-        let sources = ready.databases.iter().map(|opened| (opened.database.number, opened.source.clone())).collect();
-        learned.backup = Some(Backup::begin(path, header, sources).await?);
+        learned.backup = Some(begin_backup(path, ready, source).await?);
     }
     let held = (Uuid::now_v7(), Uuid::new_v4(), settings.flow.lease.0);
     let new = NewCleanup {
@@ -51,6 +48,14 @@ pub(super) async fn claim(
         backup.abandon().await;
     }
     Err(claimed)
+}
+
+/// Begins the file that keys are written to before they go.
+async fn begin_backup(path: &Path, ready: &Ready, source: &RedisSource) -> Result<Backup, Failure> {
+    let databases = ready.databases.iter().map(|opened| opened.database.number);
+    let header = header(source, "cleanup", databases, &ready.settings);
+    let sources = ready.databases.iter().map(|opened| (opened.database.number, opened.source.clone())).collect();
+    Backup::begin(path, header, sources).await
 }
 
 fn refused(claim: &CleanupClaim) -> Failure {

@@ -7,7 +7,7 @@ mod read;
 pub use batches::{
     CleanupBatch, Settlement, Unsettled, batch_keys, begin_cleanup_batch, settle_cleanup_batch, unsettled,
 };
-pub use read::{Cleanable, CleanupEntry, cleanable, cleaned_among, cleaned_of_source, cleanups_of};
+pub use read::{Cleanable, CleanupEntry, any_cleaned, cleanable, cleaned_among, cleaned_of_source, cleanups_of};
 
 use super::rollback::{HELD, take_from_sleepers};
 use super::run_tables::TABLES_LOCK;
@@ -83,18 +83,26 @@ pub async fn claim_cleanup(connection: &mut PgConnection, new: &NewCleanup) -> R
         transaction.rollback().await?;
         return Ok(other);
     }
+    write_claim(&mut transaction, new).await?;
+    transaction.commit().await?;
+    Ok(CleanupClaim::Ours)
+}
+
+/// Locks out the cleanups of the same Redis whose processes are gone, and writes this one down.
+async fn write_claim(connection: &mut PgConnection, new: &NewCleanup) -> Result<(), Error> {
+    let (id, lease, lease_time) = new.lease;
     query(format!(
-        "UPDATE redis2pg.cleanups SET state = 'abandoned', lease = gen_random_uuid() WHERE state = 'running' AND {} = {}",
+        "UPDATE redis2pg.cleanups SET state = 'abandoned', lease = pg_catalog.gen_random_uuid() WHERE state = 'running' AND {} = {}",
         place("source"),
         place("$1::text")
     ))
     .bind(&new.source)
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     query(
         "INSERT INTO redis2pg.cleanups (id, run_id, runs, source, version, settings, backup, state, lease, lease_expires_at) \
          VALUES ($1::text::uuid, $2::text::uuid, $3::text[]::uuid[], $4, $5, $6::text::jsonb, $7, 'running', $8::text::uuid, \
-         clock_timestamp() + make_interval(secs => $9))",
+         pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $9))",
     )
     .bind(id.to_string())
     .bind(new.run.to_string())
@@ -105,10 +113,9 @@ pub async fn claim_cleanup(connection: &mut PgConnection, new: &NewCleanup) -> R
     .bind(new.backup.as_deref())
     .bind(lease.to_string())
     .bind(lease_time.as_secs_f64())
-    .execute(&mut *transaction)
-    .await?;
-    transaction.commit().await?;
-    Ok(CleanupClaim::Ours)
+    .execute(connection)
+    .await
+    .map(|_| ())
 }
 
 /// What keeps a cleanup from beginning.

@@ -4,7 +4,7 @@
 //! Expected rows go into a staging table, as a merge would send them, and one statement says what each of them meets
 //! (`statements`, and what only the ledger knows `in_ledger`); what follows from that says `met`. One attempt is one transaction (`attempt`), read-only from the moment that its
 //! staging tables are made; `asking` tries it again where the server went away. Keys that are several rows are put together in `keys`,
-//! and why elements of theirs have no row says `rowless`. What a key is found to be, with what the run knows of it, is in `compared`.
+//! why elements of theirs have no row says `rowless`, and which rows they have beside `rows_of_key`. What a key is found to be, with what the run knows of it, is in `compared`.
 
 mod asking;
 mod attempt;
@@ -14,6 +14,7 @@ mod keys;
 mod met;
 mod proof;
 mod rowless;
+mod rows_of_key;
 mod statements;
 
 pub use self::asking::still_owned;
@@ -71,6 +72,8 @@ pub struct CompareOptions {
 pub struct Comparison {
     /// Keys that are equal, and their rows.
     pub equal: (i64, i64),
+    /// Rows beside those of equal keys: a cleanup deleted a key of the same name, and they are of that one.
+    pub cleaned: i64,
     /// The others.
     pub others: Vec<Compared>,
     /// Keys of the batch that were passed over, by reason.
@@ -195,10 +198,10 @@ impl Comparer {
     ) -> Result<(), Failure> {
         let mut ended: Vec<keys::Ended> = closed.into_iter().map(|group| self.open.end(group)).collect();
         if table.deletes_gone() && !ended.is_empty() {
-            let keys: Vec<Vec<u8>> = ended.iter().map(|ended| ended.key.as_bytes().to_vec()).collect();
+            let keys: Vec<RedisKey> = ended.iter().map(|ended| ended.key.clone()).collect();
             let rows = self.rows_of(table, database, &keys).await?;
             for (place, ended) in ended.iter_mut().enumerate() {
-                ended.note_rows(rows.get(&place).copied().unwrap_or(0));
+                rows.get(&place).into_iter().for_each(|rows| ended.note_rows(rows));
             }
         }
         let proves = self.options.proof.is_some();

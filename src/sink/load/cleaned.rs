@@ -1,0 +1,34 @@
+//! Rows that are overwritten although a cleanup had deleted their key since they were written: such a key was begun anew, and what
+//! the row had is in PostgreSQL alone.
+
+use super::book::Book;
+use super::decide::Existing;
+use super::merge::Staged;
+use crate::ledger;
+use sqlx::Error;
+use sqlx::postgres::PgConnection;
+
+impl Staged<'_> {
+    /// Counts them among rows that are about to be overwritten, each kept as an image.
+    pub(super) async fn note_cleaned(
+        &self,
+        connection: &mut PgConnection,
+        overwritten: &[(&i32, &Existing)],
+        book: &mut Book<'_>,
+    ) -> Result<(), Error> {
+        let attempt = self.attempt;
+        if !attempt.options.after_cleanup {
+            return Ok(());
+        }
+        // Of a row that somebody else changed it is not known when it was loaded.
+        let key_and_owner = |(ordinal, existing): &(&i32, &Existing)| {
+            Some((self.row(**ordinal)?.key.clone(), existing.owner.clone().unwrap_or_default()))
+        };
+        let asked: Vec<_> = overwritten.iter().filter_map(key_and_owner).collect();
+        let of = (attempt.shard.run, attempt.piece.database.number);
+        for place in ledger::cleaned_of_source(connection, of, &asked).await? {
+            asked.get(place).into_iter().for_each(|(key, _)| book.tally.overwrite_cleaned(key));
+        }
+        Ok(())
+    }
+}
