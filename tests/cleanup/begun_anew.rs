@@ -80,6 +80,7 @@ fn rows_of_a_deleted_list_that_a_run_overwrites_are_counted_told_and_kept_as_ima
     // What this run wrote is an ordinary row: to change it loses nothing that a cleanup left.
     case.redis().say("LSET queue:mail 0 y");
     let next = ends(case.run_config(QUEUE, &[]), 0);
+    assert_eq!(jobs(&case), "0y,1b,2c", "the row is the run's own: {next}");
     assert!(next.report["tally"]["overwritten_cleaned"].is_null() && !notices(&next).contains("overwritten"), "{next}");
     for run in [next.report["run"].as_str().unwrap(), &id] {
         let back = case.command().args(["rollback", "--to", &case.target, "--run", run, "--yes"]).output().unwrap();

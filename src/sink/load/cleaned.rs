@@ -5,6 +5,7 @@ use super::book::Book;
 use super::decide::Existing;
 use super::merge::Staged;
 use crate::ledger;
+use crate::postgres::query;
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
 
@@ -26,7 +27,12 @@ impl Staged<'_> {
         };
         let asked: Vec<_> = overwritten.iter().filter_map(key_and_owner).collect();
         let of = (attempt.shard.run, attempt.piece.database.number);
-        for place in ledger::cleaned_of_source(connection, of, &asked).await? {
+        // The look is a transaction within this one, and must end: rows that are written in it would have another xmin than the journal,
+        // and be nobody's.
+        query("SAVEPOINT redis2pg_cleaned").execute(&mut *connection).await?;
+        let cleaned = ledger::cleaned_of_source(connection, of, &asked).await?;
+        query("RELEASE SAVEPOINT redis2pg_cleaned").execute(&mut *connection).await?;
+        for place in cleaned {
             asked.get(place).into_iter().for_each(|(key, _)| book.tally.overwrite_cleaned(key));
         }
         Ok(())
