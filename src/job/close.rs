@@ -8,7 +8,7 @@ use super::look::as_findings;
 use super::retried::Retried;
 use super::run::{Finished, Learned};
 use super::sequences::{Told, move_on};
-use super::{audit, cleanup, overwritten, setup, validate};
+use super::{audit, cleanup, setup, validate};
 use crate::config::{Settings, scrub};
 use crate::flow::Stop;
 use crate::ledger::{self, Finish, RejectFilter, RunEnd};
@@ -74,9 +74,6 @@ pub(super) async fn close(
 ) {
     show(&mut learned, finished);
     finished.explain();
-    if let Some((run, _)) = learned.run {
-        overwritten::tell(finished, &run.to_string());
-    }
     // A retry that took nothing has no run of its own; the rejects that it left open are reported all the same.
     let is_kept = learned.run.is_some() || learned.retried.is_some() && !settings.run.dry_run;
     let mut link = match is_kept.then(|| link(settings, stop, finished)).transpose() {

@@ -2,13 +2,15 @@
 
 use super::run::Finished;
 use crate::model::{MappingId, Tally};
+use uuid::Uuid;
 
 /// Says so, of each mapping of which that is so.
-pub(super) fn tell(finished: &mut Finished, run: &str) {
+pub(super) fn tell(finished: &mut Finished, run: Option<Uuid>) {
+    let Some(run) = run else { return };
     let of = |id: MappingId| Some((finished.books.name(id), finished.books.tally(id)?.clone()));
     let mappings: Vec<(String, Tally)> = finished.books.mappings().filter_map(of).collect();
     for (name, tally) in mappings.iter().filter(|(_, tally)| tally.overwritten_cleaned > 0) {
-        finished.notice(said(name, tally, run));
+        finished.notice(said(name, tally, &run.to_string()));
     }
 }
 

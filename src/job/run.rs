@@ -11,8 +11,8 @@ use super::migrate::{Books as LedgerBooks, End, Migration, book_earlier};
 use super::pipeline::Shared;
 use super::retried::{Retried, closing, tell_end};
 use super::retry::RetryRequest;
-use super::run_tables;
 use super::setup::{self, Ends};
+use super::{overwritten, run_tables};
 use crate::config::{Settings, UnmatchedKeys};
 use crate::flow::{ByteBudget, RateLimit, Stop};
 use crate::mapping::MappingSpec;
@@ -120,6 +120,7 @@ async fn work(settings: &Settings, request: Option<&RetryRequest>, renderer: Ren
         rejects: Vec::new(),
     };
     tell_end(&mut finished);
+    overwritten::tell(&mut finished, learned.run.map(|(run, _)| run));
     close(settings, (of_validation, &stop), learned, &mut finished).await;
     finished
 }

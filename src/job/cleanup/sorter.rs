@@ -53,27 +53,27 @@ impl Sorter {
         batch.parts(self.together)
     }
 
-    /// Waits until there is room for what a batch comes to: what waits for its deletion grows old. Gives when its comparison began.
-    pub(in crate::job) async fn room(&self) -> Age {
+    /// Waits until there is room for what a batch comes to: what waits for its deletion grows old.
+    pub(in crate::job) async fn room(&self) {
         if let Some(out) = &self.out {
             // Where deletion has ended there is no room; who hands something on hears of it.
             let _ = out.reserve().await;
         }
-        Age::begun()
     }
 
-    /// Takes what a batch came to, whose comparison began at `age`.
+    /// Takes what a batch came to.
     ///
     /// # Errors
     /// The report cannot be written; what deletes has failed, and says why itself.
     pub(in crate::job) async fn take(
         &self,
         of: Of,
-        (comparison, age): (Comparison, Age),
+        comparison: Comparison,
         memory: Vec<Arc<Permit>>,
     ) -> Result<(), Failure> {
         let passed: i64 = comparison.passed_over.values().sum();
         let settled = comparison.equal.0 + comparison.others.len() as i64 + passed + comparison.duplicates;
+        let age = comparison.began.map_or_else(Age::begun, Age::of);
         let proven = self.account.compared(of, comparison)?;
         let timed = self.asked.timed.get(usize::from(of.0.0)).copied().unwrap_or(true);
         let mut candidates = Vec::with_capacity(proven.len());

@@ -43,14 +43,10 @@ pub(super) async fn execute(
     let names: Arc<[String]> = ready.checked.plan.mappings().map(|(_, mapping)| mapping.name().to_owned()).collect();
     let started = Event::RunStarted { run: learned.run.clone(), mappings: names.clone(), resumed: false };
     let _ = events.send(started).await;
-    let file = (settings.run.report.as_ref())
-        .map(|dir| KeptKeysFile::create(dir).map_err(|error| report_unwritable(dir, &error)))
-        .transpose()?;
-    let dry = settings.run.dry_run;
-    if !dry {
+    let account = account(settings, &ready, names.clone())?;
+    if !settings.run.dry_run {
         learned.lease = Some(claim((settings, request), &ready, (&identity, &source, &found), learned).await?);
     }
-    let account = Account::new((names.clone(), ignored(&ready, lossy)), (ready.chosen.partial, dry), file);
     let account = learned.account.insert(account).clone();
     let (done, lease) = (CancellationToken::new(), learned.lease.clone());
     let keeper = lease
@@ -66,6 +62,14 @@ pub(super) async fn execute(
         Some(lease) if lease.is_lost() => Err(super::lease::taken_over()),
         _ => ended,
     }
+}
+
+/// An account in which nothing is booked yet, and its file in the report.
+fn account(settings: &Settings, ready: &Ready, names: Arc<[String]>) -> Result<Account, Failure> {
+    let dir = settings.run.report.as_ref();
+    let file = dir.map(|dir| KeptKeysFile::create(dir).map_err(|error| report_unwritable(dir, &error))).transpose()?;
+    let how = (ready.chosen.partial, settings.run.dry_run);
+    Ok(Account::new((names, ignored(ready, &settings.cleanup.lossy)), how, file))
 }
 
 /// Of each mapping the columns whose changes a run ignores, but for those that may keep less than their values say: these are

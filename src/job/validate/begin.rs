@@ -82,9 +82,7 @@ pub(in crate::job) async fn begin(
         None => look.at_both(&source, &target).await?,
     };
     let Some((Reached { databases, clock }, mut checked)) = ends.filter(|_| !stop.requested()) else { return Ok(None) };
-    if request.cleans {
-        expect_of_the_run(&mut checked, &specs);
-    }
+    expect_of_the_run(&mut checked, &specs, request.cleans);
     chosen.untold.extend(without_lineage(&checked));
     let stop = stop.clone();
     Ok(Some(Ready { settings, identity, chosen, databases, clock, checked, specs, target, link, stop }))
@@ -157,9 +155,10 @@ fn comparing_all(settings: &Settings, specs: &[MappingSpec]) -> Vec<MappingSpec>
     specs.iter().map(all).collect()
 }
 
-/// A row that lacks a column has another value there than NULL, where the run gave it one of its own.
-fn expect_of_the_run(checked: &mut Checked, specs: &[MappingSpec]) {
-    for (table, spec) in checked.tables.iter_mut().zip(specs) {
+/// A row that lacks a column has another value there than NULL, where the run gave it one of its own; looked at where all columns are
+/// compared.
+fn expect_of_the_run(checked: &mut Checked, specs: &[MappingSpec], cleans: bool) {
+    for (table, spec) in checked.tables.iter_mut().zip(specs).filter(|_| cleans) {
         let given = spec.columns.iter().filter(|column| column.ignore_changes && column.falls_back_to_the_run());
         for given in given {
             let columns = table.columns.iter_mut().filter(|column| column.name == given.name);

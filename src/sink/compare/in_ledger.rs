@@ -3,7 +3,7 @@
 use crate::model::Database;
 use crate::sink::load::origin::{is_surely_in_ledger, may_be_in_ledger};
 use crate::sink::load::statements::{ORDINAL, Side, Statements, key_join, row_key};
-use crate::sink::ownership::owner_of;
+use crate::sink::ownership::{owner, owner_of};
 use crate::sink::table::LoadTable;
 use uuid::Uuid;
 
@@ -51,7 +51,7 @@ pub(super) fn rows_of_keys(table: &LoadTable, here: &str) -> String {
          CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{target}, l.row_key) s JOIN {rows} t ON {} \
          CROSS JOIN LATERAL (SELECT {} AS run OFFSET 0) o WHERE o.run IS NOT NULL GROUP BY 1, 2",
         key_join(table),
-        owner_of(table, "$1"),
+        owner("t.xmin", "$1", Some("l.run_id::text")),
     )
 }
 

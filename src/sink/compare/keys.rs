@@ -194,7 +194,7 @@ impl Open {
 /// A reading that came to its end.
 #[derive(Debug)]
 pub(super) struct Ended {
-    pub(super) key: RedisKey,
+    key: RedisKey,
     open: Open,
     /// Whether no element was rejected, which may have a row of an earlier time, and all rows are counted here.
     whole: bool,

@@ -8,13 +8,14 @@ use crate::ledger;
 use crate::postgres::query;
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
+use std::collections::BTreeMap;
 
 impl Staged<'_> {
     /// Counts them among rows that are about to be overwritten, each kept as an image.
     pub(super) async fn note_cleaned(
         &self,
         connection: &mut PgConnection,
-        overwritten: &[(&i32, &Existing)],
+        (found, overwritten): (&BTreeMap<i32, Existing>, &[i32]),
         book: &mut Book<'_>,
     ) -> Result<(), Error> {
         let attempt = self.attempt;
@@ -22,8 +23,8 @@ impl Staged<'_> {
             return Ok(());
         }
         // Of a row that somebody else changed it is not known when it was loaded.
-        let key_and_owner = |(ordinal, existing): &(&i32, &Existing)| {
-            Some((self.row(**ordinal)?.key.clone(), existing.owner.clone().unwrap_or_default()))
+        let key_and_owner = |ordinal: &i32| {
+            Some((self.row(*ordinal)?.key.clone(), found.get(ordinal)?.owner.clone().unwrap_or_default()))
         };
         let asked: Vec<_> = overwritten.iter().filter_map(key_and_owner).collect();
         let of = (attempt.shard.run, attempt.piece.database.number);

@@ -190,7 +190,7 @@ impl Staged<'_> {
         if found.len() != ordinals.len() {
             return Err(Missed::Moved);
         }
-        let (mut updates, mut images) = (Vec::new(), Vec::<i32>::new());
+        let (mut updates, mut images) = (Vec::new(), Vec::new());
         for (ordinal, existing) in &found {
             match self.attempt.decide(existing, self.row(*ordinal)) {
                 Decision::Update { keep_image } => {
@@ -202,26 +202,37 @@ impl Staged<'_> {
                 decision => self.book(*ordinal, decision, book),
             }
         }
-        if !images.is_empty() {
-            let overwritten: Vec<_> = images.iter().filter_map(|ordinal| found.get_key_value(ordinal)).collect();
-            self.note_cleaned(connection, &overwritten, book).await.map_err(Missed::Ledger)?;
-            // Texts in an image must not depend on the session, nor lose a digit.
-            sqlx::raw_sql(AssertSqlSafe(TEXT_SETTINGS)).execute(&mut *connection).await?;
-            let taken = query(&self.sql.images)
-                .bind(images)
-                .bind(self.attempt.shard.run.to_string())
-                .bind(self.attempt.table.name.to_string())
-                .execute(&mut *connection)
-                .await
-                .map_err(image_refused)?;
-            book.images += taken.rows_affected();
-        }
+        self.keep_images(connection, (&found, &images), book).await?;
         let updated = query(update).bind(&updates).execute(&mut *connection).await?.rows_affected();
         if updated != updates.len() as u64 {
             return Err(Missed::Moved);
         }
         self.rows_of(&updates).for_each(|place| book.row(place, RowOutcome::Updated));
         self.write_lineage(connection, &updates, false).await.map_err(Missed::Ledger)
+    }
+
+    /// Keeps rows that are about to be overwritten as they are.
+    async fn keep_images(
+        &self,
+        connection: &mut PgConnection,
+        (found, images): (&BTreeMap<i32, Existing>, &[i32]),
+        book: &mut Book<'_>,
+    ) -> Result<(), Missed> {
+        if images.is_empty() {
+            return Ok(());
+        }
+        self.note_cleaned(connection, (found, images), book).await.map_err(Missed::Ledger)?;
+        // Texts in an image must not depend on the session, nor lose a digit.
+        sqlx::raw_sql(AssertSqlSafe(TEXT_SETTINGS)).execute(&mut *connection).await?;
+        let taken = query(&self.sql.images)
+            .bind(images)
+            .bind(self.attempt.shard.run.to_string())
+            .bind(self.attempt.table.name.to_string())
+            .execute(connection)
+            .await
+            .map_err(image_refused)?;
+        book.images += taken.rows_affected();
+        Ok(())
     }
 
     /// The reject of a key whose row is another key's, which is named: that row stays when that key is gone.
