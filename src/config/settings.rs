@@ -299,6 +299,12 @@ sections! {
         backup: Option<PathBuf> = "", "cleanup-backup", any;
         /// Clean up at the end of a run whose validation has passed; with run.yes, else it is told and not done.
         after_run: bool = "false", "cleanup-after-run", any;
+        /// Mappings, by name, whose lists may go although their rows are known by places in the list: what is pushed afterwards
+        /// begins at place 0 again, and the next run puts it into the rows of what was deleted.
+        positional: Vec<String> = "", "cleanup-positional", any;
+        /// Columns, as mapping.column, that need not give back what their values say: one that rounds keeps no key, and one with
+        /// ignore_changes is not compared. What they do not have is lost with the keys.
+        lossy: Vec<String> = "", "cleanup-lossy", any;
     }
     /// Where keys go that no mapping takes, with run.unmatched = "archive".
     Archive archive {

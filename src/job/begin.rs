@@ -38,6 +38,8 @@ pub(super) struct Begun {
     pub(super) checked: Checked,
     /// Shards of an earlier attempt at this run.
     pub(super) shards: Vec<Shard>,
+    /// Whether a cleanup has deleted keys of any Redis.
+    pub(super) after_cleanup: bool,
 }
 
 /// The run that this process may work at.
@@ -121,10 +123,12 @@ pub(super) async fn begin(
     checked.warnings = warnings;
     let shards = async |connection: &mut _| ledger::load_all_if(connection, claim.run, claim.resumed).await;
     let shards = link.call("reading how far the run got", shards).await?;
+    let any = async |connection: &mut PgConnection| if dry { Ok(false) } else { ledger::any_cleaned(connection).await };
+    let after_cleanup = link.call("looking for cleanups", any).await?;
     if !learned.databases.contains(&redis.database()) {
         redis.close().await;
     }
-    Ok(Some(Begun { databases, clock, link, claim, retry, checked, shards }))
+    Ok(Some(Begun { databases, clock, link, claim, retry, checked, shards, after_cleanup }))
 }
 
 /// The id that the run will have: its own, or that of the run which it goes on with.

@@ -21,6 +21,8 @@ mod look;
 mod mapping_parse;
 mod mapping_specs;
 mod migrate;
+mod named;
+mod overwritten;
 mod parents;
 mod pipeline;
 mod preflight;

@@ -11,8 +11,8 @@ use super::migrate::{Books as LedgerBooks, End, Migration, book_earlier};
 use super::pipeline::Shared;
 use super::retried::{Retried, closing, tell_end};
 use super::retry::RetryRequest;
-use super::run_tables;
 use super::setup::{self, Ends};
+use super::{overwritten, run_tables};
 use crate::config::{Settings, UnmatchedKeys};
 use crate::flow::{ByteBudget, RateLimit, Stop};
 use crate::mapping::MappingSpec;
@@ -120,6 +120,7 @@ async fn work(settings: &Settings, request: Option<&RetryRequest>, renderer: Ren
         rejects: Vec::new(),
     };
     tell_end(&mut finished);
+    overwritten::tell(&mut finished, learned.run.map(|(run, _)| run));
     close(settings, (of_validation, &stop), learned, &mut finished).await;
     finished
 }
@@ -296,11 +297,12 @@ fn migration<'a>(
     events: EventSender,
     learned: &mut Learned,
 ) -> Result<Migration<'a, RedisSource>, Failure> {
-    let Begun { databases, clock, link, claim, retry, checked, shards } = begun;
+    let Begun { databases, clock, link, claim, retry, checked, shards, after_cleanup } = begun;
     let retry_of = retry.as_ref().map(|retry| retry.of());
     let mut options = setup::load_options(settings);
     options.staging = checked.server.staging;
     options.resumed = claim.resumed;
+    options.after_cleanup = after_cleanup;
     let tables: Arc<[_]> = checked.tables.into();
     let sample_rows = usize::try_from(settings.run.sample_rows).unwrap_or(0);
     let dry = settings.run.dry_run.then(|| DryRun::new(tables.clone(), events.clone(), sample_rows));

@@ -3,7 +3,7 @@
 use super::close::report_unwritable;
 use super::key_list::unreadable;
 use super::look::Troubles;
-use super::mapping_specs;
+use super::{mapping_specs, named};
 use crate::config::{Compression, Settings, Staging, UnmatchedKeys};
 use crate::ledger::idle_timeout;
 use crate::mapping::MappingSpec;
@@ -133,6 +133,7 @@ pub(super) fn load_options(settings: &Settings) -> LoadOptions {
         retry_deadline: settings.target.retry_deadline.0,
         resumed: false,
         staging: StagingTables::default(),
+        after_cleanup: false,
     }
 }
 
@@ -147,25 +148,11 @@ pub(super) fn always_merge(settings: &Settings) -> bool {
 
 /// The mappings of the settings.
 pub(super) fn mappings(settings: &Settings) -> Result<Vec<MappingSpec>, Failure> {
-    let (mut specs, mut findings) = match mapping_specs::read(settings) {
-        Ok(specs) => (specs, Vec::new()),
-        Err(findings) => return Err(Failure::findings(findings)),
-    };
+    let mut specs = mapping_specs::read(settings).map_err(Failure::findings)?;
     if settings.run.unmatched == UnmatchedKeys::Archive {
         specs.push(MappingSpec::archive(&settings.archive.table, &specs, own_database(settings)));
     }
-    for name in &settings.phases.skip {
-        if !specs.iter().any(|spec| &spec.name == name) {
-            let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
-            let hint = format!("The mappings are {}.", names.join(", "));
-            findings.push(Finding::critical(
-                Side::Settings,
-                "phases.skip",
-                format!("there is no mapping {name:?}"),
-                hint,
-            ));
-        }
-    }
+    let mut findings = named::unknown(settings, &specs);
     if specs.is_empty() && findings.is_empty() {
         let hint =
             "Use --preset (`redis2pg config presets` lists them), or write [[mapping]] into the file of --config.";

@@ -6,6 +6,7 @@
 
 mod archive;
 mod as_it_is;
+mod begun_anew;
 mod by_lineage;
 mod candidate;
 mod collection;

@@ -11,13 +11,17 @@ use crate::model::{ROUNDED, RedisType, SERVER_READS};
 
 impl Plan {
     /// The same plan, whose rows also tell where a column's type keeps less than a value says ([`ROUNDED`]), or where only the
-    /// server knows ([`SERVER_READS`]): but not of rows in which another column has all of the value.
-    pub fn telling_losses(&self) -> Self {
+    /// server knows ([`SERVER_READS`]): but not of rows in which another column has all of the value, nor of a column that may keep
+    /// less (`may_lose`: the mapping's name, and the column's).
+    pub fn telling_losses(&self, may_lose: impl Fn(&str, &str) -> bool) -> Self {
         let mut plan = self.clone();
         for mapping in &mut plan.mappings {
             let has_all: Vec<bool> = mapping.targets.iter().map(|target| mapping.takes_all(target)).collect();
-            for (target, has_all) in mapping.targets.iter_mut().zip(has_all) {
-                (target.encoder, target.has_all) = (target.encoder.telling_losses(), has_all);
+            for ((target, column), has_all) in mapping.targets.iter_mut().zip(&mapping.columns).zip(has_all) {
+                target.has_all = has_all;
+                if !may_lose(&mapping.name, &column.name) {
+                    target.encoder = target.encoder.telling_losses();
+                }
             }
         }
         plan

@@ -1,6 +1,6 @@
 //! The books of a run. The unit is a sighting: one key in one SCAN reply.
 
-use super::GoneRow;
+use super::{GoneRow, RedisKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -44,6 +44,13 @@ pub struct Tally {
     /// which are no sightings.
     #[serde(skip_serializing_if = "Counts::is_empty")]
     pub deleted_gone: Counts,
+    /// Rows that were overwritten although a cleanup had deleted their key since they were written: what they had is in their
+    /// before-images alone. Beside the outcomes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub overwritten_cleaned: i64,
+    /// The first key of such a row, as far as this process knows.
+    #[serde(skip)]
+    pub first_overwritten: Option<RedisKey>,
     /// Rejects among them that were noted when their value was mapped, before they had an outcome. Of this process only.
     #[serde(skip)]
     pub noted: i64,
@@ -88,6 +95,12 @@ impl Tally {
         }
     }
 
+    /// Books a row that is overwritten although a cleanup had deleted its key.
+    pub fn overwrite_cleaned(&mut self, key: &RedisKey) {
+        self.overwritten_cleaned += 1;
+        self.first_overwritten.get_or_insert_with(|| key.detached());
+    }
+
     /// Counts rows of a key that the run came to again, where `first` was counted before and `now` is in here.
     pub fn recount_rows(&mut self, first: &Counts, now: &Counts) {
         for (outcome, count) in super::recount(first, now) {
@@ -130,6 +143,10 @@ impl Tally {
         self.duplicates += other.duplicates;
         self.would_load += other.would_load;
         self.noted += other.noted;
+        self.overwritten_cleaned += other.overwritten_cleaned;
+        if self.first_overwritten.is_none() {
+            self.first_overwritten.clone_from(&other.first_overwritten);
+        }
         for (mine, theirs) in [
             (&mut self.rejected, &other.rejected),
             (&mut self.skipped, &other.skipped),
@@ -147,6 +164,10 @@ impl Tally {
     pub fn balances(&self) -> bool {
         self.scanned == self.matched + self.unmatched && self.matched == self.settled()
     }
+}
+
+fn is_zero(count: &i64) -> bool {
+    *count == 0
 }
 
 fn bump(counts: &mut Counts, reason: &str, by: i64) {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub enum Class {
     /// The row is as the value makes it.
     Equal,
-    /// A row of the run whose key a cleanup deleted from Redis.
+    /// A row of the run whose key a cleanup deleted from Redis; a key of the same name that came later has no part in it.
     Cleaned,
     /// There is no row, and the run knows: the key is an open reject.
     Rejected,

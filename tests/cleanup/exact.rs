@@ -120,6 +120,61 @@ fn a_column_whose_changes_a_run_ignores_is_compared_before_a_key_goes() {
     came_to(&outcome, 2, &[("newer", 1), ("stale", 1)]);
     assert!(is_there(&case, "v:2") && is_there(&case, "v:3"));
     assert_eq!(said(&outcome, "v:2")["detail"], "upd differs");
+    let hint = "values: 2 keys stay only since upd differs, which has ignore_changes";
+    assert!(outcome.stdout.contains(hint) && outcome.stdout.contains(r#"cleanup.lossy = ["values.upd"]"#), "{outcome}");
+    // Who says that the column need not have it lets them go.
+    came_to(&ends(case.cleanup(&config, &["--yes", "--cleanup-lossy", "values.upd"]), 0), 2, &[]);
+}
+
+/// What a row has of the run alone was never in Redis.
+#[test]
+fn a_column_that_has_nothing_of_redis_keeps_no_key() {
+    let case = Case::new();
+    case.sql(
+        "SET ROLE redis2pg; CREATE TABLE vals (id text PRIMARY KEY, n int, upd timestamptz, origin text, seen timestamptz); \
+         CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.upd := now(); NEW.origin := 'table'; RETURN NEW; \
+         END $$; CREATE TRIGGER touch BEFORE UPDATE ON vals FOR EACH ROW EXECUTE FUNCTION touch()",
+    );
+    let config = config(
+        "{ name = \"n\", from = [\"$.n\"] }, { name = \"upd\", from = [\"run.time\"], ignore_changes = true }, \
+         { name = \"origin\", from = [{ value = \"redis\" }], ignore_changes = true }, \
+         { name = \"seen\", from = [\"$.seen\", \"run.time\"], ignore_changes = true }",
+        "",
+    );
+    let mut redis = case.redis();
+    redis.set("v:1", r#"{"n":1}"#);
+    redis.set("v:2", r#"{"n":2,"seen":"2026-01-01T00:00:00Z"}"#);
+    redis.set("v:3", r#"{"n":3,"seen":"2026-01-01T00:00:00Z"}"#);
+    ends(case.run_config(&config, &[]), 0);
+    redis.set("v:1", r#"{"n":10}"#);
+    redis.set("v:2", r#"{"n":20,"seen":"2026-01-01T00:00:00Z"}"#);
+    redis.set("v:3", r#"{"n":3,"seen":"2026-01-02T00:00:00Z"}"#);
+    ends(case.run_config(&config, &[]), 0);
+    assert_eq!(case.number("SELECT count(*) FROM vals WHERE origin = 'table'"), 2);
+    let outcome = ends(case.cleanup(&config, &["--yes"]), 0);
+    came_to(&outcome, 2, &[("stale", 1)]);
+    assert!(is_there(&case, "v:3"), "what the value says is compared: {outcome}");
+}
+
+/// Who has no better column says so once, and is told until then.
+#[test]
+fn a_column_that_may_round_keeps_no_key() {
+    let case = Case::new();
+    case.sql("SET ROLE redis2pg; CREATE TABLE vals (id text PRIMARY KEY, at timestamptz, f real, p point)");
+    let config = config(&[column("at"), column("f"), column("p")].join(", "), "");
+    let mut redis = case.redis();
+    redis.set("v:1", r#"{"at":"2024-01-02T03:04:05.123456789Z"}"#);
+    redis.set("v:2", r#"{"at":"2024-01-02T03:04:05.123456789Z","f":16777217}"#);
+    redis.set("v:3", r#"{"p":"(0.10000000000000001,2)"}"#);
+    ends(case.run_config(&config, &[]), 0);
+    let cleanup = |args: &[&str]| ends(case.cleanup(&config, args), 0);
+    let told = cleanup(&["--dry-run"]);
+    came_to(&told, 0, &[("rounded", 3)]);
+    assert!(told.stdout.contains("values: 3 keys stay as rounded, and will until"), "{told}");
+    assert!(told.stdout.contains(r#"cleanup.lossy = ["values.COLUMN"]"#), "{told}");
+    came_to(&cleanup(&["--yes", "--cleanup-lossy", "values.at"]), 1, &[("rounded", 2)]);
+    assert!(is_there(&case, "v:2") && is_there(&case, "v:3"));
+    came_to(&cleanup(&["--yes", "--cleanup-lossy", "values.at,values.f,values.p"]), 2, &[]);
 }
 
 #[test]

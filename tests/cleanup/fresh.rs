@@ -49,3 +49,18 @@ fn keys_that_wait_for_too_long_after_they_were_compared_stay_and_go_the_next_tim
     let outcome = ends(case.cleanup(ITEMS, &["--yes"]), 0);
     assert_eq!((number(&outcome, "deleted"), keys(&case)), (20, 0), "{outcome}");
 }
+
+/// Rows that were committed without waiting for the disk are on it before a key goes: the ledger's own COMMIT flushes them.
+#[test]
+fn what_goes_is_written_with_a_commit_that_waits_for_the_disk() {
+    let case = loaded(20);
+    case.sql(&format!("ALTER DATABASE {} SET synchronous_commit = off", case.database));
+    case.sql(
+        "CREATE TABLE public.seen (setting text); GRANT INSERT ON public.seen TO public; \
+         CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         INSERT INTO public.seen VALUES (pg_catalog.current_setting('synchronous_commit')); RETURN NULL; END $$; \
+         CREATE TRIGGER note AFTER INSERT ON redis2pg.cleaned_keys FOR EACH STATEMENT EXECUTE FUNCTION public.note()",
+    );
+    ends(case.cleanup(ITEMS, &["--yes"]), 0);
+    assert_eq!((case.sql("SELECT DISTINCT setting FROM public.seen").as_str(), keys(&case)), ("on", 0));
+}

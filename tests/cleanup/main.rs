@@ -8,9 +8,11 @@
 )]
 
 mod after;
+mod archive;
 mod asking;
 mod at_end;
 mod backup;
+mod begun_anew;
 mod broken_off;
 mod databases;
 mod elements;

@@ -2,8 +2,11 @@
 
 use crate::support::{Case, Outcome};
 use crate::{ITEMS, TABLES, ends, item, keys, loaded, set_items};
+use redis2pg::ledger::{CleanupClaim, NewCleanup, claim_cleanup};
 use redis2pg::sandbox::{PostgresOptions, PostgresServer, RedisCluster, RedisOptions, RedisServer};
+use sqlx::Connection;
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// Fails the test unless it was refused for this reason, with all keys in their places.
 #[track_caller]
@@ -70,6 +73,39 @@ fn a_rollback_that_has_begun_is_one_too() {
     case.sql("UPDATE redis2pg.runs SET rollback_lease_expires_at = 'epoch', rollback = '{\"tables\":{}}'");
     refused(case.cleanup(ITEMS, &["--yes"]), 2, "rolled back");
     assert_eq!(keys(&case), 5);
+}
+
+/// It may begin between the look at the run and the claim: whoever claims looks once more, under the locks of both.
+#[test]
+fn a_rollback_that_begins_after_the_look_keeps_the_cleanup_from_its_claim() {
+    let case = loaded(1);
+    let run = latest(&case);
+    let claim = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut connection = sqlx::PgConnection::connect(&case.target).await.unwrap();
+            let new = NewCleanup {
+                lease: (Uuid::now_v7(), Uuid::new_v4(), Duration::from_secs(15)),
+                run: Uuid::parse_str(&run).unwrap(),
+                runs: vec![run.clone()],
+                source: case.sql("SELECT source FROM redis2pg.runs"),
+                settings: "{}".to_owned(),
+                backup: None,
+                backup_id: None,
+            };
+            claim_cleanup(&mut connection, &new).await.unwrap()
+        })
+    };
+    for state in ["rollback_lease_expires_at = now() + interval '1 hour'", "rollback = '{}'", "rolled_back_at = now()"]
+    {
+        case.sql(&format!(
+            "UPDATE redis2pg.runs SET rollback = NULL, rolled_back_at = NULL, rollback_lease = gen_random_uuid(), \
+             rollback_lease_expires_at = 'epoch'; UPDATE redis2pg.runs SET {state}"
+        ));
+        assert_eq!(claim(), CleanupClaim::Undone(run.clone()), "{state}");
+    }
+    case.sql("UPDATE redis2pg.runs SET rollback = NULL, rolled_back_at = NULL");
+    assert_eq!(claim(), CleanupClaim::Ours);
 }
 
 #[test]

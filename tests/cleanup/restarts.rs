@@ -103,6 +103,7 @@ fn a_redis_that_restarts_with_its_data_is_cleaned_to_the_end() {
     let changed = (0..COUNT).rev().find(|n| crate::is_there(&case, &format!("item:{n}"))).unwrap();
     redis.set(&format!("item:{changed}"), &item(1_000_000));
     let first = ends(running.finish(), 5);
+    assert!(first.stderr.contains("The same command goes on"), "{first}");
     let last = ends(case.cleanup(ITEMS, &["--yes"]), 0);
     assert_eq!((keys(&case), crate::is_there(&case, &format!("item:{changed}"))), (1, true), "{first}\n{last}");
     assert_eq!(number(&last, "deleted_in_all"), COUNT as i64 - 1, "{first}\n{last}");

@@ -1,6 +1,6 @@
 //! Cleanups that are stopped, or whose disk is full: how they end, and how the same command goes on.
 
-use crate::support::{Case, Outcome, Running};
+use crate::support::{Case, Outcome, Running, until};
 use crate::{ITEMS, TABLES, ends, keys, loaded, number, set_items};
 use redis2pg::backup::{Reader, partial_of};
 use std::path::Path;
@@ -122,4 +122,33 @@ fn after_a_full_disk_nobody_is_told_to_remove_the_part_and_each_key_is_accounted
     assert_eq!(kept, Some(number(&failed, "listed") - deleted), "{failed}");
     ends(case.cleanup(ITEMS, &args), 0);
     assert_eq!((keys(&case), saved(&path)), (0, MANY));
+}
+
+/// Before the cleanup of a run begins nothing goes: a stop of the load is gone on with by `--resume`, which cleans up in the end, one of
+/// the validation is told, and the cleanup is left to the command.
+#[test]
+fn a_stop_of_a_run_before_its_cleanup_deletes_nothing() {
+    const MANY: usize = 600;
+    let case = Case::new();
+    case.sql(TABLES);
+    set_items(&case, MANY);
+    let args =
+        ["--yes", "--cleanup-after-run", "--validate-after-run=true", "--batch-rows", "50", "--scan-count", "50"];
+    let slowly = ["--max-keys-per-second", "300"];
+    let stop_where = |question: &str, more: &[&str]| {
+        let mut running = case.start_config(ITEMS, &[&args[..], &slowly, more].concat());
+        until(question, || {
+            assert!(!running.ended(), "it ended before {question}");
+            case.sql("SELECT to_regclass('redis2pg.batches') IS NOT NULL") == "t" && case.sql(question) == "t"
+        });
+        running.signal("TERM");
+        ends(running.finish(), 7)
+    };
+    let loading = stop_where("SELECT count(*) BETWEEN 1 AND 500 FROM items", &[]);
+    assert!(loading.report["cleanup"].is_null() && keys(&case) == MANY as i64, "{loading}");
+    let validating = stop_where("SELECT bool_or(state = 'done') FROM redis2pg.runs", &["--resume"]);
+    assert!(validating.said().contains("the validation was stopped"), "{validating}");
+    assert!(validating.report["cleanup"].is_null() && keys(&case) == MANY as i64, "{validating}");
+    let last = ends(case.cleanup(ITEMS, &["--yes"]), 0);
+    assert_eq!((number(&last, "deleted"), keys(&case)), (MANY as i64, 0), "{last}");
 }

@@ -6,12 +6,13 @@ use super::learned::Learned;
 use super::lease::Lease;
 use crate::config::Settings;
 use crate::job::backup::header;
+use crate::job::link::Link;
 use crate::job::validate::Ready;
 use crate::ledger::{self, Cleanable, CleanupClaim, NewCleanup};
 use crate::model::{Failure, Side};
 use crate::source::redis::RedisSource;
 use sqlx::postgres::PgConnection;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use uuid::Uuid;
 
@@ -27,14 +28,7 @@ pub(super) async fn claim(
     let mut link = ready.beside();
     let mut backup_id = None;
     if let Some(path) = &path {
-        let databases = ready.databases.iter().map(|opened| opened.database.number);
-        let header = header(source, "cleanup", databases, &ready.settings);
-        let sources = ready.databases.iter().map(|opened| (opened.database.number, opened.source.clone())).collect();
-        let files = async |connection: &mut PgConnection| ledger::cleanup_files(connection, identity).await;
-        let known = link.call("reading by which backups keys were deleted", files).await?;
-        let backup = Backup::begin(path, header, sources, (&known, &mut link)).await?;
-        let id = backup.file_id().await;
-        learned.notes.extend(unfinished_others(&known, &id));
+        let (backup, id) = begin_backup(path, (ready, &mut link), (identity, source), learned).await?;
         (learned.backup, backup_id) = (Some(backup), Some(id));
     }
     let held = (Uuid::now_v7(), Uuid::new_v4(), settings.flow.lease.0);
@@ -58,6 +52,24 @@ pub(super) async fn claim(
         backup.abandon().await;
     }
     Err(claimed)
+}
+
+/// Begins the file that keys are written to before they go, or goes on with it; with its id.
+async fn begin_backup(
+    path: &Path,
+    (ready, link): (&Ready, &mut Link),
+    (identity, source): (&str, &RedisSource),
+    learned: &mut Learned,
+) -> Result<(Backup, String), Failure> {
+    let databases = ready.databases.iter().map(|opened| opened.database.number);
+    let header = header(source, "cleanup", databases, &ready.settings);
+    let sources = ready.databases.iter().map(|opened| (opened.database.number, opened.source.clone())).collect();
+    let files = async |connection: &mut PgConnection| ledger::cleanup_files(connection, identity).await;
+    let known = link.call("reading by which backups keys were deleted", files).await?;
+    let backup = Backup::begin(path, header, sources, (&known, link)).await?;
+    let id = backup.file_id().await;
+    learned.notes.extend(unfinished_others(&known, &id));
+    Ok((backup, id))
 }
 
 fn refused(claim: &CleanupClaim) -> Failure {

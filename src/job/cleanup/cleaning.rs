@@ -137,12 +137,8 @@ impl Cleaning {
         rounds: &Rounds,
         deleters: &mut JoinSet<Result<(), Failure>>,
     ) -> Result<Vec<Sorter>, Failure> {
-        let plan = &ready.checked.plan;
-        let asked = Arc::new(Asked {
-            timed: plan.mappings().map(|(_, mapping)| mapping.wanted().expiry).collect(),
-            groups: plan.mappings().map(|(_, mapping)| !mapping.keeps_dump()).collect(),
-            sources: rounds.shared.bases.iter().map(|base| (base.database.number, base.source.clone())).collect(),
-        });
+        let sources = rounds.shared.bases.iter().map(|base| (base.database.number, base.source.clone())).collect();
+        let asked = Arc::new(Asked::of(&ready.checked.plan, &settings.cleanup.positional, sources));
         // A dry run deletes nothing that it would have to wait for.
         let pace = Pace::new(self.lease.as_ref().map_or(0, |_| settings.cleanup.keys_per_second));
         let count = pace.writers(settings.flow.writers.max(1));

@@ -3,7 +3,7 @@
 use super::account::Account;
 use super::backup::Backup;
 use super::lease::Lease;
-use super::refuse;
+use super::{lost, refuse};
 use crate::job::validate::Ready;
 use crate::ledger::{self, OtherRun};
 use crate::mapping::{Plan, specs_hash};
@@ -40,6 +40,7 @@ impl Learned {
         self.notes.extend(refuse::durability(&mut ready.link).await?);
         self.notes.extend(other_mappings(ready).await?);
         self.notes.extend(kept_in_part(&ready.checked.plan));
+        self.notes.extend(lost::begun_anew(&ready.checked.plan, &ready.settings.cleanup.positional));
         let mappings = ready.checked.plan.mappings().zip(&ready.specs);
         self.tables = mappings
             .map(|((_, mapping), spec)| {

@@ -1,6 +1,8 @@
-//! What goes with keys although their rows are equal, in sentences.
+//! What goes with keys although their rows are equal, and what a person can do for keys that stay, in sentences.
 
-use crate::model::MappingId;
+use super::reason;
+use crate::mapping::{Mapping, Plan};
+use crate::model::{CleanupAccount, MappingId};
 use crate::source::redis::GroupCounts;
 use std::collections::BTreeMap;
 
@@ -43,4 +45,62 @@ pub(super) fn groups(counts: BTreeMap<MappingId, GroupCounts>, name: impl Fn(Map
         }
     }
     notes
+}
+
+/// What becomes of rows when somebody adds to a key that is not there any more. `positional`: the mappings whose lists go all the
+/// same.
+pub(super) fn begun_anew(plan: &Plan, positional: &[String]) -> Vec<String> {
+    let said = |mapping: &Mapping| {
+        let name = mapping.name();
+        if mapping.knows_by_place() {
+            let why = "rows of lists are known by the places of their elements, and what is pushed to a list after its deletion begins at \
+                       place 0 again: the next run puts it into the rows of what was deleted, whose only copy is a before-image then";
+            let is_agreed = positional.iter().any(|agreed| agreed == name);
+            return Some(match is_agreed {
+                true => format!("{name}: {why} (cleanup.positional names it: its lists go)"),
+                false => format!(
+                    "{name}: {why}. So they stay (positional). A key column that comes from the element itself, such as its id, has no \
+                     such rows; or cleanup.positional = [\"{name}\"] lets them go"
+                ),
+            });
+        }
+        mapping.holds_items_in_a_row().then(|| {
+            format!(
+                "{name}: a key with all its items is one row. What is added to a key after its deletion is all that it holds then: the \
+                 next run puts that into the row, and what the row had is a before-image"
+            )
+        })
+    };
+    plan.mappings().filter_map(|(_, mapping)| said(mapping)).collect()
+}
+
+/// What to do about keys that stay, and would in the next cleanup too.
+pub(super) fn for_good<'a>(mappings: impl Iterator<Item = (&'a str, &'a CleanupAccount)>) -> Vec<String> {
+    let rounded = |(name, account): (&str, &CleanupAccount)| {
+        let count = account.kept.get(reason::ROUNDED)?;
+        Some(format!(
+            "{name}: {count} keys stay as rounded, and will until their columns hold what the values say: in a type that has all of it \
+             (numeric, or text for a time with nanoseconds), or in another column beside it (text or jsonb from \"$\" or \"value\"). If \
+             the rest may be lost, name the columns that round: cleanup.lossy = [\"{name}.COLUMN\"]"
+        ))
+    };
+    mappings.filter_map(rounded).collect()
+}
+
+/// What to do about keys that stay for columns alone whose changes a run ignores: the columns of each mapping, and how many keys.
+pub(super) fn ignored(
+    counts: BTreeMap<MappingId, (i64, Vec<String>)>,
+    name: impl Fn(MappingId) -> String,
+) -> Vec<String> {
+    let said = |(mapping, (count, columns)): (MappingId, (i64, Vec<String>))| {
+        let name = name(mapping);
+        let named: Vec<String> = columns.iter().map(|column| format!("\"{name}.{column}\"")).collect();
+        format!(
+            "{name}: {count} keys stay only since {} differs, which has ignore_changes: PostgreSQL does not have what the key says there. \
+             If that may be lost, as where a trigger of the table keeps the column: cleanup.lossy = [{}]",
+            columns.join(", "),
+            named.join(", ")
+        )
+    };
+    counts.into_iter().map(said).collect()
 }

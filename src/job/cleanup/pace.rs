@@ -51,6 +51,11 @@ impl Age {
         Self { since: Instant::now() }
     }
 
+    /// That of a comparison that began then.
+    pub(super) fn of(since: Instant) -> Self {
+        Self { since }
+    }
+
     /// Leaves out what was begun at `since`, and ends now.
     pub(super) fn without(self, since: Instant) -> Self {
         Self { since: self.since + since.elapsed() }
@@ -85,7 +90,7 @@ mod tests {
     fn a_comparison_grows_old_and_what_is_left_out_does_not_count() {
         let Some(long_ago) = Instant::now().checked_sub(FRESH + Duration::from_secs(1)) else { return };
         let old = Age { since: long_ago };
-        assert!(!old.is_fresh() && Age::begun().is_fresh());
+        assert!(!old.is_fresh() && Age::begun().is_fresh() && !Age::of(long_ago).is_fresh());
         let saving = Instant::now().checked_sub(Duration::from_secs(5)).unwrap_or(long_ago);
         assert!(old.without(saving).is_fresh());
     }

@@ -8,6 +8,8 @@ use crate::source::redis::UnlinkOutcome;
 pub(super) const NO_LINEAGE: &str = "no_lineage";
 /// A column rounds what it holds, or cuts some of it off.
 pub(super) const ROUNDED: &str = "rounded";
+/// It is a list whose rows are known by the places of their elements.
+pub(super) const POSITIONAL: &str = "positional";
 /// It makes no row.
 pub(super) const NO_ROW: &str = "no_row";
 /// What it holds was not read as a whole.
@@ -33,8 +35,7 @@ pub(super) const EXCLUDED: &str = "excluded";
 
 /// Of a key that is not equal. `partial`: the run may never have read keys without a row.
 pub(super) fn of_compared(key: &Compared, partial: bool) -> (&'static str, String) {
-    let is_lone = key.class == Class::Missing && key.rows.get(Class::Missing) == key.rows.total();
-    if partial && is_lone {
+    if partial && key.class == Class::Missing && key.is_without_rows() {
         return (EXCLUDED, "the run may never have read it".to_owned());
     }
     let detail = match (key.detail.is_empty(), key.columns.is_empty()) {

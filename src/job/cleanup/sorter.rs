@@ -5,12 +5,16 @@ use super::account::{Account, Of};
 use super::pace::Age;
 use super::reason;
 use crate::flow::Permit;
-use crate::model::{Event, EventSender, Failure, RedisKey, RedisType, Tally};
+use crate::mapping::{Mapping, Plan};
+use crate::model::{Event, EventSender, Failure, MappingId, RedisKey, RedisType, Tally};
 use crate::sink::{Batch, Comparison, Proven};
 use crate::source::redis::{Candidate, Content, RedisSource};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
+
+/// Why a list stays whose rows are known by the places of their elements.
+const PUSHED: &str = "what is pushed after its deletion would begin at place 0, and take the place of its rows";
 
 /// Keys that are to be deleted.
 pub(super) struct Work {
@@ -49,33 +53,36 @@ impl Sorter {
         batch.parts(self.together)
     }
 
-    /// Waits until there is room for what a batch comes to: what waits for its deletion grows old. Gives when its comparison began.
-    pub(in crate::job) async fn room(&self) -> Age {
+    /// Waits until there is room for what a batch comes to: what waits for its deletion grows old.
+    pub(in crate::job) async fn room(&self) {
         if let Some(out) = &self.out {
             // Where deletion has ended there is no room; who hands something on hears of it.
             let _ = out.reserve().await;
         }
-        Age::begun()
     }
 
-    /// Takes what a batch came to, whose comparison began at `age`.
+    /// Takes what a batch came to.
     ///
     /// # Errors
     /// The report cannot be written; what deletes has failed, and says why itself.
     pub(in crate::job) async fn take(
         &self,
         of: Of,
-        (comparison, age): (Comparison, Age),
+        comparison: Comparison,
         memory: Vec<Arc<Permit>>,
     ) -> Result<(), Failure> {
         let passed: i64 = comparison.passed_over.values().sum();
         let settled = comparison.equal.0 + comparison.others.len() as i64 + passed + comparison.duplicates;
+        let age = comparison.began.map_or_else(Age::begun, Age::of);
         let proven = self.account.compared(of, comparison)?;
         let timed = self.asked.timed.get(usize::from(of.0.0)).copied().unwrap_or(true);
         let mut candidates = Vec::with_capacity(proven.len());
         for proven in proven {
             let key = proven.key().clone();
             match candidate(proven, timed) {
+                Some(candidate) if self.asked.stays(of.0, candidate.redis_type) => {
+                    self.account.keep(of, key, reason::POSITIONAL, PUSHED.to_owned())?;
+                }
                 Some(candidate) => candidates.push(candidate),
                 None => self.account.keep(of, key, reason::NOT_READ, "what it holds was not read".to_owned())?,
             }
@@ -116,8 +123,28 @@ pub(super) struct Asked {
     pub(super) timed: Vec<bool>,
     /// For each, whether streams' groups are lost with them.
     pub(super) groups: Vec<bool>,
+    /// For each, whether its lists stay, since their rows are known by the places of their elements.
+    pub(super) positional: Vec<bool>,
     /// Where the keys of each database are.
     pub(super) sources: BTreeMap<u8, RedisSource>,
+}
+
+impl Asked {
+    /// What is asked of the keys of a plan; `positional`: the mappings whose lists may go wherever their rows are.
+    pub(super) fn of(plan: &Plan, positional: &[String], sources: BTreeMap<u8, RedisSource>) -> Self {
+        let may_go = |mapping: &Mapping| positional.iter().any(|name| name == mapping.name());
+        Self {
+            timed: plan.mappings().map(|(_, mapping)| mapping.wanted().expiry).collect(),
+            groups: plan.mappings().map(|(_, mapping)| !mapping.keeps_dump()).collect(),
+            positional: plan.mappings().map(|(_, mapping)| mapping.knows_by_place() && !may_go(mapping)).collect(),
+            sources,
+        }
+    }
+
+    /// Whether a key of this type stays although its rows are equal.
+    fn stays(&self, mapping: MappingId, redis_type: RedisType) -> bool {
+        redis_type == RedisType::List && self.positional.get(usize::from(mapping.0)).copied().unwrap_or(true)
+    }
 }
 
 /// What is to be deleted, with what it must still hold then; `None` where that is not known.

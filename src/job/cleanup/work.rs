@@ -11,8 +11,10 @@ use crate::flow::Stop;
 use crate::job::close::report_unwritable;
 use crate::job::key_list::KeyList;
 use crate::job::migrate::End;
+use crate::job::named::is_column;
 use crate::job::validate::{Ready, ValidateRequest, begin};
 use crate::ledger::Cleanable;
+use crate::mapping::{ColumnSpec, MappingSpec};
 use crate::model::{Event, EventSender, Failure};
 use crate::report::KeptKeysFile;
 use std::sync::Arc;
@@ -35,18 +37,17 @@ pub(super) async fn execute(
     let identity = ready.identity.clone();
     let found = refuse::look(&mut ready, &identity).await?;
     learned.learn(&mut ready).await?;
-    ready.checked.plan = ready.checked.plan.telling_losses();
+    let lossy = &settings.cleanup.lossy;
+    let may_lose = |mapping: &str, column: &str| lossy.iter().any(|name| is_column(name, mapping, column));
+    ready.checked.plan = ready.checked.plan.telling_losses(may_lose);
     let names: Arc<[String]> = ready.checked.plan.mappings().map(|(_, mapping)| mapping.name().to_owned()).collect();
     let started = Event::RunStarted { run: learned.run.clone(), mappings: names.clone(), resumed: false };
     let _ = events.send(started).await;
-    let file = (settings.run.report.as_ref())
-        .map(|dir| KeptKeysFile::create(dir).map_err(|error| report_unwritable(dir, &error)))
-        .transpose()?;
-    let dry = settings.run.dry_run;
-    if !dry {
+    let account = account(settings, &ready, names.clone())?;
+    if !settings.run.dry_run {
         learned.lease = Some(claim((settings, request), &ready, (&identity, &source, &found), learned).await?);
     }
-    let account = learned.account.insert(Account::new(names.clone(), (ready.chosen.partial, dry), file)).clone();
+    let account = learned.account.insert(account).clone();
     let (done, lease) = (CancellationToken::new(), learned.lease.clone());
     let keeper = lease
         .clone()
@@ -61,6 +62,25 @@ pub(super) async fn execute(
         Some(lease) if lease.is_lost() => Err(super::lease::taken_over()),
         _ => ended,
     }
+}
+
+/// An account in which nothing is booked yet, and its file in the report.
+fn account(settings: &Settings, ready: &Ready, names: Arc<[String]>) -> Result<Account, Failure> {
+    let dir = settings.run.report.as_ref();
+    let file = dir.map(|dir| KeptKeysFile::create(dir).map_err(|error| report_unwritable(dir, &error))).transpose()?;
+    let how = (ready.chosen.partial, settings.run.dry_run);
+    Ok(Account::new((names, ignored(ready, &settings.cleanup.lossy)), how, file))
+}
+
+/// Of each mapping the columns whose changes a run ignores, but for those that may keep less than their values say: these are
+/// compared.
+fn ignored(ready: &Ready, lossy: &[String]) -> Vec<Vec<String>> {
+    let of = |spec: &MappingSpec| {
+        let is_named = |column: &ColumnSpec| lossy.iter().any(|name| is_column(name, &spec.name, &column.name));
+        let columns = spec.columns.iter().filter(|column| column.ignore_changes && !is_named(column));
+        columns.map(|column| column.name.clone()).collect()
+    };
+    ready.specs.iter().map(of).collect()
 }
 
 /// Settles what cleanups that were interrupted left, and then compares and deletes.

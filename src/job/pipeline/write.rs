@@ -45,11 +45,11 @@ impl<S: Source> Writer<S> {
                     let (pages, mut memory) = (std::mem::take(&mut batch.pages), std::mem::take(&mut batch.memory));
                     let mut parts = sorter.parts(batch).into_iter().peekable();
                     while let Some(part) = parts.next() {
-                        let age = sorter.room().await;
+                        sorter.room().await;
                         let comparison = comparer.compare(part).await?;
                         // Parts are deleted in their order: all is held until the last one is.
                         let memory = if parts.peek().is_none() { std::mem::take(&mut memory) } else { Vec::new() };
-                        sorter.take(of, (comparison, age), memory).await?;
+                        sorter.take(of, comparison, memory).await?;
                     }
                     // What no mapping took of them is told by the watermark.
                     pages.into_iter().for_each(PagePart::settle);

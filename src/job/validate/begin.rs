@@ -7,6 +7,7 @@ use crate::flow::Stop;
 use crate::job::databases::{Opened, Reached};
 use crate::job::link::{Link, Waits};
 use crate::job::look::{self, Looked, Looker, Source, TargetEnd};
+use crate::job::named::is_column;
 use crate::job::preflight::redis::Found;
 use crate::job::preflight::{self, Check, Checked};
 use crate::job::setup::{self, Ends};
@@ -72,15 +73,16 @@ pub(in crate::job) async fn begin(
     if settings.run.keys.is_some() {
         source = setup::source_settings(&settings)?;
     }
-    // A key goes only for what its row holds: then nothing is left out of the comparison.
-    let all = request.cleans.then(|| specs.iter().map(comparing_all).collect::<Vec<_>>());
+    // A key goes only for what its row holds: then nothing that Redis has is left out of the comparison.
+    let all = request.cleans.then(|| comparing_all(&settings, &specs));
     let compared = all.as_deref().unwrap_or(&specs);
     let look = Look { settings: &settings, specs: compared, run: &chosen.run, request, stop, events };
     let ends = match reached {
         Some(reached) => Some(look.at_tables(&mut link, reached).await?),
         None => look.at_both(&source, &target).await?,
     };
-    let Some((Reached { databases, clock }, checked)) = ends.filter(|_| !stop.requested()) else { return Ok(None) };
+    let Some((Reached { databases, clock }, mut checked)) = ends.filter(|_| !stop.requested()) else { return Ok(None) };
+    expect_of_the_run(&mut checked, &specs, request.cleans);
     chosen.untold.extend(without_lineage(&checked));
     let stop = stop.clone();
     Ok(Some(Ready { settings, identity, chosen, databases, clock, checked, specs, target, link, stop }))
@@ -145,11 +147,24 @@ impl Look<'_> {
     }
 }
 
-/// The mapping without `ignore_changes`.
-fn comparing_all(spec: &MappingSpec) -> MappingSpec {
-    let mut spec = spec.clone();
-    spec.columns.iter_mut().for_each(|column| column.ignore_changes = false);
-    spec
+/// The mappings without `ignore_changes`, where that would hide what is lost with a key.
+fn comparing_all(settings: &Settings, specs: &[MappingSpec]) -> Vec<MappingSpec> {
+    let lossy = &settings.cleanup.lossy;
+    let all =
+        |spec: &MappingSpec| spec.comparing_all(|column| lossy.iter().any(|name| is_column(name, &spec.name, column)));
+    specs.iter().map(all).collect()
+}
+
+/// A row that lacks a column has another value there than NULL, where the run gave it one of its own; looked at where all columns are
+/// compared.
+fn expect_of_the_run(checked: &mut Checked, specs: &[MappingSpec], cleans: bool) {
+    for (table, spec) in checked.tables.iter_mut().zip(specs).filter(|_| cleans) {
+        let given = spec.columns.iter().filter(|column| column.ignore_changes && column.falls_back_to_the_run());
+        for given in given {
+            let columns = table.columns.iter_mut().filter(|column| column.name == given.name);
+            columns.for_each(|column| column.has_default = true);
+        }
+    }
 }
 
 /// The mappings whose rows do not say what they were made from.

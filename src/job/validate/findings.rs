@@ -86,6 +86,7 @@ impl Findings {
         let (keys, rows) = comparison.equal;
         counts.keys.add(Class::Equal, keys);
         counts.rows.add(Class::Equal, rows);
+        counts.rows.add(Class::Cleaned, comparison.cleaned);
         counts.source_keys += keys;
         for (reason, count) in comparison.passed_over {
             counts.source_keys += count;
@@ -111,8 +112,7 @@ impl Findings {
         }
         let counts = state.counts.entry(mapping).or_default();
         counts.source_keys += 1;
-        if key.class == Class::Missing && self.partial && !key.lost && key.rows.get(Class::Missing) == key.rows.total()
-        {
+        if key.class == Class::Missing && self.partial && !key.lost && key.is_without_rows() {
             *counts.passed_over.entry(SkipReason::Excluded.code().to_owned()).or_default() += 1;
             return Ok(());
         }

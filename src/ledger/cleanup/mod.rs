@@ -9,7 +9,7 @@ pub use batches::{
     CleanupBatch, Settlement, Unsettled, batch_keys, begin_cleanup_batch, settle_cleanup_batch, unsettled,
 };
 pub use files::{CleanupFile, cleanup_files, keys_beyond, seal_cleanup_file};
-pub use read::{Cleanable, CleanupEntry, cleanable, cleaned_among, cleaned_of_source, cleanups_of};
+pub use read::{Cleanable, CleanupEntry, any_cleaned, cleanable, cleaned_among, cleaned_of_source, cleanups_of};
 
 use super::rollback::{HELD, take_from_sleepers};
 use super::run_tables::TABLES_LOCK;
@@ -87,22 +87,27 @@ pub async fn claim_cleanup(connection: &mut PgConnection, new: &NewCleanup) -> R
         transaction.rollback().await?;
         return Ok(other);
     }
+    write_claim(&mut transaction, new).await?;
+    transaction.commit().await?;
+    Ok(CleanupClaim::Ours)
+}
+
+/// Locks out the cleanups of the same Redis whose processes are gone, and writes this one down.
+async fn write_claim(connection: &mut PgConnection, new: &NewCleanup) -> Result<(), Error> {
     query(format!(
         "UPDATE redis2pg.cleanups SET state = 'abandoned', lease = pg_catalog.gen_random_uuid() WHERE state = 'running' AND {} = {}",
         place("source"),
         place("$1::text")
     ))
     .bind(&new.source)
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     // Where a file is gone on with that had its end mark, it has none now.
     query("UPDATE redis2pg.cleanups SET backup_whole = false WHERE backup_id = $1 AND backup_whole")
         .bind(new.backup_id.as_deref())
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
-    insert(&mut transaction, new).await?;
-    transaction.commit().await?;
-    Ok(CleanupClaim::Ours)
+    insert(connection, new).await
 }
 
 async fn insert(connection: &mut PgConnection, new: &NewCleanup) -> Result<(), Error> {

@@ -68,6 +68,33 @@ pub async fn cleanable(connection: &mut PgConnection, run: Uuid) -> Result<Clean
     })
 }
 
+/// The tables that say which keys went.
+const OF_KEYS: [&str; 3] = ["cleanups", "cleanup_batches", "cleaned_keys"];
+
+/// Whether this role may read all of some tables of the ledger; not one that is not there yet.
+async fn may_read(connection: &mut PgConnection, tables: &[&str]) -> Result<bool, Error> {
+    query(
+        "SELECT coalesce(pg_catalog.bool_and(pg_catalog.has_table_privilege(pg_catalog.to_regclass('redis2pg.' || t.name), \
+         'SELECT')), false) FROM pg_catalog.unnest($1::text[]) t (name)",
+    )
+    .bind(tables)
+    .fetch_one(connection)
+    .await?
+    .try_get(0)
+}
+
+/// Whether any cleanup has deleted a key: else none needs to be looked for.
+///
+/// # Errors
+/// The server's.
+pub async fn any_cleaned(connection: &mut PgConnection) -> Result<bool, Error> {
+    let mut transaction = connection.begin().await?;
+    let any = may_read(&mut transaction, &OF_KEYS).await?
+        && query("SELECT EXISTS (SELECT FROM redis2pg.cleaned_keys)").fetch_one(&mut *transaction).await?.try_get(0)?;
+    transaction.commit().await?;
+    Ok(any)
+}
+
 /// Which of some keys a cleanup deleted, by their places: each with the run that wrote its row, which must have begun before.
 /// None in a ledger that knows no cleanups yet, or that this role may not read.
 ///
@@ -75,46 +102,46 @@ pub async fn cleanable(connection: &mut PgConnection, run: Uuid) -> Result<Clean
 /// The server's.
 pub async fn cleaned_among(
     connection: &mut PgConnection,
-    (source, database): (&str, u8),
+    of: (&str, u8),
     keys: &[(RedisKey, String)],
 ) -> Result<HashSet<usize>, Error> {
     if keys.is_empty() {
         return Ok(HashSet::new());
     }
     let mut transaction = connection.begin().await?;
-    let readable = query(
-        "SELECT coalesce(pg_catalog.bool_and(pg_catalog.has_table_privilege(pg_catalog.to_regclass('redis2pg.' || t), 'SELECT')), false) \
-         FROM pg_catalog.unnest('{cleanups,cleanup_batches,cleaned_keys}'::text[]) t",
-    )
-    .fetch_one(&mut *transaction)
-    .await?
-    .try_get(0)?;
-    let rows = match readable {
-        false => Vec::new(),
-        // Keys are looked up one by one, by the index: after a cleanup there are as many as there were in Redis.
-        true => {
-            query("SET LOCAL enable_hashjoin = off").execute(&mut *transaction).await?;
-            query("SET LOCAL enable_mergejoin = off").execute(&mut *transaction).await?;
-            query(format!(
-                "SELECT k.place - 1 AS place FROM unnest($3::bigint[], $4::bytea[], $5::text[]) WITH ORDINALITY \
-                 k (hash, key, run, place) WHERE EXISTS (SELECT FROM redis2pg.cleaned_keys d \
-                 JOIN redis2pg.cleanup_batches b ON b.id = d.batch_id JOIN redis2pg.cleanups c ON c.id = b.cleanup_id \
-                 WHERE d.key_hash = k.hash AND d.key = k.key AND b.redis_db = $2 AND {} = {} \
-                 AND c.started_at >= coalesce((SELECT r.started_at FROM redis2pg.runs r WHERE r.id::text = k.run), '-infinity') \
-                 OFFSET 0)",
-                place("c.source"),
-                place("$1::text")
-            ))
-            .bind(source)
-            .bind(i32::from(database))
-            .bind(keys.iter().map(|(key, _)| key_hash(key.as_bytes())).collect::<Vec<_>>())
-            .bind(keys.iter().map(|(key, _)| key.as_bytes()).collect::<Vec<_>>())
-            .bind(keys.iter().map(|(_, run)| run.as_str()).collect::<Vec<_>>())
-            .fetch_all(&mut *transaction)
-            .await?
-        }
+    let found = match may_read(&mut transaction, &OF_KEYS).await? {
+        true => look_up(&mut transaction, of, keys).await?,
+        false => HashSet::new(),
     };
     transaction.rollback().await?;
+    Ok(found)
+}
+
+/// Keys are looked up one by one, by the index: after a cleanup there are as many as there were in Redis.
+async fn look_up(
+    connection: &mut PgConnection,
+    (source, database): (&str, u8),
+    keys: &[(RedisKey, String)],
+) -> Result<HashSet<usize>, Error> {
+    query("SET LOCAL enable_hashjoin = off").execute(&mut *connection).await?;
+    query("SET LOCAL enable_mergejoin = off").execute(&mut *connection).await?;
+    let rows = query(format!(
+        "SELECT k.place - 1 AS place FROM ROWS FROM (pg_catalog.unnest($3::bigint[]), pg_catalog.unnest($4::bytea[]), \
+         pg_catalog.unnest($5::text[])) WITH ORDINALITY k (hash, key, run, place) WHERE EXISTS (SELECT FROM redis2pg.cleaned_keys d \
+         JOIN redis2pg.cleanup_batches b ON b.id = d.batch_id JOIN redis2pg.cleanups c ON c.id = b.cleanup_id \
+         WHERE d.key_hash = k.hash AND d.key = k.key AND b.redis_db = $2 AND {} = {} \
+         AND c.started_at >= coalesce((SELECT r.started_at FROM redis2pg.runs r WHERE r.id::text = k.run), '-infinity') \
+         OFFSET 0)",
+        place("c.source"),
+        place("$1::text")
+    ))
+    .bind(source)
+    .bind(i32::from(database))
+    .bind(keys.iter().map(|(key, _)| key_hash(key.as_bytes())).collect::<Vec<_>>())
+    .bind(keys.iter().map(|(key, _)| key.as_bytes()).collect::<Vec<_>>())
+    .bind(keys.iter().map(|(_, run)| run.as_str()).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
     let place = |row: &PgRow| Ok(usize::try_from(row.try_get::<i64, _>("place")?).unwrap_or(usize::MAX));
     rows.iter().map(place).collect()
 }
@@ -171,13 +198,7 @@ pub struct CleanupEntry {
 /// The server's.
 pub async fn cleanups_of(connection: &mut PgConnection, run: &str) -> Result<Vec<CleanupEntry>, Error> {
     let mut transaction = connection.begin().await?;
-    let readable = query(
-        "SELECT coalesce(pg_catalog.bool_and(pg_catalog.has_table_privilege(pg_catalog.to_regclass('redis2pg.' || t), 'SELECT')), false) \
-         FROM pg_catalog.unnest('{cleanups,cleanup_batches}'::text[]) t",
-    )
-    .fetch_one(&mut *transaction)
-    .await?
-    .try_get(0)?;
+    let readable = may_read(&mut transaction, &["cleanups", "cleanup_batches"]).await?;
     let rows = match readable {
         false => Vec::new(),
         true => {

@@ -7,6 +7,7 @@ mod column;
 pub(super) mod databases;
 mod key_patterns;
 mod lineage;
+mod of_redis;
 mod one_or_list;
 mod redis_types;
 mod rights;

@@ -1,7 +1,8 @@
 //! Asking the server, for as long as it may come back: what fails and may pass is tried again.
 
 use super::attempt::{self, Attempt, Refused};
-use super::{CompareOptions, Comparer, in_ledger, keys};
+use super::rows_of_key::{self, RowsOfKey};
+use super::{CompareOptions, Comparer, in_ledger};
 use crate::flow::Backoff;
 use crate::ledger::{self, ShardId};
 use crate::model::{Database, Event, Exit, Failure, RedisKey, Row, Side};
@@ -47,20 +48,21 @@ impl Comparer {
         answered(within(&self.options), running).await.unwrap_or_else(|error| Err(error.into()))
     }
 
-    /// How many rows there are of each key, by its place.
+    /// The rows that there are of each of these keys, by their places.
     pub(super) async fn rows_of(
         &mut self,
         table: &LoadTable,
         database: Database,
-        keys: &[Vec<u8>],
-    ) -> Result<HashMap<usize, i64>, Failure> {
+        keys: &[RedisKey],
+    ) -> Result<HashMap<usize, RowsOfKey>, Failure> {
         let (name, here) = (table.name.to_string(), is_surely_in_ledger(database, self.run.run));
         let (settings, sql) = (attempt::settings(&self.options), in_ledger::rows_of_keys(table, &here));
+        let of = (self.run.run, database.number);
         let mut backoff = Backoff::until(self.options.retry_deadline);
         loop {
             let asked = async {
                 let connection = connected(&mut self.connection, &self.target).await?;
-                keys::rows_of(connection, (&settings, &sql), &name, keys).await
+                rows_of_key::read(connection, (&settings, &sql), (&name, of), keys).await
             };
             match answered(within(&self.options), asked).await.unwrap_or_else(Err) {
                 Ok(rows) => return Ok(rows),

@@ -4,8 +4,8 @@ use super::CompareOptions;
 use super::in_ledger::were_there;
 use super::met::Met;
 use super::statements::{compare, compare_and_sum, compared, values};
-use crate::model::{ColumnValues, Database, Reject, Row, Shape};
-use crate::postgres::{CopyBuffer, error_line, milliseconds, query, refuses_value, script};
+use crate::model::{ColumnValues, Database, Reject, Row};
+use crate::postgres::{CopyBuffer, READ_COMMITTED, error_line, milliseconds, query, refuses_value, script};
 use crate::sink::load::casts::{refused_texts, unread};
 use crate::sink::load::columns::{Columns, grouped, kept_apart_in_stage, send};
 use crate::sink::load::statements::Statements;
@@ -15,10 +15,8 @@ use crate::sink::table::{LoadTable, Provenance};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Error, Row as _};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 use uuid::Uuid;
-
-/// So many staging tables are there in one transaction at most.
-const MAX_STAGES: usize = 64;
 
 /// The server said no; `row`: the row that it blamed, by its place.
 #[derive(Debug)]
@@ -43,6 +41,8 @@ pub(super) struct Found {
     pub(super) values: BTreeMap<usize, Vec<ColumnValues>>,
     /// The rows that were met, where sums are wanted.
     pub(super) sums: SliceSums,
+    /// When it was first asked what rows meet, once they were there to be compared.
+    pub(super) began: Option<Instant>,
 }
 
 impl Found {
@@ -128,21 +128,9 @@ impl Attempt<'_> {
             (None, Some(proof)) => query(compare(of, sql, self.options)).bind(name).bind(&*proof.runs),
             (None, None) => query(compare(of, sql, self.options)).bind(name),
         };
-        let mut differing = Vec::new();
-        for row in asked.fetch_all(&mut *connection).await? {
-            if wanted.is_some()
-                && let Some(slice) = row.try_get::<Option<i64>, _>("slice")?
-            {
-                *found.sums.entry(slice.cast_unsigned()).or_default() += row_sum(&row)?;
-                continue;
-            }
-            let (ordinal, met) = met(&row)?;
-            let Some(place) = place(rows, ordinal) else { continue };
-            if !met.differs.is_empty() && differing.len() + found.values.len() < self.options.shown {
-                differing.push(ordinal);
-            }
-            found.met.insert(place, met);
-        }
+        found.began.get_or_insert_with(Instant::now);
+        let met = asked.fetch_all(&mut *connection).await?;
+        let differing = self.take(&met, (rows, wanted.is_some()), found)?;
         if !differing.is_empty() {
             self.read_values(connection, (sql, rows), differing, found).await?;
         }
@@ -150,6 +138,24 @@ impl Attempt<'_> {
             self.look_in_ledger(connection, (sql, rows), found).await?;
         }
         Ok(())
+    }
+
+    /// Takes in what rows met, and sums where `summed`. Gives the ordinals of those that differ and whose values are to be read.
+    fn take(&self, met_rows: &[PgRow], (rows, summed): (&[usize], bool), found: &mut Found) -> Result<Vec<i32>, Error> {
+        let mut differing = Vec::new();
+        for row in met_rows {
+            if summed && let Some(slice) = row.try_get::<Option<i64>, _>("slice")? {
+                *found.sums.entry(slice.cast_unsigned()).or_default() += row_sum(row)?;
+                continue;
+            }
+            let (ordinal, met) = met(row)?;
+            let Some(place) = place(rows, ordinal) else { continue };
+            if !met.differs.is_empty() && differing.len() + found.values.len() < self.options.shown {
+                differing.push(ordinal);
+            }
+            found.met.insert(place, met);
+        }
+        Ok(differing)
     }
 
     /// Learns of elements without a row whether the ledger has the lineage of one, or of another row of their key.
@@ -263,28 +269,11 @@ fn met(row: &PgRow) -> Result<(i32, Met), Error> {
     Ok((row.try_get("ord")?, met))
 }
 
-/// The rows, cut up so that none of the parts takes too many staging tables.
-pub(super) fn by_stages(table: &LoadTable, rows: Vec<Row>) -> Vec<Vec<Row>> {
-    let apart = kept_apart_in_stage(table);
-    let (mut parts, mut stages) = (vec![Vec::new()], BTreeSet::new());
-    for row in rows {
-        let stage = Shape(row.shape.0 & apart.0);
-        stages.insert(stage);
-        if stages.len() > MAX_STAGES {
-            stages = [stage].into();
-            parts.push(Vec::new());
-        }
-        if let Some(part) = parts.last_mut() {
-            part.push(row);
-        }
-    }
-    parts
-}
-
-/// Set for the transaction only. Joins go by index look-up, as in a load.
+/// Set for the transaction only. Joins go by index look-up, as in a load. Each statement sees the rows as they are when it begins,
+/// whatever the role's default is: how old a comparison is counts from there.
 pub(super) fn settings(options: &CompareOptions) -> String {
     format!(
-        "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL enable_hashjoin = off; \
+        "{READ_COMMITTED}SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL enable_hashjoin = off; \
          SET LOCAL enable_mergejoin = off; SET LOCAL client_min_messages = error; \
          SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
         milliseconds(options.idle_timeout),

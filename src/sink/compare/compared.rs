@@ -129,9 +129,16 @@ impl Compared {
         self.class = self.rows.worst().unwrap_or(Class::Stale);
     }
 
-    /// Whether a row of it is there.
+    /// Whether all of its rows are missing; those of a key of its name that a cleanup deleted are not its own.
+    pub fn is_without_rows(&self) -> bool {
+        self.rows.get(Class::Missing) + self.rows.get(Class::Cleaned) == self.rows.total()
+    }
+
+    /// Whether a row of it is there; those of a key of its name that a cleanup deleted are not its own.
     pub(super) fn has_rows(&self) -> bool {
-        self.has_twin || self.rows.total() > self.rows.get(Class::Missing) + self.rows.get(Class::Rejected)
+        let others: i64 =
+            [Class::Missing, Class::Rejected, Class::Cleaned].iter().map(|class| self.rows.get(*class)).sum();
+        self.has_twin || self.rows.total() > others
     }
 }
 

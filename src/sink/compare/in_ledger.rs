@@ -3,7 +3,7 @@
 use crate::model::Database;
 use crate::sink::load::origin::{is_surely_in_ledger, may_be_in_ledger};
 use crate::sink::load::statements::{ORDINAL, Side, Statements, key_join, row_key};
-use crate::sink::ownership::owner_of;
+use crate::sink::ownership::{owner, owner_of};
 use crate::sink::table::LoadTable;
 use uuid::Uuid;
 
@@ -39,19 +39,19 @@ pub(super) fn were_there((table, database, run): (&LoadTable, Database, Uuid), s
     )
 }
 
-/// How many rows there are of each of the keys `$2` that nobody changed since some run wrote them, by the ledger's lineage. `$1`:
-/// the table's name in the ledger; `here`: whether lineage `l` is of this database of the run's source: another cache may have a key of the
-/// same name, whose rows are its own.
+/// How many rows there are of each of the keys `$2` that nobody changed since some run wrote them, by that run, by the ledger's
+/// lineage. `$1`: the table's name in the ledger; `here`: whether lineage `l` is of this database of the run's source: another cache may
+/// have a key of the same name, whose rows are its own.
 pub(super) fn rows_of_keys(table: &LoadTable, here: &str) -> String {
     let (target, rows) = (table.ident(), table.rows());
     format!(
-        "SELECT k.place - 1 AS place, pg_catalog.count(DISTINCT (t.tableoid::text, t.ctid::text)) AS rows \
+        "SELECT k.place - 1 AS place, o.run, pg_catalog.count(DISTINCT (t.tableoid::text, t.ctid::text)) AS rows \
          FROM pg_catalog.unnest($2::bytea[]) WITH ORDINALITY k (key, place) \
          JOIN redis2pg.loaded l ON l.table_name = $1 AND l.redis_key = k.key AND {here} \
          CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{target}, l.row_key) s JOIN {rows} t ON {} \
-         WHERE {} IS NOT NULL GROUP BY 1",
+         CROSS JOIN LATERAL (SELECT {} AS run OFFSET 0) o WHERE o.run IS NOT NULL GROUP BY 1, 2",
         key_join(table),
-        owner_of(table, "$1"),
+        owner("t.xmin", "$1", Some("l.run_id::text")),
     )
 }
 

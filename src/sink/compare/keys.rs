@@ -4,13 +4,11 @@ use super::attempt::Found;
 use super::met::{Judged, Met};
 use super::proof::{Proof, Proven, Unproven, repairs};
 use super::rowless::{Element, Rowless, Why};
+use super::rows_of_key::{Others, RowsOfKey};
 use super::{Compared, Comparison, would_be_rejected};
 use crate::model::{Class, ClassCounts, ColumnValues, Database, Digest, ElementOf, Group, RedisKey, Reject, Row};
-use crate::postgres::{query, refuses_value, script};
 use crate::sink::table::LoadTable;
-use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Error, Row as _};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -26,8 +24,8 @@ struct Open {
     worst: Option<Worst>,
     /// Elements that map as they should and have no row.
     rowless: Rowless,
-    /// Rows that are there and of this key by the ledger.
-    of_key: i64,
+    /// Rows that are there and of this key by the ledger, by the run that wrote them.
+    of_key: BTreeMap<String, i64>,
     /// Elements that would be rejected now.
     refused: i64,
     /// What keeps it from being deleted, where all its rows are equal: of the first such row.
@@ -63,7 +61,7 @@ impl OpenKeys {
             match &row.group {
                 Some(group) => {
                     let open = self.0.entry(group.id).or_default();
-                    open.of_key += i64::from(met.as_ref().is_some_and(|met| met.is_of_key(&row)));
+                    open.note_met(met.as_ref().and_then(|met| met.run_of_key(&row)));
                     open.doubt = open.doubt.or(doubt);
                     open.repairs.extend(repairs(&row));
                     match met.filter(|_| worst.judged.class == Class::Missing && refused.is_none()) {
@@ -105,9 +103,11 @@ impl OpenKeys {
 }
 
 impl Met {
-    /// Whether the row is there, and of this key of the run's source by the ledger's lineage, which tells of all rows.
-    fn is_of_key(&self, row: &Row) -> bool {
-        self.there && self.owner.is_some() && self.of_source && self.redis_key.as_deref() == Some(row.key.as_bytes())
+    /// The run that wrote the row, if it is there, and of this key of the run's source by the ledger's lineage, which tells of all
+    /// rows.
+    fn run_of_key(&self, row: &Row) -> Option<&str> {
+        let is_of_key = self.there && self.of_source && self.redis_key.as_deref() == Some(row.key.as_bytes());
+        self.owner.as_deref().filter(|_| is_of_key)
     }
 }
 
@@ -147,6 +147,17 @@ impl Worst {
 }
 
 impl Open {
+    /// Notes a row that is there, which this run wrote.
+    fn note_met(&mut self, run: Option<&str>) {
+        let Some(run) = run else { return };
+        match self.of_key.get_mut(run) {
+            Some(rows) => *rows += 1,
+            None => {
+                self.of_key.insert(run.to_owned(), 1);
+            }
+        }
+    }
+
     /// Adds an element that has no row of its own, though its value maps as it should.
     fn add_rowless(&mut self, met: &Met, row: &Row, judged: Judged) {
         self.rows.add(Class::Missing, 1);
@@ -183,7 +194,7 @@ impl Open {
 /// A reading that came to its end.
 #[derive(Debug)]
 pub(super) struct Ended {
-    pub(super) key: RedisKey,
+    key: RedisKey,
     open: Open,
     /// Whether no element was rejected, which may have a row of an earlier time, and all rows are counted here.
     whole: bool,
@@ -193,10 +204,15 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// How many rows of the key there are: those that it did not make again are of elements that are gone.
-    pub(super) fn note_rows(&mut self, rows: i64) {
-        let extra = rows - self.open.of_key;
-        if extra > 0 && self.whole {
+    /// The rows of the key that there are: those that it did not make again are of elements that are gone, or of a key of its name
+    /// that a cleanup deleted.
+    pub(super) fn note_rows(&mut self, rows: &RowsOfKey) {
+        let Others { kept, extra } = rows.beside(&self.open.of_key);
+        if !self.whole {
+            return;
+        }
+        self.open.rows.add(Class::Cleaned, kept);
+        if extra > 0 {
             self.open.rows.add(Class::Extra, extra);
             let detail = format!("{extra} of its rows are of elements that it does not have any more");
             self.open.tell(Worst::plain(Judged::because(Class::Extra, detail)));
@@ -214,8 +230,9 @@ impl Ended {
             }
             comparison.equal.0 += 1;
             comparison.equal.1 += rows.get(Class::Equal);
+            comparison.cleaned += rows.get(Class::Cleaned);
             if proves {
-                let none = (rows.total() == 0).then_some(Unproven::NoRow);
+                let none = (rows.get(Class::Equal) == 0).then_some(Unproven::NoRow);
                 match none.or(doubt).map_or_else(|| Proven::of_group(&group).ok_or(Unproven::NotRead), Err) {
                     Ok(proven) => {
                         comparison.note_repairs(repairs.into_iter());
@@ -237,38 +254,12 @@ fn name(row: &Row) -> String {
     ElementOf { redis_type: row.redis_type, bytes: &row.value, index: row.element }.name()
 }
 
-/// How many rows there are of each key, by its place. Nothing is known where the ledger has rows of a former table of this name,
-/// whose keys do not fit this one.
-pub(super) async fn rows_of(
-    connection: &mut PgConnection,
-    (settings, sql): (&str, &str),
-    table: &str,
-    keys: &[Vec<u8>],
-) -> Result<HashMap<usize, i64>, Error> {
-    let mut transaction = connection.begin().await?;
-    script(settings.to_owned()).execute(&mut *transaction).await?;
-    let rows = query(sql).bind(table).bind(keys).fetch_all(&mut *transaction).await;
-    transaction.rollback().await?;
-    let rows = match rows {
-        Err(error) if refuses_value(&error) => {
-            tracing::warn!(
-                "rows of {table} whose elements are gone are not looked for: redis2pg.loaded has keys that do not fit ({error})"
-            );
-            return Ok(HashMap::new());
-        }
-        rows => rows?,
-    };
-    let read = |row: &sqlx::postgres::PgRow| {
-        Ok((usize::try_from(row.try_get::<i64, _>("place")?).unwrap_or(usize::MAX), row.try_get("rows")?))
-    };
-    rows.iter().map(read).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::OpenKeys;
     use crate::model::{Class, Group, RedisKey, Reject, RowOutcome};
     use crate::sink::compare::Comparison;
+    use crate::sink::compare::rows_of_key::RowsOfKey;
     use std::sync::Arc;
 
     /// A key that was listed twice within a batch, one element of which is rejected.
@@ -282,7 +273,7 @@ mod tests {
             }
             let (mut open, mut comparison) = (OpenKeys::default(), Comparison::default());
             let mut ended = open.end(group);
-            ended.note_rows(2);
+            ended.note_rows(&RowsOfKey::default());
             ended.book(false, &mut comparison);
             let found: Vec<(Class, bool)> = comparison.others.iter().map(|key| (key.class, key.has_rows())).collect();
             let expected = if rejected { vec![(Class::Missing, true)] } else { Vec::new() };

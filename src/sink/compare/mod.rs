@@ -2,9 +2,9 @@
 //! staging table, which the transaction takes back.
 //!
 //! Expected rows go into a staging table, as a merge would send them, and one statement says what each of them meets
-//! (`statements`, and what only the ledger knows `in_ledger`); what follows from that says `met`. One attempt is one transaction (`attempt`), read-only from the moment that its
+//! (`statements`, and what only the ledger knows `in_ledger`); what follows from that says `met`. One attempt is one transaction (`attempt`, of rows that `stages` lets go together), read-only from the moment that its
 //! staging tables are made; `asking` tries it again where the server went away. Keys that are several rows are put together in `keys`,
-//! and why elements of theirs have no row says `rowless`. What a key is found to be, with what the run knows of it, is in `compared`.
+//! why elements of theirs have no row says `rowless`, and which rows they have beside `rows_of_key`. What a key is found to be, with what the run knows of it, is in `compared`.
 
 mod asking;
 mod attempt;
@@ -14,6 +14,8 @@ mod keys;
 mod met;
 mod proof;
 mod rowless;
+mod rows_of_key;
+mod stages;
 mod statements;
 
 pub use self::asking::still_owned;
@@ -22,6 +24,7 @@ pub use self::compared::Compared;
 use self::compared::{refused, would_be_rejected};
 use self::keys::OpenKeys;
 pub use self::proof::{Proof, Proven, Unproven};
+use self::rows_of_key::RowsOfKey;
 use super::batch::{Batch, deduplicate, each_once};
 use super::load::StagingTables;
 use super::owned::{SliceSums, SumsWanted};
@@ -31,9 +34,9 @@ use crate::ledger::RetryOf;
 use crate::model::{Class, Database, EventSender, Failure, Group, RedisKey, Row};
 use crate::postgres::{CopyBuffer, Target};
 use sqlx::postgres::PgConnection;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How rows are compared.
 #[derive(Clone, Debug)]
@@ -71,8 +74,12 @@ pub struct CompareOptions {
 pub struct Comparison {
     /// Keys that are equal, and their rows.
     pub equal: (i64, i64),
+    /// Rows beside those of equal keys: a cleanup deleted a key of the same name, and they are of that one.
+    pub cleaned: i64,
     /// The others.
     pub others: Vec<Compared>,
+    /// When PostgreSQL was first asked what the rows meet. Before that they were sent there, which takes long for large ones.
+    pub began: Option<Instant>,
     /// Keys of the batch that were passed over, by reason.
     pub passed_over: BTreeMap<String, i64>,
     /// The rows that were met, as far as that was wanted.
@@ -139,17 +146,22 @@ impl Comparer {
         let rows: Vec<Row> = kept.rows.into_iter().chain(kept.rivals).collect();
         let duplicates = kept.duplicates + tally.duplicates;
         let mut comparison = Comparison { passed_over: tally.skipped, duplicates, ..Comparison::default() };
+        // Counted first, since that takes long for a key of very many rows, while the comparison of the last ones would grow old.
+        let counted = self.count_rows(table, database, &batch.closed).await?;
+        let since = Instant::now();
         for (rows, mut found) in self.look_all(table, database, rows).await? {
+            comparison.began = comparison.began.into_iter().chain(found.began).min();
             for (slice, sum) in std::mem::take(&mut found.sums) {
                 *comparison.sums.entry(slice).or_default() += sum;
             }
             self.open.book((table, database), self.options.proof.as_ref(), (rows, found), &mut comparison);
         }
+        comparison.began.get_or_insert(since);
         for reject in rejects {
             comparison.others.push(refused(reject));
         }
         if table.explodes {
-            self.close(table, database, batch.closed, &mut comparison).await?;
+            self.close(batch.closed, &counted, &mut comparison);
         }
         self.excuse_known(table, database, &mut comparison).await?;
         self.keep_rejected(table, database, &mut comparison).await?;
@@ -164,7 +176,7 @@ impl Comparer {
         rows: Vec<Row>,
     ) -> Result<Vec<(Vec<Row>, attempt::Found)>, Failure> {
         let mut all = Vec::new();
-        let mut pieces = attempt::by_stages(table, rows);
+        let mut pieces = stages::by_stages(table, rows);
         while let Some(mut rows) = pieces.pop() {
             match self.look(table, database, &rows).await? {
                 Ok(found) => all.push((rows, found)),
@@ -185,25 +197,28 @@ impl Comparer {
         Ok(all)
     }
 
-    /// Ends the keys whose last rows were in this batch or before it.
-    async fn close(
+    /// The rows that there are of keys whose last rows are in this batch or came before it, by their places.
+    async fn count_rows(
         &mut self,
         table: &LoadTable,
         database: Database,
-        closed: Vec<Arc<Group>>,
-        comparison: &mut Comparison,
-    ) -> Result<(), Failure> {
-        let mut ended: Vec<keys::Ended> = closed.into_iter().map(|group| self.open.end(group)).collect();
-        if table.deletes_gone() && !ended.is_empty() {
-            let keys: Vec<Vec<u8>> = ended.iter().map(|ended| ended.key.as_bytes().to_vec()).collect();
-            let rows = self.rows_of(table, database, &keys).await?;
-            for (place, ended) in ended.iter_mut().enumerate() {
-                ended.note_rows(rows.get(&place).copied().unwrap_or(0));
-            }
+        closed: &[Arc<Group>],
+    ) -> Result<HashMap<usize, RowsOfKey>, Failure> {
+        if !table.explodes || !table.deletes_gone() || closed.is_empty() {
+            return Ok(HashMap::new());
         }
+        let keys: Vec<RedisKey> = closed.iter().map(|group| group.key.clone()).collect();
+        self.rows_of(table, database, &keys).await
+    }
+
+    /// Ends the keys whose last rows were in this batch or before it.
+    fn close(&mut self, closed: Vec<Arc<Group>>, counted: &HashMap<usize, RowsOfKey>, comparison: &mut Comparison) {
         let proves = self.options.proof.is_some();
-        ended.into_iter().for_each(|ended| ended.book(proves, comparison));
-        Ok(())
+        for (place, group) in closed.into_iter().enumerate() {
+            let mut ended = self.open.end(group);
+            counted.get(&place).into_iter().for_each(|rows| ended.note_rows(rows));
+            ended.book(proves, comparison);
+        }
     }
 
     /// What the run knows to be rejected is not missing.

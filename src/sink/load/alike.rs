@@ -2,7 +2,8 @@
 //! first has the row, whether the other comes with it or in a later slice of the key.
 
 use super::book::Book;
-use super::merge::{Existing, Staged, set_hash_join};
+use super::decide::Existing;
+use super::merge::{Staged, set_hash_join};
 use super::origin::is_in_ledger;
 use super::statements::{ORDINAL, Side, key_join, row_key};
 use crate::model::{Group, RedisType, Row};

@@ -38,6 +38,8 @@ pub struct LoadOptions {
     pub resumed: bool,
     /// How staging tables are made.
     pub staging: StagingTables,
+    /// Whether a cleanup has deleted keys: then it is looked whether rows that are overwritten are of such a key.
+    pub after_cleanup: bool,
 }
 
 /// So often a batch is repeated because rows moved under it, before single rows are looked at.
@@ -88,7 +90,7 @@ impl Loader {
             match self.settle(table, piece).await? {
                 Tried::Done(settled) => {
                     settled.settle_groups();
-                    let Settled { tally, pending, .. } = settled;
+                    let Settled { tally, pending, .. } = *settled;
                     // The receiver lives as long as the run; were it gone, there would be nobody to tell.
                     let _ = self.writers.events.send(Event::Settled { mapping: table.id, tally, bytes, pending }).await;
                 }
@@ -112,7 +114,7 @@ impl Loader {
             // Asked for before the attempt: another writer may change it meanwhile.
             let inserts_lineage = table.inserts_lineage();
             let missed = match self.attempt(table, &piece).await {
-                Ok(settled) => return Ok(Tried::Done(settled)),
+                Ok(settled) => return Ok(Tried::Done(Box::new(settled))),
                 Err(missed) => missed,
             };
             let unknown = match missed {
@@ -170,7 +172,7 @@ impl Loader {
             if let Some(tally) = self.lost_commit(&mut backoff, unknown, piece.id).await? {
                 // The journal does not know of them.
                 let tally = Tally { noted: piece.noted(), ..tally };
-                return Ok(Tried::Done(Settled::found(tally, in_doubt)));
+                return Ok(Tried::Done(Box::new(Settled::found(tally, in_doubt))));
             }
         }
     }
@@ -231,7 +233,7 @@ impl Loader {
 
 /// What settling a piece came to.
 enum Tried {
-    Done(Settled),
+    Done(Box<Settled>),
     Again(Vec<Piece>),
 }
 

@@ -5,11 +5,11 @@
 
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
+use super::decide::{Decision, Existing};
 use super::statements::Statements;
 use crate::model::{RedisKey, Reject, Rivals, Row, RowOutcome};
 use crate::postgres::{CopyBuffer, Verdict, query, script, verdict};
 use crate::sink::ownership::TEXT_SETTINGS;
-use crate::sink::table::Conflict;
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row as _};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,33 +20,6 @@ fn image_refused(error: Error) -> Missed {
         Verdict::Row => Missed::Server { error, row: None },
         _ => Missed::Ledger(error),
     }
-}
-
-/// A row of the target that a staged row met.
-#[derive(Debug)]
-pub(super) struct Existing {
-    pub(super) differs: bool,
-    redis_key: Option<Vec<u8>>,
-    /// The number of the database of that key, where it must be this one.
-    redis_db: Option<String>,
-    /// The run that wrote it, if nobody changed it since.
-    owner: Option<String>,
-    /// Whether a value that the ledger kept may take its place.
-    is_no_later: bool,
-}
-
-/// What is done about it.
-#[derive(Debug, PartialEq, Eq)]
-enum Decision {
-    Duplicate,
-    Unchanged,
-    Update {
-        keep_image: bool,
-    },
-    Newer,
-    Exists,
-    /// The row is this key's, of the database of that number where it must be another one.
-    Collision(RedisKey, Option<String>),
 }
 
 impl Attempt<'_> {
@@ -114,34 +87,6 @@ impl Attempt<'_> {
             query(drop).execute(connection).await?;
         }
         Ok(())
-    }
-
-    fn decide(&self, found: &Existing, row: Option<&Row>) -> Decision {
-        let this_run = self.shard.run.to_string();
-        let own = found.owner.is_some();
-        let ours = row.map(|row| row.key.as_bytes());
-        let database = self.piece.database;
-        let elsewhere = found.redis_db.as_ref().filter(|number| **number != database.number.to_string());
-        if let (true, Some(theirs)) = (own, &found.redis_key)
-            && (Some(theirs.as_slice()) != ours || elsewhere.is_some())
-        {
-            return Decision::Collision(RedisKey::new(theirs.clone()), elsewhere.cloned());
-        }
-        if !found.differs {
-            return if found.owner.as_deref() == Some(&this_run) { Decision::Duplicate } else { Decision::Unchanged };
-        }
-        let outdated = !found.is_no_later && row.is_some_and(Row::is_from_ledger);
-        if outdated && self.table.conflict != Conflict::Error {
-            return Decision::Newer;
-        }
-        // A row that this run itself wrote has its image already, or had none before the run.
-        let keep_image = found.owner.as_deref() != Some(&this_run);
-        match self.table.conflict {
-            Conflict::Update => Decision::Update { keep_image },
-            Conflict::UpdateOwn if own => Decision::Update { keep_image },
-            Conflict::UpdateOwn | Conflict::Skip => Decision::Newer,
-            Conflict::Error => Decision::Exists,
-        }
     }
 }
 
@@ -257,24 +202,37 @@ impl Staged<'_> {
                 decision => self.book(*ordinal, decision, book),
             }
         }
-        if !images.is_empty() {
-            // Texts in an image must not depend on the session, nor lose a digit.
-            script(TEXT_SETTINGS).execute(&mut *connection).await?;
-            let taken = query(&self.sql.images)
-                .bind(images)
-                .bind(self.attempt.shard.run.to_string())
-                .bind(self.attempt.table.name.to_string())
-                .execute(&mut *connection)
-                .await
-                .map_err(image_refused)?;
-            book.images += taken.rows_affected();
-        }
+        self.keep_images(connection, (&found, &images), book).await?;
         let updated = query(update).bind(&updates).execute(&mut *connection).await?.rows_affected();
         if updated != updates.len() as u64 {
             return Err(Missed::Moved);
         }
         self.rows_of(&updates).for_each(|place| book.row(place, RowOutcome::Updated));
         self.write_lineage(connection, &updates, false).await.map_err(Missed::Ledger)
+    }
+
+    /// Keeps rows that are about to be overwritten as they are.
+    async fn keep_images(
+        &self,
+        connection: &mut PgConnection,
+        (found, images): (&BTreeMap<i32, Existing>, &[i32]),
+        book: &mut Book<'_>,
+    ) -> Result<(), Missed> {
+        if images.is_empty() {
+            return Ok(());
+        }
+        self.note_cleaned(connection, (found, images), book).await.map_err(Missed::Ledger)?;
+        // Texts in an image must not depend on the session, nor lose a digit.
+        script(TEXT_SETTINGS).execute(&mut *connection).await?;
+        let taken = query(&self.sql.images)
+            .bind(images)
+            .bind(self.attempt.shard.run.to_string())
+            .bind(self.attempt.table.name.to_string())
+            .execute(connection)
+            .await
+            .map_err(image_refused)?;
+        book.images += taken.rows_affected();
+        Ok(())
     }
 
     /// The reject of a key whose row is another key's, which is named: that row stays when that key is gone.

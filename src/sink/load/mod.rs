@@ -1,7 +1,7 @@
 //! The load: a batch becomes rows of the target, once, whatever happens on the way.
 //!
 //! One attempt is one short transaction (`attempt`): straight COPY into a table that was empty, else COPY into a
-//! staging table and a merge (`merge`, with its SQL in `statements`, and texts that the server casts read first in
+//! staging table and a merge (`merge`, which `decide`s what is done about a row that is there, with its SQL in `statements`, and texts that the server casts read first in
 //! `casts`; `staging` says how such tables are made), after a look at which rows are there already as they would be written (`probe`). Rows of different shapes go together
 //! (`columns`), and are inserted so that what they lack gets its default (`insert`). Where rows refer to rows of their own table,
 //! those that come before their parents wait (`own_parents`). `Loader` decides what an
@@ -9,7 +9,7 @@
 //! Which database a row was made from says `origin`. What is found of each row is booked for its key (`book`); rows whose
 //! elements are gone go with them (`gone`, once `locked`), and of elements that are one row the first has it (`alike`); both ask what a
 //! reading of several transactions noted (`seen`). Rows whose keys are gone go by themselves, once all is loaded (`vanished`).
-//! Lineage that the table has no room for writes `lineage`.
+//! Lineage that the table has no room for writes `lineage`. What is overwritten of a key that a cleanup deleted counts `cleaned`.
 //!
 //! What the comparison asks in the same way is open to it: `statements`, `origin`, `casts`, `refusal`.
 
@@ -17,7 +17,9 @@ mod alike;
 pub(in crate::sink) mod attempt;
 mod book;
 pub(in crate::sink) mod casts;
+mod cleaned;
 pub(in crate::sink) mod columns;
+mod decide;
 mod gone;
 mod insert;
 mod kept;

@@ -1,16 +1,18 @@
-//! The account of a cleanup: each key that was listed gets its outcome here, once. Shared by what compares and what deletes.
+//! The account of a cleanup: each key that was listed gets its outcome here, once. Shared by what compares and what deletes; what
+//! it holds is in `state`.
+
+mod state;
 
 use super::{lost, reason};
-use crate::model::{CleanupAccount, Database, Failure, KeptKey, MappingId, RedisKey, Side, SkipReason, Unmatched};
+use crate::model::{CleanupAccount, Database, Failure, KeptKey, MappingId, RedisKey, SkipReason, Unmatched};
 use crate::report::KeptKeysFile;
 use crate::sink::{Comparison, Proven};
 use crate::source::redis::{GroupCounts, UnlinkOutcome};
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use state::State;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Kept keys of each mapping and reason that are told; all are counted.
-const SHOWN: usize = 20;
 /// Kept keys that are known by their hashes, so that one which SCAN gives twice counts once: some MiB of them.
 const TOLD_APART: usize = 500_000;
 
@@ -22,23 +24,11 @@ pub(super) type Of = (MappingId, Database);
 pub(in crate::job) struct Account {
     state: Arc<Mutex<State>>,
     names: Arc<[String]>,
+    /// Of each mapping the columns whose changes a run ignores, and which are compared all the same.
+    ignored: Arc<[Vec<String>]>,
     /// Whether keys without a row may be such as the run never read.
     partial: bool,
     dry_run: bool,
-}
-
-#[derive(Default)]
-struct State {
-    mappings: BTreeMap<MappingId, CleanupAccount>,
-    shown: Vec<KeptKey>,
-    shown_of: HashMap<(MappingId, &'static str), usize>,
-    kept: HashSet<u64>,
-    repaired: BTreeMap<(MappingId, &'static str), i64>,
-    groups: BTreeMap<MappingId, GroupCounts>,
-    /// Keys of which it is not known whether they are gone.
-    unknown: BTreeMap<MappingId, i64>,
-    hasher: RandomState,
-    file: Option<KeptKeysFile>,
 }
 
 /// What the account came to.
@@ -54,9 +44,15 @@ pub(super) struct Taken {
 }
 
 impl Account {
-    /// Nothing yet. `file`: where each kept key is written.
-    pub(super) fn new(names: Arc<[String]>, (partial, dry_run): (bool, bool), file: Option<KeptKeysFile>) -> Self {
-        Self { state: Arc::new(Mutex::new(State { file, ..State::default() })), names, partial, dry_run }
+    /// Nothing yet. `names`: the mappings, and `ignored` of each the columns whose changes a run ignores and that are compared all the
+    /// same; `file`: where each kept key is written.
+    pub(super) fn new(
+        (names, ignored): (Arc<[String]>, Vec<Vec<String>>),
+        (partial, dry_run): (bool, bool),
+        file: Option<KeptKeysFile>,
+    ) -> Self {
+        let state = Arc::new(Mutex::new(State { file, ..State::default() }));
+        Self { state, names, ignored: ignored.into(), partial, dry_run }
     }
 
     /// Books what a batch came to; gives the keys that may go, each once. Of a dry run none goes: they are counted.
@@ -65,7 +61,9 @@ impl Account {
     /// The report cannot be written.
     pub(super) fn compared(&self, of: Of, comparison: Comparison) -> Result<Vec<Proven>, Failure> {
         let Comparison { others, passed_over, duplicates, proven, unproven, repaired, .. } = comparison;
+        let ignored = self.ignored.get(usize::from(of.0.0)).map_or(&[][..], Vec::as_slice);
         for compared in others {
+            self.state().note_ignored(of.0, &compared.columns, ignored);
             let (reason, detail) = reason::of_compared(&compared, self.partial);
             self.keep(of, compared.key, reason, detail)?;
         }
@@ -198,36 +196,18 @@ impl Account {
         let mappings = std::mem::take(&mut state.mappings);
         mappings.values().for_each(|account| total.add(account));
         let name = |id: MappingId| self.names.get(usize::from(id.0)).cloned().unwrap_or_default();
-        let mappings = mappings.into_iter().map(|(id, account)| (name(id), account)).collect();
+        let mappings: BTreeMap<String, CleanupAccount> =
+            mappings.into_iter().map(|(id, account)| (name(id), account)).collect();
         let mut notes = lost::repaired(std::mem::take(&mut state.repaired), name);
         notes.extend(lost::groups(std::mem::take(&mut state.groups), name));
+        notes.extend(lost::for_good(mappings.iter().map(|(name, account)| (name.as_str(), account))));
+        notes.extend(lost::ignored(std::mem::take(&mut state.ignored), name));
         let (shown, file) = (std::mem::take(&mut state.shown), state.file.take());
         Taken { total, mappings, shown, file, unknown: state.unknown.values().sum(), notes }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn of(&mut self, mapping: MappingId) -> &mut CleanupAccount {
-        self.mappings.entry(mapping).or_default()
-    }
-
-    fn show(&mut self, mapping: MappingId, key: KeptKey) -> Result<(), Failure> {
-        if let Some(file) = &mut self.file {
-            file.write(&key).map_err(|error| {
-                let message = format!("run.report: kept.jsonl cannot be written: {error}");
-                Failure::usage(Side::Settings, message, "Check the directory and its rights.")
-            })?;
-        }
-        let shown = self.shown_of.entry((mapping, key.reason)).or_default();
-        if *shown < SHOWN {
-            *shown += 1;
-            self.shown.push(key);
-        }
-        Ok(())
     }
 }
 
@@ -241,7 +221,7 @@ mod tests {
     const OF: (MappingId, Database) = (MappingId(0), Database::only(0));
 
     fn account(partial: bool) -> Account {
-        Account::new(["documents".to_owned()].into(), (partial, false), None)
+        Account::new((["documents".to_owned()].into(), Vec::new()), (partial, false), None)
     }
 
     fn other(key: &str, class: Class) -> Compared {

@@ -1,0 +1,61 @@
+//! What the account of a cleanup holds, behind its lock.
+
+use crate::model::{CleanupAccount, Failure, KeptKey, MappingId, Side};
+use crate::report::KeptKeysFile;
+use crate::source::redis::GroupCounts;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::RandomState;
+
+/// Kept keys of each mapping and reason that are told; all are counted.
+const SHOWN: usize = 20;
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) mappings: BTreeMap<MappingId, CleanupAccount>,
+    pub(super) shown: Vec<KeptKey>,
+    pub(super) shown_of: HashMap<(MappingId, &'static str), usize>,
+    pub(super) kept: HashSet<u64>,
+    pub(super) repaired: BTreeMap<(MappingId, &'static str), i64>,
+    pub(super) groups: BTreeMap<MappingId, GroupCounts>,
+    /// Keys that stay for columns alone whose changes a run ignores, and these columns.
+    pub(super) ignored: BTreeMap<MappingId, (i64, Vec<String>)>,
+    /// Keys of which it is not known whether they are gone.
+    pub(super) unknown: BTreeMap<MappingId, i64>,
+    pub(super) hasher: RandomState,
+    pub(super) file: Option<KeptKeysFile>,
+}
+
+impl State {
+    pub(super) fn of(&mut self, mapping: MappingId) -> &mut CleanupAccount {
+        self.mappings.entry(mapping).or_default()
+    }
+
+    pub(super) fn show(&mut self, mapping: MappingId, key: KeptKey) -> Result<(), Failure> {
+        if let Some(file) = &mut self.file {
+            file.write(&key).map_err(|error| {
+                let message = format!("run.report: kept.jsonl cannot be written: {error}");
+                Failure::usage(Side::Settings, message, "Check the directory and its rights.")
+            })?;
+        }
+        let shown = self.shown_of.entry((mapping, key.reason)).or_default();
+        if *shown < SHOWN {
+            *shown += 1;
+            self.shown.push(key);
+        }
+        Ok(())
+    }
+
+    /// Notes a key that differs in these columns, where a run ignores changes of all of them.
+    pub(super) fn note_ignored(&mut self, mapping: MappingId, columns: &[String], ignored: &[String]) {
+        if columns.is_empty() || !columns.iter().all(|column| ignored.contains(column)) {
+            return;
+        }
+        let (keys, named) = self.ignored.entry(mapping).or_default();
+        *keys += 1;
+        for column in columns {
+            if !named.contains(column) {
+                named.push(column.clone());
+            }
+        }
+    }
+}
