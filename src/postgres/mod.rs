@@ -40,4 +40,4 @@ pub use table_design::{ColumnDesign, Grant, TableDesign, statements};
 pub use triggers::{RowTrigger, Rule};
 pub use type_name::{KnownType, TypeName, resolve};
 pub use unique_index::UniqueIndex;
-pub use verdict::{Verdict, describe, error_line, failure, is_not_supported, refuses_value, verdict};
+pub use verdict::{Verdict, describe, error_line, failure, is_not_supported, refuses_value, said, verdict};

@@ -103,6 +103,12 @@ pub fn describe(error: &Error) -> String {
     }
 }
 
+/// The same with its code, where it is the server's.
+pub fn said(error: &Error) -> String {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.map_or_else(|| describe(error), |code| format!("{} (SQLSTATE {code})", describe(error)))
+}
+
 /// The failure that an error ends a run with, in words that name the side and what to do.
 pub fn failure(doing: &str, error: Error) -> Failure {
     let Some(database) = error.as_database_error() else {

@@ -1,6 +1,6 @@
 //! Runs that changed rows of one another, and later runs that do not go first: what another run wrote last is kept.
 
-use crate::{ITEMS, id, items, rollback, set, undo};
+use crate::{ITEMS, as_foretold, id, items, rollback, set, undo};
 use std::time::{Duration, Instant};
 
 /// Keys; some of them are loaded before the first run is stopped.
@@ -71,4 +71,31 @@ fn force_goes_on_beside_a_later_run_and_leaves_its_rows() {
     assert_eq!(case.sql("SELECT id, n FROM items ORDER BY 1"), "b|2\nc|9");
     let last = rollback(&case, &first, &["--yes", "--force"]).exits(0);
     assert_eq!((last.counts(), case.sql("SELECT id, n FROM items ORDER BY 1")), ([1, 1, 0], "a|7\nc|9".to_owned()));
+}
+
+/// No image tells of it: what a run writes again after another one had deleted it is new to it.
+#[test]
+fn two_runs_of_which_each_wrote_again_what_the_other_had_deleted_are_taken_back_in_turns() {
+    let case = items(&[("a", 1), ("b", 2), ("c", 3)]);
+    let _ = case.run_config(ITEMS, &[]).exits(0);
+    let gone = |key: &str| {
+        assert_eq!(case.redis().integer(&[b"DEL", key.as_bytes()]), 1);
+        id(&case.run_config(ITEMS, &["--delete-gone", "--delete-gone-limit", "100%"]).exits(0))
+    };
+    let first = gone("item:a");
+    set(&case, &[("a", 10)]);
+    let second = gone("item:b");
+    set(&case, &[("b", 20)]);
+    let third = id(&case.run_config(ITEMS, &[]).exits(0));
+    // As if the first one had been stopped, and resumed after the second one: it is the one that wrote "b" again.
+    case.sql(&format!("UPDATE redis2pg.before_images SET run_id = '{third}' WHERE run_id = '{first}'"));
+    assert_eq!(case.sql("SELECT id, n FROM items ORDER BY 1"), "a|10\nb|20\nc|3");
+
+    let undone = as_foretold(&case, &third, &[]);
+    assert_eq!((undone.counts(), undone.kept("public.items", "other_run")), ([1, 0, 1], 1), "{:#}", undone.json);
+    assert!(undone.json["notices"].to_string().contains("changed rows of one another"), "{:#}", undone.json);
+    assert_eq!(case.sql("SELECT id, n FROM items ORDER BY 1"), "a|10\nc|3");
+    assert_eq!(as_foretold(&case, &second, &[]).counts(), [1, 1, 0]);
+    assert_eq!(as_foretold(&case, &third, &[]).counts(), [1, 1, 0]);
+    assert_eq!(case.sql("SELECT id, n FROM items ORDER BY 1"), "a|1\nb|2\nc|3");
 }

@@ -3,15 +3,19 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod again;
+mod audited;
 mod circle;
 mod columns;
 mod faults;
+mod foretold;
 mod images;
 mod lease;
 mod live;
 mod owners;
 mod referred;
+mod restarts;
 mod retried;
+mod rewritten;
 mod shapes;
 mod slow;
 #[path = "../support/mod.rs"]
@@ -23,7 +27,8 @@ mod trouble;
 mod types;
 mod whole;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use support::{Case, Outcome};
 
@@ -118,6 +123,38 @@ pub(crate) fn rollback(case: &Case, run: &str, args: &[&str]) -> Undone {
 #[track_caller]
 pub(crate) fn undo(case: &Case, run: &str) -> Undone {
     rollback(case, run, &["--yes"]).exits(0)
+}
+
+/// What a rollback of a run says of each table, but for those where there is nothing to do: deleted, restored, and kept by reason.
+pub(crate) fn tables(json: &Value) -> BTreeMap<String, Value> {
+    let all = json["tables"].as_object().unwrap_or_else(|| panic!("{json:#}"));
+    let told = |(name, of): (&String, &Value)| {
+        let some =
+            of["deleted"] != 0 || of["restored"] != 0 || of["kept"].as_object().is_some_and(|kept| !kept.is_empty());
+        some.then(|| (name.clone(), json!({"deleted": of["deleted"], "restored": of["restored"], "kept": of["kept"]})))
+    };
+    all.iter().filter_map(told).collect()
+}
+
+/// Rolls a run back after a dry run, which must have said the same.
+#[track_caller]
+pub(crate) fn as_foretold(case: &Case, run: &str, args: &[&str]) -> Undone {
+    let before = case.fingerprint();
+    let planned = rollback(case, run, &[&["--dry-run"], args].concat()).exits(0);
+    assert_eq!(case.fingerprint(), before, "a dry run writes nothing");
+    let earlier =
+        case.json(&format!("SELECT coalesce(rollback, '{{\"tables\": {{}}}}') FROM redis2pg.runs WHERE id = '{run}'"));
+    let done = rollback(case, run, &[&["--yes"], args].concat()).exits(0);
+    // A rollback tells of all attempts at it.
+    let mut now = done.json.clone();
+    for (name, of) in now["tables"].as_object_mut().unwrap() {
+        for what in ["deleted", "restored"] {
+            let before = earlier["tables"][name][what].as_i64().unwrap_or(0);
+            of[what] = (of[what].as_i64().unwrap() - before).into();
+        }
+    }
+    assert_eq!(tables(&planned.json), tables(&now), "the dry run is on the left\n{:#}\n{:#}", planned.json, done.json);
+    done
 }
 
 /// The id of a run.

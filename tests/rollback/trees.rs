@@ -167,3 +167,61 @@ fn a_row_whose_parent_is_gone_for_good_is_kept_with_what_hangs_on_it() {
     assert_eq!((undone.counts(), undone.kept("public.nodes", "missing_parent")), ([0, 1, 2], 2), "{:#}", undone.json);
     assert!(undone.json["samples"].to_string().contains("nodes_above_fkey"), "{:#}", undone.json);
 }
+
+/// The same by another unique key than the mapping's: the images are not found by their own key then.
+#[test]
+fn a_tree_whose_foreign_key_refers_to_another_unique_key_comes_back_as_soon() {
+    let case = Case::new();
+    case.sql(TABLE);
+    let (chain, tree) = (mixed(700), mixed(800));
+    let nodes: Vec<_> =
+        chain.iter().copied().chain(tree.iter().map(|n| 5000 + n)).map(|n| node(n, None, "n")).collect();
+    let run = load_and_delete(&case, &nodes);
+    let in_chain = chain.windows(2).map(|pair| format!("({}, {})", pair[1], pair[0]));
+    let in_tree = (1..tree.len()).map(|n| format!("({}, {})", 5000 + tree[n], 5000 + tree[(n * 31 + 7) % n]));
+    let pairs: Vec<String> = in_chain.chain(in_tree).collect();
+    case.sql(&format!(
+        "SET ROLE redis2pg; ALTER TABLE nodes ADD up text REFERENCES nodes (code); CREATE INDEX ON nodes (up); \
+         UPDATE redis2pg.before_images SET image = image || jsonb_build_object('up', CASE WHEN v.above IS NOT NULL THEN 'n-' || v.above END) \
+         FROM (SELECT k.id, v.above FROM generate_series(0, 9999) k (id) LEFT JOIN (VALUES {}) v (id, above) USING (id)) v \
+         WHERE row_key = jsonb_build_object('id', v.id)",
+        pairs.join(", ")
+    ));
+    let before = case.sql("SELECT image FROM redis2pg.before_images ORDER BY row_key");
+    // Somebody has the root's key, with another code: nothing of the chain comes back, and the dry run knows.
+    case.sql(&format!("INSERT INTO nodes (id, code) VALUES ({}, 'mine')", chain[0]));
+    let kept = crate::as_foretold(&case, &run, &[]);
+    assert_eq!(kept.counts(), [0, 800, 700], "{:#}", kept.json);
+    assert_eq!((kept.kept("public.nodes", "changed"), kept.kept("public.nodes", "missing_parent")), (1, 699));
+    case.sql("DELETE FROM nodes WHERE code = 'mine'");
+    let begun = transactions(&case);
+    assert_eq!(undo(&case, &run).counts(), [0, 1500, 0]);
+    let took = transactions(&case) - begun;
+    assert_eq!(
+        case.sql("SELECT to_jsonb(n) FROM nodes n WHERE id < 999999 ORDER BY jsonb_build_object('id', id)"),
+        before
+    );
+    assert!(took < 80, "{took} transactions");
+}
+
+/// Somebody wrote rows again that the run had deleted, some of which refer to ones that it is to put back.
+#[test]
+fn rows_that_somebody_wrote_again_are_kept_and_what_refers_to_them_comes_back() {
+    let case = Case::new();
+    case.sql(TABLE);
+    let run =
+        load_and_delete(&case, &[node(1, None, "a"), node(2, Some(1), "a"), node(3, Some(2), "a"), node(4, None, "a")]);
+    // 1 and 2 are in a circle now; 4, which is to come back, was below 3 before.
+    case.sql(
+        "INSERT INTO nodes VALUES (1, NULL, 'b-1'), (2, 1, 'b-2'); UPDATE nodes SET above = 2 WHERE id = 1; \
+         UPDATE redis2pg.before_images SET image = image || '{\"above\": 3}' WHERE row_key ->> 'id' = '4'",
+    );
+    let undone = crate::as_foretold(&case, &run, &[]);
+    assert_eq!((undone.counts(), undone.kept("public.nodes", "changed")), ([0, 2, 2], 2), "{:#}", undone.json);
+    assert_eq!(case.sql("SELECT id, above FROM nodes WHERE id < 9 ORDER BY 1"), "1|2\n2|1\n3|2\n4|3");
+    let undone = crate::as_foretold(&case, &run, &["--force"]);
+    assert_eq!(
+        (undone.counts(), case.sql("SELECT id, above FROM nodes WHERE id < 9 ORDER BY 1")),
+        ([0, 4, 0], "1|\n2|1\n3|2\n4|3".to_owned())
+    );
+}

@@ -226,3 +226,33 @@ column = [
     redis.set("loose:a", r#"[{"n":1,"v":"x"},{"n":1.0,"v":"y"},{"n":2,"v":"changed"}]"#);
     found(&ends(case.validate(config, &[]), 0), "loose", &[("stale", 1)]);
 }
+
+/// Keys of such a type are spelled otherwise in Redis than in the table, so that the ledger is looked through by their values. Compared one by
+/// one with all of its key, these elements would take minutes.
+#[test]
+fn many_elements_without_rows_are_looked_for_in_the_ledger_at_once() {
+    let case = Case::new();
+    case.sql("SET ROLE redis2pg; CREATE TABLE scores (id text, n numeric, PRIMARY KEY (id, n))");
+    let config = r#"
+[[mapping]]
+name = "scores"
+match = "scores:{id}"
+explode = true
+into = "public.scores"
+key = ["id", "n"]
+column = [{ name = "id", from = ["{id}"] }, { name = "n", from = ["$.n"] }]
+"#;
+    let mut redis = case.redis();
+    let elements: Vec<String> = (0..20_000).map(|n| format!("{{\"n\":{n}.0}}")).collect();
+    redis.set("scores:a", &format!("[{}]", elements.join(",")));
+    redis.set("scores:b", r#"[{"n":1},{"n":2}]"#);
+    ends(case.run_config(config, &[]), 0);
+    case.sql("DELETE FROM scores WHERE id = 'a' OR n = 2");
+    redis.set("scores:a", &format!("[{},{{\"n\":-1}}]", elements.join(",").replace(".0", ".00")));
+    let slow =
+        ["--statement-timeout", "15s", "--retry-deadline", "1s", "--batch-rows", "20100", "--validate-rounds", "1"];
+    let outcome = ends(case.validate(config, &slow), 4);
+    found(&outcome, "scores", &[("missing", 2)]);
+    let rows = &outcome.report["validation"]["mappings"]["scores"]["rows"];
+    assert_eq!((&rows["missing"], &rows["stale"], &rows["equal"]), (&json!(20_001), &json!(1), &json!(1)), "{rows}");
+}

@@ -3,6 +3,7 @@
 use crate::support::Case;
 use crate::{ends, found};
 use redis2pg::sandbox::{RedisCluster, RedisOptions, RedisServer};
+use serde_json::json;
 
 const ITEMS: &str = r#"
 [[mapping]]
@@ -155,4 +156,35 @@ fn a_cluster_is_compared_as_a_whole() {
     case.sql("DELETE FROM items WHERE id = '20'");
     let outcome = ends(case.validate(ITEMS, &[]), 4);
     found(&outcome, "items", &[("equal", 25), ("extra", 4), ("missing", 1)]);
+}
+
+/// What the others hold does not hide it, wherever lineage is kept: rows that were met are not asked for one by one.
+#[test]
+fn one_database_of_several_that_was_emptied_is_told_of() {
+    let redis = RedisServer::start(RedisOptions::default()).unwrap();
+    for (place, columns) in PLACES.into_iter().take(2) {
+        let case = Case::from_source(&format!("{}/0", redis.url()));
+        let config = kept_in(place).replace("match =", "databases = [0, 2]\nmatch =");
+        let config = config.replace("key = [\"id\"]", "key = [\"db\", \"id\"]");
+        let config = config.replace("column = [", "column = [\n  { name = \"db\", from = [\"redis.db\"] },");
+        case.sql(&format!(
+            "SET ROLE redis2pg; CREATE TABLE items (db integer, id text, n integer{columns}, PRIMARY KEY (db, id))"
+        ));
+        let open = |number: u8| crate::support::Client::open(&format!("{}/{number}", redis.url()));
+        for (number, keys) in [(0, 40), (2, 4)] {
+            (0..keys).for_each(|id| open(number).set(&format!("item:{id}"), r#"{"n":1}"#));
+        }
+        ends(case.run_config(&config, &[]), 0);
+        open(0).say("DEL item:7");
+        open(2).say("DEL item:0");
+        let few = ends(case.validate(&config, &[]), 0);
+        assert_eq!(few.report["validation"]["warnings"], json!([]), "{place}");
+        open(2).say("FLUSHDB");
+        let outcome = ends(case.validate(&config, &[]), 0);
+        found(&outcome, "items", &[("equal", 39), ("extra", 5)]);
+        let warnings = outcome.report["validation"]["warnings"].as_array().unwrap();
+        let told = "the keys of 4 of 4 rows of this tool are gone from database 2 of Redis, more than run.delete_gone_limit (50%)";
+        assert!(warnings.len() == 1 && warnings[0].as_str().unwrap().starts_with(told), "{place}: {warnings:?}");
+        open(0).say("FLUSHALL");
+    }
 }

@@ -65,12 +65,17 @@ pub(super) struct Part {
     pub(super) strictly: bool,
 }
 
+/// Whether a part of the keyspace with so many rows, of which the keys of so many are gone, lost more than may go: a share is of each part,
+/// a number of all together.
+pub(in crate::job) fn is_emptied(limit: DeleteLimit, (owned, gone): (i64, i64)) -> bool {
+    matches!(limit, DeleteLimit::Share(_)) && gone > most(limit, owned)
+}
+
 /// Why none of the rows goes, where one part of the keyspace lost more keys than may go: it was emptied, or came back without its data,
 /// while the others are as they were.
 pub(super) fn emptied(limit: DeleteLimit, parts: &[Part]) -> Option<Failure> {
-    let is_share = matches!(limit, DeleteLimit::Share(_));
-    let judged = |part: &&Part| is_share && (part.strictly || part.seen.gone >= ENOUGH);
-    let part = parts.iter().filter(judged).find(|part| part.seen.gone > most(limit, part.seen.owned))?;
+    let judged = |part: &&Part| part.strictly || part.seen.gone >= ENOUGH;
+    let part = parts.iter().filter(judged).find(|part| is_emptied(limit, (part.seen.owned, part.seen.gone)))?;
     let message = format!(
         "the keys of {} of {} rows of this tool are gone from {}, more than run.delete_gone_limit ({limit}) allows: none was deleted",
         part.seen.gone, part.seen.owned, part.name

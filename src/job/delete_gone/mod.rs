@@ -12,7 +12,7 @@ mod look;
 mod told;
 mod work;
 
-pub(super) use limit::allows;
+pub(super) use limit::{allows, is_emptied};
 
 use super::keeper::Keeper;
 use super::link::{Link, Waits};

@@ -7,7 +7,7 @@ use crate::flow::Stop;
 use crate::job::link::{Link, Trouble};
 use crate::ledger;
 use crate::model::{Failure, KeptReason};
-use crate::postgres::{Verdict, describe, is_not_supported, query, verdict};
+use crate::postgres::{Verdict, describe, is_not_supported, query, said, verdict};
 use crate::sink::LoadOptions;
 use crate::sink::undo::{Group, RowOrigin, Undo, Undone, prepare};
 use sqlx::error::DatabaseError;
@@ -247,7 +247,7 @@ fn refusal(error: Error, task: Task<'_>) -> Result<(KeptReason, String), Error> 
     let code = database.code().unwrap_or_default();
     let constraint = database.constraint().unwrap_or_default().to_owned();
     if is_not_supported(&error) {
-        return Ok((KeptReason::Refused, format!("{} (SQLSTATE {code})", database.message())));
+        return Ok((KeptReason::Refused, said(&error)));
     }
     Ok(match verdict {
         Verdict::ForeignKey => match task {
@@ -256,7 +256,7 @@ fn refusal(error: Error, task: Task<'_>) -> Result<(KeptReason, String), Error> 
         },
         Verdict::Unique => (KeptReason::PlaceTaken, constraint),
         Verdict::Row if code == "23P01" => (KeptReason::PlaceTaken, constraint),
-        Verdict::Row => (KeptReason::Refused, format!("{} (SQLSTATE {code})", database.message())),
+        Verdict::Row => (KeptReason::Refused, said(&error)),
         Verdict::Transient | Verdict::Systemic => return Err(error),
     })
 }

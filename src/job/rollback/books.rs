@@ -18,6 +18,8 @@ pub(super) struct Books {
     tables: BTreeMap<String, Table>,
     /// Rows that are put back without values for which their table has no columns: by table and columns.
     left_out: BTreeMap<(String, Vec<String>), usize>,
+    /// Whether more rows hang on one another than a dry run can follow.
+    falls_short: bool,
 }
 
 /// Of one table, since it was gone through last.
@@ -37,7 +39,22 @@ impl Books {
         if let Some(dir) = report {
             crate::report::probe_report_dir(dir, true).map_err(|error| report_unwritable(dir, &error))?;
         }
-        Ok(Self { report: report.map(Path::to_owned), tables: BTreeMap::new(), left_out: BTreeMap::new() })
+        Ok(Self {
+            report: report.map(Path::to_owned),
+            tables: BTreeMap::new(),
+            left_out: BTreeMap::new(),
+            falls_short: false,
+        })
+    }
+
+    /// All tables are gone over once more, and nothing was done.
+    pub(super) fn restart(&mut self) {
+        (self.tables, self.left_out) = (BTreeMap::new(), BTreeMap::new());
+    }
+
+    /// What is counted is not all that would be kept.
+    pub(super) fn falls_short(&mut self) {
+        self.falls_short = true;
     }
 
     /// A table is gone through, perhaps once more: what was kept of it then is looked at again.
@@ -92,7 +109,11 @@ impl Books {
                 columns.join(", ")
             )
         };
-        self.left_out.iter().map(said).collect()
+        let short = self.falls_short.then(|| {
+            "more rows hang on one another than a dry run can follow: the rollback itself may keep more of them"
+                .to_owned()
+        });
+        self.left_out.iter().map(said).chain(short).collect()
     }
 
     /// Whether another time through the table might do more.

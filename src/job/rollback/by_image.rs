@@ -14,9 +14,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Images that may be put back.
 #[derive(Default)]
-struct Free {
+pub(super) struct Free {
     groups: BTreeMap<Group, Vec<String>>,
-    keys_of: HashMap<String, Key>,
+    /// The Redis keys that they are of.
+    pub(super) keys_of: HashMap<String, Key>,
     /// Those that come with others, since these need them: what is kept of them is told where it is their turn.
     ancestors: HashSet<String>,
 }
@@ -67,21 +68,30 @@ impl Work<'_> {
     /// Adds what rows need to be put back, and gives all in the order that they need.
     async fn families(&mut self, undo: Undo<'_>, free: &mut Free) -> Result<Vec<(Group, Vec<String>)>, Failure> {
         let keys: Vec<String> = free.groups.values().flatten().cloned().collect();
-        let above = self.ancestors(undo, &keys).await?;
-        for image in self.judge(undo, Which::Keys(&above)).await? {
-            if image.why.is_none() && !self.stays_with_its_key(Mode::Apply, image.redis_key.as_ref()) {
-                free.ancestors.insert(image.row_key.clone());
-                free.insert(image);
+        let mut lacks = self.lacks(undo, &keys).await?;
+        if lacks.iter().any(|lack| lack.parent.is_none()) {
+            let above = self.ancestors(undo, &keys).await?;
+            for image in self.judge(undo, Which::Keys(&above)).await? {
+                if image.why.is_none() && !self.stays_with_its_key(Mode::Apply, image.redis_key.as_ref()) {
+                    free.ancestors.insert(image.row_key.clone());
+                    free.insert(image);
+                }
+            }
+            if !free.ancestors.is_empty() {
+                let keys: Vec<String> = free.groups.values().flatten().cloned().collect();
+                lacks = self.lacks(undo, &keys).await?;
             }
         }
-        let keys: Vec<String> = free.groups.values().flatten().cloned().collect();
-        let lacks = self.lacks(undo, &keys).await?;
         Ok(in_order(std::mem::take(&mut free.groups), &lacks))
     }
 
+    /// Nothing, where a value cannot be read as its type any more: see [`Self::lacks`].
     async fn ancestors(&mut self, undo: Undo<'_>, keys: &[String]) -> Result<Vec<String>, Failure> {
         let keys = keys.iter().map(String::as_str).collect::<Vec<_>>();
-        let question = async |connection: &mut PgConnection| undo.ancestors(connection, &keys).await;
+        let question = async |connection: &mut PgConnection| match undo.ancestors(connection, &keys).await {
+            Err(error) if verdict(&error) == Verdict::Row => Ok(Vec::new()),
+            found => found,
+        };
         ask((&mut self.link, &self.options), "looking for the parents of rows", question).await
     }
 
@@ -113,15 +123,7 @@ impl Work<'_> {
         let name = undo.table.name();
         match mode {
             Mode::Gather => Ok(0),
-            Mode::Survey => {
-                let referred = self.moved(undo, group, &keys).await?;
-                self.books.restored(&name, keys.len() - referred.len());
-                self.books.left_out(&name, &group.lost, keys.len() - referred.len());
-                for (row_key, by) in referred {
-                    self.keep(&name, mode, (&row_key, free.keys_of.get(&row_key)), KeptReason::ReferredTo, by)?;
-                }
-                Ok(0)
-            }
+            Mode::Survey => self.foresee(undo, group, (keys, free)).await.map(|()| 0),
             Mode::Apply => {
                 let mut undone = self.apply(undo, Task::Restore(group), keys).await?;
                 let moved = undone.done.len();
@@ -134,17 +136,16 @@ impl Work<'_> {
         }
     }
 
-    async fn moved(
+    /// Those of some rows that others refer to by a value which would change, as far as a dry run knows.
+    pub(super) async fn moved(
         &mut self,
         undo: Undo<'_>,
         group: &Group,
         keys: &[String],
     ) -> Result<HashMap<String, String>, Failure> {
-        if !group.there {
-            return Ok(HashMap::new());
-        }
         let keys = keys.iter().map(String::as_str).collect::<Vec<_>>();
-        let question = async |connection: &mut PgConnection| undo.moved(connection, group, &keys).await;
+        let ahead = Some(&self.foresight.staying);
+        let question = async |connection: &mut PgConnection| undo.moved(connection, group, &keys, ahead).await;
         ask((&mut self.link, &self.options), "looking for rows that refer to the run's", question).await
     }
 }

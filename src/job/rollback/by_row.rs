@@ -84,7 +84,9 @@ impl Work<'_> {
         }
         let referred = self.referred_to(undo, &free).await?;
         if mode == Mode::Survey {
-            self.books.deleted(&name, free.len() - referred.len());
+            free.retain(|key| !referred.contains_key(key));
+            let waiting = self.wait_in_rings(undo, &free, &keys_of).await?;
+            self.books.deleted(&name, free.len() - waiting);
         }
         for (row_key, by) in referred {
             self.keep(&name, mode, (&row_key, keys_of.get(&row_key)), KeptReason::ReferredTo, by)?;
@@ -144,7 +146,8 @@ impl Work<'_> {
             return Ok(HashMap::new());
         }
         let keys = keys.iter().map(String::as_str).collect::<Vec<_>>();
-        let question = async |connection: &mut PgConnection| undo.referred_to(connection, &keys, true).await;
+        let ahead = Some(&self.foresight.staying);
+        let question = async |connection: &mut PgConnection| undo.referred_to(connection, &keys, ahead).await;
         ask((&mut self.link, &self.options), "looking for rows that refer to the run's", question).await
     }
 }

@@ -1,7 +1,7 @@
 //! The run that is meant, and what forbids that it is rolled back: that it is at work, later runs, a cleanup.
 
 use super::plan::Plan;
-use super::{RollbackRequest, before};
+use super::{RollbackRequest, before, circle};
 use crate::config::Settings;
 use crate::job::link::Link;
 use crate::job::{begin, ledger as ledger_reads, setup};
@@ -22,8 +22,8 @@ const ENOUGH: usize = 8;
 ///
 /// # Errors
 /// What forbids it; the server's.
-pub(super) async fn find(link: &mut Link, request: &RollbackRequest, dry: bool) -> Result<Undoable, Failure> {
-    let id = request.run.as_str();
+pub(super) async fn find(link: &mut Link, settings: &Settings, request: &RollbackRequest) -> Result<Undoable, Failure> {
+    let (id, dry) = (request.run.as_str(), settings.run.dry_run);
     let named = async |connection: &mut PgConnection| ledger::runs_named(connection, id).await;
     let named = link.call("looking for the run", named).await?;
     ledger_reads::names_one(id, &named)?;
@@ -61,7 +61,7 @@ pub(super) async fn find(link: &mut Link, request: &RollbackRequest, dry: bool) 
         return Err(at_work(found.run));
     }
     let run = found.run;
-    changed_since(link, run, request.force).await?;
+    changed_since(link, settings, (run, request.force)).await?;
     if !request.force {
         let id = run.to_string();
         let cleanups = async |connection: &mut PgConnection| ledger::cleanups_of(connection, &id).await;
@@ -85,44 +85,47 @@ pub(super) async fn later_first(
     plan: &Plan,
     (run, force): (Uuid, bool),
 ) -> Result<Vec<String>, Failure> {
-    let mut notices = changed_since(link, run, force).await?;
+    let mut notices = changed_since(link, settings, (run, force)).await?;
     let options = setup::load_options(settings);
     for step in &plan.steps {
         // Where a later run wrote rows again that this one had deleted, it has no image of them.
         let undo = Undo { table: &step.table, run, force: false, retries: false };
         let again = before::written_again(link, &options, undo).await?;
         let what = format!("rows that run {run} deleted were written again by a later run");
-        notices.extend(refused_by(link, &what, (run, force), again).await?);
+        notices.extend(refused_by(link, settings, (run, force), (&what, again)).await?);
     }
     Ok(notices)
 }
 
-async fn changed_since(link: &mut Link, run: Uuid, force: bool) -> Result<Vec<String>, Failure> {
+async fn changed_since(
+    link: &mut Link,
+    settings: &Settings,
+    (run, force): (Uuid, bool),
+) -> Result<Vec<String>, Failure> {
     let changed = async |connection: &mut PgConnection| ledger::changed_by(connection, run).await;
     let changed = link.call("looking for runs that came after it", changed).await?;
-    refused_by(link, &format!("rows of run {run} were changed by a later run"), (run, force), changed).await
+    let what = format!("rows of run {run} were changed by a later run");
+    refused_by(link, settings, (run, force), (&what, changed)).await
 }
 
 /// Refuses where later runs come first.
 async fn refused_by(
     link: &mut Link,
-    what: &str,
+    settings: &Settings,
     (run, force): (Uuid, bool),
-    mut later: Vec<(String, i64)>,
+    (what, mut later): (&str, Vec<(String, i64)>),
 ) -> Result<Vec<String>, Failure> {
     if later.is_empty() {
         return Ok(Vec::new());
     }
     let mut notices = Vec::new();
-    let ids: Vec<String> = later.iter().map(|(run, _)| run.clone()).collect();
-    let ask = async |connection: &mut PgConnection| ledger::in_a_circle(connection, run, &ids).await;
-    let circle = link.call("looking for runs that changed rows of one another", ask).await?;
+    let circle = circle::of(link, settings, run, &later).await?;
     later.retain(|(other, _)| !circle.contains(other));
     if !circle.is_empty() {
         notices.push(format!(
             "run {run} and {} changed rows of one another: those that another of them wrote last are kept here (other_run). Roll that one \
              back then, and this one once more",
-            circle.join(", ")
+            circle.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
         ));
     }
     let Some((latest, _)) = later.first() else { return Ok(notices) };

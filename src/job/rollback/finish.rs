@@ -1,7 +1,7 @@
 //! The end of a rollback: tables that the run made, the audit log, the ledger, the report.
 
 use super::books::Books;
-use super::lease::Keeper;
+use super::lease::{self, Keeper};
 use super::plan::Plan;
 use super::{Held, RolledBack, Standing, notices};
 use crate::config::Settings;
@@ -55,6 +55,8 @@ pub(super) async fn finish(
                 Err(failure) => {
                     done.standing = Standing::Stopped;
                     done.failure.get_or_insert(failure);
+                    // The same command has to go on at once. Whoever else has it by now has another token.
+                    lease::give_back(&mut link, held).await;
                     // What was done is told, whoever has the rollback now.
                     let read = async |connection: &mut PgConnection| ledger::undoable(connection, &done.run).await;
                     match link.call("reading what was done", read).await {
@@ -86,11 +88,15 @@ async fn close(
 ) -> Result<(), Failure> {
     let complete = done.failure.is_none();
     let mut audited = true;
+    let what = match plan.audits.is_empty() {
+        true => "closing the rollback in the ledger",
+        false => "closing the rollback in the ledger and in the audit log",
+    };
     loop {
         let write = async |connection: &mut PgConnection| {
             end(connection, (options, held), plan, books, (complete, audited)).await
         };
-        match link.call("closing the rollback in the ledger", write).await? {
+        match link.call(what, write).await? {
             Ok((account, notices)) => {
                 done.account = account;
                 done.notices.extend(notices);

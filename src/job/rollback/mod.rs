@@ -1,9 +1,9 @@
 //! `rollback`: what a run inserted is deleted, what it changed or deleted is put back, and what somebody else did since is
 //! left alone.
 //!
-//! `find` looks for the run and for what forbids it; `plan` says which tables, in which order, and `before` what the before-images have
+//! `find` looks for the run and for what forbids it, with runs in a `circle`; `plan` says which tables, in which order, and `before` what the before-images have
 //! against it; `lease` is the right to do it; `work` goes through them, `by_image` in an `order` that parents need and `by_row`, with `ask` for what is only looked at and `apply` for
-//! the transactions, at the `pace` that the server bears; `own_writes` knows the rollback's own transactions; `books` counts what is kept;
+//! the transactions, at the `pace` that the server bears; `survey` is the way of a dry run, with what it can `foresee` and what waits in `rings`; `own_writes` knows the rollback's own transactions; `books` counts what is kept;
 //! `finish` closes it in the ledger; `notices` is what a person should know of the tables.
 
 mod apply;
@@ -12,8 +12,10 @@ mod before;
 mod books;
 mod by_image;
 mod by_row;
+mod circle;
 mod find;
 mod finish;
+mod foresee;
 mod gone;
 mod kept_keys;
 mod lease;
@@ -22,6 +24,8 @@ mod order;
 mod own_writes;
 mod pace;
 mod plan;
+mod rings;
+mod survey;
 mod work;
 
 use super::close::report_unwritable;
@@ -115,7 +119,7 @@ pub async fn rollback(
     let target = setup::target(settings)?;
     let mut link = open(settings, &target, stop).await?;
     let dry = settings.run.dry_run;
-    let found = find::find(&mut link, request, dry).await?;
+    let found = find::find(&mut link, settings, request).await?;
     let run = found.run;
     // What was kept or left out may go now; and the rollback of another run may have put rows of this one back.
     if found.rolled_back_at.is_some() && found.account.is_settled() && !found.has_again {

@@ -58,7 +58,7 @@ fn blind(table: &UndoTable) -> Option<String> {
 }
 
 /// The tables that refer to one another in a circle, and those between two circles.
-fn in_a_circle(steps: &[Step]) -> BTreeSet<String> {
+pub(super) fn in_a_circle(steps: &[Step]) -> BTreeSet<String> {
     let refers = |from: &Step, to: &Step| {
         let name = &from.table.run.table;
         *name != to.table.run.table && to.table.referrers.iter().any(|referrer| referrer.table == *name)

@@ -122,14 +122,15 @@ fn without_images(run: Uuid, there: i64) -> Failure {
 }
 
 /// A table with the key columns of every mapping that loads it.
-struct Distinct {
-    run: RunTable,
-    all_keys: Vec<Vec<String>>,
+pub(super) struct Distinct {
+    pub(super) run: RunTable,
+    pub(super) all_keys: Vec<Vec<String>>,
     /// Whether its mappings keep lineage at several places.
-    mixed: bool,
+    pub(super) mixed: bool,
 }
 
-fn distinct(tables: &[RunTable], images: &[(String, Vec<String>, i64)]) -> Vec<Distinct> {
+/// The tables, each once; keys that only before-images have are added.
+pub(super) fn distinct(tables: &[RunTable], images: &[(String, Vec<String>, i64)]) -> Vec<Distinct> {
     let mut found: Vec<Distinct> = Vec::new();
     let sorted = |keys: &[String]| keys.iter().cloned().collect::<BTreeSet<String>>();
     for told in tables {

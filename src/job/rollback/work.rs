@@ -2,10 +2,12 @@
 
 use super::apply::{Means, Task, apply};
 use super::books::Books;
+use super::foresee::Foresight;
 use super::kept_keys::{KeptKeys, Key};
 use super::own_writes::OwnWrites;
 use super::pace::Pace;
 use super::plan::{Plan, Step};
+use super::rings::Rings;
 use super::{Held, Progress, stopped};
 use crate::config::Settings;
 use crate::flow::Stop;
@@ -41,7 +43,7 @@ pub(super) struct Work<'a> {
     /// Reads what comes next, while the other connection is at work.
     pub(super) ahead: Link,
     pub(super) options: LoadOptions,
-    plan: &'a Plan,
+    pub(super) plan: &'a Plan,
     pub(super) run: Uuid,
     /// Whether the run retried rejects of another one.
     retries: bool,
@@ -49,7 +51,10 @@ pub(super) struct Work<'a> {
     stop: &'a Stop,
     pub(super) force: bool,
     pub(super) books: Books,
-    kept_keys: KeptKeys,
+    pub(super) kept_keys: KeptKeys,
+    /// What a dry run knows by now.
+    pub(super) foresight: Foresight,
+    pub(super) rings: Rings,
     /// The transactions of this attempt.
     pub(super) own: OwnWrites,
     /// How many rows of the table at hand are deleted at once, and how many are put back.
@@ -68,9 +73,26 @@ impl<'a> Work<'a> {
     ) -> Self {
         let (ahead, options) = (link.another(), setup::load_options(settings));
         let (run, retries) = (found.run, found.retries);
-        let (kept_keys, own) = (KeptKeys::new(false), OwnWrites::default());
-        let paces = (Pace::new(BATCH, BATCH), Pace::new(usize::MAX, usize::MAX));
-        Self { link, ahead, options, plan, run, retries, held, stop, force, books, kept_keys, own, paces, tell }
+        let (kept_keys, own, foresight) = (KeptKeys::new(false), OwnWrites::default(), Foresight::default());
+        let (paces, rings) = ((Pace::new(BATCH, BATCH), Pace::new(usize::MAX, usize::MAX)), Rings::default());
+        Self {
+            link,
+            ahead,
+            options,
+            plan,
+            run,
+            retries,
+            held,
+            stop,
+            force,
+            books,
+            kept_keys,
+            foresight,
+            rings,
+            own,
+            paces,
+            tell,
+        }
     }
 
     pub(super) fn end(self) -> (Link, Books) {
@@ -79,7 +101,10 @@ impl<'a> Work<'a> {
 
     /// Goes through all tables, and again through those where something was kept that may go once others are gone.
     pub(super) async fn run(&mut self) -> Result<(), Failure> {
-        let mode = if self.held.is_some() { Mode::Apply } else { Mode::Survey };
+        if self.held.is_none() {
+            return self.survey().await;
+        }
+        self.foresight = Foresight::new(self.plan);
         let mut again: Option<HashSet<String>> = None;
         loop {
             let (mut moved, mut begun) = (0, HashSet::new());
@@ -89,30 +114,31 @@ impl<'a> Work<'a> {
                     continue;
                 }
                 self.books.begin(&name, begun.insert(name.clone()))?;
-                moved += self.step(step, mode).await?;
+                self.begin(step);
+                if step.table.run.explodes {
+                    self.pass(step, Mode::Gather).await?;
+                }
+                moved += self.pass(step, Mode::Apply).await?;
             }
             let left: HashSet<String> = begun.into_iter().filter(|name| self.books.may_go_on(name)).collect();
-            if mode == Mode::Survey || moved == 0 || left.is_empty() {
+            if moved == 0 || left.is_empty() {
                 return Ok(());
             }
             again = Some(left);
         }
     }
 
-    /// Goes through a table; gives how many rows it did.
-    async fn step(&mut self, step: &Step, mode: Mode) -> Result<usize, Failure> {
+    /// Begins with a table.
+    pub(super) fn begin(&mut self, step: &Step) {
         self.kept_keys = KeptKeys::new(step.table.run.explodes);
         // Of rows that refer to others of the table, as many as can be go at once.
         let is_slow = step.table.referrers.iter().any(|referrer| !referrer.indexed && !referrer.is_own);
         let first = if is_slow { SLOW_BATCH } else { BATCH };
         self.paces = (Pace::new(first, BATCH), Pace::new(usize::MAX, usize::MAX));
-        if step.table.run.explodes {
-            self.pass(step, Mode::Gather).await?;
-        }
-        self.pass(step, mode).await
     }
 
-    async fn pass(&mut self, step: &Step, mode: Mode) -> Result<usize, Failure> {
+    /// Goes through a table; gives how many rows it did.
+    pub(super) async fn pass(&mut self, step: &Step, mode: Mode) -> Result<usize, Failure> {
         let mut moved = self.images(step, mode).await?;
         if step.rows {
             moved += self.rows(step, mode).await?;
@@ -152,6 +178,21 @@ impl<'a> Work<'a> {
     }
 
     pub(super) fn keep(
+        &mut self,
+        table: &str,
+        mode: Mode,
+        (row_key, key): (&str, Option<&Key>),
+        reason: KeptReason,
+        detail: String,
+    ) -> Result<(), Failure> {
+        if mode == Mode::Survey {
+            self.foresight.keep(table, row_key, reason);
+        }
+        self.note_kept(table, mode, (row_key, key), reason, detail)
+    }
+
+    /// The same, but for what a dry run knows of the row.
+    pub(super) fn note_kept(
         &mut self,
         table: &str,
         mode: Mode,

@@ -4,12 +4,12 @@
 //! further rounds, and counts by what the last one says. Shared by the writers of a pass.
 
 use super::aside::{Again, Aside};
-use super::state::{Place, State};
+use super::state::{AskedOf, MetSlices, Place, State};
 use crate::model::{
     Class, Database, Discrepancy, Event, EventSender, Failure, MappingCounts, MappingId, SkipReason, Tally,
 };
 use crate::report::DifferencesFile;
-use crate::sink::{Compared, Comparison, SliceSums};
+use crate::sink::{Compared, Comparison};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -33,8 +33,8 @@ pub(super) struct Taken {
     pub(super) shown: Vec<Discrepancy>,
     /// Whether keys were counted as they were found first.
     pub(super) full: bool,
-    /// Of each mapping the rows whose keys were asked for, and how many of them are extra.
-    pub(super) asked: BTreeMap<MappingId, (i64, i64)>,
+    /// The rows whose keys were asked for.
+    pub(super) asked: AskedOf,
 }
 
 impl Findings {
@@ -93,7 +93,9 @@ impl Findings {
             *counts.passed_over.entry(reason).or_default() += count;
         }
         let met = state.met.entry(mapping).or_default();
-        comparison.sums.into_iter().for_each(|(slice, sum)| *met.entry(slice).or_default() += sum);
+        for (slice, sum) in comparison.sums {
+            *met.entry(slice).or_default().entry(database.number).or_default() += sum;
+        }
         for compared in comparison.others {
             if !state.set_aside(mapping, database, &compared)? {
                 self.count(&mut state, (mapping, database.number), compared)?;
@@ -151,14 +153,14 @@ impl Findings {
         Ok(())
     }
 
-    /// Books rows of a class whose key is gone; `found`: the key, unless it was counted before.
+    /// Books rows of a class whose key is gone from a database; `found`: the key, unless it was counted before.
     ///
     /// # Errors
     /// The report cannot be written.
     pub(super) fn gone(
         &self,
         found: Option<Discrepancy>,
-        (mapping, class): (MappingId, Class),
+        (mapping, database, class): (MappingId, u8, Class),
         rows: i64,
     ) -> Result<(), Failure> {
         let mut state = self.state();
@@ -166,19 +168,19 @@ impl Findings {
         counts.rows.add(class, rows);
         counts.keys.add(class, i64::from(found.is_some()));
         if class == Class::Extra {
-            state.asked.entry(mapping).or_default().1 += rows;
+            state.asked.entry((mapping, database)).or_default().1 += rows;
         }
         found.map_or(Ok(()), |found| state.show(&self.names, found))
     }
 
-    /// The rows of a mapping that were met, by slice of its table.
-    pub(super) fn met(&self, mapping: MappingId) -> SliceSums {
+    /// The rows of a mapping that were met.
+    pub(super) fn met(&self, mapping: MappingId) -> MetSlices {
         self.state().met.get(&mapping).cloned().unwrap_or_default()
     }
 
-    /// Notes that Redis was asked for the keys of so many rows.
-    pub(super) fn asked(&self, mapping: MappingId, rows: i64) {
-        self.state().asked.entry(mapping).or_default().0 += rows;
+    /// Notes that a database was asked for the keys of so many rows.
+    pub(super) fn asked(&self, mapping: MappingId, database: u8, rows: i64) {
+        self.state().asked.entry((mapping, database)).or_default().0 += rows;
     }
 
     /// Notes how many rows a mapping's table has, and how many of them are the run's.

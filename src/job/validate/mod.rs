@@ -4,7 +4,9 @@
 mod aside;
 mod begin;
 mod chosen;
+mod emptied;
 mod findings;
+mod passed;
 mod rest;
 mod rounds;
 mod state;
@@ -14,7 +16,6 @@ pub(super) use findings::Findings;
 pub(super) use rounds::Rounds;
 
 use super::databases::Reached;
-use super::delete_gone;
 use super::key_list::KeyList;
 use super::link::Link;
 use super::migrate::End;
@@ -244,26 +245,12 @@ fn taken(ready: &Ready, names: &[String], findings: &Findings) -> Validation {
         sample: (!settings.sample.is_all()).then(|| settings.sample.to_string()),
         pattern: ready.settings.run.keys.clone(),
         strict: settings.strict,
-        warnings: emptied(ready, &asked.into_values().collect::<Vec<_>>()).into_iter().collect(),
+        warnings: emptied::warnings(ready.settings.run.delete_gone_limit, &asked),
         mappings: counts.into_iter().map(|(id, counts)| (name(id), counts)).collect(),
         discrepancies: shown.into_iter().map(|found: Discrepancy| (name(found.mapping), found)).collect(),
         untold,
         ..Validation::default()
     }
-}
-
-/// That so many rows' keys are gone that a run would delete none of them. `asked`: of each mapping the rows whose keys were asked for,
-/// and how many of those are extra.
-fn emptied(ready: &Ready, asked: &[(i64, i64)]) -> Option<String> {
-    let limit = ready.settings.run.delete_gone_limit;
-    if delete_gone::allows(limit, asked) {
-        return None;
-    }
-    let (rows, extra) = asked.iter().fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1));
-    Some(format!(
-        "the keys of {extra} of {rows} rows of this tool are gone from Redis, more than run.delete_gone_limit ({limit}) would let a \
-         run delete: was Redis emptied, or is it another one? Without --strict such rows let a validation pass"
-    ))
 }
 
 fn open_file(settings: &Settings) -> Result<Option<DifferencesFile>, Failure> {

@@ -6,6 +6,7 @@
 
 use super::Findings;
 use super::begin::Ready;
+use super::passed::has_passed;
 use super::rounds::Rounds;
 use crate::job::databases::Base;
 use crate::job::link::Link;
@@ -14,14 +15,14 @@ use crate::job::pipeline::Sample;
 use crate::job::run_tables::run_table;
 use crate::ledger;
 use crate::model::{Class, Discrepancy, Failure, MappingId, RedisKey, SkipReason};
-use crate::sink::{LoadTable, OwnedReader, OwnedRow, Provenance, SumsWanted, still_owned};
+use crate::sink::{LoadTable, OwnedReader, OwnedRow, Provenance, RowSum, SumsWanted, still_owned};
 use crate::source::Source;
 use crate::source::redis::RedisSource;
 use sqlx::postgres::PgConnection;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// How long a key that is gone is given to come back.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -146,9 +147,13 @@ impl Rest<'_> {
             }
             if let Some(met) = met.get(&number) {
                 let sum = async |connection: &mut PgConnection| reader.sum(connection, &extent, number).await;
-                if link.call("counting the rows of the run", sum).await? == *met {
-                    owned += met.rows;
-                    self.findings().asked(of.0, met.rows);
+                let all = met.values().fold(RowSum::default(), |mut all, more| {
+                    all += *more;
+                    all
+                });
+                if link.call("counting the rows of the run", sum).await? == all {
+                    owned += all.rows;
+                    met.iter().for_each(|(database, met)| self.findings().asked(of.0, *database, met.rows));
                     continue;
                 }
             }
@@ -184,7 +189,7 @@ impl Rest<'_> {
             }
         }
         for (number, rows) in asked {
-            self.findings().asked(id, rows.len() as i64);
+            self.findings().asked(id, number, rows.len() as i64);
             gone.entry(number).or_default().extend(self.absent(number, rows).await?);
         }
         Ok(owned)
@@ -244,7 +249,7 @@ impl Rest<'_> {
             for (place, row) in rows.into_iter().enumerate().filter(|(place, _)| there.contains(place)) {
                 let class = match () {
                     () if cleaned.contains(&place) => Class::Cleaned,
-                    () if self.has_passed(row.expires_at.as_deref()) => Class::Expired,
+                    () if has_passed(self.rounds.shared.clock.as_ref(), row.expires_at.as_deref()) => Class::Expired,
                     () => Class::Extra,
                 };
                 by_key.entry(row.key).or_insert((0, class)).0 += 1;
@@ -276,35 +281,6 @@ impl Rest<'_> {
         let (columns, values) = (Vec::new(), Vec::new());
         let found =
             Discrepancy { mapping, database, key: key.detached(), class, element: None, detail, columns, values };
-        self.findings().gone((!known).then_some(found), (mapping, class), rows)
-    }
-
-    /// Whether a recorded time of expiry has passed, by Redis's clock where it is told.
-    fn has_passed(&self, recorded: Option<&str>) -> bool {
-        let own = || {
-            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-        };
-        let now = self.rounds.shared.clock.as_ref().map_or_else(own, |clock| clock.now());
-        recorded.and_then(milliseconds).is_some_and(|expiry| expiry <= now)
-    }
-}
-
-/// A time as PostgreSQL or lineage writes it, in Unix milliseconds. One without a zone is UTC, as it was loaded.
-fn milliseconds(text: &str) -> Option<i64> {
-    let zoned = text.parse::<jiff::Timestamp>();
-    zoned.or_else(|_| format!("{text}Z").parse()).ok().map(jiff::Timestamp::as_millisecond)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::milliseconds;
-
-    #[test]
-    fn times_are_read_as_lineage_and_postgres_write_them() {
-        for text in ["2026-01-02T03:04:05.678Z", "2026-01-02 03:04:05.678+00", "2026-01-02 03:04:05.678"] {
-            assert_eq!(milliseconds(text), Some(1_767_323_045_678), "{text}");
-        }
-        assert_eq!(milliseconds("infinity"), None);
+        self.findings().gone((!known).then_some(found), (mapping, database, class), rows)
     }
 }

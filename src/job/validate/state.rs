@@ -3,7 +3,7 @@
 use super::aside::Aside;
 use crate::model::{Class, Database, Discrepancy, Failure, MappingCounts, MappingId, RedisKey, Side};
 use crate::report::DifferencesFile;
-use crate::sink::{Compared, SliceSums};
+use crate::sink::{Compared, RowSum};
 use std::collections::{BTreeMap, HashMap};
 
 /// Discrepancies of each mapping and class that are kept to show; all are counted.
@@ -11,6 +11,12 @@ const SHOWN: usize = 20;
 
 /// A key, wherever it is.
 pub(super) type Place = (MappingId, u8, RedisKey);
+
+/// Of each mapping in each database the rows whose keys were asked for, and how many of them are extra.
+pub(super) type AskedOf = BTreeMap<(MappingId, u8), (i64, i64)>;
+
+/// The rows that were met, by slice of their table and by the database of their keys.
+pub(super) type MetSlices = BTreeMap<u64, BTreeMap<u8, RowSum>>;
 
 /// Behind the lock of [`super::Findings`].
 #[derive(Default)]
@@ -24,10 +30,10 @@ pub(super) struct State {
     pub(super) file: Option<DifferencesFile>,
     /// Whether a key was counted as it was found first, since there was no more room to set it aside.
     pub(super) full: bool,
-    /// Of each mapping the rows whose keys were asked for, and how many of them are extra.
-    pub(super) asked: BTreeMap<MappingId, (i64, i64)>,
-    /// Of each mapping the rows that were met, by slice of its table.
-    pub(super) met: BTreeMap<MappingId, SliceSums>,
+    /// The rows whose keys were asked for.
+    pub(super) asked: AskedOf,
+    /// Of each mapping the rows that were met.
+    pub(super) met: BTreeMap<MappingId, MetSlices>,
 }
 
 impl State {

@@ -1,6 +1,7 @@
 //! The SQL of what a comparison asks the ledger of keys and rows that the staging table alone does not tell.
 
 use crate::model::Database;
+use crate::postgres::ident;
 use crate::sink::load::origin::{is_surely_in_ledger, may_be_in_ledger};
 use crate::sink::load::statements::{ORDINAL, Side, Statements, key_join, row_key};
 use crate::sink::ownership::{owner, owner_of};
@@ -13,29 +14,45 @@ use uuid::Uuid;
 /// A row that is in doubt was there; a key that is in doubt was not: either way the element counts as missing.
 pub(super) fn were_there((table, database, run): (&LoadTable, Database, Uuid), sql: &Statements) -> String {
     let (may, surely) = (may_be_in_ledger(database), is_surely_in_ledger(database, run));
-    let of_key = "l.table_name = $1 AND l.redis_key = u.key";
-    let was_there = if table.loose_key {
-        // The ledger spells a key as the table did.
-        format!(
-            "EXISTS (SELECT FROM redis2pg.loaded l CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{}, l.row_key) t \
-             WHERE {of_key} AND {} AND {may} OFFSET 0)",
-            table.ident(),
-            key_join(table)
+    let (was_there, of_ledger) = if table.loose_key {
+        (
+            "w.ord IS NOT NULL".to_owned(),
+            format!(" LEFT JOIN ({}) w ON w.ord = u.ord", by_value(table, &sql.stage, &may)),
         )
     } else {
-        format!(
+        let by_key = format!(
             "EXISTS (SELECT FROM (SELECT * FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.row_key = {} OFFSET 0) l \
-             WHERE {of_key} AND {may} OFFSET 0)",
+             WHERE l.table_name = $1 AND l.redis_key = u.key AND {may} OFFSET 0)",
             row_key(table, Side::Staged)
-        )
+        );
+        (by_key, String::new())
     };
     // Asked once for each key: it may have very many rows.
     format!(
         "SELECT u.ord, {was_there} AS was_there, k.key_was_there FROM unnest($2::int4[], $3::bytea[]) u (ord, key) \
          JOIN {} s ON s.{ORDINAL} = u.ord JOIN (SELECT d.key, EXISTS (SELECT FROM redis2pg.loaded l \
          WHERE l.table_name = $1 AND l.redis_key = d.key AND {surely} OFFSET 0) AS key_was_there \
-         FROM (SELECT DISTINCT g.key FROM pg_catalog.unnest($3::bytea[]) g (key)) d OFFSET 0) k ON k.key = u.key",
+         FROM (SELECT DISTINCT g.key FROM pg_catalog.unnest($3::bytea[]) g (key)) d OFFSET 0) k ON k.key = u.key{of_ledger}",
         sql.stage
+    )
+}
+
+/// The ordinals among `$2` of rows that the ledger has, where it spells a key as the table did and the staged row may not. What it has of
+/// the keys is read once, and joined by all that has to be equal: a row for each element of a key and each row that the ledger has of it, as
+/// a planner that knows nothing of either may like, would be rows times elements.
+fn by_value(table: &LoadTable, stage: &str, may: &str) -> String {
+    let keys: Vec<String> =
+        table.columns.iter().take(table.key_columns).map(|key| format!("p.{}", ident(&key.name))).collect();
+    format!(
+        "WITH s AS MATERIALIZED (SELECT s.*, g.key AS redis2pg_key FROM {stage} s JOIN \
+         ROWS FROM (pg_catalog.unnest($2::int4[]), pg_catalog.unnest($3::bytea[])) g (ord, key) ON g.ord = s.{ORDINAL}), \
+         t AS MATERIALIZED (SELECT d.key AS redis2pg_key, {} FROM (SELECT DISTINCT e.key FROM pg_catalog.unnest($3::bytea[]) e (key)) d \
+         CROSS JOIN LATERAL (SELECT l.row_key FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = d.key AND {may} OFFSET 0) l \
+         CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{}, l.row_key) p) \
+         SELECT DISTINCT s.{ORDINAL} AS ord FROM s JOIN t ON t.redis2pg_key = s.redis2pg_key AND {}",
+        keys.join(", "),
+        table.ident(),
+        key_join(table)
     )
 }
 

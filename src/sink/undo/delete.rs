@@ -1,12 +1,12 @@
 //! Rows that the run inserted are taken out.
 
 use super::restore::set_merge_joins;
-use super::{Undo, Undone};
+use super::staying::pairs;
+use super::{Staying, Undo, Undone};
 use crate::ledger::LineagePlace;
 use crate::model::KeptReason;
-use crate::postgres::{IncomingKey, ident, literal, query, script, table_ident};
+use crate::postgres::{IncomingKey, ident, query, script, table_ident};
 use crate::sink::owned::row_key;
-use crate::sink::ownership::owner;
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row};
 use std::collections::{HashMap, HashSet};
@@ -102,7 +102,7 @@ impl Undo<'_> {
     }
 
     /// Those of some rows that others refer to, each with the table of one that does. `ahead`: nothing is deleted yet, and rows that
-    /// the run wrote itself are taken to go.
+    /// the run wrote itself are taken to go, but for these.
     ///
     /// # Errors
     /// The server's.
@@ -110,7 +110,7 @@ impl Undo<'_> {
         &self,
         connection: &mut PgConnection,
         keys: &[&str],
-        ahead: bool,
+        ahead: Option<&Staying>,
     ) -> Result<HashMap<String, String>, Error> {
         let mut found = HashMap::new();
         if let Some(hidden) = self.table.referrers.iter().find(|referrer| !referrer.readable) {
@@ -121,11 +121,15 @@ impl Undo<'_> {
         }
         set_merge_joins(connection, true).await?;
         for referrer in &self.table.referrers {
-            let rows = query(self.refers(referrer, ahead))
+            let mut rows = query(self.refers(referrer, ahead))
                 .bind(keys)
                 .bind(self.run.to_string())
                 .fetch_all(&mut *connection)
                 .await?;
+            for (columns, kept) in ahead.iter().flat_map(|staying| staying.of(&referrer.table)) {
+                let statement = query(self.referred_by_staying(referrer, columns)).bind(keys).bind(kept);
+                rows.extend(statement.fetch_all(&mut *connection).await?);
+            }
             for row in rows {
                 found.insert(row.try_get(0)?, referrer.table.to_string());
             }
@@ -181,11 +185,8 @@ impl Undo<'_> {
     }
 
     /// The rows of `$1` that rows of a table refer to, but for those that go with them.
-    fn refers(&self, referrer: &IncomingKey, ahead: bool) -> String {
+    fn refers(&self, referrer: &IncomingKey, ahead: Option<&Staying>) -> String {
         let table = self.table;
-        let pairs: Vec<String> = (referrer.columns.iter())
-            .map(|(own, of, operator)| format!("t.{} {operator} c.{}", ident(of), ident(own)))
-            .collect();
         let mut others = String::new();
         if referrer.is_own {
             let key = row_key("c", &table.run.key_columns);
@@ -193,11 +194,11 @@ impl Undo<'_> {
                 " AND {key} NOT IN (SELECT g.key::jsonb FROM pg_catalog.unnest($1::text[]) g (key))"
             ));
         }
-        if ahead {
-            let owner = owner("c.xmin", &literal(&referrer.table.to_string()), None);
-            others.push_str(&format!(" AND {owner} IS DISTINCT FROM $2"));
-        } else {
-            others.push_str(" AND $2 <> ''");
+        match ahead {
+            Some(staying) => {
+                others.push_str(&format!(" AND {}", self.is_not_taken_back("c", &referrer.table, staying)));
+            }
+            None => others.push_str(" AND $2 <> ''"),
         }
         format!(
             "SELECT r.key FROM pg_catalog.unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
@@ -206,7 +207,7 @@ impl Undo<'_> {
             table.only(),
             table.key_join(),
             table_ident(&referrer.table),
-            pairs.join(" AND ")
+            pairs(referrer)
         )
     }
 
@@ -235,7 +236,7 @@ impl Undo<'_> {
                 None => {}
             }
         }
-        let referred = self.referred_to(connection, &going, false).await?;
+        let referred = self.referred_to(connection, &going, None).await?;
         going.retain(|key| !referred.contains_key(*key));
         undone.kept.extend(referred.into_iter().map(|(key, by)| (key, KeptReason::ReferredTo, by)));
         if going.is_empty() {

@@ -3,7 +3,7 @@
 
 use super::restore::set_merge_joins;
 use super::{Reference, Undo, UndoColumn};
-use crate::postgres::{ident, literal, query};
+use crate::postgres::{ident, literal, query, script};
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row};
 use std::collections::HashMap;
@@ -29,40 +29,89 @@ impl Undo<'_> {
     }
 
     /// Images of the run whose rows are not there and that those of `keys` need, by whatever steps; as many as fit into a
-    /// batch. They are found where a foreign key refers to the columns that the ledger knows rows by.
+    /// batch.
     ///
     /// # Errors
-    /// The server's.
+    /// The server's; one that speaks of a value is that of one of the run's images.
     pub async fn ancestors(&self, connection: &mut PgConnection, keys: &[&str]) -> Result<Vec<String>, Error> {
-        let table = self.table;
-        let parents: Vec<String> = table.references.iter().filter_map(|reference| self.parent_key(reference)).collect();
-        if parents.is_empty() || keys.is_empty() {
+        let own: Vec<&Reference> = self.table.references.iter().filter(|reference| reference.is_own).collect();
+        if own.is_empty() || keys.is_empty() {
             return Ok(Vec::new());
         }
-        set_merge_joins(connection, false).await?;
+        let by_key = own.iter().map(|reference| self.parent_key(reference)).collect::<Option<Vec<String>>>();
+        let joins = if by_key.is_some() { ("off", "on") } else { ("on", "off") };
+        let steps = by_key.map(|parents| self.by_keys(&parents)).or_else(|| self.by_values(&own));
+        let Some(steps) = steps else { return Ok(Vec::new()) };
+        // By values nothing has an index to go by; what is fenced in is looked up by its own all the same.
+        let set = format!(
+            "SET LOCAL enable_hashjoin = {0}; SET LOCAL enable_mergejoin = {0}; SET LOCAL enable_nestloop = {1}",
+            joins.0, joins.1
+        );
+        script(set).execute(&mut *connection).await?;
+        let rows = query(format!("{steps} SELECT row_key::text FROM up LIMIT {}", keys.len() + ANCESTORS))
+            .bind(keys)
+            .bind(self.run.to_string())
+            .fetch_all(connection)
+            .await?;
+        // The rows that were asked about come first.
+        rows.iter().skip(keys.len()).map(|row| row.try_get(0)).collect()
+    }
+
+    /// Goes up step by step through the images' own key.
+    fn by_keys(&self, parents: &[String]) -> String {
+        let table = self.table;
         let parents: Vec<String> = parents.iter().map(|key| format!("({key})")).collect();
         let image = format!(
             "redis2pg.before_images i WHERE i.run_id = $2::text::uuid AND i.table_name = {}",
             literal(&table.name())
         );
-        let rows = query(format!(
+        format!(
             "WITH RECURSIVE up (row_key) AS (SELECT r.key::jsonb FROM pg_catalog.unnest($1::text[]) r (key) UNION \
              SELECT j.row_key FROM up JOIN LATERAL (SELECT i.image FROM {image} AND i.row_key = up.row_key OFFSET 0) i ON true \
              CROSS JOIN LATERAL (VALUES {}) e (parent) \
              JOIN LATERAL (SELECT i.row_key FROM {image} AND i.row_key = e.parent OFFSET 0) j ON true CROSS JOIN LATERAL {} \
-             WHERE NOT EXISTS (SELECT FROM {} t WHERE {} OFFSET 0)) SELECT row_key::text FROM up LIMIT {}",
+             WHERE NOT EXISTS (SELECT FROM {} t WHERE {} OFFSET 0))",
             parents.join(", "),
             table.key_record("j.row_key"),
             table.only(),
             table.key_join(),
-            keys.len() + ANCESTORS,
+        )
+    }
+
+    /// The same where a foreign key refers to other columns: all images of the run are read, and joined by what they hold.
+    fn by_values(&self, references: &[&Reference]) -> Option<String> {
+        let table = self.table;
+        let is_of = |column: &UndoColumn| {
+            let mut columns = references.iter().flat_map(|reference| &reference.columns);
+            columns.any(|(own, of, _)| *own == column.name || *of == column.name)
+        };
+        let (mut values, mut edges) = (Vec::new(), Vec::new());
+        for (number, reference) in references.iter().enumerate() {
+            let mut pairs = Vec::new();
+            for (place, (own, of, operator)) in reference.columns.iter().enumerate() {
+                let (from, to) = self.value(own).zip(self.value(of))?;
+                values.push(format!("{from} AS own{number}_{place}, {to} AS of{number}_{place}"));
+                pairs.push(format!("p.of{number}_{place} {operator} c.own{number}_{place}"));
+            }
+            let pairs = pairs.join(" AND ");
+            edges.push(format!(
+                "SELECT c.row_key AS child, p.row_key AS parent FROM a c JOIN a p ON {pairs} WHERE p.gone"
+            ));
+        }
+        Some(format!(
+            "WITH RECURSIVE a AS MATERIALIZED (SELECT i.row_key, {}, NOT EXISTS (SELECT FROM {} CROSS JOIN LATERAL \
+             (SELECT FROM {} t WHERE {} OFFSET 0) x) AS gone FROM redis2pg.before_images i CROSS JOIN LATERAL {} \
+             WHERE i.run_id = $2::text::uuid AND i.table_name = {}), e AS MATERIALIZED ({}), \
+             up (row_key) AS (SELECT r.key::jsonb FROM pg_catalog.unnest($1::text[]) r (key) UNION \
+             SELECT e.parent FROM up JOIN e ON e.child = up.row_key)",
+            values.join(", "),
+            table.key_record("i.row_key"),
+            table.only(),
+            table.key_join(),
+            self.record_of(is_of),
+            literal(&table.name()),
+            edges.join(" UNION ALL "),
         ))
-        .bind(keys)
-        .bind(self.run.to_string())
-        .fetch_all(connection)
-        .await?;
-        // The rows that were asked about come first.
-        rows.iter().skip(keys.len()).map(|row| row.try_get(0)).collect()
     }
 
     /// The key of the row that image `i` refers to, as the ledger writes it; `None` where the foreign key refers to other columns.
@@ -104,32 +153,39 @@ impl Undo<'_> {
                 |(own, of, _): &(String, String, String)| *own == column.name || reference.is_own && *of == column.name;
             reference.columns.iter().any(own)
         };
-        let value = |name: &String| self.values(&[], |column| column.name == *name).pop().map(|(_, value)| value);
-        let (mut given, mut there, mut members, mut asked) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut same = Vec::new();
-        for (place, (own, of, operator)) in reference.columns.iter().enumerate() {
-            asked.push(format!("{} AS own{place}", value(own)?));
-            given.push(format!("m.own{place} IS NOT NULL"));
-            there.push(format!("q.{} {operator} m.own{place}", ident(of)));
-            same.push(format!("t.{}::text IS NOT DISTINCT FROM m.own{place}::text", ident(own)));
-            if reference.is_own {
-                asked.push(format!("{} AS of{place}", value(of)?));
-                members.push(format!("p.of{place} {operator} m.own{place}"));
-            }
+        let (mut asked, open) = self.asked(reference)?;
+        let mut members = Vec::new();
+        for (place, (_, of, operator)) in reference.columns.iter().enumerate().filter(|_| reference.is_own) {
+            asked.push(format!("{} AS of{place}", self.value(of)?));
+            members.push(format!("p.of{place} {operator} m.own{place}"));
         }
         let (parent, join) = match reference.is_own {
             true => ("p.key", format!(" LEFT JOIN m p ON {}", members.join(" AND "))),
             false => ("NULL::text", String::new()),
         };
-        let table = self.table;
-        // What a row refers to already is not checked again: the foreign key may be NOT VALID.
         Some(format!(
-            "WITH m AS MATERIALIZED (SELECT r.key, {} FROM {} CROSS JOIN LATERAL {}) SELECT m.key, {parent} FROM m{join} \
-             WHERE {} AND NOT EXISTS (SELECT FROM {} q WHERE {} OFFSET 0) \
-             AND NOT EXISTS (SELECT FROM {} CROSS JOIN LATERAL (SELECT FROM {} t WHERE {} AND {} OFFSET 0) x)",
+            "WITH m AS MATERIALIZED (SELECT r.key, {} FROM {} CROSS JOIN LATERAL {}) SELECT m.key, {parent} FROM m{join} WHERE {open}",
             asked.join(", "),
             self.images(),
             self.record_of(is_of),
+        ))
+    }
+
+    /// What is asked of an image for a foreign key: the values of its columns as `own0` and so on; and whether a row `m` of these and of
+    /// `key` refers to a row that is not there: a condition.
+    pub(super) fn asked(&self, reference: &Reference) -> Option<(Vec<String>, String)> {
+        let table = self.table;
+        let (mut asked, mut given, mut there, mut same) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (place, (own, of, operator)) in reference.columns.iter().enumerate() {
+            asked.push(format!("{} AS own{place}", self.value(own)?));
+            given.push(format!("m.own{place} IS NOT NULL"));
+            there.push(format!("q.{} {operator} m.own{place}", ident(of)));
+            same.push(format!("t.{}::text IS NOT DISTINCT FROM m.own{place}::text", ident(own)));
+        }
+        // What a row refers to already is not checked again: the foreign key may be NOT VALID.
+        let open = format!(
+            "{} AND NOT EXISTS (SELECT FROM {} q WHERE {} OFFSET 0) \
+             AND NOT EXISTS (SELECT FROM {} CROSS JOIN LATERAL (SELECT FROM {} t WHERE {} AND {} OFFSET 0) x)",
             given.join(" AND "),
             reference.parent,
             there.join(" AND "),
@@ -137,7 +193,13 @@ impl Undo<'_> {
             table.only(),
             table.key_join(),
             same.join(" AND "),
-        ))
+        );
+        Some((asked, open))
+    }
+
+    /// The value of a column of the image `i`, as its type; `None`: there is no such column.
+    pub(super) fn value(&self, name: &str) -> Option<String> {
+        self.values(&[], |column| column.name == name).pop().map(|(_, value)| value)
     }
 }
 

@@ -10,7 +10,9 @@ use sqlx::{Error, Row};
 pub struct Reference {
     /// The constraint's name.
     pub name: String,
-    /// The table that it refers to, as SQL: `ONLY`, but for a partitioned one.
+    /// The table that it refers to.
+    pub table: TableName,
+    /// The same as SQL: `ONLY`, but for a partitioned one.
     pub parent: String,
     /// Whether that is the table itself.
     pub is_own: bool,
@@ -51,10 +53,12 @@ pub(super) async fn read_references(connection: &mut PgConnection, table: &Table
         .map(|row| {
             let (own, referred): (Vec<String>, Vec<String>) = (row.try_get("own")?, row.try_get("referred")?);
             let operators: Vec<String> = row.try_get("operators")?;
-            let parent = table_ident(&TableName { schema: row.try_get("schema")?, table: row.try_get("parent")? });
+            let table = TableName { schema: row.try_get("schema")?, table: row.try_get("parent")? };
+            let parent = table_ident(&table);
             let is_whole: bool = row.try_get("is_whole")?;
             Ok(Reference {
                 name: row.try_get("name")?,
+                table,
                 parent: if is_whole { parent } else { format!("ONLY {parent}") },
                 is_own: row.try_get("is_own")?,
                 columns: own.into_iter().zip(referred).zip(operators).map(|((own, of), by)| (own, of, by)).collect(),

@@ -3,7 +3,7 @@
 use super::family::orphans;
 use super::{Undo, Undone};
 use crate::model::KeptReason;
-use crate::postgres::{ident, literal, query, script, table_ident};
+use crate::postgres::{literal, query, script};
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row};
 use std::collections::{HashMap, HashSet};
@@ -39,7 +39,7 @@ impl Undo<'_> {
             keys = self.still_ours(connection, keys, &mut undone).await?;
             for (reason, found) in [
                 (KeptReason::Refused, self.unwritable(connection, &keys).await?),
-                (KeptReason::ReferredTo, self.moved(connection, group, &keys).await?),
+                (KeptReason::ReferredTo, self.moved(connection, group, &keys, None).await?),
             ] {
                 keys = undone.keep_of(keys, reason, &found);
             }
@@ -114,62 +114,6 @@ impl Undo<'_> {
         .fetch_all(connection)
         .await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
-    }
-
-    /// Those of the rows of a group that others refer to by a value which the image has otherwise, each with the table of one that
-    /// does: a foreign key may carry the change over to it, or clear what it has.
-    ///
-    /// # Errors
-    /// The server's.
-    pub async fn moved(
-        &self,
-        connection: &mut PgConnection,
-        group: &Group,
-        keys: &[&str],
-    ) -> Result<HashMap<String, String>, Error> {
-        let (table, mut found) = (self.table, HashMap::new());
-        for referrer in table.referrers.iter().filter(|_| !keys.is_empty()) {
-            let is_referred = |name: &String| referrer.columns.iter().any(|(_, of, _)| of == name);
-            let values = self.values(&group.missing, |column| column.updatable && is_referred(&column.name));
-            let differs: Vec<String> = values
-                .into_iter()
-                .map(|(name, value)| format!("t.{name}::text IS DISTINCT FROM ({value})::text"))
-                .collect();
-            if differs.is_empty() {
-                continue;
-            }
-            let pairs = referrer
-                .columns
-                .iter()
-                .map(|(own, of, operator)| format!("t.{} {operator} c.{}", ident(of), ident(own)));
-            let own = if referrer.is_own { " AND (c.tableoid, c.ctid) <> (t.tableoid, t.ctid)" } else { "" };
-            let refers = match referrer.readable {
-                true => format!(
-                    "EXISTS (SELECT FROM {} c WHERE {}{own})",
-                    table_ident(&referrer.table),
-                    pairs.collect::<Vec<_>>().join(" AND ")
-                ),
-                // What we may not read may refer to any row.
-                false => "true".to_owned(),
-            };
-            let rows = query(format!(
-                "SELECT r.key FROM {} CROSS JOIN LATERAL {} JOIN {} t ON {} CROSS JOIN LATERAL {} WHERE ({}) AND {refers}",
-                self.images(),
-                table.key_record("i.row_key"),
-                table.only(),
-                table.key_join(),
-                self.record(&group.missing),
-                differs.join(" OR "),
-            ))
-            .bind(keys)
-            .bind(self.run.to_string())
-            .fetch_all(&mut *connection)
-            .await?;
-            for row in rows {
-                found.insert(row.try_get(0)?, referrer.table.to_string());
-            }
-        }
-        Ok(found)
     }
 
     /// The images of the keys `$1`: as many rows as keys, whatever the statistics say, so that what is joined with them is not

@@ -1,5 +1,6 @@
 //! A table as the undoing needs it: its columns with their types, how its keys compare, and every foreign key that leads to it.
 
+use super::conditions::{Condition, Place, places, read_conditions};
 use super::references::{Reference, read_references};
 use crate::ledger::{LineagePlace, RunTable};
 use crate::model::TableName;
@@ -40,6 +41,10 @@ pub struct UndoTable {
     pub referrers: Vec<IncomingKey>,
     /// Its own foreign keys whose parents can be looked for.
     pub references: Vec<Reference>,
+    /// Where its rows can collide, beside the key.
+    pub places: Vec<Place>,
+    /// What each of its rows has to meet.
+    pub conditions: Vec<Condition>,
     /// Whether the role may delete its rows.
     pub may_delete: bool,
     /// Whether the role may lock its rows: it may change a column of them.
@@ -93,6 +98,8 @@ impl UndoTable {
             is_ordinary: facts.partitioning.is_none(),
             columns: columns(connection, &run.table).await?,
             references: read_references(connection, &run.table).await?,
+            places: places(&facts, &run.key_columns),
+            conditions: read_conditions(connection, &run.table).await?,
             referrers: facts.incoming_keys,
             equality: equality.unwrap_or_default(),
             row_security: facts.row_security.applies,

@@ -1,0 +1,230 @@
+//! What a dry run knows by now: rows that stay, and images whose rows come back once those that they refer to do.
+//!
+//! A rollback goes through the tables again as long as something moves; a dry run moves nothing, so that it has to remember what it
+//! would have.
+
+use super::kept_keys::Key;
+use super::plan::Plan;
+use crate::model::KeptReason;
+use crate::sink::undo::{Group, Staying};
+use std::collections::{HashMap, HashSet};
+
+/// Rows that are remembered, in some hundred MiB at most; what hangs on more of them is not foreseen.
+const ROWS: usize = 1_000_000;
+
+/// A row, by its table's place among the steps of the plan and by its key.
+pub(super) type Place = (usize, String);
+
+/// An image that refers to rows which are not there, but of which the run has images too.
+pub(super) struct Waiting {
+    /// Its place.
+    pub(super) place: Place,
+    /// The Redis key that the row was made from.
+    pub(super) redis_key: Option<Key>,
+    /// How it would be put back.
+    pub(super) group: Group,
+    /// The tables and keys of the images that it waits for, each with the foreign key.
+    pub(super) parents: Vec<(String, String, String)>,
+}
+
+/// What is known.
+#[derive(Default)]
+pub(super) struct Foresight {
+    /// Rows that the run wrote and that stay.
+    pub(super) staying: Staying,
+    /// All rows that are kept in this pass.
+    kept: HashSet<(String, String)>,
+    waiting: HashMap<(String, String), Waiting>,
+    /// The tables of which rows were found to stay in this pass that were not known to.
+    pub(super) grown: HashSet<String>,
+    /// Rows that are remembered.
+    rows: usize,
+}
+
+impl Foresight {
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self { staying: Staying::new(plan.steps.iter().map(|step| &step.table.run)), ..Self::default() }
+    }
+
+    /// Begins a pass over all tables.
+    pub(super) fn begin(&mut self) {
+        self.rows -= self.kept.len() + self.waiting.len();
+        (self.kept, self.waiting, self.grown) = (HashSet::new(), HashMap::new(), HashSet::new());
+    }
+
+    /// Whether more rows stay, or wait, than are remembered.
+    pub(super) fn is_full(&self) -> bool {
+        self.rows >= ROWS
+    }
+
+    /// So many more rows are remembered elsewhere.
+    pub(super) fn remember(&mut self, rows: usize) {
+        self.rows += rows;
+    }
+
+    /// So many are no more.
+    pub(super) fn forget(&mut self, rows: usize) {
+        self.rows -= rows;
+    }
+
+    /// Notes a row that is kept as it is.
+    pub(super) fn keep(&mut self, table: &str, row_key: &str, reason: KeptReason) {
+        self.keep_away(table, row_key);
+        // Of the others the table itself tells that they are not the run's.
+        let was_the_runs = !matches!(reason, KeptReason::Changed | KeptReason::Deleted | KeptReason::OtherRun);
+        if was_the_runs && !self.is_full() && self.staying.insert(table, row_key) {
+            self.rows += 1;
+            self.grown.insert(table.to_owned());
+        }
+    }
+
+    /// Notes a row that is not there, and does not come back.
+    pub(super) fn keep_away(&mut self, table: &str, row_key: &str) {
+        if !self.is_full() {
+            self.rows += usize::from(self.kept.insert((table.to_owned(), row_key.to_owned())));
+        }
+    }
+
+    /// Notes an image that waits for others. `false`: there is no room; it is taken to come back.
+    pub(super) fn wait(&mut self, table: &str, waiting: Waiting) -> bool {
+        if self.is_full() {
+            return false;
+        }
+        self.rows += 1;
+        self.waiting.insert((table.to_owned(), waiting.place.1.clone()), waiting);
+        true
+    }
+
+    /// Settles what waits, once all images were looked at: those that come back, and those that do not, each with the foreign key that
+    /// keeps it.
+    pub(super) fn settle(&mut self) -> (Vec<Waiting>, Vec<(Waiting, String)>) {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.rows -= waiting.len();
+        let coming = coming(&waiting, &self.kept);
+        let (mut come, mut stay) = (Vec::new(), Vec::new());
+        let is_lost =
+            |of: &(String, String)| self.kept.contains(of) || waiting.contains_key(of) && !coming.contains(of);
+        let lost = |of: &Waiting| {
+            let parent = of.parents.iter().find(|(table, key, _)| is_lost(&(table.clone(), key.clone())));
+            parent.map(|(.., constraint)| constraint.clone()).unwrap_or_default()
+        };
+        let mut constraints: HashMap<(String, String), String> = waiting
+            .iter()
+            .filter(|(of, _)| !coming.contains(*of))
+            .map(|(of, found)| (of.clone(), lost(found)))
+            .collect();
+        for (of, found) in waiting {
+            match constraints.remove(&of) {
+                Some(constraint) => stay.push((found, constraint)),
+                None => come.push(found),
+            }
+        }
+        (come, stay)
+    }
+}
+
+/// Those that come back: all that they wait for comes back before them; or, in a circle within one table and one group, with them.
+fn coming(waiting: &HashMap<(String, String), Waiting>, kept: &HashSet<(String, String)>) -> HashSet<(String, String)> {
+    let mut children: HashMap<(&str, &str), Vec<&(String, String)>> = HashMap::new();
+    let (mut open, mut ready, mut coming) = (HashMap::new(), Vec::new(), HashSet::new());
+    for (of, found) in waiting {
+        let holds = |table: &String, key: &String| {
+            let above = (table.clone(), key.clone());
+            // A row is there with itself.
+            above != *of && (kept.contains(&above) || waiting.contains_key(&above))
+        };
+        let holding: Vec<_> = found.parents.iter().filter(|(table, key, _)| holds(table, key)).collect();
+        for (table, key, _) in &holding {
+            children.entry((table.as_str(), key.as_str())).or_default().push(of);
+        }
+        open.insert(of, holding.len());
+        if holding.is_empty() {
+            ready.push(of);
+        }
+    }
+    while let Some(of) = ready.pop() {
+        coming.insert(of.clone());
+        for child in children.remove(&(of.0.as_str(), of.1.as_str())).unwrap_or_default() {
+            if let Some(left) = open.get_mut(child) {
+                *left -= 1;
+                if *left == 0 {
+                    ready.push(child);
+                }
+            }
+        }
+    }
+    coming.extend(together(waiting, kept, &coming));
+    coming
+}
+
+/// Of those that are left, the ones in circles, or behind them, that one statement can put back.
+fn together(
+    waiting: &HashMap<(String, String), Waiting>,
+    kept: &HashSet<(String, String)>,
+    coming: &HashSet<(String, String)>,
+) -> Vec<(String, String)> {
+    let mut left: HashSet<&(String, String)> = waiting.keys().filter(|of| !coming.contains(*of)).collect();
+    loop {
+        let comes = |of: &&&(String, String)| {
+            waiting.get(**of).is_some_and(|found| {
+                found.parents.iter().all(|(table, key, _)| {
+                    let parent = (table.clone(), key.clone());
+                    let Some(above) = waiting.get(&parent) else { return !kept.contains(&parent) };
+                    let is_with_it = of.0 == parent.0 && above.group == found.group && left.contains(&parent);
+                    coming.contains(&parent) || is_with_it
+                })
+            })
+        };
+        let still: HashSet<&(String, String)> = left.iter().filter(comes).copied().collect();
+        if still.len() == left.len() {
+            return left.into_iter().cloned().collect();
+        }
+        left = still;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Foresight, Waiting};
+    use crate::model::KeptReason;
+    use crate::sink::undo::Group;
+
+    /// Images that wait, as `table:key` with what they wait for; gives those that come back.
+    fn come(waits: &[(&str, &[&str])], kept: &[&str]) -> Vec<String> {
+        let mut foresight = Foresight::default();
+        let split = |of: &str| of.split_once(':').map(|(table, key)| (table.to_owned(), key.to_owned())).unwrap();
+        for of in kept {
+            let (table, key) = split(of);
+            foresight.keep(&table, &key, KeptReason::Changed);
+        }
+        for (of, parents) in waits {
+            let (table, key) = split(of);
+            let group = Group { former: None, missing: Vec::new(), lost: Vec::new(), there: false };
+            let parents = parents.iter().map(|parent| split(parent)).map(|(table, key)| (table, key, "fk".to_owned()));
+            let waiting = Waiting { place: (0, key), redis_key: None, group, parents: parents.collect() };
+            assert!(foresight.wait(&table, waiting));
+        }
+        let (come, stay) = foresight.settle();
+        assert!(stay.iter().all(|(_, constraint)| constraint == "fk"));
+        let mut names: Vec<String> = come.into_iter().map(|waiting| waiting.place.1).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_waits_comes_back_after_what_it_waits_for() {
+        assert_eq!(come(&[("t:c", &["t:b"]), ("t:b", &["p:a"])], &[]), ["b", "c"]);
+        assert_eq!(come(&[("t:c", &["t:b"]), ("t:b", &["p:a"]), ("t:x", &["p:y"])], &["p:a"]), ["x"]);
+        assert_eq!(come(&[("t:c", &["t:b", "t:d"]), ("t:b", &[]), ("t:d", &["t:gone"])], &["t:gone"]), ["b"]);
+    }
+
+    #[test]
+    fn a_circle_comes_back_together_within_one_table_alone() {
+        assert_eq!(
+            come(&[("t:a", &["t:b"]), ("t:b", &["t:a"]), ("t:c", &["t:b"]), ("t:s", &["t:s"])], &[]),
+            ["a", "b", "c", "s"]
+        );
+        assert_eq!(come(&[("t:a", &["u:b"]), ("u:b", &["t:a"]), ("t:c", &["t:a"])], &[]), Vec::<String>::new());
+        assert_eq!(come(&[("t:a", &["t:b"]), ("t:b", &["t:a", "t:x"])], &["t:x"]), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,80 @@
+//! Rows that others refer to by a value which their image has otherwise.
+
+use super::staying::{is_among, pairs};
+use super::{Group, Staying, Undo};
+use crate::postgres::{IncomingKey, query, table_ident};
+use sqlx::postgres::PgConnection;
+use sqlx::{Error, Row};
+use std::collections::HashMap;
+
+impl Undo<'_> {
+    /// Those of the rows of a group that others refer to by a value which the image has otherwise, each with the table of one that
+    /// does: a foreign key may carry the change over to it, or clear what it has. `ahead`: nothing is done yet, and rows that the run wrote
+    /// are taken to go or to be as before, but for these.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn moved(
+        &self,
+        connection: &mut PgConnection,
+        group: &Group,
+        keys: &[&str],
+        ahead: Option<&Staying>,
+    ) -> Result<HashMap<String, String>, Error> {
+        let mut found = HashMap::new();
+        for referrer in self.table.referrers.iter().filter(|_| !keys.is_empty()) {
+            let is_referred = |name: &String| referrer.columns.iter().any(|(_, of, _)| of == name);
+            let values = self.values(&group.missing, |column| column.updatable && is_referred(&column.name));
+            let differs: Vec<String> = values
+                .into_iter()
+                .map(|(name, value)| format!("t.{name}::text IS DISTINCT FROM ({value})::text"))
+                .collect();
+            if differs.is_empty() {
+                continue;
+            }
+            let differs = differs.join(" OR ");
+            let all = match ahead {
+                Some(staying) => format!(" AND {}", self.is_not_taken_back("c", &referrer.table, staying)),
+                None => String::new(),
+            };
+            let statement = self.moved_by(referrer, group, (&differs, &all));
+            let mut rows = query(statement).bind(keys).bind(self.run.to_string()).fetch_all(&mut *connection).await?;
+            for (columns, kept) in ahead.iter().flat_map(|staying| staying.of(&referrer.table)) {
+                let these = format!(" AND {}", is_among("c", columns, "$3"));
+                let statement = query(self.moved_by(referrer, group, (&differs, &these)));
+                let more =
+                    statement.bind(keys).bind(self.run.to_string()).bind(kept).fetch_all(&mut *connection).await?;
+                rows.extend(more);
+            }
+            for row in rows {
+                found.insert(row.try_get(0)?, referrer.table.to_string());
+            }
+        }
+        Ok(found)
+    }
+
+    /// The statement for one foreign key; `others`: which of its rows count.
+    fn moved_by(&self, referrer: &IncomingKey, group: &Group, (differs, others): (&str, &str)) -> String {
+        let table = self.table;
+        let own = if referrer.is_own { " AND (c.tableoid, c.ctid) <> (t.tableoid, t.ctid)" } else { "" };
+        let refers = match referrer.readable {
+            true => {
+                format!(
+                    "EXISTS (SELECT FROM {} c WHERE {}{own}{others})",
+                    table_ident(&referrer.table),
+                    pairs(referrer)
+                )
+            }
+            // What we may not read may refer to any row.
+            false => "true".to_owned(),
+        };
+        format!(
+            "SELECT r.key FROM {} CROSS JOIN LATERAL {} JOIN {} t ON {} CROSS JOIN LATERAL {} WHERE ({differs}) AND {refers}",
+            self.images(),
+            table.key_record("i.row_key"),
+            table.only(),
+            table.key_join(),
+            self.record(&group.missing),
+        )
+    }
+}
