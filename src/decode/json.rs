@@ -249,6 +249,11 @@ impl Scanner<'_> {
             b'u' => match self.unit(self.at)? {
                 0 => return Err(self.fault(FaultKind::Nul)),
                 0xd800..=0xdbff => {
+                    let rest = self.bytes.get(self.at + 6..).unwrap_or_default();
+                    if br"\u".starts_with(rest) {
+                        // Cut off between the halves, or before it was to be seen that the other one is missing.
+                        return Err(Fault { kind: FaultKind::End, at: self.bytes.len() });
+                    }
                     let low = self.bytes.get(self.at + 6..self.at + 8) == Some(br"\u");
                     if !low || !(0xdc00..=0xdfff).contains(&self.unit(self.at + 6)?) {
                         return Err(self.fault(FaultKind::Surrogate));

@@ -194,6 +194,6 @@ impl Way<'_> {
     fn by_hand(&self, value: i64) -> String {
         let (sequence, further) =
             (shown_table(&self.column.sequence), if self.steps.increment > 0 { "greatest" } else { "least" });
-        format!("SELECT pg_catalog.setval({}, {further}({value}, last_value)) FROM {sequence};", literal(&sequence))
+        format!("SELECT setval({}, {further}({value}, last_value)) FROM {sequence};", literal(&sequence))
     }
 }

@@ -18,8 +18,10 @@ impl Plan {
         for mapping in &mut plan.mappings {
             let has_all: Vec<bool> = mapping.targets.iter().map(|target| mapping.takes_all(target)).collect();
             for ((target, column), has_all) in mapping.targets.iter_mut().zip(&mapping.columns).zip(has_all) {
-                target.has_all = has_all;
-                if !may_lose(&mapping.name, &column.name) {
+                let may_lose = may_lose(&mapping.name, &column.name);
+                // A column that may keep less does not answer for others.
+                target.has_all = has_all && !may_lose;
+                if !may_lose {
                     target.encoder = target.encoder.telling_losses();
                 }
             }

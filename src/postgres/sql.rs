@@ -68,6 +68,12 @@ pub fn query<'q>(text: impl Into<String>) -> Query<'q, Postgres, PgArguments> {
     sqlx::query(checked(text.into())).persistent(false)
 }
 
+/// As [`query`], with conditions of a table in it as PostgreSQL has printed them: it names the schema of a function where another one
+/// would be found without.
+pub fn query_with_conditions<'q>(text: impl Into<String>) -> Query<'q, Postgres, PgArguments> {
+    sqlx::query(AssertSqlSafe(text.into())).persistent(false)
+}
+
 /// Statements without arguments, which go to the server in one message; built as for [`query`].
 pub fn script(text: impl Into<String>) -> RawSql {
     sqlx::raw_sql(checked(text.into()))

@@ -143,6 +143,6 @@ fn a_function_of_somebody_else_in_the_search_path_is_never_called() {
     let third = case.run_config(TREE, &["--dry-run"]).code;
     assert!(third != 5 && third != 6, "{third}");
     case.run_config(TREE, &[]).exits(0);
-    case.cleanup(TREE, &["--yes"]).exits(0);
+    case.cleanup(TREE, &["--yes", "--cleanup-positional", "tags"]).exits(0);
     assert_eq!(case.redis().integer(&[b"DBSIZE"]), 0);
 }

@@ -40,6 +40,9 @@ fn v04_surrogates_come_in_pairs_or_not_at_all() {
     for half in [r#"{"a":"\ud83d"}"#, r#"{"a":"\ude00"}"#, r#"{"a":"\ude00\ud83d"}"#, r#"{"a":"\ud83d\u0041"}"#] {
         assert_eq!(reason(half.as_bytes()), "json_surrogate", "{half}");
     }
+    for cut in [r#"{"a":"\ud83d"#, r#"{"a":"\ud83d\"#, r#"{"a":"\ud83d\u"#, r#"{"a":"\ud83d\ude"#] {
+        assert_eq!(reason(cut.as_bytes()), "json_syntax", "{cut}");
+    }
     accepted(r#"{"a":"\ud83d\ude00"}"#);
     assert_eq!(unescape(r"x\uD83D\uDE00\u00e9\n\/"), "x😀é\n/");
     assert_eq!(reason(b"{\"a\":\"\xed\xa0\x80\"}"), "invalid_utf8");

@@ -18,7 +18,7 @@ use std::time::Instant;
 use uuid::Uuid;
 
 /// `query_canceled`: its `statement_timeout`, or somebody who cancels it.
-const STATEMENT_TIMEOUT: &str = "57014";
+pub(super) const STATEMENT_TIMEOUT: &str = "57014";
 
 /// `lock_not_available`: its `lock_timeout`.
 const LOCK_TIMEOUT: &str = "55P03";
@@ -213,7 +213,7 @@ async fn attempt(
 }
 
 /// The SQLSTATE of an error; empty where it is none of the server's.
-fn code(error: &Error) -> String {
+pub(super) fn code(error: &Error) -> String {
     error.as_database_error().and_then(DatabaseError::code).unwrap_or_default().into_owned()
 }
 

@@ -1,6 +1,6 @@
 //! What the run changed or deleted: gone through by its before-images.
 
-use super::apply::Task;
+use super::apply::{STATEMENT_TIMEOUT, Task, code};
 use super::ask::ask;
 use super::kept_keys::Key;
 use super::order::in_order;
@@ -8,7 +8,7 @@ use super::plan::Step;
 use super::work::{Mode, Work};
 use crate::model::{Failure, KeptReason};
 use crate::postgres::{Verdict, verdict};
-use crate::sink::undo::{Group, JudgedImage, Lack, Undo, Which};
+use crate::sink::undo::{Group, JudgedImage, Lack, Undo, Way, Which};
 use sqlx::postgres::PgConnection;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -69,27 +69,34 @@ impl Work<'_> {
     async fn families(&mut self, undo: Undo<'_>, free: &mut Free) -> Result<Vec<(Group, Vec<String>)>, Failure> {
         let keys: Vec<String> = free.groups.values().flatten().cloned().collect();
         let mut lacks = self.lacks(undo, &keys).await?;
-        if lacks.iter().any(|lack| lack.parent.is_none()) {
-            let above = self.ancestors(undo, &keys).await?;
+        for way in undo.ways(&lacks) {
+            // A page for whose sake all images were read and that found nothing is not the last such: further rounds do without.
+            if way == Way::Values && self.fruitless {
+                continue;
+            }
+            let above = self.ancestors(undo, &keys, way).await?;
+            let before = free.ancestors.len();
             for image in self.judge(undo, Which::Keys(&above)).await? {
                 if image.why.is_none() && !self.stays_with_its_key(Mode::Apply, image.redis_key.as_ref()) {
                     free.ancestors.insert(image.row_key.clone());
                     free.insert(image);
                 }
             }
-            if !free.ancestors.is_empty() {
-                let keys: Vec<String> = free.groups.values().flatten().cloned().collect();
-                lacks = self.lacks(undo, &keys).await?;
-            }
+            self.fruitless |= way == Way::Values && free.ancestors.len() == before;
+        }
+        if !free.ancestors.is_empty() {
+            let keys: Vec<String> = free.groups.values().flatten().cloned().collect();
+            lacks = self.lacks(undo, &keys).await?;
         }
         Ok(in_order(std::mem::take(&mut free.groups), &lacks))
     }
 
-    /// Nothing, where a value cannot be read as its type any more: see [`Self::lacks`].
-    async fn ancestors(&mut self, undo: Undo<'_>, keys: &[String]) -> Result<Vec<String>, Failure> {
+    /// Nothing, where a value cannot be read as its type any more, see [`Self::lacks`], or where the server gives up looking: it only
+    /// helps to put rows back in one go.
+    async fn ancestors(&mut self, undo: Undo<'_>, keys: &[String], way: Way) -> Result<Vec<String>, Failure> {
         let keys = keys.iter().map(String::as_str).collect::<Vec<_>>();
-        let question = async |connection: &mut PgConnection| match undo.ancestors(connection, &keys).await {
-            Err(error) if verdict(&error) == Verdict::Row => Ok(Vec::new()),
+        let question = async |connection: &mut PgConnection| match undo.ancestors(connection, &keys, way).await {
+            Err(error) if verdict(&error) == Verdict::Row || code(&error) == STATEMENT_TIMEOUT => Ok(Vec::new()),
             found => found,
         };
         ask((&mut self.link, &self.options), "looking for the parents of rows", question).await

@@ -10,7 +10,7 @@ use crate::model::Failure;
 use crate::sink::undo::{Undo, UndoTable};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
 /// So many runs are gone through for one; behind more of them no circle is looked for.
@@ -31,41 +31,62 @@ pub(super) async fn of(
     let ask = async |connection: &mut PgConnection| ledger::in_a_circle(connection, run, &ids).await;
     let found = link.call("looking for runs that changed rows of one another", ask).await?;
     let mut circle: BTreeSet<String> = found.into_iter().collect();
+    let mut known = HashMap::new();
     for id in ids {
-        if !circle.contains(&id) && waits_for(link, settings, &id, run).await? {
-            circle.insert(id);
+        if circle.contains(&id) {
+            continue;
         }
+        // Where one of them can go first, nobody has to know of the others.
+        if !waits_for(link, settings, (&id, run), &mut known).await? {
+            break;
+        }
+        circle.insert(id);
     }
     Ok(circle)
 }
 
 /// Whether a run, or one that has to be taken back before it, waits for `run`.
-async fn waits_for(link: &mut Link, settings: &Settings, id: &str, run: Uuid) -> Result<bool, Failure> {
+///
+/// `known`: what was found out of runs before.
+async fn waits_for(
+    link: &mut Link,
+    settings: &Settings,
+    (id, run): (&str, Uuid),
+    known: &mut HashMap<String, Vec<String>>,
+) -> Result<bool, Failure> {
     let (mut seen, mut open) = (HashSet::from([id.to_owned()]), vec![id.to_owned()]);
     while let Some(next) = open.pop() {
-        for (first, _) in firsts(link, settings, &next).await? {
-            if first == run.to_string() {
+        if !known.contains_key(&next) {
+            let firsts = firsts(link, settings, &next).await?;
+            known.insert(next.clone(), firsts);
+        }
+        for first in known.get(&next).into_iter().flatten() {
+            if *first == run.to_string() {
                 return Ok(true);
             }
             if seen.len() < RUNS && seen.insert(first.clone()) {
-                open.push(first);
+                open.push(first.clone());
             }
         }
     }
     Ok(false)
 }
 
-/// The runs that have to be taken back before one.
-async fn firsts(link: &mut Link, settings: &Settings, id: &str) -> Result<Vec<(String, i64)>, Failure> {
+/// The runs that have to be taken back before one. A table of it that cannot be read, or not any more, tells of none: then `run` is
+/// refused, as it would be without a circle.
+async fn firsts(link: &mut Link, settings: &Settings, id: &str) -> Result<Vec<String>, Failure> {
     let Ok(run) = Uuid::parse_str(id) else { return Ok(Vec::new()) };
     let changed = async |connection: &mut PgConnection| ledger::changed_by(connection, run).await;
     let mut firsts = link.call("looking for runs that came after it", changed).await?;
     let options = setup::load_options(settings);
     for table in tables(link, run).await? {
         let undo = Undo { table: &table, run, force: false, retries: false };
-        firsts.append(&mut before::written_again(link, &options, undo).await?);
+        match before::written_again(link, &options, undo).await {
+            Ok(mut again) => firsts.append(&mut again),
+            Err(failure) => tracing::debug!("run {id}, {}: {failure}", table.name()),
+        }
     }
-    Ok(firsts)
+    Ok(firsts.into_iter().map(|(run, _)| run).collect())
 }
 
 /// The tables of a run of which it has images, as far as they are there.

@@ -164,23 +164,30 @@ fn together(
     coming: &HashSet<(String, String)>,
 ) -> Vec<(String, String)> {
     let mut left: HashSet<&(String, String)> = waiting.keys().filter(|of| !coming.contains(*of)).collect();
-    loop {
-        let comes = |of: &&&(String, String)| {
-            waiting.get(**of).is_some_and(|found| {
-                found.parents.iter().all(|(table, key, _)| {
-                    let parent = (table.clone(), key.clone());
-                    let Some(above) = waiting.get(&parent) else { return !kept.contains(&parent) };
-                    let is_with_it = of.0 == parent.0 && above.group == found.group && left.contains(&parent);
-                    coming.contains(&parent) || is_with_it
-                })
-            })
-        };
-        let still: HashSet<&(String, String)> = left.iter().filter(comes).copied().collect();
-        if still.len() == left.len() {
-            return left.into_iter().cloned().collect();
+    // Those that fall out, one after the other, each with those that needed it.
+    let mut out: Vec<&(String, String)> = Vec::new();
+    let mut needed_by: HashMap<(String, String), Vec<&(String, String)>> = HashMap::new();
+    for of in &left {
+        let Some(found) = waiting.get(*of) else { continue };
+        for (table, key, _) in &found.parents {
+            let parent = (table.clone(), key.clone());
+            let comes = match waiting.get(&parent) {
+                None => !kept.contains(&parent),
+                Some(_) if coming.contains(&parent) => true,
+                Some(above) => of.0 == parent.0 && above.group == found.group,
+            };
+            match comes {
+                false => out.push(of),
+                true => needed_by.entry(parent).or_default().push(of),
+            }
         }
-        left = still;
     }
+    while let Some(of) = out.pop() {
+        if left.remove(of) {
+            out.extend(needed_by.remove(of).unwrap_or_default());
+        }
+    }
+    left.into_iter().cloned().collect()
 }
 
 #[cfg(test)]

@@ -145,7 +145,9 @@ pub async fn rollback(
     if !dry {
         let claimed = lease::claim(&mut link, settings, run).await?;
         // A run may have come and gone in between. From the claim on none can.
-        match find::later_first(&mut link, settings, &plan, (run, request.force)).await {
+        let keeper = Keeper::new(target.clone(), Some(claimed));
+        let again = keeper.beside(find::later_first(&mut link, settings, &plan, (run, request.force))).await;
+        match again {
             Ok(now) => later = now,
             Err(refused) => {
                 lease::give_back(&mut link, claimed).await;

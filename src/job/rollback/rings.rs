@@ -21,18 +21,21 @@ pub(super) struct Rings {
     /// The tables that refer to one another in a circle.
     pub(super) tables: BTreeSet<String>,
     waits: HashMap<Row, (Option<Key>, Vec<Row>)>,
+    /// How many rows that refer to others are remembered.
+    remembered: usize,
 }
 
 impl Rings {
     pub(super) fn new(tables: BTreeSet<String>) -> Self {
-        Self { tables, waits: HashMap::new() }
+        Self { tables, waits: HashMap::new(), remembered: 0 }
     }
 
     /// Those that go, and those that stay.
     fn settle(&mut self) -> (Vec<Row>, Vec<Staying>) {
         let mut waits = std::mem::take(&mut self.waits);
-        let mut parents: HashMap<Row, Vec<Row>> = HashMap::new();
+        let (mut parents, mut open): (HashMap<Row, Vec<Row>>, HashMap<Row, usize>) = Default::default();
         for (row, (_, referrers)) in &waits {
+            open.insert(row.clone(), referrers.len());
             referrers.iter().for_each(|referrer| parents.entry(referrer.clone()).or_default().push(row.clone()));
         }
         // A row that waits for nobody goes.
@@ -40,17 +43,22 @@ impl Rings {
         let mut going = Vec::new();
         while let Some(row) = gone.pop() {
             for parent in parents.remove(&row).unwrap_or_default() {
-                let Some((_, referrers)) = waits.get_mut(&parent) else { continue };
-                referrers.retain(|referrer| *referrer != row);
-                if referrers.is_empty() {
+                let Some(left) = open.get_mut(&parent) else { continue };
+                *left -= 1;
+                if *left == 0 {
                     waits.remove(&parent);
                     going.push(parent.clone());
                     gone.push(parent);
                 }
             }
         }
-        let by = |referrers: &[Row]| referrers.first().map(|(table, _)| table.clone()).unwrap_or_default();
-        (going, waits.into_iter().map(|(row, (key, referrers))| (row, key, by(&referrers))).collect())
+        let by = |referrers: &[Row]| {
+            let stays = referrers.iter().find(|referrer| waits.contains_key(*referrer));
+            stays.map(|(table, _)| table.clone()).unwrap_or_default()
+        };
+        let staying: Vec<Staying> =
+            waits.iter().map(|(row, (key, referrers))| (row.clone(), key.clone(), by(referrers))).collect();
+        (going, staying)
     }
 }
 
@@ -70,21 +78,21 @@ impl Work<'_> {
         let (tables, staying) = (&self.rings.tables, &self.foresight.staying);
         let question = async |connection: &mut PgConnection| undo.waits(connection, (tables, staying), &texts).await;
         let found = ask((&mut self.link, &self.options), "looking for rows that refer to the run's", question).await?;
-        let before = self.rings.waits.len();
+        let (before, referrers) = (self.rings.waits.len(), found.len());
         for (key, referrer) in found {
             let redis_key = keys_of.get(&key).cloned();
             let (_, referrers) = self.rings.waits.entry((name.clone(), key)).or_insert((redis_key, Vec::new()));
             referrers.push(referrer);
         }
-        let more = self.rings.waits.len() - before;
-        self.foresight.remember(more);
-        Ok(more)
+        self.rings.remembered += referrers;
+        self.foresight.remember(referrers);
+        Ok(self.rings.waits.len() - before)
     }
 
     /// Counts the rows that waited.
     pub(super) fn settle_rings(&mut self) -> Result<(), Failure> {
         let (going, staying) = self.rings.settle();
-        self.foresight.forget(going.len() + staying.len());
+        self.foresight.forget(std::mem::take(&mut self.rings.remembered));
         going.iter().for_each(|(table, _)| self.books.deleted(table, 1));
         for ((table, key), redis_key, by) in staying {
             let row = (key.as_str(), redis_key.as_ref());

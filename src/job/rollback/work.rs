@@ -55,6 +55,8 @@ pub(super) struct Work<'a> {
     /// What a dry run knows by now.
     pub(super) foresight: Foresight,
     pub(super) rings: Rings,
+    /// All images of a table were read for the parents of a page, and nothing came of it.
+    pub(super) fruitless: bool,
     /// The transactions of this attempt.
     pub(super) own: OwnWrites,
     /// How many rows of the table at hand are deleted at once, and how many are put back.
@@ -89,6 +91,7 @@ impl<'a> Work<'a> {
             kept_keys,
             foresight,
             rings,
+            fruitless: false,
             own,
             paces,
             tell,
@@ -131,6 +134,7 @@ impl<'a> Work<'a> {
     /// Begins with a table.
     pub(super) fn begin(&mut self, step: &Step) {
         self.kept_keys = KeptKeys::new(step.table.run.explodes);
+        self.fruitless = false;
         // Of rows that refer to others of the table, as many as can be go at once.
         let is_slow = step.table.referrers.iter().any(|referrer| !referrer.indexed && !referrer.is_own);
         let first = if is_slow { SLOW_BATCH } else { BATCH };

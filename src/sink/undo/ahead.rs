@@ -2,7 +2,7 @@
 
 use super::staying::is_among;
 use super::{Condition, Group, Reference, Staying, Undo, UndoTable};
-use crate::postgres::{ident, literal, query, script};
+use crate::postgres::{ident, literal, query, query_with_conditions, script};
 use crate::sink::owned::row_key;
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row};
@@ -165,7 +165,7 @@ impl Undo<'_> {
             self.images(),
             self.record(&group.missing)
         );
-        for row in query(statement).bind(keys).bind(self.run.to_string()).fetch_all(connection).await? {
+        for row in query_with_conditions(statement).bind(keys).bind(self.run.to_string()).fetch_all(connection).await? {
             let place = usize::try_from(row.try_get::<i32, _>(1)?).ok();
             let said = place.and_then(|place| asked.get(place)).map(|of| of.said.clone()).unwrap_or_default();
             found.insert(row.try_get(0)?, said);

@@ -40,7 +40,7 @@ pub(super) fn places(facts: &TableFacts, key: &[String]) -> Vec<Place> {
     plain.filter(|index| !index.is_on(key)).filter_map(place).collect()
 }
 
-/// Reads the conditions.
+/// Reads the conditions, but for those that speak of the row as a whole.
 ///
 /// # Errors
 /// The server's.
@@ -50,6 +50,7 @@ pub(super) async fn read_conditions(connection: &mut PgConnection, table: &Table
          ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)) AS columns \
          FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND k.contype = 'c' \
+         AND NOT coalesce(0 = ANY (k.conkey), false) \
          AND coalesce((pg_catalog.to_jsonb(k) ->> 'conenforced')::boolean, true) \
          UNION ALL SELECT NULL, NOT a.atthasdef AND a.attidentity = '', NULL, ARRAY[a.attname::text] FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 \

@@ -6,7 +6,7 @@ use super::{Reference, Undo, UndoColumn};
 use crate::postgres::{ident, literal, query, script};
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Images that come into one batch beside those of a page, at most. What is above them comes with a later page.
 const ANCESTORS: usize = 10_000;
@@ -22,10 +22,29 @@ pub struct Lack {
     pub constraint: String,
 }
 
+/// How the parent of an image is found among the run's images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// By its key, which the foreign key refers to: by an index.
+    Key,
+    /// By what the foreign key refers to instead: all images of the run are read for it.
+    Values,
+}
+
 impl Undo<'_> {
     /// Whether rows of the table refer to others of it.
     pub fn has_families(&self) -> bool {
         self.table.references.iter().any(|reference| reference.is_own)
+    }
+
+    /// By which ways the parents are to be looked for that rows lack: those of foreign keys to the table itself alone.
+    pub fn ways(&self, lacks: &[Lack]) -> BTreeSet<Way> {
+        let own = self.table.references.iter().filter(|reference| reference.is_own);
+        let is_lacking = |reference: &&Reference| {
+            lacks.iter().any(|lack| lack.parent.is_none() && lack.constraint == reference.name)
+        };
+        let way = |reference: &Reference| if self.parent_key(reference).is_some() { Way::Key } else { Way::Values };
+        own.filter(is_lacking).map(way).collect()
     }
 
     /// Images of the run whose rows are not there and that those of `keys` need, by whatever steps; as many as fit into a
@@ -33,15 +52,24 @@ impl Undo<'_> {
     ///
     /// # Errors
     /// The server's; one that speaks of a value is that of one of the run's images.
-    pub async fn ancestors(&self, connection: &mut PgConnection, keys: &[&str]) -> Result<Vec<String>, Error> {
+    pub async fn ancestors(
+        &self,
+        connection: &mut PgConnection,
+        keys: &[&str],
+        way: Way,
+    ) -> Result<Vec<String>, Error> {
         let own: Vec<&Reference> = self.table.references.iter().filter(|reference| reference.is_own).collect();
-        if own.is_empty() || keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let by_key = own.iter().map(|reference| self.parent_key(reference)).collect::<Option<Vec<String>>>();
-        let joins = if by_key.is_some() { ("off", "on") } else { ("on", "off") };
-        let steps = by_key.map(|parents| self.by_keys(&parents)).or_else(|| self.by_values(&own));
-        let Some(steps) = steps else { return Ok(Vec::new()) };
+        let (steps, joins) = match way {
+            Way::Key => {
+                let parents: Vec<String> = own.iter().filter_map(|reference| self.parent_key(reference)).collect();
+                (
+                    Some(parents).filter(|parents| !parents.is_empty()).map(|parents| self.by_keys(&parents)),
+                    ("off", "on"),
+                )
+            }
+            Way::Values => (self.by_values(&own), ("on", "off")),
+        };
+        let Some(steps) = steps.filter(|_| !keys.is_empty()) else { return Ok(Vec::new()) };
         // By values nothing has an index to go by; what is fenced in is looked up by its own all the same.
         let set = format!(
             "SET LOCAL enable_hashjoin = {0}; SET LOCAL enable_mergejoin = {0}; SET LOCAL enable_nestloop = {1}",

@@ -22,7 +22,7 @@ mod writable;
 pub use ahead::Need;
 pub use conditions::{Condition, Place};
 pub use delete::Whose;
-pub use family::Lack;
+pub use family::{Lack, Way};
 pub use images::{JudgedImage, Which};
 pub use origin::RowOrigin;
 pub use references::Reference;
