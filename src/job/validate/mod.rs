@@ -207,7 +207,7 @@ async fn compare(
     findings: &Findings,
     ends: (EventSender, &Stop),
 ) -> Result<(End, u64), Failure> {
-    let rounds = Rounds::new(ready, keys, findings.clone(), ends)?;
+    let rounds = Rounds::new(ready, keys, findings.clone(), ends)?.lighter();
     let ended = all(&rounds, ready, findings).await;
     for base in rounds.shared.bases.iter() {
         crate::source::redis::RedisSource::close(&base.source).await;

@@ -20,9 +20,11 @@ use std::time::Duration;
 /// What is not equal waits so long for the second look; twice as long for each one after it.
 const PAUSE: Duration = Duration::from_millis(300);
 /// The bytes of a load's batch in so many parts. PostgreSQL is slower at comparing than Redis and the mapping are before it, so that full
-/// batches wait everywhere: with lighter ones it takes as much memory as a run does. Fewer rows in each would cost more, as each batch
-/// is a staging table and a statement to plan.
+/// batches wait everywhere. Fewer rows in each would cost more, as each batch is a staging table and a statement to plan.
 const BATCH_PARTS: usize = 4;
+/// The memory of a load in so many parts: what waits for PostgreSQL is no faster for being more, and with half of it a validation takes as
+/// much memory as a run does.
+const MEMORY_PARTS: u64 = 2;
 /// Rows of a batch whose values are read for people.
 const SHOWN: usize = 20;
 
@@ -74,6 +76,12 @@ impl Rounds {
         };
         let tables = std::mem::take(&mut ready.checked.tables).into();
         Ok(Self { shared, tables, findings, on, options: options(ready), off, keys })
+    }
+
+    /// The same, with as much memory as a comparison can use that nothing but PostgreSQL has to keep up with.
+    pub(super) fn lighter(mut self) -> Self {
+        self.shared.budget = ByteBudget::new((self.shared.budget.total() / MEMORY_PARTS).max(1));
+        self
     }
 
     /// Goes through the rounds; gives how they ended, and how many there were. `sums`: what is to be summed up of the rows that the
