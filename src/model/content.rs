@@ -177,10 +177,11 @@ fn sized(item: &[u8]) -> [u8; 8] {
     (item.len() as u64).to_be_bytes()
 }
 
-/// What a score's text means: ZSCAN writes 0.10000000000000001 where ZRANGE writes 0.1. Both lead to the same number.
+/// What a score's text means: ZSCAN writes 0.10000000000000001 where ZRANGE writes 0.1. Both lead to the same number. Zero has
+/// no sign: a small sorted set drops it.
 fn meaning(score: &[u8]) -> Vec<u8> {
     match std::str::from_utf8(score).ok().and_then(|text| text.parse::<f64>().ok()) {
-        Some(number) => number.to_bits().to_be_bytes().to_vec(),
+        Some(number) => (number + 0.0).to_bits().to_be_bytes().to_vec(),
         // No server says so. Longer than a number, so that it is none.
         None => [&[0; 8], score].concat(),
     }
@@ -250,6 +251,7 @@ mod tests {
         assert_eq!(zset("1e+20"), zset("100000000000000000000"));
         assert_ne!(zset("0.1"), zset("0.10000000000000002"));
         assert_ne!(zset("inf"), zset("-inf"));
+        assert_eq!(zset("-0"), zset("0"));
         assert_ne!(zset("x"), zset("y"));
     }
 

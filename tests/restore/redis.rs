@@ -174,12 +174,22 @@ pub(crate) fn held_by(redis: &mut Redis, key: &[u8]) -> Option<Held> {
         "list" => redis.ok(&[b"LRANGE", key, b"0", b"-1"]).list().to_vec(),
         "set" => sorted(redis.ok(&[b"SMEMBERS", key]).list().to_vec()),
         "hash" => pairs(&redis.ok(&[b"HGETALL", key])),
-        "zset" => pairs(&redis.ok(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"])),
+        "zset" => scored(&redis.ok(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"])),
         "stream" => stream(redis, key),
         other => panic!("{other}"),
     };
     let expires = redis.ok(&[b"PEXPIRETIME", key]).int();
     Some(Held { kind, items, expires })
+}
+
+/// Members with their scores. Redis keeps no sign of a zero in a small sorted set: which members of a larger one have lost it depends on
+/// which were there while it was small.
+fn scored(answer: &Reply) -> Vec<Reply> {
+    let mut words = answer.list().to_vec();
+    for score in words.iter_mut().skip(1).step_by(2).filter(|score| **score == Reply::Bulk(b"-0".to_vec())) {
+        *score = Reply::Bulk(b"0".to_vec());
+    }
+    pairs(&Reply::Array(words))
 }
 
 fn sorted(mut items: Vec<Reply>) -> Vec<Reply> {
