@@ -1,12 +1,11 @@
-//! Keys that are not equal, as JSON and as `differences.jsonl`. Uses `files` and `rejects`.
+//! Keys that are not equal, as JSON and as `differences.jsonl`. Uses `json_lines` and `rejects`.
 
-use super::files::make_dir;
+use super::json_lines::JsonLines;
 use super::rejects::key_json;
 use crate::model::Discrepancy;
 use serde_json::{Value, json};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use std::io;
+use std::path::Path;
 
 /// A key that is not equal, as it stands in `report.json` and in the file.
 pub(super) fn discrepancy_json(mapping: &str, found: &Discrepancy) -> Value {
@@ -24,8 +23,7 @@ pub(super) fn discrepancy_json(mapping: &str, found: &Discrepancy) -> Value {
 /// Writes `differences.jsonl`, a key that is not equal a line; it appears under its name with [`DifferencesFile::finish`].
 #[derive(Debug)]
 pub struct DifferencesFile {
-    out: BufWriter<NamedTempFile>,
-    path: PathBuf,
+    lines: JsonLines,
 }
 
 impl DifferencesFile {
@@ -34,8 +32,7 @@ impl DifferencesFile {
     /// # Errors
     /// Where the directory or the file cannot be created.
     pub fn create(dir: &Path) -> io::Result<Self> {
-        make_dir(dir)?;
-        Ok(Self { out: BufWriter::new(NamedTempFile::new_in(dir)?), path: dir.join("differences.jsonl") })
+        Ok(Self { lines: JsonLines::create(dir, "differences.jsonl")? })
     }
 
     /// Adds one key.
@@ -43,8 +40,7 @@ impl DifferencesFile {
     /// # Errors
     /// Where the file cannot be written.
     pub fn write(&mut self, mapping: &str, found: &Discrepancy) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, &discrepancy_json(mapping, found))?;
-        self.out.write_all(b"\n")
+        self.lines.add(&discrepancy_json(mapping, found))
     }
 
     /// Gives the file its name, in the place of an older one.
@@ -52,10 +48,7 @@ impl DifferencesFile {
     /// # Errors
     /// Where the file cannot be written or renamed.
     pub fn finish(self) -> io::Result<()> {
-        let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path).map_err(|error| error.error)?;
-        Ok(())
+        self.lines.finish()
     }
 }
 

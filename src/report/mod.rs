@@ -9,6 +9,7 @@ mod cleanup;
 mod differences;
 mod files;
 mod findings;
+mod json_lines;
 mod log;
 mod rejects;
 mod render;
@@ -26,6 +27,7 @@ pub use files::{
     write_report,
 };
 pub use findings::finding_json;
+pub use json_lines::JsonLines;
 pub use log::{LogGate, init_log};
 pub use rejects::{RejectLine, RejectsFile, Standing, key_json};
 pub use render::{Renderer, drive};
@@ -33,6 +35,6 @@ pub use restore::{
     ContentsFacts, RestoreFacts, contents_json, contents_text, entry_json, entry_line, left_json, restore_json,
     restore_summary, write_restore,
 };
-pub use rollback::{KeptFile, kept_json, rollback_json, rollback_summary, write_rollback};
+pub use rollback::{kept_json, rollback_json, rollback_summary, write_rollback};
 pub use table::{cell, named_family, plain_table, reasons, row_counts, summary, tally_table};
 pub use validation::{ValidationFacts, validation_json, validation_report, validation_text, write_validation};

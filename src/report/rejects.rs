@@ -1,10 +1,10 @@
-//! Rejects as JSON, one object each, and the report's `rejects.jsonl`. Uses `model`; writes one file.
+//! Rejects as JSON, one object each, and the report's `rejects.jsonl`. Uses `model` and `json_lines`.
 
+use super::json_lines::JsonLines;
 use crate::model::{Reject, Replay, Withheld};
 use serde_json::{Map, Value};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use std::io;
+use std::path::Path;
 
 /// What the ledger says of a reject beside what was found.
 #[derive(Clone, Debug)]
@@ -139,8 +139,7 @@ fn put_bytes(object: &mut Map<String, Value>, name: &str, bytes: &[u8], cap: usi
 /// Writes `rejects.jsonl` one reject at a time; it appears under its name with [`RejectsFile::finish`].
 #[derive(Debug)]
 pub struct RejectsFile {
-    out: BufWriter<NamedTempFile>,
-    path: PathBuf,
+    lines: JsonLines,
     value_cap: usize,
 }
 
@@ -150,9 +149,8 @@ impl RejectsFile {
     /// # Errors
     /// Where the directory or the file cannot be created.
     pub fn create(dir: &Path, value_cap: u64) -> io::Result<Self> {
-        super::files::make_dir(dir)?;
-        let out = BufWriter::new(NamedTempFile::new_in(dir)?);
-        Ok(Self { out, path: dir.join("rejects.jsonl"), value_cap: usize::try_from(value_cap).unwrap_or(usize::MAX) })
+        let value_cap = usize::try_from(value_cap).unwrap_or(usize::MAX);
+        Ok(Self { lines: JsonLines::create(dir, "rejects.jsonl")?, value_cap })
     }
 
     /// Adds one reject.
@@ -160,8 +158,7 @@ impl RejectsFile {
     /// # Errors
     /// Where the file cannot be written.
     pub fn write(&mut self, line: &RejectLine<'_>) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, &line.json(self.value_cap))?;
-        self.out.write_all(b"\n")
+        self.lines.add(&line.json(self.value_cap))
     }
 
     /// Gives the file its name, in the place of an older one.
@@ -169,10 +166,7 @@ impl RejectsFile {
     /// # Errors
     /// Where the file cannot be written or renamed.
     pub fn finish(self) -> io::Result<()> {
-        let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path).map_err(|error| error.error)?;
-        Ok(())
+        self.lines.finish()
     }
 }
 

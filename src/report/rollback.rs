@@ -1,13 +1,12 @@
-//! A rollback, for people and as files: `rollback.json` and `kept.jsonl`. Mode 0600, complete or absent.
+//! A rollback, for people and as `rollback.json` and the lines of `kept.jsonl`. Mode 0600, complete or absent.
 
 use super::files::{make_dir, write_private};
 use super::rejects::key_json;
 use super::table::plain_table;
 use crate::model::{KeptReason, KeptRow, RollbackAccount};
 use serde_json::{Map, Value, json};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use std::io;
+use std::path::Path;
 
 /// A rollback as one JSON object.
 pub fn rollback_json(run: &str, state: &str, account: &RollbackAccount) -> Value {
@@ -45,53 +44,6 @@ pub fn kept_json(table: &str, row: &KeptRow) -> Value {
     object.insert("reason".to_owned(), row.reason.name().into());
     object.insert("detail".to_owned(), row.detail.as_str().into());
     object.into()
-}
-
-/// The file of kept rows; it appears under its name with [`KeptFile::finish`].
-#[derive(Debug)]
-pub struct KeptFile {
-    out: BufWriter<NamedTempFile>,
-    path: PathBuf,
-}
-
-impl KeptFile {
-    /// Begins the file in `dir`, which is made (mode 0700) where it is missing.
-    ///
-    /// # Errors
-    /// Where the directory or the file cannot be made.
-    pub fn create(dir: &Path) -> io::Result<Self> {
-        Self::named(dir, "kept.jsonl")
-    }
-
-    /// The same under another name.
-    ///
-    /// # Errors
-    /// Where the directory or the file cannot be made.
-    pub fn named(dir: &Path, name: &str) -> io::Result<Self> {
-        make_dir(dir)?;
-        Ok(Self { out: BufWriter::new(NamedTempFile::new_in(dir)?), path: dir.join(name) })
-    }
-
-    /// Gives the file its name, in the place of an older one.
-    ///
-    /// # Errors
-    /// Where the file cannot be written or renamed.
-    pub fn finish(self) -> io::Result<()> {
-        let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path).map_err(|error| error.error)?;
-        Ok(())
-    }
-}
-
-impl Write for KeptFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.out.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
 }
 
 /// The account as a table, and below it why rows were kept.

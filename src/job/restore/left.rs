@@ -2,8 +2,7 @@
 
 use crate::job::close::report_unwritable;
 use crate::model::{Failure, LeftKey};
-use crate::report::{KeptFile, left_json};
-use std::io::Write;
+use crate::report::{JsonLines, left_json};
 use std::path::{Path, PathBuf};
 
 /// Keys that are told.
@@ -11,7 +10,7 @@ const SAMPLES: usize = 20;
 
 /// Keys that are not as the file has them.
 pub(super) struct LeftKeys {
-    file: Option<(KeptFile, PathBuf)>,
+    file: Option<(JsonLines, PathBuf)>,
     samples: Vec<LeftKey>,
 }
 
@@ -22,7 +21,7 @@ impl LeftKeys {
         let file = match report {
             None => None,
             Some(dir) => {
-                let file = KeptFile::named(dir, "left.jsonl").map_err(|error| report_unwritable(dir, &error))?;
+                let file = JsonLines::create(dir, "left.jsonl").map_err(|error| report_unwritable(dir, &error))?;
                 Some((file, dir.to_owned()))
             }
         };
@@ -33,7 +32,7 @@ impl LeftKeys {
     /// It cannot be written down.
     pub(super) fn add(&mut self, left: LeftKey) -> Result<(), Failure> {
         if let Some((file, dir)) = &mut self.file {
-            writeln!(file, "{}", left_json(&left)).map_err(|error| report_unwritable(dir, &error))?;
+            file.add(&left_json(&left)).map_err(|error| report_unwritable(dir, &error))?;
         }
         if self.samples.len() < SAMPLES {
             self.samples.push(left);

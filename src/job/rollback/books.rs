@@ -3,7 +3,7 @@
 use super::Progress;
 use crate::job::close::report_unwritable;
 use crate::model::{Failure, KeptReason, KeptRow, RollbackAccount};
-use crate::report::{KeptFile, kept_json};
+use crate::report::{JsonLines, kept_json};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
@@ -156,7 +156,7 @@ impl Books {
     pub(super) fn write_kept(&mut self) -> Result<(), Failure> {
         let Some(dir) = self.report.clone() else { return Ok(()) };
         let said = |error| report_unwritable(&dir, &error);
-        let mut file = KeptFile::create(&dir).map_err(said)?;
+        let mut file = JsonLines::create(&dir, "kept.jsonl").map_err(said)?;
         for spool in self.tables.values_mut().filter_map(|table| table.spool.take()) {
             let mut spool = spool.into_inner().map_err(|error| said(error.into_error()))?;
             spool.seek(SeekFrom::Start(0)).map_err(said)?;

@@ -39,6 +39,8 @@ pub(super) struct Foresight {
     pub(super) grown: HashSet<String>,
     /// Rows that are remembered.
     rows: usize,
+    /// Whether a row was not remembered in this pass for want of room.
+    pub(super) falls_short: bool,
 }
 
 impl Foresight {
@@ -49,12 +51,14 @@ impl Foresight {
     /// Begins a pass over all tables.
     pub(super) fn begin(&mut self) {
         self.rows -= self.kept.len() + self.waiting.len();
+        self.falls_short = false;
         (self.kept, self.waiting, self.grown) = (HashSet::new(), HashMap::new(), HashSet::new());
     }
 
-    /// Whether more rows stay, or wait, than are remembered.
-    pub(super) fn is_full(&self) -> bool {
-        self.rows >= ROWS
+    /// Whether one more row can be remembered; it is noted where not.
+    pub(super) fn has_room(&mut self) -> bool {
+        self.falls_short |= self.rows >= ROWS;
+        self.rows < ROWS
     }
 
     /// So many more rows are remembered elsewhere.
@@ -72,7 +76,7 @@ impl Foresight {
         self.keep_away(table, row_key);
         // Of the others the table itself tells that they are not the run's.
         let was_the_runs = !matches!(reason, KeptReason::Changed | KeptReason::Deleted | KeptReason::OtherRun);
-        if was_the_runs && !self.is_full() && self.staying.insert(table, row_key) {
+        if was_the_runs && self.has_room() && self.staying.insert(table, row_key) {
             self.rows += 1;
             self.grown.insert(table.to_owned());
         }
@@ -80,14 +84,14 @@ impl Foresight {
 
     /// Notes a row that is not there, and does not come back.
     pub(super) fn keep_away(&mut self, table: &str, row_key: &str) {
-        if !self.is_full() {
+        if self.has_room() {
             self.rows += usize::from(self.kept.insert((table.to_owned(), row_key.to_owned())));
         }
     }
 
     /// Notes an image that waits for others. `false`: there is no room; it is taken to come back.
     pub(super) fn wait(&mut self, table: &str, waiting: Waiting) -> bool {
-        if self.is_full() {
+        if !self.has_room() {
             return false;
         }
         self.rows += 1;

@@ -29,7 +29,7 @@ pub(super) async fn claim(link: &mut Link, settings: &Settings, run: Uuid) -> Re
     Err(Failure::usage(Side::Postgres, message, find::WAIT))
 }
 
-/// Gives the lease back before anything was done. Where that fails it ends by itself.
+/// Gives the lease back, so that the same command need not wait for its end. Where that fails it ends by itself.
 pub(super) async fn give_back(link: &mut Link, (run, lease, _): Held) {
     let give = async |connection: &mut PgConnection| ledger::release_rollback(connection, (run, lease), false).await;
     if let Err(failure) = link.call("giving the rollback's lease back", give).await {

@@ -71,7 +71,7 @@ impl Work<'_> {
         keys_of: &HashMap<String, Key>,
     ) -> Result<usize, Failure> {
         let name = undo.table.name();
-        if keys.is_empty() || !self.rings.tables.contains(&name) || self.foresight.is_full() {
+        if keys.is_empty() || !self.rings.tables.contains(&name) || !self.foresight.has_room() {
             return Ok(0);
         }
         let texts: Vec<&str> = keys.iter().map(String::as_str).collect();

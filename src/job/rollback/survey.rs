@@ -70,7 +70,7 @@ impl Work<'_> {
             self.rows(step, Mode::Survey).await?;
         }
         self.settle_rings()?;
-        if self.foresight.is_full() {
+        if self.foresight.falls_short {
             self.books.falls_short();
         }
         Ok(())

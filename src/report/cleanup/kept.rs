@@ -1,12 +1,11 @@
 //! The file `kept.jsonl`: each key that stayed, and why.
 
 use crate::model::KeptKey;
-use crate::report::files::make_dir;
+use crate::report::json_lines::JsonLines;
 use crate::report::rejects::key_json;
 use serde_json::Value;
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use std::io;
+use std::path::Path;
 
 pub(super) fn kept_key_json(kept: &KeptKey) -> Value {
     let mut object = key_json("key", kept.key.as_bytes());
@@ -20,8 +19,7 @@ pub(super) fn kept_key_json(kept: &KeptKey) -> Value {
 /// Writes `kept.jsonl`, a key that stayed a line; it appears under its name with [`KeptKeysFile::finish`].
 #[derive(Debug)]
 pub struct KeptKeysFile {
-    out: BufWriter<NamedTempFile>,
-    path: PathBuf,
+    lines: JsonLines,
 }
 
 impl KeptKeysFile {
@@ -30,8 +28,7 @@ impl KeptKeysFile {
     /// # Errors
     /// Where the directory or the file cannot be created.
     pub fn create(dir: &Path) -> io::Result<Self> {
-        make_dir(dir)?;
-        Ok(Self { out: BufWriter::new(NamedTempFile::new_in(dir)?), path: dir.join("kept.jsonl") })
+        Ok(Self { lines: JsonLines::create(dir, "kept.jsonl")? })
     }
 
     /// Adds one key.
@@ -39,8 +36,7 @@ impl KeptKeysFile {
     /// # Errors
     /// Where the file cannot be written.
     pub fn write(&mut self, kept: &KeptKey) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, &kept_key_json(kept))?;
-        self.out.write_all(b"\n")
+        self.lines.add(&kept_key_json(kept))
     }
 
     /// Gives the file its name, in the place of an older one.
@@ -48,9 +44,6 @@ impl KeptKeysFile {
     /// # Errors
     /// Where the file cannot be written or renamed.
     pub fn finish(self) -> io::Result<()> {
-        let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path).map_err(|error| error.error)?;
-        Ok(())
+        self.lines.finish()
     }
 }
