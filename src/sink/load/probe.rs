@@ -7,8 +7,9 @@
 
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
+use super::difference::difference;
 use super::origin::{is_in_ledger, is_of};
-use super::statements::{ORDINAL, Side, difference, key_join, records_expiry, row_key};
+use super::statements::{ORDINAL, Side, key_join, records_expiry, row_key};
 use crate::model::{Database, Row, RowOutcome, Shape};
 use crate::postgres::{CopyBuffer, copy_tuples, ident, push_field, query};
 use crate::sink::table::{Compare, LoadTable, Provenance};
