@@ -145,6 +145,7 @@ impl Work<'_> {
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
+        self.follow(Some(undo.table)).await?;
         let keys = keys.iter().map(String::as_str).collect::<Vec<_>>();
         let ahead = Some(&self.foresight.staying);
         let question = async |connection: &mut PgConnection| undo.referred_to(connection, &keys, ahead).await;

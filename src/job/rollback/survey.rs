@@ -4,7 +4,7 @@
 use super::ask::ask;
 use super::by_image::Free;
 use super::foresee::{Foresight, Waiting};
-use super::kept_keys::{KeptKeys, Key};
+use super::kept_keys::{Aside, KeptKeys, Key};
 use super::notices::in_a_circle;
 use super::plan::Step;
 use super::rings::Rings;
@@ -32,21 +32,12 @@ impl Work<'_> {
         self.rings = Rings::new(in_a_circle(&self.plan.steps));
         for _ in 0..PASSES {
             self.survey_all().await?;
-            if !self.reaches_back() {
+            if !self.foresight.reaches_back(self.plan) {
                 return Ok(());
             }
         }
         self.books.falls_short();
         Ok(())
-    }
-
-    /// Whether rows that were found to stay may keep others that were looked at before them.
-    fn reaches_back(&self) -> bool {
-        let grown = |name: &str| self.foresight.grown.contains(name);
-        self.plan.steps.iter().map(|step| &step.table).any(|table| {
-            let is_referred = table.referrers.iter().any(|referrer| grown(&referrer.table.to_string()));
-            is_referred || !table.places.is_empty() && grown(&table.name())
-        })
     }
 
     async fn survey_all(&mut self) -> Result<(), Failure> {
@@ -58,18 +49,24 @@ impl Work<'_> {
             let name = step.table.name();
             self.books.begin(&name, begun.insert(name.clone()))?;
             self.begin(step);
+            if step.table.run.explodes || plan.imaged.contains(&name) {
+                self.foresight.look_at(&name);
+            }
             if step.table.run.explodes {
                 self.pass(step, Mode::Gather).await?;
             }
             self.images(step, Mode::Survey).await?;
-            kept_keys.push(std::mem::replace(&mut self.kept_keys, KeptKeys::new(false)));
+            let keys = std::mem::replace(&mut self.kept_keys, KeptKeys::new(false));
+            kept_keys.push(keys.set_aside());
         }
         self.settle(&mut kept_keys)?;
         for (step, keys) in plan.steps.iter().zip(kept_keys).filter(|(step, _)| step.rows) {
-            self.kept_keys = keys;
+            self.foresight.look_at(&step.table.name());
+            self.kept_keys = keys.taken_up()?;
             self.rows(step, Mode::Survey).await?;
         }
         self.settle_rings()?;
+        self.follow(None).await?;
         if self.foresight.falls_short {
             self.books.falls_short();
         }
@@ -77,7 +74,7 @@ impl Work<'_> {
     }
 
     /// Counts the images that waited for others.
-    fn settle(&mut self, kept_keys: &mut [KeptKeys]) -> Result<(), Failure> {
+    fn settle(&mut self, kept_keys: &mut [Aside]) -> Result<(), Failure> {
         let (come, stay) = self.foresight.settle();
         let name = |step: usize| self.plan.steps.get(step).map(|step| step.table.name()).unwrap_or_default();
         for waiting in come {
@@ -221,7 +218,9 @@ impl Work<'_> {
     }
 
     async fn needs(&mut self, undo: Undo<'_>, reference: &Reference, keys: &[String]) -> Result<Vec<Need>, Failure> {
+        // Of a table without images none can come back.
         let parent = self.plan.steps.iter().map(|step| &step.table).find(|table| table.run.table == reference.table);
+        let parent = parent.filter(|table| self.plan.imaged.contains(&table.name()));
         let texts: Vec<&str> = keys.iter().map(String::as_str).collect();
         let question = async |connection: &mut PgConnection| {
             unless_of_a_value(undo.needs(connection, (reference, parent), &texts).await)

@@ -1,6 +1,5 @@
 //! What a dry run asks of before-images: whether the server would take them, as far as that is told without writing.
 
-use super::staying::is_among;
 use super::{Condition, Group, Reference, Staying, Undo, UndoTable};
 use crate::postgres::{ident, literal, query, query_with_conditions, script};
 use crate::sink::owned::row_key;
@@ -36,7 +35,9 @@ impl Undo<'_> {
         let Some(statement) = self.need(reference, by_key.as_deref()) else { return Ok(Vec::new()) };
         let mut needs = self.read_needs(connection, statement, keys).await?;
         // Equal values may be spelled otherwise in a key, and a foreign key may refer to other columns.
-        let Some(by_value) = parent.and_then(|parent| self.by_value(reference, parent)) else { return Ok(needs) };
+        let may_be_otherwise = |parent: &&UndoTable| by_key.is_none() || !self.is_spelled_alike(reference, parent);
+        let by_value = parent.filter(may_be_otherwise).and_then(|parent| self.by_value(reference, parent));
+        let Some(by_value) = by_value else { return Ok(needs) };
         let open: Vec<String> = needs.extract_if(.., |need| need.parent.is_none()).map(|need| need.key).collect();
         let open: Vec<&str> = open.iter().map(String::as_str).collect();
         if let Some(statement) = self.need(reference, Some(&by_value)).filter(|_| !open.is_empty()) {
@@ -89,6 +90,17 @@ impl Undo<'_> {
                 pairs.join(", ")
             )
         })
+    }
+
+    /// Whether values of a foreign key that are equal are the same in a key: then what is not found by it is not there.
+    fn is_spelled_alike(&self, reference: &Reference, parent: &UndoTable) -> bool {
+        let alike = |table: &UndoTable, name: &String| {
+            table.columns.iter().find(|column| column.name == *name).and_then(|column| column.spelled.clone())
+        };
+        let pair = |(own, of, _): &(String, String, String)| {
+            alike(self.table, own).is_some_and(|own| Some(own) == alike(parent, of))
+        };
+        parent.all_keys.len() == 1 && reference.columns.iter().all(pair)
     }
 
     /// The same by the values that they are referred to by.
@@ -194,26 +206,34 @@ impl Undo<'_> {
             // A value that is not written stays what it is.
             let Some(pairs) = place.columns.iter().map(pair).collect::<Option<Vec<String>>>() else { continue };
             let pairs = pairs.join(" AND ");
+            let (name, ids) = (self.table.name(), (keys, self.run.to_string()));
             let theirs = self.is_not_taken_back("x", &self.table.run.table, staying);
-            let statement = query(self.holders(group, &pairs, &theirs)).bind(keys).bind(self.run.to_string());
-            let mut rows = statement.fetch_all(&mut *connection).await?;
-            for (columns, kept) in staying.of(&self.table.run.table) {
-                let statement = query(self.holders(group, &pairs, &is_among("x", columns, "$3")));
-                rows.extend(
-                    statement.bind(keys).bind(self.run.to_string()).bind(kept).fetch_all(&mut *connection).await?,
-                );
-            }
-            for row in rows {
+            let statement = query(self.holders(group, &pairs, &format!(" AND {theirs}"))).bind(ids.0).bind(&ids.1);
+            for row in statement.fetch_all(&mut *connection).await? {
                 found.insert(row.try_get(0)?, place.name.clone());
+            }
+            if !staying.knows_of(&name) {
+                continue;
+            }
+            // One row at most for each image: which of them stay is known here.
+            let statement = query(self.holders(group, &pairs, "")).bind(ids.0).bind(&ids.1);
+            for row in statement.fetch_all(&mut *connection).await? {
+                let holders: Vec<String> = row.try_get(1)?;
+                if holders.iter().any(|key| staying.knows(&name, key)) {
+                    found.insert(row.try_get(0)?, place.name.clone());
+                }
             }
         }
         Ok(found)
     }
 
+    /// The images, each with the keys, by all key columns, of another row `x` that has its unique value.
     fn holders(&self, group: &Group, pairs: &str, which: &str) -> String {
         let table = self.table;
+        let keys: Vec<String> = table.all_keys.iter().map(|keys| format!("{}::text", row_key("x", keys))).collect();
         format!(
-            "SELECT r.key FROM {} CROSS JOIN LATERAL {} WHERE EXISTS (SELECT FROM {} x WHERE {pairs} AND {} <> i.row_key AND {which})",
+            "SELECT r.key, ARRAY[{}] FROM {} CROSS JOIN LATERAL {} JOIN {} x ON {pairs} AND {} <> i.row_key{which}",
+            keys.join(", "),
             self.images(),
             self.record(&group.missing),
             table.only(),

@@ -1,0 +1,124 @@
+//! The dry run of a large rollback: what it asks grows with the rows, and not with their square.
+
+use crate::carried::Carried;
+use crate::support::Case;
+use crate::{as_foretold, id, rollback, tables};
+use serde_json::json;
+
+/// Groups, and members each of one of them.
+const CONFIG: &str = r#"
+[[mapping]]
+name = "groups"
+match = "group:{id:int}"
+into = "public.groups"
+key = ["id"]
+column = [{ name = "id", from = ["{id}"] }, { name = "code", from = ["$.code"] }]
+[[mapping]]
+name = "members"
+match = "member:{id}"
+into = "public.members"
+key = ["id"]
+parents = [{ mapping = "groups", column = "team" }]
+column = [{ name = "id", from = ["{id}"] }, { name = "team", from = ["$.team"] }]
+"#;
+
+fn loaded(count: usize) -> (Case, String) {
+    let case = Case::new();
+    case.sql(
+        "SET ROLE redis2pg; CREATE TABLE groups (id bigint PRIMARY KEY, code text); \
+         CREATE TABLE members (id text PRIMARY KEY, team bigint REFERENCES groups); CREATE INDEX ON members (team)",
+    );
+    let groups = (0..count).map(|n| (format!("group:{n}"), format!(r#"{{"code":"c{n}"}}"#)));
+    let members = (0..count).map(|n| (format!("member:m{n}"), format!(r#"{{"team":{n}}}"#)));
+    case.redis().set_many(&groups.chain(members).collect::<Vec<_>>());
+    let run = id(&case.run_config(CONFIG, &[]).exits(0));
+    (case, run)
+}
+
+#[test]
+fn each_row_that_stays_is_sent_once() {
+    let count = 8000;
+    let (case, run) = loaded(count);
+    // All members stay, and so all groups do.
+    case.sql(
+        "CREATE TABLE notes (member text REFERENCES members); CREATE INDEX ON notes (member); \
+         INSERT INTO notes SELECT id FROM members; GRANT SELECT ON notes TO redis2pg",
+    );
+    let (through, carried) = Carried::before(&case);
+    let planned = rollback(&through, &run, &["--dry-run"]).exits(0);
+    let (sent, _) = carried.bytes();
+    for table in ["public.members", "public.groups"] {
+        let kept = json!({"deleted": 0, "restored": 0, "kept": {"referred_to": count}});
+        assert_eq!(tables(&planned.json)[table], kept, "{:#}", planned.json);
+    }
+    // A key is some twenty bytes, and a row is asked about a few times.
+    assert!(sent < 1_500_000, "{sent} bytes");
+    // What goes once the first half is free.
+    case.sql("DELETE FROM notes WHERE length(member) = 5");
+    let undone = as_foretold(&case, &run, &[]);
+    assert_eq!(undone.counts(), [2 * 7000, 0, 2 * 1000], "{:#}", undone.json);
+}
+
+#[test]
+fn parents_are_looked_for_among_all_images_only_where_equal_values_are_spelled_otherwise() {
+    let (case, _) = loaded(20);
+    let mut redis = case.redis();
+    redis.say("FLUSHDB");
+    redis.set("group:99", r#"{"code":"stays"}"#);
+    let gone = ["--delete-gone", "--delete-expired", "--delete-gone-limit", "100%"];
+    let run = id(&case.run_config(CONFIG, &gone).exits(0));
+    assert_eq!(case.number("SELECT (SELECT count(*) FROM members) + (SELECT count(*) FROM groups)"), 1);
+    // The image of one group is gone, and that of another one cannot be read: what hangs on these does not come back.
+    case.sql(
+        "DELETE FROM redis2pg.before_images WHERE row_key = '{\"id\": 3}'; \
+         UPDATE redis2pg.before_images SET image = image || '{\"id\": \"x\"}' WHERE row_key = '{\"id\": 4}'",
+    );
+    let undone = as_foretold(&case, &run, &["--force"]);
+    assert_eq!(undone.kept("public.groups", "refused"), 1, "{:#}", undone.json);
+    assert_eq!(undone.kept("public.members", "missing_parent"), 2, "{:#}", undone.json);
+}
+
+/// Items and parts that refer to one another.
+const RING: &str = r#"
+[[mapping]]
+name = "items"
+match = "item:{id}"
+into = "public.items"
+key = ["id"]
+column = [{ name = "id", from = ["{id}"] }, { name = "part", from = ["$.part"] }]
+[[mapping]]
+name = "parts"
+match = "part:{id}"
+into = "public.parts"
+key = ["id"]
+column = [{ name = "id", from = ["{id}"] }, { name = "item", from = ["$.item"] }]
+"#;
+
+#[test]
+fn rows_in_tables_in_a_circle_wait_for_those_alone_that_wait_themselves() {
+    let case = Case::new();
+    case.sql("SET ROLE redis2pg; CREATE TABLE items (id text PRIMARY KEY, part text); CREATE TABLE parts (id text PRIMARY KEY, item text)");
+    // One item with many parts; one in a circle with its part; one that has to wait for that.
+    let hub = "h".repeat(2000);
+    let parts = (0..4000).map(|n| (format!("part:p{n}"), format!(r#"{{"item":"{hub}"}}"#)));
+    let others = [
+        (format!("item:{hub}"), r#"{"part":null}"#.to_owned()),
+        ("item:a".to_owned(), r#"{"part":"x"}"#.to_owned()),
+        ("part:x".to_owned(), r#"{"item":"a"}"#.to_owned()),
+        ("part:y".to_owned(), r#"{"item":"b"}"#.to_owned()),
+        ("item:b".to_owned(), r#"{"part":"z"}"#.to_owned()),
+        ("part:z".to_owned(), r#"{"item":null}"#.to_owned()),
+    ];
+    case.redis().set_many(&parts.chain(others).collect::<Vec<_>>());
+    let run = id(&case.run_config(RING, &[]).exits(0));
+    case.sql(
+        "ALTER TABLE items ADD FOREIGN KEY (part) REFERENCES parts; ALTER TABLE parts ADD FOREIGN KEY (item) REFERENCES items; \
+         CREATE INDEX ON parts (item); CREATE INDEX ON items (part)",
+    );
+    let (through, carried) = Carried::before(&case);
+    let planned = rollback(&through, &run, &["--dry-run"]).exits(0);
+    let (_, answered) = carried.bytes();
+    assert_eq!(planned.counts(), [4004, 0, 2], "{:#}", planned.json);
+    assert!(answered < 3_000_000, "{answered} bytes");
+    assert_eq!(as_foretold(&case, &run, &[]).counts(), [4004, 0, 2]);
+}
