@@ -122,3 +122,88 @@ fn rows_in_tables_in_a_circle_wait_for_those_alone_that_wait_themselves() {
     assert!(answered < 3_000_000, "{answered} bytes");
     assert_eq!(as_foretold(&case, &run, &[]).counts(), [4004, 0, 2]);
 }
+
+/// Nodes of a chain in an order that looks like none.
+const NODES: &str = r#"
+[[mapping]]
+name = "nodes"
+match = "node:{id:int}"
+into = "public.nodes"
+key = ["id"]
+column = [{ name = "id", from = ["{id}"] }, { name = "above", from = ["$.above"] }]
+"#;
+
+#[test]
+fn what_reaches_back_through_all_batches_is_found_however_long_it_is() {
+    let case = Case::new();
+    case.sql(
+        "SET ROLE redis2pg; CREATE TABLE nodes (id bigint PRIMARY KEY, above bigint REFERENCES nodes); CREATE INDEX ON nodes (above)",
+    );
+    let mut order: Vec<usize> = (0..2400).collect();
+    order.sort_by_key(|number| (number * 7919 + 13) % 10_007);
+    let mut nodes: Vec<(String, String)> =
+        (0..order.len()).map(|n| (format!("node:{n}"), r#"{"above":null}"#.to_owned())).collect();
+    for pair in order.windows(2) {
+        nodes[pair[1]].1 = format!(r#"{{"above":{}}}"#, pair[0]);
+    }
+    case.redis().set_many(&nodes);
+    let run = id(&case.run_config(NODES, &[]).exits(0));
+    // A few below the one that somebody refers to go; all above it stays.
+    case.sql(&format!(
+        "CREATE TABLE notes (node bigint REFERENCES nodes); INSERT INTO notes VALUES ({}); GRANT SELECT ON notes TO redis2pg",
+        order[2390]
+    ));
+    let undone = as_foretold(&case, &run, &[]);
+    assert_eq!(undone.counts(), [9, 0, 2391], "{:#}", undone.json);
+    assert!(!undone.json["notices"].to_string().contains("can follow"), "{:#}", undone.json);
+    let planned = rollback(&case, &run, &["--dry-run"]).exits(0);
+    assert!(planned.json["samples"].as_array().unwrap().iter().all(|row| row["key"].is_string()), "{:#}", planned.json);
+}
+
+/// Fields of hashes, several rows each, and items that refer to one of them.
+const FIELDS: &str = r#"
+[[mapping]]
+name = "fields"
+match = "hash:{id}"
+type = "hash"
+explode = true
+into = "public.fields"
+key = ["id", "field"]
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "field", from = ["$.field"] },
+  { name = "value", from = ["$.value"] },
+]
+[[mapping]]
+name = "items"
+match = "item:{id}"
+into = "public.items"
+key = ["id"]
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "hash", from = ["$.hash"] },
+  { name = "field", from = ["$.field"] },
+]
+"#;
+
+#[test]
+fn a_row_of_a_key_of_several_rows_keeps_the_others_whenever_it_is_found_to_stay() {
+    let case = Case::new();
+    case.sql(
+        "SET ROLE redis2pg; CREATE TABLE fields (id text, field text, value integer, PRIMARY KEY (id, field)); \
+         CREATE TABLE items (id text PRIMARY KEY, hash text, field text)",
+    );
+    for hash in 1..4 {
+        case.redis().say(&format!("HSET hash:{hash} a 1 b 2 c 3 d 4"));
+        case.redis().set(&format!("item:{hash}"), &format!(r#"{{"hash":"{hash}","field":"b"}}"#));
+    }
+    let run = id(&case.run_config(FIELDS, &[]).exits(0));
+    case.sql(
+        "ALTER TABLE items ADD FOREIGN KEY (hash, field) REFERENCES fields; \
+         CREATE TABLE notes (item text REFERENCES items); INSERT INTO notes VALUES ('2'); GRANT SELECT ON notes TO redis2pg",
+    );
+    let undone = as_foretold(&case, &run, &[]);
+    let fields = json!({"deleted": 8, "restored": 0, "kept": {"referred_to": 1, "key_kept": 3}});
+    assert_eq!(tables(&undone.json)["public.fields"], fields, "{:#}", undone.json);
+    assert_eq!(undone.kept("public.items", "referred_to"), 1, "{:#}", undone.json);
+}

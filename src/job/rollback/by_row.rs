@@ -87,6 +87,9 @@ impl Work<'_> {
             free.retain(|key| !referred.contains_key(key));
             let waiting = self.wait_in_rings(undo, &free, &keys_of).await?;
             self.books.deleted(&name, free.len() - waiting);
+            if !self.rings.has(&name) {
+                self.foresight.go(undo.table, &free);
+            }
         }
         for (row_key, by) in referred {
             self.keep(&name, mode, (&row_key, keys_of.get(&row_key)), KeptReason::ReferredTo, by)?;

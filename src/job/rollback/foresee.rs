@@ -3,12 +3,12 @@
 //! A rollback goes through the tables again as long as something moves; a dry run moves nothing, so that it has to remember what it
 //! would have.
 
+use super::coming::{Kept, coming};
 use super::kept_keys::Key;
 use super::plan::Plan;
 use crate::model::KeptReason;
 use crate::sink::undo::{Group, Staying, UndoTable};
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
 
 /// Rows that are remembered with their keys, since they wait for others, in some hundred MiB at most; what hangs on more of them is not foreseen.
 const ROWS: usize = 1_000_000;
@@ -45,33 +45,18 @@ pub(super) struct Foresight {
     pub(super) grown: HashSet<String>,
     /// The tables whose images, or rows, have been looked at in this pass.
     looked_at: HashSet<String>,
-    /// Rows of these that were found to be referred to by one that stays, by the hashes of [`Staying`].
+    /// Rows that were counted as deleted in this pass, and that may yet be found to stay, by the hashes of [`Staying`].
+    going: HashSet<u64>,
+    /// Other rows of these tables that were found to be referred to by one that stays, by the same hashes.
     behind: HashSet<u64>,
     /// Whether one of them is of a key of several rows: then others of the key were taken to go.
     is_of_many: bool,
     /// Rows that are remembered with their keys.
     rows: usize,
-    /// Rows that are remembered by hashes, but for [`Self::kept`] and [`Self::behind`].
+    /// Rows that are remembered by hashes beyond this pass.
     hashes: usize,
     /// Whether a row was not remembered in this pass for want of room.
     pub(super) falls_short: bool,
-}
-
-/// Rows by their hashes.
-#[derive(Default)]
-struct Kept {
-    hashes: HashSet<u64>,
-    hasher: RandomState,
-}
-
-impl Kept {
-    fn insert(&mut self, table: &str, key: &str) {
-        self.hashes.insert(self.hasher.hash_one((table, key)));
-    }
-
-    fn has(&self, (table, key): (&str, &str)) -> bool {
-        self.hashes.contains(&self.hasher.hash_one((table, key)))
-    }
 }
 
 impl Foresight {
@@ -84,7 +69,7 @@ impl Foresight {
         self.rows -= self.waiting.len();
         (self.falls_short, self.settled, self.is_of_many) = (false, false, false);
         (self.kept, self.waiting, self.grown) = (Kept::default(), HashMap::new(), HashSet::new());
-        (self.looked_at, self.behind) = (HashSet::new(), HashSet::new());
+        (self.looked_at, self.going, self.behind) = (HashSet::new(), HashSet::new(), HashSet::new());
     }
 
     /// Whether one more row can be remembered with its key; it is noted where not.
@@ -99,7 +84,7 @@ impl Foresight {
     }
 
     fn has_room_for_hashes(&mut self) -> bool {
-        let has_room = self.hashes + self.kept.hashes.len() + self.behind.len() < HASHES;
+        let has_room = self.hashes + self.kept.len() + self.going.len() + self.behind.len() < HASHES;
         self.falls_short |= !has_room;
         has_room
     }
@@ -141,17 +126,37 @@ impl Foresight {
         }
     }
 
-    /// Notes a row to which one that stays refers. `referrer`: the foreign key's place among those that lead to its table.
-    pub(super) fn hold(&mut self, table: &UndoTable, referrer: usize, row_key: &str) {
-        let name = table.name();
-        if !self.has_room_for_hashes() || !self.staying.hold((&name, referrer), row_key) {
+    /// Notes rows that are counted as deleted. Those of a key of several rows are not taken back one by one.
+    pub(super) fn go(&mut self, table: &UndoTable, rows: &[String]) {
+        if table.run.explodes || !table.referrers.iter().any(|referrer| self.staying.is_of_run(&referrer.table)) {
             return;
         }
+        let name = table.name();
+        for row in rows {
+            // Where there is no room, all is gone over once more instead.
+            if self.hashes + self.kept.len() + self.going.len() + self.behind.len() < HASHES {
+                self.going.insert(self.staying.hash_of(&name, row));
+            }
+        }
+    }
+
+    /// Notes a row to which one that stays refers. `referrer`: the foreign key's place among those that lead to its table. Whether it was counted as
+    /// deleted, and is not any more.
+    pub(super) fn hold(&mut self, table: &UndoTable, referrer: usize, row_key: &str) -> bool {
+        let name = table.name();
+        if !self.has_room_for_hashes() || !self.staying.hold((&name, referrer), row_key) {
+            return false;
+        }
         self.hashes += 1;
+        let row = self.staying.hash_of(&name, row_key);
+        if self.going.remove(&row) {
+            return true;
+        }
         if self.looked_at.contains(&name) {
-            self.behind.insert(self.staying.hash_of(&name, row_key));
+            self.behind.insert(row);
             self.is_of_many |= table.run.explodes;
         }
+        false
     }
 
     /// Whether rows that were found to stay may keep others that were looked at before them.
@@ -202,73 +207,6 @@ impl Foresight {
         }
         (come, stay)
     }
-}
-
-/// Those that come back: all that they wait for comes back before them; or, in a circle within one table and one group, with them.
-fn coming(waiting: &HashMap<(String, String), Waiting>, kept: &Kept) -> HashSet<(String, String)> {
-    let mut children: HashMap<(&str, &str), Vec<&(String, String)>> = HashMap::new();
-    let (mut open, mut ready, mut coming) = (HashMap::new(), Vec::new(), HashSet::new());
-    for (of, found) in waiting {
-        let holds = |table: &String, key: &String| {
-            let above = (table.clone(), key.clone());
-            // A row is there with itself.
-            above != *of && (kept.has((table, key)) || waiting.contains_key(&above))
-        };
-        let holding: Vec<_> = found.parents.iter().filter(|(table, key, _)| holds(table, key)).collect();
-        for (table, key, _) in &holding {
-            children.entry((table.as_str(), key.as_str())).or_default().push(of);
-        }
-        open.insert(of, holding.len());
-        if holding.is_empty() {
-            ready.push(of);
-        }
-    }
-    while let Some(of) = ready.pop() {
-        coming.insert(of.clone());
-        for child in children.remove(&(of.0.as_str(), of.1.as_str())).unwrap_or_default() {
-            if let Some(left) = open.get_mut(child) {
-                *left -= 1;
-                if *left == 0 {
-                    ready.push(child);
-                }
-            }
-        }
-    }
-    coming.extend(together(waiting, kept, &coming));
-    coming
-}
-
-/// Of those that are left, the ones in circles, or behind them, that one statement can put back.
-fn together(
-    waiting: &HashMap<(String, String), Waiting>,
-    kept: &Kept,
-    coming: &HashSet<(String, String)>,
-) -> Vec<(String, String)> {
-    let mut left: HashSet<&(String, String)> = waiting.keys().filter(|of| !coming.contains(*of)).collect();
-    // Those that fall out, one after the other, each with those that needed it.
-    let mut out: Vec<&(String, String)> = Vec::new();
-    let mut needed_by: HashMap<(String, String), Vec<&(String, String)>> = HashMap::new();
-    for of in &left {
-        let Some(found) = waiting.get(*of) else { continue };
-        for (table, key, _) in &found.parents {
-            let parent = (table.clone(), key.clone());
-            let comes = match waiting.get(&parent) {
-                None => !kept.has((table, key)),
-                Some(_) if coming.contains(&parent) => true,
-                Some(above) => of.0 == parent.0 && above.group == found.group,
-            };
-            match comes {
-                false => out.push(of),
-                true => needed_by.entry(parent).or_default().push(of),
-            }
-        }
-    }
-    while let Some(of) = out.pop() {
-        if left.remove(of) {
-            out.extend(needed_by.remove(of).unwrap_or_default());
-        }
-    }
-    left.into_iter().cloned().collect()
 }
 
 #[cfg(test)]

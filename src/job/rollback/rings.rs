@@ -41,6 +41,11 @@ impl Rings {
         Self { tables: tables.into_iter().collect(), ..Self::default() }
     }
 
+    /// Whether a table is one of those in a circle.
+    pub(super) fn has(&self, table: &str) -> bool {
+        self.tables.iter().any(|of| of == table)
+    }
+
     /// The tables, in their places.
     fn of_plan<'p>(&self, plan: &'p Plan) -> Vec<&'p UndoTable> {
         let named = |name: &String, rows: bool| {

@@ -5,22 +5,20 @@ use super::ask::ask;
 use super::by_image::Free;
 use super::foresee::{Foresight, Waiting};
 use super::kept_keys::{Aside, KeptKeys, Key};
+use super::needs::ByValue;
 use super::notices::in_a_circle;
 use super::plan::Step;
 use super::rings::Rings;
 use super::work::{Mode, Work};
 use crate::model::{Failure, KeptReason};
 use crate::postgres::{Verdict, said, verdict};
-use crate::sink::undo::{Group, Need, Reference, Undo};
+use crate::sink::undo::{Group, Undo};
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
 use std::collections::{HashMap, HashSet};
 
 /// So often all tables are gone over at most.
 const PASSES: usize = 16;
-
-/// What images wait for: by their keys the images of other rows, each with its table and the foreign key.
-type Parents = HashMap<String, Vec<(String, String, String)>>;
 
 impl Work<'_> {
     /// Counts what would be done.
@@ -30,6 +28,7 @@ impl Work<'_> {
     pub(super) async fn survey(&mut self) -> Result<(), Failure> {
         self.foresight = Foresight::new(self.plan);
         self.rings = Rings::new(in_a_circle(&self.plan.steps));
+        self.by_value = ByValue::default();
         for _ in 0..PASSES {
             self.survey_all().await?;
             if !self.foresight.reaches_back(self.plan) {
@@ -195,42 +194,6 @@ impl Work<'_> {
         Ok(found)
     }
 
-    /// Those of some images that lack a row which they refer to, each with the foreign key; and those that may have it once other images
-    /// are put back.
-    async fn parents(
-        &mut self,
-        undo: Undo<'_>,
-        keys: &[String],
-    ) -> Result<(HashMap<String, String>, Parents), Failure> {
-        let (mut missing, mut waiting) = (HashMap::new(), Parents::new());
-        for reference in &undo.table.references {
-            for Need { key, parent } in self.needs(undo, reference, keys).await? {
-                match parent {
-                    Some(parent) => {
-                        let wanted = (reference.table.to_string(), parent, reference.name.clone());
-                        waiting.entry(key).or_default().push(wanted);
-                    }
-                    None => drop(missing.insert(key, reference.name.clone())),
-                }
-            }
-        }
-        Ok((missing, waiting))
-    }
-
-    async fn needs(&mut self, undo: Undo<'_>, reference: &Reference, keys: &[String]) -> Result<Vec<Need>, Failure> {
-        // Of a table without images none can come back.
-        let parent = self.plan.steps.iter().map(|step| &step.table).find(|table| table.run.table == reference.table);
-        let parent = parent.filter(|table| self.plan.imaged.contains(&table.name()));
-        let texts: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let question = async |connection: &mut PgConnection| {
-            unless_of_a_value(undo.needs(connection, (reference, parent), &texts).await)
-        };
-        if texts.is_empty() {
-            return Ok(Vec::new());
-        }
-        ask((&mut self.link, &self.options), "looking for the parents of rows", question).await
-    }
-
     async fn taken(
         &mut self,
         undo: Undo<'_>,
@@ -256,7 +219,7 @@ impl Work<'_> {
 }
 
 /// Nothing, where the server speaks of a value.
-fn unless_of_a_value<T: Default>(answer: Result<T, Error>) -> Result<T, Error> {
+pub(super) fn unless_of_a_value<T: Default>(answer: Result<T, Error>) -> Result<T, Error> {
     match answer {
         Err(error) if verdict(&error) == Verdict::Row => Ok(T::default()),
         answer => answer,

@@ -4,6 +4,7 @@ use super::apply::{Means, Task, apply};
 use super::books::Books;
 use super::foresee::Foresight;
 use super::kept_keys::{KeptKeys, Key};
+use super::needs::ByValue;
 use super::own_writes::OwnWrites;
 use super::pace::Pace;
 use super::plan::{Plan, Step};
@@ -55,6 +56,7 @@ pub(super) struct Work<'a> {
     /// What a dry run knows by now.
     pub(super) foresight: Foresight,
     pub(super) rings: Rings,
+    pub(super) by_value: ByValue,
     /// All images of a table were read for the parents of a page, and nothing came of it.
     pub(super) fruitless: bool,
     /// The transactions of this attempt.
@@ -91,6 +93,7 @@ impl<'a> Work<'a> {
             kept_keys,
             foresight,
             rings,
+            by_value: ByValue::default(),
             fruitless: false,
             own,
             paces,

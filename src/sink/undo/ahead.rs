@@ -1,7 +1,8 @@
-//! What a dry run asks of before-images: whether the server would take them, as far as that is told without writing.
+//! What a dry run asks of before-images: whether the server would take them, as far as that is told without writing. Of their parents asks
+//! `needs`.
 
-use super::{Condition, Group, Reference, Staying, Undo, UndoTable};
-use crate::postgres::{ident, literal, query, query_with_conditions, script};
+use super::{Condition, Group, Staying, Undo};
+use crate::postgres::{ident, query, query_with_conditions};
 use crate::sink::owned::row_key;
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row};
@@ -10,118 +11,7 @@ use std::collections::HashMap;
 /// So many values go into one call: the server's functions take a hundred arguments.
 const VALUES: usize = 80;
 
-/// An image that refers to a row which is not there now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Need {
-    /// The row's key.
-    pub key: String,
-    /// The key of the image that it would refer to, where the run has one: that row may come back as well.
-    pub parent: Option<String>,
-}
-
 impl Undo<'_> {
-    /// Those of some images that refer to rows which are not there, by one foreign key. `parent`: the table that it refers to, where it is
-    /// one of the run's.
-    ///
-    /// # Errors
-    /// The server's.
-    pub async fn needs(
-        &self,
-        connection: &mut PgConnection,
-        (reference, parent): (&Reference, Option<&UndoTable>),
-        keys: &[&str],
-    ) -> Result<Vec<Need>, Error> {
-        let by_key = parent.and_then(|parent| self.by_key(reference, parent));
-        let Some(statement) = self.need(reference, by_key.as_deref()) else { return Ok(Vec::new()) };
-        let mut needs = self.read_needs(connection, statement, keys).await?;
-        // Equal values may be spelled otherwise in a key, and a foreign key may refer to other columns.
-        let may_be_otherwise = |parent: &&UndoTable| by_key.is_none() || !self.is_spelled_alike(reference, parent);
-        let by_value = parent.filter(may_be_otherwise).and_then(|parent| self.by_value(reference, parent));
-        let Some(by_value) = by_value else { return Ok(needs) };
-        let open: Vec<String> = needs.extract_if(.., |need| need.parent.is_none()).map(|need| need.key).collect();
-        let open: Vec<&str> = open.iter().map(String::as_str).collect();
-        if let Some(statement) = self.need(reference, Some(&by_value)).filter(|_| !open.is_empty()) {
-            // What is asked for its values has no index to go by; what is fenced in is looked up by its own.
-            let set =
-                "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_nestloop = off";
-            script(set).execute(&mut *connection).await?;
-            needs.append(&mut self.read_needs(connection, statement, &open).await?);
-        }
-        Ok(needs)
-    }
-
-    async fn read_needs(
-        &self,
-        connection: &mut PgConnection,
-        statement: String,
-        keys: &[&str],
-    ) -> Result<Vec<Need>, Error> {
-        let rows = query(statement).bind(keys).bind(self.run.to_string()).fetch_all(connection).await?;
-        rows.iter().map(|row| Ok(Need { key: row.try_get(0)?, parent: row.try_get(1)? })).collect()
-    }
-
-    /// The statement; `images`: the images `p` of the table that is referred to, with what joins them to the row `w`.
-    fn need(&self, reference: &Reference, images: Option<&str>) -> Option<String> {
-        let (asked, open) = self.asked(reference)?;
-        let taken = |name: &String| reference.columns.iter().any(|(own, ..)| own == name);
-        Some(format!(
-            "WITH m AS MATERIALIZED (SELECT r.key, {} FROM {} CROSS JOIN LATERAL {}), \
-             w AS MATERIALIZED (SELECT m.* FROM m WHERE {open}) SELECT w.key, p.key FROM w LEFT JOIN {}",
-            asked.join(", "),
-            self.images(),
-            self.record_of(|column| taken(&column.name)),
-            images.unwrap_or("(SELECT NULL::text AS key WHERE false) p ON true"),
-        ))
-    }
-
-    /// The run's images of a table by their key; `None`: the foreign key refers to other columns.
-    fn by_key(&self, reference: &Reference, parent: &UndoTable) -> Option<String> {
-        let keys = &parent.run.key_columns;
-        let pair = |name: &String| {
-            let place = reference.columns.iter().position(|(_, of, _)| of == name)?;
-            Some(format!("{}, w.own{place}", literal(name)))
-        };
-        let pairs = keys.iter().map(pair).collect::<Option<Vec<String>>>()?;
-        (reference.columns.len() == keys.len()).then(|| {
-            format!(
-                "LATERAL (SELECT i.row_key::text AS key FROM redis2pg.before_images i WHERE i.run_id = $2::text::uuid \
-                 AND i.table_name = {} AND i.row_key = pg_catalog.jsonb_build_object({}) OFFSET 0) p ON true",
-                literal(&parent.name()),
-                pairs.join(", ")
-            )
-        })
-    }
-
-    /// Whether values of a foreign key that are equal are the same in a key: then what is not found by it is not there.
-    fn is_spelled_alike(&self, reference: &Reference, parent: &UndoTable) -> bool {
-        let alike = |table: &UndoTable, name: &String| {
-            table.columns.iter().find(|column| column.name == *name).and_then(|column| column.spelled.clone())
-        };
-        let pair = |(own, of, _): &(String, String, String)| {
-            alike(self.table, own).is_some_and(|own| Some(own) == alike(parent, of))
-        };
-        parent.all_keys.len() == 1 && reference.columns.iter().all(pair)
-    }
-
-    /// The same by the values that they are referred to by.
-    fn by_value(&self, reference: &Reference, parent: &UndoTable) -> Option<String> {
-        let undo = Undo { table: parent, ..*self };
-        let (mut values, mut joined) = (Vec::new(), Vec::new());
-        for (place, (_, of, operator)) in reference.columns.iter().enumerate() {
-            values.push(format!("{} AS of{place}", undo.value(of)?));
-            joined.push(format!("p.of{place} {operator} w.own{place}"));
-        }
-        let is_of = |name: &String| reference.columns.iter().any(|(_, of, _)| of == name);
-        Some(format!(
-            "(SELECT i.row_key::text AS key, {} FROM redis2pg.before_images i CROSS JOIN LATERAL {} \
-             WHERE i.run_id = $2::text::uuid AND i.table_name = {}) p ON {}",
-            values.join(", "),
-            undo.record_of(|column| is_of(&column.name)),
-            literal(&parent.name()),
-            joined.join(" AND ")
-        ))
-    }
-
     /// Reads every value of some images of a group as its type.
     ///
     /// # Errors
