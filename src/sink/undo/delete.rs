@@ -102,7 +102,8 @@ impl Undo<'_> {
     }
 
     /// Those of some rows that others refer to, each with the table of one that does. `ahead`: nothing is deleted yet, and rows that
-    /// the run wrote itself are taken to go, but for these, of which it is known to what they refer.
+    /// the run wrote itself are taken to go, but for these, of which it is known to what they refer, and
+    /// for those of tables that are settled.
     ///
     /// # Errors
     /// The server's.
@@ -191,7 +192,7 @@ impl Undo<'_> {
                 " AND {key} NOT IN (SELECT g.key::jsonb FROM pg_catalog.unnest($1::text[]) g (key))"
             ));
         }
-        match ahead {
+        match ahead.filter(|staying| referrer.is_own || !staying.is_settled(&referrer.table)) {
             Some(staying) => {
                 others.push_str(&format!(" AND {}", self.is_not_taken_back("c", &referrer.table, staying)));
             }

@@ -40,6 +40,8 @@ pub struct Staying {
     by: BTreeSet<(String, usize)>,
     /// Of these it is not asked yet to what they refer.
     fresh: BTreeMap<(String, BTreeSet<String>), Vec<String>>,
+    /// Tables of which all rows that are there stay, for the time being: a rollback has gone through them.
+    settled: BTreeSet<String>,
     hasher: RandomState,
 }
 
@@ -50,6 +52,20 @@ impl Staying {
         let referrers = tables.flat_map(|table| &table.referrers).filter(|referrer| referrer.readable);
         let referring = referrers.map(|referrer| referrer.table.to_string()).collect();
         Self { tables: runs, referring, ..Self::default() }
+    }
+
+    /// Notes that a rollback has gone through a table, or is about to do so once more.
+    pub fn settle(&mut self, table: &str, settled: bool) {
+        if settled {
+            self.settled.insert(table.to_owned());
+        } else {
+            self.settled.remove(table);
+        }
+    }
+
+    /// Whether all rows of a table that are there stay for the time being.
+    pub(super) fn is_settled(&self, table: &TableName) -> bool {
+        self.settled.contains(&table.to_string())
     }
 
     /// Whether a table is one of the run's.
