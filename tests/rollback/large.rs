@@ -150,7 +150,8 @@ fn what_reaches_back_through_all_batches_is_found_however_long_it_is() {
     let run = id(&case.run_config(NODES, &[]).exits(0));
     // A few below the one that somebody refers to go; all above it stays. With the foreign key from the start, parents would be loaded first.
     case.sql(&format!(
-        "ALTER TABLE nodes ADD FOREIGN KEY (above) REFERENCES nodes; CREATE TABLE notes (node bigint REFERENCES nodes); INSERT INTO notes VALUES ({}); GRANT SELECT ON notes TO redis2pg",
+        "ALTER TABLE nodes ADD FOREIGN KEY (above) REFERENCES nodes; CREATE TABLE notes (node bigint REFERENCES nodes); \
+         INSERT INTO notes VALUES ({}); GRANT SELECT ON notes TO redis2pg",
         order[2390]
     ));
     let undone = as_foretold(&case, &run, &[]);

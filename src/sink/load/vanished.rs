@@ -15,7 +15,6 @@ use crate::model::{Event, Failure, GoneRow, MappingId, Tally};
 use crate::postgres::{Verdict, answered, failure, is_not_supported, script, silence, verdict};
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::LoadTable;
-use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
 use uuid::Uuid;
@@ -122,9 +121,7 @@ impl Loader {
                 Missed::Ledger(error) => return Err(failure("writing the ledger", error)),
                 Missed::Server { error, .. } => match verdict(&error) {
                     Verdict::Transient => error,
-                    Verdict::Systemic if is_not_supported(&error) || is_of_a_trigger(&error) => {
-                        return Ok(Tried::Refused(error));
-                    }
+                    Verdict::Systemic if is_not_supported(&error) => return Ok(Tried::Refused(error)),
                     Verdict::Systemic => return Err(failure(&format!("deleting from {}", table.name), error)),
                     Verdict::Row | Verdict::Unique | Verdict::ForeignKey => return Ok(Tried::Refused(error)),
                 },
@@ -256,12 +253,6 @@ impl Loader {
         counts.referred = counts.waiting.len() as i64;
         Ok(taken)
     }
-}
-
-/// Whether a trigger changed a row that the same statement was to delete (`triggered_data_change_violation`): by itself it goes, or is
-/// somebody else's.
-fn is_of_a_trigger(error: &Error) -> bool {
-    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == "27000")
 }
 
 /// What the books are told: what is kept is told once, when all has been looked at.
