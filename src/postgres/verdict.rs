@@ -71,8 +71,9 @@ fn by_sqlstate(code: &str) -> Verdict {
         "22P04" | "08P01" => Verdict::Systemic,
         _ => match code.get(..2) {
             Some("08" | "40") => Verdict::Transient,
-            // 44: WITH CHECK OPTION; P0: RAISE in a trigger, which speaks of the row it was called for.
-            Some("22" | "23" | "44" | "54" | "P0") => Verdict::Row,
+            // 27: a trigger changed a row that the same statement was to change; 44: WITH CHECK OPTION; P0: RAISE in a trigger, which speaks of the
+            // row it was called for.
+            Some("22" | "23" | "27" | "44" | "54" | "P0") => Verdict::Row,
             _ => Verdict::Systemic,
         },
     }

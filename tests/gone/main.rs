@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test without its servers has failed")]
 
 mod cascade;
+mod chains;
 mod interrupted;
 mod kept;
 mod lives;

@@ -4,11 +4,13 @@
 
 mod again;
 mod audited;
+mod carried;
 mod circle;
 mod columns;
 mod faults;
 mod foretold;
 mod images;
+mod large;
 mod lease;
 mod live;
 mod owners;

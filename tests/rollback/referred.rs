@@ -182,3 +182,27 @@ column = [
     case.sql("UPDATE items SET part = NULL");
     assert_eq!(rollback(&case, &run, &["--yes", "--force"]).exits(0).counts(), [4, 0, 0]);
 }
+
+#[test]
+fn a_trigger_that_changes_what_the_same_statement_deletes_ends_nothing() {
+    let case = items(&[]);
+    case.sql("SET ROLE redis2pg; ALTER TABLE items ADD above text");
+    let config = ITEMS.replace("  { name = \"n\"", "  { name = \"above\", from = [\"$.above\"] },\n  { name = \"n\"");
+    // Whatever order they are in, one of the two comes before the one that it refers to.
+    for (id, above) in [("a", "null"), ("b", "\"a\""), ("c", "\"d\""), ("d", "null")] {
+        case.redis().set(&format!("item:{id}"), &format!("{{\"n\":1,\"above\":{above}}}"));
+    }
+    let run = id(&case.run_config(&config, &[]).exits(0));
+    case.sql(
+        "ALTER TABLE items ADD FOREIGN KEY (above) REFERENCES items; \
+         CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         UPDATE public.items SET note = 'told' WHERE id = OLD.above; RETURN OLD; END $$; \
+         CREATE TRIGGER tell BEFORE DELETE ON items FOR EACH ROW EXECUTE FUNCTION tell()",
+    );
+    let undone = undo(&case, &run);
+    let [deleted, _, kept] = undone.counts();
+    assert!(deleted >= 2 && deleted + kept == 4, "{:#}", undone.json);
+    assert_eq!(undone.kept("public.items", "changed"), kept, "{:#}", undone.json);
+    assert_eq!(rollback(&case, &run, &["--yes", "--force"]).exits(0).counts()[0], 4);
+    assert_eq!(rows(&case, "items"), "");
+}

@@ -9,6 +9,8 @@ mod collided;
 mod expiry;
 mod limit;
 mod look;
+mod order;
+mod pass;
 mod told;
 mod work;
 

@@ -1,14 +1,15 @@
 //! The work of deletion: the mappings with their tables, first counted, then gone over until no more rows come free.
 
 use super::limit::{self, Part};
-use super::look::{Seen, absent};
-use super::{Lease, another_server, collided};
+use super::look::Seen;
+use super::pass::Allowed;
+use super::{Lease, another_server};
 use crate::config::Settings;
 use crate::job::link::Link;
 use crate::job::migrate::End;
 use crate::job::pipeline::Shared;
 use crate::ledger::{LineagePlace, RunTable, Shard};
-use crate::model::{Event, Failure, MappingId, SkipReason};
+use crate::model::{Event, Failure, MappingId};
 use crate::sink::{Extent, GoneCounts, OwnedReader, OwnedRow, SourceRun, Writers, runs_elsewhere, runs_of_source};
 use crate::source::{Answering, Holders, Source};
 use sqlx::postgres::PgConnection;
@@ -17,13 +18,13 @@ use uuid::Uuid;
 
 /// The rows of one mapping.
 pub(super) struct Place<'t> {
-    phase: u32,
+    pub(super) phase: u32,
     pub(super) id: MappingId,
     pub(super) table: &'t RunTable,
     reader: OwnedReader,
     /// Reads the rows of runs of other sources too.
     of_all: OwnedReader,
-    extent: Extent,
+    pub(super) extent: Extent,
     /// What the count has seen.
     pub(super) seen: Seen,
     /// Rows that runs of other sources wrote, by source.
@@ -68,7 +69,7 @@ pub(super) struct Work<'w, 't, S> {
     pub(super) source: String,
     /// The runs of the same source, with the database that their rows are of which name none.
     pub(super) runs: HashMap<String, Option<u8>>,
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
     /// The runs of other sources, each with its own.
     pub(super) elsewhere: HashMap<String, String>,
     /// Which server answers for each database.
@@ -203,21 +204,20 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
         let seen = self.places.iter().map(|place| place.seen);
         let (owned, counted) = seen.fold((0, 0), |(owned, gone), seen| (owned + seen.owned, gone + seen.gone));
         let most = limit::at_most(self.settings.run.delete_gone_limit, owned, counted);
-        let mut deleted = 0;
-        let mut first = true;
+        let (mut allowed, mut first) = (Allowed { deleted: 0, most }, true);
         loop {
-            let before = deleted;
+            let before = allowed.deleted;
             for place in 0..self.places.len() {
                 let due = |place: &Place<'_>| if first { place.seen.gone > 0 } else { place.last.referred > 0 };
                 if !self.places.get(place).is_some_and(due) {
                     continue;
                 }
-                if self.pass(place, (writers, by), (&mut deleted, most)).await? == End::Stopped {
+                if self.pass(place, (writers, by), &mut allowed).await? == End::Stopped {
                     return Ok(End::Stopped);
                 }
             }
             first = false;
-            if deleted == before || !self.places.iter().any(|place| place.last.referred > 0) {
+            if allowed.deleted == before || !self.places.iter().any(|place| place.last.referred > 0) {
                 break;
             }
         }
@@ -225,59 +225,8 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
         Ok(End::Complete)
     }
 
-    /// Goes over the rows of a mapping once, from the end of its table: rows that refer to others were mostly written after them.
-    async fn pass(
-        &mut self,
-        place: usize,
-        (writers, by): (&Writers, Lease),
-        (deleted, most): (&mut i64, i64),
-    ) -> Result<End, Failure> {
-        let Some((phase, id, slices)) = self.places.get_mut(place).map(|place| {
-            place.last = GoneCounts::default();
-            place.collided = 0;
-            (place.phase, place.id, place.extent.slices())
-        }) else {
-            return Ok(End::Complete);
-        };
-        for number in (0..slices).rev() {
-            for rows in self.slice(place, number).await?.chunks(self.at_once()) {
-                if self.shared.stop.requested() {
-                    return Ok(End::Stopped);
-                }
-                let looked = self.look(place, rows).await?;
-                let bases = self.shared.bases.iter().zip(&self.answering).zip(looked.gone);
-                for ((base, answering), mut gone) in bases.filter(|(_, gone)| !gone.is_empty()) {
-                    let kept = collided::keep(self.link, by.run, base.database, &mut gone).await?;
-                    if let Some(place) = self.places.get_mut(place) {
-                        place.collided += kept;
-                    }
-                    if *deleted + gone.len() as i64 > most {
-                        return Err(limit::crossed(self.settings.run.delete_gone_limit, *deleted));
-                    }
-                    let mut writer = writers.writer(by.shard(phase, base.database.shard()));
-                    // They are asked for once more under their locks, where nothing is to be waited for.
-                    self.shared.rate.take(gone.len() as u64, 0).await;
-                    let still = async |rows: &[String]| {
-                        let keys = rows.iter().filter_map(|row| gone.get(row)).collect();
-                        let absent = absent(base, answering, keys).await?;
-                        let is_gone =
-                            |row: &&String| gone.get(*row).and_then(|key| absent.get(key)) == Some(&SkipReason::Gone);
-                        Ok(rows.iter().filter(is_gone).cloned().collect())
-                    };
-                    let rows = gone.keys().cloned().collect();
-                    let counts = writer.delete_gone(id, rows, (&self.names, &still)).await?;
-                    *deleted += counts.deleted;
-                    if let Some(place) = self.places.get_mut(place) {
-                        place.last.add(counts);
-                    }
-                }
-            }
-        }
-        Ok(End::Complete)
-    }
-
     /// Rows that are looked at and deleted at once.
-    fn at_once(&self) -> usize {
+    pub(super) fn at_once(&self) -> usize {
         let rows = usize::try_from(self.settings.flow.batch_rows).unwrap_or(usize::MAX);
         rows.min(self.shared.rate.keys_at_once().unwrap_or(rows)).max(1)
     }
@@ -296,7 +245,7 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
         Ok(own)
     }
 
-    async fn slice(&mut self, place: usize, number: u64) -> Result<Vec<OwnedRow>, Failure> {
+    pub(super) async fn slice(&mut self, place: usize, number: u64) -> Result<Vec<OwnedRow>, Failure> {
         let Some(Place { reader, extent, .. }) = self.places.get(place) else { return Ok(Vec::new()) };
         let read = async |connection: &mut PgConnection| reader.read(connection, extent, number).await;
         self.link.call("reading the rows that runs wrote", read).await

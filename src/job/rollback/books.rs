@@ -90,6 +90,12 @@ impl Books {
         self.tables.entry(table.to_owned()).or_default().deleted += rows as u64;
     }
 
+    /// So many rows that were counted as deleted are not.
+    pub(super) fn not_deleted(&mut self, table: &str, rows: usize) {
+        let entry = self.tables.entry(table.to_owned()).or_default();
+        entry.deleted = entry.deleted.saturating_sub(rows as u64);
+    }
+
     pub(super) fn restored(&mut self, table: &str, rows: usize) {
         self.tables.entry(table.to_owned()).or_default().restored += rows as u64;
     }

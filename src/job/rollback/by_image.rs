@@ -150,6 +150,7 @@ impl Work<'_> {
         group: &Group,
         keys: &[String],
     ) -> Result<HashMap<String, String>, Failure> {
+        self.follow(Some(undo.table)).await?;
         let keys = keys.iter().map(String::as_str).collect::<Vec<_>>();
         let ahead = Some(&self.foresight.staying);
         let question = async |connection: &mut PgConnection| undo.moved(connection, group, &keys, ahead).await;

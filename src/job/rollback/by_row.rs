@@ -87,6 +87,9 @@ impl Work<'_> {
             free.retain(|key| !referred.contains_key(key));
             let waiting = self.wait_in_rings(undo, &free, &keys_of).await?;
             self.books.deleted(&name, free.len() - waiting);
+            if !self.rings.has(&name) {
+                self.foresight.go(undo.table, &free);
+            }
         }
         for (row_key, by) in referred {
             self.keep(&name, mode, (&row_key, keys_of.get(&row_key)), KeptReason::ReferredTo, by)?;
@@ -145,6 +148,7 @@ impl Work<'_> {
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
+        self.follow(Some(undo.table)).await?;
         let keys = keys.iter().map(String::as_str).collect::<Vec<_>>();
         let ahead = Some(&self.foresight.staying);
         let question = async |connection: &mut PgConnection| undo.referred_to(connection, &keys, ahead).await;

@@ -3,14 +3,18 @@
 //! A rollback goes through the tables again as long as something moves; a dry run moves nothing, so that it has to remember what it
 //! would have.
 
+use super::coming::{Kept, coming};
 use super::kept_keys::Key;
 use super::plan::Plan;
 use crate::model::KeptReason;
-use crate::sink::undo::{Group, Staying};
+use crate::sink::undo::{Group, Staying, UndoTable};
 use std::collections::{HashMap, HashSet};
 
-/// Rows that are remembered, in some hundred MiB at most; what hangs on more of them is not foreseen.
+/// Rows that are remembered with their keys, since they wait for others, in some hundred MiB at most; what hangs on more of them is not foreseen.
 const ROWS: usize = 1_000_000;
+
+/// Rows that are remembered by hashes, since they stay, or are kept by those that do, in some hundred MiB at most.
+const HASHES: usize = 8_000_000;
 
 /// A row, by its table's place among the steps of the plan and by its key.
 pub(super) type Place = (usize, String);
@@ -32,33 +36,57 @@ pub(super) struct Waiting {
 pub(super) struct Foresight {
     /// Rows that the run wrote and that stay.
     pub(super) staying: Staying,
-    /// All rows that are kept in this pass.
-    kept: HashSet<(String, String)>,
+    /// All rows that are kept in this pass, by hashes: until what waits is settled.
+    kept: Kept,
     waiting: HashMap<(String, String), Waiting>,
+    /// Whether what waits is settled in this pass.
+    settled: bool,
     /// The tables of which rows were found to stay in this pass that were not known to.
     pub(super) grown: HashSet<String>,
-    /// Rows that are remembered.
+    /// The tables whose images, or rows, have been looked at in this pass.
+    looked_at: HashSet<String>,
+    /// Rows that were counted as deleted in this pass, and that may yet be found to stay, by the hashes of [`Staying`].
+    going: HashSet<u64>,
+    /// Other rows of these tables that were found to be referred to by one that stays, by the same hashes.
+    behind: HashSet<u64>,
+    /// Whether one of them is of a key of several rows: then others of the key were taken to go.
+    is_of_many: bool,
+    /// Rows that are remembered with their keys.
     rows: usize,
+    /// Rows that are remembered by hashes beyond this pass.
+    hashes: usize,
     /// Whether a row was not remembered in this pass for want of room.
     pub(super) falls_short: bool,
 }
 
 impl Foresight {
     pub(super) fn new(plan: &Plan) -> Self {
-        Self { staying: Staying::new(plan.steps.iter().map(|step| &step.table.run)), ..Self::default() }
+        Self { staying: Staying::new(plan.steps.iter().map(|step| &step.table)), ..Self::default() }
     }
 
     /// Begins a pass over all tables.
     pub(super) fn begin(&mut self) {
-        self.rows -= self.kept.len() + self.waiting.len();
-        self.falls_short = false;
-        (self.kept, self.waiting, self.grown) = (HashSet::new(), HashMap::new(), HashSet::new());
+        self.rows -= self.waiting.len();
+        (self.falls_short, self.settled, self.is_of_many) = (false, false, false);
+        (self.kept, self.waiting, self.grown) = (Kept::default(), HashMap::new(), HashSet::new());
+        (self.looked_at, self.going, self.behind) = (HashSet::new(), HashSet::new(), HashSet::new());
     }
 
-    /// Whether one more row can be remembered; it is noted where not.
+    /// Whether one more row can be remembered with its key; it is noted where not.
     pub(super) fn has_room(&mut self) -> bool {
         self.falls_short |= self.rows >= ROWS;
         self.rows < ROWS
+    }
+
+    /// How many more rows can be.
+    pub(super) fn room(&self) -> usize {
+        ROWS.saturating_sub(self.rows)
+    }
+
+    fn has_room_for_hashes(&mut self) -> bool {
+        let has_room = self.hashes + self.kept.len() + self.going.len() + self.behind.len() < HASHES;
+        self.falls_short |= !has_room;
+        has_room
     }
 
     /// So many more rows are remembered elsewhere.
@@ -71,22 +99,75 @@ impl Foresight {
         self.rows -= rows;
     }
 
+    /// Notes that a table's images, or its rows, are looked at: what is found of others from now on reaches back to them.
+    pub(super) fn look_at(&mut self, table: &str) {
+        if !self.looked_at.contains(table) {
+            self.looked_at.insert(table.to_owned());
+        }
+    }
+
     /// Notes a row that is kept as it is.
     pub(super) fn keep(&mut self, table: &str, row_key: &str, reason: KeptReason) {
         self.keep_away(table, row_key);
         // Of the others the table itself tells that they are not the run's.
         let was_the_runs = !matches!(reason, KeptReason::Changed | KeptReason::Deleted | KeptReason::OtherRun);
-        if was_the_runs && self.has_room() && self.staying.insert(table, row_key) {
-            self.rows += 1;
-            self.grown.insert(table.to_owned());
+        if was_the_runs && self.has_room_for_hashes() && self.staying.insert(table, row_key) {
+            self.hashes += 1;
+            if !self.grown.contains(table) {
+                self.grown.insert(table.to_owned());
+            }
         }
     }
 
     /// Notes a row that is not there, and does not come back.
     pub(super) fn keep_away(&mut self, table: &str, row_key: &str) {
-        if self.has_room() {
-            self.rows += usize::from(self.kept.insert((table.to_owned(), row_key.to_owned())));
+        if !self.settled && self.has_room_for_hashes() {
+            self.kept.insert(table, row_key);
         }
+    }
+
+    /// Notes rows that are counted as deleted. Those of a key of several rows are not taken back one by one.
+    pub(super) fn go(&mut self, table: &UndoTable, rows: &[String]) {
+        if table.run.explodes || !table.referrers.iter().any(|referrer| self.staying.is_of_run(&referrer.table)) {
+            return;
+        }
+        let name = table.name();
+        for row in rows {
+            // Where there is no room, all is gone over once more instead.
+            if self.hashes + self.kept.len() + self.going.len() + self.behind.len() < HASHES {
+                self.going.insert(self.staying.hash_of(&name, row));
+            }
+        }
+    }
+
+    /// Notes a row to which one that stays refers. `referrer`: the foreign key's place among those that lead to its table. Whether it was counted as
+    /// deleted, and is not any more.
+    pub(super) fn hold(&mut self, table: &UndoTable, referrer: usize, row_key: &str) -> bool {
+        let name = table.name();
+        if !self.has_room_for_hashes() || !self.staying.hold((&name, referrer), row_key) {
+            return false;
+        }
+        self.hashes += 1;
+        let row = self.staying.hash_of(&name, row_key);
+        if self.going.remove(&row) {
+            return true;
+        }
+        if self.looked_at.contains(&name) {
+            self.behind.insert(row);
+            self.is_of_many |= table.run.explodes;
+        }
+        false
+    }
+
+    /// Whether rows that were found to stay may keep others that were looked at before them.
+    pub(super) fn reaches_back(&self, plan: &Plan) -> bool {
+        let takes_places = |table: &UndoTable| {
+            !table.places.is_empty() && plan.imaged.contains(&table.name()) && self.grown.contains(&table.name())
+        };
+        // One that was found to stay when it was looked at is counted as such.
+        self.is_of_many
+            || self.behind.iter().any(|row| !self.staying.has(*row))
+            || plan.steps.iter().any(|step| takes_places(&step.table))
     }
 
     /// Notes an image that waits for others. `false`: there is no room; it is taken to come back.
@@ -102,12 +183,13 @@ impl Foresight {
     /// Settles what waits, once all images were looked at: those that come back, and those that do not, each with the foreign key that
     /// keeps it.
     pub(super) fn settle(&mut self) -> (Vec<Waiting>, Vec<(Waiting, String)>) {
-        let waiting = std::mem::take(&mut self.waiting);
+        let (waiting, kept) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.kept));
         self.rows -= waiting.len();
-        let coming = coming(&waiting, &self.kept);
+        self.settled = true;
+        let coming = coming(&waiting, &kept);
         let (mut come, mut stay) = (Vec::new(), Vec::new());
         let is_lost =
-            |of: &(String, String)| self.kept.contains(of) || waiting.contains_key(of) && !coming.contains(of);
+            |of: &(String, String)| kept.has((&of.0, &of.1)) || waiting.contains_key(of) && !coming.contains(of);
         let lost = |of: &Waiting| {
             let parent = of.parents.iter().find(|(table, key, _)| is_lost(&(table.clone(), key.clone())));
             parent.map(|(.., constraint)| constraint.clone()).unwrap_or_default()
@@ -125,73 +207,6 @@ impl Foresight {
         }
         (come, stay)
     }
-}
-
-/// Those that come back: all that they wait for comes back before them; or, in a circle within one table and one group, with them.
-fn coming(waiting: &HashMap<(String, String), Waiting>, kept: &HashSet<(String, String)>) -> HashSet<(String, String)> {
-    let mut children: HashMap<(&str, &str), Vec<&(String, String)>> = HashMap::new();
-    let (mut open, mut ready, mut coming) = (HashMap::new(), Vec::new(), HashSet::new());
-    for (of, found) in waiting {
-        let holds = |table: &String, key: &String| {
-            let above = (table.clone(), key.clone());
-            // A row is there with itself.
-            above != *of && (kept.contains(&above) || waiting.contains_key(&above))
-        };
-        let holding: Vec<_> = found.parents.iter().filter(|(table, key, _)| holds(table, key)).collect();
-        for (table, key, _) in &holding {
-            children.entry((table.as_str(), key.as_str())).or_default().push(of);
-        }
-        open.insert(of, holding.len());
-        if holding.is_empty() {
-            ready.push(of);
-        }
-    }
-    while let Some(of) = ready.pop() {
-        coming.insert(of.clone());
-        for child in children.remove(&(of.0.as_str(), of.1.as_str())).unwrap_or_default() {
-            if let Some(left) = open.get_mut(child) {
-                *left -= 1;
-                if *left == 0 {
-                    ready.push(child);
-                }
-            }
-        }
-    }
-    coming.extend(together(waiting, kept, &coming));
-    coming
-}
-
-/// Of those that are left, the ones in circles, or behind them, that one statement can put back.
-fn together(
-    waiting: &HashMap<(String, String), Waiting>,
-    kept: &HashSet<(String, String)>,
-    coming: &HashSet<(String, String)>,
-) -> Vec<(String, String)> {
-    let mut left: HashSet<&(String, String)> = waiting.keys().filter(|of| !coming.contains(*of)).collect();
-    // Those that fall out, one after the other, each with those that needed it.
-    let mut out: Vec<&(String, String)> = Vec::new();
-    let mut needed_by: HashMap<(String, String), Vec<&(String, String)>> = HashMap::new();
-    for of in &left {
-        let Some(found) = waiting.get(*of) else { continue };
-        for (table, key, _) in &found.parents {
-            let parent = (table.clone(), key.clone());
-            let comes = match waiting.get(&parent) {
-                None => !kept.contains(&parent),
-                Some(_) if coming.contains(&parent) => true,
-                Some(above) => of.0 == parent.0 && above.group == found.group,
-            };
-            match comes {
-                false => out.push(of),
-                true => needed_by.entry(parent).or_default().push(of),
-            }
-        }
-    }
-    while let Some(of) = out.pop() {
-        if left.remove(of) {
-            out.extend(needed_by.remove(of).unwrap_or_default());
-        }
-    }
-    left.into_iter().cloned().collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //!
 //! `find` looks for the run and for what forbids it, with runs in a `circle`; `plan` says which tables, in which order, and `before` what the before-images have
 //! against it; `lease` is the right to do it; `work` goes through them, `by_image` in an `order` that parents need and `by_row`, with `ask` for what is only looked at and `apply` for
-//! the transactions, at the `pace` that the server bears; `survey` is the way of a dry run, with what it can `foresee` and what waits in `rings`; `own_writes` knows the rollback's own transactions; `books` counts what is kept;
+//! the transactions, at the `pace` that the server bears; `survey` is the way of a dry run, with what it can `foresee`, what images need (`needs`) and which of them are `coming`
+//! back, what those refer to that stay (`follow`), and what waits in `rings`; `own_writes` knows the rollback's own transactions; `books` counts what is kept;
 //! `finish` closes it in the ledger; `notices` is what a person should know of the tables.
 
 mod apply;
@@ -13,12 +14,15 @@ mod books;
 mod by_image;
 mod by_row;
 mod circle;
+mod coming;
 mod find;
 mod finish;
+mod follow;
 mod foresee;
 mod gone;
 mod kept_keys;
 mod lease;
+mod needs;
 mod notices;
 mod order;
 mod own_writes;

@@ -24,6 +24,8 @@ pub(super) struct Step {
 pub(super) struct Plan {
     /// Children before parents.
     pub(super) steps: Vec<Step>,
+    /// The tables of which the run has before-images, as `schema.table`.
+    pub(super) imaged: BTreeSet<String>,
     /// The tables that the run made, children first, each with its OID then.
     pub(super) created: Vec<(TableName, i64)>,
     /// The tables that are not looked at this time.
@@ -105,6 +107,7 @@ impl Plan {
         Ok(Self {
             created: created.filter_map(|table| Some((table.clone(), oid(table)?))).collect(),
             audits: tables.iter().filter_map(|told| Some((told.table.clone(), told.audit.clone()?))).collect(),
+            imaged: images.iter().map(|(table, ..)| table.clone()).collect(),
             steps,
             left_out,
             notices,

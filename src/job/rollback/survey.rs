@@ -4,23 +4,21 @@
 use super::ask::ask;
 use super::by_image::Free;
 use super::foresee::{Foresight, Waiting};
-use super::kept_keys::{KeptKeys, Key};
+use super::kept_keys::{Aside, KeptKeys, Key};
+use super::needs::ByValue;
 use super::notices::in_a_circle;
 use super::plan::Step;
 use super::rings::Rings;
 use super::work::{Mode, Work};
 use crate::model::{Failure, KeptReason};
 use crate::postgres::{Verdict, said, verdict};
-use crate::sink::undo::{Group, Need, Reference, Undo};
+use crate::sink::undo::{Group, Undo};
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
 use std::collections::{HashMap, HashSet};
 
 /// So often all tables are gone over at most.
 const PASSES: usize = 16;
-
-/// What images wait for: by their keys the images of other rows, each with its table and the foreign key.
-type Parents = HashMap<String, Vec<(String, String, String)>>;
 
 impl Work<'_> {
     /// Counts what would be done.
@@ -30,23 +28,15 @@ impl Work<'_> {
     pub(super) async fn survey(&mut self) -> Result<(), Failure> {
         self.foresight = Foresight::new(self.plan);
         self.rings = Rings::new(in_a_circle(&self.plan.steps));
+        self.by_value = ByValue::default();
         for _ in 0..PASSES {
             self.survey_all().await?;
-            if !self.reaches_back() {
+            if !self.foresight.reaches_back(self.plan) {
                 return Ok(());
             }
         }
         self.books.falls_short();
         Ok(())
-    }
-
-    /// Whether rows that were found to stay may keep others that were looked at before them.
-    fn reaches_back(&self) -> bool {
-        let grown = |name: &str| self.foresight.grown.contains(name);
-        self.plan.steps.iter().map(|step| &step.table).any(|table| {
-            let is_referred = table.referrers.iter().any(|referrer| grown(&referrer.table.to_string()));
-            is_referred || !table.places.is_empty() && grown(&table.name())
-        })
     }
 
     async fn survey_all(&mut self) -> Result<(), Failure> {
@@ -58,18 +48,24 @@ impl Work<'_> {
             let name = step.table.name();
             self.books.begin(&name, begun.insert(name.clone()))?;
             self.begin(step);
+            if step.table.run.explodes || plan.imaged.contains(&name) {
+                self.foresight.look_at(&name);
+            }
             if step.table.run.explodes {
                 self.pass(step, Mode::Gather).await?;
             }
             self.images(step, Mode::Survey).await?;
-            kept_keys.push(std::mem::replace(&mut self.kept_keys, KeptKeys::new(false)));
+            let keys = std::mem::replace(&mut self.kept_keys, KeptKeys::new(false));
+            kept_keys.push(keys.set_aside());
         }
         self.settle(&mut kept_keys)?;
         for (step, keys) in plan.steps.iter().zip(kept_keys).filter(|(step, _)| step.rows) {
-            self.kept_keys = keys;
+            self.foresight.look_at(&step.table.name());
+            self.kept_keys = keys.taken_up()?;
             self.rows(step, Mode::Survey).await?;
         }
         self.settle_rings()?;
+        self.follow(None).await?;
         if self.foresight.falls_short {
             self.books.falls_short();
         }
@@ -77,7 +73,7 @@ impl Work<'_> {
     }
 
     /// Counts the images that waited for others.
-    fn settle(&mut self, kept_keys: &mut [KeptKeys]) -> Result<(), Failure> {
+    fn settle(&mut self, kept_keys: &mut [Aside]) -> Result<(), Failure> {
         let (come, stay) = self.foresight.settle();
         let name = |step: usize| self.plan.steps.get(step).map(|step| step.table.name()).unwrap_or_default();
         for waiting in come {
@@ -198,40 +194,6 @@ impl Work<'_> {
         Ok(found)
     }
 
-    /// Those of some images that lack a row which they refer to, each with the foreign key; and those that may have it once other images
-    /// are put back.
-    async fn parents(
-        &mut self,
-        undo: Undo<'_>,
-        keys: &[String],
-    ) -> Result<(HashMap<String, String>, Parents), Failure> {
-        let (mut missing, mut waiting) = (HashMap::new(), Parents::new());
-        for reference in &undo.table.references {
-            for Need { key, parent } in self.needs(undo, reference, keys).await? {
-                match parent {
-                    Some(parent) => {
-                        let wanted = (reference.table.to_string(), parent, reference.name.clone());
-                        waiting.entry(key).or_default().push(wanted);
-                    }
-                    None => drop(missing.insert(key, reference.name.clone())),
-                }
-            }
-        }
-        Ok((missing, waiting))
-    }
-
-    async fn needs(&mut self, undo: Undo<'_>, reference: &Reference, keys: &[String]) -> Result<Vec<Need>, Failure> {
-        let parent = self.plan.steps.iter().map(|step| &step.table).find(|table| table.run.table == reference.table);
-        let texts: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let question = async |connection: &mut PgConnection| {
-            unless_of_a_value(undo.needs(connection, (reference, parent), &texts).await)
-        };
-        if texts.is_empty() {
-            return Ok(Vec::new());
-        }
-        ask((&mut self.link, &self.options), "looking for the parents of rows", question).await
-    }
-
     async fn taken(
         &mut self,
         undo: Undo<'_>,
@@ -257,7 +219,7 @@ impl Work<'_> {
 }
 
 /// Nothing, where the server speaks of a value.
-fn unless_of_a_value<T: Default>(answer: Result<T, Error>) -> Result<T, Error> {
+pub(super) fn unless_of_a_value<T: Default>(answer: Result<T, Error>) -> Result<T, Error> {
     match answer {
         Err(error) if verdict(&error) == Verdict::Row => Ok(T::default()),
         answer => answer,

@@ -4,6 +4,8 @@ use super::apply::{Means, Task, apply};
 use super::books::Books;
 use super::foresee::Foresight;
 use super::kept_keys::{KeptKeys, Key};
+use super::needs::ByValue;
+use super::notices::in_a_circle;
 use super::own_writes::OwnWrites;
 use super::pace::Pace;
 use super::plan::{Plan, Step};
@@ -55,6 +57,7 @@ pub(super) struct Work<'a> {
     /// What a dry run knows by now.
     pub(super) foresight: Foresight,
     pub(super) rings: Rings,
+    pub(super) by_value: ByValue,
     /// All images of a table were read for the parents of a page, and nothing came of it.
     pub(super) fruitless: bool,
     /// The transactions of this attempt.
@@ -91,6 +94,7 @@ impl<'a> Work<'a> {
             kept_keys,
             foresight,
             rings,
+            by_value: ByValue::default(),
             fruitless: false,
             own,
             paces,
@@ -108,9 +112,11 @@ impl<'a> Work<'a> {
             return self.survey().await;
         }
         self.foresight = Foresight::new(self.plan);
+        let circle = in_a_circle(&self.plan.steps);
         let mut again: Option<HashSet<String>> = None;
         loop {
             let (mut moved, mut begun) = (0, HashSet::new());
+            again.iter().flatten().for_each(|name| self.foresight.staying.settle(name, false));
             for step in &self.plan.steps {
                 let name = step.table.name();
                 if again.as_ref().is_some_and(|again| !again.contains(&name)) {
@@ -122,6 +128,10 @@ impl<'a> Work<'a> {
                     self.pass(step, Mode::Gather).await?;
                 }
                 moved += self.pass(step, Mode::Apply).await?;
+                // What a row that is left there refers to stays with all of its key. In a circle it may go in a later round.
+                if !circle.contains(&name) {
+                    self.foresight.staying.settle(&name, true);
+                }
             }
             let left: HashSet<String> = begun.into_iter().filter(|name| self.books.may_go_on(name)).collect();
             if moved == 0 || left.is_empty() {

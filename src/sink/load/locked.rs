@@ -52,16 +52,33 @@ where
     found.iter().map(locked).collect()
 }
 
-fn texts<K: AsRef<str>>(rows: &[K]) -> Vec<&str> {
+/// Those of some rows that are there, each with the run that wrote it, if nobody changed it since. They are locked already.
+pub(super) async fn owners(
+    connection: &mut PgConnection,
+    table: &LoadTable,
+    rows: &[String],
+) -> Result<Vec<(String, Option<String>)>, Error> {
+    let sql = format!("SELECT r.row_key, {} AS owner {}", owner_of(table, "$1"), asked(table, "$2"));
+    let found = query(sql).bind(table.name.to_string()).bind(texts(rows)).fetch_all(connection).await?;
+    found.iter().map(|row| Ok((row.try_get("row_key")?, row.try_get("owner")?))).collect()
+}
+
+/// The keys as an argument.
+pub(super) fn texts<K: AsRef<str>>(rows: &[K]) -> Vec<&str> {
     rows.iter().map(AsRef::as_ref).collect()
 }
 
-fn asked(table: &LoadTable, rows: &str) -> String {
+/// The rows `t` of the table whose keys, as the ledger writes them, are in the array of texts `rows`.
+pub(super) fn asked(table: &LoadTable, rows: &str) -> String {
+    asked_of(table, &table.rows(), rows)
+}
+
+/// The same of a part of the table: `from`, as SQL.
+pub(super) fn asked_of(table: &LoadTable, from: &str, rows: &str) -> String {
     format!(
         "FROM pg_catalog.unnest({rows}::text[]) r (row_key) CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{}, r.row_key::jsonb) s \
-         JOIN {} t ON {}",
+         JOIN {from} t ON {}",
         table.ident(),
-        table.rows(),
         key_join(table)
     )
 }

@@ -1,12 +1,14 @@
 //! Rows whose keys are gone from Redis: deleted in short transactions of their own, once a run has loaded all that it found.
 //!
 //! Each row is looked at again under a lock: whether its key is gone still, which the one who calls asks Redis, whether the row
-//! is still as a run of this source wrote it, and whether another row refers to it. What is deleted leaves an image.
+//! is still as a run of this source wrote it, and whether another row refers to it that does not go with it. What is deleted leaves an image.
 
 use super::attempt::{Missed, settings};
 use super::gone::delete_rows;
 use super::loader::{Loader, is_journal};
-use super::locked::{Locked, lock, look};
+use super::locked::lock;
+use super::together::{Together, own_parents};
+use super::writers::Writers;
 use crate::flow::Backoff;
 use crate::ledger::{self, Journal};
 use crate::model::{Event, Failure, GoneRow, MappingId, Tally};
@@ -26,6 +28,8 @@ pub struct GoneCounts {
     pub changed: i64,
     /// Another row refers to them.
     pub referred: i64,
+    /// The keys of these.
+    pub waiting: Vec<String>,
     /// The server did not delete them.
     pub refused: i64,
     /// What it said, of the first that it refused by an error.
@@ -38,6 +42,7 @@ impl GoneCounts {
         self.deleted += other.deleted;
         self.changed += other.changed;
         self.referred += other.referred;
+        self.waiting.extend(other.waiting);
         self.refused += other.refused;
         self.said = self.said.take().or(other.said);
     }
@@ -52,7 +57,7 @@ enum Tried {
 
 impl Loader {
     /// Deletes rows of a mapping, by their keys as the ledger writes them, that runs among `runs` wrote last and that no
-    /// other row refers to. Returns once that is committed.
+    /// other row refers to but these. Returns once that is committed.
     ///
     /// `still` says which of some rows' keys are gone still. It is asked under the locks, each time that the rows are tried: they
     /// may have been waited for, and a key may have come back meanwhile.
@@ -163,31 +168,9 @@ impl Loader {
         if !ledger::fence(&mut transaction, self.shard).await.map_err(Missed::Ledger)? {
             return Err(Missed::Fenced);
         }
-        let run = self.shard.run.to_string();
         lock(&mut transaction, table, rows).await?;
-        let (mut left, mut taken) = (still(rows).await.map_err(Missed::Asked)?, 0);
-        // A row that another one of these refers to goes once that one has gone.
-        loop {
-            let found = look(&mut transaction, table, &left).await?;
-            counts.changed += left.len() as i64 - found.len() as i64;
-            let is_own = |row: &Locked| row.owner.as_ref().is_some_and(|owner| runs.contains(owner));
-            let (own, others): (Vec<Locked>, Vec<Locked>) = found.into_iter().partition(is_own);
-            counts.changed += others.len() as i64;
-            let (referred, free): (Vec<Locked>, Vec<Locked>) = own.into_iter().partition(|row| row.referred_to);
-            let delete: Vec<&str> = free.iter().map(|row| row.row_key.as_str()).collect();
-            let before = free.iter().filter(|row| row.owner.as_deref() != Some(&run));
-            let images: Vec<&str> = before.map(|row| row.row_key.as_str()).collect();
-            let (gone, imaged) = delete_rows(&mut transaction, (table, self.shard.run), &delete, &images).await?;
-            let deleted = gone.len();
-            taken += imaged;
-            counts.deleted += deleted as i64;
-            counts.refused += (delete.len() - deleted) as i64;
-            if referred.is_empty() || deleted == 0 {
-                counts.referred = referred.len() as i64;
-                break;
-            }
-            left = referred.into_iter().map(|row| row.row_key).collect();
-        }
+        let left = still(rows).await.map_err(Missed::Asked)?;
+        let taken = self.delete_together(&mut transaction, table, (&left, runs), counts).await?;
         let journal = Journal {
             id,
             epoch: 0,
@@ -204,6 +187,71 @@ impl Loader {
             Err(error @ Error::Database(_)) => Err(error.into()),
             Err(error) => Err(Missed::CommitUnknown { error, groups: Default::default() }),
         }
+    }
+}
+
+impl Writers {
+    /// Whether rows of a mapping's table may refer to one another.
+    pub fn has_families(&self, mapping: MappingId) -> bool {
+        let table = self.tables.get(usize::from(mapping.0));
+        table.is_some_and(|table| table.referrers.iter().any(|referrer| referrer.is_own && referrer.readable))
+    }
+
+    /// Of some rows of a mapping, by their keys as the ledger writes them: each with a row of its table that it refers to, in a transaction
+    /// of its own.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn own_parents(
+        &self,
+        connection: &mut PgConnection,
+        mapping: MappingId,
+        rows: &[String],
+    ) -> Result<Vec<(String, String)>, Error> {
+        let Some(table) = self.tables.get(usize::from(mapping.0)) else { return Ok(Vec::new()) };
+        let mut transaction = connection.begin().await?;
+        script(TEXT_SETTINGS).execute(&mut *transaction).await?;
+        let found = own_parents(&mut transaction, table, rows).await?;
+        transaction.commit().await?;
+        Ok(found)
+    }
+}
+
+impl Loader {
+    /// Deletes all of some rows that can go; they are locked already. Gives how many images were taken.
+    async fn delete_together(
+        &self,
+        connection: &mut PgConnection,
+        table: &LoadTable,
+        (rows, runs): (&[String], &[String]),
+        counts: &mut GoneCounts,
+    ) -> Result<u64, Missed> {
+        let (mut together, others) = Together::look(connection, table, (rows, runs)).await?;
+        let run = self.shard.run.to_string();
+        counts.changed += others;
+        let taken = loop {
+            let (delete, images) = together.going(&run);
+            let linked = together.are_linked();
+            if linked {
+                script("SAVEPOINT redis2pg_together").execute(&mut *connection).await?;
+            }
+            let (gone, taken) = delete_rows(connection, (table, self.shard.run), &delete, &images).await?;
+            let left = delete.iter().filter(|row| !gone.contains(**row));
+            let left: Vec<String> = left.map(|row| (*row).to_owned()).collect();
+            counts.refused += left.len() as i64;
+            // The rows that one refers to which stays must not go, and nothing may be made of it by a foreign key's action.
+            if linked && !left.is_empty() {
+                let back = "ROLLBACK TO SAVEPOINT redis2pg_together; RELEASE SAVEPOINT redis2pg_together";
+                script(back).execute(&mut *connection).await?;
+                together.refuse(&left);
+                continue;
+            }
+            counts.deleted += gone.len() as i64;
+            break taken;
+        };
+        counts.waiting = together.into_referred();
+        counts.referred = counts.waiting.len() as i64;
+        Ok(taken)
     }
 }
 

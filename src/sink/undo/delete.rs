@@ -102,7 +102,8 @@ impl Undo<'_> {
     }
 
     /// Those of some rows that others refer to, each with the table of one that does. `ahead`: nothing is deleted yet, and rows that
-    /// the run wrote itself are taken to go, but for these.
+    /// the run wrote itself are taken to go, but for these, of which it is known to what they refer, and
+    /// for those of tables that are settled.
     ///
     /// # Errors
     /// The server's.
@@ -120,18 +121,15 @@ impl Undo<'_> {
             return Ok(found);
         }
         set_merge_joins(connection, true).await?;
-        for referrer in &self.table.referrers {
-            let mut rows = query(self.refers(referrer, ahead))
-                .bind(keys)
-                .bind(self.run.to_string())
-                .fetch_all(&mut *connection)
-                .await?;
-            for (columns, kept) in ahead.iter().flat_map(|staying| staying.of(&referrer.table)) {
-                let statement = query(self.referred_by_staying(referrer, columns)).bind(keys).bind(kept);
-                rows.extend(statement.fetch_all(&mut *connection).await?);
-            }
-            for row in rows {
+        let name = self.table.name();
+        for (place, referrer) in self.table.referrers.iter().enumerate() {
+            let rows = query(self.refers(referrer, ahead)).bind(keys).bind(self.run.to_string());
+            for row in rows.fetch_all(&mut *connection).await? {
                 found.insert(row.try_get(0)?, referrer.table.to_string());
+            }
+            if let Some(staying) = ahead.filter(|staying| staying.holds_by(&name, place)) {
+                let held = keys.iter().filter(|key| staying.is_held((&name, place), key));
+                found.extend(held.map(|key| ((*key).to_owned(), referrer.table.to_string())));
             }
         }
         if !found.is_empty() {
@@ -194,7 +192,7 @@ impl Undo<'_> {
                 " AND {key} NOT IN (SELECT g.key::jsonb FROM pg_catalog.unnest($1::text[]) g (key))"
             ));
         }
-        match ahead {
+        match ahead.filter(|staying| referrer.is_own || !staying.is_settled(&referrer.table)) {
             Some(staying) => {
                 others.push_str(&format!(" AND {}", self.is_not_taken_back("c", &referrer.table, staying)));
             }

@@ -3,32 +3,37 @@
 //! `table` is the table as the catalog has it, with what refers to it. `images` goes through the before-images of the run,
 //! `restore` puts rows back by them, `delete` takes out what the run inserted. `references` are the foreign keys that the table has
 //! itself, `family` the rows that others need to be put back, `writable` what of an image can be written, `moved` what others refer to by a value that would change;
-//! `origin` tells the Redis keys of rows. What a dry run asks beside these is in `ahead`, with what the table asks of rows (`conditions`) and the rows that are known to stay (`staying`).
+//! `origin` tells the Redis keys of rows. What a dry run asks beside these is in `ahead`, with what images need (`needs`), what the table asks of rows (`conditions`), the rows that are known
+//! to stay (`staying`) and to which they refer (`held`), and, of tables in a circle, which row `waits` for which.
 //! Nothing of a row travels but its key: the server compares and restores.
 
 mod ahead;
 mod conditions;
 mod delete;
 mod family;
+mod held;
 mod images;
 mod moved;
+mod needs;
 mod origin;
 mod references;
 mod restore;
 mod staying;
 mod table;
+mod waits;
 mod writable;
 
-pub use ahead::Need;
 pub use conditions::{Condition, Place};
 pub use delete::Whose;
 pub use family::{Lack, Way};
 pub use images::{JudgedImage, Which};
+pub use needs::Need;
 pub use origin::RowOrigin;
 pub use references::Reference;
 pub use restore::Group;
-pub use staying::Staying;
+pub use staying::{Fresh, Staying};
 pub use table::{UndoColumn, UndoTable};
+pub use waits::Wait;
 
 use crate::model::KeptReason;
 use crate::postgres::{READ_COMMITTED, literal, milliseconds, script};

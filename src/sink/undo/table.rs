@@ -18,6 +18,8 @@ pub struct UndoColumn {
     pub name: String,
     /// Its type, as SQL.
     pub sql_type: String,
+    /// How JSON spells its values, where equal ones of a type are spelled alike: the name of the types that do so in the same way.
+    pub spelled: Option<String>,
     /// Whether a row that is put back can be given its value: it is not generated.
     pub insertable: bool,
     /// Whether its value can be changed: it is neither generated nor always an identity, and the role may.
@@ -183,11 +185,18 @@ impl UndoTable {
 async fn columns(connection: &mut PgConnection, table: &TableName) -> Result<Vec<UndoColumn>, Error> {
     let rows = query(
         "SELECT a.attname::text AS name, pg_catalog.format_type(a.atttypid, a.atttypmod) AS sql_type, \
+         CASE WHEN a.atttypid = ANY (ARRAY['pg_catalog.int2', 'pg_catalog.int4', 'pg_catalog.int8', 'pg_catalog.numeric']::pg_catalog.regtype[]) \
+           THEN 'number' \
+         WHEN a.atttypid = ANY (ARRAY['pg_catalog.text', 'pg_catalog.varchar']::pg_catalog.regtype[]) \
+           THEN CASE WHEN coalesce((pg_catalog.to_jsonb(l) ->> 'collisdeterministic')::boolean, true) THEN 'text' END \
+         WHEN a.atttypid = ANY (ARRAY['pg_catalog.uuid', 'pg_catalog.bool', 'pg_catalog.date', 'pg_catalog.bytea', 'pg_catalog.timestamp', \
+           'pg_catalog.timestamptz']::pg_catalog.regtype[]) THEN a.atttypid::text END AS spelled, \
          a.attgenerated = '' AS insertable, a.attgenerated = '' AND a.attidentity <> 'a' AS changeable, \
          pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'INSERT') AS may_insert, \
          pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'UPDATE') AS may_update \
          FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation \
          WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
     )
     .bind(&table.schema)
@@ -200,6 +209,7 @@ async fn columns(connection: &mut PgConnection, table: &TableName) -> Result<Vec
             Ok(UndoColumn {
                 name: row.try_get("name")?,
                 sql_type: row.try_get("sql_type")?,
+                spelled: row.try_get("spelled")?,
                 insertable: row.try_get("insertable")?,
                 updatable: changeable && may_update,
                 may_insert: row.try_get("may_insert")?,

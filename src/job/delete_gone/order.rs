@@ -1,0 +1,69 @@
+//! In which order rows go that refer to one another: children before parents.
+
+use std::collections::HashMap;
+
+/// The rows, those first that no other of them refers to, and each behind all that do. Those in a circle come last, one behind the other as they
+/// refer to one another, so that a batch may have a circle whole. `references`: rows, each with one that it refers to; of others than these
+/// too.
+pub(super) fn children_first(rows: Vec<String>, references: &[(String, String)]) -> Vec<String> {
+    let place: HashMap<&str, usize> = rows.iter().enumerate().map(|(place, row)| (row.as_str(), place)).collect();
+    let (mut parents, mut waits) = (vec![Vec::new(); rows.len()], vec![0_usize; rows.len()]);
+    for (child, parent) in references {
+        if let (Some(child), Some(parent)) = (place.get(child.as_str()), place.get(parent.as_str()))
+            && child != parent
+        {
+            parents[*child].push(*parent);
+            waits[*parent] += 1;
+        }
+    }
+    let mut ready: Vec<usize> = (0..rows.len()).filter(|row| waits[*row] == 0).collect();
+    let (mut order, mut placed) = (Vec::with_capacity(rows.len()), vec![false; rows.len()]);
+    while let Some(row) = ready.pop() {
+        placed[row] = true;
+        order.push(row);
+        for parent in &parents[row] {
+            waits[*parent] -= 1;
+            if waits[*parent] == 0 {
+                ready.push(*parent);
+            }
+        }
+    }
+    for first in 0..rows.len() {
+        let mut open = vec![first];
+        while let Some(row) = open.pop() {
+            if !std::mem::replace(&mut placed[row], true) {
+                order.push(row);
+                open.extend(&parents[row]);
+            }
+        }
+    }
+    let mut rows: Vec<Option<String>> = rows.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|row| rows[row].take()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::children_first;
+
+    fn ordered(rows: &[&str], references: &[(&str, &str)]) -> String {
+        let references: Vec<(String, String)> =
+            references.iter().map(|(child, parent)| ((*child).to_owned(), (*parent).to_owned())).collect();
+        children_first(rows.iter().map(|row| (*row).to_owned()).collect(), &references).concat()
+    }
+
+    #[test]
+    fn a_row_comes_behind_all_that_refer_to_it() {
+        assert_eq!(
+            ordered(&["b", "d", "a", "c"], &[("a", "b"), ("b", "c"), ("c", "d"), ("x", "a"), ("d", "y")]),
+            "abcd"
+        );
+        let order = ordered(&["p", "a", "b"], &[("a", "p"), ("b", "p"), ("b", "b"), ("a", "b"), ("a", "b")]);
+        assert_eq!(order, "abp");
+    }
+
+    #[test]
+    fn a_circle_comes_last_and_together() {
+        let order = ordered(&["a", "l", "b", "m", "c"], &[("a", "b"), ("b", "c"), ("c", "a"), ("l", "m")]);
+        assert_eq!(order, "lmabc");
+    }
+}
