@@ -10,8 +10,8 @@ use crate::model::KeptReason;
 use crate::sink::undo::{Group, Staying, UndoTable};
 use std::collections::{HashMap, HashSet};
 
-/// Rows that are remembered with their keys, since they wait for others, in some hundred MiB at most; what hangs on more of them is not foreseen.
-const ROWS: usize = 1_000_000;
+/// Rows that are remembered with their keys, since they wait for others, at about a KiB each; what hangs on more of them is not foreseen.
+const ROWS: usize = 250_000;
 
 /// Rows that are remembered by hashes, since they stay, or are kept by those that do, in some hundred MiB at most.
 const HASHES: usize = 8_000_000;
