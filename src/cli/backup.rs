@@ -49,7 +49,7 @@ impl FromStr for DatabaseArg {
 }
 
 const HELP: &str = "\
-Reads keys of Redis and writes them into one file, from which `redis2pg restore` puts them back. Nothing is changed in Redis.
+Reads keys of Redis and writes them into one file, from which `redis2pg restore` puts them back. Nothing is changed in Redis. \
 While it is written the file is called FILE.partial; it gets its name once it is whole and on disk. Mode 0600.
 
 Examples:

@@ -30,8 +30,8 @@ pub struct CleanupArgs {
 }
 
 const HELP: &str = "\
-Deletes keys from Redis whose rows in PostgreSQL have just been compared and are equal, and that still hold what was compared at
-the moment of their deletion. Everything else stays, and is counted by reason. Without --yes nothing is deleted: on a terminal it
+Deletes keys from Redis whose rows in PostgreSQL have just been compared and are equal, and that still hold what was compared at \
+the moment of their deletion. Everything else stays, and is counted by reason. Without --yes nothing is deleted: on a terminal it \
 shows first what it would do, and asks twice; elsewhere it only shows that.
 
 Examples:

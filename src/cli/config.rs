@@ -62,12 +62,12 @@ pub struct CheckArgs {
 }
 
 const CHECK_HELP: &str = "\
-Each end that the settings name is looked at, as at the start of a run: by --from and --to, the file, or the environment,
-REDIS_URL and DATABASE_URL among it. Nothing is left behind in either. With one of them that one is looked at, with none
+Each end that the settings name is looked at, as at the start of a run: by --from and --to, the file, or the environment, \
+REDIS_URL and DATABASE_URL among it. Nothing is left behind in either. With one of them that one is looked at, with none \
 the settings alone are checked.
 
-Exit codes: 0 nothing forbids a run (warnings may be told) · 2 settings, rights, tables, or no matching key · 5 Redis
-cannot be reached · 6 PostgreSQL cannot be reached or takes no writes; the first that applies. 7 the check was stopped
+Exit codes: 0 nothing forbids a run (warnings may be told) · 2 settings, rights, tables, or no matching key · 5 Redis \
+cannot be reached · 6 PostgreSQL cannot be reached or takes no writes; the first that applies. 7 the check was stopped \
 before its end, whatever it found.";
 
 impl ConfigArgs {

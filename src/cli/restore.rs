@@ -81,7 +81,7 @@ Examples:
   Some keys of database 0, into database 5:
     redis2pg restore --file cache.backup --to redis://cache:6379/5 --database 0 --keys 'session:*'
 
-The whole file is checked first. A key that is there already is left alone, unless --replace says otherwise: then it asks on a
+The whole file is checked first. A key that is there already is left alone, unless --replace says otherwise: then it asks on a \
 terminal, and needs --yes elsewhere. A restore that was interrupted is run again: what is there already counts as equal.
 
 The settings of [source] but for its URL are those of the Redis that is restored into, its password among them.

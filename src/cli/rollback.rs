@@ -21,6 +21,10 @@ pub struct RollbackArgs {
     /// Take back rows that were changed or deleted since as well; never those that others refer to
     #[arg(long)]
     pub force: bool,
+    /// Take it back although a cleanup deleted keys of its rows from Redis: they were put back, or nobody needs them. --force does
+    /// that, too
+    #[arg(long)]
+    pub despite_cleanup: bool,
     /// Print one JSON document to stdout
     #[arg(long)]
     pub json: bool,
@@ -30,15 +34,15 @@ pub struct RollbackArgs {
 }
 
 const HELP: &str = "\
-Rows that the run inserted are deleted; rows that it changed or deleted are put back as they were. Kept, counted and listed are
-rows that somebody changed or deleted since, and rows that others refer to. On a terminal it shows first what it would do, and
+Rows that the run inserted are deleted; rows that it changed or deleted are put back as they were. Kept, counted and listed are \
+rows that somebody changed or deleted since, and rows that others refer to. On a terminal it shows first what it would do, and \
 asks; elsewhere it needs --yes (or --dry-run, which writes nothing).
 
 A rollback that was interrupted goes on when it is run again.
 
 Exit codes:
   0  done, rows that were kept on purpose included; the question was answered with no; there was nothing to do
-  2  no such run, it is at work, a later run changed its rows, a table is gone, a missing right, or no --yes
+  2  no such run, it is at work, a later run changed its rows, a cleanup deleted keys of them, a table is gone, a missing right, or no --yes
   6  PostgreSQL failed
   7  stopped before the end; the same command goes on";
 
@@ -56,7 +60,11 @@ pub(super) fn run_rollback(
     err: &mut dyn Write,
 ) -> Result<Exit, Ended> {
     init_log(&settings.log, &LogGate::default())?;
-    let request = RollbackRequest { run: args.run.clone(), force: args.force };
+    let request = RollbackRequest {
+        run: args.run.clone(),
+        force: args.force,
+        despite_cleanup: args.despite_cleanup || args.force,
+    };
     if !settings.run.dry_run && !settings.run.yes {
         if !io::stdin().is_terminal() {
             let hint = "Look with --dry-run what it would do, then give --yes.";

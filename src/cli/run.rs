@@ -29,13 +29,13 @@ Examples:
   It was interrupted; go on where it stopped:
     redis2pg run … --resume
 
-Passwords: in REDIS2PG_SOURCE_PASSWORD and REDIS2PG_TARGET_PASSWORD, in a file (--source-password-file,
+Passwords: in REDIS2PG_SOURCE_PASSWORD and REDIS2PG_TARGET_PASSWORD, in a file (--source-password-file, \
 --target-password-file), in ~/.pgpass, or in the URL.
 
 Exit codes:
   0  done
   1  an error in redis2pg itself
-  2  usage, settings, a missing right, table or column, another run at work, no matching key at all, keys that no
+  2  usage, settings, a missing right, table or column, another run at work, no matching key at all, keys that no \
      mapping takes with --unmatched error, or more rows to delete than --delete-gone-limit allows
   3  done, with rejects: `redis2pg rejects list` says why, `redis2pg rejects retry` takes them once more
   4  all is loaded, and the validation at the end found rows that are missing, different or orphaned

@@ -38,6 +38,6 @@ Examples:
   Documents alone, with a report that names every key that is not equal:
     redis2pg validate … --phase documents --report ./validation
 
-Exit codes: 0 passed · 2 usage, settings, rights, tables, no such run, or no matching key · 4 keys are missing, different or
-orphaned (with --strict: stale, newer, extra or expired too) · 5 Redis failed · 6 PostgreSQL failed · 7 stopped before the end;
+Exit codes: 0 passed · 2 usage, settings, rights, tables, no such run, or no matching key · 4 keys are missing, different or \
+orphaned (with --strict: stale, newer, extra or expired too) · 5 Redis failed · 6 PostgreSQL failed · 7 stopped before the end; \
 the first that applies.";

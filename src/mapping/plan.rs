@@ -166,6 +166,8 @@ pub struct ParentRef {
 pub enum Comparison {
     /// By meaning.
     Exact,
+    /// As a dump of Redis, which is not always the same of the same key.
+    Dump,
     /// By meaning, without [`super::LINEAGE_KEYS`] at the top level of the object.
     WithoutLineage,
     /// Within one second: a time of expiry is worked out from a time to live.

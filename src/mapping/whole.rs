@@ -3,7 +3,7 @@
 
 use super::candidate::Candidate;
 use super::explode::Explode;
-use super::plan::{Mapping, Plan, Target};
+use super::plan::{Comparison, Mapping, Plan, Target};
 use super::rest::Rest;
 use super::source::Source;
 use crate::decode::{Form, Policies};
@@ -58,6 +58,18 @@ impl Mapping {
     pub fn keeps_dump(&self) -> bool {
         let plain = self.targets.iter().filter(|target| is_plain(target)).filter_map(first);
         plain.map(|candidate| &candidate.source).any(|source| matches!(source, Source::Dump))
+    }
+
+    /// Of a column with a dump: the one that has the value itself wherever it is not NULL, and is compared; where there is one.
+    pub fn value_beside(&self, dump: usize) -> Option<&str> {
+        let has = |index: &usize| {
+            let target = self.targets.get(*index);
+            let as_json = |target: &Target| matches!(first(target), Some(Candidate { source: Source::AsJson, .. }));
+            target.is_some_and(|target| is_plain(target) && as_json(target))
+                && self.comparison(*index) == Comparison::Exact
+        };
+        let found = (0..self.columns().len()).find(has).filter(|_| self.comparison(dump) == Comparison::Dump);
+        found.and_then(|index| self.columns().get(index)).map(|column| column.name.as_str())
     }
 
     /// Whether columns have each part of the elements of its collections as it is.

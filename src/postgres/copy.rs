@@ -99,6 +99,13 @@ pub async fn copy_tuples<T>(
     end(copy, buffer).await
 }
 
+/// Appends a field that is not NULL: its length, and its bytes. At most 2 GB, which no key and no value of Redis reaches: 512 MB is its
+/// own limit.
+pub fn push_field(chunk: &mut Vec<u8>, bytes: &[u8]) {
+    chunk.extend_from_slice(&(bytes.len() as i32).to_be_bytes());
+    chunk.extend_from_slice(bytes);
+}
+
 async fn begin<'c>(
     connection: &'c mut PgConnection,
     buffer: &mut CopyBuffer,

@@ -27,7 +27,7 @@ pub use catalog::{
     ForeignKey, Privilege, Privileges, TableFacts, estimate_rows, missing_tables, read_table, table_is_empty,
 };
 pub use connect::{Target, TargetOptions};
-pub use copy::{CopyBuffer, copy_mixed_rows, copy_rows, copy_tuples};
+pub use copy::{CopyBuffer, copy_mixed_rows, copy_rows, copy_tuples, push_field};
 pub use incoming_keys::IncomingKey;
 pub use partitioning::Partitioning;
 pub use row_security::{RestrictivePolicy, RowSecurity};

@@ -110,14 +110,18 @@ fn mapping(out: &mut String, name: &str, counts: &MappingCounts) {
     rows.extend(estimate.map(|rows| format!("about {rows} in the table")));
     rows.extend(counts.owned_rows.map(|rows| format!("{rows} of this run and those before it, unchanged since")));
     if !rows.is_empty() {
-        let _ = writeln!(out, "{name}: {} keys in Redis; rows: {}", counts.source_keys, rows.join(", "));
+        let _ = writeln!(out, "{name}: {} in Redis; rows: {}", counted(counts.source_keys, "key"), rows.join(", "));
     }
     for (reason, count) in &counts.passed_over {
         let _ = writeln!(out, "{name}: {count} not compared: {reason}");
     }
     for (column, count) in &counts.columns {
-        let _ = writeln!(out, "{name}: {column} differs in {count} rows");
+        let _ = writeln!(out, "{name}: {column} differs in {}", counted(*count, "row"));
     }
+}
+
+fn counted(count: i64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A key that is not equal; `placed`: with its database.
@@ -236,7 +240,7 @@ mod tests {
             "Validation of run r1: not passed\n\nWARNING: much is gone\n",
             "documents: 3 keys in Redis; rows: about 4 in the table, 2 of this run",
             "documents: 1 not compared: gone\n",
-            "documents: title differs in 1 rows\n",
+            "documents: title differs in 1 row\n",
             "different d:1, field \"a\": title is NULL, should be a\\u{1b}[31m\n",
             "note: something\n",
         ] {

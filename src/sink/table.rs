@@ -12,6 +12,8 @@ pub enum Compare {
     Value,
     /// As text: the type has no equality, as `json`, or one that takes different values for equal.
     Text,
+    /// As a dump of Redis, which is not always the same of the same key.
+    Dump,
     /// As jsonb without the keys of lineage.
     Lineage,
     /// As a time that may be off by a second: a TTL is measured, not stored.
@@ -40,6 +42,8 @@ pub struct LoadColumn {
     pub name: String,
     /// How it is compared.
     pub compare: Compare,
+    /// Of a dump: the column of its row that has the value itself wherever it is not NULL, and is compared.
+    pub value_beside: Option<String>,
     /// Whether it holds the key's time of expiry, in whatever form: that changes while the value stays.
     pub of_expiry: bool,
     /// The type to which its text is cast, as SQL; `None` where values are sent in the type's binary form.

@@ -77,6 +77,25 @@ fn a_rollback_is_refused_without_force() {
     assert_eq!(rollback(&latest(&case), &["--force"]).0, 0);
 }
 
+/// Whoever has put the keys back need not take back what the application changed for it.
+#[test]
+fn keys_that_were_put_back_need_no_force() {
+    let case = loaded(6);
+    let dir = tempfile::tempdir().unwrap();
+    let backup = dir.path().join("kept.backup");
+    ends(case.cleanup(ITEMS, &["--yes", "--backup", backup.to_str().unwrap()]), 0);
+    let restored = case.command().args(["restore", "--to", &case.source, "--file"]).arg(&backup).output().unwrap();
+    assert!(restored.status.success(), "{restored:?}");
+    case.sql("UPDATE items SET id = 'mine' WHERE id = '3'");
+    let rollback = |args: &[&str]| {
+        let mut command = case.command();
+        command.args(["rollback", "--to", &case.target, "--run", &latest(&case), "--yes"]).args(args).output().unwrap()
+    };
+    assert_eq!(rollback(&[]).status.code(), Some(2));
+    assert_eq!(rollback(&["--despite-cleanup"]).status.code(), Some(0));
+    assert_eq!(case.sql("SELECT id FROM items"), "mine", "what somebody changed stays");
+}
+
 #[test]
 fn runs_show_tells_of_cleanups() {
     let case = loaded(6);

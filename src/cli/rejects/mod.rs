@@ -130,7 +130,7 @@ pub struct RetryArgs {
 }
 
 const RETRY: &str = "\
-It takes the settings of `run`: the same source, target and mappings, mended where they were at fault. A key that has gone
+It takes the settings of `run`: the same source, target and mappings, mended where they were at fault. A key that has gone \
 from Redis is loaded from the value that the ledger kept of it.
 
 Exit codes are those of `run`; 3 as long as any reject of that run is open, taken or not.";

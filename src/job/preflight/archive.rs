@@ -45,8 +45,8 @@ pub(super) async fn make_missing(
     }
     savepoint.commit().await?;
     let message = match check {
-        Check::Dry | Check::Compare => "the archive's table is missing; a run would make it",
-        Check::Rehearsal | Check::Real => "the archive's table was missing and is made",
+        Check::Dry | Check::Compare | Check::Rehearsal => "the archive's table is missing; a run would make it",
+        Check::Real => "the archive's table was missing and is made",
     };
     let told = Finding::warning(Side::Postgres, table.to_string(), format!("{message}: {statement}"), "");
     Ok(Created { findings: vec![told], ..Created::default() })

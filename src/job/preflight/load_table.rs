@@ -29,6 +29,7 @@ pub(super) fn load_table(
         .map(|(index, column)| LoadColumn {
             name: column.name.clone(),
             compare: compare(mapping, index),
+            value_beside: mapping.value_beside(index).map(str::to_owned),
             of_expiry: mapping.comparison(index) == Comparison::WithinSecond,
             cast: column.column_type.cast().map(|cast| cast.sql.clone()),
             equality: column.column_type.equality().to_owned(),
@@ -127,6 +128,7 @@ fn compare(mapping: &Mapping, index: usize) -> Compare {
         |what: fn(&ColumnType) -> bool| mapping.columns().get(index).is_some_and(|column| what(&column.column_type));
     match mapping.comparison(index) {
         Comparison::WithoutLineage => Compare::Lineage,
+        Comparison::Dump => Compare::Dump,
         Comparison::Ignored => Compare::Never,
         Comparison::WithinSecond if is(ColumnType::is_moment) => Compare::Expiry,
         // As text or as a number a time of expiry is compared as it stands.

@@ -62,7 +62,7 @@ pub(super) async fn find(link: &mut Link, settings: &Settings, request: &Rollbac
     }
     let run = found.run;
     changed_since(link, settings, (run, request.force)).await?;
-    if !request.force {
+    if !request.despite_cleanup {
         let id = run.to_string();
         let cleanups = async |connection: &mut PgConnection| ledger::cleanups_of(connection, &id).await;
         cleaned(run, &link.call("looking for cleanups", cleanups).await?)?;
@@ -157,7 +157,7 @@ fn cleaned(run: Uuid, cleanups: &[CleanupEntry]) -> Result<(), Failure> {
         "{keys} keys of run {run}, or of runs like it, were deleted from Redis by cleanup {}: its rows are what is left of them",
         named.join(", ")
     );
-    let hint =
-        "Put the keys back first, where there is a backup (`redis2pg restore`). --force rolls back all the same.";
+    let hint = "Put the keys back first, where there is a backup (`redis2pg restore`), and see that `redis2pg validate` finds them. Then \
+                --despite-cleanup rolls back all the same.";
     Err(Failure::usage(Side::Postgres, message, hint))
 }

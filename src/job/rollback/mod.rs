@@ -50,6 +50,8 @@ pub struct RollbackRequest {
     pub run: String,
     /// Whether rows that were changed or deleted since are taken back too.
     pub force: bool,
+    /// Whether it is taken back although a cleanup deleted keys of its rows from Redis.
+    pub despite_cleanup: bool,
 }
 
 /// Where a rollback stands.

@@ -6,7 +6,7 @@ use super::CleanupLease;
 use super::read::{BY_INDEX, key_hash};
 use crate::ledger::shards::begin_held;
 use crate::model::{BackupExtent, RedisKey};
-use crate::postgres::{query, script};
+use crate::postgres::{CopyBuffer, copy_tuples, push_field, query, script};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Error, Row};
 use uuid::Uuid;
@@ -70,19 +70,24 @@ pub async fn begin_cleanup_batch(
     .await?;
     // Otherwise an earlier attempt was committed, and its answer was lost.
     if made.rows_affected() == 1 {
-        let (hashes, keys) = hashed(batch.keys);
-        query(
-            "INSERT INTO redis2pg.cleaned_keys (batch_id, key_hash, key) \
-             SELECT $1::text::uuid, k.hash, k.key FROM unnest($2::bigint[], $3::bytea[]) k (hash, key)",
-        )
-        .bind(batch.id.to_string())
-        .bind(hashes)
-        .bind(keys)
-        .execute(&mut *transaction)
-        .await?;
+        copy_keys(&mut transaction, batch).await?;
     }
     transaction.commit().await?;
     Ok(true)
+}
+
+/// Sends the keys by COPY: as two arrays in an INSERT they took the server a third longer.
+async fn copy_keys(connection: &mut PgConnection, batch: &CleanupBatch<'_>) -> Result<(), Error> {
+    let copy = "COPY redis2pg.cleaned_keys (batch_id, key_hash, key) FROM STDIN (FORMAT binary)";
+    let mut buffer = CopyBuffer::default();
+    copy_tuples(connection, &mut buffer, copy, batch.keys.iter().map(RedisKey::as_bytes), |chunk, key| {
+        chunk.extend_from_slice(&3_i16.to_be_bytes());
+        push_field(chunk, batch.id.as_bytes());
+        push_field(chunk, &key_hash(key).to_be_bytes());
+        push_field(chunk, key);
+    })
+    .await
+    .map(|_| ())
 }
 
 /// What became of a batch.

@@ -124,6 +124,7 @@ mod tests {
         LoadColumn {
             name: name.into(),
             compare,
+            value_beside: None,
             of_expiry,
             cast: None,
             equality: "=".into(),

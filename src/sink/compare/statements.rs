@@ -5,10 +5,9 @@ use super::proof::{lacking, respelled};
 use crate::model::{Database, Shape};
 use crate::postgres::{distinct, ident, table_ident};
 use crate::sink::load::columns::Columns;
+use crate::sink::load::difference::{difference_beyond, without_lineage};
 use crate::sink::load::origin::{is_surely_in_ledger, of_row};
-use crate::sink::load::statements::{
-    ORDINAL, Side, Statements, difference_beyond, key_join, redis_key, row_key, without_lineage,
-};
+use crate::sink::load::statements::{ORDINAL, Side, Statements, key_join, redis_key, row_key};
 use crate::sink::owned::{hash, slice};
 use crate::sink::ownership::{named_run, owner};
 use crate::sink::table::{Compare, LoadColumn, LoadTable, ParentCheck, Provenance};

@@ -1,7 +1,7 @@
 //! The load: a batch becomes rows of the target, once, whatever happens on the way.
 //!
 //! One attempt is one short transaction (`attempt`): straight COPY into a table that was empty, else COPY into a
-//! staging table and a merge (`merge`, which `decide`s what is done about a row that is there, with its SQL in `statements`, and texts that the server casts read first in
+//! staging table and a merge (`merge`, which `decide`s what is done about a row that is there, with its SQL in `statements`, and in `difference` what of it says that a row differs, and texts that the server casts read first in
 //! `casts`; `staging` says how such tables are made), after a look at which rows are there already as they would be written (`probe`). Rows of different shapes go together
 //! (`columns`), and are inserted so that what they lack gets its default (`insert`). Where rows refer to rows of their own table,
 //! those that come before their parents wait (`own_parents`). `Loader` decides what an
@@ -11,7 +11,7 @@
 //! reading of several transactions noted (`seen`). Rows whose keys are gone go by themselves, once all is loaded (`vanished`).
 //! Lineage that the table has no room for writes `lineage`. What is overwritten of a key that a cleanup deleted counts `cleaned`.
 //!
-//! What the comparison asks in the same way is open to it: `statements`, `origin`, `casts`, `refusal`.
+//! What the comparison asks in the same way is open to it: `statements`, `difference`, `origin`, `casts`, `refusal`.
 
 mod alike;
 pub(in crate::sink) mod attempt;
@@ -20,6 +20,7 @@ pub(in crate::sink) mod casts;
 mod cleaned;
 pub(in crate::sink) mod columns;
 mod decide;
+pub(in crate::sink) mod difference;
 mod gone;
 mod insert;
 mod kept;

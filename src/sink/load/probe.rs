@@ -7,10 +7,11 @@
 
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
+use super::difference::difference;
 use super::origin::{is_in_ledger, is_of};
-use super::statements::{ORDINAL, Side, difference, key_join, records_expiry, row_key};
+use super::statements::{ORDINAL, Side, key_join, records_expiry, row_key};
 use crate::model::{Database, Row, RowOutcome, Shape};
-use crate::postgres::{CopyBuffer, copy_tuples, ident, query};
+use crate::postgres::{CopyBuffer, copy_tuples, ident, push_field, query};
 use crate::sink::table::{Compare, LoadTable, Provenance};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
@@ -203,12 +204,6 @@ fn push(chunk: &mut Vec<u8>, table: &LoadTable, columns: i16, row: &Row, ordinal
     if records_expiry(table) {
         push_field(chunk, &[u8::from(row.expires_at.is_some())]);
     }
-}
-
-fn push_field(chunk: &mut Vec<u8>, bytes: &[u8]) {
-    // Keys are at most 512 MB: Redis's own limit.
-    chunk.extend_from_slice(&(bytes.len() as i32).to_be_bytes());
-    chunk.extend_from_slice(bytes);
 }
 
 #[cfg(test)]

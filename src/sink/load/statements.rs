@@ -1,19 +1,15 @@
 //! The SQL of a merge, for one staging table.
 
 use super::columns::{Columns, HAS};
+use super::difference::difference;
 use super::kept::is_no_later;
 use super::origin::of_row;
 use super::staging::StagingTables;
 use crate::model::{Database, Shape};
-use crate::postgres::{distinct, ident, literal};
+use crate::postgres::{ident, literal};
 use crate::sink::ownership::{named_run, owner};
 use crate::sink::table::{Compare, Conflict, Exact, Exactly, LoadColumn, LoadTable, Provenance, SelfReference};
-use std::time::Duration;
 use uuid::Uuid;
-
-/// The keys of a lineage object; left out when rows are compared.
-const LINEAGE_KEYS: [&str; 5] =
-    ["migrated_from_redis", "redis_key", "redis_document_id", "migration_timestamp", "redis2pg"];
 
 /// The row's place in the batch.
 pub(in crate::sink) const ORDINAL: &str = "redis2pg_ord";
@@ -235,38 +231,6 @@ fn exact(columns: &[Exact]) -> String {
         return "NULL::jsonb".to_owned();
     }
     format!("nullif(pg_catalog.jsonb_strip_nulls({}), '{{}}')", parts.join(" || "))
-}
-
-/// A value of jsonb without the keys of lineage.
-pub(in crate::sink) fn without_lineage(value: &str) -> String {
-    let keys: Vec<String> = LINEAGE_KEYS.iter().map(|key| literal(key)).collect();
-    format!(
-        "CASE WHEN pg_catalog.jsonb_typeof({value}) = 'object' THEN {value} - ARRAY[{}] ELSE {value} END",
-        keys.join(", ")
-    )
-}
-
-/// By how much a time of expiry may be off: a TTL is measured, not stored.
-const TOLERANCE: Duration = Duration::from_secs(1);
-
-/// Whether the target's row `t` differs from the staged row `s` in a column; `None`: it is not compared.
-pub(in crate::sink) fn difference(column: &LoadColumn) -> Option<String> {
-    difference_beyond(column, TOLERANCE)
-}
-
-/// The same, with times of expiry that may be off by so much.
-pub(in crate::sink) fn difference_beyond(column: &LoadColumn, tolerance: Duration) -> Option<String> {
-    let (t, s) = (format!("t.{}", ident(&column.name)), column.staged());
-    match column.compare {
-        Compare::Value => Some(distinct(&t, &s)),
-        Compare::Text => Some(format!("{t}::text IS DISTINCT FROM {s}::text")),
-        Compare::Lineage => Some(format!("({}) IS DISTINCT FROM ({})", without_lineage(&t), without_lineage(&s))),
-        Compare::Expiry => {
-            let off = format!("interval '{} milliseconds'", tolerance.as_millis());
-            Some(format!("NOT coalesce({t} BETWEEN {s} - {off} AND {s} + {off}, {t} IS NULL AND {s} IS NULL)"))
-        }
-        Compare::Never => None,
-    }
 }
 
 /// Whether rows are written for the sake of the time of expiry in their lineage: no column of the mapping tells it, and rows are

@@ -1,11 +1,13 @@
 //! Making the connection: bounded in time, with a clear failure, and learning what the server can do.
 
+use super::address::Address;
 use super::cluster::Cluster;
 use super::errors;
 use super::loading::{LastTold, Teller, Waiting};
 use super::retry::Retry;
 use super::server::ServerFacts;
-use super::settings::{Address, SourceSettings, Target};
+use super::settings::SourceSettings;
+use super::target::Target;
 use super::wire::{Wire, send};
 use super::{Hearer, Inner, RedisSource, bytes_of, tls};
 use crate::model::{EventSender, Failure};

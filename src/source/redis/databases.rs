@@ -1,7 +1,8 @@
 //! The other logical databases of the same server: which hold keys, and a connection to one.
 
 use super::errors::{self, unexpected};
-use super::settings::{SourceSettings, Target};
+use super::settings::SourceSettings;
+use super::target::Target;
 use super::wire::Wire;
 use super::{Inner, RedisSource, bytes_of, connect};
 use crate::model::{Failure, Side};

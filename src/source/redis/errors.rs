@@ -1,6 +1,6 @@
 //! What an error of the Redis side means: try again, or stop, and what to tell a person.
 
-use super::settings::Target;
+use super::target::Target;
 use crate::model::{Failure, Side};
 use fred::error::{Error, ErrorKind};
 use fred::types::Resp3Frame;
@@ -268,7 +268,8 @@ pub(super) fn caused(failure: Failure, error: &Error, target: &Target) -> Failur
 #[cfg(test)]
 mod tests {
     use super::{at_connect, failure, is_transient, is_unavailable};
-    use crate::source::redis::settings::{SourceSettings, Target};
+    use crate::source::redis::settings::SourceSettings;
+    use crate::source::redis::target::Target;
     use fred::error::{Error, ErrorKind};
 
     fn reply(text: &'static str) -> Error {

@@ -4,7 +4,8 @@
 use super::bytes_of;
 use super::errors::caused;
 use super::server::field;
-use super::settings::{SourceSettings, Target};
+use super::settings::SourceSettings;
+use super::target::Target;
 use super::wire::send;
 use super::{Hearer, notify};
 use crate::flow::Backoff;

@@ -4,6 +4,7 @@
 //! Owns everything that knows fred. Keys and values are bytes throughout: replies are read raw, never as text.
 
 mod acl;
+mod address;
 mod cluster;
 mod collections;
 mod connect;
@@ -26,6 +27,7 @@ mod scan;
 mod server;
 mod settings;
 mod sizes;
+mod target;
 mod tls;
 mod types;
 mod unlink;
@@ -53,11 +55,11 @@ use fred::types::config::Server;
 use fred::types::{Resp3Frame, Value};
 use loading::{LastTold, Teller, Waiting};
 use retry::{Refusals, Retry};
-use settings::Target;
 use sizes::Sizes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+use target::Target;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::mpsc::WeakSender;

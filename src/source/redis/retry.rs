@@ -100,7 +100,7 @@ mod tests {
     use crate::model::Event;
     use crate::source::redis::SourceSettings;
     use crate::source::redis::loading::{LastTold, Teller, Waiting};
-    use crate::source::redis::settings::Target;
+    use crate::source::redis::target::Target;
     use fred::error::{Error, ErrorKind};
     use std::time::{Duration, Instant};
     use tokio::sync::mpsc;

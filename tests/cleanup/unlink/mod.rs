@@ -6,6 +6,7 @@ mod moments;
 mod rights;
 mod scene;
 mod talk;
+mod together;
 mod writer;
 
 use redis2pg::model::{ContentDigest, RedisKey, RedisType};

@@ -17,8 +17,10 @@ mod topology;
 pub(super) use scan::ClusterScan;
 pub(super) use slices::ClusterSlices;
 
+use super::address::Address;
 use super::loading::{LastTold, Teller, Waiting};
-use super::settings::{Address, SourceSettings, Target};
+use super::settings::SourceSettings;
+use super::target::Target;
 use super::{Hearer, RedisSource, bytes_of, errors, notify};
 use crate::model::{Exit, Failure, RedisKey, Side};
 use attempts::Attempts;

@@ -1,8 +1,9 @@
 //! How the settings name a cluster: some of its hosts, and what it is known by. Pure.
 
 use crate::model::Failure;
+use crate::source::redis::address::{Address, Parsed, tcp_address, whole};
 use crate::source::redis::errors;
-use crate::source::redis::settings::{Address, Parsed, SourceSettings, tcp_address, whole};
+use crate::source::redis::settings::SourceSettings;
 use url::Url;
 
 /// A cluster as the settings name it.
@@ -50,7 +51,9 @@ pub(in crate::source::redis) fn cluster(
 
 #[cfg(test)]
 mod tests {
-    use crate::source::redis::settings::{Address, SourceSettings, Target};
+    use crate::source::redis::address::Address;
+    use crate::source::redis::settings::SourceSettings;
+    use crate::source::redis::target::Target;
 
     fn named(url: &str) -> Target {
         Target::parse(&SourceSettings::new(url)).unwrap()

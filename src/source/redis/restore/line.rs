@@ -3,7 +3,8 @@
 
 use super::super::connect;
 use super::super::errors::{is_transient, unexpected};
-use super::super::settings::{SourceSettings, Target};
+use super::super::settings::SourceSettings;
+use super::super::target::Target;
 use super::super::wire::Wire;
 use fred::error::Error;
 use fred::interfaces::{ClientLike, FredResult};

@@ -23,9 +23,14 @@ const IN_FLIGHT: usize = 4;
 
 /// ARGV: the tolerance, then for each key its value and when it expires (−1: never, empty: that does not matter). The answer
 /// has a number for each key, or the error of a command. `AT` stands for what asks when a key expires.
-const SCRIPT: &str = "local tolerance = tonumber(ARGV[1]) local answers = {} NOW \
-    local function judge(key, value, expected) \
-    local held = redis.pcall('GET', key) \
+///
+/// The values are asked for by one command and the keys that are to go deleted by one: a GET and an UNLINK for each took the server
+/// 7.5 µs a key, this takes 5.8, of which 2.2 are for what is sent. A nil of MGET may be a missing key or one of another type, so that it
+/// is asked for by itself, and so are all where the user may not run MGET.
+const SCRIPT: &str = "local tolerance = tonumber(ARGV[1]) local answers, going, places = {}, {}, {} NOW \
+    local values = redis.pcall('MGET', unpack(KEYS)) \
+    local function judge(key, held, value, expected) \
+    if not held then held = redis.pcall('GET', key) end \
     if type(held) == 'table' then return held.err end \
     if not held then return 4 end \
     if held ~= value then return 2 end \
@@ -34,10 +39,15 @@ const SCRIPT: &str = "local tolerance = tonumber(ARGV[1]) local answers = {} NOW
     if type(at) == 'table' then return at.err end \
     expected = tonumber(expected) \
     if (at < 0) ~= (expected < 0) or (at >= 0 and math.abs(at - expected) > tolerance) then return 3 end end \
-    local gone = redis.pcall('UNLINK', key) \
-    if type(gone) == 'table' then return gone.err end \
-    if gone == 1 then return 1 else return 4 end end \
-    for i, key in ipairs(KEYS) do answers[i] = judge(key, ARGV[2 * i], ARGV[2 * i + 1]) end return answers";
+    return 1 end \
+    for i, key in ipairs(KEYS) do \
+    answers[i] = judge(key, values[i], ARGV[2 * i], ARGV[2 * i + 1]) \
+    if answers[i] == 1 then going[#going + 1] = key places[#going] = i end end \
+    if #going == 0 then return answers end \
+    local gone = redis.pcall('UNLINK', unpack(going)) \
+    local answer = 5 \
+    if type(gone) == 'table' then answer = gone.err elseif gone == #going then answer = 1 end \
+    for n = 1, #going do answers[places[n]] = answer end return answers";
 
 /// The script, for a server that tells when keys expire, or one that only tells how long that is from now.
 pub(super) fn script(expire_time: bool) -> String {
@@ -175,6 +185,8 @@ fn outcome(answer: Resp3Frame) -> Result<UnlinkOutcome, Error> {
         Some(2) => return Ok(UnlinkOutcome::Changed),
         Some(3) => return Ok(UnlinkOutcome::Retimed),
         Some(4) => return Ok(UnlinkOutcome::Gone),
+        // It is not there now. Of keys that go together only their number is told: one of them was named twice.
+        Some(5) => return Ok(UnlinkOutcome::Unconfirmed),
         _ => {}
     }
     let text = match answer {
