@@ -27,8 +27,7 @@ pub(super) async fn claim(
     let path = path.map(|path| PathBuf::from(path.to_string_lossy().replace("{run}", &learned.run)));
     let mut link = ready.beside();
     let mut backup_id = None;
-    let before = async |connection: &mut PgConnection| ledger::cleaned_before(connection, identity).await;
-    let again = link.call("looking for earlier cleanups", before).await?;
+    let again = is_again(&mut link, identity).await?;
     if let Some(path) = &path {
         match begin_backup(path, (ready, &mut link), (identity, source), learned).await {
             Ok((backup, id)) => (learned.backup, backup_id) = (Some(backup), Some(id)),
@@ -57,6 +56,12 @@ pub(super) async fn claim(
         backup.abandon().await;
     }
     Err(claimed)
+}
+
+/// Whether cleanups have deleted keys of this Redis before.
+async fn is_again(link: &mut Link, identity: &str) -> Result<bool, Failure> {
+    let before = async |connection: &mut PgConnection| ledger::cleaned_before(connection, identity).await;
+    link.call("looking for earlier cleanups", before).await
 }
 
 /// That another cleanup is at work on this Redis, where one is.

@@ -75,12 +75,7 @@ impl OpenKeys {
                         Some(doubt) => comparison.unproven.push((row.key, doubt)),
                     }
                 }
-                None => {
-                    let mut differing = Differing::default();
-                    differing.note(&worst.judged, met.as_ref(), &worst.columns);
-                    let key = worst.into_key(row.key, refused.is_some());
-                    comparison.others.push(Compared { differing: differing.columns(), ..key });
-                }
+                None => comparison.others.push(worst.into_only(row.key, met.as_ref(), refused.is_some())),
             }
         }
     }

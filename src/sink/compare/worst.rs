@@ -1,5 +1,6 @@
 //! What is told of a row, and of a key by its worst one.
 
+use super::differing::Differing;
 use super::met::{Judged, Met};
 use super::{Compared, would_be_rejected};
 use crate::model::{Class, ColumnValues, Database, ElementOf, RedisKey, Reject, Row};
@@ -42,7 +43,14 @@ impl Worst {
         (self.judged.class > Class::Equal).then(|| name(row))
     }
 
-    /// A key that is this one row.
+    /// A key that is this one row, which met this.
+    pub(super) fn into_only(self, key: RedisKey, met: Option<&Met>, refused: bool) -> Compared {
+        let mut differing = Differing::default();
+        differing.note(&self.judged, met, &self.columns);
+        Compared { differing: differing.columns(), ..self.into_key(key, refused) }
+    }
+
+    /// A key whose worst row this is.
     pub(super) fn into_key(self, key: RedisKey, refused: bool) -> Compared {
         let Judged { class, detail } = self.judged;
         let Self { element, columns, values, .. } = self;

@@ -6,7 +6,7 @@ mod state;
 use super::{lost, reason};
 use crate::model::{CleanupAccount, Database, Failure, KeptKey, MappingId, RedisKey, Shape, SkipReason, Unmatched};
 use crate::report::KeptKeysFile;
-use crate::sink::{Comparison, Proven, Unproven};
+use crate::sink::{Comparison, Proven};
 use crate::source::redis::{GroupCounts, UnlinkOutcome};
 use state::State;
 use std::collections::{BTreeMap, HashSet};
@@ -76,16 +76,12 @@ impl Account {
             self.keep(of, compared.key, reason, detail)?;
         }
         for (key, why) in unproven {
-            if let Unproven::Rounded(rounded) = why {
-                self.state().note_rounded(of.0, rounded);
-            }
+            self.state().note_unproven(of.0, why);
             let (reason, detail) = reason::of_unproven(why, &columns.all);
             self.keep(of, key, reason, detail)?;
         }
         let mut state = self.state();
-        for (repair, count) in repaired {
-            *state.repaired.entry((of.0, repair)).or_default() += count;
-        }
+        state.note_repaired(of.0, repaired);
         for (reason, count) in passed_over {
             let account = state.of(of.0);
             let is_gone = [SkipReason::Gone, SkipReason::Orphan].iter().any(|gone| gone.code() == reason);

@@ -2,6 +2,7 @@
 
 use crate::model::{CleanupAccount, Failure, KeptKey, MappingId, Shape, Side};
 use crate::report::KeptKeysFile;
+use crate::sink::Unproven;
 use crate::source::redis::GroupCounts;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::RandomState;
@@ -47,9 +48,18 @@ impl State {
         Ok(())
     }
 
-    /// Notes columns that do not give back what a key says.
-    pub(super) fn note_rounded(&mut self, mapping: MappingId, columns: Shape) {
-        self.rounded.entry(mapping).or_default().0 |= columns.0;
+    /// Counts keys by the repairs that have made other values of what they hold.
+    pub(super) fn note_repaired(&mut self, mapping: MappingId, counts: BTreeMap<&'static str, i64>) {
+        for (repair, count) in counts {
+            *self.repaired.entry((mapping, repair)).or_default() += count;
+        }
+    }
+
+    /// Notes why an equal key may not go: the columns, where these do not give back what it says.
+    pub(super) fn note_unproven(&mut self, mapping: MappingId, why: Unproven) {
+        if let Unproven::Rounded(columns) = why {
+            self.rounded.entry(mapping).or_default().0 |= columns.0;
+        }
     }
 
     /// Notes a key that differs in these columns and in nothing else, where a run ignores changes of all of them.
