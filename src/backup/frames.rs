@@ -2,6 +2,7 @@
 
 use super::damage::{Fault, ReadError};
 use super::frame::{Compression, HEAD, Head, Kind, MARKER, MAX_ENDS, MAX_RAW, crc};
+use super::lz4;
 use super::trail::Trail;
 use bytes::Bytes;
 use memchr::memmem;
@@ -117,8 +118,7 @@ impl<R: Read + Seek> Frames<R> {
     }
 }
 
-/// Whether a frame tells sizes that a writer can have written: what is unpacked is allocated by them. LZ4 makes 255 bytes of one
-/// at most, and is only used where it makes less.
+/// Whether a frame tells sizes that a writer can have written. LZ4 makes 255 bytes of one at most, and is only used where it makes less.
 fn is_bounded(head: Head) -> bool {
     let most = if head.kind == Kind::Block { MAX_RAW } else { MAX_ENDS };
     let fits = usize::try_from(head.raw).is_ok_and(|raw| raw <= most);
@@ -129,7 +129,7 @@ fn unpacked(head: Head, stored: Vec<u8>) -> Option<Bytes> {
     let length = usize::try_from(head.raw).ok()?;
     let content = match head.compression {
         Compression::None => stored,
-        Compression::Lz4 => lz4_flex::block::decompress(&stored, length).ok()?,
+        Compression::Lz4 => lz4::unpack(&stored, length)?,
     };
     (content.len() == length).then(|| content.into())
 }

@@ -100,7 +100,7 @@ pub(super) fn is_written(partial: &Path) -> bool {
 }
 
 /// Opens what has this name: not what a link names, and without waiting for whoever has the other end of a pipe.
-fn open_itself(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+pub(super) fn open_itself(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let opened = options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()).open(path);
     opened.map_err(|error| match path.symlink_metadata() {
         Ok(facts) if facts.is_symlink() => io::Error::other("it is a symbolic link"),

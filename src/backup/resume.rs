@@ -2,11 +2,11 @@
 
 use super::damage::{Damage, ReadError};
 use super::header::Header;
-use super::place::{OnDisk, Place, is_written, partial_of};
+use super::place::{OnDisk, Place, is_written, open_itself, partial_of};
 use super::reader::Reader;
 use super::writer::{Mark, Writer, being_written};
 use crate::model::{BackupExtent, Exit, Failure, Side, hex_digits};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -126,6 +126,12 @@ fn damaged(partial: &Path, damage: &Damage) -> Failure {
          begins a new file. `redis2pg restore --salvage --file {name} --to URL` puts back what is whole in it."
     );
     Failure::new(Exit::Usage, Side::Settings, message, hint)
+}
+
+/// The id of what the backup at `path` left under its temporary name, in hexadecimal; `None` where there is none, or none that can be read.
+pub fn broken_off_id(path: &Path) -> Option<String> {
+    let file = open_itself(&partial_of(path), OpenOptions::new().read(true)).ok()?;
+    Reader::new(file).ok()?.file_id().map(|id| hex_digits(&id))
 }
 
 /// Removes what a backup at `path` left that broke off, under its temporary name; false where there is none.

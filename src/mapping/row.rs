@@ -7,10 +7,9 @@ use super::plan::{Mapping, ParentRef, Target};
 use super::scratch::{Scratch, keep};
 use super::source::{Context, Found};
 use super::value::Prepared;
-use super::whole::forgive;
 use crate::decode::{Content, Decoder, Field, Kind, push_json_string, scan};
 use crate::encode::EncodeError;
-use crate::model::{Digest, Record, RedisKey, RedisType, Reject, Row, Shape, Splice, UnixMillis};
+use crate::model::{Digest, Losses, Record, RedisKey, RedisType, Reject, Row, Shape, Splice, UnixMillis};
 use std::borrow::Cow;
 use std::cell::Cell;
 
@@ -47,6 +46,7 @@ impl Mapping {
         let out = &mut scratch.out;
         out.clear();
         let (mut shape, mut key_len, mut splice, mut has_all) = (0_u64, 0, None, false);
+        let mut losses = Losses::default();
         for (index, target) in self.targets.iter().enumerate() {
             let begun = out.len();
             let found = self.column(index, target, &context, &mut prepared.altered)?;
@@ -78,14 +78,11 @@ impl Mapping {
                 return Err(self.refused(record, index, target.null(index < self.key_columns), None));
             }
             has_all |= target.has_all && note.is_none() && !is_null(out, begun);
-            prepared.altered.extend(note);
+            prepared.altered.extend(note.filter(|note| !losses.take(note, index)));
             shape |= 1 << index;
             if index + 1 == self.key_columns {
                 key_len = out.len() as u32;
             }
-        }
-        if has_all {
-            forgive(&mut prepared.altered);
         }
         let parent_keys = if self.rehearsal { self.all_referred(&context) } else { Vec::new() };
         let (key, value, redis_type) = (record.key.clone(), record.value.clone(), record.redis_type);
@@ -107,6 +104,8 @@ impl Mapping {
             element: element.map_or(0, |element| element.index),
             parent_keys,
             altered,
+            // Where another of its columns has all of the value, nothing is lost.
+            losses: if has_all { Losses::default() } else { losses },
         })
     }
 

@@ -7,12 +7,12 @@ use super::plan::{Comparison, Mapping, Plan, Target};
 use super::rest::Rest;
 use super::source::Source;
 use crate::decode::{Form, Policies};
-use crate::model::{ROUNDED, RedisType, SERVER_READS};
+use crate::model::RedisType;
 
 impl Plan {
-    /// The same plan, whose rows also tell where a column's type keeps less than a value says ([`ROUNDED`]), or where only the
-    /// server knows ([`SERVER_READS`]): but not of rows in which another column has all of the value, nor of a column that may keep
-    /// less (`may_lose`: the mapping's name, and the column's).
+    /// The same plan, whose rows also tell where a column's type keeps less than a value says, or where only the server knows
+    /// ([`Losses`](crate::model::Losses)): but not of rows in which another column has all of the value, nor of a column that may
+    /// keep less (`may_lose`: the mapping's name, and the column's).
     pub fn telling_losses(&self, may_lose: impl Fn(&str, &str) -> bool) -> Self {
         let mut plan = self.clone();
         for mapping in &mut plan.mappings {
@@ -28,12 +28,6 @@ impl Plan {
         }
         plan
     }
-}
-
-/// Takes out what a row tells of losses: another of its columns has all of the value.
-#[cold]
-pub(super) fn forgive(altered: &mut Vec<&'static str>) {
-    altered.retain(|name| ![ROUNDED, SERVER_READS].contains(name));
 }
 
 impl Mapping {

@@ -1,27 +1,25 @@
 //! A row ready for COPY: from mapping on, a row is its bytes.
 
-use super::{Digest, Group, KeyFacts, Record, RedisKey, RedisType, Stored, UnixMillis};
+use super::{Digest, Group, KeyFacts, Losses, Record, RedisKey, RedisType, Stored, UnixMillis};
 use bytes::Bytes;
 use std::sync::Arc;
-
-/// Among [`Row::altered`], which is asked for: a column's type keeps less than the value says. A number is not the one that was
-/// given, by the digits that the server shows; a moment has digits below the microsecond; a char(n) ends in blanks.
-pub const ROUNDED: &str = "rounded";
-
-/// Among [`Row::altered`], which is asked for: the server alone reads the value of some column, in its own way.
-pub const SERVER_READS: &str = "server_reads";
 
 /// Which of a mapping's columns a row has a value for: bit `i` stands for the mapping's column `i`.
 ///
 /// A field that the record does not have is absent (the column's default applies on insert, and an update leaves it
 /// alone), which is not the same as NULL. The mapping's key columns come first and are always present.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Shape(pub u64);
 
 impl Shape {
     /// Whether column `index` of the mapping is present.
     pub fn has(self, index: usize) -> bool {
         self.0 >> index & 1 == 1
+    }
+
+    /// The columns present, by their places.
+    pub fn places(self) -> impl Iterator<Item = usize> {
+        (0..u64::BITS as usize).filter(move |index| self.has(*index))
     }
 
     /// How many columns are present.
@@ -86,8 +84,10 @@ pub struct Row {
     /// In a rehearsal, for each of its parents in the mapping's order: the keys that it may have; none where the row
     /// refers to none.
     pub parent_keys: Vec<Vec<RedisKey>>,
-    /// The repairs that were made on the way, by name; of a plan that tells losses, [`ROUNDED`] and [`SERVER_READS`] too.
+    /// The repairs that were made on the way, by name.
     pub altered: Vec<&'static str>,
+    /// Of a plan that tells losses: the columns that do not give back what the value says.
+    pub losses: Losses,
 }
 
 impl Row {
@@ -195,7 +195,7 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::{Row, Shape, Splice};
-    use crate::model::{Digest, RedisKey, RedisType};
+    use crate::model::{Digest, Losses, RedisKey, RedisType};
     use bytes::Bytes;
 
     #[test]
@@ -217,6 +217,7 @@ mod tests {
             element: 0,
             parent_keys: Vec::new(),
             altered: Vec::new(),
+            losses: Losses::default(),
         };
         let (head, tail) = row.around_splice();
         let encoded = [head, row.spliced(), tail].concat();
@@ -250,6 +251,7 @@ mod tests {
             facts: None,
             parent_keys: Vec::new(),
             altered: Vec::new(),
+            losses: Losses::default(),
         };
         let whole = |row: &Row| {
             let (head, tail) = row.around_splice();

@@ -136,7 +136,7 @@ fn start_of_identity(row: &Row) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::deduplicate;
-    use crate::model::{Digest, RedisKey, RedisType, Row, Shape};
+    use crate::model::{Digest, Losses, RedisKey, RedisType, Row, Shape};
     use bytes::Bytes;
 
     fn row(key: &'static str, id: u8, value: &'static str) -> Row {
@@ -156,6 +156,7 @@ mod tests {
             element: 0,
             parent_keys: Vec::new(),
             altered: Vec::new(),
+            losses: Losses::default(),
         }
     }
 

@@ -11,10 +11,10 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-const COUNT: usize = 240;
+pub(crate) const COUNT: usize = 240;
 
 /// Cleans up slowly, and stops it when so many keys are left.
-fn stopped_at(case: &Case, path: &Path, left: i64) -> Outcome {
+pub(crate) fn stopped_at(case: &Case, path: &Path, left: i64) -> Outcome {
     // One writer: what a batch has is in the file up to its own end.
     let slowly = ["--yes", "--cleanup-keys-per-second", "100", "--writers", "1", "--batch-rows", "10", "--backup"];
     let running = case.start_cleanup(ITEMS, &[&slowly[..], &[path.to_str().unwrap()]].concat());
@@ -27,11 +27,11 @@ fn stopped_at(case: &Case, path: &Path, left: i64) -> Outcome {
     ends(running.finish(), 7)
 }
 
-fn cleanup(case: &Case, path: &Path, more: &[&str], code: i32) -> Outcome {
+pub(crate) fn cleanup(case: &Case, path: &Path, more: &[&str], code: i32) -> Outcome {
     ends(case.cleanup(ITEMS, &[&["--yes", "--backup", path.to_str().unwrap()], more].concat()), code)
 }
 
-fn saved(path: &Path) -> BTreeSet<String> {
+pub(crate) fn saved(path: &Path) -> BTreeSet<String> {
     salvaged_of(path).into_keys().map(|(_, key)| key).collect()
 }
 
@@ -48,7 +48,7 @@ fn borders(path: &Path) -> Vec<u64> {
 
 /// Fails the test unless the same command is refused with these words, and neither the file nor Redis nor the ledger is changed.
 #[track_caller]
-fn refused(case: &Case, path: &Path, more: &[&str], words: &[String]) {
+pub(crate) fn refused(case: &Case, path: &Path, more: &[&str], words: &[String]) {
     let state = || {
         let ledger = case.sql("SELECT * FROM redis2pg.cleanups; SELECT * FROM redis2pg.cleanup_batches");
         (fs::read(partial_of(path)).ok(), keys(case), ledger)
@@ -64,7 +64,7 @@ fn refused(case: &Case, path: &Path, more: &[&str], words: &[String]) {
 }
 
 /// Writes a file anew, as one's own.
-fn put(path: &Path, bytes: &[u8]) {
+pub(crate) fn put(path: &Path, bytes: &[u8]) {
     let _ = fs::remove_file(path);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
     file.write_all(bytes).unwrap();
@@ -148,7 +148,7 @@ fn where_the_file_is_gone_or_another_is_in_its_place_a_new_one_wants_a_new_name(
     let other = dir.path().join("other.backup");
     let done = cleanup(&case, &other, &[], 0);
     let said = format!(
-        "{} is a backup of an earlier cleanup that is not at its end: {all} are in that one",
+        "{} is not there any more on this machine, a backup of an earlier cleanup that was not at its end: {all} are in that one",
         partial.display()
     );
     assert!(done.report["cleanup"]["notes"].to_string().contains(&said), "{done}\n{:#}", done.report);

@@ -120,7 +120,7 @@ fn a_column_whose_changes_a_run_ignores_is_compared_before_a_key_goes() {
     came_to(&outcome, 2, &[("newer", 1), ("stale", 1)]);
     assert!(is_there(&case, "v:2") && is_there(&case, "v:3"));
     assert_eq!(said(&outcome, "v:2")["detail"], "upd differs");
-    let hint = "values: 2 keys stay only since upd differs, which has ignore_changes";
+    let hint = "values: in 2 keys that stay nothing but upd differs, which has ignore_changes";
     assert!(outcome.stdout.contains(hint) && outcome.stdout.contains(r#"cleanup.lossy = ["values.upd"]"#), "{outcome}");
     // Who says that the column need not have it lets them go.
     came_to(&ends(case.cleanup(&config, &["--yes", "--cleanup-lossy", "values.upd"]), 0), 2, &[]);
@@ -156,6 +156,71 @@ fn a_column_that_has_nothing_of_redis_keeps_no_key() {
     assert!(is_there(&case, "v:3"), "what the value says is compared: {outcome}");
 }
 
+/// Where the run's time or the like stands in for a value that is null, has a default, or must be there, it keeps the key until somebody
+/// agrees.
+#[test]
+fn a_column_that_time_stands_in_for_keeps_its_keys_until_it_is_named() {
+    let case = Case::new();
+    case.sql(
+        "SET ROLE redis2pg; CREATE TABLE vals (id text PRIMARY KEY, a timestamptz, b bigint, c timestamptz NOT NULL, d bigint)",
+    );
+    let stamped = |name: &str, from: &str, more: &str| {
+        format!("{{ name = \"{name}\", from = [\"$.{name}\", \"{from}\"], ignore_changes = true {more} }}")
+    };
+    let columns = [
+        stamped("a", "run.time", ""),
+        stamped("b", "redis.ttl", ", default = \"7\""),
+        stamped("c", "run.time", ""),
+        stamped("d", "redis.ttl", ", null_as = \"7\""),
+    ];
+    let config = config(&columns.join(", "), "");
+    let mut redis = case.redis();
+    redis.set("v:1", r#"{"a":null,"b":1,"c":"2026-01-01T00:00:00Z","d":1}"#);
+    redis.set("v:2", r#"{"c":"2026-01-01T00:00:00Z","d":1}"#);
+    redis.set("v:3", r#"{"b":1,"d":1}"#);
+    redis.set("v:4", r#"{"b":1,"c":"2026-01-01T00:00:00Z","d":null}"#);
+    redis.say("EXPIRE v:2 10000000");
+    redis.say("EXPIRE v:4 10000000");
+    ends(case.run_config(&config, &[]), 0);
+    assert_eq!(
+        case.number("SELECT count(*) FROM vals WHERE a IS NOT NULL AND c IS NOT NULL AND (b > 7) = (id = '2')"),
+        4
+    );
+    let all = ["values.a", "values.b", "values.c", "values.d"];
+    let goes = |named: usize| {
+        let lossy = all.get(..named).unwrap().join(",");
+        let consent = if named > 0 { vec!["--cleanup-lossy", &lossy] } else { Vec::new() };
+        let outcome = ends(case.cleanup(&config, &[&["--dry-run"], &consent[..]].concat()), 0);
+        outcome.report["cleanup"]["would_delete"].as_i64().unwrap()
+    };
+    assert_eq!((0..=all.len()).map(goes).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    came_to(&ends(case.cleanup(&config, &["--yes", "--cleanup-lossy", &all.join(",")]), 0), 4, &[]);
+}
+
+/// Of a key that is several rows it must be so of all of them; a row of another kind of difference is another matter.
+#[test]
+fn keys_of_several_rows_are_said_to_differ_in_such_columns_alone_only_where_they_do() {
+    let case = Case::new();
+    case.sql("SET ROLE redis2pg; CREATE TABLE marks (id text, field text, n int, upd text, PRIMARY KEY (id, field))");
+    let config = "[[mapping]]\nname = \"marks\"\nmatch = \"m:{id}\"\ntype = \"hash\"\nitems = \"json\"\nexplode = true\n\
+                  into = \"public.marks\"\nkey = [\"id\", \"field\"]\ncolumn = [{ name = \"id\", from = [\"{id}\"] }, \
+                  { name = \"field\", from = [\"$.field\"] }, { name = \"n\", from = [\"$.value.n\"] }, \
+                  { name = \"upd\", from = [\"$.value.upd\"], ignore_changes = true }]\n";
+    let mut redis = case.redis();
+    for id in 1..=3 {
+        redis.say(&format!(r#"HSET m:{id} a {{"n":1,"upd":"x"}} b {{"n":2,"upd":"x"}} c {{"n":3,"upd":"x"}}"#));
+    }
+    ends(case.run_config(config, &[]), 0);
+    case.sql(
+        "UPDATE marks SET upd = 'y' WHERE field = 'c' OR id = '1' AND field = 'a'; UPDATE marks SET n = 9 WHERE id = '2' AND field = 'a'; \
+         DELETE FROM marks WHERE id = '3' AND field = 'a'",
+    );
+    let outcome = ends(case.cleanup(config, &["--dry-run"]), 0);
+    assert!(outcome.stdout.contains("marks: in 1 keys that stay nothing but upd differs"), "{outcome}");
+    let named = ends(case.cleanup(config, &["--yes", "--cleanup-lossy", "marks.upd"]), 0);
+    assert_eq!((named.report["cleanup"]["deleted"].as_i64(), is_there(&case, "m:1")), (Some(1), false), "{named}");
+}
+
 /// Who has no better column says so once, and is told until then.
 #[test]
 fn a_column_that_may_round_keeps_no_key() {
@@ -171,7 +236,13 @@ fn a_column_that_may_round_keeps_no_key() {
     let told = cleanup(&["--dry-run"]);
     came_to(&told, 0, &[("rounded", 3)]);
     assert!(told.stdout.contains("values: 3 keys stay as rounded, and will until"), "{told}");
-    assert!(told.stdout.contains(r#"cleanup.lossy = ["values.COLUMN"]"#), "{told}");
+    // Each key says which columns, and the summary those of all.
+    assert!(told.stdout.contains(r#"cleanup.lossy = ["values.at", "values.f", "values.p"]"#), "{told}");
+    assert!(told.stdout.contains("until their columns (at, f, p) hold what the values say"), "{told}");
+    for (key, columns) in [("v:1", "at: "), ("v:2", "at, f: "), ("v:3", "p: ")] {
+        let detail = said(&told, key)["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with(&format!("{columns}the type rounds the value")), "{detail}");
+    }
     came_to(&cleanup(&["--yes", "--cleanup-lossy", "values.at"]), 1, &[("rounded", 2)]);
     assert!(is_there(&case, "v:2") && is_there(&case, "v:3"));
     came_to(&cleanup(&["--yes", "--cleanup-lossy", "values.at,values.f,values.p"]), 2, &[]);

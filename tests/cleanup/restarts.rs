@@ -1,7 +1,7 @@
 //! A Redis that fails, or restarts, while keys are deleted.
 
 use crate::proxy::{Act, Proxy};
-use crate::support::{Case, Client};
+use crate::support::{Case, Client, salvaged_of};
 use crate::{ITEMS, TABLES, ends, item, keys, number, set_items};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
 use std::sync::Arc;
@@ -138,13 +138,22 @@ fn a_redis_that_comes_back_with_older_data_is_told_and_the_same_command_deletes_
     let case = case_of(&server);
     let mut client = case.redis();
     client.say("SAVE");
-    let running = case.start_cleanup(ITEMS, &SLOWLY);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cache.backup");
+    let backup = ["--backup", path.to_str().unwrap()];
+    let running = case.start_cleanup(ITEMS, &[&SLOWLY[..], &backup].concat());
     crash(&mut server, &mut client, COUNT as i64);
     let outcome = ends(running.finish(), 5);
     assert!(outcome.said().contains("was restarted or replaced while keys were deleted"), "{outcome}");
     let back = keys(&case);
     assert!(back > 0 && number(&outcome, "deleted") + back > COUNT as i64, "{back} are back: {outcome}");
     assert_eq!(case.sql("SELECT state, exit_code FROM redis2pg.cleanups"), "failed|5");
-    let again = ends(case.cleanup(ITEMS, &["--yes"]), 0);
+    assert!(!path.exists() && redis2pg::backup::partial_of(&path).exists(), "{outcome}");
+    // The same command ends it, and all of it is in the one file.
+    let again = ends(case.cleanup(ITEMS, &[&["--yes"], &backup[..]].concat()), 0);
     assert_eq!((number(&again, "deleted"), keys(&case)), (back, 0), "{again}");
+    assert_eq!(case.sql("SELECT state FROM redis2pg.cleanups ORDER BY started_at DESC LIMIT 1"), "done");
+    let saved: std::collections::BTreeSet<_> = salvaged_of(&path).into_keys().collect();
+    assert_eq!((saved.len(), redis2pg::backup::partial_of(&path).exists()), (COUNT, false));
+    ends(case.validate(ITEMS, &["--strict"]), 0);
 }

@@ -230,3 +230,30 @@ fn a_listing_as_json_shows_no_secret_and_no_control_character_of_a_file() {
         assert!(!text.contains("\\u001b"), "{what}: {text}");
     }
 }
+
+/// A block of so many bytes is made room for only where it comes to that: here the process may not have them.
+#[test]
+fn a_length_that_is_a_lie_takes_no_memory() {
+    const CLAIMED: u32 = 1000 << 20;
+    let (place, mut random) = (Place::new(), Random(seed()));
+    let item: Vec<u8> = (0..5 << 20).map(|_| random.next() as u8).collect();
+    place.redis().ok(&[b"RPUSH", b"list", &item]);
+    place.backup();
+    let mut bytes = fs::read(place.file()).unwrap();
+    // The head of the block: it is said to be compressed, and of another length.
+    let is_block =
+        |place: &usize| bytes[*place..].starts_with(b"\xf7R2FB") && bytes[place + 24..][..4] > [0, 16, 0, 0][..];
+    let at = (0..bytes.len() - 36).find(is_block).unwrap();
+    bytes[at + 5] = 1;
+    bytes[at + 24..at + 28].copy_from_slice(&CLAIMED.to_be_bytes());
+    let mut crc = flate2::Crc::new();
+    crc.update(&bytes[at..at + 32]);
+    bytes[at + 32..at + 36].copy_from_slice(&crc.sum().to_be_bytes());
+    fs::write(place.file(), &bytes).unwrap();
+    let command = place.command(&["restore", "--list", "--file", place.file().to_str().unwrap()]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -v 900000; exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
+    limited.stdin(std::process::Stdio::null());
+    let refused = Ended::of(&limited.output().unwrap()).exits(2);
+    assert!(refused.stderr.contains("a block cannot be unpacked"), "{}", refused.stderr);
+}

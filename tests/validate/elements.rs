@@ -256,3 +256,16 @@ column = [{ name = "id", from = ["{id}"] }, { name = "n", from = ["$.n"] }]
     let rows = &outcome.report["validation"]["mappings"]["scores"]["rows"];
     assert_eq!((&rows["missing"], &rows["stale"], &rows["equal"]), (&json!(20_001), &json!(1), &json!(1)), "{rows}");
 }
+
+/// Without a row beside those that keys make now nothing is asked of cleanups, which would cost each batch some round trips.
+#[test]
+fn what_cleanups_deleted_is_not_asked_of_keys_that_have_no_other_rows() {
+    let case = hashes();
+    let held = "SELECT count(*) FROM pg_locks WHERE relation = 'redis2pg.cleaned_keys'::regclass AND mode = 'AccessExclusiveLock' \
+                AND granted";
+    case.while_held("LOCK TABLE redis2pg.cleaned_keys IN ACCESS EXCLUSIVE MODE", |_| {
+        let outcome = ends(case.validate(MAPPING, &["--strict"]), 0);
+        found(&outcome, "fields", &[("equal", 4)]);
+        assert_eq!(case.number(held), 1, "it has waited for it");
+    });
+}

@@ -27,9 +27,13 @@ pub(super) async fn claim(
     let path = path.map(|path| PathBuf::from(path.to_string_lossy().replace("{run}", &learned.run)));
     let mut link = ready.beside();
     let mut backup_id = None;
+    let again = is_again(&mut link, identity).await?;
     if let Some(path) = &path {
-        let (backup, id) = begin_backup(path, (ready, &mut link), (identity, source), learned).await?;
-        (learned.backup, backup_id) = (Some(backup), Some(id));
+        match begin_backup(path, (ready, &mut link), (identity, source), learned).await {
+            Ok((backup, id)) => (learned.backup, backup_id) = (Some(backup), Some(id)),
+            // The file of one that is at work, here or on another machine, is not as it will be left.
+            Err(failure) => return Err(at_work(&mut link, identity).await.unwrap_or(failure)),
+        }
     }
     let held = (Uuid::now_v7(), Uuid::new_v4(), settings.flow.lease.0);
     let new = NewCleanup {
@@ -44,7 +48,7 @@ pub(super) async fn claim(
     let since = Instant::now();
     let claim = async |connection: &mut PgConnection| ledger::claim_cleanup(connection, &new).await;
     let claimed = match link.call("claiming the cleanup in the ledger", claim).await {
-        Ok(CleanupClaim::Ours) => return Ok(Lease::new(held, since)),
+        Ok(CleanupClaim::Ours) => return Ok(Lease::new(held, since, again)),
         Ok(other) => refused(&other),
         Err(failure) => failure,
     };
@@ -52,6 +56,19 @@ pub(super) async fn claim(
         backup.abandon().await;
     }
     Err(claimed)
+}
+
+/// Whether cleanups have deleted keys of this Redis before.
+async fn is_again(link: &mut Link, identity: &str) -> Result<bool, Failure> {
+    let before = async |connection: &mut PgConnection| ledger::cleaned_before(connection, identity).await;
+    link.call("looking for earlier cleanups", before).await
+}
+
+/// That another cleanup is at work on this Redis, where one is.
+async fn at_work(link: &mut Link, identity: &str) -> Option<Failure> {
+    let look = async |connection: &mut PgConnection| ledger::cleanup_at_work(connection, identity).await;
+    let other = link.call("looking for cleanups that are at work", look).await;
+    other.ok().flatten().as_ref().map(refused)
 }
 
 /// Begins the file that keys are written to before they go, or goes on with it; with its id.
@@ -68,7 +85,9 @@ async fn begin_backup(
     let known = link.call("reading by which backups keys were deleted", files).await?;
     let backup = Backup::begin(path, header, sources, (&known, link)).await?;
     let id = backup.file_id().await;
-    learned.notes.extend(unfinished_others(&known, &id));
+    let others = unfinished_others(known, id.clone()).await?;
+    learned.notes.extend(others.notes);
+    learned.missed = others.missed;
     Ok((backup, id))
 }
 

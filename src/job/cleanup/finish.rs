@@ -98,7 +98,8 @@ async fn end_backup(
     }))
 }
 
-/// Ends a backup and gives it its name. In between the ledger is told, so that nobody waits for the temporary name once that is gone.
+/// Ends a backup and gives it its name. In between the ledger is told, so that nobody waits for the temporary name once that is gone; and
+/// where it does not get its name, that it still has that one. Should a crash come between, the file is found under its temporary name.
 async fn name(
     (settings, stop): (&Settings, &Stop),
     learned: &Learned,
@@ -107,11 +108,17 @@ async fn name(
     let sealed = backup.seal().await?;
     let lease = learned.lease.as_ref().ok_or_else(|| Failure::internal("a backup without a cleanup"))?.held;
     let mut link = Link::anew(setup::target(settings)?, Waits::new(settings), stop.clone());
-    let seal = async |connection: &mut PgConnection| ledger::seal_cleanup_file(connection, lease).await;
+    let seal = async |connection: &mut PgConnection| ledger::seal_cleanup_file(connection, lease, true).await;
     if !link.call("writing that the backup is whole", seal).await? {
         return Err(taken_over());
     }
-    backup.publish(sealed).await
+    let published = backup.publish(sealed).await;
+    if published.is_err() && !backup.is_named() {
+        let unseal = async |connection: &mut PgConnection| ledger::seal_cleanup_file(connection, lease, false).await;
+        // As after a crash, where that cannot be written.
+        let _ = link.call("writing that the backup has not got its name", unseal).await;
+    }
+    published
 }
 
 /// How many keys of each mapping were listed, and how many of those are beyond a limit.
@@ -206,12 +213,13 @@ async fn close(
     };
     let id = lease.0.to_string();
     let entries = entries(learned, cleanup, &id);
-    match write(&mut link, lease, &end, &entries).await? {
+    let missed = if state == "done" { learned.missed.as_slice() } else { &[] };
+    match write(&mut link, lease, (&end, missed), &entries).await? {
         Ok(()) => Ok(()),
         // The audit log is the application's; that it cannot be written must not leave the cleanup open.
         Err(refused) => {
             let end = CleanupEnd { exit_code: refused.exit.code(), error: Some(said(&refused)), ..end };
-            let written = write(&mut link, lease, &end, &[]).await?;
+            let written = write(&mut link, lease, (&end, missed), &[]).await?;
             found.failure.get_or_insert(refused);
             written
         }
@@ -228,18 +236,21 @@ fn entries<'a>(learned: &'a Learned, cleanup: &Cleanup, id: &'a str) -> Vec<Clea
     learned.tables.iter().filter_map(entry).collect()
 }
 
-/// Gives why the audit log cannot be written, where that is so; nothing is written then.
+/// Gives why the audit log cannot be written, where that is so; nothing is written then. `missed`: the ids of backups of which it was
+/// told that they are not there any more.
 async fn write(
     link: &mut Link,
     lease: CleanupLease,
-    end: &CleanupEnd,
+    (end, missed): (&CleanupEnd, &[String]),
     entries: &[CleanedEntry<'_>],
 ) -> Result<Result<(), Failure>, Failure> {
     let write = async |connection: &mut PgConnection| -> Result<_, Error> {
         let mut transaction = ledger::begin_held(connection, lease.1, lease.2).await?;
-        if ledger::finish_cleanup(&mut transaction, lease, end).await?
-            && let Err(error) = write_cleaned(&mut transaction, entries).await
-        {
+        let is_ours = ledger::finish_cleanup(&mut transaction, lease, end).await?;
+        if is_ours {
+            ledger::forgo_cleanup_files(&mut transaction, missed).await?;
+        }
+        if is_ours && let Err(error) = write_cleaned(&mut transaction, entries).await {
             if verdict(&error) == Verdict::Transient {
                 return Err(error);
             }

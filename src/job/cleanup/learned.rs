@@ -22,6 +22,8 @@ pub(super) struct Learned {
     /// What other cleanups of the run did before this one.
     pub(super) earlier: Vec<EarlierCleanup>,
     pub(super) backup: Option<Backup>,
+    /// The ids of earlier backups of which it was told that they are not there any more, not at their end.
+    pub(super) missed: Vec<String>,
     pub(super) pattern: Option<String>,
     pub(super) notes: Vec<String>,
     /// Each mapping's name and table, and its audit log.

@@ -74,32 +74,44 @@ pub(super) fn begun_anew(plan: &Plan, positional: &[String]) -> Vec<String> {
     plan.mappings().filter_map(|(_, mapping)| said(mapping)).collect()
 }
 
-/// What to do about keys that stay, and would in the next cleanup too.
-pub(super) fn for_good<'a>(mappings: impl Iterator<Item = (&'a str, &'a CleanupAccount)>) -> Vec<String> {
+/// What to do about keys that stay as rounded, and would in the next cleanup too. `columns`: those of each mapping, by name, that round.
+pub(super) fn for_good<'a>(
+    mappings: impl Iterator<Item = (&'a str, &'a CleanupAccount)>,
+    columns: &BTreeMap<String, Vec<String>>,
+) -> Vec<String> {
     let rounded = |(name, account): (&str, &CleanupAccount)| {
         let count = account.kept.get(reason::ROUNDED)?;
+        let columns = columns.get(name).map_or(&[][..], Vec::as_slice);
         Some(format!(
-            "{name}: {count} keys stay as rounded, and will until their columns hold what the values say: in a type that has all of it \
-             (numeric, or text for a time with nanoseconds), or in another column beside it (text or jsonb from \"$\" or \"value\"). If \
-             the rest may be lost, name the columns that round: cleanup.lossy = [\"{name}.COLUMN\"]"
+            "{name}: {count} keys stay as rounded, and will until their columns ({}) hold what the values say: in a type that has all of \
+             it (numeric, or text for a time with nanoseconds), or in another column beside it (text or jsonb from \"$\" or \"value\"). \
+             If the rest may be lost: cleanup.lossy = [{}]",
+            reason::some(columns.iter().cloned()),
+            quoted(name, columns)
         ))
     };
     mappings.filter_map(rounded).collect()
 }
 
-/// What to do about keys that stay for columns alone whose changes a run ignores: the columns of each mapping, and how many keys.
+/// Columns of a mapping as the settings name them.
+fn quoted(mapping: &str, columns: &[String]) -> String {
+    reason::some(columns.iter().map(|column| format!("\"{mapping}.{column}\"")))
+}
+
+/// What to do about keys in whose rows nothing differs but columns whose changes a run ignores: the columns of each mapping, and how many
+/// keys.
 pub(super) fn ignored(
     counts: BTreeMap<MappingId, (i64, Vec<String>)>,
     name: impl Fn(MappingId) -> String,
 ) -> Vec<String> {
     let said = |(mapping, (count, columns)): (MappingId, (i64, Vec<String>))| {
         let name = name(mapping);
-        let named: Vec<String> = columns.iter().map(|column| format!("\"{name}.{column}\"")).collect();
+        let (differ, have) = if columns.len() == 1 { ("differs", "has") } else { ("differ", "have") };
         format!(
-            "{name}: {count} keys stay only since {} differs, which has ignore_changes: PostgreSQL does not have what the key says there. \
-             If that may be lost, as where a trigger of the table keeps the column: cleanup.lossy = [{}]",
-            columns.join(", "),
-            named.join(", ")
+            "{name}: in {count} keys that stay nothing but {} {differ}, which {have} ignore_changes: PostgreSQL does not have what the key \
+             says there. If that may be lost, as where a trigger of the table keeps the column: cleanup.lossy = [{}]",
+            reason::some(columns.iter().cloned()),
+            quoted(&name, &columns)
         )
     };
     counts.into_iter().map(said).collect()

@@ -4,6 +4,9 @@ use crate::model::Class;
 use crate::sink::{Compared, Unproven};
 use crate::source::redis::UnlinkOutcome;
 
+/// Columns that are named at once.
+const NAMED: usize = 10;
+
 /// No row names it and a run that counts.
 pub(super) const NO_LINEAGE: &str = "no_lineage";
 /// A column rounds what it holds, or cuts some of it off.
@@ -45,17 +48,29 @@ pub(super) fn of_compared(key: &Compared, partial: bool) -> (&'static str, Strin
     (key.class.name(), detail)
 }
 
-/// Of a key that is equal and may not go.
-pub(super) fn of_unproven(why: Unproven) -> (&'static str, &'static str) {
-    match why {
+/// Of a key that is equal and may not go. `columns`: the names of its mapping's columns.
+pub(super) fn of_unproven(why: Unproven, columns: &[String]) -> (&'static str, String) {
+    let (reason, detail) = match why {
         Unproven::NoLineage => (NO_LINEAGE, "no lineage says that a run which counts made its rows"),
-        Unproven::Rounded => {
-            (ROUNDED, "a column's type rounds its value, cuts some of it off, or shows it otherwise than it was sent")
+        Unproven::Rounded(rounded) => {
+            let named = some(rounded.places().filter_map(|place| Some(columns.get(place)?.clone())));
+            let what = "the type rounds the value, cuts some of it off, or shows it otherwise than it was sent";
+            return (ROUNDED, format!("{named}: {what}"));
         }
         Unproven::NoRow => (NO_ROW, "it makes no row"),
         Unproven::NotRead => (NOT_READ, "what it holds was not read as a whole"),
         Unproven::Rejected => (Class::Rejected.name(), "a reject of it is open"),
-    }
+    };
+    (reason, detail.to_owned())
+}
+
+/// Names, of many the first ones.
+pub(super) fn some(names: impl Iterator<Item = String>) -> String {
+    let mut named: Vec<String> = names.collect();
+    let more = named.len().saturating_sub(NAMED);
+    named.truncate(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", named.join(", "))
 }
 
 /// Of a key that was to be deleted; `None` where it is gone.

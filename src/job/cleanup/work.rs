@@ -1,7 +1,7 @@
 //! The work of a cleanup: what comes before the comparison, and what is kept up beside it.
 
 use super::CleanupRequest;
-use super::account::Account;
+use super::account::{Account, Columns};
 use super::claim::claim;
 use super::cleaning::Cleaning;
 use super::learned::Learned;
@@ -14,8 +14,8 @@ use crate::job::migrate::End;
 use crate::job::named::is_column;
 use crate::job::validate::{Ready, ValidateRequest, begin};
 use crate::ledger::Cleanable;
-use crate::mapping::{ColumnSpec, MappingSpec};
-use crate::model::{Event, EventSender, Failure};
+use crate::mapping::{ColumnSpec, Mapping, MappingSpec};
+use crate::model::{Event, EventSender, Failure, MappingId};
 use crate::report::KeptKeysFile;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -69,18 +69,20 @@ fn account(settings: &Settings, ready: &Ready, names: Arc<[String]>) -> Result<A
     let dir = settings.run.report.as_ref();
     let file = dir.map(|dir| KeptKeysFile::create(dir).map_err(|error| report_unwritable(dir, &error))).transpose()?;
     let how = (ready.chosen.partial, settings.run.dry_run);
-    Ok(Account::new((names, ignored(ready, &settings.cleanup.lossy)), how, file))
+    Ok(Account::new((names, columns(ready, &settings.cleanup.lossy)), how, file))
 }
 
-/// Of each mapping the columns whose changes a run ignores, but for those that may keep less than their values say: these are
-/// compared.
-fn ignored(ready: &Ready, lossy: &[String]) -> Vec<Vec<String>> {
-    let of = |spec: &MappingSpec| {
+/// The columns of each mapping. Of those whose changes a run ignores the ones that may keep less than their values say are not compared.
+fn columns(ready: &Ready, lossy: &[String]) -> Vec<Columns> {
+    let of = |(spec, (_, mapping)): (&MappingSpec, (MappingId, &Mapping))| {
         let is_named = |column: &ColumnSpec| lossy.iter().any(|name| is_column(name, &spec.name, &column.name));
-        let columns = spec.columns.iter().filter(|column| column.ignore_changes && !is_named(column));
-        columns.map(|column| column.name.clone()).collect()
+        let ignored = spec.columns.iter().filter(|column| column.ignore_changes && !is_named(column));
+        Columns {
+            all: mapping.columns().iter().map(|column| column.name.clone()).collect(),
+            ignored: ignored.map(|column| column.name.clone()).collect(),
+        }
     };
-    ready.specs.iter().map(of).collect()
+    ready.specs.iter().zip(ready.checked.plan.mappings()).map(of).collect()
 }
 
 /// Settles what cleanups that were interrupted left, and then compares and deletes.

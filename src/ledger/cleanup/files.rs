@@ -20,6 +20,8 @@ pub struct CleanupFile {
     pub keys: i64,
     /// Whether its end mark is on disk, so that it has its name, or is about to get it.
     pub is_whole: bool,
+    /// Whether a cleanup that came to its end has said that it was not there any more, not at its end.
+    pub is_forgone: bool,
 }
 
 /// The backups by which keys of the Redis of this source went, the latest first. Not told of ledgers' earlier versions.
@@ -29,9 +31,9 @@ pub struct CleanupFile {
 pub async fn cleanup_files(connection: &mut PgConnection, source: &str) -> Result<Vec<CleanupFile>, Error> {
     let mut transaction = connection.begin().await?;
     let rows = query(format!(
-        "SELECT f.id, f.path, f.is_whole, n.bytes, n.digest, n.keys FROM ( \
+        "SELECT f.id, f.path, f.is_whole, f.is_forgone, n.bytes, n.digest, n.keys FROM ( \
            SELECT c.backup_id AS id, (pg_catalog.array_agg(c.backup ORDER BY c.started_at DESC))[1] AS path, \
-             pg_catalog.bool_or(c.backup_whole) AS is_whole, pg_catalog.max(c.started_at) AS at \
+             pg_catalog.bool_or(c.backup_whole) AS is_whole, pg_catalog.bool_or(c.backup_forgone) AS is_forgone, pg_catalog.max(c.started_at) AS at \
            FROM redis2pg.cleanups c WHERE c.backup_id IS NOT NULL AND {} = {} GROUP BY c.backup_id) f \
          CROSS JOIN LATERAL ( \
            SELECT pg_catalog.max(b.backup_bytes) AS bytes, \
@@ -58,6 +60,7 @@ fn file(row: &PgRow) -> Result<CleanupFile, Error> {
         extent: BackupExtent { bytes, digest: row.try_get("digest")? },
         keys: row.try_get("keys")?,
         is_whole: row.try_get("is_whole")?,
+        is_forgone: row.try_get("is_forgone")?,
     })
 }
 
@@ -80,23 +83,42 @@ pub async fn keys_beyond(connection: &mut PgConnection, (file, bytes): (&str, u6
     keys
 }
 
-/// Writes that the backup of a cleanup is whole, and only gets its name from now on. `false`: the lease is lost.
+/// Writes that the backup of a cleanup is whole, and only gets its name from now on; or, not `whole`, that it did not get that after
+/// all. `false`: the lease is lost.
 ///
 /// # Errors
 /// The server's. May be called again.
 pub async fn seal_cleanup_file(
     connection: &mut PgConnection,
     (id, lease, lease_time): CleanupLease,
+    whole: bool,
 ) -> Result<bool, Error> {
     let mut transaction = begin_held(connection, lease, lease_time).await?;
     let done = query(
-        "UPDATE redis2pg.cleanups SET backup_whole = true \
+        "UPDATE redis2pg.cleanups SET backup_whole = $3 \
          WHERE id = $1::text::uuid AND lease = $2::text::uuid AND state = 'running'",
     )
     .bind(id.to_string())
     .bind(lease.to_string())
+    .bind(whole)
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Writes that backups with these ids were not there any more, inside the caller's transaction: that has been said, and nobody waits for
+/// them by their names.
+///
+/// # Errors
+/// The server's.
+pub async fn forgo_cleanup_files(connection: &mut PgConnection, ids: &[String]) -> Result<(), Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    query("UPDATE redis2pg.cleanups SET backup_forgone = true WHERE backup_id = ANY ($1) AND NOT backup_forgone")
+        .bind(ids)
+        .execute(connection)
+        .await
+        .map(|_| ())
 }

@@ -6,9 +6,10 @@ mod files;
 mod read;
 
 pub use batches::{
-    CleanupBatch, Settlement, Unsettled, batch_keys, begin_cleanup_batch, settle_cleanup_batch, unsettled,
+    CleanupBatch, Settlement, Unsettled, batch_keys, begin_cleanup_batch, cleaned_before, settle_cleanup_batch,
+    unsettled,
 };
-pub use files::{CleanupFile, cleanup_files, keys_beyond, seal_cleanup_file};
+pub use files::{CleanupFile, cleanup_files, forgo_cleanup_files, keys_beyond, seal_cleanup_file};
 pub use read::{Cleanable, CleanupEntry, any_cleaned, cleanable, cleaned_among, cleaned_of_source, cleanups_of};
 
 use super::rollback::{HELD, take_from_sleepers};
@@ -17,7 +18,7 @@ use super::schema::LOCK;
 use super::shards::begin_held;
 use crate::postgres::query;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Error, Row};
+use sqlx::{Connection, Error, Row};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -102,11 +103,14 @@ async fn write_claim(connection: &mut PgConnection, new: &NewCleanup) -> Result<
     .bind(&new.source)
     .execute(&mut *connection)
     .await?;
-    // Where a file is gone on with that had its end mark, it has none now.
-    query("UPDATE redis2pg.cleanups SET backup_whole = false WHERE backup_id = $1 AND backup_whole")
-        .bind(new.backup_id.as_deref())
-        .execute(&mut *connection)
-        .await?;
+    // Where a file is gone on with that had its end mark, it has none now; and whoever missed it was too early.
+    query(
+        "UPDATE redis2pg.cleanups SET backup_whole = false, backup_forgone = false \
+         WHERE backup_id = $1 AND (backup_whole OR backup_forgone)",
+    )
+    .bind(new.backup_id.as_deref())
+    .execute(&mut *connection)
+    .await?;
     insert(connection, new).await
 }
 
@@ -160,6 +164,17 @@ async fn in_the_way(connection: &mut PgConnection, new: &NewCleanup) -> Result<O
         return Ok(Some(CleanupClaim::Running(row.try_get(0)?)));
     }
     let cleaning = at_work_on(connection, &new.source).await?;
+    Ok(cleaning.map(|(id, _)| CleanupClaim::Cleaning(id)))
+}
+
+/// The cleanup that is at work on the Redis of a source, as what keeps another from beginning. It changes nothing.
+///
+/// # Errors
+/// The server's.
+pub async fn cleanup_at_work(connection: &mut PgConnection, source: &str) -> Result<Option<CleanupClaim>, Error> {
+    let mut transaction = connection.begin().await?;
+    let cleaning = at_work_on(&mut transaction, source).await?;
+    transaction.rollback().await?;
     Ok(cleaning.map(|(id, _)| CleanupClaim::Cleaning(id)))
 }
 

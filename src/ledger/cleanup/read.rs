@@ -2,7 +2,7 @@
 
 use super::place;
 use crate::model::RedisKey;
-use crate::postgres::query;
+use crate::postgres::{query, script};
 use sha2::{Digest as _, Sha256};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Error, Row};
@@ -68,6 +68,10 @@ pub async fn cleanable(connection: &mut PgConnection, run: Uuid) -> Result<Clean
     })
 }
 
+/// Set for a transaction in which few of very many keys are looked up: a planner that knows nothing of them yet may read all.
+pub(super) const BY_INDEX: &str =
+    "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off";
+
 /// The tables that say which keys went.
 const OF_KEYS: [&str; 3] = ["cleanups", "cleanup_batches", "cleaned_keys"];
 
@@ -117,21 +121,23 @@ pub async fn cleaned_among(
     Ok(found)
 }
 
-/// Keys are looked up one by one, by the index: after a cleanup there are as many as there were in Redis.
+/// Keys are looked up one by one, by the index, and so are the runs: after a cleanup there are as many keys as there were in Redis. The
+/// ledger has a key once of each Redis, that of its latest deletion (see [`super::batches`]), however often it came back.
 async fn look_up(
     connection: &mut PgConnection,
     (source, database): (&str, u8),
     keys: &[(RedisKey, String)],
 ) -> Result<HashSet<usize>, Error> {
-    query("SET LOCAL enable_hashjoin = off").execute(&mut *connection).await?;
-    query("SET LOCAL enable_mergejoin = off").execute(&mut *connection).await?;
+    script(BY_INDEX).execute(&mut *connection).await?;
+    // What names no run, such as nothing, is of one that began before all others.
+    let run = |run: &String| Uuid::parse_str(run).ok().map(|run| run.to_string());
     let rows = query(format!(
         "SELECT k.place - 1 AS place FROM ROWS FROM (pg_catalog.unnest($3::bigint[]), pg_catalog.unnest($4::bytea[]), \
-         pg_catalog.unnest($5::text[])) WITH ORDINALITY k (hash, key, run, place) WHERE EXISTS (SELECT FROM redis2pg.cleaned_keys d \
+         pg_catalog.unnest($5::text[])) WITH ORDINALITY k (hash, key, run, place) \
+         LEFT JOIN redis2pg.runs r ON r.id = k.run::uuid WHERE EXISTS (SELECT FROM redis2pg.cleaned_keys d \
          JOIN redis2pg.cleanup_batches b ON b.id = d.batch_id JOIN redis2pg.cleanups c ON c.id = b.cleanup_id \
          WHERE d.key_hash = k.hash AND d.key = k.key AND b.redis_db = $2 AND {} = {} \
-         AND c.started_at >= coalesce((SELECT r.started_at FROM redis2pg.runs r WHERE r.id::text = k.run), '-infinity') \
-         OFFSET 0)",
+         AND c.started_at >= coalesce(r.started_at, '-infinity') OFFSET 0)",
         place("c.source"),
         place("$1::text")
     ))
@@ -139,7 +145,7 @@ async fn look_up(
     .bind(i32::from(database))
     .bind(keys.iter().map(|(key, _)| key_hash(key.as_bytes())).collect::<Vec<_>>())
     .bind(keys.iter().map(|(key, _)| key.as_bytes()).collect::<Vec<_>>())
-    .bind(keys.iter().map(|(_, run)| run.as_str()).collect::<Vec<_>>())
+    .bind(keys.iter().map(|(_, of)| run(of)).collect::<Vec<_>>())
     .fetch_all(connection)
     .await?;
     let place = |row: &PgRow| Ok(usize::try_from(row.try_get::<i64, _>("place")?).unwrap_or(usize::MAX));
@@ -155,6 +161,9 @@ pub async fn cleaned_of_source(
     (run, database): (Uuid, u8),
     keys: &[(RedisKey, String)],
 ) -> Result<HashSet<usize>, Error> {
+    if keys.is_empty() {
+        return Ok(HashSet::new());
+    }
     let of = "SELECT source FROM redis2pg.runs WHERE id = $1::text::uuid";
     let source: Option<String> = query(of)
         .bind(run.to_string())

@@ -12,7 +12,7 @@ use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::LoadTable;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Error, Row as _};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -57,16 +57,35 @@ impl Comparer {
     ) -> Result<HashMap<usize, RowsOfKey>, Failure> {
         let (name, here) = (table.name.to_string(), is_surely_in_ledger(database, self.run.run));
         let (settings, sql) = (attempt::settings(&self.options), in_ledger::rows_of_keys(table, &here));
+        let mut backoff = Backoff::until(self.options.retry_deadline);
+        loop {
+            let asked = async {
+                let connection = connected(&mut self.connection, &self.target).await?;
+                rows_of_key::read(connection, (&settings, &sql), &name, keys).await
+            };
+            match answered(within(&self.options), asked).await.unwrap_or_else(Err) {
+                Ok(rows) => return Ok(rows),
+                Err(error) => self.pause(&mut backoff, "counting the rows of keys", error).await?,
+            }
+        }
+    }
+
+    /// Which of some keys a cleanup deleted, each with a run after which, by their places.
+    pub(super) async fn cleaned(
+        &mut self,
+        database: Database,
+        keys: &[(RedisKey, String)],
+    ) -> Result<HashSet<usize>, Failure> {
         let of = (self.run.run, database.number);
         let mut backoff = Backoff::until(self.options.retry_deadline);
         loop {
             let asked = async {
                 let connection = connected(&mut self.connection, &self.target).await?;
-                rows_of_key::read(connection, (&settings, &sql), (&name, of), keys).await
+                ledger::cleaned_of_source(connection, of, keys).await
             };
             match answered(within(&self.options), asked).await.unwrap_or_else(Err) {
-                Ok(rows) => return Ok(rows),
-                Err(error) => self.pause(&mut backoff, "counting the rows of keys", error).await?,
+                Ok(places) => return Ok(places),
+                Err(error) => self.pause(&mut backoff, "looking for keys that a cleanup deleted", error).await?,
             }
         }
     }

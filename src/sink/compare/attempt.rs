@@ -4,7 +4,7 @@ use super::CompareOptions;
 use super::in_ledger::were_there;
 use super::met::Met;
 use super::statements::{compare, compare_and_sum, compared, values};
-use crate::model::{ColumnValues, Database, Reject, Row};
+use crate::model::{ColumnValues, Database, Reject, Row, Shape};
 use crate::postgres::{CopyBuffer, READ_COMMITTED, error_line, milliseconds, query, refuses_value, script};
 use crate::sink::load::casts::{refused_texts, unread};
 use crate::sink::load::columns::{Columns, grouped, kept_apart_in_stage, send};
@@ -249,6 +249,11 @@ fn place(rows: &[usize], ordinal: i32) -> Option<usize> {
     rows.get(usize::try_from(ordinal).ok()?).copied()
 }
 
+/// Places as a shape.
+fn shape(places: Option<Vec<i32>>) -> Shape {
+    Shape(places.into_iter().flatten().fold(0, |all, place| all | 1 << place))
+}
+
 fn met(row: &PgRow) -> Result<(i32, Met), Error> {
     let there: bool = row.try_get("there")?;
     // Of a row that is not there every column is another.
@@ -267,7 +272,7 @@ fn met(row: &PgRow) -> Result<(i32, Met), Error> {
         was_there: false,
         key_was_there: false,
         expiry_moved: row.try_get::<Option<bool>, _>("expiry_moved")?.unwrap_or(true),
-        respelled: row.try_get::<Option<bool>, _>("respelled")?.unwrap_or(false),
+        respelled: shape(row.try_get("respelled")?),
     };
     Ok((row.try_get("ord")?, met))
 }

@@ -33,6 +33,8 @@ pub struct Compared {
     pub detail: String,
     /// The names of the columns that differ.
     pub columns: Vec<String>,
+    /// The names of the columns that differ in any row of it, where that is all that is wrong with its rows; none otherwise.
+    pub differing: Vec<String>,
     /// Their values, where they were read.
     pub values: Vec<ColumnValues>,
     /// How many of its rows are missing as their values would be rejected now. A key of which no row is there has one
@@ -52,7 +54,8 @@ impl Compared {
         let (mut rows, rowless) = (ClassCounts::default(), Rowless::default());
         rows.add(class, 1);
         let (element, detail, columns, values) = (None, String::new(), Vec::new(), Vec::new());
-        Self { key, class, rows, element, detail, columns, values, refused: 0, rowless, has_twin: false, lost: false }
+        let (differing, refused, has_twin, lost) = (Vec::new(), 0, false, false);
+        Self { key, class, rows, element, detail, columns, differing, values, refused, rowless, has_twin, lost }
     }
 
     /// Whether it would be no surprise that the run had rejected it.
@@ -75,6 +78,7 @@ impl Compared {
         self.rows.add(Class::Rejected, excused);
         if let Some(elements) = known.elements.as_ref().filter(|_| reason == "key_collision") {
             for class in self.rowless.excuse_differing(elements) {
+                self.differing.clear();
                 self.rows.add(class, -1);
                 self.rows.add(Class::Rejected, 1);
             }

@@ -1,12 +1,14 @@
 //! Rows put together to their keys: a key that is several rows may come in several batches, and has one class.
 
 use super::attempt::Found;
+use super::differing::Differing;
 use super::met::{Judged, Met};
-use super::proof::{Proof, Proven, Unproven, repairs};
+use super::proof::{Proof, Proven, Unproven};
 use super::rowless::{Element, Rowless, Why};
 use super::rows_of_key::{Others, RowsOfKey};
+use super::worst::{Worst, name};
 use super::{Compared, Comparison, would_be_rejected};
-use crate::model::{Class, ClassCounts, ColumnValues, Database, Digest, ElementOf, Group, RedisKey, Reject, Row};
+use crate::model::{Class, ClassCounts, Database, Digest, Group, RedisKey, Row};
 use crate::sink::table::LoadTable;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -28,20 +30,12 @@ struct Open {
     of_key: BTreeMap<String, i64>,
     /// Elements that would be rejected now.
     refused: i64,
-    /// What keeps it from being deleted, where all its rows are equal: of the first such row.
+    /// What keeps it from being deleted, where all its rows are equal.
     doubt: Option<Unproven>,
+    /// The columns in which rows differ, where nothing else is wrong.
+    differing: Differing,
     /// The repairs that were made in its rows.
     repairs: BTreeSet<&'static str>,
-}
-
-/// What is told of a key: what its worst row is.
-#[derive(Debug)]
-struct Worst {
-    judged: Judged,
-    /// The element that it is of, where the key is several rows.
-    element: Option<String>,
-    columns: Vec<String>,
-    values: Vec<ColumnValues>,
 }
 
 impl OpenKeys {
@@ -62,8 +56,9 @@ impl OpenKeys {
                 Some(group) => {
                     let open = self.0.entry(group.id).or_default();
                     open.note_met(met.as_ref().and_then(|met| met.run_of_key(&row)));
-                    open.doubt = open.doubt.or(doubt);
-                    open.repairs.extend(repairs(&row));
+                    open.doubt = open.doubt.into_iter().chain(doubt).reduce(Unproven::and);
+                    open.repairs.extend(row.altered.iter().copied());
+                    open.differing.note(&worst.judged, met.as_ref(), &worst.columns);
                     match met.filter(|_| worst.judged.class == Class::Missing && refused.is_none()) {
                         Some(met) => open.add_rowless(&met, &row, worst.judged),
                         None => open.add(Worst { element: worst.element_of(&row), ..worst }, &row, refused.is_some()),
@@ -74,13 +69,13 @@ impl OpenKeys {
                     match doubt {
                         _ if proof.is_none() => {}
                         None => {
-                            comparison.note_repairs(repairs(&row));
+                            comparison.note_repairs(row.altered.iter().copied());
                             comparison.proven.extend(row.into_record().map(Proven::Read));
                         }
                         Some(doubt) => comparison.unproven.push((row.key, doubt)),
                     }
                 }
-                None => comparison.others.push(worst.into_key(row.key, refused.is_some())),
+                None => comparison.others.push(worst.into_only(row.key, met.as_ref(), refused.is_some())),
             }
         }
     }
@@ -93,6 +88,7 @@ impl OpenKeys {
         let has_twin = settled.in_ledger() > 0;
         let reject = settled.end().reject;
         if let Some((reject, _)) = &reject {
+            open.differing.spoil();
             open.refused += 1;
             open.rows.add(Class::Missing, 1);
             let judged = Judged::because(Class::Missing, would_be_rejected(reject));
@@ -108,41 +104,6 @@ impl Met {
     fn run_of_key(&self, row: &Row) -> Option<&str> {
         let is_of_key = self.there && self.of_source && self.redis_key.as_deref() == Some(row.key.as_bytes());
         self.owner.as_deref().filter(|_| is_of_key)
-    }
-}
-
-impl Worst {
-    /// What is told of a row, of those that are not equal: what it met, or why the server refuses it, and values that differ.
-    fn of(
-        (table, database): (&LoadTable, Database),
-        row: &Row,
-        (met, refused, values): (Option<&Met>, Option<&Reject>, Vec<ColumnValues>),
-    ) -> Self {
-        let judged = match (met, refused) {
-            (_, Some(reject)) => Judged::because(Class::Missing, would_be_rejected(reject)),
-            (Some(met), None) => met.judge(table, row, database),
-            (None, None) => Judged::of(Class::Equal),
-        };
-        // Another key's row says nothing of this one's content.
-        let Some(met) = met.filter(|met| met.other_key(row, database).is_none()) else { return Self::plain(judged) };
-        let name = |index: &usize| table.columns.get(*index).map(|column| column.name.clone());
-        Self { judged, element: None, columns: met.differs.iter().filter_map(name).collect(), values }
-    }
-
-    fn plain(judged: Judged) -> Self {
-        Self { judged, element: None, columns: Vec::new(), values: Vec::new() }
-    }
-
-    /// The name of the row's element, where it will be told.
-    fn element_of(&self, row: &Row) -> Option<String> {
-        (self.judged.class > Class::Equal).then(|| name(row))
-    }
-
-    /// A key that is this one row.
-    fn into_key(self, key: RedisKey, refused: bool) -> Compared {
-        let Judged { class, detail } = self.judged;
-        let Self { element, columns, values, .. } = self;
-        Compared { element, detail, columns, values, refused: i64::from(refused), ..Compared::of(key, class) }
     }
 }
 
@@ -204,6 +165,16 @@ pub(super) struct Ended {
 }
 
 impl Ended {
+    /// The key.
+    pub(super) fn key(&self) -> &RedisKey {
+        &self.key
+    }
+
+    /// Whether the key has rows that it did not make again.
+    pub(super) fn has_others(&self, rows: &RowsOfKey) -> bool {
+        self.whole && rows.beside(&self.open.of_key).extra > 0
+    }
+
     /// The rows of the key that there are: those that it did not make again are of elements that are gone, or of a key of its name
     /// that a cleanup deleted.
     pub(super) fn note_rows(&mut self, rows: &RowsOfKey) {
@@ -213,6 +184,7 @@ impl Ended {
         }
         self.open.rows.add(Class::Cleaned, kept);
         if extra > 0 {
+            self.open.differing.spoil();
             self.open.rows.add(Class::Extra, extra);
             let detail = format!("{extra} of its rows are of elements that it does not have any more");
             self.open.tell(Worst::plain(Judged::because(Class::Extra, detail)));
@@ -221,7 +193,8 @@ impl Ended {
 
     /// Books the key. `proves`: also whether it may go.
     pub(super) fn book(self, proves: bool, comparison: &mut Comparison) {
-        let Self { key, open: Open { rows, worst, rowless, refused, doubt, repairs, .. }, has_twin, group, .. } = self;
+        let Self { key, open, has_twin, group, .. } = self;
+        let Open { rows, worst, rowless, refused, doubt, repairs, differing, .. } = open;
         if worst.is_none() && rowless.len() == 0 {
             if proves && has_twin {
                 // The later reading tells whether it may go.
@@ -245,13 +218,10 @@ impl Ended {
         }
         let worst = worst.unwrap_or_else(|| Worst::plain(Judged::of(Class::Equal)));
         let class = rows.worst().unwrap_or(Class::Equal);
-        comparison.others.push(Compared { class, rows, refused, rowless, has_twin, ..worst.into_key(key, false) });
+        let differing = differing.columns();
+        let key = worst.into_key(key, false);
+        comparison.others.push(Compared { class, rows, refused, rowless, has_twin, differing, ..key });
     }
-}
-
-/// How people are told of a row's element.
-fn name(row: &Row) -> String {
-    ElementOf { redis_type: row.redis_type, bytes: &row.value, index: row.element }.name()
 }
 
 #[cfg(test)]

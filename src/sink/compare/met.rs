@@ -1,6 +1,6 @@
 //! What a staged row met in its table, and the class that follows from it. Pure.
 
-use crate::model::{Class, Database, RedisKey, Row};
+use crate::model::{Class, Database, RedisKey, Row, Shape};
 use crate::sink::table::{LoadTable, Provenance};
 
 /// What a staged row met.
@@ -32,8 +32,9 @@ pub(super) struct Met {
     pub(super) key_was_there: bool,
     /// Whether its lineage names another time of expiry than the key has now; `true` where lineage does not tell.
     pub(super) expiry_moved: bool,
-    /// Whether it shows a value otherwise than it was sent, among those that the server reads; where keys are to be deleted.
-    pub(super) respelled: bool,
+    /// The columns, among those that the server reads, in which it shows a value otherwise than it was sent; where keys are to be
+    /// deleted.
+    pub(super) respelled: Shape,
 }
 
 /// What a row is found to be.
@@ -113,7 +114,7 @@ impl Met {
 #[cfg(test)]
 mod tests {
     use super::Met;
-    use crate::model::{Class, Database, Digest, MappingId, RedisKey, RedisType, Row, Shape, TableName};
+    use crate::model::{Class, Database, Digest, Losses, MappingId, RedisKey, RedisType, Row, Shape, TableName};
     use crate::sink::table::{Compare, Conflict, LoadColumn, LoadTable, ParentCheck, Provenance};
     use bytes::Bytes;
     use std::sync::atomic::AtomicBool;
@@ -188,6 +189,7 @@ mod tests {
             group: None,
             parent_keys: Vec::new(),
             altered: Vec::new(),
+            losses: Losses::default(),
         }
     }
 

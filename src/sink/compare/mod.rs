@@ -3,12 +3,14 @@
 //!
 //! Expected rows go into a staging table, as a merge would send them, and one statement says what each of them meets
 //! (`statements`, and what only the ledger knows `in_ledger`); what follows from that says `met`. One attempt is one transaction (`attempt`, of rows that `stages` lets go together), read-only from the moment that its
-//! staging tables are made; `asking` tries it again where the server went away. Keys that are several rows are put together in `keys`,
-//! why elements of theirs have no row says `rowless`, and which rows they have beside `rows_of_key`. What a key is found to be, with what the run knows of it, is in `compared`.
+//! staging tables are made; `asking` tries it again where the server went away. Keys that are several rows are put together in `keys`, by their `worst` rows,
+//! why elements of theirs have no row says `rowless`, which rows they have beside `rows_of_key`, and whether it is columns alone that
+//! differ `differing`. What a key is found to be, with what the run knows of it, is in `compared`.
 
 mod asking;
 mod attempt;
 mod compared;
+mod differing;
 mod in_ledger;
 mod keys;
 mod met;
@@ -17,12 +19,13 @@ mod rowless;
 mod rows_of_key;
 mod stages;
 mod statements;
+mod worst;
 
 pub use self::asking::still_owned;
 use self::attempt::Refused;
 pub use self::compared::Compared;
 use self::compared::{refused, would_be_rejected};
-use self::keys::OpenKeys;
+use self::keys::{Ended, OpenKeys};
 pub use self::proof::{Proof, Proven, Unproven};
 use self::rows_of_key::RowsOfKey;
 use super::batch::{Batch, deduplicate, each_once};
@@ -147,7 +150,7 @@ impl Comparer {
         let duplicates = kept.duplicates + tally.duplicates;
         let mut comparison = Comparison { passed_over: tally.skipped, duplicates, ..Comparison::default() };
         // Counted first, since that takes long for a key of very many rows, while the comparison of the last ones would grow old.
-        let counted = self.count_rows(table, database, &batch.closed).await?;
+        let mut counted = self.count_rows(table, database, &batch.closed).await?;
         let since = Instant::now();
         for (rows, mut found) in self.look_all(table, database, rows).await? {
             comparison.began = comparison.began.into_iter().chain(found.began).min();
@@ -161,7 +164,9 @@ impl Comparer {
             comparison.others.push(refused(reject));
         }
         if table.explodes {
-            self.close(batch.closed, &counted, &mut comparison);
+            let ended: Vec<Ended> = batch.closed.into_iter().map(|group| self.open.end(group)).collect();
+            self.note_cleaned(database, &ended, &mut counted).await?;
+            self.close(ended, &counted, &mut comparison);
         }
         self.excuse_known(table, database, &mut comparison).await?;
         self.keep_rejected(table, database, &mut comparison).await?;
@@ -211,13 +216,37 @@ impl Comparer {
         self.rows_of(table, database, &keys).await
     }
 
-    /// Ends the keys whose last rows were in this batch or before it.
-    fn close(&mut self, closed: Vec<Arc<Group>>, counted: &HashMap<usize, RowsOfKey>, comparison: &mut Comparison) {
-        let proves = self.options.proof.is_some();
-        for (place, group) in closed.into_iter().enumerate() {
-            let mut ended = self.open.end(group);
+    /// Learns of keys with rows beside those that they make now after which of their runs a cleanup deleted them. Of others it need not be
+    /// known: so it is asked in the moment in which it counts, whenever that cleanup was, and where no key has such rows, not at all.
+    async fn note_cleaned(
+        &mut self,
+        database: Database,
+        ended: &[Ended],
+        counted: &mut HashMap<usize, RowsOfKey>,
+    ) -> Result<(), Failure> {
+        let (mut places, mut asked) = (Vec::new(), Vec::new());
+        for (place, ended) in ended.iter().enumerate() {
+            let Some(rows) = counted.get(&place).filter(|rows| ended.has_others(rows)) else { continue };
+            places.extend(rows.runs().map(|_| place));
+            asked.extend(rows.runs().map(|run| (ended.key().clone(), run.clone())));
+        }
+        if asked.is_empty() {
+            return Ok(());
+        }
+        for cleaned in self.cleaned(database, &asked).await? {
+            let rows = places.get(cleaned).and_then(|place| counted.get_mut(place));
+            if let (Some(rows), Some((_, run))) = (rows, asked.get(cleaned)) {
+                rows.note_cleaned(run.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Books the keys whose last rows were in this batch or before it.
+    fn close(&self, ended: Vec<Ended>, counted: &HashMap<usize, RowsOfKey>, comparison: &mut Comparison) {
+        for (place, mut ended) in ended.into_iter().enumerate() {
             counted.get(&place).into_iter().for_each(|rows| ended.note_rows(rows));
-            ended.book(proves, comparison);
+            ended.book(self.options.proof.is_some(), comparison);
         }
     }
 

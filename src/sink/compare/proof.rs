@@ -3,12 +3,10 @@
 
 use super::met::Met;
 use super::{Comparer, Comparison};
-use crate::model::{
-    ContentDigest, Database, Failure, Group, ROUNDED, Record, RedisKey, RedisType, Row, SERVER_READS, UnixMillis,
-};
+use crate::model::{ContentDigest, Database, Failure, Group, Record, RedisKey, RedisType, Row, Shape, UnixMillis};
 use crate::postgres::ident;
 use crate::sink::load::columns::Columns;
-use crate::sink::table::{Compare, LoadTable, Provenance};
+use crate::sink::table::{Compare, LoadColumn, LoadTable, Provenance};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -44,8 +42,8 @@ pub enum Proven {
 pub enum Unproven {
     /// A row of it does not say that a run which counts made it of this key.
     NoLineage,
-    /// A column of a row of it does not give back what its value says: the type rounds it, or cuts some of it off.
-    Rounded,
+    /// These columns of rows of it do not give back what their values say: the type rounds them, or cuts some of them off.
+    Rounded(Shape),
     /// It makes no row: nothing in PostgreSQL says that it was there.
     NoRow,
     /// Nothing tells what it held as a whole.
@@ -87,11 +85,11 @@ impl Met {
         })
     }
 
-    /// Whether a column of an equal row does not give back what the value says, or may not. `None`: as the server shows it, every
-    /// value that only it reads is as it was sent.
-    pub(super) fn is_rounded(met: Option<&Self>, row: &Row) -> bool {
-        let tells = |what: &'static str| row.altered.contains(&what);
-        tells(ROUNDED) || tells(SERVER_READS) && met.is_some_and(|met| met.respelled)
+    /// The columns of an equal row that do not give back what the value says, or may not. `None`: as the server shows it, every value
+    /// that only it reads is as it was sent.
+    pub(super) fn rounded(met: Option<&Self>, row: &Row) -> Shape {
+        let respelled = met.map_or(Shape::default(), |met| met.respelled);
+        Shape(row.losses.rounded.0 | row.losses.server_reads.0 & respelled.0)
     }
 
     /// What keeps the key of an equal row from being deleted.
@@ -99,7 +97,17 @@ impl Met {
         if !Self::proves(met, table, (row, database)) {
             return Some(Unproven::NoLineage);
         }
-        Self::is_rounded(met, row).then_some(Unproven::Rounded)
+        Some(Self::rounded(met, row)).filter(|rounded| rounded.columns() > 0).map(Unproven::Rounded)
+    }
+}
+
+impl Unproven {
+    /// What keeps a key of several rows, where one of them says the one and another the other: the first, but columns of all.
+    pub(super) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Rounded(some), Self::Rounded(more)) => Self::Rounded(Shape(some.0 | more.0)),
+            (first, _) => first,
+        }
     }
 }
 
@@ -118,9 +126,19 @@ pub(super) fn lacking(table: &LoadTable, columns: Columns) -> impl Iterator<Item
     )
 }
 
-/// The repairs that were made of a row's values, by name.
-pub(super) fn repairs(row: &Row) -> impl Iterator<Item = &'static str> + use<> {
-    row.altered.clone().into_iter().filter(|name| ![ROUNDED, SERVER_READS].contains(name))
+/// The columns in which the target's row shows a value that the server read otherwise than it was sent, by their places; NULL: none.
+pub(super) fn respelled(table: &LoadTable, columns: Columns) -> String {
+    let test = |(index, column): (usize, &LoadColumn)| {
+        let (name, has) = (ident(&column.name), columns.condition(index));
+        let has = has.map(|has| format!("{has} AND ")).unwrap_or_default();
+        format!("CASE WHEN {has}s.{name} IS DISTINCT FROM t.{name}::text THEN {index} END")
+    };
+    let read = table.present(columns.all).filter(|(_, column)| column.cast.is_some());
+    let tests: Vec<String> = read.map(test).collect();
+    match tests.as_slice() {
+        [] => "NULL::int4[]".to_owned(),
+        tests => format!("nullif(pg_catalog.array_remove(ARRAY[{}]::int4[], NULL), '{{}}')", tests.join(", ")),
+    }
 }
 
 impl Comparer {

@@ -1,13 +1,11 @@
 //! The rows that there are of a key that is several, beside those that it makes now: of elements that are gone from it, or of a key of
 //! the same name that a cleanup deleted.
 
-use crate::ledger;
 use crate::model::RedisKey;
 use crate::postgres::{query, refuses_value, script};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Error, Row as _};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use uuid::Uuid;
 
 /// How many rows there are, by the run that wrote them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,14 +33,24 @@ impl RowsOfKey {
         let all = self.of_run.values().sum::<i64>() - met.values().sum::<i64>();
         Others { kept, extra: (all - kept).max(0) }
     }
+
+    /// The runs that wrote them.
+    pub(super) fn runs(&self) -> impl Iterator<Item = &String> {
+        self.of_run.keys()
+    }
+
+    /// Notes that a cleanup deleted the key after this run.
+    pub(super) fn note_cleaned(&mut self, run: String) {
+        self.cleaned.insert(run);
+    }
 }
 
 /// Reads the rows of each key, by its place. Nothing is known where the ledger has rows of a former table of this name, whose keys
-/// do not fit this one. `table`: its name in the ledger; `of`: a run of the source, and the database.
+/// do not fit this one. `table`: its name in the ledger.
 pub(super) async fn read(
     connection: &mut PgConnection,
     (settings, sql): (&str, &str),
-    (table, of): (&str, (Uuid, u8)),
+    table: &str,
     keys: &[RedisKey],
 ) -> Result<HashMap<usize, RowsOfKey>, Error> {
     let mut transaction = connection.begin().await?;
@@ -63,34 +71,12 @@ pub(super) async fn read(
     for (place, run, rows) in rows.iter().map(of_run).collect::<Result<Vec<_>, _>>()? {
         found.entry(place).or_default().of_run.insert(run, rows);
     }
-    mark_cleaned(connection, of, keys, &mut found).await?;
     Ok(found)
 }
 
 fn of_run(row: &PgRow) -> Result<(usize, String, i64), Error> {
     let place = usize::try_from(row.try_get::<i64, _>("place")?).unwrap_or(usize::MAX);
     Ok((place, row.try_get("run")?, row.try_get("rows")?))
-}
-
-/// Learns of each key after which of its runs a cleanup deleted it.
-async fn mark_cleaned(
-    connection: &mut PgConnection,
-    of: (Uuid, u8),
-    keys: &[RedisKey],
-    found: &mut HashMap<usize, RowsOfKey>,
-) -> Result<(), Error> {
-    let mut asked = Vec::new();
-    for (place, rows) in found.iter() {
-        let key = keys.get(*place);
-        asked.extend(rows.of_run.keys().filter_map(|run| Some((*place, (key?.clone(), run.clone())))));
-    }
-    let (places, asked): (Vec<usize>, Vec<_>) = asked.into_iter().unzip();
-    for cleaned in ledger::cleaned_of_source(connection, of, &asked).await? {
-        if let (Some(place), Some((_, run))) = (places.get(cleaned), asked.get(cleaned)) {
-            found.entry(*place).or_default().cleaned.insert(run.clone());
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The SQL of a comparison, for one staging table: what each staged row meets, and the values that differ.
 
 use super::CompareOptions;
-use super::proof::lacking;
+use super::proof::{lacking, respelled};
 use crate::model::{Database, Shape};
 use crate::postgres::{distinct, ident, table_ident};
 use crate::sink::load::columns::Columns;
@@ -97,7 +97,7 @@ impl Parts {
                 let (counts, uncounted) = counting(named.as_deref());
                 (counts, uncounted, respelled(table, sql.columns))
             }
-            None => ("NULL::bool".to_owned(), String::new(), "false".to_owned()),
+            None => ("NULL::bool".to_owned(), String::new(), "NULL::int4[]".to_owned()),
         };
         let facts = format!(
             "SELECT {} AS differs, {} AS orphan, {} AS other_key, {respelled} AS respelled OFFSET 0",
@@ -119,7 +119,7 @@ impl Parts {
                 ("redis_db", "text", of_row(table, database, "o.run")),
                 ("counts", "bool", counts),
                 ("of_source", "bool", of_source),
-                ("respelled", "bool", "f.respelled".to_owned()),
+                ("respelled", "int4[]", "f.respelled".to_owned()),
             ],
             met: format!(
                 "{} s LEFT JOIN {} t ON {} CROSS JOIN LATERAL ({facts}) f {lineage}",
@@ -128,7 +128,7 @@ impl Parts {
                 key_join(table)
             ),
             told: format!(
-                "(t.ctid IS NULL OR pg_catalog.cardinality(f.differs) > 0 OR f.orphan IS NOT NULL OR f.other_key OR f.respelled{uncounted})"
+                "(t.ctid IS NULL OR pg_catalog.cardinality(f.differs) > 0 OR f.orphan IS NOT NULL OR f.other_key OR f.respelled IS NOT NULL{uncounted})"
             ),
             owner: owner("t.xmin", "$1", named.as_deref()),
         }
@@ -175,18 +175,6 @@ fn differs(table: &LoadTable, columns: Columns, options: &CompareOptions) -> Str
         [] => "'{}'::int4[]".to_owned(),
         cases => format!("pg_catalog.array_remove(ARRAY[{}]::int4[], NULL)", cases.join(", ")),
     }
-}
-
-/// Whether the target's row shows a value that the server read otherwise than it was sent.
-fn respelled(table: &LoadTable, columns: Columns) -> String {
-    let test = |(index, column): (usize, &LoadColumn)| {
-        let (name, has) = (ident(&column.name), columns.condition(index));
-        let has = has.map(|has| format!("{has} AND ")).unwrap_or_default();
-        format!("({has}s.{name} IS DISTINCT FROM t.{name}::text)")
-    };
-    let read = table.present(columns.all).filter(|(_, column)| column.cast.is_some());
-    let tests: Vec<String> = read.map(test).collect();
-    if tests.is_empty() { "false".to_owned() } else { tests.join(" OR ") }
 }
 
 /// A reference may lead to a row that an older script left under another id, where the one it should lead to is not there:

@@ -163,7 +163,7 @@ pub(super) fn isolate(mut piece: Piece, row: Option<usize>, reject: impl Fn(&Row
 #[cfg(test)]
 mod tests {
     use super::{MAX_STAGES, by_stages, first_pieces};
-    use crate::model::{Digest, RedisKey, RedisType, Row, Shape};
+    use crate::model::{Digest, Losses, RedisKey, RedisType, Row, Shape};
     use crate::sink::batch::Batch;
     use bytes::Bytes;
     use std::collections::BTreeSet;
@@ -185,6 +185,7 @@ mod tests {
             element: 0,
             parent_keys: Vec::new(),
             altered: Vec::new(),
+            losses: Losses::default(),
         }
     }
 

@@ -4,7 +4,7 @@
 mod state;
 
 use super::{lost, reason};
-use crate::model::{CleanupAccount, Database, Failure, KeptKey, MappingId, RedisKey, SkipReason, Unmatched};
+use crate::model::{CleanupAccount, Database, Failure, KeptKey, MappingId, RedisKey, Shape, SkipReason, Unmatched};
 use crate::report::KeptKeysFile;
 use crate::sink::{Comparison, Proven};
 use crate::source::redis::{GroupCounts, UnlinkOutcome};
@@ -24,11 +24,19 @@ pub(super) type Of = (MappingId, Database);
 pub(in crate::job) struct Account {
     state: Arc<Mutex<State>>,
     names: Arc<[String]>,
-    /// Of each mapping the columns whose changes a run ignores, and which are compared all the same.
-    ignored: Arc<[Vec<String>]>,
+    columns: Arc<[Columns]>,
     /// Whether keys without a row may be such as the run never read.
     partial: bool,
     dry_run: bool,
+}
+
+/// The columns of a mapping, by name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Columns {
+    /// All of them, by their places in the mapping.
+    pub(super) all: Vec<String>,
+    /// Those whose changes a run ignores, and which are compared all the same.
+    pub(super) ignored: Vec<String>,
 }
 
 /// What the account came to.
@@ -44,15 +52,14 @@ pub(super) struct Taken {
 }
 
 impl Account {
-    /// Nothing yet. `names`: the mappings, and `ignored` of each the columns whose changes a run ignores and that are compared all the
-    /// same; `file`: where each kept key is written.
+    /// Nothing yet. `names`: the mappings, and `columns` those of each; `file`: where each kept key is written.
     pub(super) fn new(
-        (names, ignored): (Arc<[String]>, Vec<Vec<String>>),
+        (names, columns): (Arc<[String]>, Vec<Columns>),
         (partial, dry_run): (bool, bool),
         file: Option<KeptKeysFile>,
     ) -> Self {
         let state = Arc::new(Mutex::new(State { file, ..State::default() }));
-        Self { state, names, ignored: ignored.into(), partial, dry_run }
+        Self { state, names, columns: columns.into(), partial, dry_run }
     }
 
     /// Books what a batch came to; gives the keys that may go, each once. Of a dry run none goes: they are counted.
@@ -61,20 +68,20 @@ impl Account {
     /// The report cannot be written.
     pub(super) fn compared(&self, of: Of, comparison: Comparison) -> Result<Vec<Proven>, Failure> {
         let Comparison { others, passed_over, duplicates, proven, unproven, repaired, .. } = comparison;
-        let ignored = self.ignored.get(usize::from(of.0.0)).map_or(&[][..], Vec::as_slice);
+        let none = Columns::default();
+        let columns = self.columns.get(usize::from(of.0.0)).unwrap_or(&none);
         for compared in others {
-            self.state().note_ignored(of.0, &compared.columns, ignored);
+            self.state().note_ignored(of.0, &compared.differing, &columns.ignored);
             let (reason, detail) = reason::of_compared(&compared, self.partial);
             self.keep(of, compared.key, reason, detail)?;
         }
         for (key, why) in unproven {
-            let (reason, detail) = reason::of_unproven(why);
-            self.keep(of, key, reason, detail.to_owned())?;
+            self.state().note_unproven(of.0, why);
+            let (reason, detail) = reason::of_unproven(why, &columns.all);
+            self.keep(of, key, reason, detail)?;
         }
         let mut state = self.state();
-        for (repair, count) in repaired {
-            *state.repaired.entry((of.0, repair)).or_default() += count;
-        }
+        state.note_repaired(of.0, repaired);
         for (reason, count) in passed_over {
             let account = state.of(of.0);
             let is_gone = [SkipReason::Gone, SkipReason::Orphan].iter().any(|gone| gone.code() == reason);
@@ -200,10 +207,19 @@ impl Account {
             mappings.into_iter().map(|(id, account)| (name(id), account)).collect();
         let mut notes = lost::repaired(std::mem::take(&mut state.repaired), name);
         notes.extend(lost::groups(std::mem::take(&mut state.groups), name));
-        notes.extend(lost::for_good(mappings.iter().map(|(name, account)| (name.as_str(), account))));
+        let rounded =
+            std::mem::take(&mut state.rounded).into_iter().map(|(id, columns)| (name(id), self.named(id, columns)));
+        let rounded = rounded.collect();
+        notes.extend(lost::for_good(mappings.iter().map(|(name, account)| (name.as_str(), account)), &rounded));
         notes.extend(lost::ignored(std::mem::take(&mut state.ignored), name));
         let (shown, file) = (std::mem::take(&mut state.shown), state.file.take());
         Taken { total, mappings, shown, file, unknown: state.unknown.values().sum(), notes }
+    }
+
+    /// The names of some columns of a mapping.
+    fn named(&self, mapping: MappingId, places: Shape) -> Vec<String> {
+        let all = self.columns.get(usize::from(mapping.0)).map_or(&[][..], |columns| columns.all.as_slice());
+        places.places().filter_map(|place| all.get(place).cloned()).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,7 +1,8 @@
 //! What the account of a cleanup holds, behind its lock.
 
-use crate::model::{CleanupAccount, Failure, KeptKey, MappingId, Side};
+use crate::model::{CleanupAccount, Failure, KeptKey, MappingId, Shape, Side};
 use crate::report::KeptKeysFile;
+use crate::sink::Unproven;
 use crate::source::redis::GroupCounts;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::RandomState;
@@ -17,8 +18,10 @@ pub(super) struct State {
     pub(super) kept: HashSet<u64>,
     pub(super) repaired: BTreeMap<(MappingId, &'static str), i64>,
     pub(super) groups: BTreeMap<MappingId, GroupCounts>,
-    /// Keys that stay for columns alone whose changes a run ignores, and these columns.
+    /// Keys in whose rows nothing differs but columns whose changes a run ignores, and these columns.
     pub(super) ignored: BTreeMap<MappingId, (i64, Vec<String>)>,
+    /// The columns that do not give back the values of keys that stay for that.
+    pub(super) rounded: BTreeMap<MappingId, Shape>,
     /// Keys of which it is not known whether they are gone.
     pub(super) unknown: BTreeMap<MappingId, i64>,
     pub(super) hasher: RandomState,
@@ -45,7 +48,21 @@ impl State {
         Ok(())
     }
 
-    /// Notes a key that differs in these columns, where a run ignores changes of all of them.
+    /// Counts keys by the repairs that have made other values of what they hold.
+    pub(super) fn note_repaired(&mut self, mapping: MappingId, counts: BTreeMap<&'static str, i64>) {
+        for (repair, count) in counts {
+            *self.repaired.entry((mapping, repair)).or_default() += count;
+        }
+    }
+
+    /// Notes why an equal key may not go: the columns, where these do not give back what it says.
+    pub(super) fn note_unproven(&mut self, mapping: MappingId, why: Unproven) {
+        if let Unproven::Rounded(columns) = why {
+            self.rounded.entry(mapping).or_default().0 |= columns.0;
+        }
+    }
+
+    /// Notes a key that differs in these columns and in nothing else, where a run ignores changes of all of them.
     pub(super) fn note_ignored(&mut self, mapping: MappingId, columns: &[String], ignored: &[String]) {
         if columns.is_empty() || !columns.iter().all(|column| ignored.contains(column)) {
             return;

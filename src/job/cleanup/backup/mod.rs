@@ -2,9 +2,10 @@
 
 mod held;
 mod opening;
+mod others;
 mod reading;
 
-pub(super) use opening::unfinished_others;
+pub(super) use others::unfinished_others;
 
 use crate::backup::{self, Entry, Logical, Part, Sealed, Writer};
 use crate::model::{BackupExtent, CleanupBackup, Exit, Failure, RedisKey, RedisType};
@@ -140,10 +141,20 @@ impl Backup {
         Some(self.unfinished(i64::try_from(keys).unwrap_or(i64::MAX)))
     }
 
+    /// Whether the file has its name.
+    pub(super) fn is_named(&self) -> bool {
+        self.path.exists() && !backup::partial_of(&self.path).exists()
+    }
+
     /// A failure of the file. What it holds may be gone from Redis: nobody is told to remove it.
     fn is_needed(&self, failure: Failure) -> Failure {
         if failure.exit != Exit::Usage {
             return failure;
+        }
+        if self.is_named() {
+            let hint =
+                "The backup is whole and has its name; whether that is on the disk is not known. Look after the disk.";
+            return Failure { hint: hint.to_owned(), ..failure };
         }
         let partial = backup::partial_of(&self.path).display().to_string();
         let hint = format!(
@@ -166,10 +177,11 @@ impl Backup {
         }
     }
 
-    /// What is told of a file that could not be ended.
+    /// What is told of a file that could not be ended. One that has its name is whole all the same.
     pub(super) fn unfinished(&self, keys: i64) -> CleanupBackup {
-        let path = backup::partial_of(&self.path).display().to_string();
-        CleanupBackup { path, keys, complete: false }
+        let complete = self.is_named();
+        let path = if complete { self.path.clone() } else { backup::partial_of(&self.path) };
+        CleanupBackup { path: path.display().to_string(), keys, complete }
     }
 }
 

@@ -12,9 +12,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tokio::task::spawn_blocking;
 
-/// Backups of others that are told.
-const TOLD: usize = 3;
-
 impl Backup {
     /// Begins the file, or goes on with the one that an earlier cleanup of the same Redis left when it broke off. `known`: the backups
     /// that keys of this Redis went by.
@@ -42,19 +39,6 @@ impl Backup {
     }
 }
 
-/// That other backups of this Redis are not at their end: what is in them is not in the one with this id.
-pub(in super::super) fn unfinished_others(known: &[CleanupFile], id: &str) -> Vec<String> {
-    let others = known.iter().filter(|file| !file.is_whole && file.id != id);
-    let said = |file: &CleanupFile| {
-        format!(
-            "{} is a backup of an earlier cleanup that is not at its end: the entries of {} keys are in that one, and not in this",
-            backup::partial_of(Path::new(&file.path)).display(),
-            file.keys
-        )
-    };
-    others.take(TOLD).map(said).collect()
-}
-
 /// Goes on with a file that broke off, where it is one of a cleanup of the same keys, and has all by which keys went.
 async fn resume(path: PathBuf, header: Header, (known, link): (&[CleanupFile], &mut Link)) -> Result<Writer, Failure> {
     let target = path.clone();
@@ -77,7 +61,8 @@ async fn resume(path: PathBuf, header: Header, (known, link): (&[CleanupFile], &
 /// The backup that must be there under the temporary name of `path`, where that is another than the one with this id.
 fn needed_at<'f>(path: &Path, known: &'f [CleanupFile], id: Option<&str>) -> Option<&'f CleanupFile> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
-    known.iter().find(|file| !file.is_whole && file.path == path && Some(&*file.id) != id)
+    let is_waited_for = |file: &&CleanupFile| !file.is_whole && !file.is_forgone;
+    known.iter().filter(is_waited_for).find(|file| file.path == path && Some(&*file.id) != id)
 }
 
 /// Whether a file that broke off is of the same command, and of the same keys as far as it tells.

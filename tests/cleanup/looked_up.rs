@@ -1,0 +1,78 @@
+//! What others ask of the keys that cleanups deleted: by the index, of each key once, however many nights there were.
+
+use crate::support::Case;
+use crate::{ITEMS, came_to, ends, item, keys, loaded, set_items};
+
+/// Rows of the ledger's table that were read from one end to the other so far.
+fn read_through(case: &Case, table: &str) -> i64 {
+    let of = "SELECT coalesce(sum(seq_tup_read), 0) FROM pg_stat_user_tables WHERE schemaname = 'redis2pg' AND relname";
+    case.number(&format!("{of} = '{table}'"))
+}
+
+#[test]
+fn a_key_that_comes_back_each_night_is_in_the_ledger_once_and_each_cleanup_tells_what_it_deleted() {
+    const COUNT: i64 = 40;
+    let case = loaded(COUNT as usize);
+    for night in 0..4 {
+        if night > 0 {
+            set_items(&case, COUNT as usize);
+            ends(case.run_config(ITEMS, &[]), 0);
+        }
+        came_to(&ends(case.cleanup(ITEMS, &["--yes"]), 0), COUNT, &[]);
+    }
+    // A key that stays is no later deletion.
+    set_items(&case, COUNT as usize);
+    case.redis().set("item:0", &item(100));
+    came_to(&ends(case.cleanup(ITEMS, &["--yes"]), 0), COUNT - 1, &[("stale", 1)]);
+    assert_eq!(case.number("SELECT count(*) FROM redis2pg.cleaned_keys"), COUNT);
+    let each = "SELECT string_agg(n::text, ',' ORDER BY n) FROM \
+                (SELECT sum(deleted) AS n FROM redis2pg.cleanup_batches GROUP BY cleanup_id) c";
+    assert_eq!(case.sql(each), "39,40,40,40,40");
+    case.redis().say("DEL item:0");
+    let run = ends(case.run_config(ITEMS, &["--delete-gone", "--allow-empty"]), 0);
+    assert_eq!(run.report["mappings"]["items"]["deleted_gone"]["kept_cleaned"], COUNT, "{run}");
+    assert_eq!((keys(&case), case.number("SELECT count(*) FROM items")), (0, COUNT));
+}
+
+/// Another Redis, or database, may have keys of the same names.
+#[test]
+fn what_another_redis_or_database_had_is_left() {
+    let case = loaded(3);
+    let copy = |source: &str, database: &str| {
+        format!(
+            "WITH c AS (INSERT INTO redis2pg.cleanups (id, run_id, runs, source, version, settings, state, lease, lease_expires_at) \
+             SELECT gen_random_uuid(), id, ARRAY[id], {source}, version, '{{}}', 'done', gen_random_uuid(), now() FROM redis2pg.runs \
+             RETURNING id), \
+             b AS (INSERT INTO redis2pg.cleanup_batches (id, cleanup_id, mapping, redis_db, keys, settled_at, deleted) SELECT \
+             gen_random_uuid(), c.id, 'items', {database}, 1, now(), 1 FROM c RETURNING id) \
+             INSERT INTO redis2pg.cleaned_keys SELECT b.id, \
+             ('x' || substr(encode(sha256('item:0'), 'hex'), 1, 16))::bit(64)::bigint, 'item:0' FROM b"
+        )
+    };
+    let own = "(SELECT substring(source FROM '[0-9]+$')::int FROM redis2pg.runs)";
+    case.sql(&copy("source", own));
+    case.sql(&copy("'redis://elsewhere:6379/0'", own));
+    case.sql(&copy("source", "99"));
+    came_to(&ends(case.cleanup(ITEMS, &["--yes"]), 0), 3, &[]);
+    let left = "SELECT string_agg(n || ' ' || key, ', ' ORDER BY key) FROM \
+                (SELECT encode(key, 'escape') AS key, count(*) AS n FROM redis2pg.cleaned_keys GROUP BY 1) k";
+    assert_eq!(case.sql(left), "3 item:0, 1 item:1, 1 item:2");
+}
+
+/// There may be as many runs as there were nights, and as many keys as there were in Redis.
+#[test]
+fn keys_and_runs_are_looked_up_one_by_one() {
+    const COUNT: i64 = 300;
+    let case = loaded(COUNT as usize);
+    came_to(&ends(case.cleanup(ITEMS, &["--yes"]), 0), COUNT, &[]);
+    case.sql(
+        "INSERT INTO redis2pg.runs SELECT (jsonb_populate_record(r, jsonb_build_object('id', gen_random_uuid(), 'source', \
+         'redis://elsewhere/' || n, 'mapping_hash', n::text))).* FROM redis2pg.runs r, generate_series(1, 2000) n; ANALYZE redis2pg.runs",
+    );
+    let before = ["runs", "cleaned_keys"].map(|table| read_through(&case, table));
+    let run = ends(case.run_config(ITEMS, &["--delete-gone", "--allow-empty"]), 0);
+    assert_eq!(run.report["mappings"]["items"]["deleted_gone"]["kept_cleaned"], COUNT, "{run}");
+    let after = ["runs", "cleaned_keys"].map(|table| read_through(&case, table));
+    // A look at all runs now and then is no harm; one for each key would be 600,000.
+    assert!(after[0] - before[0] < 200_000 && after[1] - before[1] < 10 * COUNT, "{before:?} {after:?}");
+}
