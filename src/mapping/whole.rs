@@ -65,7 +65,7 @@ impl Mapping {
         let has = |index: &usize| {
             let target = self.targets.get(*index);
             let as_json = |target: &Target| matches!(first(target), Some(Candidate { source: Source::AsJson, .. }));
-            target.is_some_and(|target| is_plain(target) && as_json(target))
+            target.is_some_and(|target| is_plain(target) && as_json(target) && has_no_stand_in(target))
                 && self.comparison(*index) == Comparison::Exact
         };
         let found = (0..self.columns().len()).find(has).filter(|_| self.comparison(dump) == Comparison::Dump);
@@ -90,10 +90,12 @@ impl Mapping {
 
     /// Whether a column has all of the value wherever it is not NULL.
     fn takes_all(&self, target: &Target) -> bool {
-        first(target).filter(|_| is_plain(target)).is_some_and(|candidate| match candidate.source {
-            Source::Dump | Source::AsJson | Source::AsBytes => true,
-            Source::Whole | Source::Value => self.reads_as_it_is(),
-            _ => false,
+        first(target).filter(|_| is_plain(target) && has_no_stand_in(target)).is_some_and(|candidate| {
+            match candidate.source {
+                Source::Dump | Source::AsJson | Source::AsBytes => true,
+                Source::Whole | Source::Value => self.reads_as_it_is(),
+                _ => false,
+            }
         })
     }
 
@@ -141,6 +143,11 @@ fn parts_of(redis_type: RedisType) -> &'static [&'static str] {
 
 fn first(target: &Target) -> Option<&Candidate> {
     target.candidates.first()
+}
+
+/// Whether nothing else comes into the column where the first candidate has no value, or null.
+fn has_no_stand_in(target: &Target) -> bool {
+    target.candidates.len() == 1 && target.default.is_none() && target.null_as.is_none()
 }
 
 /// Whether the first candidate's value goes into the column as it is, whenever there is one.

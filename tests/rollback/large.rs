@@ -208,3 +208,39 @@ fn a_row_of_a_key_of_several_rows_keeps_the_others_whenever_it_is_found_to_stay(
     assert_eq!(tables(&undone.json)["public.fields"], fields, "{:#}", undone.json);
     assert_eq!(undone.kept("public.items", "referred_to"), 1, "{:#}", undone.json);
 }
+
+/// What is asked has names of its own beside those of the table's columns.
+#[test]
+fn columns_of_any_name_refer() {
+    let case = Case::new();
+    case.sql(
+        "SET ROLE redis2pg; CREATE TABLE nodes (id bigint PRIMARY KEY); \
+         CREATE TABLE edges (id bigint PRIMARY KEY, child bigint REFERENCES nodes, place bigint REFERENCES nodes, \
+         part bigint REFERENCES edges, parent bigint REFERENCES edges)",
+    );
+    let config = r#"
+[[mapping]]
+name = "nodes"
+match = "node:{id:int}"
+into = "public.nodes"
+key = ["id"]
+column = [{ name = "id", from = ["{id}"] }]
+[[mapping]]
+name = "edges"
+match = "edge:{id:int}"
+into = "public.edges"
+key = ["id"]
+after = ["nodes"]
+column = [{ name = "id", from = ["{id}"] }, { name = "child", from = ["$.child"] }, { name = "place", from = ["$.place"] },
+  { name = "part", from = ["$.part"] }, { name = "parent", from = ["$.parent"] }]
+"#;
+    let nodes = (1..=4).map(|n| (format!("node:{n}"), "{}".to_owned()));
+    let edges = [(1, "null", "null"), (2, "1", "1"), (3, "2", "null"), (4, "null", "4")].map(|(n, part, parent)| {
+        (format!("edge:{n}"), format!(r#"{{"child":{n},"place":1,"part":{part},"parent":{parent}}}"#))
+    });
+    case.redis().set_many(&nodes.chain(edges).collect::<Vec<_>>());
+    let run = id(&case.run_config(config, &[]).exits(0));
+    case.sql("CREATE TABLE notes (edge bigint REFERENCES edges); INSERT INTO notes VALUES (2); GRANT SELECT ON notes TO redis2pg");
+    let undone = as_foretold(&case, &run, &[]);
+    assert_eq!(undone.counts(), [4, 0, 4], "{:#}", undone.json);
+}

@@ -83,3 +83,50 @@ fn a_dump_that_was_changed_is_told() {
         case.sql("UPDATE redis_archive a SET dump = k.dump FROM kept k WHERE a.key = k.key");
     }
 }
+
+/// A column that has something else where there is no value does not speak for a dump, and bytes are no dump.
+#[test]
+fn what_stands_in_for_a_value_does_not_answer_for_the_dump() {
+    let config = r#"
+[[mapping]]
+name = "kept"
+match = "kept:{id}"
+type = ["hash", "string"]
+into = "public.kept"
+key = ["id"]
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "data", from = ["redis.value"], default = "{}", null_as = "{}" },
+  { name = "dump", from = ["redis.dump"] },
+]
+[[mapping]]
+name = "raw"
+match = "raw:{id}"
+into = "public.raw"
+key = ["id"]
+column = [{ name = "id", from = ["{id}"] }, { name = "bytes", from = ["redis.bytes", "redis.dump"] }]
+"#;
+    let case = Case::new();
+    case.sql(
+        "SET ROLE redis2pg; CREATE TABLE kept (id text PRIMARY KEY, data jsonb NOT NULL, dump bytea); \
+         CREATE TABLE raw (id text PRIMARY KEY, bytes bytea)",
+    );
+    let mut redis = case.redis();
+    // Large, so that it lies in a hash table, and no text, so that jsonb cannot have it.
+    let bytes = |first: u8| [vec![0xff, first], (0..98).map(|n| n * 2 + 1).collect::<Vec<u8>>()].concat();
+    redis.integer(&[&b"HSET"[..], b"kept:1", b"f", &bytes(1)]);
+    redis.integer(&[&b"SETNX"[..], b"raw:1", b"\xff\x00\x00\x01"]);
+    redis.integer(&[&b"SETNX"[..], b"raw:2", &bytes(1)]);
+    ends(case.run_config(config, &[]), 0);
+    found(&ends(case.validate(config, &["--strict"]), 0), "kept", &[("equal", 1)]);
+    redis.integer(&[&b"HSET"[..], b"kept:1", b"f", &bytes(2)]);
+    redis.say("DEL raw:1");
+    redis.integer(&[&b"SETNX"[..], b"raw:1", b"\xfe\x00\x00\x01"]);
+    // Only the last ten bytes, as if they were a version and a checksum.
+    redis.integer(&[&b"SETRANGE"[..], b"raw:2", b"90", b"\xf0\xf1\xf2"]);
+    let outcome = ends(case.validate(config, &[]), 0);
+    found(&outcome, "kept", &[("stale", 1)]);
+    found(&outcome, "raw", &[("stale", 2)]);
+    let again = ends(case.run_config(config, &[]), 0);
+    assert_eq!((again.count("kept", "updated"), again.count("raw", "updated")), (1, 2), "{again}");
+}

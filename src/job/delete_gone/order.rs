@@ -1,11 +1,15 @@
 //! In which order rows go that refer to one another: children before parents.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-/// The rows, those first that no other of them refers to, and each behind all that do. Those in a circle come last, one behind the other as they
-/// refer to one another, so that a batch may have a circle whole. `references`: rows, each with one that it refers to; of others than these
-/// too.
-pub(super) fn children_first(rows: Vec<String>, references: &[(String, String)]) -> Vec<String> {
+/// The rows, those first that no other of them refers to, and each behind all that do; as many of one database together as that lets. Those in a
+/// circle come last, one behind the other as they refer to one another, so that a batch may have a circle whole. `references`: rows, each
+/// with one that it refers to; of others than these too. `of`: the place of a row's database.
+pub(super) fn children_first(
+    rows: Vec<String>,
+    references: &[(String, String)],
+    of: impl Fn(&str) -> usize,
+) -> Vec<String> {
     let place: HashMap<&str, usize> = rows.iter().enumerate().map(|(place, row)| (row.as_str(), place)).collect();
     let (mut parents, mut waits) = (vec![Vec::new(); rows.len()], vec![0_usize; rows.len()]);
     for (child, parent) in references {
@@ -16,15 +20,21 @@ pub(super) fn children_first(rows: Vec<String>, references: &[(String, String)])
             waits[*parent] += 1;
         }
     }
-    let mut ready: Vec<usize> = (0..rows.len()).filter(|row| waits[*row] == 0).collect();
+    let mut ready = BTreeMap::<usize, Vec<usize>>::new();
+    for row in (0..rows.len()).filter(|row| waits[*row] == 0) {
+        ready.entry(of(&rows[row])).or_default().push(row);
+    }
     let (mut order, mut placed) = (Vec::with_capacity(rows.len()), vec![false; rows.len()]);
-    while let Some(row) = ready.pop() {
-        placed[row] = true;
-        order.push(row);
-        for parent in &parents[row] {
-            waits[*parent] -= 1;
-            if waits[*parent] == 0 {
-                ready.push(*parent);
+    while let Some((base, mut of_base)) = ready.pop_first() {
+        while let Some(row) = of_base.pop() {
+            placed[row] = true;
+            order.push(row);
+            for parent in &parents[row] {
+                waits[*parent] -= 1;
+                if waits[*parent] == 0 {
+                    let its = of(&rows[*parent]);
+                    if its == base { &mut of_base } else { ready.entry(its).or_default() }.push(*parent);
+                }
             }
         }
     }
@@ -48,7 +58,16 @@ mod tests {
     fn ordered(rows: &[&str], references: &[(&str, &str)]) -> String {
         let references: Vec<(String, String)> =
             references.iter().map(|(child, parent)| ((*child).to_owned(), (*parent).to_owned())).collect();
-        children_first(rows.iter().map(|row| (*row).to_owned()).collect(), &references).concat()
+        // Those of capital letters are of another database.
+        let base = |row: &str| usize::from(row.starts_with(char::is_uppercase));
+        children_first(rows.iter().map(|row| (*row).to_owned()).collect(), &references, base).concat()
+    }
+
+    #[test]
+    fn rows_of_one_database_stand_together() {
+        assert_eq!(ordered(&["A", "b", "C", "d", "E", "f"], &[]), "fdbECA");
+        // The parent of one of the others comes once that has gone.
+        assert_eq!(ordered(&["A", "b", "C", "d"], &[("C", "b")]), "dCAb");
     }
 
     #[test]

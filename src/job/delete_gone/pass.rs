@@ -83,7 +83,8 @@ impl<S: Source> Work<'_, '_, S> {
         let Some(id) = self.places.get(place).map(|place| place.id).filter(|_| !waiting.is_empty()) else {
             return Ok(End::Complete);
         };
-        let rows: Vec<String> = waiting.keys().cloned().collect();
+        let mut rows: Vec<String> = waiting.keys().cloned().collect();
+        rows.sort_unstable();
         let mut edges = Vec::new();
         for part in rows.chunks(ASKED) {
             let ask = async |connection: &mut PgConnection| means.0.own_parents(connection, id, part).await;
@@ -93,7 +94,8 @@ impl<S: Source> Work<'_, '_, S> {
         if let Some(place) = self.places.get_mut(place) {
             place.last.referred -= rows.len() as i64;
         }
-        let mut ordered = children_first(rows, &edges).into_iter().peekable();
+        let mut ordered =
+            children_first(rows, &edges, |row| waiting.get(row).map_or(0, |(base, _)| *base)).into_iter().peekable();
         while let Some(base) = ordered.peek().and_then(|row| waiting.get(row)).map(|(base, _)| *base) {
             if self.shared.stop.requested() {
                 return Ok(End::Stopped);

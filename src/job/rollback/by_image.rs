@@ -2,6 +2,7 @@
 
 use super::apply::{STATEMENT_TIMEOUT, Task, code};
 use super::ask::ask;
+use super::follow::Due;
 use super::kept_keys::Key;
 use super::order::in_order;
 use super::plan::Step;
@@ -61,7 +62,7 @@ impl Work<'_> {
             for (group, keys) in batches {
                 moved += self.restore(undo, mode, &group, (keys, &free)).await?;
             }
-            self.told(&name)?;
+            self.told(undo.table, mode).await?;
         }
     }
 
@@ -150,7 +151,7 @@ impl Work<'_> {
         group: &Group,
         keys: &[String],
     ) -> Result<HashMap<String, String>, Failure> {
-        self.follow(Some(undo.table)).await?;
+        self.follow(Due::Of(undo.table)).await?;
         let keys = keys.iter().map(String::as_str).collect::<Vec<_>>();
         let ahead = Some(&self.foresight.staying);
         let question = async |connection: &mut PgConnection| undo.moved(connection, group, &keys, ahead).await;

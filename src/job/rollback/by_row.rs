@@ -2,6 +2,7 @@
 
 use super::apply::Task;
 use super::ask::ask;
+use super::follow::Due;
 use super::kept_keys::Key;
 use super::plan::Step;
 use super::work::{BATCH, Mode, Work};
@@ -49,13 +50,13 @@ impl Work<'_> {
     }
 
     async fn slice(&mut self, step: &Step, mode: Mode, rows: &[OwnedRow]) -> Result<usize, Failure> {
-        let (mut moved, name) = (0, step.table.name());
+        let mut moved = 0;
         for part in rows.chunks(BATCH) {
             moved += self.part(step, mode, part).await?;
-            self.told(&name)?;
+            self.told(&step.table, mode).await?;
         }
         if rows.is_empty() {
-            self.told(&name)?;
+            self.told(&step.table, mode).await?;
         }
         Ok(moved)
     }
@@ -148,7 +149,7 @@ impl Work<'_> {
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
-        self.follow(Some(undo.table)).await?;
+        self.follow(Due::Of(undo.table)).await?;
         let keys = keys.iter().map(String::as_str).collect::<Vec<_>>();
         let ahead = Some(&self.foresight.staying);
         let question = async |connection: &mut PgConnection| undo.referred_to(connection, &keys, ahead).await;

@@ -14,14 +14,27 @@ const ROWS: usize = 5000;
 
 const WHAT: &str = "looking for rows that those refer to which stay";
 
+/// Which of those that are new are asked for.
+#[derive(Clone, Copy)]
+pub(super) enum Due<'t> {
+    /// All.
+    All,
+    /// Those that may refer to rows of this table, which is gone through.
+    Of(&'t UndoTable),
+    /// Those of which there are so many that they would take room; this table is gone through.
+    Many(&'t UndoTable),
+}
+
 impl Work<'_> {
-    /// Asks for those that are new, as far as they may refer to rows of a table; `None`: for all.
+    /// Asks for them.
     ///
     /// # Errors
     /// The server's.
-    pub(super) async fn follow(&mut self, table: Option<&UndoTable>) -> Result<(), Failure> {
-        let refers = |name: &str| {
-            table.is_none_or(|table| table.referrers.iter().any(|referrer| referrer.table.to_string() == name))
+    pub(super) async fn follow(&mut self, due: Due<'_>) -> Result<(), Failure> {
+        let refers = |name: &str| match due {
+            Due::All => true,
+            Due::Of(table) => table.referrers.iter().any(|referrer| referrer.table.to_string() == name),
+            Due::Many(_) => false,
         };
         let plan = self.plan;
         while let Some(fresh) = self.foresight.staying.take_fresh(ROWS, refers) {
@@ -39,7 +52,7 @@ impl Work<'_> {
                         undo.referred_by(connection, (referrer, of), &fresh.keys).await
                     };
                     let found = ask((&mut self.link, &self.options), WHAT, question).await?;
-                    self.hold(undo, (place, referrer), (&fresh.keys, found)).await?;
+                    self.hold((undo, due), (place, referrer), (&fresh.keys, found)).await?;
                 }
             }
         }
@@ -49,7 +62,7 @@ impl Work<'_> {
     /// Notes rows to which those refer that stay. Those that were counted as deleted are kept, and what they refer to stays too.
     async fn hold(
         &mut self,
-        undo: Undo<'_>,
+        (undo, due): (Undo<'_>, Due<'_>),
         (place, referrer): (usize, &IncomingKey),
         (keys, found): (&[String], Vec<(String, String)>),
     ) -> Result<(), Failure> {
@@ -73,7 +86,13 @@ impl Work<'_> {
         self.books.not_deleted(&name, fallen.len());
         for row in fallen {
             let row = (row, keys.get(row));
-            self.keep(&name, Mode::Survey, row, KeptReason::ReferredTo, referrer.table.to_string())?;
+            let detail = referrer.table.to_string();
+            match due {
+                Due::Of(table) | Due::Many(table) if std::ptr::eq(table, undo.table) => {
+                    self.keep(&name, Mode::Survey, row, KeptReason::ReferredTo, detail)?;
+                }
+                _ => self.keep_of_other(&name, row, KeptReason::ReferredTo, detail)?,
+            }
         }
         Ok(())
     }

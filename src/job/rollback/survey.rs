@@ -3,6 +3,7 @@
 
 use super::ask::ask;
 use super::by_image::Free;
+use super::follow::Due;
 use super::foresee::{Foresight, Waiting};
 use super::kept_keys::{Aside, KeptKeys, Key};
 use super::needs::ByValue;
@@ -65,7 +66,7 @@ impl Work<'_> {
             self.rows(step, Mode::Survey).await?;
         }
         self.settle_rings()?;
-        self.follow(None).await?;
+        self.follow(Due::All).await?;
         if self.foresight.falls_short {
             self.books.falls_short();
         }

@@ -2,6 +2,7 @@
 
 use super::apply::{Means, Task, apply};
 use super::books::Books;
+use super::follow::Due;
 use super::foresee::Foresight;
 use super::kept_keys::{KeptKeys, Key};
 use super::needs::ByValue;
@@ -18,7 +19,7 @@ use crate::job::setup;
 use crate::ledger::Undoable;
 use crate::model::{Failure, KeptReason, KeptRow};
 use crate::sink::LoadOptions;
-use crate::sink::undo::{Undo, Undone};
+use crate::sink::undo::{Undo, UndoTable, Undone};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -217,16 +218,38 @@ impl<'a> Work<'a> {
         if let Some(key) = key {
             self.kept_keys.insert(key);
         }
-        if mode == Mode::Gather {
-            return Ok(());
-        }
+        if mode == Mode::Gather { Ok(()) } else { self.tell_kept(table, (row_key, key), reason, detail) }
+    }
+
+    /// Keeps a row of another table than the one that a dry run goes through: it says nothing of the keys of that one.
+    pub(super) fn keep_of_other(
+        &mut self,
+        table: &str,
+        row: (&str, Option<&Key>),
+        reason: KeptReason,
+        detail: String,
+    ) -> Result<(), Failure> {
+        self.foresight.keep(table, row.0, reason);
+        self.tell_kept(table, row, reason, detail)
+    }
+
+    fn tell_kept(
+        &mut self,
+        table: &str,
+        (row_key, key): (&str, Option<&Key>),
+        reason: KeptReason,
+        detail: String,
+    ) -> Result<(), Failure> {
         let redis_key = key.map(|key| key.0.clone());
         self.books.keep(table, KeptRow { row_key: row_key.to_owned(), redis_key, reason, detail })
     }
 
     /// Between batches.
-    pub(super) fn told(&mut self, table: &str) -> Result<(), Failure> {
-        (self.tell)(&self.books.progress(table));
+    pub(super) async fn told(&mut self, table: &UndoTable, mode: Mode) -> Result<(), Failure> {
+        if mode == Mode::Survey {
+            self.follow(Due::Many(table)).await?;
+        }
+        (self.tell)(&self.books.progress(&table.name()));
         if self.stop.requested() { Err(stopped()) } else { Ok(()) }
     }
 }

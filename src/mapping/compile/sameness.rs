@@ -31,7 +31,7 @@ pub(super) fn comparison(ignore_changes: bool, lineage: bool, candidates: &[Cand
         Comparison::WithinSecond
     } else if !candidates.is_empty() && candidates.iter().all(|candidate| candidate.source.is_of_the_moment()) {
         Comparison::Ignored
-    } else if fed_by(|source| matches!(source, Source::Dump)) {
+    } else if !candidates.is_empty() && candidates.iter().all(|candidate| matches!(candidate.source, Source::Dump)) {
         Comparison::Dump
     } else {
         Comparison::Exact

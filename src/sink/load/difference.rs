@@ -56,7 +56,8 @@ fn dump_differs(t: &str, s: &str, value: Option<&str>) -> String {
     let version = |of: &str| format!("pg_catalog.substr({of}, greatest({} - {}, 1), 2)", bytes(of), FOOTER - 1);
     let kind = |of: &str| format!("pg_catalog.substr({of}, 1, 1)");
     let equal = |one: String, other: String| format!("{one} OPERATOR(pg_catalog.=) {other}");
-    let mut same = vec![format!("{} AND NOT {}", equal(body(t), body(s)), equal(version(t), version(s)))];
+    let long = format!("{} > {FOOTER} AND {} > {FOOTER}", bytes(t), bytes(s));
+    let mut same = vec![format!("{long} AND {} AND NOT {}", equal(body(t), body(s)), equal(version(t), version(s)))];
     // The first byte is the type in the form of an RDB file: 2 and 4 are a set and a hash as such a table.
     same.extend(value.map(|value| {
         let tables = format!(

@@ -112,7 +112,9 @@ fn referred_from_without(table: &LoadTable, referrer: &IncomingKey) -> String {
         pairs.map(|(own, of, operator)| format!("t.{} {operator} c.{}", ident(of), ident(own))).collect();
     let but = if referrer.is_own {
         let key = owned::row_key("c", &key_columns(table));
-        format!(" AND {key} NOT IN (SELECT g.key::jsonb FROM pg_catalog.unnest($1::text[]) g (key))")
+        format!(
+            " AND NOT ({key} OPERATOR(pg_catalog.=) ANY (SELECT g.key::jsonb FROM pg_catalog.unnest($1::text[]) g (key)))"
+        )
     } else {
         String::new()
     };
@@ -131,7 +133,7 @@ pub(super) async fn own_parents(
     rows: &[String],
 ) -> Result<Vec<(String, String)>, Error> {
     let mut found = Vec::new();
-    for referrer in table.referrers.iter().filter(|referrer| referrer.is_own) {
+    for referrer in table.referrers.iter().filter(|referrer| referrer.is_own && referrer.readable) {
         for row in query(edges(table, referrer)).bind(texts(rows)).fetch_all(&mut *connection).await? {
             found.push((row.try_get(0)?, row.try_get(1)?));
         }

@@ -173,7 +173,7 @@ impl Undo<'_> {
         let parent = row_key("p", &table.run.key_columns);
         format!(
             "SELECT r.key, {parent}::text FROM pg_catalog.unnest($1::text[]) r (key) CROSS JOIN LATERAL {} JOIN {} t ON {} \
-             JOIN {} p ON {} WHERE {parent} IN (SELECT g.key::jsonb FROM pg_catalog.unnest($1::text[]) g (key))",
+             JOIN {} p ON {} WHERE {parent} OPERATOR(pg_catalog.=) ANY (SELECT g.key::jsonb FROM pg_catalog.unnest($1::text[]) g (key))",
             table.key_record("r.key::jsonb"),
             table.only(),
             table.key_join(),
@@ -189,7 +189,7 @@ impl Undo<'_> {
         if referrer.is_own {
             let key = row_key("c", &table.run.key_columns);
             others.push_str(&format!(
-                " AND {key} NOT IN (SELECT g.key::jsonb FROM pg_catalog.unnest($1::text[]) g (key))"
+                " AND NOT ({key} OPERATOR(pg_catalog.=) ANY (SELECT g.key::jsonb FROM pg_catalog.unnest($1::text[]) g (key)))"
             ));
         }
         match ahead.filter(|staying| referrer.is_own || !staying.is_settled(&referrer.table)) {

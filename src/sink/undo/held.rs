@@ -43,12 +43,16 @@ impl Undo<'_> {
     fn step_up(&self, referrer: &IncomingKey, of: &UndoTable, keys: &str) -> String {
         let columns: BTreeSet<&String> = referrer.columns.iter().map(|(own, ..)| own).collect();
         let columns: Vec<String> = columns.into_iter().map(|name| format!("t.{}", ident(name))).collect();
+        // Beside them stand columns of the table, under their own names.
         let (place, other) = match referrer.is_own {
-            true => ("t.tableoid AS part, t.ctid AS place, ", " AND (c.part, c.place) <> (t.tableoid, t.ctid)"),
+            true => (
+                "t.tableoid AS redis2pg_part, t.ctid AS redis2pg_place, ",
+                " AND (c.redis2pg_part, c.redis2pg_place) <> (t.tableoid, t.ctid)",
+            ),
             false => ("", ""),
         };
         format!(
-            "SELECT c.child, {}::text AS parent FROM (SELECT r.key AS child, o.* FROM {keys} CROSS JOIN LATERAL {} CROSS JOIN LATERAL \
+            "SELECT c.redis2pg_child AS child, {}::text AS parent FROM (SELECT r.key AS redis2pg_child, o.* FROM {keys} CROSS JOIN LATERAL {} CROSS JOIN LATERAL \
              (SELECT {place}{} FROM {} t WHERE {} OFFSET 0) o) c JOIN {} t ON {}{other}",
             self.table.row_key(),
             of.key_record("r.key::jsonb"),
