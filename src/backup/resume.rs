@@ -2,7 +2,7 @@
 
 use super::damage::{Damage, ReadError};
 use super::header::Header;
-use super::place::{OnDisk, Place, is_written, open_itself, partial_of};
+use super::place::{OnDisk, is_written, open_itself, partial_of};
 use super::reader::Reader;
 use super::writer::{Mark, Writer, being_written};
 use crate::model::{BackupExtent, Exit, Failure, Side, hex_digits};
@@ -99,14 +99,10 @@ impl Resumable {
         self.has_wanted
     }
 
-    /// Goes on behind the last key that is whole.
-    ///
-    /// # Errors
-    /// A usage [`Failure`]: the disk fails.
-    pub fn go_on(self) -> Result<Writer, Failure> {
-        let Self { broken: BrokenOff { mut place, path, file_id, .. }, whole, .. } = self;
-        place.truncate(whole.end()).map_err(|error| unusable(&partial_of(&path), &error))?;
-        Ok(Writer::at(Box::new(place), &path, file_id, whole))
+    /// Goes on behind the last key that is whole. Nothing is changed in the file until something is written.
+    pub fn go_on(self) -> Writer {
+        let Self { broken: BrokenOff { place, path, file_id, .. }, whole, .. } = self;
+        Writer::at(Box::new(place), &path, file_id, whole)
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Writer {
     path: PathBuf,
     file_id: [u8; 8],
     written: Mark,
+    /// Whether something is behind that in the file, which is cut away before anything is appended.
+    torn: bool,
     /// Whether an attempt to write has failed: nothing may be appended behind it.
     failed: bool,
 }
@@ -86,7 +88,7 @@ impl Writer {
         let mut file_id = [0; 8];
         file_id.iter_mut().zip(uuid::Uuid::new_v4().into_bytes()).for_each(|(to, from)| *to = from);
         let written = Mark { at: 0, frames: 0, blocks: 0, raw: 0, keys: KeyCounts::default(), trail: Trail::default() };
-        let mut writer = Self::at(place, path, file_id, written);
+        let mut writer = Self { place, path: path.to_owned(), file_id, written, torn: false, failed: false };
         writer.write(&preamble(FORMAT))?;
         let header = serde_json::to_vec(header)
             .map_err(|error| Failure::internal("a backup's header is no JSON").because(error))?;
@@ -94,9 +96,10 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Goes on at a place of a file.
+    /// Goes on at a place of a file. What is behind it there is cut away with the first write, and not before: until then it may turn out
+    /// that the file is somebody else's to write.
     pub(super) fn at(place: Box<dyn Place>, path: &Path, file_id: [u8; 8], written: Mark) -> Self {
-        Self { place, path: path.to_owned(), file_id, written, failed: false }
+        Self { place, path: path.to_owned(), file_id, written, torn: true, failed: false }
     }
 
     /// Appends a block. It is on disk once [`Writer::sync`] has returned.
@@ -136,7 +139,7 @@ impl Writer {
     /// # Errors
     /// A usage [`Failure`]: the disk fails.
     pub fn rewind(&mut self, mark: Mark) -> Result<(), Failure> {
-        self.attempt(|place| place.truncate(mark.at))?;
+        self.cut(mark.at)?;
         self.written = mark;
         Ok(())
     }
@@ -209,7 +212,16 @@ impl Writer {
         Ok(())
     }
 
+    fn cut(&mut self, end: u64) -> Result<(), Failure> {
+        self.attempt(|place| place.truncate(end))?;
+        self.torn = false;
+        Ok(())
+    }
+
     fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if self.torn {
+            self.cut(self.written.at)?;
+        }
         self.attempt(|place| place.write(bytes))?;
         self.written.at += bytes.len() as u64;
         Ok(())

@@ -88,7 +88,7 @@ pub(super) fn free<T>(ask: impl Fn() -> Result<T, Failure>) -> Result<T, Failure
 pub(super) fn resume(path: &Path) -> Result<(Writer, Header), Failure> {
     let broken = BrokenOff::open(path)?;
     let header = broken.header().clone();
-    Ok((broken.read(None)?.go_on()?, header))
+    Ok((broken.read(None)?.go_on(), header))
 }
 
 /// The header of a test's file.

@@ -9,7 +9,7 @@ use crate::job::backup::header;
 use crate::job::link::Link;
 use crate::job::validate::Ready;
 use crate::ledger::{self, Cleanable, CleanupClaim, NewCleanup};
-use crate::model::{Failure, Side};
+use crate::model::{Exit, Failure, Side};
 use crate::source::redis::RedisSource;
 use sqlx::postgres::PgConnection;
 use std::path::{Path, PathBuf};
@@ -27,12 +27,14 @@ pub(super) async fn claim(
     let path = path.map(|path| PathBuf::from(path.to_string_lossy().replace("{run}", &learned.run)));
     let mut link = ready.beside();
     let mut backup_id = None;
-    let again = is_again(&mut link, identity).await?;
     if let Some(path) = &path {
+        // The file of one that is at work, here or on another machine, is not as it will be left: it is not even opened.
+        at_work(&mut link, identity).await?;
         match begin_backup(path, (ready, &mut link), (identity, source), learned).await {
             Ok((backup, id)) => (learned.backup, backup_id) = (Some(backup), Some(id)),
-            // The file of one that is at work, here or on another machine, is not as it will be left.
-            Err(failure) => return Err(at_work(&mut link, identity).await.unwrap_or(failure)),
+            // It may have begun meanwhile.
+            Err(failure) if failure.exit == Exit::Usage => return at_work(&mut link, identity).await.and(Err(failure)),
+            Err(failure) => return Err(failure),
         }
     }
     let held = (Uuid::now_v7(), Uuid::new_v4(), settings.flow.lease.0);
@@ -48,7 +50,7 @@ pub(super) async fn claim(
     let since = Instant::now();
     let claim = async |connection: &mut PgConnection| ledger::claim_cleanup(connection, &new).await;
     let claimed = match link.call("claiming the cleanup in the ledger", claim).await {
-        Ok(CleanupClaim::Ours) => return Ok(Lease::new(held, since, again)),
+        Ok(CleanupClaim::Ours) => return Ok(Lease::new(held, since)),
         Ok(other) => refused(&other),
         Err(failure) => failure,
     };
@@ -58,17 +60,11 @@ pub(super) async fn claim(
     Err(claimed)
 }
 
-/// Whether cleanups have deleted keys of this Redis before.
-async fn is_again(link: &mut Link, identity: &str) -> Result<bool, Failure> {
-    let before = async |connection: &mut PgConnection| ledger::cleaned_before(connection, identity).await;
-    link.call("looking for earlier cleanups", before).await
-}
-
-/// That another cleanup is at work on this Redis, where one is.
-async fn at_work(link: &mut Link, identity: &str) -> Option<Failure> {
+/// Fails where another cleanup is at work on this Redis.
+async fn at_work(link: &mut Link, identity: &str) -> Result<(), Failure> {
     let look = async |connection: &mut PgConnection| ledger::cleanup_at_work(connection, identity).await;
-    let other = link.call("looking for cleanups that are at work", look).await;
-    other.ok().flatten().as_ref().map(refused)
+    let other = link.call("looking for cleanups that are at work", look).await?;
+    other.map_or(Ok(()), |other| Err(refused(&other)))
 }
 
 /// Begins the file that keys are written to before they go, or goes on with it; with its id.

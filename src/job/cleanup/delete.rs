@@ -92,7 +92,7 @@ impl Deleter {
         let id = Uuid::new_v4();
         self.begin(CleanupBatch { id, mapping: &mapping, database: of.1.number, keys: &keys, saved }).await?;
         let done = self.unlink(of.1.number, &candidates, age).await;
-        let settled = self.settle(&done.settlement(id, &keys, self.lease.again)).await;
+        let settled = self.settle(&done.settlement(id, &keys)).await;
         // Whatever failed, what is known is told.
         let left = candidates.split_off(done.outcomes.len() + done.unknown);
         self.account.lose_sight(of, done.unknown);
@@ -213,17 +213,14 @@ enum UnlinkEnd {
 }
 
 impl Unlinked {
-    /// What the ledger is told of a batch of these keys; `again`: whether cleanups before this one deleted some.
-    fn settlement<'k>(&self, batch: Uuid, keys: &'k [RedisKey], again: bool) -> Settlement<'k> {
+    /// What the ledger is told of a batch of these keys.
+    fn settlement<'k>(&self, batch: Uuid, keys: &'k [RedisKey]) -> Settlement<'k> {
         let is_gone = |outcome: &UnlinkOutcome| matches!(outcome, UnlinkOutcome::Deleted | UnlinkOutcome::Unconfirmed);
         let deleted = self.outcomes.iter().filter(|outcome| is_gone(outcome)).count() as i64;
         let (known, rest) = keys.split_at_checked(self.outcomes.len()).unwrap_or((keys, &[]));
         let (unknown, untouched) = rest.split_at_checked(self.unknown).unwrap_or((rest, &[]));
-        let (gone, kept): (Vec<_>, Vec<_>) =
-            known.iter().zip(&self.outcomes).partition(|(_, outcome)| is_gone(outcome));
-        let of = |pairs: Vec<(&'k RedisKey, _)>| pairs.into_iter().map(|(key, _)| key);
-        let again = of(gone).filter(|_| again).collect();
-        Settlement { batch, deleted, stayed: of(kept).chain(untouched).collect(), unknown, again }
+        let kept = known.iter().zip(&self.outcomes).filter(|(_, outcome)| !is_gone(outcome)).map(|(key, _)| key);
+        Settlement { batch, deleted, stayed: kept.chain(untouched).collect(), unknown }
     }
 }
 

@@ -20,8 +20,6 @@ const LOOK: Duration = Duration::from_millis(20);
 #[derive(Clone)]
 pub(super) struct Lease {
     pub(super) held: CleanupLease,
-    /// Whether cleanups before it have deleted keys of this Redis: some may have come back.
-    pub(super) again: bool,
     state: Arc<State>,
 }
 
@@ -32,9 +30,9 @@ struct State {
 }
 
 impl Lease {
-    /// One that was claimed after `since`; `again`: whether others have deleted keys before.
-    pub(super) fn new(held: CleanupLease, since: Instant, again: bool) -> Self {
-        Self { held, again, state: Arc::new(State { renewed: Mutex::new(since), lost: AtomicBool::new(false) }) }
+    /// One that was claimed after `since`.
+    pub(super) fn new(held: CleanupLease, since: Instant) -> Self {
+        Self { held, state: Arc::new(State { renewed: Mutex::new(since), lost: AtomicBool::new(false) }) }
     }
 
     /// Waits until it is sure that nobody else has it; `patience`: for how long.

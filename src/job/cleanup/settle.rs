@@ -48,9 +48,9 @@ async fn settle(link: &mut Link, left: &Unsettled, redis: &RedisSource, lease: &
         let absent = redis.absent(part).await?;
         gone.extend(absent.into_iter().filter(|(_, why)| *why == SkipReason::Gone).map(|(key, _)| key));
     }
-    let (went, stayed): (Vec<&RedisKey>, Vec<&RedisKey>) = keys.iter().partition(|key| gone.contains(*key));
-    let (held, deleted) = (lease.held, went.len() as i64);
-    let settlement = Settlement { batch: id, deleted, stayed, unknown: &[], again: went };
+    let stayed: Vec<&RedisKey> = keys.iter().filter(|key| !gone.contains(*key)).collect();
+    let (held, deleted) = (lease.held, (keys.len() - stayed.len()) as i64);
+    let settlement = Settlement { batch: id, deleted, stayed, unknown: &[] };
     let settle =
         async |connection: &mut PgConnection| ledger::settle_cleanup_batch(connection, held, &settlement).await;
     match link.call("settling what an interrupted cleanup left", settle).await? {

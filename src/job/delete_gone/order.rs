@@ -10,34 +10,11 @@ pub(super) fn children_first(
     references: &[(String, String)],
     of: impl Fn(&str) -> usize,
 ) -> Vec<String> {
-    let place: HashMap<&str, usize> = rows.iter().enumerate().map(|(place, row)| (row.as_str(), place)).collect();
-    let (mut parents, mut waits) = (vec![Vec::new(); rows.len()], vec![0_usize; rows.len()]);
-    for (child, parent) in references {
-        if let (Some(child), Some(parent)) = (place.get(child.as_str()), place.get(parent.as_str()))
-            && child != parent
-        {
-            parents[*child].push(*parent);
-            waits[*parent] += 1;
-        }
-    }
-    let mut ready = BTreeMap::<usize, Vec<usize>>::new();
-    for row in (0..rows.len()).filter(|row| waits[*row] == 0) {
-        ready.entry(of(&rows[row])).or_default().push(row);
-    }
-    let (mut order, mut placed) = (Vec::with_capacity(rows.len()), vec![false; rows.len()]);
-    while let Some((base, mut of_base)) = ready.pop_first() {
-        while let Some(row) = of_base.pop() {
-            placed[row] = true;
-            order.push(row);
-            for parent in &parents[row] {
-                waits[*parent] -= 1;
-                if waits[*parent] == 0 {
-                    let its = of(&rows[*parent]);
-                    if its == base { &mut of_base } else { ready.entry(its).or_default() }.push(*parent);
-                }
-            }
-        }
-    }
+    let (parents, waits) = graph(&rows, references);
+    let bases: Vec<usize> = rows.iter().map(|row| of(row)).collect();
+    let mut order = from_the_leaves(&parents, waits, &bases);
+    let mut placed = vec![false; rows.len()];
+    order.iter().for_each(|row| placed[*row] = true);
     for first in 0..rows.len() {
         let mut open = vec![first];
         while let Some(row) = open.pop() {
@@ -49,6 +26,43 @@ pub(super) fn children_first(
     }
     let mut rows: Vec<Option<String>> = rows.into_iter().map(Some).collect();
     order.into_iter().filter_map(|row| rows[row].take()).collect()
+}
+
+/// Of each row those that it refers to, and how many refer to it, by places.
+fn graph(rows: &[String], references: &[(String, String)]) -> (Vec<Vec<usize>>, Vec<usize>) {
+    let place: HashMap<&str, usize> = rows.iter().enumerate().map(|(place, row)| (row.as_str(), place)).collect();
+    let (mut parents, mut waits) = (vec![Vec::new(); rows.len()], vec![0_usize; rows.len()]);
+    for (child, parent) in references {
+        if let (Some(child), Some(parent)) = (place.get(child.as_str()), place.get(parent.as_str()))
+            && child != parent
+        {
+            parents[*child].push(*parent);
+            waits[*parent] += 1;
+        }
+    }
+    (parents, waits)
+}
+
+/// All that are in no circle and lead to none, each behind those that refer to it (A. B. Kahn, Topological sorting of large networks, 1962).
+fn from_the_leaves(parents: &[Vec<usize>], mut waits: Vec<usize>, bases: &[usize]) -> Vec<usize> {
+    let mut ready = BTreeMap::<usize, Vec<usize>>::new();
+    for row in (0..bases.len()).filter(|row| waits[*row] == 0) {
+        ready.entry(bases[row]).or_default().push(row);
+    }
+    let mut order = Vec::with_capacity(bases.len());
+    while let Some((base, mut of_base)) = ready.pop_first() {
+        while let Some(row) = of_base.pop() {
+            order.push(row);
+            for parent in &parents[row] {
+                waits[*parent] -= 1;
+                if waits[*parent] == 0 {
+                    let its = bases[*parent];
+                    if its == base { &mut of_base } else { ready.entry(its).or_default() }.push(*parent);
+                }
+            }
+        }
+    }
+    order
 }
 
 #[cfg(test)]

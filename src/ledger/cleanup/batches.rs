@@ -1,12 +1,10 @@
-//! The keys that go: written, and flushed, before the first of them does; afterwards those are taken out that stayed, and of those that
-//! are gone what an earlier cleanup of the same Redis had written. So each key is there once, however many nights it comes back, and
-//! is found by one look: a later deletion says all that an earlier one did. What each cleanup deleted is counted in its batches.
+//! The keys that go: written, and flushed, before the first of them does; afterwards those are taken out that stayed.
 
 use super::CleanupLease;
-use super::read::{BY_INDEX, key_hash};
+use super::read::key_hash;
 use crate::ledger::shards::begin_held;
 use crate::model::{BackupExtent, RedisKey};
-use crate::postgres::{CopyBuffer, copy_tuples, push_field, query, script};
+use crate::postgres::{CopyBuffer, copy_tuples, push_field, query};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Error, Row};
 use uuid::Uuid;
@@ -101,8 +99,6 @@ pub struct Settlement<'a> {
     pub stayed: Vec<&'a RedisKey>,
     /// Those of which it is not known. They become a batch of their own, which is not settled.
     pub unknown: &'a [RedisKey],
-    /// Those that are gone, where earlier cleanups may have deleted keys of the same names.
-    pub again: Vec<&'a RedisKey>,
 }
 
 /// Writes what became of a batch. `false`: the lease is lost, and nothing is written.
@@ -119,10 +115,16 @@ pub async fn settle_cleanup_batch(
         transaction.rollback().await?;
         return Ok(false);
     }
-    if settle(&mut transaction, settlement).await? && !settlement.unknown.is_empty() {
+    // Where an earlier attempt was committed, and its answer was lost, all of this was done by it. Done once more now, it could take out what
+    // another batch has written of a key since.
+    if !settle(&mut transaction, settlement).await? {
+        transaction.commit().await?;
+        return Ok(true);
+    }
+    if !settlement.unknown.is_empty() {
         set_apart(&mut transaction, settlement.batch, settlement.unknown).await?;
     }
-    let Settlement { batch, stayed, again, .. } = settlement;
+    let Settlement { batch, stayed, .. } = settlement;
     if !stayed.is_empty() {
         let (hashes, keys) = hashed(stayed.iter().copied());
         query(
@@ -135,54 +137,8 @@ pub async fn settle_cleanup_batch(
         .execute(&mut *transaction)
         .await?;
     }
-    if !again.is_empty() {
-        supersede(&mut transaction, *batch, again).await?;
-    }
     transaction.commit().await?;
     Ok(true)
-}
-
-/// Takes out what cleanups before that of a batch wrote of keys that are gone by it, of the same Redis and database. Of those that are not
-/// settled nothing is taken out: they are asked for their keys.
-async fn supersede(connection: &mut PgConnection, batch: Uuid, again: &[&RedisKey]) -> Result<(), Error> {
-    script(BY_INDEX).execute(&mut *connection).await?;
-    let (hashes, keys) = hashed(again.iter().copied());
-    query(format!(
-        "DELETE FROM redis2pg.cleaned_keys d USING ROWS FROM (pg_catalog.unnest($2::bigint[]), pg_catalog.unnest($3::bytea[])) \
-         k (hash, key) WHERE d.key_hash = k.hash AND d.key = k.key AND d.batch_id <> $1::text::uuid \
-         AND EXISTS (SELECT FROM redis2pg.cleanup_batches b JOIN redis2pg.cleanups c ON c.id = b.cleanup_id \
-         JOIN redis2pg.cleanup_batches o ON o.id = $1::text::uuid JOIN redis2pg.cleanups m ON m.id = o.cleanup_id \
-         WHERE b.id = d.batch_id AND b.settled_at IS NOT NULL AND b.redis_db = o.redis_db AND {} = {} \
-         AND c.started_at <= m.started_at OFFSET 0)",
-        super::place("c.source"),
-        super::place("m.source")
-    ))
-    .bind(batch.to_string())
-    .bind(hashes)
-    .bind(keys)
-    .execute(connection)
-    .await
-    .map(|_| ())
-}
-
-/// Whether a cleanup of the Redis of this source has deleted keys, or was about to.
-///
-/// # Errors
-/// The server's.
-pub async fn cleaned_before(connection: &mut PgConnection, source: &str) -> Result<bool, Error> {
-    let mut transaction = connection.begin().await?;
-    let any = query(format!(
-        "SELECT EXISTS (SELECT FROM redis2pg.cleanup_batches b JOIN redis2pg.cleanups c ON c.id = b.cleanup_id \
-         WHERE coalesce(b.deleted, b.keys) > 0 AND {} = {})",
-        super::place("c.source"),
-        super::place("$1::text")
-    ))
-    .bind(source)
-    .fetch_one(&mut *transaction)
-    .await?
-    .try_get(0);
-    transaction.commit().await?;
-    any
 }
 
 /// `false`: it is settled already; the answer to an earlier attempt was lost.

@@ -6,8 +6,7 @@ mod files;
 mod read;
 
 pub use batches::{
-    CleanupBatch, Settlement, Unsettled, batch_keys, begin_cleanup_batch, cleaned_before, settle_cleanup_batch,
-    unsettled,
+    CleanupBatch, Settlement, Unsettled, batch_keys, begin_cleanup_batch, settle_cleanup_batch, unsettled,
 };
 pub use files::{CleanupFile, cleanup_files, forgo_cleanup_files, keys_beyond, seal_cleanup_file};
 pub use read::{Cleanable, CleanupEntry, any_cleaned, cleanable, cleaned_among, cleaned_of_source, cleanups_of};

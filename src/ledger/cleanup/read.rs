@@ -69,8 +69,7 @@ pub async fn cleanable(connection: &mut PgConnection, run: Uuid) -> Result<Clean
 }
 
 /// Set for a transaction in which few of very many keys are looked up: a planner that knows nothing of them yet may read all.
-pub(super) const BY_INDEX: &str =
-    "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off";
+const BY_INDEX: &str = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
 
 /// The tables that say which keys went.
 const OF_KEYS: [&str; 3] = ["cleanups", "cleanup_batches", "cleaned_keys"];

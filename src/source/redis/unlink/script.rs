@@ -26,7 +26,8 @@ const IN_FLIGHT: usize = 4;
 ///
 /// The values are asked for by one command and the keys that are to go deleted by one: a GET and an UNLINK for each took the server
 /// 7.5 µs a key, this takes 5.8, of which 2.2 are for what is sent. A nil of MGET may be a missing key or one of another type, so that it
-/// is asked for by itself, and so are all where the user may not run MGET.
+/// is asked for by itself, and so are all where the user may not run MGET. Where they are not deleted together, since the user may not delete one
+/// of them, each is by itself.
 const SCRIPT: &str = "local tolerance = tonumber(ARGV[1]) local answers, going, places = {}, {}, {} NOW \
     local values = redis.pcall('MGET', unpack(KEYS)) \
     local function judge(key, held, value, expected) \
@@ -45,9 +46,12 @@ const SCRIPT: &str = "local tolerance = tonumber(ARGV[1]) local answers, going, 
     if answers[i] == 1 then going[#going + 1] = key places[#going] = i end end \
     if #going == 0 then return answers end \
     local gone = redis.pcall('UNLINK', unpack(going)) \
+    for n, key in ipairs(going) do \
     local answer = 5 \
-    if type(gone) == 'table' then answer = gone.err elseif gone == #going then answer = 1 end \
-    for n = 1, #going do answers[places[n]] = answer end return answers";
+    if gone == #going then answer = 1 elseif type(gone) == 'table' then \
+    local alone = redis.pcall('UNLINK', key) \
+    if type(alone) == 'table' then answer = alone.err elseif alone == 1 then answer = 1 else answer = 4 end end \
+    answers[places[n]] = answer end return answers";
 
 /// The script, for a server that tells when keys expire, or one that only tells how long that is from now.
 pub(super) fn script(expire_time: bool) -> String {
