@@ -5,7 +5,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use redis2pg::encode::{Encoder, Policy, Value};
-use redis2pg::model::{Column, ColumnType, Digest, RedisKey, RedisType, Row, Shape};
+use redis2pg::model::{Column, ColumnType, Digest, Losses, RedisKey, RedisType, Row, Shape};
 use redis2pg::postgres::{CopyBuffer, copy_rows};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row as _};
 use std::cell::RefCell;
@@ -43,6 +43,7 @@ pub(crate) fn row(fields: Vec<u8>) -> Row {
         key_len: 8,
         parent_keys: Vec::new(),
         altered: Vec::new(),
+        losses: Losses::default(),
     }
 }
 
