@@ -128,8 +128,9 @@ fn a_resume_reads_the_databases_that_hold_keys_now() {
     assert_eq!(run.report["source_databases"], serde_json::json!([5, 9]));
     assert_eq!(several.case.sql("SELECT db, n FROM items ORDER BY 1"), "5|5\n9|9", "{run}");
     // What the first attempt found in the database that is empty now is counted all the same.
+    // It stopped in the middle of a page: the other key of that may have been counted by then or not.
     let found = (run.total("scanned"), run.total("unmatched"), run.reasons("items")["json_syntax"]);
-    assert_eq!(found, (5, 2, 1), "{run}");
+    assert!([(5, 2, 1), (4, 1, 1)].contains(&found), "{found:?} {run}");
 }
 
 #[test]
