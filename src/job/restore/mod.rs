@@ -203,7 +203,8 @@ pub async fn restore(
     let backup = Backup::open(request)?;
     let checked = check::check(&backup, &chosen, stop, tell)?;
     let into = into(&target, &checked)?;
-    if checked.matched() == 0 && !settings.run.allow_empty {
+    // Of a damaged file nothing whole may be left to salvage: that is told as its damage is.
+    if checked.matched() == 0 && checked.damage.is_empty() && !settings.run.allow_empty {
         let message = format!("no key of {} is asked for", backup.path.display());
         let hint = "See what is in it with --list; with --allow-empty that is no error.";
         return Err(Failure::usage(Side::Settings, message, hint));
