@@ -257,3 +257,19 @@ fn a_length_that_is_a_lie_takes_no_memory() {
     let refused = Ended::of(&limited.output().unwrap()).exits(2);
     assert!(refused.stderr.contains("a block cannot be unpacked"), "{}", refused.stderr);
 }
+
+/// Nothing but the header is left: the damage is told, and not that nobody asked for a key.
+#[test]
+fn a_file_without_a_whole_key_tells_its_damage() {
+    let (place, _, bytes) = backed_up(&mut Random(seed()));
+    let mut reader = Reader::open(&place.file()).unwrap();
+    let first = loop {
+        if let Found::Entry { offset, .. } = reader.read().unwrap().unwrap() {
+            break offset as usize;
+        }
+    };
+    fs::write(place.file(), &bytes[..first + 10]).unwrap();
+    let done = place.restore(&["--salvage"]).exits(3);
+    assert_eq!(done.count("restored"), 0, "{}", done.stdout);
+    assert!(done.json["damage"][0].as_str().unwrap().contains("byte"), "{}", done.stdout);
+}
