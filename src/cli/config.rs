@@ -4,7 +4,7 @@ use super::failure::write_finding;
 use super::flags::{Everything, SettingFlags};
 use crate::config::{FlagValues, Key, Settings, clean, default_toml, nearest_preset};
 use crate::model::{Exit, Failure, Finding, Severity, Side};
-use crate::report::{finding_json, plain_table, script};
+use crate::report::{counted, finding_json, plain_table, script};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::io::{self, Write};
@@ -164,9 +164,13 @@ pub fn check(out: &mut dyn Write, view: &CheckView<'_>, json: bool) -> io::Resul
     }
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Critical).count();
     let notes = findings.iter().filter(|finding| finding.severity == Severity::Note).count();
-    let mut counts = format!("{}, {}", counted(errors, "error"), counted(findings.len() - errors - notes, "warning"));
+    let mut counts = format!(
+        "{}, {}",
+        counted(errors as i64, "error"),
+        counted((findings.len() - errors - notes) as i64, "warning")
+    );
     if notes > 0 {
-        counts = format!("{counts}, {}", counted(notes, "note"));
+        counts = format!("{counts}, {}", counted(notes as i64, "note"));
     }
     let run = if view.dry_run { "dry run" } else { "run" };
     let ends: Vec<String> = view.ends.iter().map(|end| clean(end)).collect();
@@ -180,10 +184,6 @@ pub fn check(out: &mut dyn Write, view: &CheckView<'_>, json: bool) -> io::Resul
         (_, true) => writeln!(out, "{counts}. No server was looked at."),
         (_, false) => writeln!(out, "{counts}. Looked at {}: a {run} would be refused.", ends.join(" and ")),
     }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// For `config presets NAME`: its text as it is, which is a configuration file. `presets` are `(name, TOML text)`.

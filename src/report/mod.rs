@@ -37,4 +37,4 @@ pub use restore::{
 };
 pub use rollback::{kept_json, rollback_json, rollback_summary, write_rollback};
 pub use table::{cell, named_family, plain_table, reasons, row_counts, summary, tally_table};
-pub use validation::{ValidationFacts, validation_json, validation_report, validation_text, write_validation};
+pub use validation::{ValidationFacts, counted, validation_json, validation_report, validation_text, write_validation};

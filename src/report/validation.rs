@@ -120,7 +120,8 @@ fn mapping(out: &mut String, name: &str, counts: &MappingCounts) {
     }
 }
 
-fn counted(count: i64, what: &str) -> String {
+/// So many of something, as people say it: 1 key, 2 keys.
+pub fn counted(count: i64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
