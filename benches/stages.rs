@@ -72,7 +72,7 @@ fn record(key: &str, value: String) -> Record {
 fn stages(criterion: &mut Criterion) {
     let specs = parse_mappings(presets()[0].1).expect("the preset is well-formed");
     let tables: HashMap<TableName, Table> = specs.iter().map(table).collect();
-    let stamp = RunStamp { run_id: "01JXYZ0123456789ABCDEFGHJK".into(), rehearsal: false, ..RunStamp::default() };
+    let stamp = RunStamp { run_id: "01JXYZ0123456789ABCDEFGHJK".into(), ..RunStamp::default() };
     let plan = Plan::compile(&specs, &tables, stamp).expect("the preset fits its tables");
     for (name, record) in [("document", record("document", document())), ("analysis", record("analysis", analysis()))] {
         let mut group = criterion.benchmark_group(name);

@@ -114,14 +114,8 @@ pub(super) fn push_members(
         out.push_str(r#","database":"#);
         out.push_str(database);
     }
-    match record.expires_at {
-        Some(expires_at) => {
-            out.push_str(r#","expires_at":""#);
-            push_rfc3339(out, expires_at);
-            out.push('"');
-        }
-        None => out.push_str(r#","expires_at":null"#),
-    }
+    out.push(',');
+    push_expiry(out, record);
     out.push_str(r#"},"redis_key":"#);
     push_json_string(out, record.key.as_str().unwrap_or_default());
     out.push_str(r#","redis_document_id":"#);
@@ -129,6 +123,31 @@ pub(super) fn push_members(
     out.push_str(r#","migrated_from_redis":true,"migration_timestamp":""#);
     push_rfc3339(out, now);
     out.push('"');
+}
+
+fn push_expiry(out: &mut String, record: &Record) {
+    match record.expires_at {
+        Some(expires_at) => {
+            out.push_str(r#""expires_at":""#);
+            push_rfc3339(out, expires_at);
+            out.push('"');
+        }
+        None => out.push_str(r#""expires_at":null"#),
+    }
+}
+
+/// Appends those members by which the row of a key is known, for a row that is only compared: its key, the database where
+/// that is named, and the time of expiry.
+pub(super) fn push_compared_members(out: &mut String, record: &Record, database: Option<&str>) {
+    out.push_str(r#""redis2pg":{"#);
+    if let Some(database) = database {
+        out.push_str(r#""database":"#);
+        out.push_str(database);
+        out.push(',');
+    }
+    push_expiry(out, record);
+    out.push_str(r#"},"redis_key":"#);
+    push_json_string(out, record.key.as_str().unwrap_or_default());
 }
 
 /// The members of the record's own object that stay beside the lineage, and a comma where there are any.

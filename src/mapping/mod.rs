@@ -40,7 +40,7 @@ pub use explode::RemovedElements;
 pub use functions::ID_NAMESPACE;
 pub use lineage::{LINEAGE_KEYS, Lineage, SOURCE_METADATA};
 pub use pattern::{KeySet, Miss, Pattern, escape_literal};
-pub use plan::{Comparison, Mapping, ParentRef, Plan, RunStamp};
+pub use plan::{Comparison, Mapping, ParentRef, Plan, Purpose, RunStamp};
 pub use presets::presets;
 pub use scratch::Scratch;
 pub use spec::{

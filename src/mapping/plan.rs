@@ -21,13 +21,27 @@ use std::sync::Arc;
 pub struct RunStamp {
     /// The run's id.
     pub run_id: String,
-    /// Whether the rows are only judged and then dropped: what would be said of where they came from is left out, and
-    /// they name the keys of their parents.
-    pub rehearsal: bool,
+    /// What becomes of the rows.
+    pub purpose: Purpose,
     /// The number of the source's own database, which mappings read that name no other.
     pub database: u8,
     /// The version of the Redis server, where it tells.
     pub server_version: Option<String>,
+}
+
+/// What becomes of the rows that a plan makes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// They are loaded.
+    #[default]
+    Load,
+    /// They are only judged and then dropped: what would be said of where they came from is left out, and they name the
+    /// keys of their parents.
+    Rehearsal,
+    /// They are held against those that are there: of the lineage object they have what is compared, the key, its
+    /// database and its expiry. The rest says who loaded the row and when, and takes the server longer to read than
+    /// many a value.
+    Comparison,
 }
 
 /// The mappings of a run, checked against the tables that they write to.
@@ -115,7 +129,7 @@ pub struct Mapping {
     pub(super) undecoded: bool,
     /// Whether it takes keys that are no text.
     pub(super) any_key: bool,
-    pub(super) rehearsal: bool,
+    pub(super) purpose: Purpose,
     pub(super) on_conflict: OnConflict,
     pub(super) parents: Vec<ParentRef>,
     pub(super) parent_patterns: Vec<KeySet>,

@@ -1,9 +1,9 @@
 //! One record to one row: the hot path. Owns the order of things; what a value is comes from `source` and `encode`.
 
-use super::lineage::push_members;
+use super::lineage::{push_compared_members, push_members};
 use super::pattern::Captures;
 use super::place::{ElementPlace, Place};
-use super::plan::{Mapping, ParentRef, Target};
+use super::plan::{Mapping, ParentRef, Purpose, Target};
 use super::scratch::{Scratch, keep};
 use super::source::{Context, Found};
 use super::value::Prepared;
@@ -34,13 +34,14 @@ impl Mapping {
         scratch: &mut Scratch,
     ) -> Result<Row, Reject> {
         let (key, captures) = self.read_key(record)?;
+        let rehearsal = self.purpose == Purpose::Rehearsal;
         // Hashing costs as much as checking the text.
         let digest = match element {
-            _ if self.rehearsal => Digest::default(),
+            _ if rehearsal => Digest::default(),
             Some(element) => element_digest(record, element.index),
             None => record.digest(),
         };
-        let known = Some(digest).filter(|_| element.is_none() && !self.rehearsal);
+        let known = Some(digest).filter(|_| element.is_none() && !rehearsal);
         let place = Place { element, digest: known, now };
         let context = self.context(record, place, (key, captures), &prepared.content, &scratch.fields);
         let out = &mut scratch.out;
@@ -51,10 +52,7 @@ impl Mapping {
             let begun = out.len();
             let found = self.column(index, target, &context, &mut prepared.altered)?;
             let written = if target.lineage {
-                let document_id = self.document_id(&context);
-                scratch.lineage.clear();
-                let known = (record, digest, self.named_database());
-                push_members(&mut scratch.lineage, known, &document_id, &self.run_json, now);
+                self.lineage_members(&context, digest, &mut scratch.lineage);
                 target.join_lineage(&found, &scratch.lineage, &mut scratch.own_fields, out)
             } else if found == Found::Absent {
                 continue;
@@ -84,7 +82,7 @@ impl Mapping {
                 key_len = out.len() as u32;
             }
         }
-        let parent_keys = if self.rehearsal { self.all_referred(&context) } else { Vec::new() };
+        let parent_keys = if rehearsal { self.all_referred(&context) } else { Vec::new() };
         let (key, value, redis_type) = (record.key.clone(), record.value.clone(), record.redis_type);
         let fields = keep(&mut scratch.block, out);
         let altered = prepared.altered;
@@ -234,6 +232,17 @@ impl Mapping {
         let checked = judged.and_then(|()| target.check(&found));
         checked.map_err(|error| self.refused(record, index, error, place))?;
         Ok(found)
+    }
+
+    /// Writes the members of the lineage object.
+    fn lineage_members(&self, context: &Context<'_>, digest: Digest, out: &mut String) {
+        out.clear();
+        let (record, database) = (context.record, self.named_database());
+        if self.purpose == Purpose::Comparison {
+            return push_compared_members(out, record, database);
+        }
+        let document_id = self.document_id(context);
+        push_members(out, (record, digest, database), &document_id, &self.run_json, context.place.now);
     }
 
     /// The reference that the lineage names, as JSON text.

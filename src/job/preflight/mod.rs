@@ -29,7 +29,7 @@ use super::link::Trouble;
 use super::{audit, setup};
 use crate::config::Settings;
 use crate::ledger;
-use crate::mapping::{MappingSpec, Plan, RunStamp};
+use crate::mapping::{MappingSpec, Plan, Purpose, RunStamp};
 use crate::model::{Exit, Failure, Finding, Severity, Side, Table, TableName};
 use crate::postgres::{TableFacts, estimate_rows, missing_tables, table_ident, table_is_empty};
 use crate::sink::LoadTable;
@@ -166,7 +166,12 @@ fn compile(
 ) -> Result<Plan, Vec<Finding>> {
     let tables: HashMap<TableName, Table> =
         facts.iter().map(|(name, facts)| (name.clone(), facts.table.clone())).collect();
-    let stamp = RunStamp { rehearsal: check == Check::Dry, ..stamp.clone() };
+    let purpose = match check {
+        Check::Dry => Purpose::Rehearsal,
+        Check::Compare => Purpose::Comparison,
+        Check::Rehearsal | Check::Real => Purpose::Load,
+    };
+    let stamp = RunStamp { purpose, ..stamp.clone() };
     Plan::compile(&name_own_parents(specs, facts), &tables, stamp)
 }
 

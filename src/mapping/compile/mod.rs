@@ -29,7 +29,7 @@ use super::collection::ItemForms;
 use super::expiry::ExpiryPolicy;
 use super::explode::Explode;
 use super::pattern::{KeySet, Pattern};
-use super::plan::{Mapping, Plan, RunStamp, Target};
+use super::plan::{Mapping, Plan, Purpose, RunStamp, Target};
 use super::rest;
 use super::source::Source;
 use super::top::Top;
@@ -176,7 +176,7 @@ impl Check {
             wanted: wants.wanted(
                 types,
                 explode.is_some(),
-                lineage_id.is_some() && !stamp.rehearsal || expiry_policy.wants_expiry(),
+                lineage_id.is_some() && stamp.purpose != Purpose::Rehearsal || expiry_policy.wants_expiry(),
                 streams,
             ),
             undecoded: explode.is_none() && wants.is_undecoded(types),
@@ -190,7 +190,7 @@ impl Check {
             top,
             decoder,
             unwrap_json_string: spec.unwrap_json_string,
-            rehearsal: stamp.rehearsal,
+            purpose: stamp.purpose,
             on_conflict: spec.on_conflict,
             parents: Vec::new(),
             parent_patterns: Vec::new(),

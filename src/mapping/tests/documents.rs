@@ -1,7 +1,8 @@
 //! Documents: the writers' shapes, what is derived, what is refused.
 
-use super::{ID, document, mapped, refused};
-use crate::mapping::{ID_NAMESPACE, LINEAGE_KEYS};
+use super::{ID, document, hub, map_with, mapped, preset, read_back, record, refused, stamp};
+use crate::mapping::{ID_NAMESPACE, LINEAGE_KEYS, Plan, Purpose, RunStamp};
+use crate::model::Digest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -74,4 +75,21 @@ fn a_document_without_path_or_size_is_rejected_by_name() {
     assert!(found.detail.contains("$.file_size"), "{}", found.detail);
     assert_eq!(refused("document:1", r#"{"file_size":1}"#).reason, "field_missing");
     assert_eq!(refused("document:1", r#"{"file_size":1,"file_path":null}"#).reason, "not_null");
+}
+
+#[test]
+fn a_row_that_is_only_compared_has_of_the_lineage_what_is_compared() {
+    let stamp = RunStamp { purpose: Purpose::Comparison, ..stamp() };
+    let plan = Plan::compile(&preset(), &hub(), stamp).unwrap();
+    let mut record = record(&format!("document:{ID}"), document(r#","metadata":{"a":"b","redis_key":"own"}"#));
+    record.expires_at = Some(1_704_164_645_678);
+    let row = map_with(&plan, &record).unwrap();
+    let expected = json!({
+        "a": "b",
+        "source_metadata": {"redis_key": "own"},
+        "redis_key": format!("document:{ID}"),
+        "redis2pg": {"expires_at": "2024-01-02T03:04:05.678Z"},
+    });
+    assert_eq!(read_back(&plan, &row)["metadata"], expected);
+    assert_ne!(row.digest, Digest::default(), "what it was made from is told all the same");
 }
