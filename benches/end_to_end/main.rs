@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 const PAIRS: usize = 3;
 const TABLES: [&str; 3] = ["documents", "analysis_results", "sessions"];
 
-/// The guide's tables with primary and foreign keys, without further indexes and triggers: what is measured is the
+/// The preset's tables with primary and foreign keys, without further indexes and triggers: what is measured is the
 /// move, not the upkeep of indexes, which costs both sides the same.
 const SCHEMA: &str = "
 DROP SCHEMA IF EXISTS document_hub CASCADE; DROP SCHEMA IF EXISTS redis2pg CASCADE; CREATE SCHEMA document_hub;

@@ -81,6 +81,10 @@ pub enum ReadError {
     Damaged(Damage),
 }
 
+/// What to do where a file is none that can be read.
+const WHICH: &str =
+    "Name a file that `redis2pg backup`, `run --backup` or `cleanup --backup` wrote: of one that broke off, F.partial.";
+
 impl ReadError {
     pub(super) fn at(offset: u64, fault: Fault) -> Self {
         Self::Damaged(Damage { offset, fault })
@@ -91,12 +95,12 @@ impl ReadError {
         let usage = |message, hint| Failure::new(Exit::Usage, Side::Settings, message, hint);
         let path = path.display();
         match self {
-            Self::Io(error) => usage(format!("the backup {path} cannot be read: {error}"), ""),
+            Self::Io(error) => usage(format!("the backup {path} cannot be read: {error}"), WHICH),
             Self::Damaged(damage @ Damage { fault: Fault::NotABackup, .. }) => {
-                usage(format!("{path} is no backup of redis2pg (byte {})", damage.offset), "")
+                usage(format!("{path} is no backup of redis2pg (byte {})", damage.offset), WHICH)
             }
             Self::Damaged(Damage { fault: Fault::Empty, .. }) => {
-                usage(format!("{path} is no backup of redis2pg: it is empty (byte 0)"), "")
+                usage(format!("{path} is no backup of redis2pg: it is empty (byte 0)"), WHICH)
             }
             Self::Damaged(damage @ Damage { fault: Fault::UnknownFormat(_), .. }) => usage(
                 format!("the backup {path}: {}", damage.fault),

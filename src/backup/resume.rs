@@ -144,7 +144,8 @@ pub fn remove_broken_off(path: &Path) -> Result<bool, Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => {
             let message = format!("{}, of a backup that broke off, cannot be removed: {error}", partial.display());
-            Err(Failure::new(Exit::Usage, Side::Settings, message, ""))
+            let hint = "Remove it by hand, or name another place for the backup.";
+            Err(Failure::new(Exit::Usage, Side::Settings, message, hint))
         }
     }
 }

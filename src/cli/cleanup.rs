@@ -3,11 +3,11 @@
 use super::dispatch::{Ended, block_on};
 use super::flags::{Cleaning, SettingFlags};
 use super::write_failure;
-use crate::config::Settings;
+use crate::config::{Settings, clean};
 use crate::flow::Stop;
 use crate::job::{self, Cleaned, CleanupRequest};
 use crate::model::Exit;
-use crate::report::{LogGate, Renderer, cleanup_report, cleanup_text, init_log};
+use crate::report::{LogGate, Renderer, cleanup_report, cleanup_text, counted, init_log};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -47,7 +47,8 @@ A cleanup that was interrupted goes on when it is run again, and settles first w
 Exit codes:
   0  done, keys that were kept included; the question was answered with no; nothing was deleted as --yes was not given
   1  an error in redis2pg itself, such as an account that does not balance
-  2  usage, settings, a missing right; a run that is alive, not complete, or rolled back; a Redis that is a cluster, a replica or too old
+  2  usage, settings, a missing right; a run that is alive, not complete, or rolled back; a Redis that is a cluster, a replica or too \
+old; a backup that exists already, is not as it was left, or cannot be written (a full disk)
   5  Redis failed
   6  PostgreSQL failed
   7  stopped before the end; the same command goes on";
@@ -88,7 +89,7 @@ pub(super) fn run_cleanup(
         writeln!(err, "There is nothing to delete.")?;
         return Ok(Exit::Done);
     }
-    if !agreed(keys, err)? {
+    if !agreed(keys, settings, &request, err)? {
         writeln!(err, "Nothing was deleted.")?;
         return Ok(Exit::Done);
     }
@@ -96,20 +97,31 @@ pub(super) fn run_cleanup(
     print(args.json, &done, out, err)
 }
 
-/// Asks twice: whether, and for the number of keys.
-fn agreed(keys: i64, err: &mut dyn Write) -> io::Result<bool> {
-    write!(err, "Delete these keys from Redis? [y/N] ")?;
+/// Asks twice: whether, and for the number of keys. It names the server that loses them, and what will be left of them.
+fn agreed(keys: i64, settings: &Settings, request: &CleanupRequest, err: &mut dyn Write) -> io::Result<bool> {
+    let server = settings.source.url.as_ref().map(ToString::to_string).unwrap_or_default();
+    match request.backup.as_ref().or(settings.cleanup.backup.as_ref()) {
+        Some(file) => writeln!(err, "Each is written to {} first.", clean(&file.display().to_string()))?,
+        None => {
+            writeln!(err, "No backup is written (--backup FILE): after that the rows are all that is left of them.")?
+        }
+    }
+    write!(err, "Delete {} from {}? [y/N] ", counted(keys, "key"), clean(&server))?;
     err.flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     if !matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
         return Ok(false);
     }
-    write!(err, "To be sure: how many keys are to be deleted? ")?;
+    write!(err, "To be sure, type the number of keys: ")?;
     err.flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
-    Ok(answer.trim().parse() == Ok(keys))
+    let agreed = answer.trim().parse() == Ok(keys);
+    if !agreed {
+        writeln!(err, "That is not the number: it is {keys}.")?;
+    }
+    Ok(agreed)
 }
 
 fn work(settings: &Settings, request: &CleanupRequest, gate: &LogGate) -> Result<Cleaned, Ended> {

@@ -76,7 +76,10 @@ fn dispatch(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit,
         Command::Demo(args) => demo(args, out, err),
         Command::Rollback(args) => run_rollback(args, &loaded()?, out, err),
         Command::Backup(args) => run_backup(args, &loaded()?, out, err),
-        Command::Restore(args) => run_restore(args, &load(args.flags()).map_err(Failure::findings)?, out, err),
+        Command::Restore(args) => {
+            let settings = load(args.flags()).map_err(|findings| Failure::findings(args.named(findings)))?;
+            run_restore(args, &settings, out, err)
+        }
         Command::Runs(args) => {
             let settings = loaded()?;
             match &args.command {

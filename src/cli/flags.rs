@@ -45,24 +45,40 @@ impl Scope for Undoing {
     }
 }
 
+/// Whether a setting matters where rows are loaded alone.
+fn is_of_load(key: &Key) -> bool {
+    matches!(
+        key.path,
+        "run.sample_rows"
+            | "run.resume"
+            | "run.backup"
+            | "run.delete_gone"
+            | "run.delete_expired"
+            | "run.delete_gone_limit"
+            | "cleanup.after_run"
+    )
+}
+
+/// What a validation takes: all but what only a load or a cleanup knows. It writes nothing that a dry run would not, and asks nothing.
+#[derive(Clone, Debug)]
+pub struct Comparing;
+
+impl Scope for Comparing {
+    fn takes(key: &Key) -> bool {
+        !is_of_load(key)
+            && !matches!(key.section, "cleanup" | "backup")
+            && !matches!(key.path, "run.dry_run" | "run.yes" | "target.staging" | "target.compression")
+    }
+}
+
 /// What a cleanup takes: all but what only a load knows.
 #[derive(Clone, Debug)]
 pub struct Cleaning;
 
 impl Scope for Cleaning {
     fn takes(key: &Key) -> bool {
-        let of_load = matches!(
-            key.path,
-            "run.sample_rows"
-                | "run.resume"
-                | "run.backup"
-                | "run.delete_gone"
-                | "run.delete_expired"
-                | "run.delete_gone_limit"
-                | "cleanup.after_run"
-        );
         // `--backup FILE` is the command's own.
-        !of_load
+        !is_of_load(key)
             && (!matches!(key.section, "errors" | "validation" | "backup") || key.path == "validation.ttl_tolerance")
             && key.path != "cleanup.backup"
     }
@@ -171,7 +187,6 @@ fn heading(section: &str) -> &'static str {
         "phases" | "run" => "What to run",
         "validation" => "Validation",
         "cleanup" => "Cleanup",
-
         "archive" => "Archive",
         _ => "Log and progress",
     }

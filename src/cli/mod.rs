@@ -21,7 +21,7 @@ pub use config::{CheckArgs, CheckView, ConfigArgs, ConfigCommand, ShowArgs, chec
 pub use demo::DemoArgs;
 pub use dispatch::main;
 pub use failure::write_failure;
-pub use flags::{BackingUp, Cleaning, Everything, Ledger, Restoring, Scope, SettingFlags, Undoing};
+pub use flags::{BackingUp, Cleaning, Comparing, Everything, Ledger, Restoring, Scope, SettingFlags, Undoing};
 pub use rejects::{
     RejectForm, RejectView, RejectsArgs, RejectsCommand, RejectsFilter, RetryArgs, StateArg, write_groups,
     write_rejects,

@@ -6,7 +6,7 @@ use super::write_failure;
 use crate::config::{FlagValues, Raw, Settings, clean};
 use crate::flow::Stop;
 use crate::job::{self, BackupContents, BackupEntry, RestoreProgress, RestoreRequest, RestoreStanding, Restored};
-use crate::model::{Exit, Failure, LeftKey, Side};
+use crate::model::{Exit, Failure, Finding, LeftKey, Side};
 use crate::report::{
     ContentsFacts, LogGate, contents_json, contents_text, entry_json, entry_line, init_log, restore_json,
     restore_summary,
@@ -56,6 +56,18 @@ impl RestoreArgs {
             flags.values.insert("source.url", Raw::Text(url.clone()));
         }
         flags
+    }
+
+    /// Findings on the settings, with that Redis by the name under which it was given here.
+    pub(super) fn named(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
+        for finding in findings.iter_mut().filter(|finding| self.to.is_some() && finding.subject == "source.url") {
+            finding.subject = "--to".to_owned();
+            finding.place = None;
+            finding.hint = "One server: redis://[user[:password]@]host[:port][/database], rediss:// for TLS, or \
+                            redis+unix:///path/to/socket."
+                .to_owned();
+        }
+        findings
     }
 
     fn request(&self) -> RestoreRequest {
@@ -124,7 +136,8 @@ pub(super) fn run_restore(
             return print(args.json, &planned, out, err);
         }
         write_done(err, &planned)?;
-        write!(err, "Do that? [y/N] ")?;
+        let server = settings.source.url.as_ref().map(ToString::to_string).unwrap_or_default();
+        write!(err, "Do that in {}? [y/N] ", clean(&server))?;
         err.flush()?;
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer)?;

@@ -82,7 +82,8 @@ pub(super) fn run_rollback(
             return print(args.json, &planned, out, err);
         }
         write_planned(err, &planned)?;
-        write!(err, "Do that? [y/N] ")?;
+        let server = settings.target.url.as_ref().map(ToString::to_string).unwrap_or_default();
+        write!(err, "Take run {} back in {}? [y/N] ", planned.run, clean(&server))?;
         err.flush()?;
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer)?;

@@ -1,6 +1,6 @@
 //! `redis2pg validate`: its arguments and its help.
 
-use super::flags::{Everything, SettingFlags};
+use super::flags::{Comparing, SettingFlags};
 use crate::job::ValidateRequest;
 
 /// Arguments of `validate`.
@@ -16,9 +16,9 @@ pub struct ValidateArgs {
     /// Print the result as one JSON document to stdout
     #[arg(long)]
     pub json: bool,
-    /// All settings.
+    /// The settings that it takes.
     #[command(flatten)]
-    pub settings: SettingFlags<Everything>,
+    pub settings: SettingFlags<Comparing>,
 }
 
 impl ValidateArgs {
@@ -28,7 +28,8 @@ impl ValidateArgs {
 }
 
 const HELP: &str = "\
-Reads Redis once more through the same mappings, and compares with the rows in PostgreSQL. Nothing is changed at either end.
+Reads Redis once more through the same mappings, and compares with the rows in PostgreSQL. Neither Redis nor \
+your tables are changed; the result is noted in the ledger.
 
 Examples:
   All of it:
@@ -38,6 +39,11 @@ Examples:
   Documents alone, with a report that names every key that is not equal:
     redis2pg validate … --phase documents --report ./validation
 
-Exit codes: 0 passed · 2 usage, settings, rights, tables, no such run, or no matching key · 4 keys are missing, different or \
-orphaned (with --strict: stale, newer, extra or expired too) · 5 Redis failed · 6 PostgreSQL failed · 7 stopped before the end; \
-the first that applies.";
+Exit codes, the first that applies:
+  1  an error in redis2pg itself
+  2  usage, settings, rights, tables, no such run, or no matching key
+  5  Redis failed
+  6  PostgreSQL failed
+  7  stopped before the end
+  4  keys are missing, different or orphaned (with --strict: stale, newer, extra or expired too)
+  0  passed";

@@ -12,9 +12,14 @@ pub struct Percent(u16);
 impl Percent {
     const WHOLE: u16 = 10_000;
 
-    /// Reads one.
+    /// Reads one. From 1 on it needs no sign; without one, less could be meant as a part of 1.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let percent = text.trim().strip_suffix('%')?.trim();
+        let text = text.trim();
+        let percent = match text.strip_suffix('%') {
+            Some(percent) => percent.trim_end(),
+            None if text.starts_with('0') => return None,
+            None => text,
+        };
         let (whole, part) = percent.split_once('.').unwrap_or((percent, "0"));
         if whole.len() > 3 || part.len() > 2 || !part.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
@@ -57,7 +62,8 @@ impl SettingValue for Percent {
         let Raw::Text(text) = raw else {
             return Err(format!("is {}, and must be a share such as \"5%\"", raw.form()));
         };
-        Self::parse(text).ok_or_else(|| format!("\"{}\" is no share from 0.01% to 100%", scrub(text)))
+        Self::parse(text)
+            .ok_or_else(|| format!("\"{}\" is no share from 0.01% to 100%, such as \"5%\" or \"0.5%\"", scrub(text)))
     }
 
     fn show(&self) -> Value {
@@ -71,12 +77,14 @@ mod tests {
 
     #[test]
     fn shares_are_read_and_printed_so_that_they_read_back() {
-        for (text, share) in [("5%", 500), ("0.5%", 50), ("0.01%", 1), ("100%", 10_000), (" 12.34 %", 1234)] {
+        for (text, share) in
+            [("5%", 500), ("0.5%", 50), ("0.01%", 1), ("100%", 10_000), (" 12.34 %", 1234), ("5", 500), ("12.5", 1250)]
+        {
             let percent = Percent::parse(text);
             assert_eq!(percent, Some(Percent(share)), "{text}");
             assert_eq!(Percent::parse(&Percent(share).to_string()), percent);
         }
-        for text in ["", "%", "5", "0%", "100.01%", "101%", "-1%", "1.234%", "1e1%", "5 %%"] {
+        for text in ["", "%", "0", "0.05", "05", "0%", "101", "100.01%", "101%", "-1%", "1.234%", "1e1%", "5 %%"] {
             assert_eq!(Percent::parse(text), None, "{text}");
         }
     }

@@ -233,7 +233,10 @@ async fn claim(
 pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), Trouble> {
     ledger::migrate(connection).await.map_err(|error| match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => Trouble::Server(error),
-        error => Failure::postgres(format!("making the ledger (schema redis2pg): {error}"), "").into(),
+        error => {
+            let hint = "A newer redis2pg may have made it: use that one. Otherwise look whether the role owns what is in the schema.";
+            Failure::postgres(format!("making the ledger (schema redis2pg): {error}"), hint).into()
+        },
     })
 }
 

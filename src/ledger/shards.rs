@@ -113,7 +113,8 @@ pub fn taken_over() -> Failure {
         Exit::Stopped,
         Side::Postgres,
         "another process took this run over; nothing more is written here",
-        "Look at `redis2pg runs list`. If this process was suspended for long, that is why.",
+        "`redis2pg runs list` shows which. If this process was suspended for long, that is why; if nothing is at work any more, the same command \
+         goes on (a run: with --resume).",
     )
 }
 

@@ -9,7 +9,7 @@ use super::source::{Context, Found};
 use super::value::Prepared;
 use crate::decode::{Content, Decoder, Field, Kind, push_json_string, scan};
 use crate::encode::EncodeError;
-use crate::model::{Digest, Losses, Record, RedisKey, RedisType, Reject, Row, Shape, Splice, UnixMillis};
+use crate::model::{Digest, Losses, Record, RedisKey, RedisType, Reject, Row, Shape, UnixMillis};
 use std::borrow::Cow;
 use std::cell::Cell;
 
@@ -56,19 +56,8 @@ impl Mapping {
                 target.join_lineage(&found, &scratch.lineage, &mut scratch.own_fields, out)
             } else if found == Found::Absent {
                 continue;
-            } else if let Some(stored) = record.stored.as_ref().filter(|_| target.streams) {
-                let begun = target.encoder.begin_stored(stored, out);
-                splice = Some(Splice { at: out.len() as u32, start: 0, len: stored.len as u32 });
-                begun.map(|()| None)
-            } else if let Some(piece) =
-                target.spliced(&found, &record.value).filter(|_| splice.is_none() && index >= self.key_columns)
-            {
-                let begun = target.encoder.begin_json(piece.len(), out);
-                splice = Some(Splice { at: out.len() as u32, start: piece.start as u32, len: piece.len() as u32 });
-                begun.map(|()| None)
             } else {
-                let mut spare = String::new();
-                target.encoder.encode(found.value(target.encoder.takes_json(), &mut spare), out)
+                target.write(&found, (record, index < self.key_columns), &mut splice, out)
             };
             let note = written.map_err(|error| self.refused(record, index, error, None))?;
             // Policies of the column make NULL of values too.

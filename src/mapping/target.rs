@@ -6,6 +6,7 @@ use super::plan::Target;
 use super::source::{Found, inner};
 use crate::decode::{DecodeError, Decoder, Field, Kind, unescape};
 use crate::encode::{EncodeError, Value};
+use crate::model::{Record, Splice};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -33,8 +34,36 @@ impl Target {
         }
     }
 
+    /// Encodes a value, which a key of the table has or not. A long one is not copied but once a row left where it was read: `splice` says what
+    /// belongs where then.
+    ///
+    /// # Errors
+    /// The encoder's.
+    #[inline]
+    pub(super) fn write(
+        &self,
+        found: &Found<'_>,
+        (record, of_key): (&Record, bool),
+        splice: &mut Option<Splice>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<&'static str>, EncodeError> {
+        if let Some(stored) = record.stored.as_ref().filter(|_| self.streams) {
+            let begun = self.encoder.begin_stored(stored, out);
+            *splice = Some(Splice { at: out.len() as u32, start: 0, len: stored.len as u32 });
+            return begun.map(|()| None);
+        }
+        let long = if splice.is_some() || of_key { None } else { self.spliced(found, &record.value) };
+        if let Some(piece) = long {
+            let begun = self.encoder.begin_json(piece.len(), out);
+            *splice = Some(Splice { at: out.len() as u32, start: piece.start as u32, len: piece.len() as u32 });
+            return begun.map(|()| None);
+        }
+        let mut spare = String::new();
+        self.encoder.encode(found.value(self.encoder.takes_json(), &mut spare), out)
+    }
+
     /// Where in the value the JSON stands that goes into the column as it is, if it is long enough to be left there.
-    pub(super) fn spliced(&self, found: &Found<'_>, value: &[u8]) -> Option<Range<usize>> {
+    fn spliced(&self, found: &Found<'_>, value: &[u8]) -> Option<Range<usize>> {
         let Found::Raw(Cow::Borrowed(raw)) = found else { return None };
         if raw.len() < SPLICED || !self.encoder.takes_json() {
             return None;

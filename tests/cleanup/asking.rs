@@ -58,8 +58,10 @@ fn on_a_terminal_it_asks_twice_and_the_second_time_for_the_number() {
         let (code, said) = typed(&case, lines);
         assert_eq!((code, keys(&case)), (0, 7), "{lines:?}: {said}");
         assert!(said.contains("7 keys would be deleted from Redis"), "{lines:?}: {said}");
-        assert!(said.contains("Delete these keys from Redis? [y/N]"), "{lines:?}: {said}");
-        assert_eq!(said.contains("how many keys are to be deleted?"), asked == 2, "{lines:?}: {said}");
+        assert!(said.contains("Delete 7 keys from redis://"), "{lines:?}: {said}");
+        assert!(said.contains("No backup is written"), "{lines:?}: {said}");
+        assert_eq!(said.contains("type the number of keys:"), asked == 2, "{lines:?}: {said}");
+        assert_eq!(said.contains("That is not the number: it is 7."), asked == 2, "{lines:?}: {said}");
         assert!(said.contains("Nothing was deleted."), "{lines:?}: {said}");
     }
     assert_eq!(case.number("SELECT count(*) FROM redis2pg.cleanups"), 0);

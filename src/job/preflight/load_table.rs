@@ -1,7 +1,7 @@
 //! What the load is told of a table: how its columns compare, which parents it checks, and how its rows get in.
 
-use crate::mapping::{Comparison, Lineage, Mapping, OnConflict, Plan};
-use crate::model::{ColumnType, MappingId, TableName};
+use crate::mapping::{Comparison, Lineage, Mapping, OnConflict, ParentRef, Plan};
+use crate::model::{Column, ColumnType, MappingId, TableName};
 use crate::postgres::{ForeignKey, TableFacts};
 use crate::sink::{
     Compare, Conflict, Exact, LoadColumn, LoadTable, ParentCheck, ProbeGauge, Provenance, SelfReference,
@@ -25,53 +25,19 @@ pub(super) fn load_table(
         Lineage::Ledger => Provenance::Ledger,
         Lineage::None => Provenance::Nowhere,
     };
-    let columns: Vec<LoadColumn> = (mapping.columns().iter().enumerate())
-        .map(|(index, column)| LoadColumn {
-            name: column.name.clone(),
-            compare: compare(mapping, index),
-            value_beside: mapping.value_beside(index).map(str::to_owned),
-            of_expiry: mapping.comparison(index) == Comparison::WithinSecond,
-            cast: column.column_type.cast().map(|cast| cast.sql.clone()),
-            equality: column.column_type.equality().to_owned(),
-            has_default: column.has_default,
-            stands_apart: mine.is_some_and(|facts| facts.columns_apart.contains(&column.name)),
-        })
-        .collect();
-    let parents = (mapping.parents().iter())
-        .filter_map(|parent| {
-            let table = plan.mapping(parent.mapping).table().clone();
-            let key = plan.mapping(parent.mapping).columns().first()?.name.clone();
-            let column = columns.get(parent.column)?;
-            let foreign_key = mine.is_some_and(|facts| {
-                let refers = |found: &ForeignKey| found.parent == table && found.parent_column == key;
-                facts.foreign_keys.iter().any(|found| found.column == column.name && refers(found))
-            });
-            let lineage = earlier.get(&table).cloned();
-            Some(ParentCheck { mapping: parent.mapping, column: parent.column, table, key, foreign_key, lineage })
-        })
-        .collect::<Vec<_>>();
-    // COPY cannot look for parents, cannot go through row-level security, and has no staging table for lineage.
+    let columns = columns(mapping, mine);
+    let parents = parents(plan, mapping, &columns, (mine, earlier));
+    // COPY by itself cannot look for parents, and has no staging table by which the ledger's lineage would be written.
     let checked = parents.iter().all(|parent| parent.foreign_key);
-    // Nor can it cast.
-    let cast = |columns: &[LoadColumn]| columns.iter().any(|column| column.cast.is_some());
-    let secured = mine.is_some_and(|facts| facts.row_security.applies);
-    // Nor does it obey the table's rules, or look for what its triggers made of a row.
-    let triggers = mine.is_some_and(|facts| facts.insert_triggers);
-    let rules = |facts: &TableFacts| facts.rules.iter().any(|rule| rule.enabled && rule.event == "INSERT");
-    let ruled = triggers || mine.is_some_and(rules);
-    let straight = empty && checked && provenance != Provenance::Ledger && !secured && !ruled && !cast(&columns);
-    // Whether a row is as it would be made is known from key, value and time of expiry, unless this holds.
-    let volatile =
-        |index| mapping.comparison(index) == Comparison::WithinSecond && compare(mapping, index) != Compare::Expiry;
-    let keys = columns.get(..mapping.key_columns()).unwrap_or_default();
-    let knowable = checked && provenance != Provenance::Nowhere && !(0..columns.len()).any(volatile) && !cast(keys);
+    let straight = empty && checked && provenance != Provenance::Ledger && takes_copies(&columns, mine);
+    let knowable = checked && provenance != Provenance::Nowhere && is_knowable(mapping, &columns);
     LoadTable {
         id,
         mapping: mapping.name().to_owned(),
         name: mapping.table().clone(),
         columns,
         key_columns: mapping.key_columns(),
-        looks_again: triggers,
+        looks_again: mine.is_some_and(|facts| facts.insert_triggers),
         overrides_identity: mine.is_some_and(|facts| overrides_identity(mapping, facts)),
         provenance,
         conflict: match mapping.on_conflict() {
@@ -94,6 +60,58 @@ pub(super) fn load_table(
         straight: AtomicBool::new(straight),
         lineage_is_new: AtomicBool::new(true),
     }
+}
+
+fn columns(mapping: &Mapping, facts: Option<&TableFacts>) -> Vec<LoadColumn> {
+    let column = |(index, column): (usize, &Column)| LoadColumn {
+        name: column.name.clone(),
+        compare: compare(mapping, index),
+        value_beside: mapping.value_beside(index).map(str::to_owned),
+        of_expiry: mapping.comparison(index) == Comparison::WithinSecond,
+        cast: column.column_type.cast().map(|cast| cast.sql.clone()),
+        equality: column.column_type.equality().to_owned(),
+        has_default: column.has_default,
+        stands_apart: facts.is_some_and(|facts| facts.columns_apart.contains(&column.name)),
+    };
+    mapping.columns().iter().enumerate().map(column).collect()
+}
+
+/// The parents that the mapping names, and which of them the table's own foreign keys look for.
+fn parents(
+    plan: &Plan,
+    mapping: &Mapping,
+    columns: &[LoadColumn],
+    (facts, earlier): (Option<&TableFacts>, &HashMap<TableName, String>),
+) -> Vec<ParentCheck> {
+    let check = |parent: &ParentRef| {
+        let of = plan.mapping(parent.mapping);
+        let (table, key) = (of.table().clone(), of.columns().first()?.name.clone());
+        let column = columns.get(parent.column)?;
+        let refers =
+            |found: &ForeignKey| found.column == column.name && found.parent == table && found.parent_column == key;
+        let foreign_key = facts.is_some_and(|facts| facts.foreign_keys.iter().any(refers));
+        let lineage = earlier.get(&table).cloned();
+        Some(ParentCheck { mapping: parent.mapping, column: parent.column, table, key, foreign_key, lineage })
+    };
+    mapping.parents().iter().filter_map(check).collect()
+}
+
+/// Whether COPY may write into the table. It cannot cast or go through row-level security, it does not obey the table's rules, and it does not
+/// look for what triggers made of a row.
+fn takes_copies(columns: &[LoadColumn], facts: Option<&TableFacts>) -> bool {
+    let minds = |facts: &TableFacts| {
+        let ruled = facts.rules.iter().any(|rule| rule.enabled && rule.event == "INSERT");
+        facts.row_security.applies || facts.insert_triggers || ruled
+    };
+    !facts.is_some_and(minds) && !columns.iter().any(|column| column.cast.is_some())
+}
+
+/// Whether it is known from key, value and time of expiry alone whether a row is as it would be made.
+fn is_knowable(mapping: &Mapping, columns: &[LoadColumn]) -> bool {
+    let volatile =
+        |index| mapping.comparison(index) == Comparison::WithinSecond && compare(mapping, index) != Compare::Expiry;
+    let keys = columns.get(..mapping.key_columns()).unwrap_or_default();
+    !(0..columns.len()).any(volatile) && !keys.iter().any(|column| column.cast.is_some())
 }
 
 /// The references of the mapping's rows to rows of its own table: those that `parents` names, and all other foreign keys.

@@ -134,10 +134,7 @@ impl Check {
             self.target(name.to_string(), "the table is missing", "Create it, or have its migration run.");
             return None;
         };
-        let (columns, mut targets): (Vec<Column>, Vec<Target>) =
-            ordered(spec).filter_map(|column| self.column(spec, column, table, pattern.first())).unzip();
-        rest::settle(&mut targets);
-        self.coverage(spec, table, &columns);
+        let (columns, mut targets) = self.columns(spec, table, pattern.first());
         let decoder = decoder?;
         for (column, target) in columns.iter().zip(&targets) {
             let subject = format!("{}.{}", spec.into, column.name);
@@ -149,12 +146,7 @@ impl Check {
         let top = entered.chain(lineage_id.as_ref().map(Source::top)).fold(Top::default(), Top::and);
         let wants = Wants::of(targets.iter().flat_map(|target| &target.candidates), lineage_id.as_ref());
         let types = self.types(&subject, spec);
-        let of_key =
-            targets.iter().take(spec.key.len()).flat_map(|target| &target.candidates).all(Candidate::is_of_key);
-        let explode = Explode::read(spec, types, of_key)
-            .map_err(|(message, hint)| self.critical(&subject, message, hint))
-            .ok()
-            .flatten();
+        let explode = self.explode(spec, types, &targets);
         let takes_infinity = score::takes_infinity(spec, &columns, &targets);
         let key_columns = spec.key.len();
         let streams = types.has(RedisType::String)
@@ -203,6 +195,26 @@ impl Check {
             database_text: Arc::from(""),
             here: true,
             server_version: stamp.server_version.as_deref().map(Into::into),
+        })
+    }
+
+    /// The columns that the mapping writes, in their order, and what each is made of.
+    fn columns(&mut self, spec: &MappingSpec, table: &Table, pattern: &Pattern) -> (Vec<Column>, Vec<Target>) {
+        let written = ordered(spec).filter_map(|column| self.column(spec, column, table, pattern));
+        let (columns, mut targets): (Vec<Column>, Vec<Target>) = written.unzip();
+        rest::settle(&mut targets);
+        self.coverage(spec, table, &columns);
+        (columns, targets)
+    }
+
+    /// How keys are taken apart, if they are.
+    fn explode(&mut self, spec: &MappingSpec, types: RedisTypes, targets: &[Target]) -> Option<Explode> {
+        let of_key =
+            targets.iter().take(spec.key.len()).flat_map(|target| &target.candidates).all(Candidate::is_of_key);
+        let read = Explode::read(spec, types, of_key);
+        read.unwrap_or_else(|(message, hint)| {
+            self.critical(format!("mapping {}", spec.name), message, hint);
+            None
         })
     }
 
