@@ -3,6 +3,7 @@
 //! A cache that is alive changes between the look at a key and the look at its row. So what is not equal is read again in
 //! further rounds, and counts by what the last one says. Shared by the writers of a pass.
 
+use super::LeftOut;
 use super::aside::{Again, Aside};
 use super::state::{AskedOf, MetSlices, Place, State};
 use crate::model::{
@@ -22,8 +23,8 @@ pub(in crate::job) struct Findings {
     state: Arc<Mutex<State>>,
     names: Arc<[String]>,
     events: EventSender,
-    /// Whether keys without a row may be such as the run never read.
-    partial: bool,
+    /// The keys that the run never read.
+    left_out: LeftOut,
 }
 
 /// What was found in all.
@@ -42,10 +43,10 @@ impl Findings {
     pub(in crate::job) fn new(
         names: Arc<[String]>,
         events: EventSender,
-        partial: bool,
+        left_out: LeftOut,
         file: Option<DifferencesFile>,
     ) -> Self {
-        Self { state: Arc::new(Mutex::new(State { file, ..State::default() })), names, events, partial }
+        Self { state: Arc::new(Mutex::new(State { file, ..State::default() })), names, events, left_out }
     }
 
     /// Begins a round. `room`: bytes of keys that are set aside for the next one; `None`: it is the last.
@@ -114,7 +115,7 @@ impl Findings {
         }
         let counts = state.counts.entry(mapping).or_default();
         counts.source_keys += 1;
-        if key.class == Class::Missing && self.partial && !key.lost && key.is_without_rows() {
+        if key.class == Class::Missing && !key.lost && key.is_without_rows() && self.left_out.may_be(&key.key) {
             *counts.passed_over.entry(SkipReason::Excluded.code().to_owned()).or_default() += 1;
             return Ok(());
         }
@@ -214,7 +215,7 @@ fn discrepancy((mapping, database): (MappingId, u8), key: Compared) -> Discrepan
 
 #[cfg(test)]
 mod tests {
-    use super::{Findings, Taken};
+    use super::{Findings, LeftOut, Taken};
     use crate::model::{Class, Database, MappingId, RedisKey};
     use crate::sink::{Compared, Comparison};
     use tokio::sync::mpsc;
@@ -225,9 +226,9 @@ mod tests {
         compared
     }
 
-    fn findings(partial: bool) -> Findings {
+    fn findings(left_out: LeftOut) -> Findings {
         let (events, _) = mpsc::channel(1);
-        Findings::new(["documents".to_owned()].into(), events, partial, None)
+        Findings::new(["documents".to_owned()].into(), events, left_out, None)
     }
 
     fn book(findings: &Findings, others: Vec<Compared>) {
@@ -237,7 +238,7 @@ mod tests {
 
     #[test]
     fn what_is_not_equal_is_looked_at_again_and_counts_by_the_last_round() {
-        let findings = findings(false);
+        let findings = findings(LeftOut::None);
         findings.begin(Some(1000));
         let twice = || compared("a", Class::Missing, 0);
         book(&findings, vec![twice(), twice(), compared("b", Class::Rejected, 0)]);
@@ -257,7 +258,7 @@ mod tests {
 
     #[test]
     fn what_there_is_no_room_for_counts_as_it_was_found() {
-        let findings = findings(false);
+        let findings = findings(LeftOut::None);
         findings.begin(Some(8));
         book(&findings, vec![compared("a", Class::Missing, 0), compared("b", Class::Missing, 0)]);
         assert_eq!(findings.end().unwrap().1, 1);
@@ -267,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_key_that_would_be_rejected_now_is_stale_where_a_row_names_it() {
-        let findings = findings(false);
+        let findings = findings(LeftOut::None);
         book(&findings, vec![compared("a", Class::Missing, 1), compared("b", Class::Missing, 1)]);
         assert!(findings.seeks());
         findings.was_loaded(&(MappingId(0), 0, RedisKey::new("a"))).unwrap();
@@ -279,11 +280,20 @@ mod tests {
 
     #[test]
     fn of_a_partial_run_a_key_without_rows_is_excluded() {
-        let findings = findings(true);
+        let findings = findings(LeftOut::Some);
         book(&findings, vec![compared("a", Class::Missing, 0), compared("b", Class::Different, 0)]);
         let Taken { counts, .. } = findings.take();
         let counts = &counts[&MappingId(0)];
         assert_eq!((counts.keys.get(Class::Missing), counts.keys.get(Class::Different)), (0, 1));
         assert_eq!((counts.passed_over["excluded"], counts.source_keys), (1, 4));
+    }
+
+    #[test]
+    fn of_a_run_of_a_pattern_the_keys_that_it_took_are_not_excluded() {
+        let findings = findings(LeftOut::ButFor("a*".to_owned()));
+        book(&findings, ["ab", "b", "c"].map(|key| compared(key, Class::Missing, 0)).into());
+        let Taken { counts, .. } = findings.take();
+        let counts = &counts[&MappingId(0)];
+        assert_eq!((counts.keys.get(Class::Missing), counts.passed_over["excluded"]), (1, 2));
     }
 }

@@ -6,6 +6,7 @@ mod begin;
 mod chosen;
 mod emptied;
 mod findings;
+mod left_out;
 mod passed;
 mod rest;
 mod rounds;
@@ -13,6 +14,7 @@ mod state;
 
 pub(super) use begin::{Ready, begin};
 pub(super) use findings::Findings;
+pub(super) use left_out::LeftOut;
 pub(super) use rounds::Rounds;
 
 use super::databases::Reached;
@@ -174,7 +176,7 @@ async fn look(
     let names: Arc<[String]> = ready.checked.plan.mappings().map(|(_, mapping)| mapping.name().to_owned()).collect();
     let (run, resumed) = (ready.chosen.run.of.run.to_string(), false);
     let _ = events.send(Event::RunStarted { run, mappings: names.clone(), resumed }).await;
-    let findings = Findings::new(names.clone(), events.clone(), ready.chosen.partial, file);
+    let findings = Findings::new(names.clone(), events.clone(), ready.chosen.left_out.clone(), file);
     let ended = compare(&mut ready, keys, &findings, (events.clone(), stop)).await;
     let mut validation = taken(&ready, &names, &findings);
     validation.started = started;
