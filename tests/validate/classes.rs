@@ -161,6 +161,31 @@ fn a_child_without_its_parent_is_orphaned() {
     assert_eq!(without.report["validation"]["parts"], json!(["content"]));
 }
 
+/// Nobody reads its key any more, and it is an orphan all the same.
+#[test]
+fn a_child_without_its_parent_is_orphaned_though_its_own_key_is_gone_or_has_expired() {
+    let case = loaded(4, 4);
+    let mut redis = case.redis();
+    while_they_live(1500, |life| {
+        redis.set("child:t", r#"{"parent":"3","label":"l"}"#);
+        redis.say(&format!("PEXPIRE child:t {life}"));
+        ends(case.run_config(MAPPINGS, &[]), 0);
+        (redis.say("EXISTS child:t") == ":1").then_some(())
+    });
+    redis.say("DEL parent:0 parent:3 child:0 child:1");
+    case.sql("DELETE FROM parents WHERE id IN ('0', '3')");
+    until("it expires", || redis.say("EXISTS child:t") == ":0");
+    let outcome = ends(case.validate(MAPPINGS, &[]), 4);
+    found(&outcome, "children", &[("equal", 1), ("extra", 1), ("orphaned", 3)]);
+    assert_eq!(outcome.report["validation"]["mappings"]["children"]["rows"]["orphaned"], 3);
+    for (key, why) in [("child:0", "the key is gone"), ("child:t", "the key has expired")] {
+        let detail = format!("parent refers to a row of public.parents that is not there; {why}");
+        assert_eq!(said(&outcome, key)["detail"], detail.as_str());
+    }
+    let without = ends(case.validate(MAPPINGS, &["--validate-relationships=false"]), 0);
+    found(&without, "children", &[("equal", 2), ("expired", 1), ("extra", 2)]);
+}
+
 #[test]
 fn a_known_reject_is_rejected_until_it_is_closed_and_an_unknown_one_is_missing() {
     let case = loaded(2, 0);

@@ -5,6 +5,7 @@
 
 use super::LeftOut;
 use super::aside::{Again, Aside};
+use super::gone_rows::GoneKey;
 use super::state::{AskedOf, MetSlices, Place, State};
 use crate::model::{
     Class, Database, Discrepancy, Event, EventSender, Failure, MappingCounts, MappingId, SkipReason, Tally,
@@ -154,24 +155,27 @@ impl Findings {
         Ok(())
     }
 
-    /// Books rows of a class whose key is gone from a database; `found`: the key, unless it was counted before.
+    /// Books rows whose key is gone from a database. `found`: the key, and the class that it was counted as before, unless that holds.
     ///
     /// # Errors
     /// The report cannot be written.
     pub(super) fn gone(
         &self,
-        found: Option<Discrepancy>,
-        (mapping, database, class): (MappingId, u8, Class),
-        rows: i64,
+        found: Option<(Discrepancy, Option<Class>)>,
+        of: (MappingId, u8),
+        gone: &GoneKey,
     ) -> Result<(), Failure> {
         let mut state = self.state();
-        let counts = state.counts.entry(mapping).or_default();
-        counts.rows.add(class, rows);
-        counts.keys.add(class, i64::from(found.is_some()));
-        if class == Class::Extra {
-            state.asked.entry((mapping, database)).or_default().1 += rows;
+        let counts = state.counts.entry(of.0).or_default();
+        counts.rows.add_all(&gone.rows);
+        if gone.extra > 0 {
+            state.asked.entry(of).or_default().1 += gone.extra;
         }
-        found.map_or(Ok(()), |found| state.show(&self.names, found))
+        let Some((found, before)) = found else { return Ok(()) };
+        let counts = state.counts.entry(of.0).or_default();
+        before.into_iter().for_each(|before| counts.keys.add(before, -1));
+        counts.keys.add(found.class, 1);
+        state.show(&self.names, found)
     }
 
     /// The rows of a mapping that were met.

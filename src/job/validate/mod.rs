@@ -6,6 +6,7 @@ mod begin;
 mod chosen;
 mod emptied;
 mod findings;
+mod gone_rows;
 mod left_out;
 mod passed;
 mod rest;
