@@ -3,8 +3,8 @@
 //! A key that is gone is asked for once more, a little later, and so is its row: an application that deletes both does not do
 //! it at once.
 
-use super::passed::has_passed;
 use super::rest::Rest;
+use crate::job::expiry::{Expiry, read};
 use crate::job::link::Link;
 use crate::ledger;
 use crate::model::{Class, ClassCounts, Discrepancy, Failure, MappingId, RedisKey};
@@ -98,9 +98,10 @@ impl Rest<'_> {
             let mut by_key = BTreeMap::<RedisKey, GoneKey>::new();
             for (place, row) in rows.into_iter().enumerate() {
                 let Some(orphaned) = there.remove(&place) else { continue };
+                let clock = self.rounds.shared.clock.as_ref();
                 let class = match () {
                     () if cleaned.contains(&place) => Class::Cleaned,
-                    () if has_passed(self.rounds.shared.clock.as_ref(), row.expires_at.as_deref()) => Class::Expired,
+                    () if read(row.expires_at.as_deref(), clock) == Expiry::Passed => Class::Expired,
                     () => Class::Extra,
                 };
                 by_key.entry(row.key).or_default().add(class, orphaned);

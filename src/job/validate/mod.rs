@@ -8,7 +8,6 @@ mod emptied;
 mod findings;
 mod gone_rows;
 mod left_out;
-mod passed;
 mod rest;
 mod rounds;
 mod state;
