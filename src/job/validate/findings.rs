@@ -6,7 +6,7 @@
 use super::LeftOut;
 use super::aside::{Again, Aside};
 use super::gone_rows::GoneKey;
-use super::state::{AskedOf, MetSlices, Place, State};
+use super::state::{AskedOf, MetSlices, State};
 use crate::model::{
     Class, Database, Discrepancy, Event, EventSender, Failure, MappingCounts, MappingId, SkipReason, Tally,
 };
@@ -14,9 +14,6 @@ use crate::report::DifferencesFile;
 use crate::sink::{Compared, Comparison};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// Keys whose values would be rejected now that are looked for among the rows of the run; the others stay missing.
-const SOUGHT: usize = 100_000;
 
 /// What was found so far. Cheap to clone.
 #[derive(Clone)]
@@ -35,6 +32,8 @@ pub(super) struct Taken {
     pub(super) shown: Vec<Discrepancy>,
     /// Whether keys were counted as they were found first.
     pub(super) full: bool,
+    /// Keys whose values would be rejected now, and which were not looked for among the rows of the run.
+    pub(super) unsought: u64,
     /// The rows whose keys were asked for.
     pub(super) asked: AskedOf,
 }
@@ -107,12 +106,17 @@ impl Findings {
     }
 
     /// Counts a key by what it is found to be.
-    fn count(&self, state: &mut State, (mapping, database): (MappingId, u8), mut key: Compared) -> Result<(), Failure> {
-        if key.refused > 0 && state.sought.len() < SOUGHT {
-            let place = (mapping, database, key.key.detached());
-            key.values = Vec::new();
-            state.sought.insert(place, key);
-            return Ok(());
+    pub(super) fn count(
+        &self,
+        state: &mut State,
+        (mapping, database): (MappingId, u8),
+        mut key: Compared,
+    ) -> Result<(), Failure> {
+        if key.refused > 0 {
+            match state.seek((mapping, database), key) {
+                Some(unsought) => key = unsought,
+                None => return Ok(()),
+            }
         }
         let counts = state.counts.entry(mapping).or_default();
         counts.source_keys += 1;
@@ -127,32 +131,6 @@ impl Findings {
             return Ok(());
         }
         state.show(&self.names, discrepancy((mapping, database), key))
-    }
-
-    /// The missing keys whose values would be rejected now: a row of the run that names one was loaded before.
-    pub(super) fn was_loaded(&self, place: &Place) -> Result<(), Failure> {
-        let mut state = self.state();
-        let Some(mut key) = state.sought.remove(place) else { return Ok(()) };
-        key.was_loaded();
-        self.count(&mut state, (place.0, place.1), key)
-    }
-
-    /// Whether any key is sought among the rows of the run.
-    pub(super) fn seeks(&self) -> bool {
-        !self.state().sought.is_empty()
-    }
-
-    /// Counts keys that are sought no more: no row names them.
-    ///
-    /// # Errors
-    /// The report cannot be written.
-    pub(super) fn give_up_seeking(&self) -> Result<(), Failure> {
-        let mut state = self.state();
-        for ((mapping, database, _), mut key) in std::mem::take(&mut state.sought) {
-            key.refused = 0;
-            self.count(&mut state, (mapping, database), key)?;
-        }
-        Ok(())
     }
 
     /// Books rows whose key is gone from a database. `found`: the key, and the class that it was counted as before, unless that holds.
@@ -199,7 +177,8 @@ impl Findings {
     pub(super) fn take(&self) -> Taken {
         let mut state = self.state();
         let (counts, shown) = (std::mem::take(&mut state.counts), std::mem::take(&mut state.shown));
-        Taken { counts, shown, full: state.full, asked: std::mem::take(&mut state.asked) }
+        let (full, unsought) = (state.full, state.unsought);
+        Taken { counts, shown, full, unsought, asked: std::mem::take(&mut state.asked) }
     }
 
     /// Takes the file of discrepancies.
@@ -207,7 +186,7 @@ impl Findings {
         self.state().file.take()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -224,10 +203,8 @@ mod tests {
     use crate::sink::{Compared, Comparison};
     use tokio::sync::mpsc;
 
-    fn compared(key: &str, class: Class, refused: i64) -> Compared {
-        let mut compared = Compared::of(RedisKey::new(key.to_owned()), class);
-        compared.refused = refused;
-        compared
+    fn compared(key: &str, class: Class) -> Compared {
+        Compared::of(RedisKey::new(key.to_owned()), class)
     }
 
     fn findings(left_out: LeftOut) -> Findings {
@@ -244,14 +221,14 @@ mod tests {
     fn what_is_not_equal_is_looked_at_again_and_counts_by_the_last_round() {
         let findings = findings(LeftOut::None);
         findings.begin(Some(1000));
-        let twice = || compared("a", Class::Missing, 0);
-        book(&findings, vec![twice(), twice(), compared("b", Class::Rejected, 0)]);
+        let twice = || compared("a", Class::Missing);
+        book(&findings, vec![twice(), twice(), compared("b", Class::Rejected)]);
         let (mut again, count) = findings.end().unwrap();
         assert_eq!(count, 1, "the same key once, and a known reject not at all");
         let keys = again.0.get_mut(&0).unwrap().next_page(10).unwrap().unwrap();
         assert_eq!(keys, [(MappingId(0), RedisKey::new("a"))]);
         findings.begin(None);
-        book(&findings, vec![compared("a", Class::Stale, 0)]);
+        book(&findings, vec![compared("a", Class::Stale)]);
         assert_eq!(findings.end().unwrap().1, 0);
         let Taken { counts, shown, full, .. } = findings.take();
         let counts = &counts[&MappingId(0)];
@@ -264,28 +241,16 @@ mod tests {
     fn what_there_is_no_room_for_counts_as_it_was_found() {
         let findings = findings(LeftOut::None);
         findings.begin(Some(8));
-        book(&findings, vec![compared("a", Class::Missing, 0), compared("b", Class::Missing, 0)]);
+        book(&findings, vec![compared("a", Class::Missing), compared("b", Class::Missing)]);
         assert_eq!(findings.end().unwrap().1, 1);
         let Taken { counts, full, .. } = findings.take();
         assert_eq!((counts[&MappingId(0)].keys.get(Class::Missing), full), (1, true));
     }
 
     #[test]
-    fn a_key_that_would_be_rejected_now_is_stale_where_a_row_names_it() {
-        let findings = findings(LeftOut::None);
-        book(&findings, vec![compared("a", Class::Missing, 1), compared("b", Class::Missing, 1)]);
-        assert!(findings.seeks());
-        findings.was_loaded(&(MappingId(0), 0, RedisKey::new("a"))).unwrap();
-        findings.give_up_seeking().unwrap();
-        let Taken { counts, .. } = findings.take();
-        let counts = &counts[&MappingId(0)].keys;
-        assert_eq!((counts.get(Class::Stale), counts.get(Class::Missing)), (1, 1));
-    }
-
-    #[test]
     fn of_a_partial_run_a_key_without_rows_is_excluded() {
         let findings = findings(LeftOut::Some);
-        book(&findings, vec![compared("a", Class::Missing, 0), compared("b", Class::Different, 0)]);
+        book(&findings, vec![compared("a", Class::Missing), compared("b", Class::Different)]);
         let Taken { counts, .. } = findings.take();
         let counts = &counts[&MappingId(0)];
         assert_eq!((counts.keys.get(Class::Missing), counts.keys.get(Class::Different)), (0, 1));
@@ -295,7 +260,7 @@ mod tests {
     #[test]
     fn of_a_run_of_a_pattern_the_keys_that_it_took_are_not_excluded() {
         let findings = findings(LeftOut::ButFor("a*".to_owned()));
-        book(&findings, ["ab", "b", "c"].map(|key| compared(key, Class::Missing, 0)).into());
+        book(&findings, ["ab", "b", "c"].map(|key| compared(key, Class::Missing)).into());
         let Taken { counts, .. } = findings.take();
         let counts = &counts[&MappingId(0)];
         assert_eq!((counts.keys.get(Class::Missing), counts.passed_over["excluded"]), (1, 2));

@@ -10,6 +10,7 @@ mod gone_rows;
 mod left_out;
 mod rest;
 mod rounds;
+mod sought;
 mod state;
 
 pub(super) use begin::{Ready, begin};
@@ -233,13 +234,14 @@ async fn all(rounds: &Rounds, ready: &mut Ready, findings: &Findings) -> Result<
 fn taken(ready: &Ready, names: &[String], findings: &Findings) -> Validation {
     let settings = &ready.settings.validation;
     let name = |id: MappingId| names.get(usize::from(id.0)).cloned().unwrap_or_default();
-    let Taken { counts, shown, full, asked } = findings.take();
+    let Taken { counts, shown, full, unsought, asked } = findings.take();
     let parts = [("content", settings.content), ("relationships", settings.relationships)];
     let mut untold = ready.chosen.untold.clone();
     if full {
         let text = "more keys were not equal than flow.spill_limit lets be looked at again: the others count as they were found first";
         untold.push(text.to_owned());
     }
+    untold.extend(sought::said(unsought));
     Validation {
         run: ready.chosen.run.of.run.to_string(),
         ended: now(),
