@@ -59,13 +59,14 @@ fn is_of_load(key: &Key) -> bool {
     )
 }
 
-/// What a validation takes: all but what only a load or a cleanup knows. It writes nothing that a dry run would not, and asks nothing.
+/// What a validation takes: all but what only a load or a cleanup knows. It writes nothing that a dry run would not, and asks nothing. Its warning
+/// goes by how many rows a load may delete.
 #[derive(Clone, Debug)]
 pub struct Comparing;
 
 impl Scope for Comparing {
     fn takes(key: &Key) -> bool {
-        !is_of_load(key)
+        (!is_of_load(key) || key.path == "run.delete_gone_limit")
             && !matches!(key.section, "cleanup" | "backup")
             && !matches!(key.path, "run.dry_run" | "run.yes" | "target.staging" | "target.compression")
     }

@@ -12,6 +12,7 @@ mod delete_gone;
 pub mod demo;
 mod design;
 mod dry_parents;
+mod expiry;
 mod keeper;
 mod key_list;
 pub mod ledger;

@@ -1,6 +1,6 @@
 //! The foreign keys that lead to a table: what deleting one of its rows would fail at, delete or change.
 
-use super::sql::query;
+use super::sql::{query, table_ident};
 use crate::model::TableName;
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row};
@@ -19,15 +19,27 @@ pub struct IncomingKey {
     pub is_own: bool,
     /// Whether an index of that table begins with its columns, in whatever order.
     pub indexed: bool,
+    /// Whether that table is partitioned: then the rows of its partitions refer too. Rows of tables that inherit from an ordinary one do not.
+    pub partitioned: bool,
+}
+
+impl IncomingKey {
+    /// The rows that refer by it, for FROM.
+    pub fn rows(&self) -> String {
+        format!("{}{}", if self.partitioned { "" } else { "ONLY " }, table_ident(&self.table))
+    }
 }
 
 /// Every foreign key of the catalog that leads to the table or to one of its partitions, whatever it does on deletion. One
-/// that the server made for a partition, of one that is looked at already, says nothing new.
+/// that the server made for a partition, of one that is looked at already, says nothing new. A table that inherits from the table is another
+/// one, whose rows are somebody else's.
 pub(super) async fn read_incoming_keys(connection: &mut PgConnection, oid: i64) -> Result<Vec<IncomingKey>, Error> {
     let rows = query(
         "WITH RECURSIVE parts AS (SELECT $1::oid AS oid \
-         UNION SELECT i.inhrelid FROM parts p JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid) \
+         UNION SELECT i.inhrelid FROM parts p JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid \
+         JOIN pg_catalog.pg_class h ON h.oid = i.inhrelid AND h.relispartition) \
          SELECT n.nspname::text AS schema, c.relname::text AS name, k.conrelid IN (SELECT oid FROM parts) AS is_own, \
+         c.relkind = 'p' AS partitioned, \
          pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND NOT pg_catalog.row_security_active(c.oid) AND NOT EXISTS \
            (SELECT FROM pg_catalog.unnest(k.conkey) u (num) WHERE NOT pg_catalog.has_column_privilege(k.conrelid, u.num, \
            'SELECT')) AS readable, \
@@ -60,6 +72,7 @@ pub(super) async fn read_incoming_keys(connection: &mut PgConnection, oid: i64) 
                 readable: row.try_get("readable")?,
                 is_own: row.try_get("is_own")?,
                 indexed: row.try_get("indexed")?,
+                partitioned: row.try_get("partitioned")?,
             })
         })
         .collect()

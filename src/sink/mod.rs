@@ -14,7 +14,7 @@ mod table;
 pub mod undo;
 
 pub use batch::{Batch, Deduplicated};
-pub use compare::{CompareOptions, Compared, Comparer, Comparison, Proof, Proven, Unproven, still_owned};
+pub use compare::{CompareOptions, Compared, Comparer, Comparison, Proof, Proven, StillOwned, Unproven, still_owned};
 pub use dry::{DryRun, Sample, Shown};
 pub use families::Families;
 pub use load::{

@@ -142,6 +142,32 @@ fn tables_that_inherit_have_rows_of_their_own() {
 }
 
 #[test]
+fn a_row_of_a_table_that_inherits_is_somebody_elses_though_its_key_is_that_of_a_row_that_goes() {
+    for action in ["CASCADE", "SET NULL"] {
+        let heir = format!("CREATE TABLE docs_history (of integer REFERENCES docs ON DELETE {action}) INHERITS (docs)");
+        let (case, mut redis) = docs(&format!("; {heir}"));
+        case.sql("INSERT INTO docs_history (id, body, of) VALUES (1, 'mine', 1), (2, 'mine', 3)");
+        delete(&mut redis, &["doc:1", "doc:2", "doc:3"]);
+        let run = case.run_config(DOCS, &["--delete-gone", "--delete-gone-limit", "100%"]).exits(0);
+        assert_eq!(gone(&run, "docs"), json!({"deleted": 1, "kept_referred": 2}), "{run}");
+        assert_eq!(case.sql("SELECT id FROM ONLY docs ORDER BY id"), "1\n3\n4");
+        assert_eq!(case.sql("SELECT id, body, of FROM docs_history ORDER BY id"), "1|mine|1\n2|mine|3");
+    }
+}
+
+#[test]
+fn what_inherits_from_a_table_that_refers_to_a_row_refers_to_none() {
+    let (case, mut redis) = docs(
+        "; CREATE TABLE notes (doc integer REFERENCES docs ON DELETE CASCADE); CREATE TABLE old_notes () INHERITS (notes)",
+    );
+    case.sql("INSERT INTO notes VALUES (1); INSERT INTO old_notes VALUES (2)");
+    delete(&mut redis, &["doc:1", "doc:2"]);
+    let run = case.run_config(DOCS, &["--delete-gone"]).exits(0);
+    assert_eq!(gone(&run, "docs"), json!({"deleted": 1, "kept_referred": 1}), "{run}");
+    assert_eq!(case.sql("SELECT doc FROM notes ORDER BY doc"), "1\n2");
+}
+
+#[test]
 fn a_rule_that_does_something_else_keeps_the_row() {
     let (case, mut redis) = docs("; CREATE RULE keep AS ON DELETE TO docs WHERE old.id = 1 DO INSTEAD NOTHING");
     delete(&mut redis, &["doc:1"]);

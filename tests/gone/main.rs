@@ -10,5 +10,6 @@ mod lives;
 mod parts;
 mod path;
 mod preset;
+mod refused;
 #[path = "../support/mod.rs"]
 mod support;

@@ -25,6 +25,22 @@ fn a_row_of_somebody_else_is_never_taken_along_by_a_cascade() {
 }
 
 #[test]
+fn a_row_of_a_table_that_inherits_from_the_runs_is_somebody_elses() {
+    let case = items(&[("a", 1), ("b", 2), ("c", 3)]);
+    let run = id(&case.run_config(ITEMS, &[]).exits(0));
+    // The keys of both are those of rows of the run.
+    case.sql(
+        "CREATE TABLE history (of text REFERENCES items ON DELETE CASCADE) INHERITS (items); GRANT SELECT ON history TO redis2pg; \
+         INSERT INTO history (id, n, of) VALUES ('a', 9, 'a'), ('b', 9, 'c')",
+    );
+    let undone = crate::as_foretold(&case, &run, &[]);
+    assert_eq!((undone.counts(), undone.kept("public.items", "referred_to")), ([1, 0, 2], 2), "{:#}", undone.json);
+    assert!(undone.json["samples"].to_string().contains("public.history"), "{:#}", undone.json);
+    assert_eq!(case.sql("SELECT id FROM ONLY items ORDER BY 1"), "a\nc");
+    assert_eq!(case.sql("SELECT id, n, of FROM history ORDER BY 1"), "a|9|a\nb|9|c");
+}
+
+#[test]
 fn what_cannot_be_read_may_refer_to_any_row() {
     let case = items(&[("a", 1), ("b", 2)]);
     case.sql("RESET ROLE; CREATE SCHEMA hidden; CREATE TABLE hidden.notes (item text REFERENCES public.items ON DELETE CASCADE)");

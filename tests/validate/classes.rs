@@ -1,6 +1,6 @@
 //! Each class, once, with its exact counts.
 
-use crate::support::{Outcome, until, while_they_live};
+use crate::support::{Case, Outcome, until, while_they_live};
 use crate::{MAPPINGS, ends, found, loaded};
 use serde_json::{Value, json};
 
@@ -124,6 +124,37 @@ fn a_row_whose_key_is_gone_is_extra_and_one_that_expired_is_expired() {
     found(&ends(case.validate(MAPPINGS, &[]), 0), "parents", &[("equal", 2), ("expired", 1), ("extra", 1)]);
 }
 
+/// A column may have it as a number.
+#[test]
+fn a_time_of_expiry_that_is_a_number_has_passed_as_any_other_has() {
+    let config = r#"
+[[mapping]]
+name = "notes"
+match = "note:{id}"
+into = "public.notes"
+key = ["id"]
+lineage = { columns = { key = "redis_key", digest = "redis_digest", run = "redis_run", expires_at = "until" } }
+column = [{ name = "id", from = ["{id}"] }]
+"#;
+    for kind in ["bigint", "numeric(20, 3)"] {
+        let (case, mut redis) = while_they_live(1500, |life| {
+            let case = Case::new();
+            case.sql(&format!(
+                "SET ROLE redis2pg; CREATE TABLE notes (id text PRIMARY KEY, redis_key text, redis_digest text, redis_run uuid, until {kind})"
+            ));
+            let mut redis = case.redis();
+            ["a", "b", "c", "d"].iter().for_each(|id| redis.set(&format!("note:{id}"), "{}"));
+            ["a", "b", "c"].iter().for_each(|id| assert_eq!(redis.say(&format!("PEXPIRE note:{id} {life}")), ":1"));
+            ends(case.run_config(config, &[]), 0);
+            (case.number("SELECT count(until) FROM notes") == 3).then_some((case, redis))
+        });
+        until("they expire", || redis.say("EXISTS note:a note:b note:c") == ":0");
+        let outcome = ends(case.validate(config, &[]), 0);
+        found(&outcome, "notes", &[("equal", 1), ("expired", 3)]);
+        assert_eq!(outcome.report["validation"]["warnings"], json!([]), "{kind}");
+    }
+}
+
 /// Nothing fails for it without `--strict`; nobody shall overlook it.
 #[test]
 fn a_redis_that_was_emptied_is_told_of_loudly() {
@@ -159,6 +190,31 @@ fn a_child_without_its_parent_is_orphaned() {
     let without = ends(case.validate(MAPPINGS, &["--validate-relationships=false"]), 0);
     found(&without, "children", &[("equal", 6)]);
     assert_eq!(without.report["validation"]["parts"], json!(["content"]));
+}
+
+/// Nobody reads its key any more, and it is an orphan all the same.
+#[test]
+fn a_child_without_its_parent_is_orphaned_though_its_own_key_is_gone_or_has_expired() {
+    let case = loaded(4, 4);
+    let mut redis = case.redis();
+    while_they_live(1500, |life| {
+        redis.set("child:t", r#"{"parent":"3","label":"l"}"#);
+        redis.say(&format!("PEXPIRE child:t {life}"));
+        ends(case.run_config(MAPPINGS, &[]), 0);
+        (redis.say("EXISTS child:t") == ":1").then_some(())
+    });
+    redis.say("DEL parent:0 parent:3 child:0 child:1");
+    case.sql("DELETE FROM parents WHERE id IN ('0', '3')");
+    until("it expires", || redis.say("EXISTS child:t") == ":0");
+    let outcome = ends(case.validate(MAPPINGS, &[]), 4);
+    found(&outcome, "children", &[("equal", 1), ("extra", 1), ("orphaned", 3)]);
+    assert_eq!(outcome.report["validation"]["mappings"]["children"]["rows"]["orphaned"], 3);
+    for (key, why) in [("child:0", "the key is gone"), ("child:t", "the key has expired")] {
+        let detail = format!("parent refers to a row of public.parents that is not there; {why}");
+        assert_eq!(said(&outcome, key)["detail"], detail.as_str());
+    }
+    let without = ends(case.validate(MAPPINGS, &["--validate-relationships=false"]), 0);
+    found(&without, "children", &[("equal", 2), ("expired", 1), ("extra", 2)]);
 }
 
 #[test]

@@ -79,6 +79,23 @@ fn a_later_run_over_a_part_is_not_taken_unless_it_is_named_or_the_same_part_is_a
 }
 
 #[test]
+fn of_a_run_of_a_pattern_the_keys_that_it_took_are_missing_whatever_is_asked_for() {
+    let case = Case::new();
+    case.sql(TABLES);
+    let mut redis = case.redis();
+    [10, 11, 20].iter().for_each(|id| redis.set(&format!("parent:{id}"), &format!(r#"{{"n":{id}}}"#)));
+    let run = ends(case.run_config(MAPPINGS, &["--keys", "parent:1*"]), 0).report["run"].as_str().unwrap().to_owned();
+    case.sql("DELETE FROM parents WHERE id = '11'");
+    let look = |keys: &str| ends(case.validate(MAPPINGS, &["--run", &run, "--keys", keys]), 4);
+    found(&look("parent:11"), "parents", &[("missing", 1)]);
+    let wider = look("parent:*");
+    found(&wider, "parents", &[("equal", 1), ("missing", 1)]);
+    assert_eq!(wider.report["validation"]["mappings"]["parents"]["passed_over"]["excluded"], 1);
+    let untold = wider.report["validation"]["untold"].to_string();
+    assert!(untold.contains("keys like parent:1* only: others without a row count as excluded"), "{untold}");
+}
+
+#[test]
 fn a_mapping_that_no_run_took_is_not_looked_at_and_one_that_an_earlier_run_took_is() {
     let case = loaded(0, 0);
     case.redis().set("parent:1", r#"{"n":1}"#);

@@ -47,7 +47,7 @@ impl Cleaning {
         (found, events): (&Cleanable, EventSender),
         unmatched: &mut Unmatched,
     ) -> Result<End, Failure> {
-        let findings = Findings::new(self.names.clone(), events.clone(), ready.chosen.partial, None);
+        let findings = Findings::new(self.names.clone(), events.clone(), ready.chosen.left_out.clone(), None);
         let mut rounds = Rounds::new(ready, keys, findings, (events, stop))?;
         rounds.shared.hashes = true;
         let proof = Proof { runs: found.runs.clone().into(), rejects: found.open_rejects > 0 };

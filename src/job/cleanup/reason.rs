@@ -1,5 +1,6 @@
 //! Why a key stays, as it is counted and told.
 
+use crate::job::validate::LeftOut;
 use crate::model::Class;
 use crate::sink::{Compared, Unproven};
 use crate::source::redis::UnlinkOutcome;
@@ -36,9 +37,9 @@ pub(super) const SHAPE_REFUSED: &str = "shape_refused";
 /// Somebody set it apart, or it is beyond a limit.
 pub(super) const EXCLUDED: &str = "excluded";
 
-/// Of a key that is not equal. `partial`: the run may never have read keys without a row.
-pub(super) fn of_compared(key: &Compared, partial: bool) -> (&'static str, String) {
-    if partial && key.class == Class::Missing && key.is_without_rows() {
+/// Of a key that is not equal. `left_out`: the keys that the run never read.
+pub(super) fn of_compared(key: &Compared, left_out: &LeftOut) -> (&'static str, String) {
+    if key.class == Class::Missing && key.is_without_rows() && left_out.may_be(&key.key) {
         return (EXCLUDED, "the run may never have read it".to_owned());
     }
     let detail = match (key.detail.is_empty(), key.columns.is_empty()) {

@@ -68,7 +68,7 @@ pub(super) async fn execute(
 fn account(settings: &Settings, ready: &Ready, names: Arc<[String]>) -> Result<Account, Failure> {
     let dir = settings.run.report.as_ref();
     let file = dir.map(|dir| KeptKeysFile::create(dir).map_err(|error| report_unwritable(dir, &error))).transpose()?;
-    let how = (ready.chosen.partial, settings.run.dry_run);
+    let how = (ready.chosen.left_out.clone(), settings.run.dry_run);
     Ok(Account::new((names, columns(ready, &settings.cleanup.lossy)), how, file))
 }
 

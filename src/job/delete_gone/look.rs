@@ -1,9 +1,9 @@
 //! The look at some rows: which of their keys are gone, and what becomes of those rows.
 
 use super::another_server;
-use super::expiry::{Expiry, read};
 use super::work::{Place, Work};
 use crate::job::databases::Base;
+use crate::job::expiry::{Expiry, read};
 use crate::ledger::{self, LineagePlace, RunTable};
 use crate::model::{Failure, MappingId, RedisKey, SkipReason};
 use crate::sink::OwnedRow;
@@ -170,8 +170,7 @@ impl<S: Source> Work<'_, '_, S> {
         if !kept && table.expiry.is_none() {
             return Expiry::Unknown;
         }
-        let now = self.shared.clock.map_or_else(|| jiff::Timestamp::now().as_millisecond(), |clock| clock.now());
-        read(row.expires_at.as_deref(), now)
+        read(row.expires_at.as_deref(), self.shared.clock.as_ref())
     }
 }
 

@@ -6,7 +6,6 @@
 //! if the server is still the one that was scanned.
 
 mod collided;
-mod expiry;
 mod limit;
 mod look;
 mod order;

@@ -1,6 +1,6 @@
 //! The run that is validated, and what it was limited to.
 
-use super::ValidateRequest;
+use super::{LeftOut, ValidateRequest};
 use crate::config::Settings;
 use crate::job::ledger::{names_one, no_such_run, without_ledger};
 use crate::job::link::Link;
@@ -12,8 +12,8 @@ use sqlx::postgres::PgConnection;
 /// The run that is meant.
 pub(in crate::job) struct Chosen {
     pub(in crate::job) run: Validatable,
-    /// Whether keys without a row may be such as the run never read.
-    pub(in crate::job) partial: bool,
+    /// The keys that it never read.
+    pub(in crate::job) left_out: LeftOut,
     /// Whether the run went to its end.
     pub(super) run_has_ended: bool,
     /// Whether the ledger is as this version has it.
@@ -34,7 +34,8 @@ pub(super) async fn find_run(
     skip_others(settings, specs, &request.phases)?;
     let (hash, keys) = (specs_hash(specs), settings.run.keys.clone());
     let run = choose(link, request.run.as_deref(), (source, &hash, keys.as_deref())).await?;
-    let (partial, mut untold) = limits(settings, &run);
+    let left_out = limits(settings, &run);
+    let mut untold: Vec<String> = left_out.said(run.of.run).into_iter().collect();
     untold.extend(skip_skipped(settings, specs, &run));
     // At a run's end it is not written yet that it is one.
     let run_has_ended = run.is_done || request.run_before.is_some();
@@ -49,7 +50,7 @@ pub(super) async fn find_run(
     if !ledger_is_current {
         untold.push("the ledger could not be brought up to date: what is found is not kept there".to_owned());
     }
-    Ok(Chosen { run, partial, run_has_ended, ledger_is_current, untold })
+    Ok(Chosen { run, left_out, run_has_ended, ledger_is_current, untold })
 }
 
 /// Switches off the mappings that are not asked for.
@@ -116,21 +117,15 @@ fn none_like(other: Option<OtherRun>) -> Failure {
     Failure::usage(Side::Settings, message, hint)
 }
 
-/// Takes over what the run was limited to. Gives whether it left keys out that cannot be told, and what there is to say of that.
-fn limits(settings: &mut Settings, run: &Validatable) -> (bool, Vec<String>) {
-    let mut partial = run.is_partial;
-    match (&run.keys, &settings.run.keys) {
-        (Some(keys), None) => settings.run.keys = Some(keys.clone()),
-        (Some(keys), Some(own)) => partial |= keys != own,
-        (None, _) => {}
+/// Takes over what the run was limited to. Gives which of the keys that are looked at it left out.
+fn limits(settings: &mut Settings, run: &Validatable) -> LeftOut {
+    let own = settings.run.keys.clone();
+    settings.run.keys = own.clone().or_else(|| run.keys.clone());
+    match (&run.keys, own) {
+        _ if run.is_partial => LeftOut::Some,
+        (Some(keys), Some(own)) if *keys != own => LeftOut::ButFor(keys.clone()),
+        _ => LeftOut::None,
     }
-    let said = partial.then(|| {
-        format!(
-            "run {} took a part of the keys only, and which is not known: keys without a row count as excluded, not as missing",
-            run.of.run
-        )
-    });
-    (partial, said.into_iter().collect())
 }
 
 /// Switches off the mappings that the run did not look at. Gives what there is to say of that.

@@ -3,8 +3,10 @@
 //! A cache that is alive changes between the look at a key and the look at its row. So what is not equal is read again in
 //! further rounds, and counts by what the last one says. Shared by the writers of a pass.
 
+use super::LeftOut;
 use super::aside::{Again, Aside};
-use super::state::{AskedOf, MetSlices, Place, State};
+use super::gone_rows::GoneKey;
+use super::state::{AskedOf, MetSlices, State};
 use crate::model::{
     Class, Database, Discrepancy, Event, EventSender, Failure, MappingCounts, MappingId, SkipReason, Tally,
 };
@@ -13,17 +15,14 @@ use crate::sink::{Compared, Comparison};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Keys whose values would be rejected now that are looked for among the rows of the run; the others stay missing.
-const SOUGHT: usize = 100_000;
-
 /// What was found so far. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::job) struct Findings {
     state: Arc<Mutex<State>>,
     names: Arc<[String]>,
     events: EventSender,
-    /// Whether keys without a row may be such as the run never read.
-    partial: bool,
+    /// The keys that the run never read.
+    left_out: LeftOut,
 }
 
 /// What was found in all.
@@ -33,6 +32,8 @@ pub(super) struct Taken {
     pub(super) shown: Vec<Discrepancy>,
     /// Whether keys were counted as they were found first.
     pub(super) full: bool,
+    /// Keys whose values would be rejected now, and which were not looked for among the rows of the run.
+    pub(super) unsought: u64,
     /// The rows whose keys were asked for.
     pub(super) asked: AskedOf,
 }
@@ -42,10 +43,10 @@ impl Findings {
     pub(in crate::job) fn new(
         names: Arc<[String]>,
         events: EventSender,
-        partial: bool,
+        left_out: LeftOut,
         file: Option<DifferencesFile>,
     ) -> Self {
-        Self { state: Arc::new(Mutex::new(State { file, ..State::default() })), names, events, partial }
+        Self { state: Arc::new(Mutex::new(State { file, ..State::default() })), names, events, left_out }
     }
 
     /// Begins a round. `room`: bytes of keys that are set aside for the next one; `None`: it is the last.
@@ -105,16 +106,21 @@ impl Findings {
     }
 
     /// Counts a key by what it is found to be.
-    fn count(&self, state: &mut State, (mapping, database): (MappingId, u8), mut key: Compared) -> Result<(), Failure> {
-        if key.refused > 0 && state.sought.len() < SOUGHT {
-            let place = (mapping, database, key.key.detached());
-            key.values = Vec::new();
-            state.sought.insert(place, key);
-            return Ok(());
+    pub(super) fn count(
+        &self,
+        state: &mut State,
+        (mapping, database): (MappingId, u8),
+        mut key: Compared,
+    ) -> Result<(), Failure> {
+        if key.refused > 0 {
+            match state.seek((mapping, database), key) {
+                Some(unsought) => key = unsought,
+                None => return Ok(()),
+            }
         }
         let counts = state.counts.entry(mapping).or_default();
         counts.source_keys += 1;
-        if key.class == Class::Missing && self.partial && !key.lost && key.is_without_rows() {
+        if key.class == Class::Missing && !key.lost && key.is_without_rows() && self.left_out.may_be(&key.key) {
             *counts.passed_over.entry(SkipReason::Excluded.code().to_owned()).or_default() += 1;
             return Ok(());
         }
@@ -127,50 +133,27 @@ impl Findings {
         state.show(&self.names, discrepancy((mapping, database), key))
     }
 
-    /// The missing keys whose values would be rejected now: a row of the run that names one was loaded before.
-    pub(super) fn was_loaded(&self, place: &Place) -> Result<(), Failure> {
-        let mut state = self.state();
-        let Some(mut key) = state.sought.remove(place) else { return Ok(()) };
-        key.was_loaded();
-        self.count(&mut state, (place.0, place.1), key)
-    }
-
-    /// Whether any key is sought among the rows of the run.
-    pub(super) fn seeks(&self) -> bool {
-        !self.state().sought.is_empty()
-    }
-
-    /// Counts keys that are sought no more: no row names them.
-    ///
-    /// # Errors
-    /// The report cannot be written.
-    pub(super) fn give_up_seeking(&self) -> Result<(), Failure> {
-        let mut state = self.state();
-        for ((mapping, database, _), mut key) in std::mem::take(&mut state.sought) {
-            key.refused = 0;
-            self.count(&mut state, (mapping, database), key)?;
-        }
-        Ok(())
-    }
-
-    /// Books rows of a class whose key is gone from a database; `found`: the key, unless it was counted before.
+    /// Books rows whose key is gone from a database. `found`: the key, and the class that it was counted as before, unless that holds.
     ///
     /// # Errors
     /// The report cannot be written.
     pub(super) fn gone(
         &self,
-        found: Option<Discrepancy>,
-        (mapping, database, class): (MappingId, u8, Class),
-        rows: i64,
+        found: Option<(Discrepancy, Option<Class>)>,
+        of: (MappingId, u8),
+        gone: &GoneKey,
     ) -> Result<(), Failure> {
         let mut state = self.state();
-        let counts = state.counts.entry(mapping).or_default();
-        counts.rows.add(class, rows);
-        counts.keys.add(class, i64::from(found.is_some()));
-        if class == Class::Extra {
-            state.asked.entry((mapping, database)).or_default().1 += rows;
+        let counts = state.counts.entry(of.0).or_default();
+        counts.rows.add_all(&gone.rows);
+        if gone.extra > 0 {
+            state.asked.entry(of).or_default().1 += gone.extra;
         }
-        found.map_or(Ok(()), |found| state.show(&self.names, found))
+        let Some((found, before)) = found else { return Ok(()) };
+        let counts = state.counts.entry(of.0).or_default();
+        before.into_iter().for_each(|before| counts.keys.add(before, -1));
+        counts.keys.add(found.class, 1);
+        state.show(&self.names, found)
     }
 
     /// The rows of a mapping that were met.
@@ -194,7 +177,8 @@ impl Findings {
     pub(super) fn take(&self) -> Taken {
         let mut state = self.state();
         let (counts, shown) = (std::mem::take(&mut state.counts), std::mem::take(&mut state.shown));
-        Taken { counts, shown, full: state.full, asked: std::mem::take(&mut state.asked) }
+        let (full, unsought) = (state.full, state.unsought);
+        Taken { counts, shown, full, unsought, asked: std::mem::take(&mut state.asked) }
     }
 
     /// Takes the file of discrepancies.
@@ -202,7 +186,7 @@ impl Findings {
         self.state().file.take()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -214,20 +198,18 @@ fn discrepancy((mapping, database): (MappingId, u8), key: Compared) -> Discrepan
 
 #[cfg(test)]
 mod tests {
-    use super::{Findings, Taken};
+    use super::{Findings, LeftOut, Taken};
     use crate::model::{Class, Database, MappingId, RedisKey};
     use crate::sink::{Compared, Comparison};
     use tokio::sync::mpsc;
 
-    fn compared(key: &str, class: Class, refused: i64) -> Compared {
-        let mut compared = Compared::of(RedisKey::new(key.to_owned()), class);
-        compared.refused = refused;
-        compared
+    fn compared(key: &str, class: Class) -> Compared {
+        Compared::of(RedisKey::new(key.to_owned()), class)
     }
 
-    fn findings(partial: bool) -> Findings {
+    fn findings(left_out: LeftOut) -> Findings {
         let (events, _) = mpsc::channel(1);
-        Findings::new(["documents".to_owned()].into(), events, partial, None)
+        Findings::new(["documents".to_owned()].into(), events, left_out, None)
     }
 
     fn book(findings: &Findings, others: Vec<Compared>) {
@@ -237,16 +219,16 @@ mod tests {
 
     #[test]
     fn what_is_not_equal_is_looked_at_again_and_counts_by_the_last_round() {
-        let findings = findings(false);
+        let findings = findings(LeftOut::None);
         findings.begin(Some(1000));
-        let twice = || compared("a", Class::Missing, 0);
-        book(&findings, vec![twice(), twice(), compared("b", Class::Rejected, 0)]);
+        let twice = || compared("a", Class::Missing);
+        book(&findings, vec![twice(), twice(), compared("b", Class::Rejected)]);
         let (mut again, count) = findings.end().unwrap();
         assert_eq!(count, 1, "the same key once, and a known reject not at all");
         let keys = again.0.get_mut(&0).unwrap().next_page(10).unwrap().unwrap();
         assert_eq!(keys, [(MappingId(0), RedisKey::new("a"))]);
         findings.begin(None);
-        book(&findings, vec![compared("a", Class::Stale, 0)]);
+        book(&findings, vec![compared("a", Class::Stale)]);
         assert_eq!(findings.end().unwrap().1, 0);
         let Taken { counts, shown, full, .. } = findings.take();
         let counts = &counts[&MappingId(0)];
@@ -257,33 +239,30 @@ mod tests {
 
     #[test]
     fn what_there_is_no_room_for_counts_as_it_was_found() {
-        let findings = findings(false);
+        let findings = findings(LeftOut::None);
         findings.begin(Some(8));
-        book(&findings, vec![compared("a", Class::Missing, 0), compared("b", Class::Missing, 0)]);
+        book(&findings, vec![compared("a", Class::Missing), compared("b", Class::Missing)]);
         assert_eq!(findings.end().unwrap().1, 1);
         let Taken { counts, full, .. } = findings.take();
         assert_eq!((counts[&MappingId(0)].keys.get(Class::Missing), full), (1, true));
     }
 
     #[test]
-    fn a_key_that_would_be_rejected_now_is_stale_where_a_row_names_it() {
-        let findings = findings(false);
-        book(&findings, vec![compared("a", Class::Missing, 1), compared("b", Class::Missing, 1)]);
-        assert!(findings.seeks());
-        findings.was_loaded(&(MappingId(0), 0, RedisKey::new("a"))).unwrap();
-        findings.give_up_seeking().unwrap();
-        let Taken { counts, .. } = findings.take();
-        let counts = &counts[&MappingId(0)].keys;
-        assert_eq!((counts.get(Class::Stale), counts.get(Class::Missing)), (1, 1));
-    }
-
-    #[test]
     fn of_a_partial_run_a_key_without_rows_is_excluded() {
-        let findings = findings(true);
-        book(&findings, vec![compared("a", Class::Missing, 0), compared("b", Class::Different, 0)]);
+        let findings = findings(LeftOut::Some);
+        book(&findings, vec![compared("a", Class::Missing), compared("b", Class::Different)]);
         let Taken { counts, .. } = findings.take();
         let counts = &counts[&MappingId(0)];
         assert_eq!((counts.keys.get(Class::Missing), counts.keys.get(Class::Different)), (0, 1));
         assert_eq!((counts.passed_over["excluded"], counts.source_keys), (1, 4));
+    }
+
+    #[test]
+    fn of_a_run_of_a_pattern_the_keys_that_it_took_are_not_excluded() {
+        let findings = findings(LeftOut::ButFor("a*".to_owned()));
+        book(&findings, ["ab", "b", "c"].map(|key| compared(key, Class::Missing)).into());
+        let Taken { counts, .. } = findings.take();
+        let counts = &counts[&MappingId(0)];
+        assert_eq!((counts.keys.get(Class::Missing), counts.passed_over["excluded"]), (1, 2));
     }
 }

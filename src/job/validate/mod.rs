@@ -6,13 +6,16 @@ mod begin;
 mod chosen;
 mod emptied;
 mod findings;
-mod passed;
+mod gone_rows;
+mod left_out;
 mod rest;
 mod rounds;
+mod sought;
 mod state;
 
 pub(super) use begin::{Ready, begin};
 pub(super) use findings::Findings;
+pub(super) use left_out::LeftOut;
 pub(super) use rounds::Rounds;
 
 use super::databases::Reached;
@@ -174,7 +177,7 @@ async fn look(
     let names: Arc<[String]> = ready.checked.plan.mappings().map(|(_, mapping)| mapping.name().to_owned()).collect();
     let (run, resumed) = (ready.chosen.run.of.run.to_string(), false);
     let _ = events.send(Event::RunStarted { run, mappings: names.clone(), resumed }).await;
-    let findings = Findings::new(names.clone(), events.clone(), ready.chosen.partial, file);
+    let findings = Findings::new(names.clone(), events.clone(), ready.chosen.left_out.clone(), file);
     let ended = compare(&mut ready, keys, &findings, (events.clone(), stop)).await;
     let mut validation = taken(&ready, &names, &findings);
     validation.started = started;
@@ -231,13 +234,14 @@ async fn all(rounds: &Rounds, ready: &mut Ready, findings: &Findings) -> Result<
 fn taken(ready: &Ready, names: &[String], findings: &Findings) -> Validation {
     let settings = &ready.settings.validation;
     let name = |id: MappingId| names.get(usize::from(id.0)).cloned().unwrap_or_default();
-    let Taken { counts, shown, full, asked } = findings.take();
+    let Taken { counts, shown, full, unsought, asked } = findings.take();
     let parts = [("content", settings.content), ("relationships", settings.relationships)];
     let mut untold = ready.chosen.untold.clone();
     if full {
         let text = "more keys were not equal than flow.spill_limit lets be looked at again: the others count as they were found first";
         untold.push(text.to_owned());
     }
+    untold.extend(sought::said(unsought));
     Validation {
         run: ready.chosen.run.of.run.to_string(),
         ended: now(),

@@ -1,12 +1,11 @@
 //! The other direction: rows of the run whose keys are gone. Redis is asked for the keys of all rows that the run, and those
 //! like it before, wrote and nobody changed since.
 //!
-//! A key that is gone is asked for once more, a little later, and so is its row: an application that deletes both does not do
-//! it at once.
+//! What becomes of the rows of keys that are gone is in `gone_rows`.
 
 use super::Findings;
 use super::begin::Ready;
-use super::passed::has_passed;
+use super::gone_rows::{ByDatabase, Gone};
 use super::rounds::Rounds;
 use crate::job::databases::Base;
 use crate::job::link::Link;
@@ -14,48 +13,32 @@ use crate::job::migrate::End;
 use crate::job::pipeline::Sample;
 use crate::job::run_tables::run_table;
 use crate::ledger;
-use crate::model::{Class, Discrepancy, Failure, MappingId, RedisKey, SkipReason};
-use crate::sink::{LoadTable, OwnedReader, OwnedRow, Provenance, RowSum, SumsWanted, still_owned};
+use crate::model::{Class, Failure, MappingId, RedisKey, SkipReason};
+use crate::sink::{LoadTable, OwnedReader, OwnedRow, Provenance, RowSum, SumsWanted};
 use crate::source::Source;
 use crate::source::redis::RedisSource;
 use sqlx::postgres::PgConnection;
-use std::collections::{BTreeMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::RandomState;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How long a key that is gone is given to come back.
-const PAUSE: Duration = Duration::from_millis(300);
 /// Rows whose keys are gone that are held before they are looked at again.
 const HELD: usize = 10_000;
 /// Keys asked for at once.
 const ASKED: usize = 1000;
-/// Keys that are known by their hashes, so that each counts once though its rows lie apart.
-const TOLD_APART: usize = 500_000;
 
 /// What looks for them.
 pub(super) struct Rest<'a> {
-    rounds: &'a Rounds,
-    ready: &'a Ready,
-    runs: Vec<String>,
+    pub(super) rounds: &'a Rounds,
+    pub(super) ready: &'a Ready,
+    pub(super) runs: Vec<String>,
     sample: Sample,
     /// Whether keys that are gone are told: all keys were looked at.
     whole: bool,
-    counted: HashSet<u64>,
-    hasher: RandomState,
+    /// Keys that are counted, by their hashes, each with the class that it counts as.
+    pub(super) counted: HashMap<u64, Class>,
+    pub(super) hasher: RandomState,
 }
-
-/// A row whose key is gone.
-struct Gone {
-    key: RedisKey,
-    row_key: String,
-    expires_at: Option<String>,
-    /// The run that wrote it.
-    run: String,
-}
-
-/// By database.
-type ByDatabase<T> = BTreeMap<u8, Vec<T>>;
 
 /// What is summed up of the rows that are met, so that slices whose rows were all met need not be asked for: a key that was
 /// read is there. `None`: keys that are gone are not told. Left out are tables that several mappings share, and those whose rows do not
@@ -110,7 +93,7 @@ pub(super) async fn look_at_rows(rounds: &Rounds, ready: &Ready, link: &mut Link
     let runs = link.call("reading the runs before it", like).await?;
     let sample = Sample::of(settings.validation.sample);
     let text = runs.iter().map(ToString::to_string).collect();
-    let (counted, hasher) = (HashSet::new(), RandomState::new());
+    let (counted, hasher) = (HashMap::new(), RandomState::new());
     let mut rest = Rest { rounds, ready, runs: text, sample, whole, counted, hasher };
     for id in &rounds.on {
         let Some((spec, table)) = ready.specs.get(usize::from(id.0)).zip(rounds.tables.get(usize::from(id.0))) else {
@@ -126,7 +109,7 @@ pub(super) async fn look_at_rows(rounds: &Rounds, ready: &Ready, link: &mut Link
 }
 
 impl Rest<'_> {
-    fn findings(&self) -> &Findings {
+    pub(super) fn findings(&self) -> &Findings {
         &self.rounds.findings
     }
 
@@ -205,7 +188,7 @@ impl Rest<'_> {
     }
 
     /// Those among rows whose keys are gone.
-    async fn absent(&self, number: u8, rows: Vec<Gone>) -> Result<Vec<Gone>, Failure> {
+    pub(super) async fn absent(&self, number: u8, rows: Vec<Gone>) -> Result<Vec<Gone>, Failure> {
         let base = self.rounds.shared.bases.iter().find(|base| base.database.number == number);
         let Some(base) = base.filter(|_| !rows.is_empty()) else { return Ok(Vec::new()) };
         let keys: Vec<RedisKey> = rows.iter().map(|row| row.key.clone()).collect();
@@ -217,70 +200,5 @@ impl Rest<'_> {
             gone.extend(absent.map(|(key, _)| key));
         }
         Ok(rows.into_iter().filter(|row| gone.contains(&row.key)).collect())
-    }
-
-    /// Looks at keys that are gone once more, and at their rows, and books what stays so.
-    async fn settle(
-        &mut self,
-        (id, table): (MappingId, &LoadTable),
-        gone: ByDatabase<Gone>,
-        link: &mut Link,
-    ) -> Result<(), Failure> {
-        if gone.is_empty() {
-            return Ok(());
-        }
-        tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
-            () = self.rounds.shared.stop.wait_drain() => {}
-        }
-        for (number, rows) in gone {
-            let rows = self.absent(number, rows).await?;
-            let keys: Vec<String> = rows.iter().map(|row| row.row_key.clone()).collect();
-            let runs = self.runs.clone();
-            let there = async |connection: &mut PgConnection| still_owned(connection, table, &keys, &runs).await;
-            let there: HashSet<usize> =
-                link.call("looking at rows whose keys are gone", there).await?.into_iter().collect();
-            let asked: Vec<(RedisKey, String)> = rows.iter().map(|row| (row.key.clone(), row.run.clone())).collect();
-            let source = &self.ready.chosen.run.source;
-            let cleaned =
-                async |connection: &mut PgConnection| ledger::cleaned_among(connection, (source, number), &asked).await;
-            let cleaned = link.call("looking for keys that a cleanup deleted", cleaned).await?;
-            let mut by_key = BTreeMap::<RedisKey, (i64, Class)>::new();
-            for (place, row) in rows.into_iter().enumerate().filter(|(place, _)| there.contains(place)) {
-                let class = match () {
-                    () if cleaned.contains(&place) => Class::Cleaned,
-                    () if has_passed(self.rounds.shared.clock.as_ref(), row.expires_at.as_deref()) => Class::Expired,
-                    () => Class::Extra,
-                };
-                by_key.entry(row.key).or_insert((0, class)).0 += 1;
-            }
-            for (key, (rows, class)) in by_key {
-                self.book((id, number), key, class, rows)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn book(
-        &mut self,
-        (mapping, database): (MappingId, u8),
-        key: RedisKey,
-        class: Class,
-        rows: i64,
-    ) -> Result<(), Failure> {
-        let hash = self.hasher.hash_one((mapping, database, &key));
-        let known = self.counted.contains(&hash);
-        if !known && self.counted.len() < TOLD_APART {
-            self.counted.insert(hash);
-        }
-        let detail = match class {
-            Class::Expired => "the key has expired".to_owned(),
-            Class::Cleaned => "a cleanup has deleted the key".to_owned(),
-            _ => "the key is gone".to_owned(),
-        };
-        let (columns, values) = (Vec::new(), Vec::new());
-        let found =
-            Discrepancy { mapping, database, key: key.detached(), class, element: None, detail, columns, values };
-        self.findings().gone((!known).then_some(found), (mapping, database, class), rows)
     }
 }

@@ -25,8 +25,10 @@ pub(super) struct State {
     pub(super) aside: Option<Aside>,
     pub(super) shown: Vec<Discrepancy>,
     pub(super) shown_of: HashMap<(MappingId, Class), usize>,
-    /// Missing keys whose values would be rejected now.
+    /// Missing keys whose values would be rejected now, as far as they are looked for.
     pub(super) sought: HashMap<Place, Compared>,
+    /// How many more there are.
+    pub(super) unsought: u64,
     pub(super) file: Option<DifferencesFile>,
     /// Whether a key was counted as it was found first, since there was no more room to set it aside.
     pub(super) full: bool,

@@ -1,7 +1,9 @@
 //! Asking the server, for as long as it may come back: what fails and may pass is tried again.
 
 use super::attempt::{self, Attempt, Refused};
+use super::met::without_parent;
 use super::rows_of_key::{self, RowsOfKey};
+use super::statements::orphan;
 use super::{CompareOptions, Comparer, in_ledger};
 use crate::flow::Backoff;
 use crate::ledger::{self, ShardId};
@@ -152,26 +154,40 @@ fn within(options: &CompareOptions) -> Option<Duration> {
     silence(options.statement_timeout, options.idle_timeout)
 }
 
-/// Which of some rows, by their keys as the ledger writes them, are there as one of the runs wrote them: their places.
+/// A row that is there as one of the runs wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StillOwned {
+    /// Its place among those that were asked for.
+    pub place: usize,
+    /// That a row is missing which it refers to, for people.
+    pub orphaned: Option<String>,
+}
+
+/// Which of some rows, by their keys as the ledger writes them, are there as one of the runs wrote them. `relationships`: whether it is
+/// looked for the rows that they refer to.
 ///
 /// # Errors
 /// The server's.
 pub async fn still_owned(
     connection: &mut PgConnection,
-    table: &LoadTable,
+    (table, relationships): (&LoadTable, bool),
     row_keys: &[String],
     runs: &[String],
-) -> Result<Vec<usize>, Error> {
+) -> Result<Vec<StillOwned>, Error> {
     let mut transaction = connection.begin().await?;
     let settings = format!("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; {TEXT_SETTINGS}");
     script(settings).execute(&mut *transaction).await?;
-    let rows = query(in_ledger::still_owned(table))
+    let rows = query(in_ledger::still_owned(table, &orphan(table, relationships)))
         .bind(table.name.to_string())
         .bind(row_keys)
         .bind(runs)
         .fetch_all(&mut *transaction)
         .await?;
     transaction.rollback().await?;
-    let place = |row: &PgRow| Ok(usize::try_from(row.try_get::<i64, _>("place")?).unwrap_or(usize::MAX));
-    rows.iter().map(place).collect()
+    let found = |row: &PgRow| {
+        let check = row.try_get::<Option<i32>, _>("orphan")?.and_then(|check| usize::try_from(check).ok());
+        let place = usize::try_from(row.try_get::<i64, _>("place")?).unwrap_or(usize::MAX);
+        Ok(StillOwned { place, orphaned: check.and_then(|check| without_parent(table, check)) })
+    };
+    rows.iter().map(found).collect()
 }

@@ -72,12 +72,12 @@ pub(super) fn rows_of_keys(table: &LoadTable, here: &str) -> String {
     )
 }
 
-/// The places, from 0, of those row keys `$2` whose rows are there and were written by one of the runs `$3`. `$1`: the
-/// table's name in the ledger.
-pub(super) fn still_owned(table: &LoadTable) -> String {
+/// The places, from 0, of those row keys `$2` whose rows are there and were written by one of the runs `$3`, each with the parent check whose
+/// row is missing: `orphan`, an expression. `$1`: the table's name in the ledger.
+pub(super) fn still_owned(table: &LoadTable, orphan: &str) -> String {
     let (target, rows) = (table.ident(), table.rows());
     format!(
-        "SELECT k.place - 1 AS place FROM pg_catalog.unnest($2::text[]) WITH ORDINALITY k (row_key, place) \
+        "SELECT k.place - 1 AS place, {orphan} AS orphan FROM pg_catalog.unnest($2::text[]) WITH ORDINALITY k (row_key, place) \
          CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{target}, k.row_key::jsonb) s JOIN {rows} t ON {} \
          WHERE {} = ANY ($3)",
         key_join(table),

@@ -65,12 +65,8 @@ impl Met {
             return Judged::because(Class::Missing, format!("its row is that of {other}"));
         }
         let content = self.judge_content(table, row);
-        match self.orphan.and_then(|parent| table.parents.get(parent)) {
-            Some(parent) if content.class < Class::Orphaned => {
-                let column = table.columns.get(parent.column).map_or("", |column| column.name.as_str());
-                let detail = format!("{column} refers to a row of {} that is not there", parent.table);
-                Judged::because(Class::Orphaned, detail)
-            }
+        match self.orphan.and_then(|check| without_parent(table, check)) {
+            Some(detail) if content.class < Class::Orphaned => Judged::because(Class::Orphaned, detail),
             _ => content,
         }
     }
@@ -109,6 +105,13 @@ impl Met {
             _ => Judged::of(Class::Different),
         }
     }
+}
+
+/// That the row is missing which a parent check asks for, for people; `check`: its place.
+pub(super) fn without_parent(table: &LoadTable, check: usize) -> Option<String> {
+    let parent = table.parents.get(check)?;
+    let column = table.columns.get(parent.column).map_or("", |column| column.name.as_str());
+    Some(format!("{column} refers to a row of {} that is not there", parent.table))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ mod stages;
 mod statements;
 mod worst;
 
-pub use self::asking::still_owned;
+pub use self::asking::{StillOwned, still_owned};
 use self::attempt::Refused;
 pub use self::compared::Compared;
 use self::compared::{refused, would_be_rejected};

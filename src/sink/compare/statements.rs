@@ -102,7 +102,7 @@ impl Parts {
         let facts = format!(
             "SELECT {} AS differs, {} AS orphan, {} AS other_key, {respelled} AS respelled OFFSET 0",
             differs(table, sql.columns, options),
-            orphan(table, options),
+            orphan(table, options.relationships),
             other_key(table, shape)
         );
         let of_source = if table.deletes_gone() { is_surely_in_ledger(database, run) } else { "NULL::bool".to_owned() };
@@ -194,9 +194,9 @@ fn but_for_adopted(table: &LoadTable, index: usize, column: &LoadColumn) -> Stri
     table.parents.iter().filter(|check| check.column == index).filter_map(adopted).collect()
 }
 
-/// The first parent check whose row is missing that the target's row refers to; NULL: none.
-fn orphan(table: &LoadTable, options: &CompareOptions) -> String {
-    let checks = table.parents.iter().enumerate().filter(|_| options.relationships);
+/// The first parent check whose row is missing that the target's row refers to; NULL: none. `relationships`: whether it is looked for them.
+pub(super) fn orphan(table: &LoadTable, relationships: bool) -> String {
+    let checks = table.parents.iter().enumerate().filter(|_| relationships);
     let cases: Vec<String> = checks
         .filter_map(|(index, check)| {
             let column = table.columns.get(check.column)?;

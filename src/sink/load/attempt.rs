@@ -25,6 +25,8 @@ pub(super) struct Lost {
 pub(super) enum Missed {
     /// The server said no; `row`: the row that it blamed, by its place in the piece.
     Server { error: Error, row: Option<usize> },
+    /// A row whose element is gone is not let go, or there can be no image of it.
+    Gone(Error),
     /// The ledger could not be written: no row's fault.
     Ledger(Error),
     /// The answer to COMMIT did not come.

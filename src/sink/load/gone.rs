@@ -8,6 +8,7 @@
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
 use super::locked::{Locked, look};
+use super::merge::image_refused;
 use super::origin::{is_surely_in_ledger, may_be_in_ledger};
 use super::statements::{IMAGE_COLUMNS, Side, image, key_join, row_key, stage_column};
 use crate::ledger;
@@ -223,8 +224,8 @@ impl Attempt<'_> {
         let ours: Vec<&Locked> = gone.iter().filter(ours).map(|row| &row.found).collect();
         let delete: Vec<&str> = ours.iter().map(|row| row.row_key.as_str()).collect();
         let before = ours.iter().filter(|row| row.owner.as_deref() != Some(&run));
-        let images: Vec<&str> = before.map(|row| row.row_key.as_str()).collect();
-        let (deleted, taken) = delete_rows(connection, (self.table, self.shard.run), &delete, &images).await?;
+        let images: HashSet<&str> = before.map(|row| row.row_key.as_str()).collect();
+        let (deleted, taken) = self.delete_gone(connection, (delete, &images)).await?;
         book.images += taken;
         for row in &gone {
             let Some(group) = ending.get(row.reading) else { continue };
@@ -236,7 +237,7 @@ impl Attempt<'_> {
 }
 
 /// Deletes rows, with an image of each of `images`; gives those that are gone now, and how many images were taken. A trigger may
-/// keep a row.
+/// keep a row. Where jsonb cannot hold one, that is no fault of the ledger's: the row has no image, and must stay.
 pub(super) async fn delete_rows(
     connection: &mut PgConnection,
     (table, run): (&LoadTable, Uuid),
@@ -262,7 +263,7 @@ pub(super) async fn delete_rows(
     .bind(&name)
     .fetch_all(&mut *connection)
     .await
-    .map_err(Missed::Ledger)?;
+    .map_err(image_refused)?;
     let statement = format!("DELETE FROM {} t USING {rows} WHERE {same} RETURNING r.row_key", table.rows());
     let gone = query(statement).bind(delete).fetch_all(&mut *connection).await?;
     let gone: Vec<String> = gone.iter().map(|row| row.try_get(0)).collect::<Result<_, Error>>()?;

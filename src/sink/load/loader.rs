@@ -132,6 +132,11 @@ impl Loader {
                     }
                     continue;
                 }
+                Missed::Gone(_) if !piece.singly => {
+                    piece.singly = true;
+                    continue;
+                }
+                Missed::Gone(error) => return Err(failure(&format!("deleting from {}", table.name), error)),
                 Missed::CommitUnknown { error, groups } => {
                     in_doubt = groups;
                     error

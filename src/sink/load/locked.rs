@@ -5,7 +5,7 @@
 //! while the lock is held.
 
 use super::statements::key_join;
-use crate::postgres::{IncomingKey, ident, query, table_ident};
+use crate::postgres::{IncomingKey, ident, query};
 use crate::sink::ownership::owner_of;
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
@@ -99,5 +99,5 @@ fn refers(referrer: &IncomingKey) -> String {
         pairs.map(|(own, of, operator)| format!("t.{} {operator} c.{}", ident(of), ident(own))).collect();
     // A row may refer to itself.
     let other = if referrer.is_own { " AND (c.tableoid, c.ctid) <> (t.tableoid, t.ctid)" } else { "" };
-    format!("EXISTS (SELECT FROM {} c WHERE {}{other})", table_ident(&referrer.table), pairs.join(" AND "))
+    format!("EXISTS (SELECT FROM {} c WHERE {}{other})", referrer.rows(), pairs.join(" AND "))
 }

@@ -15,7 +15,7 @@ use sqlx::{Error, Row as _};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A row that jsonb cannot hold has no before-image: then it is not changed. All else is the ledger's fault.
-fn image_refused(error: Error) -> Missed {
+pub(super) fn image_refused(error: Error) -> Missed {
     match verdict(&error) {
         Verdict::Row => Missed::Server { error, row: None },
         _ => Missed::Ledger(error),

@@ -7,7 +7,7 @@
 //! those that come before their parents wait (`own_parents`). `Loader` decides what an
 //! error means: try again, find the row at fault (`piece` cuts them up, `refusal` says why one is rejected), or stop.
 //! Which database a row was made from says `origin`. What is found of each row is booked for its key (`book`); rows whose
-//! elements are gone go with them (`gone`, once `locked`), and of elements that are one row the first has it (`alike`); both ask what a
+//! elements are gone go with them (`gone`, once `locked`; where the server refuses one, `singly`), and of elements that are one row the first has it (`alike`); both ask what a
 //! reading of several transactions noted (`seen`). Rows whose keys are gone go by themselves, once all is loaded (`vanished`), those
 //! that refer to one another `together`.
 //! Lineage that the table has no room for writes `lineage`. What is overwritten of a key that a cleanup deleted counts `cleaned`.
@@ -36,6 +36,7 @@ mod probe;
 pub(in crate::sink) mod refusal;
 mod seen;
 mod settled;
+mod singly;
 mod staging;
 pub(in crate::sink) mod statements;
 mod together;

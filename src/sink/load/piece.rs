@@ -37,6 +37,8 @@ pub(super) struct Piece {
     pub(super) unstored: bool,
     /// These are rejected keys, tried again: what is rejected now stays so.
     pub(super) retry: bool,
+    /// The table did not let rows go whose elements are gone: it is looked which, before any is deleted.
+    pub(super) singly: bool,
     /// Another retry follows, for rows that refer to rows of their own table.
     pub(super) again: bool,
     /// Keys of a retry that have neither a row nor a reject any more.
@@ -69,6 +71,7 @@ impl Piece {
             merge: self.merge,
             orphans: self.orphans,
             unstored: self.unstored,
+            singly: self.singly,
             split: true,
             retry: self.retry,
             again: self.again,

@@ -2,7 +2,7 @@
 //! found by a few statements over all of them. From the leaves on, a chain would be looked at as often as it is long.
 
 use super::locked::{asked, asked_of, owners, texts};
-use crate::postgres::{IncomingKey, ident, query, script, table_ident};
+use crate::postgres::{IncomingKey, ident, query, script};
 use crate::sink::owned;
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
@@ -121,7 +121,7 @@ fn referred_from_without(table: &LoadTable, referrer: &IncomingKey) -> String {
     format!(
         "SELECT r.row_key {} WHERE EXISTS (SELECT FROM {} c WHERE {}{but})",
         asked(table, "$1"),
-        table_ident(&referrer.table),
+        referrer.rows(),
         pairs.join(" AND ")
     )
 }
@@ -146,12 +146,11 @@ fn edges(table: &LoadTable, referrer: &IncomingKey) -> String {
     let pairs = referrer.columns.iter();
     let pairs: Vec<String> =
         pairs.map(|(own, of, operator)| format!("p.{} {operator} t.{}", ident(of), ident(own))).collect();
-    // The foreign key may be one partition's alone.
-    let from = if referrer.table == table.name { table.rows() } else { table_ident(&referrer.table) };
     format!(
         "SELECT r.row_key, {}::text {} JOIN {} p ON {}",
         owned::row_key("p", &key_columns(table)),
-        asked_of(table, &from, "$1"),
+        // The foreign key may be one partition's alone.
+        asked_of(table, &referrer.rows(), "$1"),
         table.rows(),
         pairs.join(" AND ")
     )

@@ -119,7 +119,7 @@ impl Loader {
                 Missed::CommitUnknown { error, .. } => error,
                 Missed::Ledger(error) if is_journal(&error) || verdict(&error) == Verdict::Transient => error,
                 Missed::Ledger(error) => return Err(failure("writing the ledger", error)),
-                Missed::Server { error, .. } => match verdict(&error) {
+                Missed::Server { error, .. } | Missed::Gone(error) => match verdict(&error) {
                     Verdict::Transient => error,
                     Verdict::Systemic if is_not_supported(&error) => return Ok(Tried::Refused(error)),
                     Verdict::Systemic => return Err(failure(&format!("deleting from {}", table.name), error)),

@@ -5,7 +5,7 @@ use super::staying::pairs;
 use super::{Staying, Undo, Undone};
 use crate::ledger::LineagePlace;
 use crate::model::KeptReason;
-use crate::postgres::{IncomingKey, ident, query, script, table_ident};
+use crate::postgres::{IncomingKey, ident, query, script};
 use crate::sink::owned::row_key;
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row};
@@ -204,7 +204,7 @@ impl Undo<'_> {
             table.key_record("r.key::jsonb"),
             table.only(),
             table.key_join(),
-            table_ident(&referrer.table),
+            referrer.rows(),
             pairs(referrer)
         )
     }

@@ -2,7 +2,7 @@
 
 use super::staying::pairs;
 use super::{Group, Staying, Undo};
-use crate::postgres::{IncomingKey, query, table_ident};
+use crate::postgres::{IncomingKey, query};
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row};
 use std::collections::HashMap;
@@ -59,11 +59,7 @@ impl Undo<'_> {
         let own = if referrer.is_own { " AND (c.tableoid, c.ctid) <> (t.tableoid, t.ctid)" } else { "" };
         let refers = match others.filter(|_| referrer.readable) {
             Some(others) => {
-                format!(
-                    "EXISTS (SELECT FROM {} c WHERE {}{own}{others})",
-                    table_ident(&referrer.table),
-                    pairs(referrer)
-                )
+                format!("EXISTS (SELECT FROM {} c WHERE {}{own}{others})", referrer.rows(), pairs(referrer))
             }
             // What we may not read may refer to any row.
             None => "true".to_owned(),

@@ -2,7 +2,7 @@
 
 use super::staying::pairs;
 use super::{Undo, UndoTable};
-use crate::postgres::{IncomingKey, ident, literal, query, table_ident};
+use crate::postgres::{IncomingKey, ident, literal, query};
 use crate::sink::owned::row_key;
 use crate::sink::ownership::owner;
 use futures::TryStreamExt;
@@ -57,7 +57,7 @@ impl Undo<'_> {
             let pairs: Vec<String> = (of.columns.iter())
                 .map(|(own, of, operator)| format!("c.{} {operator} d.{}", ident(of), ident(own)))
                 .collect();
-            format!("EXISTS (SELECT FROM {} d WHERE {})", table_ident(&of.table), pairs.join(" AND "))
+            format!("EXISTS (SELECT FROM {} d WHERE {})", of.rows(), pairs.join(" AND "))
         };
         let waits = match next.iter().all(|of| of.readable) {
             true => next.iter().map(refers).collect::<Vec<_>>().join(" OR "),
@@ -72,7 +72,7 @@ impl Undo<'_> {
                 table.key_record("r.key::jsonb"),
                 table.only(),
                 table.key_join(),
-                table_ident(&referrer.table),
+                referrer.rows(),
                 pairs(referrer),
                 owner("c.xmin", &name, None),
             )

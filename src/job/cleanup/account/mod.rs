@@ -4,6 +4,7 @@
 mod state;
 
 use super::{lost, reason};
+use crate::job::validate::LeftOut;
 use crate::model::{CleanupAccount, Database, Failure, KeptKey, MappingId, RedisKey, Shape, SkipReason, Unmatched};
 use crate::report::KeptKeysFile;
 use crate::sink::{Comparison, Proven};
@@ -25,8 +26,8 @@ pub(in crate::job) struct Account {
     state: Arc<Mutex<State>>,
     names: Arc<[String]>,
     columns: Arc<[Columns]>,
-    /// Whether keys without a row may be such as the run never read.
-    partial: bool,
+    /// The keys that the run never read.
+    left_out: LeftOut,
     dry_run: bool,
 }
 
@@ -55,11 +56,11 @@ impl Account {
     /// Nothing yet. `names`: the mappings, and `columns` those of each; `file`: where each kept key is written.
     pub(super) fn new(
         (names, columns): (Arc<[String]>, Vec<Columns>),
-        (partial, dry_run): (bool, bool),
+        (left_out, dry_run): (LeftOut, bool),
         file: Option<KeptKeysFile>,
     ) -> Self {
         let state = Arc::new(Mutex::new(State { file, ..State::default() }));
-        Self { state, names, columns: columns.into(), partial, dry_run }
+        Self { state, names, columns: columns.into(), left_out, dry_run }
     }
 
     /// Books what a batch came to; gives the keys that may go, each once. Of a dry run none goes: they are counted.
@@ -72,7 +73,7 @@ impl Account {
         let columns = self.columns.get(usize::from(of.0.0)).unwrap_or(&none);
         for compared in others {
             self.state().note_ignored(of.0, &compared.differing, &columns.ignored);
-            let (reason, detail) = reason::of_compared(&compared, self.partial);
+            let (reason, detail) = reason::of_compared(&compared, &self.left_out);
             self.keep(of, compared.key, reason, detail)?;
         }
         for (key, why) in unproven {
@@ -229,7 +230,7 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
-    use super::{Account, reason};
+    use super::{Account, LeftOut, reason};
     use crate::model::{Class, Database, MappingId, RedisKey, Unmatched};
     use crate::sink::{Compared, Comparison, Unproven};
     use crate::source::redis::UnlinkOutcome;
@@ -237,7 +238,8 @@ mod tests {
     const OF: (MappingId, Database) = (MappingId(0), Database::only(0));
 
     fn account(partial: bool) -> Account {
-        Account::new((["documents".to_owned()].into(), Vec::new()), (partial, false), None)
+        let left_out = if partial { LeftOut::Some } else { LeftOut::None };
+        Account::new((["documents".to_owned()].into(), Vec::new()), (left_out, false), None)
     }
 
     fn other(key: &str, class: Class) -> Compared {

@@ -1,6 +1,8 @@
 //! Whether a key whose row tells its time of expiry has expired.
 
 use crate::model::UnixMillis;
+use crate::source::ServerClock;
+use std::time::SystemTime;
 
 /// A time of expiry is measured, and may be off by so many milliseconds.
 const TOLERANCE: UnixMillis = 1000;
@@ -19,8 +21,18 @@ pub(super) enum Expiry {
     Unknown,
 }
 
-/// Reads a time as a column of any type shows it, in UTC where it names no zone. `None`: the key was to stay.
-pub(super) fn read(text: Option<&str>, now: UnixMillis) -> Expiry {
+/// Reads a time as a column of any type shows it, in UTC where it names no zone; a number is Unix seconds, or milliseconds. It has passed by
+/// Redis's clock, where that is told. `None`: the key was to stay.
+pub(super) fn read(text: Option<&str>, clock: Option<&ServerClock>) -> Expiry {
+    judge(text, clock.map_or_else(own_time, ServerClock::now))
+}
+
+fn own_time() -> UnixMillis {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn judge(text: Option<&str>, now: UnixMillis) -> Expiry {
     let Some(text) = text else { return Expiry::Ahead };
     if text == "infinity" {
         return Expiry::Ahead;
@@ -33,7 +45,9 @@ pub(super) fn read(text: Option<&str>, now: UnixMillis) -> Expiry {
 }
 
 fn moment(text: &str) -> Option<UnixMillis> {
-    if let Ok(number) = text.parse::<i64>() {
+    // A column with places behind the point has them.
+    let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
+    if let Ok(number) = whole.parse::<i64>() {
         return Some(if number.abs() > MILLIS { number } else { number.saturating_mul(1000) });
     }
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
@@ -44,7 +58,7 @@ fn moment(text: &str) -> Option<UnixMillis> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Expiry, read};
+    use super::{Expiry, judge};
 
     #[test]
     fn times_are_read_as_columns_show_them() {
@@ -61,12 +75,14 @@ mod tests {
             ("1767323045", Expiry::Passed),
             ("1767323045999", Expiry::Passed),
             ("1767323047000", Expiry::Ahead),
+            ("1767323045.25", Expiry::Passed),
+            ("1767323047.25", Expiry::Ahead),
             ("infinity", Expiry::Ahead),
             ("soon", Expiry::Unknown),
             ("", Expiry::Unknown),
         ] {
-            assert_eq!(read(Some(text), now), expiry, "{text}");
+            assert_eq!(judge(Some(text), now), expiry, "{text}");
         }
-        assert_eq!(read(None, now), Expiry::Ahead);
+        assert_eq!(judge(None, now), Expiry::Ahead);
     }
 }
