@@ -1,10 +1,20 @@
-//! The columns of a table, and what their types are to an encoder: domains are followed down to what they stand on, arrays
-//! to their elements.
+//! The columns of a table: what their types are to an encoder, and how SQL has to speak of them. Domains are followed down to what they stand
+//! on, arrays to their elements.
 
 use super::sql::{ident, query};
 use crate::model::{ArrayType, CastType, Column, ColumnType, NumericLimit};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Error, Row};
+
+/// What SQL has to say of a column beside its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnSql {
+    /// The column's name, unquoted.
+    pub name: String,
+    /// Its type, with its modifier; of a domain the type that it stands on, which checks nothing: a value that is not there is no concern of a
+    /// domain that takes no NULL.
+    pub base_type: String,
+}
 
 /// Types whose input takes nothing: they are the server's own.
 const INTERNAL: [&str; 7] = [
@@ -40,7 +50,10 @@ const COLUMNS: &str = "WITH RECURSIVE base AS ( \
        SELECT l.attnum, l.element, t.oid, t.typtype, t.typbasetype, \
               CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE l.typmod END \
        FROM leaf l JOIN pg_catalog.pg_type t ON t.oid = l.typbasetype WHERE l.typtype = 'd') \
-     SELECT a.attname::text AS name, bn.nspname::text AS base_schema, bt.typname::text AS base_name, \
+     SELECT a.attname::text AS name, \
+            CASE bn.nspname WHEN 'pg_catalog' THEN pg_catalog.format_type(b.oid, b.typmod) \
+              ELSE pg_catalog.quote_ident(bn.nspname) || '.' || pg_catalog.quote_ident(bt.typname) END AS base_type, \
+            bn.nspname::text AS base_schema, bt.typname::text AS base_name, \
             tn.nspname::text AS type_schema, t.typname::text AS type_name, t.typtype::text AS kind, \
             t.typisdefined AS is_defined, coalesce(l.typmod, b.typmod) AS typmod, l.element::bigint AS element, \
             t.typdelim::text AS delimiter, \
@@ -73,8 +86,16 @@ const COLUMNS: &str = "WITH RECURSIVE base AS ( \
 ///
 /// # Errors
 /// The server's.
-pub(super) async fn read_columns(connection: &mut PgConnection, table: i64) -> Result<Vec<Column>, Error> {
-    query(COLUMNS).bind(table).fetch_all(connection).await?.iter().map(column).collect()
+pub(super) async fn read_columns(
+    connection: &mut PgConnection,
+    table: i64,
+) -> Result<(Vec<Column>, Vec<ColumnSql>), Error> {
+    let rows = query(COLUMNS).bind(table).fetch_all(connection).await?;
+    rows.iter().map(|row| Ok((column(row)?, column_sql(row)?))).collect()
+}
+
+fn column_sql(row: &PgRow) -> Result<ColumnSql, Error> {
+    Ok(ColumnSql { name: row.try_get("name")?, base_type: row.try_get("base_type")? })
 }
 
 fn column(row: &PgRow) -> Result<Column, Error> {

@@ -26,6 +26,7 @@ pub use answer::{answered, silence};
 pub use catalog::{
     ForeignKey, Privilege, Privileges, TableFacts, estimate_rows, missing_tables, read_table, table_is_empty,
 };
+pub use columns::ColumnSql;
 pub use connect::{Target, TargetOptions};
 pub use copy::{CopyBuffer, copy_mixed_rows, copy_rows, copy_tuples, push_field};
 pub use incoming_keys::IncomingKey;

@@ -46,6 +46,8 @@ pub struct LoadColumn {
     pub value_beside: Option<String>,
     /// Whether it holds the key's time of expiry, in whatever form: that changes while the value stays.
     pub of_expiry: bool,
+    /// Its type as SQL, of a domain the one that it stands on: see [`crate::postgres::ColumnSql::base_type`].
+    pub base_type: String,
     /// The type to which its text is cast, as SQL; `None` where values are sent in the type's binary form.
     pub cast: Option<String>,
     /// The operator by which two keys are the same, as SQL.

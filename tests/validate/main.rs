@@ -7,6 +7,7 @@ mod support;
 
 mod asked;
 mod classes;
+mod domains;
 mod dumps;
 mod elements;
 mod end_of_run;

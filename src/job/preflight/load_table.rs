@@ -2,7 +2,7 @@
 
 use crate::mapping::{Comparison, Lineage, Mapping, OnConflict, ParentRef, Plan};
 use crate::model::{Column, ColumnType, MappingId, TableName};
-use crate::postgres::{ForeignKey, TableFacts};
+use crate::postgres::{ColumnSql, ForeignKey, TableFacts};
 use crate::sink::{
     Compare, Conflict, Exact, LoadColumn, LoadTable, ParentCheck, ProbeGauge, Provenance, SelfReference,
     SelfReferenceColumn,
@@ -68,12 +68,17 @@ fn columns(mapping: &Mapping, facts: Option<&TableFacts>) -> Vec<LoadColumn> {
         compare: compare(mapping, index),
         value_beside: mapping.value_beside(index).map(str::to_owned),
         of_expiry: mapping.comparison(index) == Comparison::WithinSecond,
+        base_type: sql_of(column, facts).map(|sql| sql.base_type.clone()).unwrap_or_default(),
         cast: column.column_type.cast().map(|cast| cast.sql.clone()),
         equality: column.column_type.equality().to_owned(),
         has_default: column.has_default,
         stands_apart: facts.is_some_and(|facts| facts.columns_apart.contains(&column.name)),
     };
     mapping.columns().iter().enumerate().map(column).collect()
+}
+
+fn sql_of<'f>(column: &Column, facts: Option<&'f TableFacts>) -> Option<&'f ColumnSql> {
+    facts.and_then(|facts| facts.column_sql(&column.name))
 }
 
 /// The parents that the mapping names, and which of them the table's own foreign keys look for.

@@ -126,6 +126,7 @@ mod tests {
             compare,
             value_beside: None,
             of_expiry,
+            base_type: "text".into(),
             cast: None,
             equality: "=".into(),
             has_default: false,
