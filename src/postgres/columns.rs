@@ -14,6 +14,8 @@ pub struct ColumnSql {
     /// Its type, with its modifier; of a domain the type that it stands on, which checks nothing: a value that is not there is no concern of a
     /// domain that takes no NULL.
     pub base_type: String,
+    /// The domain that it is of, if it is of one.
+    pub domain: Option<String>,
 }
 
 /// Types whose input takes nothing: they are the server's own.
@@ -53,6 +55,8 @@ const COLUMNS: &str = "WITH RECURSIVE base AS ( \
      SELECT a.attname::text AS name, \
             CASE bn.nspname WHEN 'pg_catalog' THEN pg_catalog.format_type(b.oid, b.typmod) \
               ELSE pg_catalog.quote_ident(bn.nspname) || '.' || pg_catalog.quote_ident(bt.typname) END AS base_type, \
+            (SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(d.typname) FROM pg_catalog.pg_type d \
+              JOIN pg_catalog.pg_namespace n ON n.oid = d.typnamespace WHERE d.oid = a.atttypid AND d.typtype = 'd') AS domain, \
             bn.nspname::text AS base_schema, bt.typname::text AS base_name, \
             tn.nspname::text AS type_schema, t.typname::text AS type_name, t.typtype::text AS kind, \
             t.typisdefined AS is_defined, coalesce(l.typmod, b.typmod) AS typmod, l.element::bigint AS element, \
@@ -95,7 +99,11 @@ pub(super) async fn read_columns(
 }
 
 fn column_sql(row: &PgRow) -> Result<ColumnSql, Error> {
-    Ok(ColumnSql { name: row.try_get("name")?, base_type: row.try_get("base_type")? })
+    Ok(ColumnSql {
+        name: row.try_get("name")?,
+        base_type: row.try_get("base_type")?,
+        domain: row.try_get("domain")?,
+    })
 }
 
 fn column(row: &PgRow) -> Result<Column, Error> {
