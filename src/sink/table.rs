@@ -50,6 +50,8 @@ pub struct LoadColumn {
     pub base_type: String,
     /// The type to which its text is cast, as SQL; `None` where values are sent in the type's binary form.
     pub cast: Option<String>,
+    /// The type that staging tables give it, as SQL, where that is not its own.
+    pub staged_type: Option<&'static str>,
     /// The operator by which two keys are the same, as SQL.
     pub equality: String,
     /// Whether a row that lacks it gets another value than NULL when it is inserted.

@@ -1,4 +1,5 @@
-//! Domains that refuse what is only half there: a row of which nothing but the key is known.
+//! Domains that refuse what is only half there: a row of which nothing but the key is known, and a lineage object that has no more than what
+//! is compared.
 
 use crate::support::{Case, Outcome};
 use crate::{ends, found};
@@ -66,4 +67,40 @@ fn a_lost_row_is_found_by_its_value_whatever_domains_the_table_has() {
     case.sql("DELETE FROM fields WHERE field = 2.5");
     let outcome = ends(case.validate(&config, &[]), 4);
     assert_eq!((rows(&outcome, "missing"), rows(&outcome, "stale")), (1, 1), "{outcome}");
+}
+
+const ITEMS: &str = r#"
+[[mapping]]
+name = "items"
+match = "item:{id}"
+into = "public.items"
+key = ["id"]
+lineage = { column = "metadata", document_id = "{id}" }
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "n", from = ["$.n"] },
+  { name = "metadata", from = [] },
+]
+"#;
+
+#[test]
+fn a_domain_of_the_lineage_does_not_judge_rows_that_are_only_compared() {
+    let case = Case::new();
+    case.sql(
+        "SET ROLE redis2pg; CREATE DOMAIN origin AS jsonb CHECK (VALUE ? 'migration_timestamp' AND VALUE -> 'redis2pg' ? 'run'); \
+         CREATE TABLE items (id text PRIMARY KEY, n integer, metadata origin)",
+    );
+    let mut redis = case.redis();
+    (0..4).for_each(|id| redis.set(&format!("item:{id}"), r#"{"n":1}"#));
+    ends(case.run_config(ITEMS, &[]), 0);
+    found(&ends(case.validate(ITEMS, &["--strict"]), 0), "items", &[("equal", 4)]);
+    redis.set("item:0", r#"{"n":2}"#);
+    case.sql("DELETE FROM items WHERE id = '1'");
+    case.sql("UPDATE items SET n = 5 WHERE id = '2'");
+    let outcome = ends(case.validate(ITEMS, &[]), 4);
+    found(&outcome, "items", &[("equal", 1), ("missing", 1), ("newer", 1), ("stale", 1)]);
+    assert_eq!(outcome.report["validation"]["mappings"]["items"]["columns"], json!({"n": 2}), "{outcome}");
+    let cleaned = case.cleanup(ITEMS, &["--yes"]);
+    assert_eq!(cleaned.report["cleanup"]["deleted"], 1, "{cleaned}");
+    assert_eq!(redis.integer(&[b"EXISTS", b"item:3"]), 0);
 }

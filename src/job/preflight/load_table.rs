@@ -69,6 +69,9 @@ fn columns(mapping: &Mapping, facts: Option<&TableFacts>) -> Vec<LoadColumn> {
         value_beside: mapping.value_beside(index).map(str::to_owned),
         of_expiry: mapping.comparison(index) == Comparison::WithinSecond,
         base_type: sql_of(column, facts).map(|sql| sql.base_type.clone()).unwrap_or_default(),
+        // A lineage object that is not whole is none that a domain has to judge.
+        staged_type: (mapping.is_compared() && mapping.lineage() == Lineage::Column(index))
+            .then_some("pg_catalog.jsonb"),
         cast: column.column_type.cast().map(|cast| cast.sql.clone()),
         equality: column.column_type.equality().to_owned(),
         has_default: column.has_default,

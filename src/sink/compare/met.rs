@@ -128,6 +128,7 @@ mod tests {
             of_expiry,
             base_type: "text".into(),
             cast: None,
+            staged_type: None,
             equality: "=".into(),
             has_default: false,
             stands_apart: false,
