@@ -16,6 +16,8 @@ pub struct ColumnSql {
     pub base_type: String,
     /// The domain that it is of, if it is of one.
     pub domain: Option<String>,
+    /// Whether its collation takes texts for equal that are not the same, as `a` and `A`: it is a nondeterministic one.
+    pub folds: bool,
 }
 
 /// Types whose input takes nothing: they are the server's own.
@@ -32,7 +34,8 @@ const INTERNAL: [&str; 7] = [
 /// One row for each column of table `$1`, with its type, or that of its elements.
 ///
 /// A domain's own NOT NULL and typmod count. The typmod of an array is that of its elements. Equality as the type's
-/// default operator classes have it: that of box, by the name of `=`, compares areas.
+/// default operator classes have it: that of box, by the name of `=`, compares areas. The collation of a range is its type's. Servers before 12
+/// have deterministic ones alone, and before 14 no multiranges.
 const COLUMNS: &str = "WITH RECURSIVE base AS ( \
        SELECT a.attnum, t.oid, t.typtype, t.typbasetype, \
               CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS typmod, \
@@ -57,6 +60,9 @@ const COLUMNS: &str = "WITH RECURSIVE base AS ( \
               ELSE pg_catalog.quote_ident(bn.nspname) || '.' || pg_catalog.quote_ident(bt.typname) END AS base_type, \
             (SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(d.typname) FROM pg_catalog.pg_type d \
               JOIN pg_catalog.pg_namespace n ON n.oid = d.typnamespace WHERE d.oid = a.atttypid AND d.typtype = 'd') AS domain, \
+            coalesce((SELECT NOT (pg_catalog.to_jsonb(k) ->> 'collisdeterministic')::boolean FROM pg_catalog.pg_collation k \
+              WHERE k.oid = coalesce((SELECT r.rngcollation FROM pg_catalog.pg_range r WHERE t.oid = r.rngtypid \
+                OR t.oid = (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::oid), a.attcollation)), false) AS folds, \
             bn.nspname::text AS base_schema, bt.typname::text AS base_name, \
             tn.nspname::text AS type_schema, t.typname::text AS type_name, t.typtype::text AS kind, \
             t.typisdefined AS is_defined, coalesce(l.typmod, b.typmod) AS typmod, l.element::bigint AS element, \
@@ -103,6 +109,7 @@ fn column_sql(row: &PgRow) -> Result<ColumnSql, Error> {
         name: row.try_get("name")?,
         base_type: row.try_get("base_type")?,
         domain: row.try_get("domain")?,
+        folds: row.try_get("folds")?,
     })
 }
 

@@ -7,6 +7,7 @@ mod support;
 
 mod asked;
 mod classes;
+mod collations;
 mod domains;
 mod dumps;
 mod elements;

@@ -129,6 +129,7 @@ mod tests {
             base_type: "text".into(),
             cast: None,
             staged_type: None,
+            folds: false,
             equality: "=".into(),
             has_default: false,
             stands_apart: false,
