@@ -216,6 +216,11 @@ impl Mapping {
         self.lineage
     }
 
+    /// Whether its rows are only compared: their lineage objects are not whole then, see [`Purpose::Comparison`].
+    pub fn is_compared(&self) -> bool {
+        self.purpose == Purpose::Comparison
+    }
+
     /// Whether its keys come from the database of this number.
     pub fn reads(&self, number: u8) -> bool {
         self.databases.has(number, self.own)

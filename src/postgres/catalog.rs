@@ -1,7 +1,7 @@
 //! The target tables as the catalog describes them. Read before the first row: a binary field of the right width and
 //! the wrong type is stored as garbage without an error.
 
-use super::columns::read_columns;
+use super::columns::{ColumnSql, read_columns};
 use super::columns_apart::read_columns_apart;
 use super::incoming_keys::{IncomingKey, read_incoming_keys};
 use super::partitioning::{Partitioning, read_partitioning};
@@ -19,6 +19,8 @@ use sqlx::{Error, Row};
 pub struct TableFacts {
     /// Name and columns.
     pub table: Table,
+    /// The same columns as SQL speaks of them.
+    pub columns_sql: Vec<ColumnSql>,
     /// What it is where it is no table that rows can be loaded into, such as `a view`.
     pub no_table: Option<&'static str>,
     /// The indexes that keep its rows apart.
@@ -83,6 +85,11 @@ pub enum Privilege {
 }
 
 impl TableFacts {
+    /// How SQL speaks of the column of that name.
+    pub fn column_sql(&self, name: &str) -> Option<&ColumnSql> {
+        self.columns_sql.iter().find(|column| column.name == name)
+    }
+
     /// Whether a usable unique index (whole, immediate, on plain columns) is on exactly these columns.
     pub fn is_unique(&self, key: &[String]) -> bool {
         self.indexes.iter().any(|index| index.supports(key))
@@ -113,8 +120,10 @@ pub async fn read_table(connection: &mut PgConnection, name: &TableName) -> Resu
     };
     let oid: i64 = head.try_get("oid")?;
     let kind: String = head.try_get("kind")?;
+    let (columns, columns_sql) = read_columns(connection, oid).await?;
     Ok(Some(TableFacts {
-        table: Table { name: name.clone(), columns: read_columns(connection, oid).await? },
+        table: Table { name: name.clone(), columns },
+        columns_sql,
         no_table: match kind.as_str() {
             "v" => Some("a view"),
             "m" => Some("a materialized view"),

@@ -1,10 +1,24 @@
-//! The columns of a table, and what their types are to an encoder: domains are followed down to what they stand on, arrays
-//! to their elements.
+//! The columns of a table: what their types are to an encoder, and how SQL has to speak of them. Domains are followed down to what they stand
+//! on, arrays to their elements.
 
 use super::sql::{ident, query};
 use crate::model::{ArrayType, CastType, Column, ColumnType, NumericLimit};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Error, Row};
+
+/// What SQL has to say of a column beside its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnSql {
+    /// The column's name, unquoted.
+    pub name: String,
+    /// Its type, with its modifier; of a domain the type that it stands on, which checks nothing: a value that is not there is no concern of a
+    /// domain that takes no NULL.
+    pub base_type: String,
+    /// The domain that it is of, if it is of one.
+    pub domain: Option<String>,
+    /// Whether its collation takes texts for equal that are not the same, as `a` and `A`: it is a nondeterministic one.
+    pub folds: bool,
+}
 
 /// Types whose input takes nothing: they are the server's own.
 const INTERNAL: [&str; 7] = [
@@ -20,7 +34,8 @@ const INTERNAL: [&str; 7] = [
 /// One row for each column of table `$1`, with its type, or that of its elements.
 ///
 /// A domain's own NOT NULL and typmod count. The typmod of an array is that of its elements. Equality as the type's
-/// default operator classes have it: that of box, by the name of `=`, compares areas.
+/// default operator classes have it: that of box, by the name of `=`, compares areas. The collation of a range is its type's. Servers before 12
+/// have deterministic ones alone, and before 14 no multiranges.
 const COLUMNS: &str = "WITH RECURSIVE base AS ( \
        SELECT a.attnum, t.oid, t.typtype, t.typbasetype, \
               CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS typmod, \
@@ -40,7 +55,15 @@ const COLUMNS: &str = "WITH RECURSIVE base AS ( \
        SELECT l.attnum, l.element, t.oid, t.typtype, t.typbasetype, \
               CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE l.typmod END \
        FROM leaf l JOIN pg_catalog.pg_type t ON t.oid = l.typbasetype WHERE l.typtype = 'd') \
-     SELECT a.attname::text AS name, bn.nspname::text AS base_schema, bt.typname::text AS base_name, \
+     SELECT a.attname::text AS name, \
+            CASE bn.nspname WHEN 'pg_catalog' THEN pg_catalog.format_type(b.oid, b.typmod) \
+              ELSE pg_catalog.quote_ident(bn.nspname) || '.' || pg_catalog.quote_ident(bt.typname) END AS base_type, \
+            (SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(d.typname) FROM pg_catalog.pg_type d \
+              JOIN pg_catalog.pg_namespace n ON n.oid = d.typnamespace WHERE d.oid = a.atttypid AND d.typtype = 'd') AS domain, \
+            coalesce((SELECT NOT (pg_catalog.to_jsonb(k) ->> 'collisdeterministic')::boolean FROM pg_catalog.pg_collation k \
+              WHERE k.oid = coalesce((SELECT r.rngcollation FROM pg_catalog.pg_range r WHERE t.oid = r.rngtypid \
+                OR t.oid = (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::oid), a.attcollation)), false) AS folds, \
+            bn.nspname::text AS base_schema, bt.typname::text AS base_name, \
             tn.nspname::text AS type_schema, t.typname::text AS type_name, t.typtype::text AS kind, \
             t.typisdefined AS is_defined, coalesce(l.typmod, b.typmod) AS typmod, l.element::bigint AS element, \
             t.typdelim::text AS delimiter, \
@@ -73,8 +96,21 @@ const COLUMNS: &str = "WITH RECURSIVE base AS ( \
 ///
 /// # Errors
 /// The server's.
-pub(super) async fn read_columns(connection: &mut PgConnection, table: i64) -> Result<Vec<Column>, Error> {
-    query(COLUMNS).bind(table).fetch_all(connection).await?.iter().map(column).collect()
+pub(super) async fn read_columns(
+    connection: &mut PgConnection,
+    table: i64,
+) -> Result<(Vec<Column>, Vec<ColumnSql>), Error> {
+    let rows = query(COLUMNS).bind(table).fetch_all(connection).await?;
+    rows.iter().map(|row| Ok((column(row)?, column_sql(row)?))).collect()
+}
+
+fn column_sql(row: &PgRow) -> Result<ColumnSql, Error> {
+    Ok(ColumnSql {
+        name: row.try_get("name")?,
+        base_type: row.try_get("base_type")?,
+        domain: row.try_get("domain")?,
+        folds: row.try_get("folds")?,
+    })
 }
 
 fn column(row: &PgRow) -> Result<Column, Error> {

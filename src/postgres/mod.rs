@@ -26,6 +26,7 @@ pub use answer::{answered, silence};
 pub use catalog::{
     ForeignKey, Privilege, Privileges, TableFacts, estimate_rows, missing_tables, read_table, table_is_empty,
 };
+pub use columns::ColumnSql;
 pub use connect::{Target, TargetOptions};
 pub use copy::{CopyBuffer, copy_mixed_rows, copy_rows, copy_tuples, push_field};
 pub use incoming_keys::IncomingKey;
@@ -33,8 +34,8 @@ pub use partitioning::Partitioning;
 pub use row_security::{RestrictivePolicy, RowSecurity};
 pub use sequences::{FedColumn, Steps, fed_columns};
 pub use sql::{
-    READ_COMMITTED, distinct, ident, literal, milliseconds, published_script, query, query_with_conditions, script,
-    shown_ident, shown_list, shown_table, table_ident,
+    READ_COMMITTED, distinct, exact_text, ident, literal, milliseconds, published_script, query, query_with_conditions,
+    script, shown_ident, shown_list, shown_table, table_ident,
 };
 pub use table_design::{ColumnDesign, Grant, TableDesign, statements};
 pub use triggers::{RowTrigger, Rule};

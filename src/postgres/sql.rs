@@ -61,6 +61,11 @@ pub fn distinct(one: &str, other: &str) -> String {
     format!("coalesce(NOT {one} OPERATOR(pg_catalog.=) {other}, ({one} IS NULL) <> ({other} IS NULL))")
 }
 
+/// A value as text that is the same as another only where it is so byte by byte, whatever the collation of its column takes for equal.
+pub fn exact_text(value: &str) -> String {
+    format!("{value}::text COLLATE pg_catalog.\"C\"")
+}
+
 /// A statement built from constants, [`ident`]s and [`literal`]s; data goes in as arguments.
 ///
 /// Not a named prepared statement: a pooler in transaction mode may run the next one elsewhere.

@@ -2,7 +2,7 @@
 
 use super::load::ProbeGauge;
 use crate::model::{Column, ColumnType, MappingId, Shape, TableName};
-use crate::postgres::{IncomingKey, ident, table_ident};
+use crate::postgres::{IncomingKey, exact_text, ident, table_ident};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How a column is compared to tell whether a row has changed.
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub enum Compare {
     /// By the type's own equality: by meaning for jsonb and numbers.
     Value,
-    /// As text: the type has no equality, as `json`, or one that takes different values for equal.
+    /// As text: the type has no equality, as `json`, or it, or the column's collation, takes different values for equal.
     Text,
     /// As a dump of Redis, which is not always the same of the same key.
     Dump,
@@ -46,8 +46,14 @@ pub struct LoadColumn {
     pub value_beside: Option<String>,
     /// Whether it holds the key's time of expiry, in whatever form: that changes while the value stays.
     pub of_expiry: bool,
+    /// Its type as SQL, of a domain the one that it stands on: see [`crate::postgres::ColumnSql::base_type`].
+    pub base_type: String,
     /// The type to which its text is cast, as SQL; `None` where values are sent in the type's binary form.
     pub cast: Option<String>,
+    /// The type that staging tables give it, as SQL, where that is not its own.
+    pub staged_type: Option<&'static str>,
+    /// Whether its collation takes texts for equal that are not the same.
+    pub folds: bool,
     /// The operator by which two keys are the same, as SQL.
     pub equality: String,
     /// Whether a row that lacks it gets another value than NULL when it is inserted.
@@ -60,6 +66,11 @@ impl LoadColumn {
     /// The column of the staged row `s`, as an expression of the target's type.
     pub fn staged(&self) -> String {
         self.staged_as("s")
+    }
+
+    /// A value of the column, as an expression that has no other for equal: by its bytes, where the collation would fold it.
+    pub(super) fn unfolded(&self, value: String) -> String {
+        if self.folds { exact_text(&value) } else { value }
     }
 
     /// The column of a staged row of that alias, as an expression of the target's type.
@@ -203,7 +214,7 @@ pub struct LoadTable {
     pub explodes: bool,
     /// Whether the rows of elements that a key no longer has are to be deleted.
     pub deletes_removed: bool,
-    /// Whether two keys may be equal to the database and differ in their bytes, as `a` and `A` in citext.
+    /// Whether two keys may be equal to the database and differ in their bytes, as `a` and `A` in citext or by a collation.
     pub loose_key: bool,
     /// The foreign keys by which rows may refer to its rows.
     pub referrers: Vec<IncomingKey>,

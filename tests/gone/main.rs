@@ -4,6 +4,7 @@
 
 mod cascade;
 mod chains;
+mod domains;
 mod interrupted;
 mod kept;
 mod lives;

@@ -7,6 +7,7 @@ mod audited;
 mod carried;
 mod circle;
 mod columns;
+mod domains;
 mod faults;
 mod foretold;
 mod images;

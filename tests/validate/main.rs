@@ -7,6 +7,8 @@ mod support;
 
 mod asked;
 mod classes;
+mod collations;
+mod domains;
 mod dumps;
 mod elements;
 mod end_of_run;

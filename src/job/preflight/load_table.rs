@@ -2,7 +2,7 @@
 
 use crate::mapping::{Comparison, Lineage, Mapping, OnConflict, ParentRef, Plan};
 use crate::model::{Column, ColumnType, MappingId, TableName};
-use crate::postgres::{ForeignKey, TableFacts};
+use crate::postgres::{ColumnSql, ForeignKey, TableFacts};
 use crate::sink::{
     Compare, Conflict, Exact, LoadColumn, LoadTable, ParentCheck, ProbeGauge, Provenance, SelfReference,
     SelfReferenceColumn,
@@ -52,7 +52,7 @@ pub(super) fn load_table(
         exact: mine.map(|facts| Exact::among(&facts.table.columns)).unwrap_or_default(),
         explodes: mapping.explodes(),
         deletes_removed: mapping.deletes_removed(),
-        loose_key: mapping.columns().iter().take(mapping.key_columns()).any(|column| column.column_type.is_loose()),
+        loose_key: has_loose_key(mapping, mine),
         referrers: mine.map(|facts| facts.incoming_keys.clone()).unwrap_or_default(),
         partitioned: mine.is_some_and(|facts| facts.partitioning.is_some()),
         probe: knowable.then(ProbeGauge::default),
@@ -65,15 +65,35 @@ pub(super) fn load_table(
 fn columns(mapping: &Mapping, facts: Option<&TableFacts>) -> Vec<LoadColumn> {
     let column = |(index, column): (usize, &Column)| LoadColumn {
         name: column.name.clone(),
-        compare: compare(mapping, index),
+        compare: compare(mapping, index, folds(column, facts)),
         value_beside: mapping.value_beside(index).map(str::to_owned),
         of_expiry: mapping.comparison(index) == Comparison::WithinSecond,
+        base_type: sql_of(column, facts).map(|sql| sql.base_type.clone()).unwrap_or_default(),
+        // A lineage object that is not whole is none that a domain has to judge.
+        staged_type: (mapping.is_compared() && mapping.lineage() == Lineage::Column(index))
+            .then_some("pg_catalog.jsonb"),
         cast: column.column_type.cast().map(|cast| cast.sql.clone()),
+        folds: folds(column, facts),
         equality: column.column_type.equality().to_owned(),
         has_default: column.has_default,
         stands_apart: facts.is_some_and(|facts| facts.columns_apart.contains(&column.name)),
     };
     mapping.columns().iter().enumerate().map(column).collect()
+}
+
+/// Whether keys that are the same to the table need not be spelled alike.
+fn has_loose_key(mapping: &Mapping, facts: Option<&TableFacts>) -> bool {
+    let keys = mapping.columns().iter().take(mapping.key_columns());
+    keys.into_iter().any(|key| key.column_type.is_loose() || folds(key, facts))
+}
+
+fn sql_of<'f>(column: &Column, facts: Option<&'f TableFacts>) -> Option<&'f ColumnSql> {
+    facts.and_then(|facts| facts.column_sql(&column.name))
+}
+
+/// Whether the column's collation takes texts for equal that are not the same.
+fn folds(column: &Column, facts: Option<&TableFacts>) -> bool {
+    sql_of(column, facts).is_some_and(|sql| sql.folds)
 }
 
 /// The parents that the mapping names, and which of them the table's own foreign keys look for.
@@ -108,8 +128,10 @@ fn takes_copies(columns: &[LoadColumn], facts: Option<&TableFacts>) -> bool {
 
 /// Whether it is known from key, value and time of expiry alone whether a row is as it would be made.
 fn is_knowable(mapping: &Mapping, columns: &[LoadColumn]) -> bool {
-    let volatile =
-        |index| mapping.comparison(index) == Comparison::WithinSecond && compare(mapping, index) != Compare::Expiry;
+    let volatile = |index: usize| {
+        mapping.comparison(index) == Comparison::WithinSecond
+            && columns.get(index).is_some_and(|column| column.compare != Compare::Expiry)
+    };
     let keys = columns.get(..mapping.key_columns()).unwrap_or_default();
     !(0..columns.len()).any(volatile) && !keys.iter().any(|column| column.cast.is_some())
 }
@@ -141,7 +163,8 @@ fn overrides_identity(mapping: &Mapping, facts: &TableFacts) -> bool {
     always.into_iter().any(|fed| mapping.columns().iter().any(|column| column.name == fed.column))
 }
 
-fn compare(mapping: &Mapping, index: usize) -> Compare {
+/// `folds`: by its collation, what is equal need not be the same.
+fn compare(mapping: &Mapping, index: usize, folds: bool) -> Compare {
     let is =
         |what: fn(&ColumnType) -> bool| mapping.columns().get(index).is_some_and(|column| what(&column.column_type));
     match mapping.comparison(index) {
@@ -150,7 +173,7 @@ fn compare(mapping: &Mapping, index: usize) -> Compare {
         Comparison::Ignored => Compare::Never,
         Comparison::WithinSecond if is(ColumnType::is_moment) => Compare::Expiry,
         // As text or as a number a time of expiry is compared as it stands.
-        Comparison::WithinSecond | Comparison::Exact if is(ColumnType::compares_as_text) => Compare::Text,
+        Comparison::WithinSecond | Comparison::Exact if folds || is(ColumnType::compares_as_text) => Compare::Text,
         Comparison::WithinSecond | Comparison::Exact => Compare::Value,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::model::Database;
 use crate::postgres::ident;
+use crate::sink::load::key_record::key_record;
 use crate::sink::load::origin::{is_surely_in_ledger, may_be_in_ledger};
 use crate::sink::load::statements::{ORDINAL, Side, Statements, key_join, row_key};
 use crate::sink::ownership::{owner, owner_of};
@@ -48,10 +49,10 @@ fn by_value(table: &LoadTable, stage: &str, may: &str) -> String {
          ROWS FROM (pg_catalog.unnest($2::int4[]), pg_catalog.unnest($3::bytea[])) g (ord, key) ON g.ord = s.{ORDINAL}), \
          t AS MATERIALIZED (SELECT d.key AS redis2pg_key, {} FROM (SELECT DISTINCT e.key FROM pg_catalog.unnest($3::bytea[]) e (key)) d \
          CROSS JOIN LATERAL (SELECT l.row_key FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = d.key AND {may} OFFSET 0) l \
-         CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{}, l.row_key) p) \
+         CROSS JOIN LATERAL {}) \
          SELECT DISTINCT s.{ORDINAL} AS ord FROM s JOIN t ON t.redis2pg_key = s.redis2pg_key AND {}",
         keys.join(", "),
-        table.ident(),
+        key_record(table, "l.row_key", "p"),
         key_join(table)
     )
 }
@@ -60,12 +61,12 @@ fn by_value(table: &LoadTable, stage: &str, may: &str) -> String {
 /// lineage. `$1`: the table's name in the ledger; `here`: whether lineage `l` is of this database of the run's source: another cache may
 /// have a key of the same name, whose rows are its own.
 pub(super) fn rows_of_keys(table: &LoadTable, here: &str) -> String {
-    let (target, rows) = (table.ident(), table.rows());
+    let (key, rows) = (key_record(table, "l.row_key", "s"), table.rows());
     format!(
         "SELECT k.place - 1 AS place, o.run, pg_catalog.count(DISTINCT (t.tableoid::text, t.ctid::text)) AS rows \
          FROM pg_catalog.unnest($2::bytea[]) WITH ORDINALITY k (key, place) \
          JOIN redis2pg.loaded l ON l.table_name = $1 AND l.redis_key = k.key AND {here} \
-         CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{target}, l.row_key) s JOIN {rows} t ON {} \
+         CROSS JOIN LATERAL {key} JOIN {rows} t ON {} \
          CROSS JOIN LATERAL (SELECT {} AS run OFFSET 0) o WHERE o.run IS NOT NULL GROUP BY 1, 2",
         key_join(table),
         owner("t.xmin", "$1", Some("l.run_id::text")),
@@ -75,10 +76,10 @@ pub(super) fn rows_of_keys(table: &LoadTable, here: &str) -> String {
 /// The places, from 0, of those row keys `$2` whose rows are there and were written by one of the runs `$3`, each with the parent check whose
 /// row is missing: `orphan`, an expression. `$1`: the table's name in the ledger.
 pub(super) fn still_owned(table: &LoadTable, orphan: &str) -> String {
-    let (target, rows) = (table.ident(), table.rows());
+    let (key, rows) = (key_record(table, "k.row_key::jsonb", "s"), table.rows());
     format!(
         "SELECT k.place - 1 AS place, {orphan} AS orphan FROM pg_catalog.unnest($2::text[]) WITH ORDINALITY k (row_key, place) \
-         CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{target}, k.row_key::jsonb) s JOIN {rows} t ON {} \
+         CROSS JOIN LATERAL {key} JOIN {rows} t ON {} \
          WHERE {} = ANY ($3)",
         key_join(table),
         owner_of(table, "$1"),

@@ -4,7 +4,7 @@
 use super::met::Met;
 use super::{Comparer, Comparison};
 use crate::model::{ContentDigest, Database, Failure, Group, Record, RedisKey, RedisType, Row, Shape, UnixMillis};
-use crate::postgres::ident;
+use crate::postgres::{exact_text, ident};
 use crate::sink::load::columns::Columns;
 use crate::sink::table::{Compare, LoadColumn, LoadTable, Provenance};
 use std::collections::HashSet;
@@ -131,7 +131,8 @@ pub(super) fn respelled(table: &LoadTable, columns: Columns) -> String {
     let test = |(index, column): (usize, &LoadColumn)| {
         let (name, has) = (ident(&column.name), columns.condition(index));
         let has = has.map(|has| format!("{has} AND ")).unwrap_or_default();
-        format!("CASE WHEN {has}s.{name} IS DISTINCT FROM t.{name}::text THEN {index} END")
+        let shown = exact_text(&format!("t.{name}"));
+        format!("CASE WHEN {has}s.{name} IS DISTINCT FROM {shown} THEN {index} END")
     };
     let read = table.present(columns.all).filter(|(_, column)| column.cast.is_some());
     let tests: Vec<String> = read.map(test).collect();

@@ -216,7 +216,7 @@ pub(super) fn orphan(table: &LoadTable, relationships: bool) -> String {
 fn other_key(table: &LoadTable, shape: Shape) -> String {
     let pair = |index: usize| {
         let column = table.columns.get(index).filter(|_| shape.has(index))?;
-        Some((format!("t.{}", ident(&column.name)), column.staged()))
+        Some((column.unfolded(format!("t.{}", ident(&column.name))), column.unfolded(column.staged())))
     };
     let distinct = |pairs: Vec<(String, String)>| {
         let tests: Vec<String> = pairs.iter().map(|(t, s)| distinct(t, s)).collect();

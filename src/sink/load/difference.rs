@@ -1,6 +1,6 @@
 //! When a column of a row differs from that of its staged row, as SQL.
 
-use crate::postgres::{distinct, ident, literal};
+use crate::postgres::{distinct, exact_text, ident, literal};
 use crate::sink::table::{Compare, LoadColumn};
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(in crate::sink) fn difference_beyond(column: &LoadColumn, tolerance: Duratio
     match column.compare {
         Compare::Value => Some(distinct(&t, &s)),
         Compare::Dump => Some(dump_differs(&t, &s, column.value_beside.as_deref())),
-        Compare::Text => Some(format!("{t}::text IS DISTINCT FROM {s}::text")),
+        Compare::Text => Some(format!("{} IS DISTINCT FROM {}", exact_text(&t), exact_text(&s))),
         Compare::Lineage => Some(format!("({}) IS DISTINCT FROM ({})", without_lineage(&t), without_lineage(&s))),
         Compare::Expiry => {
             let off = format!("interval '{} milliseconds'", tolerance.as_millis());

@@ -7,6 +7,7 @@
 
 use super::attempt::{Attempt, Missed};
 use super::book::Book;
+use super::key_record::key_record;
 use super::locked::{Locked, look};
 use super::merge::image_refused;
 use super::origin::{is_surely_in_ledger, may_be_in_ledger};
@@ -154,7 +155,8 @@ impl Attempt<'_> {
         let table = self.table;
         // The table itself says which rows are the same: an element that is only spelled otherwise is not gone. Each step
         // is a fence, so that every row is looked up by an index or in a hash, whatever the statistics say.
-        let (target, rows, same) = (table.ident(), table.rows(), key_join(table));
+        let (rows, same) = (table.rows(), key_join(table));
+        let (known_key, gone_key) = (key_record(table, "k.row_key", "s"), key_record(table, "g.row_key", "s"));
         let row_key = row_key(table, Side::Target);
         let here = is_surely_in_ledger(self.piece.database, self.shard.run);
         let sql = format!(
@@ -164,12 +166,12 @@ impl Attempt<'_> {
              FROM unnest($2::bytea[], $3::text[]) WITH ORDINALITY r (key, id, place) \
              JOIN redis2pg.loaded l ON l.table_name = $1 AND l.redis_key = r.key AND {here}), \
              there AS MATERIALIZED (SELECT k.reading, k.id, {row_key} AS row_key FROM known k \
-             CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{target}, k.row_key) s JOIN {rows} t ON {same}), \
+             CROSS JOIN LATERAL {known_key} JOIN {rows} t ON {same}), \
              gone AS MATERIALIZED (SELECT x.reading, x.row_key FROM there x \
              WHERE (x.reading, x.row_key) NOT IN (SELECT p.reading, p.row_key FROM present p) AND NOT EXISTS \
              (SELECT FROM redis2pg.seen n WHERE n.reading = x.id AND n.row_key = x.row_key OFFSET 0)) \
              SELECT g.reading, g.row_key::text AS row_key FROM gone g \
-             CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{target}, g.row_key) s JOIN {rows} t ON {same} \
+             CROSS JOIN LATERAL {gone_key} JOIN {rows} t ON {same} \
              FOR UPDATE OF t"
         );
         let rows = query(sql)
@@ -249,8 +251,8 @@ pub(super) async fn delete_rows(
     }
     let (run, name, same) = (run.to_string(), table.name.to_string(), key_join(table));
     let rows = format!(
-        "pg_catalog.unnest($1::text[]) r (row_key) CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{}, r.row_key::jsonb) s",
-        table.ident()
+        "pg_catalog.unnest($1::text[]) r (row_key) CROSS JOIN LATERAL {}",
+        key_record(table, "r.row_key::jsonb", "s")
     );
     let imaged = query(format!(
         "INSERT INTO redis2pg.before_images ({IMAGE_COLUMNS}) SELECT $2::text::uuid, $3, {}, false FROM {rows} \

@@ -4,6 +4,7 @@
 //! committed before it began, and a row that refers to another may have been committed meanwhile. Nobody can add one
 //! while the lock is held.
 
+use super::key_record::key_record;
 use super::statements::key_join;
 use crate::postgres::{IncomingKey, ident, query};
 use crate::sink::ownership::owner_of;
@@ -76,9 +77,8 @@ pub(super) fn asked(table: &LoadTable, rows: &str) -> String {
 /// The same of a part of the table: `from`, as SQL.
 pub(super) fn asked_of(table: &LoadTable, from: &str, rows: &str) -> String {
     format!(
-        "FROM pg_catalog.unnest({rows}::text[]) r (row_key) CROSS JOIN LATERAL pg_catalog.jsonb_populate_record(NULL::{}, r.row_key::jsonb) s \
-         JOIN {from} t ON {}",
-        table.ident(),
+        "FROM pg_catalog.unnest({rows}::text[]) r (row_key) CROSS JOIN LATERAL {} JOIN {from} t ON {}",
+        key_record(table, "r.row_key::jsonb", "s"),
         key_join(table)
     )
 }

@@ -10,9 +10,9 @@
 //! elements are gone go with them (`gone`, once `locked`; where the server refuses one, `singly`), and of elements that are one row the first has it (`alike`); both ask what a
 //! reading of several transactions noted (`seen`). Rows whose keys are gone go by themselves, once all is loaded (`vanished`), those
 //! that refer to one another `together`.
-//! Lineage that the table has no room for writes `lineage`. What is overwritten of a key that a cleanup deleted counts `cleaned`.
+//! Lineage that the table has no room for writes `lineage`; a row is found again by the key that the ledger has of it (`key_record`). What is overwritten of a key that a cleanup deleted counts `cleaned`.
 //!
-//! What the comparison asks in the same way is open to it: `statements`, `difference`, `origin`, `casts`, `refusal`.
+//! What the comparison asks in the same way is open to it: `statements`, `difference`, `origin`, `casts`, `refusal`, `key_record`.
 
 mod alike;
 pub(in crate::sink) mod attempt;
@@ -25,6 +25,7 @@ pub(in crate::sink) mod difference;
 mod gone;
 mod insert;
 mod kept;
+pub(in crate::sink) mod key_record;
 mod lineage;
 mod loader;
 mod locked;

@@ -170,7 +170,8 @@ fn same_source(table: &LoadTable, database: Database) -> String {
         Provenance::Columns { key, digest, database, .. } => {
             let named = database.and_then(|index| table.of_target(index)).map(|column| format!("{column}::text"));
             let named = named.as_deref().unwrap_or("NULL::text");
-            let columns = table.of_target(key).zip(table.of_target(digest));
+            let unfolded = |index: usize| Some(table.columns.get(index)?.unfolded(table.of_target(index)?));
+            let columns = unfolded(key).zip(unfolded(digest));
             columns.map_or_else(unknown, |(key, digest)| same(key, digest, named))
         }
         Provenance::Nowhere => unknown(),

@@ -105,7 +105,11 @@ impl Statements {
 /// A column of the staging table, made from the target.
 pub(in crate::sink) fn stage_column(column: &LoadColumn) -> String {
     let name = ident(&column.name);
-    if column.cast.is_some() { format!("''::text AS {name}") } else { name }
+    match (&column.cast, column.staged_type) {
+        (Some(_), _) => format!("''::text AS {name}"),
+        (None, Some(own)) => format!("NULL::{own} AS {name}"),
+        (None, None) => name,
+    }
 }
 
 /// Which of two rows that are the same row.

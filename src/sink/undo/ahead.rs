@@ -12,12 +12,17 @@ use std::collections::HashMap;
 const VALUES: usize = 80;
 
 impl Undo<'_> {
-    /// Reads every value of some images of a group as its type.
+    /// Reads every value of some images of a group as its type, which a domain has its say in.
     ///
     /// # Errors
     /// The server's; one that speaks of a value is that of one of these images.
     pub async fn readable(&self, connection: &mut PgConnection, group: &Group, keys: &[&str]) -> Result<(), Error> {
-        let values: Vec<String> = self.written(group).into_iter().map(|(_, value)| value).collect();
+        let domain = |name: &str| self.table.columns.iter().find(|column| ident(&column.name) == name)?.domain.as_ref();
+        let typed = |(name, value): (String, String)| match domain(&name) {
+            Some(domain) => format!("({value})::{domain}"),
+            None => value,
+        };
+        let values: Vec<String> = self.written(group).into_iter().map(typed).collect();
         let counted: Vec<String> = values
             .chunks(VALUES)
             .map(|part| format!("pg_catalog.max(pg_catalog.num_nulls({}))", part.join(", ")))

@@ -3,7 +3,7 @@
 
 use super::restore::set_merge_joins;
 use super::{Reference, Undo, UndoColumn};
-use crate::postgres::{ident, literal, query, script};
+use crate::postgres::{exact_text, ident, literal, query, script};
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row};
 use std::collections::{BTreeSet, HashMap};
@@ -208,7 +208,7 @@ impl Undo<'_> {
             asked.push(format!("{} AS own{place}", self.value(own)?));
             given.push(format!("m.own{place} IS NOT NULL"));
             there.push(format!("q.{} {operator} m.own{place}", ident(of)));
-            same.push(format!("t.{}::text IS NOT DISTINCT FROM m.own{place}::text", ident(own)));
+            same.push(format!("{} IS NOT DISTINCT FROM m.own{place}::text", exact_text(&format!("t.{}", ident(own)))));
         }
         // What a row refers to already is not checked again: the foreign key may be NOT VALID.
         let open = format!(

@@ -168,7 +168,8 @@ impl Undo<'_> {
         }
     }
 
-    /// For each column that the image `i` has and `take` wants: its name, and its value as its type. They stand on [`Self::record`].
+    /// For each column that the image `i` has and `take` wants: its name, and its value as its type, or as that which its domain stands on. They
+    /// stand on [`Self::record`].
     pub(super) fn values(&self, but: &[String], take: impl Fn(&super::UndoColumn) -> bool) -> Vec<(String, String)> {
         let wanted = self.table.columns.iter().filter(|column| take(column) && !but.contains(&column.name));
         wanted
@@ -176,14 +177,15 @@ impl Undo<'_> {
                 let (name, key) = (ident(&column.name), literal(&column.name));
                 let value = format!(
                     "CASE WHEN i.exact ? {key} THEN (i.exact ->> {key})::{} ELSE p.{name} END",
-                    column.sql_type
+                    column.base_type
                 );
                 (name, value)
             })
             .collect()
     }
 
-    /// The image `i` as a row `p` of the table's types, but for what is kept as text.
+    /// The image `i` as a row `p` of the table's types, but for what is kept as text. Not of its domains: that text is missing here, which is
+    /// nothing for a domain to judge.
     pub(super) fn record(&self, but: &[String]) -> String {
         self.record_of(|column| column.insertable && !but.contains(&column.name))
     }
@@ -191,7 +193,7 @@ impl Undo<'_> {
     /// The same with the columns that `take` wants.
     pub(super) fn record_of(&self, take: impl Fn(&super::UndoColumn) -> bool) -> String {
         let columns = self.table.columns.iter().filter(|column| take(column));
-        let list: Vec<String> = columns.map(|column| format!("{} {}", ident(&column.name), column.sql_type)).collect();
+        let list: Vec<String> = columns.map(|column| format!("{} {}", ident(&column.name), column.base_type)).collect();
         format!(
             "pg_catalog.jsonb_to_record(i.image - ARRAY(SELECT pg_catalog.jsonb_object_keys(coalesce(i.exact, '{{}}')))) AS p({})",
             list.join(", ")

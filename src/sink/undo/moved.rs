@@ -2,7 +2,7 @@
 
 use super::staying::pairs;
 use super::{Group, Staying, Undo};
-use crate::postgres::{IncomingKey, query};
+use crate::postgres::{IncomingKey, exact_text, query};
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row};
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ impl Undo<'_> {
             let values = self.values(&group.missing, |column| column.updatable && is_referred(&column.name));
             let differs: Vec<String> = values
                 .into_iter()
-                .map(|(name, value)| format!("t.{name}::text IS DISTINCT FROM ({value})::text"))
+                .map(|(name, value)| format!("{} IS DISTINCT FROM ({value})::text", exact_text(&format!("t.{name}"))))
                 .collect();
             if differs.is_empty() {
                 continue;

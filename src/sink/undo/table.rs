@@ -3,21 +3,22 @@
 use super::conditions::{Condition, Place, places, read_conditions};
 use super::references::{Reference, read_references};
 use crate::ledger::{LineagePlace, RunTable};
-use crate::model::TableName;
-use crate::postgres::{IncomingKey, Privilege, ident, literal, query, read_table, table_ident};
+use crate::postgres::{IncomingKey, Privilege, TableFacts, ident, literal, query, read_table, table_ident};
 use crate::sink::owned::{lineage, named_run, row_key};
 use crate::sink::ownership::owner;
 use sqlx::Error;
 use sqlx::Row as _;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
 
 /// A column.
 #[derive(Clone, Debug)]
 pub struct UndoColumn {
     /// Its name.
     pub name: String,
-    /// Its type, as SQL.
-    pub sql_type: String,
+    /// Its type, as SQL; of a domain the type that it stands on, which takes a NULL for what an image keeps elsewhere.
+    pub base_type: String,
+    /// The domain, as SQL, if it is of one.
+    pub domain: Option<String>,
     /// How JSON spells its values, where equal ones of a type are spelled alike: the name of the types that do so in the same way.
     pub spelled: Option<String>,
     /// Whether a row that is put back can be given its value: it is not generated.
@@ -98,7 +99,7 @@ impl UndoTable {
             may_delete: facts.privileges.delete == Privilege::Table,
             may_lock: facts.privileges.update != Privilege::None,
             is_ordinary: facts.partitioning.is_none(),
-            columns: columns(connection, &run.table).await?,
+            columns: columns(connection, &facts).await?,
             references: read_references(connection, &run.table).await?,
             places: places(&facts, &run.key_columns),
             conditions: read_conditions(connection, &run.table).await?,
@@ -131,7 +132,7 @@ impl UndoTable {
     pub(super) fn key_record(&self, of: &str) -> String {
         let keys = self.run.key_columns.iter();
         let typed = keys.filter_map(|name| self.columns.iter().find(|column| column.name == *name));
-        let list: Vec<String> = typed.map(|column| format!("{} {}", ident(&column.name), column.sql_type)).collect();
+        let list: Vec<String> = typed.map(|column| format!("{} {}", ident(&column.name), column.base_type)).collect();
         format!("pg_catalog.jsonb_to_record({of}) AS s({})", list.join(", "))
     }
 
@@ -182,9 +183,9 @@ impl UndoTable {
     }
 }
 
-async fn columns(connection: &mut PgConnection, table: &TableName) -> Result<Vec<UndoColumn>, Error> {
+async fn columns(connection: &mut PgConnection, facts: &TableFacts) -> Result<Vec<UndoColumn>, Error> {
     let rows = query(
-        "SELECT a.attname::text AS name, pg_catalog.format_type(a.atttypid, a.atttypmod) AS sql_type, \
+        "SELECT a.attname::text AS name, \
          CASE WHEN a.atttypid = ANY (ARRAY['pg_catalog.int2', 'pg_catalog.int4', 'pg_catalog.int8', 'pg_catalog.numeric']::pg_catalog.regtype[]) \
            THEN 'number' \
          WHEN a.atttypid = ANY (ARRAY['pg_catalog.text', 'pg_catalog.varchar']::pg_catalog.regtype[]) \
@@ -199,22 +200,24 @@ async fn columns(connection: &mut PgConnection, table: &TableName) -> Result<Vec
          LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation \
          WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
     )
-    .bind(&table.schema)
-    .bind(&table.table)
+    .bind(&facts.table.name.schema)
+    .bind(&facts.table.name.table)
     .fetch_all(connection)
     .await?;
-    rows.iter()
-        .map(|row| {
-            let (changeable, may_update): (bool, bool) = (row.try_get("changeable")?, row.try_get("may_update")?);
-            Ok(UndoColumn {
-                name: row.try_get("name")?,
-                sql_type: row.try_get("sql_type")?,
-                spelled: row.try_get("spelled")?,
-                insertable: row.try_get("insertable")?,
-                updatable: changeable && may_update,
-                may_insert: row.try_get("may_insert")?,
-                may_update,
-            })
-        })
-        .collect()
+    let column = |row: &PgRow| {
+        // One that came meanwhile is none of those that were read.
+        let Some(sql) = facts.column_sql(row.try_get("name")?) else { return Ok(None) };
+        let (changeable, may_update): (bool, bool) = (row.try_get("changeable")?, row.try_get("may_update")?);
+        Ok(Some(UndoColumn {
+            name: sql.name.clone(),
+            base_type: sql.base_type.clone(),
+            domain: sql.domain.clone(),
+            spelled: row.try_get("spelled")?,
+            insertable: row.try_get("insertable")?,
+            updatable: changeable && may_update,
+            may_insert: row.try_get("may_insert")?,
+            may_update,
+        }))
+    };
+    rows.iter().filter_map(|row| column(row).transpose()).collect()
 }

@@ -2,7 +2,7 @@
 //! may change. An image of which a value was not written would be gone with that value.
 
 use super::{Undo, UndoColumn};
-use crate::postgres::{ident, literal, query};
+use crate::postgres::{exact_text, ident, literal, query};
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row};
 use std::collections::HashMap;
@@ -119,8 +119,9 @@ fn differing<'c>(columns: impl Iterator<Item = &'c UndoColumn>) -> Option<String
     let names = columns.filter(|column| column.insertable).map(|column| {
         let (name, key) = (ident(&column.name), literal(&column.name));
         format!(
-            "CASE WHEN i.image ? {key} AND CASE WHEN i.exact ? {key} THEN t.{name}::text IS DISTINCT FROM i.exact ->> {key} \
-             ELSE coalesce(pg_catalog.to_jsonb(t.{name}), 'null')::text IS DISTINCT FROM (i.image -> {key})::text END THEN {key} END"
+            "CASE WHEN i.image ? {key} AND CASE WHEN i.exact ? {key} THEN {} IS DISTINCT FROM i.exact ->> {key} \
+             ELSE coalesce(pg_catalog.to_jsonb(t.{name}), 'null')::text IS DISTINCT FROM (i.image -> {key})::text END THEN {key} END",
+            exact_text(&format!("t.{name}"))
         )
     });
     let names: Vec<String> = names.collect();
