@@ -16,6 +16,8 @@ pub struct ColumnSql {
     pub base_type: String,
     /// The domain that it is of, if it is of one.
     pub domain: Option<String>,
+    /// Its collation, as SQL; `None`: its values have none.
+    pub collation: Option<String>,
     /// Whether its collation takes texts for equal that are not the same, as `a` and `A`: it is a nondeterministic one.
     pub folds: bool,
 }
@@ -60,6 +62,8 @@ const COLUMNS: &str = "WITH RECURSIVE base AS ( \
               ELSE pg_catalog.quote_ident(bn.nspname) || '.' || pg_catalog.quote_ident(bt.typname) END AS base_type, \
             (SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(d.typname) FROM pg_catalog.pg_type d \
               JOIN pg_catalog.pg_namespace n ON n.oid = d.typnamespace WHERE d.oid = a.atttypid AND d.typtype = 'd') AS domain, \
+            (SELECT pg_catalog.format('%I.%I', n.nspname, k.collname) FROM pg_catalog.pg_collation k \
+              JOIN pg_catalog.pg_namespace n ON n.oid = k.collnamespace WHERE k.oid = a.attcollation) AS collation, \
             coalesce((SELECT NOT (pg_catalog.to_jsonb(k) ->> 'collisdeterministic')::boolean FROM pg_catalog.pg_collation k \
               WHERE k.oid = coalesce((SELECT r.rngcollation FROM pg_catalog.pg_range r WHERE t.oid = r.rngtypid \
                 OR t.oid = (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::oid), a.attcollation)), false) AS folds, \
@@ -109,6 +113,7 @@ fn column_sql(row: &PgRow) -> Result<ColumnSql, Error> {
         name: row.try_get("name")?,
         base_type: row.try_get("base_type")?,
         domain: row.try_get("domain")?,
+        collation: row.try_get("collation")?,
         folds: row.try_get("folds")?,
     })
 }

@@ -1,5 +1,6 @@
 //! The foreign keys that lead to a table: what deleting one of its rows would fail at, delete or change.
 
+use super::key_operators::{Collating, key_operators};
 use super::sql::{query, table_ident};
 use crate::model::TableName;
 use sqlx::postgres::PgConnection;
@@ -34,7 +35,8 @@ impl IncomingKey {
 /// that the server made for a partition, of one that is looked at already, says nothing new. A table that inherits from the table is another
 /// one, whose rows are somebody else's.
 pub(super) async fn read_incoming_keys(connection: &mut PgConnection, oid: i64) -> Result<Vec<IncomingKey>, Error> {
-    let rows = query(
+    let operators = key_operators(Collating::Referring);
+    let rows = query(format!(
         "WITH RECURSIVE parts AS (SELECT $1::oid AS oid \
          UNION SELECT i.inhrelid FROM parts p JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid \
          JOIN pg_catalog.pg_class h ON h.oid = i.inhrelid AND h.relispartition) \
@@ -49,15 +51,12 @@ pub(super) async fn read_incoming_keys(connection: &mut PgConnection, oid: i64) 
                JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num ORDER BY place) AS own, \
          ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(k.confkey) WITH ORDINALITY u (num, place) \
                JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num ORDER BY place) AS referred, \
-         ARRAY(SELECT pg_catalog.format('OPERATOR(%I.%s)', s.nspname, o.oprname) \
-         FROM pg_catalog.unnest(k.conpfeqop) WITH ORDINALITY u (op, place) \
-               JOIN pg_catalog.pg_operator o ON o.oid = u.op JOIN pg_catalog.pg_namespace s ON s.oid = o.oprnamespace \
-               ORDER BY place) AS operators \
+         {operators} AS operators \
          FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE k.contype = 'f' AND k.confrelid IN (SELECT oid FROM parts) AND NOT EXISTS \
            (SELECT FROM pg_catalog.pg_constraint p WHERE p.oid = k.conparentid AND p.confrelid IN (SELECT oid FROM parts))",
-    )
+    ))
     .bind(oid)
     .fetch_all(connection)
     .await?;

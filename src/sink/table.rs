@@ -116,6 +116,8 @@ pub struct ParentCheck {
     pub table: TableName,
     /// The parent's key column.
     pub key: String,
+    /// The operator between that column, before it, and the referring one, as SQL: the collation of the former goes for both.
+    pub equality: String,
     /// Whether a foreign key checks it anyway: then it is looked at only once one has failed.
     pub foreign_key: bool,
     /// The parent's jsonb column of lineage, where it has rows that an older script left under other ids: a parent that is not
@@ -139,6 +141,8 @@ pub struct SelfReferenceColumn {
     pub from: usize,
     /// The column that it refers to.
     pub to: String,
+    /// The operator between that column, before it, and the referring one, as SQL.
+    pub equality: String,
     /// The position of that column, where the mapping writes it.
     pub to_index: Option<usize>,
 }

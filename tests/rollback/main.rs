@@ -6,6 +6,7 @@ mod again;
 mod audited;
 mod carried;
 mod circle;
+mod collations;
 mod columns;
 mod domains;
 mod faults;

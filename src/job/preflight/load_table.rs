@@ -26,7 +26,7 @@ pub(super) fn load_table(
         Lineage::None => Provenance::Nowhere,
     };
     let columns = columns(mapping, mine);
-    let parents = parents(plan, mapping, &columns, (mine, earlier));
+    let parents = parents(plan, mapping, &columns, (facts, earlier));
     // COPY by itself cannot look for parents, and has no staging table by which the ledger's lineage would be written.
     let checked = parents.iter().all(|parent| parent.foreign_key);
     let straight = empty && checked && provenance != Provenance::Ledger && takes_copies(&columns, mine);
@@ -101,19 +101,33 @@ fn parents(
     plan: &Plan,
     mapping: &Mapping,
     columns: &[LoadColumn],
-    (facts, earlier): (Option<&TableFacts>, &HashMap<TableName, String>),
+    (facts, earlier): (&HashMap<TableName, TableFacts>, &HashMap<TableName, String>),
 ) -> Vec<ParentCheck> {
+    let mine = facts.get(mapping.table());
     let check = |parent: &ParentRef| {
         let of = plan.mapping(parent.mapping);
         let (table, key) = (of.table().clone(), of.columns().first()?.name.clone());
         let column = columns.get(parent.column)?;
         let refers =
             |found: &ForeignKey| found.column == column.name && found.parent == table && found.parent_column == key;
-        let foreign_key = facts.is_some_and(|facts| facts.foreign_keys.iter().any(refers));
+        let foreign_key = mine.is_some_and(|facts| facts.foreign_keys.iter().any(refers));
         let lineage = earlier.get(&table).cloned();
-        Some(ParentCheck { mapping: parent.mapping, column: parent.column, table, key, foreign_key, lineage })
+        let sides =
+            (mine.and_then(|own| own.column_sql(&column.name)), facts.get(&table).and_then(|of| of.column_sql(&key)));
+        let equality = across(sides, &column.equality);
+        Some(ParentCheck { mapping: parent.mapping, column: parent.column, table, key, equality, foreign_key, lineage })
     };
     mapping.parents().iter().filter_map(check).collect()
+}
+
+/// The operator between a column that is referred to, before it, and the one that refers to it: where they have different collations, by that of
+/// the former, whose index the row is looked up by.
+fn across((own, of): (Option<&ColumnSql>, Option<&ColumnSql>), equality: &str) -> String {
+    let collation = |side: Option<&ColumnSql>| side.and_then(|side| side.collation.clone());
+    match (collation(own), collation(of)) {
+        (Some(own), Some(of)) if own != of => format!("COLLATE {of} {equality}"),
+        _ => equality.to_owned(),
+    }
 }
 
 /// Whether COPY may write into the table. It cannot cast or go through row-level security, it does not obey the table's rules, and it does not
@@ -140,16 +154,20 @@ fn is_knowable(mapping: &Mapping, columns: &[LoadColumn]) -> bool {
 /// One with a column that the mapping does not write cannot be looked through.
 fn own_references(mapping: &Mapping, parents: &[ParentCheck], facts: Option<&TableFacts>) -> Vec<SelfReference> {
     let index = |name: &String| mapping.columns().iter().position(|column| column.name == *name);
+    let sql = |name: &str| facts.and_then(|facts| facts.column_sql(name));
+    let refer = |from: usize, to: &String| {
+        let own = mapping.columns().get(from)?;
+        let equality = across((sql(&own.name), sql(to)), own.column_type.equality());
+        Some(SelfReferenceColumn { from, to: to.clone(), equality, to_index: index(to) })
+    };
     let own = |(place, parent): (usize, &ParentCheck)| {
-        let column = SelfReferenceColumn { from: parent.column, to: parent.key.clone(), to_index: index(&parent.key) };
-        (parent.table == *mapping.table()).then_some(SelfReference { columns: vec![column], parent: Some(place) })
+        let columns = vec![refer(parent.column, &parent.key)?];
+        (parent.table == *mapping.table()).then_some(SelfReference { columns, parent: Some(place) })
     };
     let mut found: Vec<SelfReference> = parents.iter().enumerate().filter_map(own).collect();
     let keys = facts.into_iter().flat_map(|facts| &facts.incoming_keys).filter(|key| key.table == *mapping.table());
     for key in keys {
-        let column = |(from, to, _): &(String, String, String)| {
-            Some(SelfReferenceColumn { from: index(from)?, to: to.clone(), to_index: index(to) })
-        };
+        let column = |(from, to, _): &(String, String, String)| refer(index(from)?, to);
         let Some(columns) = key.columns.iter().map(column).collect::<Option<Vec<_>>>() else { continue };
         if !found.iter().any(|known| known.columns == columns) {
             found.push(SelfReference { columns, parent: None });

@@ -149,6 +149,7 @@ mod tests {
             column: 1,
             table: name("parents"),
             key: "id".into(),
+            equality: "=".into(),
             foreign_key: false,
             lineage: None,
         };

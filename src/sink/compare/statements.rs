@@ -182,7 +182,7 @@ fn differs(table: &LoadTable, columns: Columns, options: &CompareOptions) -> Str
 fn but_for_adopted(table: &LoadTable, index: usize, column: &LoadColumn) -> String {
     let adopted = |check: &ParentCheck| {
         let lineage = check.lineage.as_ref()?;
-        let (parent, key, same) = (table_ident(&check.table), ident(&check.key), &column.equality);
+        let (parent, key, same) = (table_ident(&check.table), ident(&check.key), &check.equality);
         Some(format!(
             " AND NOT (EXISTS (SELECT FROM {parent} p WHERE p.{key} {same} t.{} AND p.{} ->> 'redis_document_id' IS NOT NULL \
              OFFSET 0) AND NOT EXISTS (SELECT FROM {parent} p WHERE p.{key} {same} {} OFFSET 0))",
@@ -205,7 +205,7 @@ pub(super) fn orphan(table: &LoadTable, relationships: bool) -> String {
                 "WHEN {reference} IS NOT NULL AND NOT EXISTS (SELECT FROM {} p WHERE p.{} {} {reference} OFFSET 0) THEN {index}",
                 table_ident(&check.table),
                 ident(&check.key),
-                column.equality
+                check.equality
             ))
         })
         .collect();

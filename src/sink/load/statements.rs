@@ -269,7 +269,7 @@ fn orphans(table: &LoadTable, shape: Shape, stage: &str) -> Vec<(usize, String)>
                  (SELECT 1 FROM {} p WHERE p.{} {} {reference} OFFSET 0)",
                 crate::postgres::table_ident(&parent.table),
                 ident(&parent.key),
-                column.equality
+                parent.equality
             );
             Some((index, statement))
         })
@@ -288,10 +288,10 @@ fn own_orphan(table: &LoadTable, shape: Shape, stage: &str, reference: &SelfRefe
         let own = table.columns.get(column.from)?;
         let value = own.staged();
         given.push(format!("{value} IS NOT NULL"));
-        there.push(format!("t.{} {} {value}", ident(&column.to), own.equality));
+        there.push(format!("t.{} {} {value}", ident(&column.to), column.equality));
         // A column that the rows leave to its default is not to be known here.
         let to = column.to_index.filter(|index| shape.has(*index)).and_then(|index| table.columns.get(index));
-        staged.push(to.map_or("false".to_owned(), |to| format!("{} {} {value}", to.staged_as("p"), own.equality)));
+        staged.push(to.map_or("false".to_owned(), |to| format!("{} {} {value}", to.staged_as("p"), column.equality)));
     }
     Some(format!(
         "SELECT s.{ORDINAL} AS ord, p.{ORDINAL} AS parent FROM {stage} s LEFT JOIN {stage} p ON {} WHERE {} \

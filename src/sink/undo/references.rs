@@ -1,7 +1,7 @@
 //! The foreign keys that the table has itself: what a row that is put back needs to be there.
 
 use crate::model::TableName;
-use crate::postgres::{query, table_ident};
+use crate::postgres::{Collating, key_operators, query, table_ident};
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row};
 
@@ -23,17 +23,15 @@ pub struct Reference {
 
 /// Reads those whose parents the role sees, all of them, and that the server keeps: it tells of the others itself.
 pub(super) async fn read_references(connection: &mut PgConnection, table: &TableName) -> Result<Vec<Reference>, Error> {
-    let rows = query(
+    let operators = key_operators(Collating::Referred);
+    let rows = query(format!(
         "SELECT k.conname::text AS name, n.nspname::text AS schema, p.relname::text AS parent, p.relkind = 'p' AS is_whole, \
          k.confrelid = k.conrelid AS is_own, \
          ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY u (num, place) \
                JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num ORDER BY place) AS own, \
          ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(k.confkey) WITH ORDINALITY u (num, place) \
                JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num ORDER BY place) AS referred, \
-         ARRAY(SELECT pg_catalog.format('OPERATOR(%I.%s)', s.nspname, o.oprname) \
-         FROM pg_catalog.unnest(k.conpfeqop) WITH ORDINALITY u (op, place) \
-               JOIN pg_catalog.pg_operator o ON o.oid = u.op JOIN pg_catalog.pg_namespace s ON s.oid = o.oprnamespace \
-               ORDER BY place) AS operators \
+         {operators} AS operators \
          FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
          JOIN pg_catalog.pg_namespace own ON own.oid = c.relnamespace \
          JOIN pg_catalog.pg_class p ON p.oid = k.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace \
@@ -44,7 +42,7 @@ pub(super) async fn read_references(connection: &mut PgConnection, table: &Table
          AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND NOT pg_catalog.row_security_active(p.oid) AND NOT EXISTS \
            (SELECT FROM pg_catalog.unnest(k.confkey) u (num) WHERE NOT pg_catalog.has_column_privilege(k.confrelid, u.num, 'SELECT')) \
          ORDER BY k.conname",
-    )
+    ))
     .bind(&table.schema)
     .bind(&table.table)
     .fetch_all(connection)
