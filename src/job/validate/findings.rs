@@ -198,7 +198,7 @@ fn discrepancy((mapping, database): (MappingId, u8), key: Compared) -> Discrepan
 
 #[cfg(test)]
 mod tests {
-    use super::{Findings, LeftOut, Taken};
+    use super::{Findings, GoneKey, LeftOut, Taken, discrepancy};
     use crate::model::{Class, Database, MappingId, RedisKey};
     use crate::sink::{Compared, Comparison};
     use tokio::sync::mpsc;
@@ -245,6 +245,26 @@ mod tests {
         assert_eq!(findings.end().unwrap().1, 1);
         let Taken { counts, full, .. } = findings.take();
         assert_eq!((counts[&MappingId(0)].keys.get(Class::Missing), full), (1, true));
+    }
+
+    #[test]
+    fn a_key_that_is_gone_counts_once_by_what_is_found_of_it_last() {
+        let (findings, of) = (findings(LeftOut::None), (MappingId(0), 0));
+        let rows = |class| {
+            let mut gone = GoneKey::default();
+            gone.extra = 1;
+            gone.rows.add(class, 1);
+            gone
+        };
+        let found = |class, before| Some((discrepancy(of, compared("a", class)), before));
+        findings.gone(found(Class::Extra, None), of, &rows(Class::Extra)).unwrap();
+        findings.gone(found(Class::Orphaned, Some(Class::Extra)), of, &rows(Class::Orphaned)).unwrap();
+        findings.gone(None, of, &rows(Class::Extra)).unwrap();
+        let Taken { counts, asked, .. } = findings.take();
+        let counts = &counts[&MappingId(0)];
+        assert_eq!((counts.keys.get(Class::Extra), counts.keys.get(Class::Orphaned)), (0, 1));
+        assert_eq!((counts.rows.get(Class::Extra), counts.rows.get(Class::Orphaned)), (2, 1));
+        assert_eq!(asked[&of], (0, 3));
     }
 
     #[test]

@@ -147,3 +147,27 @@ impl Rest<'_> {
         self.findings().gone(counts.then_some((found, before)), (mapping, database), gone)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::GoneKey;
+    use crate::model::Class;
+
+    #[test]
+    fn a_key_is_the_worst_of_its_rows_and_one_that_expired_is_not_extra() {
+        let mut key = GoneKey::default();
+        key.add(Class::Expired, None);
+        assert_eq!((key.class(), key.extra, key.detail().as_str()), (Class::Expired, 0, "the key has expired"));
+        key.add(Class::Expired, Some("of refers to a row of docs that is not there".to_owned()));
+        assert_eq!((key.class(), key.extra), (Class::Orphaned, 0));
+        assert_eq!(key.detail(), "of refers to a row of docs that is not there; the key has expired");
+        assert_eq!((key.rows.get(Class::Expired), key.rows.get(Class::Orphaned)), (1, 1));
+    }
+
+    #[test]
+    fn an_orphan_whose_key_was_deleted_counts_among_the_rows_that_a_run_would_delete() {
+        let mut key = GoneKey::default();
+        key.add(Class::Extra, Some("of refers to a row of docs that is not there".to_owned()));
+        assert_eq!((key.class(), key.extra), (Class::Orphaned, 1));
+    }
+}
