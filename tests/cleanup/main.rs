@@ -31,6 +31,7 @@ mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
 mod unlink;
+mod untold;
 
 use serde_json::Value;
 use support::{Case, Outcome, Random as Dice, seed};

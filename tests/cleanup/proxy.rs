@@ -16,6 +16,8 @@ pub(crate) enum Act {
     Cut,
     /// The server gets it, and the connection is cut in the place of its answer.
     Lose,
+    /// The server runs this script in its place.
+    Instead(&'static str),
 }
 
 type Hook = dyn Fn(&[String]) -> Act + Send + Sync;
@@ -72,7 +74,9 @@ fn carry(client: &TcpStream, server: &TcpStream, hook: &Hook) {
         if act == Act::Lose {
             lost.store(true, Ordering::SeqCst);
         }
-        if to.write_all(&raw).is_err() {
+        let script = |text: &str| format!("*3\r\n$4\r\nEVAL\r\n${}\r\n{text}\r\n$1\r\n0\r\n", text.len()).into_bytes();
+        let sent = if let Act::Instead(text) = act { script(text) } else { raw };
+        if to.write_all(&sent).is_err() {
             break;
         }
     }

@@ -70,29 +70,6 @@ impl<'a> Taking<'a> {
         }
     }
 
-    /// When fields of hashes expire, where the file will not say it although some may: told as notices.
-    ///
-    /// # Errors
-    /// Redis is gone.
-    pub(super) async fn untold_fields(&self) -> Result<Vec<String>, Failure> {
-        let mut notices = Vec::new();
-        for source in &self.sources {
-            let Some(why) = source.hides_field_expiry().await? else { continue };
-            let which = match source.hashes_with_field_expiry().await? {
-                Some(0) => continue,
-                Some(hashes) => format!("has {hashes} hashes with fields that expire"),
-                // A server without the command has no such fields.
-                None if why.contains("unknown command") => continue,
-                None => "may have hashes with fields that expire".to_owned(),
-            };
-            let database = source.database();
-            notices.push(format!(
-                "database {database} {which}: when they do is in their dumps alone, and in none of large ones: {why}"
-            ));
-        }
-        Ok(notices)
-    }
-
     /// Writes the file; false where a stop was asked for.
     ///
     /// # Errors
