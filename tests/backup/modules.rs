@@ -3,7 +3,7 @@
 use crate::support::Case;
 use crate::support::scripted::{Answer, Keyspace, ScriptedRedis, array, bulk, page, reply, scan_cursor};
 use crate::{Done, backup};
-use redis2pg::backup::Entry;
+use redis2pg::backup::{Entry, Logical};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -83,5 +83,26 @@ fn a_value_that_cannot_be_dumped_is_left_out_whatever_its_size() {
         let done = backup(&Case::with_ends(&server.url(), ""), &[]).exits(3);
         let reason = if memory == LARGE { "no_dump" } else { "value_too_large" };
         assert_eq!((done.reason("unreadable", reason), done.count("kept")), (1, 0), "{}", done.stdout);
+    }
+}
+
+/// Whatever its size: what a cleanup has compared is its text, and a restore elsewhere takes that too.
+#[test]
+fn a_large_document_has_its_dump_and_its_text_as_far_as_they_can_be_had() {
+    const TEXT: &str = r#"{"a":[1,2.5]}"#;
+    for (may, dump, text) in [
+        (["JSON.GET", "DUMP"], Some(&b"dump"[..]), Some(TEXT)),
+        (["", "DUMP"], Some(&b"dump"[..]), None),
+        (["JSON.GET", ""], None, Some(TEXT)),
+    ] {
+        let server = ScriptedRedis::start(Keyspace::default(), move |_, command| match command[0].as_str() {
+            name @ ("JSON.GET" | "DUMP") if !may.contains(&name) => refused(&name.to_lowercase()),
+            "JSON.GET" => reply(bulk(TEXT)),
+            "DUMP" => reply(bulk("dump")),
+            _ => common(command, "ReJSON-RL", AT, LARGE),
+        });
+        let entry = only(&backup(&Case::with_ends(&server.url(), ""), &[]).exits(0));
+        assert_eq!((entry.dump.as_deref(), entry.expires_at), (dump, Some(AT)), "{may:?}");
+        assert_eq!(entry.logical, text.map(|text| Logical::Bytes(text.into())), "{may:?}");
     }
 }

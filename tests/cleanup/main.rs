@@ -15,6 +15,7 @@ mod backup;
 mod begun_anew;
 mod broken_off;
 mod databases;
+mod documents;
 mod elements;
 mod exact;
 mod file_names;

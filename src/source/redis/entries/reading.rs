@@ -35,6 +35,8 @@ pub(super) struct Reading {
     pub(super) bytes: usize,
     /// Items, or bytes of a string, of the next slice.
     count: usize,
+    /// Whether a dump is wanted beside what has a logical form.
+    dump: bool,
     dumped: bool,
 }
 
@@ -90,7 +92,8 @@ impl Reading {
         }
         // Without a watch, a dump and the items would be of two moments.
         let watched = !source.inner.unwatched.load(Ordering::Relaxed);
-        let beside = dump && watched && redis_type.has_items() && held.is_some_and(|held| held <= DUMP_BESIDE);
+        let dump = dump && watched;
+        let beside = dump && redis_type.has_items() && held.is_some_and(|held| held <= DUMP_BESIDE);
         let next = match alone {
             true => Next::Alone,
             false if beside => Next::Dump,
@@ -98,7 +101,7 @@ impl Reading {
         };
         let count = if redis_type == RedisType::String { PIECE } else { FIRST };
         let (number, bytes, dumped) = (0, 0, false);
-        Ok(Begun::Reading(Box::new(Self { watch, type_name, expires_at, next, number, bytes, count, dumped })))
+        Ok(Begun::Reading(Box::new(Self { watch, type_name, expires_at, next, number, bytes, count, dump, dumped })))
     }
 
     /// Whether a dump was read.
@@ -141,15 +144,37 @@ impl Reading {
         Ok(Piece::Part(None, Some(logical), last))
     }
 
-    /// A value of a module: its dump, and nothing else.
+    /// A document, or what else a module has.
     async fn alone(&mut self, source: &RedisSource, key: &RedisKey) -> Result<Piece, Error> {
-        Ok(match dump(self.watch.wire()?, key).await? {
-            Dump::Made(dump) if dump.len() as u64 > DUMP_LIMIT => Piece::End(Box::new(too_large(key, "its dump has"))),
-            Dump::Made(dump) => Piece::Part(Some(dump), None, true),
+        let text = match RedisType::named(&self.type_name) {
+            RedisType::Json => text(self.watch.wire()?, key).await?,
+            _ => Text::None,
+        };
+        let text = match text {
+            Text::Read(text) => Some(text),
+            Text::Gone => return Ok(Piece::Changed),
+            Text::None => None,
+        };
+        let dumped = match self.dump || text.is_none() {
+            true => dump(self.watch.wire()?, key).await?,
+            false => Dump::Refused,
+        };
+        Ok(match dumped {
             Dump::Gone => Piece::Changed,
+            Dump::Made(dump) if text.is_none() && dump.len() as u64 > DUMP_LIMIT => {
+                Piece::End(Box::new(too_large(key, "its dump has")))
+            }
+            Dump::Made(dump) => {
+                self.bytes = dump.len() + text.as_ref().map_or(0, Bytes::len);
+                self.dumped = true;
+                Piece::Part(Some(dump), text.map(Logical::Bytes), true)
+            }
             Dump::Refused => {
-                source.say_undumped();
-                Piece::End(Box::new(undumped(key, &self.type_name)))
+                if self.dump || text.is_none() {
+                    source.say_undumped();
+                }
+                let alone = text.map(|text| Piece::Part(None, Some(Logical::Bytes(text)), true));
+                alone.unwrap_or_else(|| Piece::End(Box::new(undumped(key, &self.type_name))))
             }
         })
     }
@@ -213,6 +238,22 @@ enum Dump {
     Gone,
     /// The user may not have it.
     Refused,
+}
+
+/// What came of the text of a document.
+enum Text {
+    Read(Bytes),
+    Gone,
+    /// The module does not print it, or not for this user.
+    None,
+}
+
+async fn text(wire: &Wire, key: &RedisKey) -> Result<Text, Error> {
+    match wire.send("JSON.GET", vec![Value::Bytes(key.bytes())]).await {
+        Ok(reply) => Ok(bytes_of(reply).map_or(Text::Gone, Text::Read)),
+        Err(error) if is_unavailable(&error) => Ok(Text::None),
+        Err(error) => Err(error),
+    }
 }
 
 async fn dump(wire: &Wire, key: &RedisKey) -> Result<Dump, Error> {

@@ -6,7 +6,7 @@ use super::super::entries::EntryRead;
 use super::super::errors::is_of_refused_key;
 use super::build::left;
 use crate::backup::{Entry, Logical, StreamFacts, StreamGroup};
-use crate::model::{ContentDigest, ContentHasher, Failure, FieldExpiries, Packer, RedisKey, RedisType, UnixMillis};
+use crate::model::{ContentHasher, Failure, FieldExpiries, Packer, RedisKey, RedisType, UnixMillis};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 
@@ -112,15 +112,14 @@ impl Fingerprint {
         same_time
             && same_facts
             && self.type_name == other.type_name
-            && self.logical == other.logical
             && self.groups.finish() == other.groups.finish()
-            // A dump may differ from one reading to the next: it counts only where there is nothing else.
-            && digest(self.logical, self.content, self.dump) == digest(other.logical, other.content, other.dump)
+            && match self.logical && other.logical {
+                true => self.content.finish() == other.content.finish(),
+                // A dump may differ from one reading to the next: it counts only where one of the two has nothing else, as a
+                // document that the module did not print then.
+                false => self.dump.finish() == other.dump.finish(),
+            }
     }
-}
-
-fn digest(logical: bool, content: ContentHasher, dump: ContentHasher) -> ContentDigest {
-    if logical { content.finish() } else { dump.finish() }
 }
 
 /// What an older server does not tell says nothing.
@@ -230,5 +229,34 @@ impl RedisSource {
             }
         }
         Ok(Ok(print))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Fingerprint;
+    use crate::backup::{Entry, Logical, Part};
+    use crate::model::RedisKey;
+
+    fn document(dump: Option<&'static str>, text: Option<&'static str>) -> Fingerprint {
+        let entry = Entry {
+            database: 0,
+            key: RedisKey::new("k"),
+            type_name: "ReJSON-RL".into(),
+            expires_at: None,
+            part: Part::WHOLE,
+            dump: dump.map(Into::into),
+            logical: text.map(|text| Logical::Bytes(text.into())),
+        };
+        Fingerprint::of(&entry, 0)
+    }
+
+    #[test]
+    fn a_document_is_compared_by_its_text_where_both_have_it_and_else_by_its_dump() {
+        assert!(document(Some("d"), Some("{}")).is(document(Some("e"), Some("{}"))));
+        assert!(!document(Some("d"), Some("{}")).is(document(Some("d"), Some("[]"))));
+        assert!(document(Some("d"), None).is(document(Some("d"), Some("{}"))));
+        assert!(!document(Some("d"), None).is(document(Some("e"), Some("{}"))));
+        assert!(!document(None, Some("{}")).is(document(Some("d"), None)));
     }
 }
