@@ -21,6 +21,7 @@ pub(in crate::job) async fn header(
         flavour: redis.server().map(|server| server.flavour.clone()),
         databases: sources.iter().map(|source| source.database()).collect(),
         pattern: settings.run.keys.clone(),
+        listed: settings.run.keys_from.is_some(),
         fields_untold: !untold.is_empty(),
         ..Header::new(command, redis.display(), jiff::Timestamp::now().to_string())
     };

@@ -147,6 +147,11 @@ impl<'a> Taking<'a> {
             Some(keys) => Listing::File(keys.lines()?),
             None => Listing::Scan(Box::new(source.scan(None))),
         };
+        // A scan tells by its epochs that another server answers; a list of keys does not.
+        let before = match &self.keys {
+            Some(_) => Some(source.answering().await?),
+            None => None,
+        };
         let (pages, listed) = mpsc::channel(LANES);
         let listed = Arc::new(tokio::sync::Mutex::new(listed));
         let mut stages = JoinSet::new();
@@ -156,7 +161,13 @@ impl<'a> Taking<'a> {
             stages.spawn(lane.clone().run(listed.clone()));
         }
         drop((lane, listed));
-        all_ended(stages).await
+        let ended = all_ended(stages).await?;
+        Ok(match before {
+            Some(before) if ended == lanes::Ended::Complete && source.answering().await? != before => {
+                lanes::Ended::Restarted
+            }
+            _ => ended,
+        })
     }
 
     /// What reads a database; its lanes share it.

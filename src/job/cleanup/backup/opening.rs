@@ -71,8 +71,9 @@ fn is_same(path: &Path, found: &Header, wanted: &Header) -> Result<(), Failure> 
     let of = |header: &Header| {
         let pattern =
             header.pattern.as_ref().map_or_else(String::new, |pattern| format!(", keys that match {pattern}"));
+        let listed = if header.listed { ", keys of a list" } else { "" };
         // Not of the same databases: with `databases = "all"` they are those that have keys, and a cleanup empties them.
-        format!("`{}` from {}{pattern}", header.command, header.source)
+        format!("`{}` from {}{pattern}{listed}", header.command, header.source)
     };
     let (found, wanted) = (of(found), of(wanted));
     if found == wanted {
