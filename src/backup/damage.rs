@@ -41,6 +41,8 @@ pub enum Fault {
     Counts,
     /// There is something behind the end mark.
     Trailing,
+    /// Pieces that are wrong lie one over the other, as no damage leaves them: nothing behind this one was read.
+    Overlapping,
 }
 
 impl fmt::Display for Fault {
@@ -60,6 +62,9 @@ impl fmt::Display for Fault {
             Self::Content(what) => f.write_str(what),
             Self::Counts => f.write_str("there are not as many keys as the end mark says"),
             Self::Trailing => f.write_str("there is something behind the end mark"),
+            Self::Overlapping => f.write_str(
+                "pieces that are wrong lie one over the other, as no damage leaves them: what follows is given up",
+            ),
         }
     }
 }

@@ -8,8 +8,11 @@ use bytes::Bytes;
 use memchr::memmem;
 use std::io::{Read, Seek, SeekFrom};
 
-/// Bytes that are looked through at a time for the next frame.
+/// Bytes that are looked through at a time for the next frame: at first, and at most.
+const FIRST_WINDOW: usize = 4 << 10;
 const WINDOW: usize = 1 << 20;
+/// How many times the bytes of the file are read in vain at most. Damage makes each be read once: pieces do not overlap.
+const IN_VAIN: u64 = 4;
 
 /// The frames of a file.
 pub(super) struct Frames<R> {
@@ -24,11 +27,13 @@ pub(super) struct Frames<R> {
     pub(super) gaps: bool,
     /// All that were read.
     pub(super) trail: Trail,
+    /// Bytes of contents that were read, and are not what their heads say.
+    in_vain: u64,
 }
 
 impl<R: Read + Seek> Frames<R> {
     pub(super) fn new(inner: R) -> Self {
-        Self { inner, at: 0, file_id: None, number: 0, gaps: false, trail: Trail::default() }
+        Self { inner, at: 0, file_id: None, number: 0, gaps: false, trail: Trail::default(), in_vain: 0 }
     }
 
     /// The next frame and its content.
@@ -50,19 +55,32 @@ impl<R: Read + Seek> Frames<R> {
             return Err(ReadError::at(from, Fault::Content("a piece is larger than any that is written")));
         }
         let stored = self.up_to(u64::from(head.stored))?;
-        if stored.len() as u64 != u64::from(head.stored) {
-            return Err(cut(HEAD + stored.len()));
-        }
-        if crc(&stored) != head.crc {
-            return Err(ReadError::at(from, Fault::Checksum));
-        }
-        let content =
-            unpacked(head, stored).ok_or(ReadError::at(from, Fault::Content("a block cannot be unpacked")))?;
+        let read = stored.len();
+        let content = match content(head, stored) {
+            Ok(content) => content,
+            Err(fault) => {
+                self.lose(read as u64)?;
+                return Err(fault.map_or_else(|| cut(HEAD + read), |fault| ReadError::at(from, fault)));
+            }
+        };
         self.at = from + HEAD as u64 + u64::from(head.stored);
         self.number = head.number.saturating_add(1);
         self.file_id = Some(head.file_id);
         self.trail.take(told);
         Ok((head, content))
+    }
+
+    /// Takes note of bytes that were read in vain. A file can be made so that each of very many heads is right and tells of all that
+    /// follows: who looks for the next one behind each would read the file as often.
+    fn lose(&mut self, bytes: u64) -> Result<(), ReadError> {
+        self.in_vain = self.in_vain.saturating_add(bytes);
+        let from = self.at;
+        let end = self.inner.seek(SeekFrom::End(0))?;
+        if self.in_vain <= end.saturating_mul(IN_VAIN) {
+            return Ok(());
+        }
+        self.at = end;
+        Err(ReadError::at(from, Fault::Overlapping))
     }
 
     /// Whether a whole head of a header stands at this byte.
@@ -96,11 +114,12 @@ impl<R: Read + Seek> Frames<R> {
     /// reading has come to the end of the file.
     pub(super) fn find(&mut self, damaged: u64) -> Result<bool, ReadError> {
         let mut from = damaged + 1;
-        let mut window = Vec::with_capacity(WINDOW);
+        // Mostly the next one is far away or close by.
+        let (mut size, mut window) = (FIRST_WINDOW, Vec::new());
         loop {
             self.inner.seek(SeekFrom::Start(from))?;
             window.clear();
-            self.inner.by_ref().take(WINDOW as u64).read_to_end(&mut window)?;
+            self.inner.by_ref().take(size as u64).read_to_end(&mut window)?;
             let heads = memmem::find_iter(&window, &MARKER)
                 .filter_map(|place| Some((place, Head::of(window.get(place..)?.first_chunk()?)?)));
             let mut own = heads.filter(|(_, head)| self.file_id.is_none_or(|id| id == head.file_id));
@@ -108,12 +127,13 @@ impl<R: Read + Seek> Frames<R> {
                 self.at = from + place as u64;
                 return Ok(true);
             }
-            if window.len() < WINDOW {
+            if window.len() < size {
                 self.at = from + window.len() as u64;
                 return Ok(false);
             }
             // A head may lie across the windows.
-            from += (WINDOW - HEAD + 1) as u64;
+            from += (size - HEAD + 1) as u64;
+            size = (size * 2).min(WINDOW);
         }
     }
 }
@@ -123,6 +143,17 @@ fn is_bounded(head: Head) -> bool {
     let most = if head.kind == Kind::Block { MAX_RAW } else { MAX_ENDS };
     let fits = usize::try_from(head.raw).is_ok_and(|raw| raw <= most);
     fits && head.stored <= head.raw && u64::from(head.raw) <= u64::from(head.stored) * 255 + 64
+}
+
+/// The content of a frame; what is wrong with it, `None` where there is not all of it.
+fn content(head: Head, stored: Vec<u8>) -> Result<Bytes, Option<Fault>> {
+    if stored.len() as u64 != u64::from(head.stored) {
+        return Err(None);
+    }
+    if crc(&stored) != head.crc {
+        return Err(Some(Fault::Checksum));
+    }
+    unpacked(head, stored).ok_or(Some(Fault::Content("a block cannot be unpacked")))
 }
 
 fn unpacked(head: Head, stored: Vec<u8>) -> Option<Bytes> {

@@ -28,6 +28,8 @@ pub struct Header {
     pub databases: Vec<u8>,
     /// The glob pattern that keys had to match; `None` where all were taken.
     pub pattern: Option<String>,
+    /// Whether no more keys were asked for than those of a list (`--keys-from`).
+    pub listed: bool,
     /// Whether Redis did not tell when fields of hashes expire, although some may: their times are in dumps alone.
     pub fields_untold: bool,
 }

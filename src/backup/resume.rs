@@ -59,7 +59,7 @@ impl BrokenOff {
     }
 
     /// Reads it to its last whole key. Only its end may be torn, as a process or a machine leaves it that dies while it writes.
-    /// `wanted`: what it must begin with.
+    /// `wanted`: what it must begin with, since that was on disk.
     ///
     /// # Errors
     /// A usage [`Failure`]: it is damaged other than at its end, or the disk fails.
@@ -76,7 +76,7 @@ impl BrokenOff {
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => break,
-                Err(ReadError::Damaged(damage)) => match reader.is_torn_end(&damage) {
+                Err(ReadError::Damaged(damage)) => match reader.is_torn_end(&damage, wanted.is_some() && has_wanted) {
                     Ok(true) => break,
                     Ok(false) => return Err(damaged(&partial, &damage)),
                     Err(error) => return Err(error.failure(&partial)),

@@ -155,7 +155,7 @@ fn shown_keys(keys: &KeyCounts) -> KeyCounts {
 
 /// What a backup holds, for people.
 pub fn contents_text(facts: &ContentsFacts<'_>) -> String {
-    let Header { tool, command, created_at, source, redis_version, flavour, pattern, .. } = facts.header;
+    let Header { tool, command, created_at, source, redis_version, flavour, pattern, listed, .. } = facts.header;
     // What a file says of itself may be anything: none of it makes a line of its own.
     let line = |text: &str| text.replace(['\n', '\r'], " ");
     let mut text = format!("{}\n", facts.file.display());
@@ -165,6 +165,9 @@ pub fn contents_text(facts: &ContentsFacts<'_>) -> String {
     let _ = writeln!(text, "{}", line(&made));
     if let Some(pattern) = pattern {
         let _ = writeln!(text, "keys that match {}", line(pattern));
+    }
+    if *listed {
+        let _ = writeln!(text, "keys of a list alone (--keys-from)");
     }
     let rows = facts.keys.0.iter().flat_map(|(database, types)| {
         types.iter().map(move |(name, keys)| vec![database.to_string(), line(name), keys.to_string()])

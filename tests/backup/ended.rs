@@ -1,6 +1,6 @@
 //! Backups that do not come to their end, and files that are there already.
 
-use crate::support::{entries_of, salvaged_of};
+use crate::support::{Ended, entries_of, salvaged_of};
 use crate::{backup, case, command, fill};
 use redis2pg::backup::{Fault, Found, Logical, Reader};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
@@ -213,4 +213,23 @@ fn a_redis_that_goes_away_ends_it_with_exit_5_and_one_that_comes_back_is_read_on
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(5), "{}", said(&output));
     assert!(!file.exists() && assert_salvageable(&partial(&file), &keys) > 0);
+}
+
+/// What the server that is there now has not got is not in the file beside what it has.
+#[test]
+fn a_list_of_keys_is_read_from_the_beginning_too_where_redis_was_restarted() {
+    let mut server = RedisServer::start(RedisOptions::default()).unwrap();
+    let case = crate::support::Case::with_ends(&format!("{}/0", server.url()), "");
+    let keys = fill(&mut case.redis(), 60_000);
+    let list = case.list(&keys.keys().map(String::as_str).collect::<Vec<_>>());
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("listed");
+    let args = [&SLOW[..], &["--keys-from", list.path().to_str().unwrap()]].concat();
+    let mut child = command(&case, &file, &args).spawn().unwrap();
+    wait_for(&partial(&file), 20_000, &mut child);
+    // It keeps nothing.
+    server.restart().unwrap();
+    let ended = Ended::of(&child.wait_with_output().unwrap()).exits(0);
+    assert_eq!((ended.count("kept"), ended.count("gone")), (0, 60_000), "{}", ended.stdout);
+    assert!(entries_of(&file).is_empty());
 }

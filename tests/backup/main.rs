@@ -7,6 +7,7 @@ mod ended;
 mod fields;
 mod large;
 mod live;
+mod modules;
 mod rights;
 #[path = "../support/mod.rs"]
 mod support;

@@ -158,6 +158,13 @@ fn several_databases_are_in_one_file_and_a_pattern_or_a_list_chooses_keys() {
     let list = one.list(&["a:1", "no such key"]);
     let listed = backup(&one, &["--keys-from", list.path().to_str().unwrap()]).exits(0);
     assert_eq!((keys(&listed), listed.count("gone")), (named(&[(&one, "a:1")]), 1));
+    let header = |done: &Done| Reader::open(&done.file).unwrap().header().clone();
+    assert_eq!((header(&listed).listed, header(&matching).listed, header(&both).listed), (true, false, false));
+    for (done, is_said) in [(&listed, true), (&both, false)] {
+        let shown = one.command().args(["restore", "--list", "--file"]).arg(&done.file).output().unwrap();
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert_eq!(shown.contains("keys of a list alone"), is_said, "{shown}");
+    }
     let all = backup(&one, &["--databases", "all"]).exits(0);
     assert_eq!(keys(&all), keys(&both));
 }

@@ -15,6 +15,7 @@ mod backup;
 mod begun_anew;
 mod broken_off;
 mod databases;
+mod documents;
 mod elements;
 mod exact;
 mod file_names;
@@ -31,6 +32,7 @@ mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
 mod unlink;
+mod untold;
 
 use serde_json::Value;
 use support::{Case, Outcome, Random as Dice, seed};

@@ -16,6 +16,10 @@ pub(crate) enum Act {
     Cut,
     /// The server gets it, and the connection is cut in the place of its answer.
     Lose,
+    /// The server runs this script in its place, whose keys are the words behind its name.
+    Instead(&'static str),
+    /// It is a script, and the server runs it behind this one.
+    Behind(&'static str),
 }
 
 type Hook = dyn Fn(&[String]) -> Act + Send + Sync;
@@ -72,7 +76,12 @@ fn carry(client: &TcpStream, server: &TcpStream, hook: &Hook) {
         if act == Act::Lose {
             lost.store(true, Ordering::SeqCst);
         }
-        if to.write_all(&raw).is_err() {
+        let sent = match act {
+            Act::Instead(script) => instead(script, &raw, &words),
+            Act::Behind(script) => behind(script, &raw, &words),
+            Act::Pass | Act::Cut | Act::Lose => raw,
+        };
+        if to.write_all(&sent).is_err() {
             break;
         }
     }
@@ -103,4 +112,25 @@ fn length(reader: &mut impl BufRead, raw: &mut Vec<u8>) -> Option<usize> {
     reader.read_until(b'\n', &mut line).ok()?;
     raw.extend_from_slice(&line);
     std::str::from_utf8(line.get(1..)?).ok()?.trim().parse().ok()
+}
+
+fn bulk(text: &str) -> String {
+    format!("${}\r\n{text}\r\n", text.len())
+}
+
+/// A command without its first words: what stands behind them, byte for byte.
+fn rest<'a>(raw: &'a [u8], words: &[String], first: usize) -> &'a [u8] {
+    let head = format!("*{}\r\n", words.len()).len();
+    &raw[head + words[..first].iter().map(|word| bulk(word).len()).sum::<usize>()..]
+}
+
+fn instead(script: &str, raw: &[u8], words: &[String]) -> Vec<u8> {
+    let keys = (words.len() - 1).to_string();
+    let head = format!("*{}\r\n{}{}{}", words.len() + 2, bulk("EVAL"), bulk(script), bulk(&keys));
+    [head.as_bytes(), rest(raw, words, 1)].concat()
+}
+
+fn behind(script: &str, raw: &[u8], words: &[String]) -> Vec<u8> {
+    let head = format!("*{}\r\n{}{}", words.len(), bulk(&words[0]), bulk(&format!("{script} {}", words[1])));
+    [head.as_bytes(), rest(raw, words, 2)].concat()
 }

@@ -94,3 +94,21 @@ fn all_of_a_stream_comes_back_whatever_its_size_and_with_what_is_pending_without
         assert_eq!(redis.say("XADD s 99-* f v").bytes(), b"99-2");
     }
 }
+
+/// By its entries and ids alone it is the same.
+#[test]
+fn a_stream_whose_group_has_read_another_number_of_entries_is_another() {
+    let place = Place::new();
+    let mut redis = place.redis();
+    fill(&mut redis, 10);
+    place.backup();
+    assert_eq!(place.restore(&["--logical"]).exits(0).count("equal"), 1);
+    redis.say("XGROUP SETID s told 10-1 ENTRIESREAD 4");
+    let done = place.restore(&["--logical"]).exits(0);
+    assert_eq!((done.count("equal"), done.reason("kept", "exists")), (0, 1), "{}", done.stdout);
+    place.restore(&["--logical", "--replace", "--yes"]).exits(0);
+    let group = redis.say("XINFO GROUPS s");
+    let read = |group: &Reply| (group.member("name").unwrap().bytes().to_vec(), group.member("entries-read").cloned());
+    assert!(group.list().iter().map(read).any(|one| one == (b"told".to_vec(), Some(Reply::Int(10)))), "{group:?}");
+    assert_eq!(place.restore(&["--logical"]).exits(0).count("equal"), 1);
+}

@@ -36,13 +36,15 @@ impl<R: Read + Seek> Reader<R> {
     }
 
     /// Whether damage that was met is the end of a file whose writing broke off: within a piece, with nothing of the file behind
-    /// it. Room that a file system made, and lost power before it was written to, is the same.
+    /// it. Room that a file system made, and lost power before it was written to, is the same. `unsynced`: whether no more than
+    /// what comes before it was ever known to be on disk: behind that there may be anything then, since pages get there in any order.
     ///
     /// # Errors
     /// It cannot be read.
-    pub(in super::super) fn is_torn_end(&mut self, damage: &Damage) -> Result<bool, ReadError> {
+    pub(in super::super) fn is_torn_end(&mut self, damage: &Damage, unsynced: bool) -> Result<bool, ReadError> {
         let torn = match damage.fault {
             Fault::NotFinished | Fault::Cut(_) => true,
+            Fault::NoFrame | Fault::Checksum if unsynced => true,
             Fault::NoFrame => self.frames.is_zero_from(damage.offset)?,
             _ => false,
         };

@@ -35,7 +35,7 @@ impl<R: Read + Seek> Reader<R> {
     /// Goes on behind damage.
     pub(super) fn skip(&mut self, damage: Damage) -> Result<Found, ReadError> {
         let in_content = matches!(damage.fault, Fault::Content(_) | Fault::Parts) && self.frames.at > damage.offset;
-        let ends = matches!(damage.fault, Fault::NotFinished | Fault::Counts | Fault::Trailing);
+        let ends = matches!(damage.fault, Fault::NotFinished | Fault::Counts | Fault::Trailing | Fault::Overlapping);
         let is_other = matches!(damage.fault, Fault::UnknownFormat(_));
         if matches!(damage.fault, Fault::Content(_)) {
             self.block = Input::new(Bytes::new());

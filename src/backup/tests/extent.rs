@@ -1,4 +1,5 @@
 use super::sample::{InMemory, free, header, resume, string};
+use crate::backup::frame::HEAD;
 use crate::backup::{BrokenOff, Writer, encode, partial_of};
 use crate::model::{BackupExtent, Failure};
 use std::fs;
@@ -79,4 +80,41 @@ fn one_that_goes_on_has_what_was_synced_before_also_behind_an_end_mark() {
     for extent in [first, second.clone()] {
         assert_eq!(has(&path, &extent).unwrap(), (true, second.bytes));
     }
+}
+
+/// Pages get to the disk in any order: behind what was synced there may be a head without its content, or half of one.
+#[test]
+fn behind_what_was_synced_any_torn_end_is_cut_away_and_before_it_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("b");
+    let partial = partial_of(&path);
+    let mut writer = Writer::create(&path, &header()).unwrap();
+    let extents: Vec<BackupExtent> = ["a", "b", "c"].iter().map(|key| append(&mut writer, key)).collect();
+    drop(writer);
+    let whole = fs::read(&partial).unwrap();
+    let end = |place: usize| extents[place].bytes as usize;
+    let zeroed = |from: usize| {
+        let mut torn = whole.clone();
+        torn[from..].fill(0);
+        torn
+    };
+    // The head and no content; half a head and nothing; half a head and what was there before.
+    let mut rest = zeroed(end(1) + 20);
+    rest[end(1) + 20..].fill(7);
+    for torn in [zeroed(end(1) + HEAD), zeroed(end(1) + 20), rest] {
+        fs::write(&partial, &torn).unwrap();
+        assert_eq!(has(&path, &extents[1]).unwrap(), (true, end(1) as u64));
+        // It was on disk once, or that is not known: then it is damage.
+        assert!(has(&path, &extents[2]).is_err());
+        assert!(free(|| BrokenOff::open(&path)).unwrap().read(None).is_err());
+        let mut writer = free(|| BrokenOff::open(&path)).unwrap().read(Some(&extents[1])).unwrap().go_on();
+        let extent = append(&mut writer, "d");
+        drop(writer);
+        assert_eq!(has(&path, &extent).unwrap(), (true, extent.bytes));
+    }
+    // With something of the file behind it, it is no end.
+    let mut damaged = whole.clone();
+    damaged[end(0) + HEAD] ^= 1;
+    fs::write(&partial, &damaged).unwrap();
+    assert!(has(&path, &extents[0]).is_err());
 }

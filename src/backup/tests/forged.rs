@@ -1,8 +1,11 @@
 use super::sample::{file, noise, packed, read, string};
-use crate::backup::frame::{Compression, crc};
-use crate::backup::{Block, Entry, Fault, KeyCounts, Logical, Part, ReadError, StreamGroup, encode, encoding};
+use crate::backup::frame::{Compression, HEAD, Head, Kind, crc};
+use crate::backup::{Block, Entry, Fault, Found, KeyCounts, Logical, Part, ReadError, Reader, StreamGroup};
+use crate::backup::{encode, encoding};
 use bytes::Bytes;
 use std::borrow::Cow;
+use std::cell::Cell;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 /// Entries as one block, however large that is, and whatever they are.
 fn block(entries: &[Entry]) -> Block {
@@ -126,4 +129,62 @@ fn a_collection_without_items_is_none() {
     assert!(read(file(&[block(&[string("empty", ""), of("stream", stream)])])).is_ok());
     let full = Entry { part: Part { number: 1, last: true }, ..of("list", Logical::Items(packed([&b"x"[..]]))) };
     assert!(read(file(&[block(&[part(0, false), full])])).is_ok());
+}
+
+/// Counts what is read of it.
+struct Counted<'a>(Cursor<Vec<u8>>, &'a Cell<u64>);
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        self.1.set(self.1.get() + read as u64);
+        Ok(read)
+    }
+}
+
+impl Seek for Counted<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+/// A whole block, and then so many heads, each of them right, of which each tells of what follows.
+fn heads_over_heads(count: usize, stored: impl Fn(usize) -> u32) -> Vec<u8> {
+    let mut bytes = file(&[block(&[string("a", "1")])]);
+    let mut reader = Reader::new(Cursor::new(bytes.clone())).unwrap();
+    reader.read().unwrap();
+    bytes.truncate(reader.position() as usize);
+    for place in 0..count {
+        let head = Head {
+            kind: Kind::Block,
+            compression: Compression::None,
+            file_id: reader.file_id().unwrap(),
+            number: reader.next_frame(),
+            stored: stored(place),
+            raw: stored(place),
+            crc: 7,
+        };
+        bytes.extend(head.to_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn salvage_does_not_read_a_file_again_for_each_of_its_heads() {
+    const COUNT: usize = 1_000;
+    let half = (COUNT * HEAD / 2) as u32;
+    // With a content that is wrong, and with one that the file does not have.
+    for stored in [half, half * 4] {
+        let bytes = heads_over_heads(COUNT, |_| stored);
+        let (size, read) = (bytes.len() as u64, Cell::new(0));
+        let mut reader = Reader::salvage(Counted(Cursor::new(bytes), &read)).unwrap();
+        let mut found = Vec::new();
+        while let Some(one) = reader.read().unwrap() {
+            found.push(one);
+        }
+        assert!(read.get() < size * 20, "{} bytes of {size} were read", read.get());
+        let Some(Found::Lost(lost)) = found.last() else { panic!("nothing is lost") };
+        assert_eq!((&lost.damage.fault, lost.to), (&Fault::Overlapping, size));
+        assert!(matches!(&found[0], Found::Entry { entry, .. } if *entry == string("a", "1")));
+    }
 }

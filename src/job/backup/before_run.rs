@@ -2,7 +2,7 @@
 
 use super::header;
 use super::take::Taking;
-use crate::backup::{Header, remove_broken_off};
+use crate::backup::remove_broken_off;
 use crate::config::Settings;
 use crate::flow::Stop;
 use crate::job::databases::Opened;
@@ -46,13 +46,11 @@ pub(in crate::job) async fn before_run(
         None => None,
     };
     let sources: Vec<RedisSource> = databases.iter().map(|opened| opened.source.clone()).collect();
-    let header = header(redis, "run", sources.iter().map(RedisSource::database), settings);
-    let taking = Taking::new(settings, stop.clone(), sources, keys);
-    let untold = taking.untold_fields().await?;
-    let header = Header { fields_untold: !untold.is_empty(), ..header };
+    let (header, untold) = header(redis, "run", &sources.iter().collect::<Vec<_>>(), settings).await?;
     for notice in untold {
         tell(events, notice).await;
     }
+    let taking = Taking::new(settings, stop.clone(), sources, keys);
     let complete = taking.take(&file, &header).await.map_err(|failure| {
         let hint = format!("The run has not begun, since its backup (run.backup) failed. {}", failure.hint);
         Failure { hint: hint.trim_end().to_owned(), ..failure }

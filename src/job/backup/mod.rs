@@ -1,16 +1,17 @@
 //! `backup`: keys of Redis into a file, in flat memory; and the backup that a run makes before its first write.
 
 mod before_run;
+mod header;
 mod lanes;
 mod take;
 mod writing;
 
 pub(super) use before_run::before_run;
+pub(super) use header::header;
 
 use super::key_list::KeyList;
 use super::preflight::redis::judge_server;
 use super::setup;
-use crate::backup::Header;
 use crate::config::Settings;
 use crate::flow::Stop;
 use crate::model::{BackupAccount, Event, Exit, Failure, Side};
@@ -113,11 +114,9 @@ pub async fn backup(
     let mut notices = judge_server(&redis)?;
     notices.extend(keys.as_ref().and_then(|keys| keys.notice()));
     let sources = databases(&redis, &request.databases).await?;
-    let header = header(&redis, "backup", sources.iter().map(RedisSource::database), settings);
-    let taking = Taking::new(settings, stop.clone(), sources, keys);
-    let untold = taking.untold_fields().await?;
-    let header = Header { fields_untold: !untold.is_empty(), ..header };
+    let (header, untold) = header(&redis, "backup", &sources.iter().collect::<Vec<_>>(), settings).await?;
     notices.extend(untold);
+    let taking = Taking::new(settings, stop.clone(), sources, keys);
     let outcome = telling(&taking, taking.take(&request.file, &header), tell).await;
     taking.close().await;
     redis.close().await;
@@ -161,22 +160,6 @@ async fn databases(redis: &RedisSource, asked: &BackupDatabases) -> Result<Vec<R
         sources.push(if own { redis.clone() } else { redis.with_database(number).await? });
     }
     Ok(sources)
-}
-
-/// What a file says of itself, whichever command writes it.
-pub(super) fn header(
-    redis: &RedisSource,
-    command: &str,
-    databases: impl IntoIterator<Item = u8>,
-    settings: &Settings,
-) -> Header {
-    Header {
-        redis_version: redis.version().map(str::to_owned),
-        flavour: redis.server().map(|server| server.flavour.clone()),
-        databases: databases.into_iter().collect(),
-        pattern: settings.run.keys.clone(),
-        ..Header::new(command, redis.display(), jiff::Timestamp::now().to_string())
-    }
 }
 
 /// No key at all.

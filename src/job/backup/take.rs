@@ -70,29 +70,6 @@ impl<'a> Taking<'a> {
         }
     }
 
-    /// When fields of hashes expire, where the file will not say it although some may: told as notices.
-    ///
-    /// # Errors
-    /// Redis is gone.
-    pub(super) async fn untold_fields(&self) -> Result<Vec<String>, Failure> {
-        let mut notices = Vec::new();
-        for source in &self.sources {
-            let Some(why) = source.hides_field_expiry().await? else { continue };
-            let which = match source.hashes_with_field_expiry().await? {
-                Some(0) => continue,
-                Some(hashes) => format!("has {hashes} hashes with fields that expire"),
-                // A server without the command has no such fields.
-                None if why.contains("unknown command") => continue,
-                None => "may have hashes with fields that expire".to_owned(),
-            };
-            let database = source.database();
-            notices.push(format!(
-                "database {database} {which}: when they do is in their dumps alone, and in none of large ones: {why}"
-            ));
-        }
-        Ok(notices)
-    }
-
     /// Writes the file; false where a stop was asked for.
     ///
     /// # Errors
@@ -170,6 +147,11 @@ impl<'a> Taking<'a> {
             Some(keys) => Listing::File(keys.lines()?),
             None => Listing::Scan(Box::new(source.scan(None))),
         };
+        // A scan tells by its epochs that another server answers; a list of keys does not.
+        let before = match &self.keys {
+            Some(_) => Some(source.answering().await?),
+            None => None,
+        };
         let (pages, listed) = mpsc::channel(LANES);
         let listed = Arc::new(tokio::sync::Mutex::new(listed));
         let mut stages = JoinSet::new();
@@ -179,7 +161,13 @@ impl<'a> Taking<'a> {
             stages.spawn(lane.clone().run(listed.clone()));
         }
         drop((lane, listed));
-        all_ended(stages).await
+        let ended = all_ended(stages).await?;
+        Ok(match before {
+            Some(before) if ended == lanes::Ended::Complete && source.answering().await? != before => {
+                lanes::Ended::Restarted
+            }
+            _ => ended,
+        })
     }
 
     /// What reads a database; its lanes share it.

@@ -74,14 +74,15 @@ async fn begin_backup(
     (identity, source): (&str, &RedisSource),
     learned: &mut Learned,
 ) -> Result<(Backup, String), Failure> {
-    let databases = ready.databases.iter().map(|opened| opened.database.number);
-    let header = header(source, "cleanup", databases, &ready.settings);
+    let opened: Vec<&RedisSource> = ready.databases.iter().map(|opened| &opened.source).collect();
+    let (header, untold) = header(source, "cleanup", &opened, &ready.settings).await?;
     let sources = ready.databases.iter().map(|opened| (opened.database.number, opened.source.clone())).collect();
     let files = async |connection: &mut PgConnection| ledger::cleanup_files(connection, identity).await;
     let known = link.call("reading by which backups keys were deleted", files).await?;
     let backup = Backup::begin(path, header, sources, (&known, link)).await?;
     let id = backup.file_id().await;
     let others = unfinished_others(known, id.clone()).await?;
+    learned.notes.extend(untold);
     learned.notes.extend(others.notes);
     learned.missed = others.missed;
     Ok((backup, id))

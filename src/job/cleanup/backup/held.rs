@@ -10,8 +10,10 @@ pub(super) struct Held {
     /// Whether it counts when fields expire.
     timed_fields: bool,
     hasher: ContentHasher,
-    /// The bytes of a string that was compared as it is, as far as they agree with it.
+    /// Whether it is of the type that was compared.
     agrees: bool,
+    /// Whether anything was read that can be compared: a dump says nothing of a document.
+    has_content: bool,
 }
 
 impl Held {
@@ -19,15 +21,16 @@ impl Held {
     pub(super) fn new(candidate: &Candidate) -> Self {
         let timed_fields = matches!(&candidate.content, Content::Digest(digest) if digest.has_field_expiry());
         let hasher = ContentHasher::new(candidate.redis_type);
-        Self { redis_type: candidate.redis_type, timed_fields, hasher, agrees: true }
+        Self { redis_type: candidate.redis_type, timed_fields, hasher, agrees: true, has_content: false }
     }
 
     /// Takes in an entry. One with the number 0 begins anew.
     pub(super) fn push(&mut self, entry: &Entry) {
         if entry.part.is_first() {
-            (self.hasher, self.agrees) = (ContentHasher::new(self.redis_type), true);
+            (self.hasher, self.agrees, self.has_content) = (ContentHasher::new(self.redis_type), true, false);
         }
         self.agrees &= entry.redis_type() == self.redis_type;
+        self.has_content |= entry.logical.is_some() || self.redis_type == RedisType::Module;
         match (&entry.logical, &entry.dump) {
             (Some(Logical::Bytes(bytes) | Logical::Items(bytes)), _) => self.hasher.update(bytes, None),
             (Some(Logical::Hash { items, expiries }), _) => {
@@ -40,6 +43,11 @@ impl Held {
             (None, Some(dump)) if self.redis_type == RedisType::Module => self.hasher.update(dump, None),
             (None, _) => {}
         }
+    }
+
+    /// Whether what was read of a key cannot be compared: it is of the type that was, and nothing tells what it holds.
+    pub(super) fn is_incomparable(&self) -> bool {
+        self.agrees && !self.has_content
     }
 
     /// Whether all of it is what was compared.
@@ -95,6 +103,27 @@ mod tests {
         assert!(holds(&set, &[part(&["x"], (0, false)), part(&["b"], (0, false)), part(&["a", "c"], (1, true))]));
         assert!(!holds(&set, &[part(&["a", "b"], (0, true))]));
         assert!(!holds(&set, &[entry(RedisType::List, Logical::Items(packed(&["a", "b", "c"])), (0, true))]));
+    }
+
+    #[test]
+    fn a_document_is_compared_by_its_text_and_never_by_its_dump_alone() {
+        let text = Bytes::from_static(b"{\"a\":1}");
+        let document = candidate(RedisType::Json, Content::Digest(ContentDigest::of(RedisType::Json, &text)));
+        let written = |text: &'static str, place| entry(RedisType::Json, Logical::Bytes(text.into()), place);
+        let dumped = |place| Entry { dump: Some("dump".into()), logical: None, ..written("", place) };
+        let both = Entry { dump: Some("dump".into()), ..written("{\"a\":1}", (0, true)) };
+        assert!(holds(&document, &[both]));
+        assert!(holds(&document, &[dumped((0, false)), written("{\"a\"", (1, false)), written(":1}", (2, true))]));
+        let incomparable = |entries: &[Entry]| {
+            let mut held = Held::new(&document);
+            entries.iter().for_each(|entry| held.push(entry));
+            (held.is(&document), held.is_incomparable())
+        };
+        assert_eq!(incomparable(&[dumped((0, true))]), (false, true));
+        // Begun anew, another document, and what is none any more.
+        assert_eq!(incomparable(&[written("{}", (0, false)), dumped((0, true))]), (false, true));
+        assert_eq!(incomparable(&[written("{}", (0, true))]), (false, false));
+        assert_eq!(incomparable(&[entry(RedisType::String, Logical::Bytes("{}".into()), (0, true))]), (false, false));
     }
 
     #[test]

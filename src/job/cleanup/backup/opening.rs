@@ -45,6 +45,7 @@ async fn resume(path: PathBuf, header: Header, (known, link): (&[CleanupFile], &
     let opened = spawn_blocking(move || BrokenOff::open(&target)).await.map_err(broke_off)?;
     let broken = opened.map_err(|failure| too_short(&path, known, failure))?;
     is_same(&path, broken.header(), &header)?;
+    tells_as_much(&path, broken.header(), &header)?;
     let id = broken.file_id();
     if let Some(needed) = needed_at(&path, known, Some(&id)) {
         return Err(lost(&path, "is another file than the one that was there", needed));
@@ -70,8 +71,9 @@ fn is_same(path: &Path, found: &Header, wanted: &Header) -> Result<(), Failure> 
     let of = |header: &Header| {
         let pattern =
             header.pattern.as_ref().map_or_else(String::new, |pattern| format!(", keys that match {pattern}"));
+        let listed = if header.listed { ", keys of a list" } else { "" };
         // Not of the same databases: with `databases = "all"` they are those that have keys, and a cleanup empties them.
-        format!("`{}` from {}{pattern}", header.command, header.source)
+        format!("`{}` from {}{pattern}{listed}", header.command, header.source)
     };
     let (found, wanted) = (of(found), of(wanted));
     if found == wanted {
@@ -81,6 +83,21 @@ fn is_same(path: &Path, found: &Header, wanted: &Header) -> Result<(), Failure> 
     let message = format!("{} is there: a backup that broke off, of {found}; this is {wanted}", partial.display());
     let hint = "Give another name, or go on with it as it was begun. Do not remove it: keys that it holds may be gone from Redis.";
     Err(Failure::usage(Side::Settings, message, hint))
+}
+
+/// Whether a file that broke off says that it lacks times of fields, where what is appended to it does.
+fn tells_as_much(path: &Path, found: &Header, wanted: &Header) -> Result<(), Failure> {
+    if found.fields_untold || !wanted.fields_untold {
+        return Ok(());
+    }
+    let message = format!(
+        "{} says that it has the times of hash fields, and Redis does not tell this user when fields of hashes expire now: a restore \
+         would not know that they are missing",
+        backup::partial_of(path).display()
+    );
+    let hint = "Allow HPEXPIRETIME with ACL SETUSER, and run the same command again; or give another name. Do not remove the file: keys \
+                that it holds may be gone from Redis.";
+    Err(Failure::usage(Side::Redis, message, hint))
 }
 
 /// What to do where a file is not as it was.

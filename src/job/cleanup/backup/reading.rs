@@ -8,6 +8,9 @@ use crate::source::redis::{Candidate, EntryRead, RedisSource, UnlinkOutcome};
 use std::collections::HashMap;
 use tokio::task::spawn_blocking;
 
+/// Of a document that was compared by its text.
+const NO_TEXT: &str = "Redis gave its dump and not its text: whether that is what was compared is not known";
+
 impl Backup {
     /// Reads keys once more, and writes those that hold what was compared.
     pub(super) async fn save_read(
@@ -34,7 +37,7 @@ impl Backup {
                             saved.on_disk.push(until(candidate, entry.expires_at));
                             entries.push(entry);
                         } else {
-                            saved.stayed.push((candidate.key, UnlinkOutcome::Changed));
+                            saved.other(candidate.key, &held);
                         }
                     }
                     EntryRead::Large(_) => self.save_parts(source, candidate, saved).await?,
@@ -79,7 +82,7 @@ impl Backup {
                     }
                     match other? {
                         Some(other) => saved.left(candidate.key, other),
-                        None => saved.stayed.push((candidate.key, UnlinkOutcome::Changed)),
+                        None => saved.other(candidate.key, &held),
                     }
                     return Ok(());
                 }
@@ -104,6 +107,14 @@ fn append_part(writer: &mut Writer, mark: &Mark, (part, is_first): (&Entry, bool
 }
 
 impl Saved {
+    /// What was read, and is not what was compared as far as that can be told.
+    fn other(&mut self, key: RedisKey, held: &Held) {
+        match held.is_incomparable() {
+            true => self.unreadable.push((key, format!("no_text: {NO_TEXT}"))),
+            false => self.stayed.push((key, UnlinkOutcome::Changed)),
+        }
+    }
+
     /// What could not be written, and why.
     fn left(&mut self, key: RedisKey, read: EntryRead) {
         match read {

@@ -290,7 +290,7 @@ fn with_fields(mut record: Record, fields: FieldExpiries) -> Record {
     record
 }
 
-/// Whether the command is for another type than the key has.
+/// Whether the command is for another type than the key has; RedisJSON has words of its own.
 pub(super) fn is_wrong_type(error: &fred::error::Error) -> bool {
-    error.details().starts_with("WRONGTYPE")
+    error.details().starts_with("WRONGTYPE") || error.details().contains("Existing key has wrong Redis type")
 }

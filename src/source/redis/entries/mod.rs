@@ -1,4 +1,5 @@
-//! Keys as a backup keeps them: strings by one script a page, small values of other types by another, large ones in parts.
+//! Keys as a backup keeps them: strings by one script a page, small values of other types by another, large ones by themselves, under a
+//! watch.
 //!
 //! The value of a key and its time of expiry are of one moment. Its dump and its logical form are of one moment too, or there is no dump: a reader may use either.
 
@@ -13,14 +14,13 @@ pub use parts::EntryParts;
 use super::RedisSource;
 use super::collections::facts::Facts;
 use super::collections::{LARGE, NONE};
-use super::fetch::PerKey;
 use crate::backup::{Entry, Logical, Part};
 use crate::model::{Failure, Fetched, Record, RedisKey, RedisType, Wanted};
 use crate::source::Source;
 use bytes::Bytes;
 use std::borrow::Cow;
 
-/// A value of a type that has no logical form is not kept beyond this: a dump comes in one piece. By the server's estimate.
+/// A value of a type that has no logical form is not kept beyond this, by the server's estimate or by its dump: that comes in one piece.
 const DUMP_LIMIT: u64 = 128 << 20;
 /// A value with a logical form has no dump beyond this: it is read in parts, and the dump would be in memory as a whole.
 const DUMP_BESIDE: u64 = 16 << 20;
@@ -105,13 +105,12 @@ impl RedisSource {
         let facts = self.facts(keys, true).await?;
         let count = fitting(&facts, max_bytes);
         let mut read: Vec<Option<EntryRead>> = vec![None; count];
-        let (mut small, mut dumped) = (Vec::new(), Vec::new());
+        let mut small = Vec::new();
         for (place, ((key, facts), read)) in keys.iter().zip(facts).zip(&mut read).enumerate() {
             match Way::of(&facts) {
                 Way::Gone => *read = Some(EntryRead::Gone(key.clone())),
                 Way::Parts => *read = Some(EntryRead::Large(key.clone())),
                 Way::Script => small.push((place, key.clone(), facts.memory.unwrap_or(0))),
-                Way::Dump => dumped.push((place, key.clone(), facts)),
             }
         }
         for chunk in chunks(&small) {
@@ -120,36 +119,7 @@ impl RedisSource {
                 put(&mut read, *place, one);
             }
         }
-        for (place, key, facts) in dumped {
-            let one = self.dumped(key, facts).await?;
-            put(&mut read, place, one);
-        }
         Ok(read.into_iter().flatten().collect())
-    }
-
-    /// The dump of a key whose type has nothing else, or whose logical form is too large.
-    async fn dumped(&self, key: RedisKey, facts: Facts) -> Result<EntryRead, Failure> {
-        let held = facts.memory.unwrap_or(u64::MAX);
-        if held > DUMP_LIMIT {
-            let detail = format!("it takes {held} bytes in Redis, and is not dumped above {DUMP_LIMIT}");
-            return Ok(EntryRead::Unreadable { key, reason: "value_too_large", detail });
-        }
-        let mut replies = self.each_answered(std::slice::from_ref(&key), PerKey::Dump, "DUMP").await?;
-        let reply = match replies.pop() {
-            Some(Ok(reply)) => reply,
-            Some(Err(error)) => return Err(self.failure(&error, "DUMP")),
-            None => return Ok(EntryRead::Gone(key)),
-        };
-        if reply.is_null() {
-            return Ok(EntryRead::Gone(key));
-        }
-        let dump = reply.into_bytes().unwrap_or_default();
-        if dump.len() as u64 > DUMP_LIMIT {
-            let detail = format!("its dump has {} bytes, more than {DUMP_LIMIT}", dump.len());
-            return Ok(EntryRead::Unreadable { key, reason: "value_too_large", detail });
-        }
-        let expires_at = facts.expiry.filter(|at| *at >= 0);
-        Ok(EntryRead::Entry(self.entry(key, facts.type_name, expires_at, Some(dump), None)))
     }
 
     /// A whole entry of this database.
@@ -168,23 +138,26 @@ impl RedisSource {
     }
 }
 
+/// A key that has nothing but a dump, of which there is none.
+fn undumped(key: &RedisKey, type_name: &str) -> EntryRead {
+    let detail = format!("its type {type_name} can be read by DUMP alone, which Redis does not let this user run");
+    EntryRead::Unreadable { key: key.clone(), reason: "no_dump", detail }
+}
+
 /// How a key that is no string is read.
 enum Way {
     Gone,
     /// With others, by one script.
     Script,
-    /// By DUMP alone: it is a module's, and large.
-    Dump,
+    /// By itself, under a watch.
     Parts,
 }
 
 impl Way {
     fn of(facts: &Facts) -> Self {
-        let redis_type = RedisType::named(&facts.type_name);
         match facts.type_name.as_str() {
             NONE => Self::Gone,
             _ if facts.memory.is_some_and(|held| held <= LARGE) => Self::Script,
-            _ if !redis_type.has_items() && redis_type != RedisType::String => Self::Dump,
             _ => Self::Parts,
         }
     }

@@ -9,7 +9,7 @@ use super::super::collections::watched::{ATTEMPTS, Ending, Watch};
 use super::super::errors::{is_key_refused, is_loading};
 use super::super::loading::Loading;
 use super::EntryRead;
-use super::reading::{Begun, Reading};
+use super::reading::{Begun, Piece, Reading};
 use crate::backup::{Entry, Part, cut};
 use crate::model::{Failure, RedisKey};
 use fred::error::Error;
@@ -172,8 +172,9 @@ impl EntryParts {
             }
         };
         let (dump, logical, last) = match reading.next(&self.source, &self.key).await {
-            Ok(Some(read)) => read,
-            Ok(None) => return Ok(Step::Changed),
+            Ok(Piece::Part(dump, logical, last)) => (dump, logical, last),
+            Ok(Piece::Changed) => return Ok(Step::Changed),
+            Ok(Piece::End(read)) => return Ok(Step::End(read)),
             Err(error) if is_wrong_type(&error) => return Ok(Step::Changed),
             Err(error) => return Err(error),
         };

@@ -7,7 +7,7 @@ use super::super::errors::{is_unavailable, unexpected};
 use super::super::wire::Wire;
 use super::super::{RedisSource, bytes_of, number_of};
 use super::groups::GroupsLeft;
-use super::{DUMP_BESIDE, DUMP_LIMIT, EntryRead};
+use super::{DUMP_BESIDE, DUMP_LIMIT, EntryRead, undumped};
 use crate::backup::Logical;
 use crate::model::{FieldTimes, Packer, RedisKey, RedisType, UnixMillis};
 use bytes::Bytes;
@@ -35,13 +35,17 @@ pub(super) struct Reading {
     pub(super) bytes: usize,
     /// Items, or bytes of a string, of the next slice.
     count: usize,
+    /// Whether a dump is wanted beside what has a logical form.
+    dump: bool,
     dumped: bool,
 }
 
 /// What is read next.
 enum Next {
-    /// The dump; `false`: and nothing else.
-    Dump(bool),
+    /// A value that comes in one piece.
+    Alone,
+    /// The dump, and the items behind it.
+    Dump,
     Items(Place),
     Groups(Box<GroupsLeft>),
     Nothing,
@@ -54,8 +58,15 @@ pub(super) enum Begun {
     End(Box<EntryRead>),
 }
 
-/// A piece of the dump, a piece of the content, and whether that was the last; `None`: the key is not what it was.
-pub(super) type Piece = Option<(Option<Bytes>, Option<Logical>, bool)>;
+/// What a step of a reading gave.
+pub(super) enum Piece {
+    /// A piece of the dump, a piece of the content, and whether that was the last.
+    Part(Option<Bytes>, Option<Logical>, bool),
+    /// The key is not what it was.
+    Changed,
+    /// It cannot be had.
+    End(Box<EntryRead>),
+}
 
 impl Reading {
     /// Looks what the key is, under the watch. `dump`: whether one is wanted beside what has a logical form.
@@ -74,20 +85,23 @@ impl Reading {
         }
         let expires_at = expiry(source, wire, key).await?;
         let redis_type = RedisType::named(&type_name);
-        let dumped_alone = !redis_type.has_items() && redis_type != RedisType::String;
+        let alone = !redis_type.has_items() && redis_type != RedisType::String;
         let held = held(wire, key).await?;
-        if dumped_alone && held.is_some_and(|held| held > DUMP_LIMIT) {
-            let detail = format!("it takes more than {DUMP_LIMIT} bytes in Redis, and is not dumped then");
-            let read = EntryRead::Unreadable { key: key.clone(), reason: "value_too_large", detail };
-            return Ok(Begun::End(Box::new(read)));
+        if alone && held.is_some_and(|held| held > DUMP_LIMIT) {
+            return Ok(Begun::End(Box::new(too_large(key, "it takes"))));
         }
         // Without a watch, a dump and the items would be of two moments.
         let watched = !source.inner.unwatched.load(Ordering::Relaxed);
-        let beside = dump && watched && redis_type.has_items() && held.is_some_and(|held| held <= DUMP_BESIDE);
-        let next = if dumped_alone || beside { Next::Dump(beside) } else { Next::Items(Place::Start) };
+        let dump = dump && watched;
+        let beside = dump && redis_type.has_items() && held.is_some_and(|held| held <= DUMP_BESIDE);
+        let next = match alone {
+            true => Next::Alone,
+            false if beside => Next::Dump,
+            false => Next::Items(Place::Start),
+        };
         let count = if redis_type == RedisType::String { PIECE } else { FIRST };
         let (number, bytes, dumped) = (0, 0, false);
-        Ok(Begun::Reading(Box::new(Self { watch, type_name, expires_at, next, number, bytes, count, dumped })))
+        Ok(Begun::Reading(Box::new(Self { watch, type_name, expires_at, next, number, bytes, count, dump, dumped })))
     }
 
     /// Whether a dump was read.
@@ -102,33 +116,67 @@ impl Reading {
 
     /// The next piece.
     pub(super) async fn next(&mut self, source: &RedisSource, key: &RedisKey) -> Result<Piece, Error> {
-        if let Next::Dump(with_items) = self.next {
-            match self.watch.wire()?.send("DUMP", vec![Value::Bytes(key.bytes())]).await {
-                Ok(reply) => {
-                    let Some(dump) = bytes_of(reply) else { return Ok(None) };
-                    (self.next, self.dumped) = (Next::Items(Place::Start), true);
-                    self.bytes += dump.len();
-                    return Ok(Some((Some(dump), None, !with_items)));
-                }
-                Err(error) if with_items && is_unavailable(&error) => source.say_undumped(),
-                Err(error) => return Err(error),
-            }
+        if matches!(self.next, Next::Dump) {
             self.next = Next::Items(Place::Start);
+            match dump(self.watch.wire()?, key).await? {
+                Dump::Made(dump) => {
+                    (self.dumped, self.bytes) = (true, self.bytes + dump.len());
+                    return Ok(Piece::Part(Some(dump), None, false));
+                }
+                Dump::Gone => return Ok(Piece::Changed),
+                Dump::Refused => source.say_undumped(),
+            }
         }
         let (logical, last) = match std::mem::replace(&mut self.next, Next::Nothing) {
+            Next::Alone => return self.alone(source, key).await,
             Next::Items(place) => match self.items(source, key, place).await? {
                 Some(read) => read,
-                None => return Ok(None),
+                None => return Ok(Piece::Changed),
             },
             Next::Groups(mut left) => {
                 let read = left.next(self.watch.wire()?, key).await?;
                 self.next = Next::Groups(left);
                 read
             }
-            Next::Dump(_) | Next::Nothing => return Ok(None),
+            Next::Dump | Next::Nothing => return Ok(Piece::Changed),
         };
         self.bytes += logical.bytes();
-        Ok(Some((None, Some(logical), last)))
+        Ok(Piece::Part(None, Some(logical), last))
+    }
+
+    /// A document, or what else a module has.
+    async fn alone(&mut self, source: &RedisSource, key: &RedisKey) -> Result<Piece, Error> {
+        let text = match RedisType::named(&self.type_name) {
+            RedisType::Json => text(self.watch.wire()?, key).await?,
+            _ => Text::None,
+        };
+        let text = match text {
+            Text::Read(text) => Some(text),
+            Text::Gone => return Ok(Piece::Changed),
+            Text::None => None,
+        };
+        let dumped = match self.dump || text.is_none() {
+            true => dump(self.watch.wire()?, key).await?,
+            false => Dump::Refused,
+        };
+        Ok(match dumped {
+            Dump::Gone => Piece::Changed,
+            Dump::Made(dump) if text.is_none() && dump.len() as u64 > DUMP_LIMIT => {
+                Piece::End(Box::new(too_large(key, "its dump has")))
+            }
+            Dump::Made(dump) => {
+                self.bytes = dump.len() + text.as_ref().map_or(0, Bytes::len);
+                self.dumped = true;
+                Piece::Part(Some(dump), text.map(Logical::Bytes), true)
+            }
+            Dump::Refused => {
+                if self.dump || text.is_none() {
+                    source.say_undumped();
+                }
+                let alone = text.map(|text| Piece::Part(None, Some(Logical::Bytes(text)), true));
+                alone.unwrap_or_else(|| Piece::End(Box::new(undumped(key, &self.type_name))))
+            }
+        })
     }
 
     async fn items(
@@ -182,6 +230,43 @@ impl Reading {
             }
         })
     }
+}
+
+/// What came of a dump.
+enum Dump {
+    Made(Bytes),
+    Gone,
+    /// The user may not have it.
+    Refused,
+}
+
+/// What came of the text of a document.
+enum Text {
+    Read(Bytes),
+    Gone,
+    /// The module does not print it, or not for this user.
+    None,
+}
+
+async fn text(wire: &Wire, key: &RedisKey) -> Result<Text, Error> {
+    match wire.send("JSON.GET", vec![Value::Bytes(key.bytes())]).await {
+        Ok(reply) => Ok(bytes_of(reply).map_or(Text::Gone, Text::Read)),
+        Err(error) if is_unavailable(&error) => Ok(Text::None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn dump(wire: &Wire, key: &RedisKey) -> Result<Dump, Error> {
+    match wire.send("DUMP", vec![Value::Bytes(key.bytes())]).await {
+        Ok(reply) => Ok(bytes_of(reply).map_or(Dump::Gone, Dump::Made)),
+        Err(error) if is_unavailable(&error) => Ok(Dump::Refused),
+        Err(error) => Err(error),
+    }
+}
+
+fn too_large(key: &RedisKey, what: &str) -> EntryRead {
+    let detail = format!("{what} more than {DUMP_LIMIT} bytes, and a dump comes in one piece");
+    EntryRead::Unreadable { key: key.clone(), reason: "value_too_large", detail }
 }
 
 /// About how much memory the key takes; `None` where the server does not tell.

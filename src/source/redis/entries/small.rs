@@ -2,7 +2,7 @@
 
 use super::super::errors::unexpected;
 use super::super::{RedisSource, bytes_of, number_of};
-use super::{EntryRead, full};
+use super::{EntryRead, full, undumped};
 use crate::backup::Logical;
 use crate::model::{Failure, Packer, RedisKey, RedisType, UnixMillis};
 use crate::source::redis::collections::NONE;
@@ -88,10 +88,7 @@ impl RedisSource {
         }
         let dump = dump.filter(|dump| !dump.is_empty());
         if dump.is_none() && logical.is_none() {
-            let (key, reason) = (key.clone(), "no_dump");
-            let detail =
-                format!("its type {type_name} can be read by DUMP alone, which Redis does not let this user run");
-            return Some(EntryRead::Unreadable { key, reason, detail });
+            return Some(undumped(key, &type_name));
         }
         Some(EntryRead::Entry(self.entry(key.clone(), type_name, expires_at, dump, logical)))
     }

@@ -1,6 +1,6 @@
-//! What is pending in a stream: gathered before it is built.
+//! What is pending in a stream, and its own numbers: gathered before it is built.
 
-use crate::backup::{Entry, Logical};
+use crate::backup::{Entry, Logical, StreamFacts};
 use std::collections::VecDeque;
 
 /// Ids of pending entries that are remembered of a stream at most, 16 bytes each.
@@ -9,11 +9,13 @@ const REMEMBERED: usize = 1 << 20;
 /// An id by its two numbers.
 pub(super) type Id = (u64, u64);
 
-/// What is pending in a stream that is to be built: gathered from all of it first, since the groups stand behind the entries.
+/// What must be known of a stream before it is built, and stands behind its entries: gathered from all of it first.
 #[derive(Debug, Default)]
 pub(super) struct Awaited {
+    /// What is pending.
     ids: Vec<Id>,
-    last: Option<Id>,
+    /// The stream's own numbers.
+    pub(super) facts: Option<StreamFacts>,
 }
 
 impl Awaited {
@@ -34,14 +36,15 @@ impl Awaited {
             self.ids.dedup();
             self.ids.truncate(REMEMBERED);
         }
-        self.last = facts.as_ref().and_then(|facts| number_of(&facts.last_id)).or(self.last);
+        self.facts = facts.clone().or_else(|| self.facts.take());
     }
 
     /// The ids in their order.
     pub(super) fn finish(mut self) -> VecDeque<Id> {
         self.ids.sort_unstable();
         self.ids.dedup();
-        self.ids.retain(|id| self.last.is_none_or(|last| *id <= last));
+        let last = self.facts.as_ref().and_then(|facts| number_of(&facts.last_id));
+        self.ids.retain(|id| last.is_none_or(|last| *id <= last));
         self.ids.into()
     }
 }

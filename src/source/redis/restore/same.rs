@@ -6,9 +6,9 @@ use super::super::entries::EntryRead;
 use super::super::errors::is_of_refused_key;
 use super::build::left;
 use crate::backup::{Entry, Logical, StreamFacts, StreamGroup};
-use crate::model::{ContentDigest, ContentHasher, Failure, FieldExpiries, Packer, RedisKey, RedisType, UnixMillis};
+use crate::model::{ContentHasher, Failure, FieldExpiries, Packer, RedisKey, RedisType, UnixMillis};
 use bytes::Bytes;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// By how much times of expiry may differ: a server before Redis 7 tells how much is left, and that is off by how long the
 /// answer took.
@@ -37,7 +37,8 @@ pub(super) struct Fingerprint {
     dump: ContentHasher,
     /// Groups, consumers and pending entries of a stream.
     groups: ContentHasher,
-    named: BTreeSet<Bytes>,
+    /// How many entries each group has read, as far as that is known.
+    read: BTreeMap<Bytes, Option<u64>>,
     facts: Option<StreamFacts>,
     logical: bool,
     /// Fields of hashes whose time is past by then are as if they were not there.
@@ -53,7 +54,7 @@ impl Fingerprint {
             content: ContentHasher::new(entry.redis_type()),
             dump: ContentHasher::new(RedisType::Module),
             groups: ContentHasher::new(RedisType::Set),
-            named: BTreeSet::new(),
+            read: BTreeMap::new(),
             facts: None,
             logical: false,
             now,
@@ -86,7 +87,7 @@ impl Fingerprint {
     fn group(&mut self, group: &StreamGroup) {
         let mut items = Packer::default();
         let mut one = |parts: &[&[u8]]| items.push(&parts.iter().copied().collect::<Packer>().finish());
-        if self.named.insert(group.name.clone()) {
+        if self.read.insert(group.name.clone(), group.entries_read).is_none() {
             one(&[b"group", &group.name, group.last_id.as_bytes()]);
         }
         group.consumers.iter().for_each(|consumer| one(&[b"consumer", &group.name, consumer]));
@@ -95,6 +96,16 @@ impl Fingerprint {
             one(&[b"pending", &group.name, pending.id.as_bytes(), &pending.consumer, deliveries.as_bytes()]);
         }
         self.groups.update(&items.finish(), None);
+    }
+
+    /// Whether each group has read as many entries. What an older server does not tell says nothing; and no more count than were
+    /// added, since a newer one takes no more.
+    fn has_read_as(&self, other: &Self) -> bool {
+        let most = |print: &Self| print.facts.as_ref().and_then(|facts| facts.entries_added).unwrap_or(u64::MAX);
+        self.read.iter().all(|(name, one)| {
+            let both = one.zip(other.read.get(name).copied().flatten());
+            both.is_none_or(|(one, two)| one.min(most(self)) == two.min(most(other)))
+        })
     }
 
     /// Whether two keys are the same.
@@ -111,16 +122,16 @@ impl Fingerprint {
         };
         same_time
             && same_facts
+            && self.has_read_as(&other)
             && self.type_name == other.type_name
-            && self.logical == other.logical
             && self.groups.finish() == other.groups.finish()
-            // A dump may differ from one reading to the next: it counts only where there is nothing else.
-            && digest(self.logical, self.content, self.dump) == digest(other.logical, other.content, other.dump)
+            && match self.logical && other.logical {
+                true => self.content.finish() == other.content.finish(),
+                // A dump may differ from one reading to the next: it counts only where one of the two has nothing else, as a
+                // document that the module did not print then.
+                false => self.dump.finish() == other.dump.finish(),
+            }
     }
-}
-
-fn digest(logical: bool, content: ContentHasher, dump: ContentHasher) -> ContentDigest {
-    if logical { content.finish() } else { dump.finish() }
 }
 
 /// What an older server does not tell says nothing.
@@ -230,5 +241,34 @@ impl RedisSource {
             }
         }
         Ok(Ok(print))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Fingerprint;
+    use crate::backup::{Entry, Logical, Part};
+    use crate::model::RedisKey;
+
+    fn document(dump: Option<&'static str>, text: Option<&'static str>) -> Fingerprint {
+        let entry = Entry {
+            database: 0,
+            key: RedisKey::new("k"),
+            type_name: "ReJSON-RL".into(),
+            expires_at: None,
+            part: Part::WHOLE,
+            dump: dump.map(Into::into),
+            logical: text.map(|text| Logical::Bytes(text.into())),
+        };
+        Fingerprint::of(&entry, 0)
+    }
+
+    #[test]
+    fn a_document_is_compared_by_its_text_where_both_have_it_and_else_by_its_dump() {
+        assert!(document(Some("d"), Some("{}")).is(document(Some("e"), Some("{}"))));
+        assert!(!document(Some("d"), Some("{}")).is(document(Some("d"), Some("[]"))));
+        assert!(document(Some("d"), None).is(document(Some("d"), Some("{}"))));
+        assert!(!document(Some("d"), None).is(document(Some("e"), Some("{}"))));
+        assert!(!document(None, Some("{}")).is(document(Some("d"), None)));
     }
 }

@@ -24,6 +24,10 @@ pub(super) struct StreamBuild {
     release: Option<(u64, u64)>,
     /// The groups that were made.
     made: BTreeSet<Bytes>,
+    /// The stream's last id, and how many entries were ever added to it, until the server was told.
+    added: Option<(String, u64)>,
+    /// Entries that were added so far.
+    length: u64,
     /// What is pending behind the entries so far.
     awaited: VecDeque<Id>,
     /// Entries that are there only to be pending.
@@ -39,7 +43,8 @@ pub(super) struct StreamBuild {
 impl StreamBuild {
     /// For a server of this release.
     pub(super) fn new(release: Option<(u64, u64)>, awaited: Awaited) -> Self {
-        Self { release, awaited: awaited.finish(), ..Self::default() }
+        let added = awaited.facts.as_ref().and_then(|facts| Some((facts.last_id.clone(), facts.entries_added?)));
+        Self { release, added, awaited: awaited.finish(), ..Self::default() }
     }
 
     /// What a part of a stream takes.
@@ -64,6 +69,7 @@ impl StreamBuild {
             let mut args = vec![name.clone(), Value::Bytes(entries.slice_ref(id))];
             args.extend(items.by_ref().take(2 * count).map(|part| Value::Bytes(entries.slice_ref(part))));
             commands.push(Command::new("XADD", args));
+            self.length += 1;
         }
         if !groups.is_empty() || part.last {
             // No entry comes any more.
@@ -84,6 +90,7 @@ impl StreamBuild {
             }
             let args = [name.clone(), text_of(id).into(), "".into(), "".into()];
             commands.push(Command::new("XADD", args));
+            self.length += 1;
             self.stand_ins.push(id);
             self.behind |= self.first.is_some();
         }
@@ -92,6 +99,7 @@ impl StreamBuild {
     fn group(&mut self, name: &Value, group: &StreamGroup, commands: &mut Vec<Command>) {
         let group_name = Value::Bytes(group.name.clone());
         if self.made.insert(group.name.clone()) {
+            self.tell_added(name, group, commands);
             let mut args = vec!["CREATE".into(), name.clone(), group_name.clone(), group.last_id.as_str().into()];
             if let Some(read) = group.entries_read.filter(|_| self.is_from(7, 0)) {
                 args.extend(["ENTRIESREAD".into(), read.to_string().into()]);
@@ -113,6 +121,18 @@ impl StreamBuild {
             let id = [pending.id.as_str().into(), "TIME".into(), pending.delivered_at.to_string().into()];
             let tail = ["RETRYCOUNT".into(), pending.deliveries.to_string().into(), "FORCE".into(), "JUSTID".into()];
             commands.push(Command::new("XCLAIM", head.into_iter().chain(id).chain(tail)));
+        }
+    }
+
+    /// Tells how many entries were ever added, before the first group that has read some: a server takes it for as many as that at
+    /// most. The stand-ins count here, since a stream has no more entries than were added.
+    fn tell_added(&mut self, name: &Value, group: &StreamGroup, commands: &mut Vec<Command>) {
+        if group.entries_read.is_none() || !self.is_from(7, 0) {
+            return;
+        }
+        if let Some((last_id, added)) = self.added.take() {
+            let added = added.max(self.length).to_string();
+            commands.push(Command::new("XSETID", [name.clone(), last_id.into(), "ENTRIESADDED".into(), added.into()]));
         }
     }
 
@@ -241,6 +261,33 @@ mod tests {
              XCLAIM n g c 0 1-0 TIME 5 RETRYCOUNT 2 FORCE JUSTID\nXCLAIM n g c 0 2-0 TIME 5 RETRYCOUNT 2 FORCE JUSTID\n\
              XDEL n 2-0\nXSETID n 9-0 ENTRIESADDED 7 MAXDELETEDID 4-0"
         );
+    }
+
+    /// A newer server takes a group for having read as many entries as were added by then, at most.
+    #[test]
+    fn how_many_entries_were_added_is_told_before_a_group_that_has_read_them() {
+        let said_of = |read: Option<u64>, pending: &[&str]| {
+            let mut entry = entry(&["8-0", "9-0"], pending, "0-0");
+            if let Some(Logical::Stream { groups, .. }) = &mut entry.logical {
+                groups[0].entries_read = read;
+                groups.push(StreamGroup {
+                    name: Bytes::from_static(b"h"),
+                    last_id: "8-0".to_owned(),
+                    entries_read: Some(3),
+                    consumers: Vec::new(),
+                    pending: Vec::new(),
+                });
+            }
+            let all = said(&[entry]).into_iter();
+            all.filter(|said| said.starts_with("XSETID") || said.starts_with("XGROUP CREATE ")).collect::<Vec<_>>()
+        };
+        let (early, other) = ("XSETID n 9-0 ENTRIESADDED 7", "XGROUP CREATE n h 8-0 ENTRIESREAD 3");
+        assert_eq!(said_of(Some(5), &[]), [early, "XGROUP CREATE n g 9-0 ENTRIESREAD 5", other, early]);
+        assert_eq!(said_of(None, &[]), ["XGROUP CREATE n g 9-0", early, other, early]);
+        // More stand in than were added: no server takes fewer than there are.
+        let pending = ["1-0", "2-0", "3-0", "4-0", "5-0", "6-0"];
+        let all = "XSETID n 9-0 ENTRIESADDED 8";
+        assert_eq!(said_of(Some(5), &pending), [all, "XGROUP CREATE n g 9-0 ENTRIESREAD 5", other, early]);
     }
 
     #[test]
