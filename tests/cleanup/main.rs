@@ -21,6 +21,7 @@ mod file_names;
 mod fresh;
 mod interrupted;
 mod kept;
+mod large;
 mod lineage;
 mod live;
 mod looked_up;

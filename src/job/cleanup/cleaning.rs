@@ -58,6 +58,9 @@ impl Cleaning {
         let mut deleters = JoinSet::new();
         let ended = self.passes((settings, ready), &rounds, &mut deleters, unmatched).await;
         let failure = failure_of(deleters).await;
+        if let Some(backup) = &self.backup {
+            backup.hang_up().await;
+        }
         let ended = match failure.map_or(ended, Err) {
             // A stop may come when all is compared, and not all deleted.
             Ok(_) if self.account.is_cut_short() => Ok(End::Stopped),

@@ -52,7 +52,7 @@ impl Deleter {
     async fn take(&mut self, work: Work) -> Result<(), Failure> {
         let Work { of, candidates, age, memory } = work;
         if self.stop.requested() {
-            return self.leave(of, candidates, Left::Stopped);
+            return self.leave(of, keys_of(candidates), Left::Stopped);
         }
         let ((candidates, age), extent) = self.save(of, candidates, age).await?;
         if !candidates.is_empty() {
@@ -71,7 +71,11 @@ impl Deleter {
     ) -> Result<((Vec<Candidate>, Age), Option<BackupExtent>), Failure> {
         let Some(backup) = &self.backup else { return Ok(((candidates, age), None)) };
         let since = Instant::now();
-        let saved = backup.saving(of.1.number, candidates).await?;
+        let keys: Vec<RedisKey> = candidates.iter().map(|candidate| candidate.key.clone()).collect();
+        let Some(saved) = backup.saving((of.1.number, candidates), &self.stop).await? else {
+            self.leave(of, keys, Left::Stopped)?;
+            return Ok(((Vec::new(), age), None));
+        };
         self.account.unlinked(of, saved.stayed.into_iter())?;
         for (key, detail) in saved.unreadable {
             self.account.keep(of, key, reason::NOT_SAVED, detail)?;
@@ -102,7 +106,7 @@ impl Deleter {
             UnlinkEnd::Outdated => (Left::Outdated, None),
             UnlinkEnd::Failed(failure) => (Left::Failed, Some(failure)),
         };
-        self.leave(of, left, why)?;
+        self.leave(of, keys_of(left), why)?;
         failure.map_or(settled, Err)
     }
 
@@ -175,14 +179,13 @@ impl Deleter {
     }
 
     /// Leaves keys that it did not come to.
-    fn leave(&self, of: Of, candidates: Vec<Candidate>, why: Left) -> Result<(), Failure> {
+    fn leave(&self, of: Of, keys: Vec<RedisKey>, why: Left) -> Result<(), Failure> {
         let (reason, detail) = match why {
             Left::Stopped => (reason::NOT_REACHED, "the cleanup was stopped before it"),
             Left::Failed => (reason::NOT_REACHED, "the cleanup failed before it"),
             Left::Outdated => (reason::OUTDATED, "it waited for more than ten seconds after it was compared"),
         };
-        let mut all = candidates.into_iter();
-        all.try_for_each(|candidate| self.account.keep(of, candidate.key, reason, detail.to_owned()))
+        keys.into_iter().try_for_each(|key| self.account.keep(of, key, reason, detail.to_owned()))
     }
 }
 
@@ -222,6 +225,10 @@ impl Unlinked {
         let kept = known.iter().zip(&self.outcomes).filter(|(_, outcome)| !is_gone(outcome)).map(|(key, _)| key);
         Settlement { batch, deleted, stayed: kept.chain(untouched).collect(), unknown }
     }
+}
+
+fn keys_of(candidates: Vec<Candidate>) -> Vec<RedisKey> {
+    candidates.into_iter().map(|candidate| candidate.key).collect()
 }
 
 /// Boxed, since what goes on within is large, and would be part of every task that deletes.

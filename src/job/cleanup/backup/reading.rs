@@ -1,27 +1,32 @@
 //! Keys that the backup reads once more: all but strings whose bytes were compared.
 
 use super::held::Held;
-use super::{Backup, READ, Saved, broke_off, over};
+use super::saving::{Broken, Saved, unless_cut};
+use super::{Backup, broke_off, over};
 use crate::backup::{self, Entry, Mark, Writer};
+use crate::flow::Stop;
 use crate::model::{Failure, RedisKey, UnixMillis};
 use crate::source::redis::{Candidate, EntryRead, RedisSource, UnlinkOutcome};
 use std::collections::HashMap;
 use tokio::task::spawn_blocking;
 
+/// Bytes of values that are read at once.
+const READ: usize = 16 << 20;
+
 impl Backup {
     /// Reads keys once more, and writes those that hold what was compared.
     pub(super) async fn save_read(
         &self,
-        source: &RedisSource,
+        (source, stop): (&RedisSource, &Stop),
         others: Vec<Candidate>,
         saved: &mut Saved,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Broken> {
         let keys: Vec<RedisKey> = others.iter().map(|candidate| candidate.key.clone()).collect();
         let mut others: HashMap<RedisKey, Candidate> =
             others.into_iter().map(|candidate| (candidate.key.clone(), candidate)).collect();
         let mut rest = keys.as_slice();
         while !rest.is_empty() {
-            let read = source.entries(rest, READ).await?;
+            let read = unless_cut(stop, Box::pin(source.entries(rest, READ))).await?;
             rest = rest.get(read.len().max(1)..).unwrap_or_default();
             let mut entries = Vec::new();
             for read in read {
@@ -37,26 +42,30 @@ impl Backup {
                             saved.stayed.push((candidate.key, UnlinkOutcome::Changed));
                         }
                     }
-                    EntryRead::Large(_) => self.save_parts(source, candidate, saved).await?,
+                    EntryRead::Large(_) => self.save_parts((source, stop), candidate, saved).await?,
                     other => saved.left(candidate.key, other),
                 }
             }
-            self.append(entries).await?;
+            self.append(entries, stop).await?;
         }
         Ok(())
     }
 
     /// Writes a large key part by part. What was written of one that is not as it was compared is taken back: until then no other
     /// key is written.
-    async fn save_parts(&self, source: &RedisSource, candidate: Candidate, saved: &mut Saved) -> Result<(), Failure> {
+    async fn save_parts(
+        &self,
+        (source, stop): (&RedisSource, &Stop),
+        candidate: Candidate,
+        saved: &mut Saved,
+    ) -> Result<(), Broken> {
         let mut parts = source.entry_parts(candidate.key.clone());
         let mut held = Held::new(&candidate);
         let mut expires_at = None;
-        let mut guard = self.writer.clone().lock_owned().await;
+        let mut guard = self.locked(stop).await?;
         let mark = guard.as_ref().map(Writer::mark);
         loop {
-            let next = parts.next().await;
-            match next {
+            match unless_cut(stop, Box::pin(parts.next())).await {
                 Ok(Some(EntryRead::Entry(entry))) => {
                     let first = entry.part.is_first();
                     held.push(&entry);
