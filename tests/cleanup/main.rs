@@ -32,6 +32,7 @@ mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
 mod unlink;
+mod waiting;
 
 use serde_json::Value;
 use support::{Case, Outcome, Random as Dice, seed};

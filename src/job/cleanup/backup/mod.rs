@@ -37,6 +37,11 @@ impl Backup {
         Self { path: path.to_owned(), writer, sources: Arc::new(sources), resumed: false }
     }
 
+    /// Whether small values are read many at a time, of all types.
+    pub(super) fn reads_pages(&self) -> bool {
+        self.sources.values().all(RedisSource::reads_pages)
+    }
+
     /// Closes the connections of its own. Nothing is read any more.
     pub(super) async fn hang_up(&self) {
         for source in self.sources.values() {

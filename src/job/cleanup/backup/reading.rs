@@ -5,9 +5,12 @@ use super::saving::{Broken, Saved, unless_cut};
 use super::{Backup, broke_off, over};
 use crate::backup::{self, Entry, Mark, Writer};
 use crate::flow::Stop;
+use crate::job::cleanup::rounds::is_alone;
 use crate::model::{Failure, RedisKey, UnixMillis};
 use crate::source::redis::{Candidate, EntryRead, RedisSource, UnlinkOutcome};
 use std::collections::HashMap;
+use std::time::Instant;
+use tokio::sync::OwnedMutexGuard;
 use tokio::task::spawn_blocking;
 
 /// Bytes of values that are read at once.
@@ -61,24 +64,31 @@ impl Backup {
     ) -> Result<(), Broken> {
         let mut parts = source.entry_parts(candidate.key.clone());
         let mut held = Held::new(&candidate);
-        let mut expires_at = None;
+        let (mut expires_at, mut began) = (None, Instant::now());
         let mut guard = self.locked(stop).await?;
         let mark = guard.as_ref().map(Writer::mark);
         loop {
             match unless_cut(stop, Box::pin(parts.next())).await {
                 Ok(Some(EntryRead::Entry(entry))) => {
-                    let first = entry.part.is_first();
+                    if entry.part.is_first() {
+                        // Whatever came before it was in vain, and is no writing.
+                        began = Instant::now();
+                    }
                     held.push(&entry);
                     expires_at = entry.expires_at;
                     let begun = mark.clone();
-                    guard = spawn_blocking(move || {
-                        let (Some(writer), Some(mark)) = (guard.as_mut(), begun) else { return Err(over()) };
-                        append_part(writer, &mark, (&entry, first)).map(|()| guard)
+                    guard = on_disk(guard, move |writer| match begun {
+                        Some(mark) => append_part(writer, &mark, &entry),
+                        None => Err(over()),
                     })
-                    .await
-                    .map_err(broke_off)??;
+                    .await?;
                 }
                 Ok(None) if held.is(&candidate) => {
+                    if is_alone(&candidate) {
+                        // Before others write: the disk may have much left to do.
+                        on_disk(guard, |writer| writer.sync().map(drop)).await?;
+                        saved.writing += began.elapsed();
+                    }
                     saved.on_disk.push(until(candidate, expires_at));
                     return Ok(());
                 }
@@ -97,10 +107,19 @@ impl Backup {
     }
 }
 
+/// Does something that blocks on the disk, and gives the file back.
+async fn on_disk(
+    mut file: OwnedMutexGuard<Option<Writer>>,
+    work: impl FnOnce(&mut Writer) -> Result<(), Failure> + Send + 'static,
+) -> Result<OwnedMutexGuard<Option<Writer>>, Failure> {
+    let done = spawn_blocking(move || file.as_mut().ok_or_else(over).and_then(work).map(|()| file));
+    done.await.map_err(broke_off)?
+}
+
 /// Appends a part of a key that begins at `mark`; where that cannot be done, nothing of the key is left, since others are appended
 /// behind it.
-fn append_part(writer: &mut Writer, mark: &Mark, (part, is_first): (&Entry, bool)) -> Result<(), Failure> {
-    if is_first {
+fn append_part(writer: &mut Writer, mark: &Mark, part: &Entry) -> Result<(), Failure> {
+    if part.part.is_first() {
         writer.rewind(mark.clone())?;
     }
     let appended = backup::encode(std::slice::from_ref(part))

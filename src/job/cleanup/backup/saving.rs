@@ -7,6 +7,7 @@ use crate::model::{BackupExtent, Failure, RedisKey, RedisType};
 use crate::source::redis::{Candidate, Content, UnlinkOutcome};
 use futures::future::BoxFuture;
 use std::borrow::Cow;
+use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::spawn_blocking;
 
@@ -24,6 +25,9 @@ pub(in super::super) struct Saved {
     pub(in super::super) unreadable: Vec<(RedisKey, String)>,
     /// How far the file is on disk, with all of them.
     pub(in super::super) extent: Option<BackupExtent>,
+    /// How long large keys were written, each from its first part on, without any wait: for the file while another batch had it, or
+    /// for a server that had to be reached once more.
+    pub(in super::super) writing: Duration,
 }
 
 /// Why keys were not written.

@@ -71,6 +71,14 @@ pub enum UnlinkOutcome {
 }
 
 impl Candidate {
+    /// Bytes that it is expected to hold, about.
+    pub fn bytes(&self) -> u64 {
+        match &self.content {
+            Content::Exact(value) => value.len() as u64,
+            Content::Digest(digest) => digest.bytes(),
+        }
+    }
+
     fn digest(&self) -> ContentDigest {
         match &self.content {
             Content::Exact(value) => ContentDigest::of(self.redis_type, value),
