@@ -1,7 +1,7 @@
 //! Begins the backup of a cleanup, and claims the right to delete.
 
 use super::CleanupRequest;
-use super::backup::{Backup, unfinished_others};
+use super::backup::{Backup, may_save, unfinished_others};
 use super::learned::Learned;
 use super::lease::Lease;
 use crate::config::Settings;
@@ -74,6 +74,7 @@ async fn begin_backup(
     (identity, source): (&str, &RedisSource),
     learned: &mut Learned,
 ) -> Result<(Backup, String), Failure> {
+    may_save(source, &ready.checked.plan).await?;
     let databases = ready.databases.iter().map(|opened| opened.database.number);
     let header = header(source, "cleanup", databases, &ready.settings);
     let sources = ready.databases.iter().map(|opened| (opened.database.number, opened.source.clone())).collect();

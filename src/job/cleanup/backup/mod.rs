@@ -4,12 +4,14 @@ mod held;
 mod opening;
 mod others;
 mod reading;
+mod rights;
 mod saving;
 
 pub(super) use others::unfinished_others;
+pub(super) use rights::may_save;
 
 use crate::backup::{self, Sealed, Writer};
-use crate::model::{CleanupBackup, Exit, Failure};
+use crate::model::{CleanupBackup, Exit, Failure, Side};
 use crate::source::redis::RedisSource;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -93,9 +95,10 @@ impl Backup {
         self.path.exists() && !backup::partial_of(&self.path).exists()
     }
 
-    /// A failure of the file. What it holds may be gone from Redis: nobody is told to remove it.
+    /// A failure of the file. What it holds may be gone from Redis: nobody is told to remove it. One of Redis, such as a right that is
+    /// missing, says itself what to do.
     fn is_needed(&self, failure: Failure) -> Failure {
-        if failure.exit != Exit::Usage {
+        if failure.exit != Exit::Usage || failure.side != Side::Settings {
             return failure;
         }
         if self.is_named() {
@@ -145,7 +148,7 @@ mod tests {
     use super::Backup;
     use crate::backup::{Header, Place, Writer};
     use crate::flow::{Level, Stop};
-    use crate::model::{RedisKey, RedisType};
+    use crate::model::{Failure, RedisKey, RedisType, Side};
     use crate::source::redis::{Candidate, Content};
     use bytes::Bytes;
     use std::collections::BTreeMap;
@@ -212,6 +215,15 @@ mod tests {
             assert_eq!((done.first(), done.last()), (Some(&"write"), Some(&"sync")), "{done:?}");
         }
     }
+    #[test]
+    fn what_to_do_about_the_file_is_said_of_the_file_alone() {
+        let writer = Writer::begin(Box::new(Log::default()), Path::new("/b"), &Header::default()).unwrap();
+        let backup = Backup::of(Path::new("/b"), writer, BTreeMap::new());
+        let hint = |side| backup.is_needed(Failure::usage(side, "no", "Grant it.")).hint;
+        assert_eq!(hint(Side::Redis), "Grant it.");
+        assert!(hint(Side::Settings).contains("Make room"));
+    }
+
     /// Whoever holds the file may be writing a key for an hour.
     #[tokio::test]
     async fn a_cut_ends_the_waiting_for_the_file() {
