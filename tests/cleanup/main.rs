@@ -28,6 +28,7 @@ mod looked_up;
 mod proxy;
 mod refused;
 mod restarts;
+mod states;
 mod stopped;
 #[path = "../support/mod.rs"]
 mod support;

@@ -80,6 +80,10 @@ async fn begin_backup(
     let sources = ready.databases.iter().map(|opened| (opened.database.number, opened.source.clone())).collect();
     let files = async |connection: &mut PgConnection| ledger::cleanup_files(connection, identity).await;
     let known = link.call("reading by which backups keys were deleted", files).await?;
+    for opened in &ready.databases {
+        // Known from here on: what the backup has of fields of hashes must be so when they go.
+        let _ = opened.source.hides_field_expiry().await?;
+    }
     let backup = Backup::begin(path, header, sources, (&known, link)).await?;
     let id = backup.file_id().await;
     let others = unfinished_others(known, id.clone()).await?;

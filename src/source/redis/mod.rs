@@ -42,7 +42,9 @@ pub use rights::{Lack, Permission};
 pub use scan::Scanner;
 pub use server::{Eviction, Replica, ServerFacts};
 pub use settings::SourceSettings;
-pub use unlink::{Candidate, Content, UnlinkAbility, UnlinkOptions, UnlinkOutcome, Unlinker};
+pub use unlink::{
+    Candidate, Content, StreamReading, StreamState, UnlinkAbility, UnlinkOptions, UnlinkOutcome, Unlinker,
+};
 
 use crate::model::{Event, Failure, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
 use crate::source::{Answering, Checkpoint, FetchedPage, Holder, Holders, ServerClock, Source};

@@ -6,7 +6,7 @@ use super::{Backup, broke_off, over};
 use crate::backup::{self, Entry, Mark, Writer};
 use crate::flow::Stop;
 use crate::job::cleanup::rounds::is_alone;
-use crate::model::{Failure, RedisKey, UnixMillis};
+use crate::model::{Failure, RedisKey};
 use crate::source::redis::{Candidate, EntryRead, RedisSource, UnlinkOutcome};
 use std::collections::HashMap;
 use std::time::Instant;
@@ -36,10 +36,10 @@ impl Backup {
                 let Some(candidate) = others.remove(key_of(&read)) else { continue };
                 match read {
                     EntryRead::Entry(entry) => {
-                        let mut held = Held::new(&candidate);
+                        let mut held = Held::new(&candidate, source.tells_field_expiry());
                         held.push(&entry);
                         if held.is(&candidate) {
-                            saved.on_disk.push(until(candidate, entry.expires_at));
+                            saved.on_disk.push(held.bind(candidate));
                             entries.push(entry);
                         } else {
                             saved.stayed.push((candidate.key, UnlinkOutcome::Changed));
@@ -63,8 +63,8 @@ impl Backup {
         saved: &mut Saved,
     ) -> Result<(), Broken> {
         let mut parts = source.entry_parts(candidate.key.clone());
-        let mut held = Held::new(&candidate);
-        let (mut expires_at, mut began) = (None, Instant::now());
+        let mut held = Held::new(&candidate, source.tells_field_expiry());
+        let mut began = Instant::now();
         let mut guard = self.locked(stop).await?;
         let mark = guard.as_ref().map(Writer::mark);
         loop {
@@ -75,7 +75,6 @@ impl Backup {
                         began = Instant::now();
                     }
                     held.push(&entry);
-                    expires_at = entry.expires_at;
                     let begun = mark.clone();
                     guard = on_disk(guard, move |writer| match begun {
                         Some(mark) => append_part(writer, &mark, &entry),
@@ -89,7 +88,7 @@ impl Backup {
                         on_disk(guard, |writer| writer.sync().map(drop)).await?;
                         saved.writing += began.elapsed();
                     }
-                    saved.on_disk.push(until(candidate, expires_at));
+                    saved.on_disk.push(held.bind(candidate));
                     return Ok(());
                 }
                 other => {
@@ -149,9 +148,4 @@ fn key_of(read: &EntryRead) -> &RedisKey {
         EntryRead::Large(key) | EntryRead::Gone(key) | EntryRead::Forbidden(key) => key,
         EntryRead::Unreadable { key, .. } => key,
     }
-}
-
-/// A candidate that must still expire when its backup says, where nothing else was compared.
-fn until(candidate: Candidate, expires_at: Option<UnixMillis>) -> Candidate {
-    Candidate { expires_at: candidate.expires_at.or(Some(expires_at)), ..candidate }
 }

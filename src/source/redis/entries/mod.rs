@@ -8,6 +8,7 @@ mod parts;
 mod reading;
 mod small;
 
+pub(super) use groups::GroupsLeft;
 pub use parts::EntryParts;
 
 use super::RedisSource;
