@@ -212,3 +212,26 @@ fn killed_at_random_points_every_key_that_is_gone_is_in_a_file() {
     assert_eq!((keys(&case), entries(&path).len()), (0, COUNT), "seed {seed}");
     assert!(!redis2pg::backup::partial_of(&path).exists());
 }
+
+/// In the middle it would end the cleanup, with keys gone and a file that is not at its end.
+#[test]
+fn rights_that_a_backup_takes_are_asked_for_before_the_first_key() {
+    for (lacks, grant) in [("-xinfo", "+xinfo"), ("-xpending", "+xpending")] {
+        let acl = vec![format!("u on >p ~* +@all {lacks}")];
+        let server = RedisServer::start(RedisOptions { acl, ..RedisOptions::default() }).unwrap();
+        let case = Case::from_source(&format!("redis://u:p@127.0.0.1:{}/0", server.port()));
+        case.sql("SET ROLE redis2pg; CREATE TABLE things (id text PRIMARY KEY, body jsonb)");
+        let mut redis = Client::open(&format!("{}/0", server.url()));
+        redis.say("HSET thing:hash a 1");
+        redis.say("XADD thing:stream 17-0 a 1");
+        redis.say("XGROUP CREATE thing:stream readers 0");
+        ends(case.run_config(THINGS, &[]), 0);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("things.backup");
+        let outcome = ends(case.cleanup(THINGS, &["--yes", "--backup", path.to_str().unwrap()]), 2);
+        assert!(outcome.stderr.contains(&format!("ACL SETUSER u {grant}")), "{outcome}");
+        assert!(!outcome.stderr.contains("Make room"), "{outcome}");
+        assert_eq!(redis.integer(&[b"DBSIZE"]), 2, "{lacks}");
+        assert!(!path.exists() && !redis2pg::backup::partial_of(&path).exists(), "{lacks}");
+    }
+}

@@ -22,17 +22,20 @@ mod file_names;
 mod fresh;
 mod interrupted;
 mod kept;
+mod large;
 mod lineage;
 mod live;
 mod looked_up;
 mod proxy;
 mod refused;
 mod restarts;
+mod states;
 mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
 mod unlink;
 mod untold;
+mod waiting;
 
 use serde_json::Value;
 use support::{Case, Outcome, Random as Dice, seed};

@@ -1,7 +1,7 @@
 //! Begins the backup of a cleanup, and claims the right to delete.
 
 use super::CleanupRequest;
-use super::backup::{Backup, unfinished_others};
+use super::backup::{Backup, may_save, unfinished_others};
 use super::learned::Learned;
 use super::lease::Lease;
 use crate::config::Settings;
@@ -74,11 +74,16 @@ async fn begin_backup(
     (identity, source): (&str, &RedisSource),
     learned: &mut Learned,
 ) -> Result<(Backup, String), Failure> {
+    may_save(source, &ready.checked.plan).await?;
     let opened: Vec<&RedisSource> = ready.databases.iter().map(|opened| &opened.source).collect();
     let (header, untold) = header(source, "cleanup", &opened, &ready.settings).await?;
     let sources = ready.databases.iter().map(|opened| (opened.database.number, opened.source.clone())).collect();
     let files = async |connection: &mut PgConnection| ledger::cleanup_files(connection, identity).await;
     let known = link.call("reading by which backups keys were deleted", files).await?;
+    for opened in &ready.databases {
+        // Known from here on: what the backup has of fields of hashes must be so when they go.
+        let _ = opened.source.hides_field_expiry().await?;
+    }
     let backup = Backup::begin(path, header, sources, (&known, link)).await?;
     let id = backup.file_id().await;
     let others = unfinished_others(known, id.clone()).await?;

@@ -58,6 +58,9 @@ impl Cleaning {
         let mut deleters = JoinSet::new();
         let ended = self.passes((settings, ready), &rounds, &mut deleters, unmatched).await;
         let failure = failure_of(deleters).await;
+        if let Some(backup) = &self.backup {
+            backup.hang_up().await;
+        }
         let ended = match failure.map_or(ended, Err) {
             // A stop may come when all is compared, and not all deleted.
             Ok(_) if self.account.is_cut_short() => Ok(End::Stopped),
@@ -138,7 +141,9 @@ impl Cleaning {
         deleters: &mut JoinSet<Result<(), Failure>>,
     ) -> Result<Vec<Sorter>, Failure> {
         let sources = rounds.shared.bases.iter().map(|base| (base.database.number, base.source.clone())).collect();
-        let asked = Arc::new(Asked::of(&ready.checked.plan, &settings.cleanup.positional, sources));
+        let slowly = self.backup.as_ref().is_some_and(|backup| !backup.reads_pages());
+        let asked = Asked::of(&ready.checked.plan, (&settings.cleanup.positional, slowly), sources);
+        let asked = Arc::new(asked);
         // A dry run deletes nothing that it would have to wait for.
         let pace = Pace::new(self.lease.as_ref().map_or(0, |_| settings.cleanup.keys_per_second));
         let count = pace.writers(settings.flow.writers.max(1));

@@ -6,6 +6,7 @@ use super::backup::Backup;
 use super::lease::{Lease, taken_over};
 use super::pace::{Age, Pace};
 use super::reason;
+use super::rounds::rounds;
 use super::sorter::Work;
 use crate::flow::Stop;
 use crate::job::link::Link;
@@ -15,7 +16,7 @@ use crate::source::redis::{Candidate, UnlinkOutcome, Unlinker};
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -51,14 +52,31 @@ impl Deleter {
 
     async fn take(&mut self, work: Work) -> Result<(), Failure> {
         let Work { of, candidates, age, memory } = work;
+        let together = if self.backup.is_some() { rounds(candidates) } else { vec![candidates] };
+        let mut rounds = together.into_iter();
+        let mut ended = Ok(());
+        while ended.is_ok()
+            && let Some(round) = rounds.next()
+        {
+            ended = self.round(of, round, age).await;
+        }
+        rounds.try_for_each(|round| self.leave(of, keys_of(round), Left::Failed))?;
+        drop(memory);
+        ended
+    }
+
+    /// Saves keys, and deletes them.
+    async fn round(&mut self, of: Of, candidates: Vec<Candidate>, age: Age) -> Result<(), Failure> {
         if self.stop.requested() {
-            return self.leave(of, candidates, Left::Stopped);
+            return self.leave(of, keys_of(candidates), Left::Stopped);
+        }
+        if !age.is_fresh() {
+            return self.leave(of, keys_of(candidates), Left::Outdated);
         }
         let ((candidates, age), extent) = self.save(of, candidates, age).await?;
         if !candidates.is_empty() {
             self.delete(of, (candidates, age), extent.as_ref()).await?;
         }
-        drop(memory);
         Ok(())
     }
 
@@ -70,14 +88,17 @@ impl Deleter {
         age: Age,
     ) -> Result<((Vec<Candidate>, Age), Option<BackupExtent>), Failure> {
         let Some(backup) = &self.backup else { return Ok(((candidates, age), None)) };
-        let since = Instant::now();
-        let saved = backup.saving(of.1.number, candidates).await?;
+        let keys: Vec<RedisKey> = candidates.iter().map(|candidate| candidate.key.clone()).collect();
+        let Some(saved) = backup.saving((of.1.number, candidates), &self.stop).await? else {
+            self.leave(of, keys, Left::Stopped)?;
+            return Ok(((Vec::new(), age), None));
+        };
         self.account.unlinked(of, saved.stayed.into_iter())?;
         for (key, detail) in saved.unreadable {
             self.account.keep(of, key, reason::NOT_SAVED, detail)?;
         }
-        // A large key takes as long as it takes.
-        Ok(((saved.on_disk, age.without(since)), saved.extent))
+        // A large key takes as long as it takes. Nothing else does.
+        Ok(((saved.on_disk, age.without(saved.writing)), saved.extent))
     }
 
     /// Deletes keys; `saved`: how far the backup is on disk that has them.
@@ -102,7 +123,7 @@ impl Deleter {
             UnlinkEnd::Outdated => (Left::Outdated, None),
             UnlinkEnd::Failed(failure) => (Left::Failed, Some(failure)),
         };
-        self.leave(of, left, why)?;
+        self.leave(of, keys_of(left), why)?;
         failure.map_or(settled, Err)
     }
 
@@ -175,14 +196,13 @@ impl Deleter {
     }
 
     /// Leaves keys that it did not come to.
-    fn leave(&self, of: Of, candidates: Vec<Candidate>, why: Left) -> Result<(), Failure> {
+    fn leave(&self, of: Of, keys: Vec<RedisKey>, why: Left) -> Result<(), Failure> {
         let (reason, detail) = match why {
             Left::Stopped => (reason::NOT_REACHED, "the cleanup was stopped before it"),
             Left::Failed => (reason::NOT_REACHED, "the cleanup failed before it"),
             Left::Outdated => (reason::OUTDATED, "it waited for more than ten seconds after it was compared"),
         };
-        let mut all = candidates.into_iter();
-        all.try_for_each(|candidate| self.account.keep(of, candidate.key, reason, detail.to_owned()))
+        keys.into_iter().try_for_each(|key| self.account.keep(of, key, reason, detail.to_owned()))
     }
 }
 
@@ -222,6 +242,10 @@ impl Unlinked {
         let kept = known.iter().zip(&self.outcomes).filter(|(_, outcome)| !is_gone(outcome)).map(|(key, _)| key);
         Settlement { batch, deleted, stayed: kept.chain(untouched).collect(), unknown }
     }
+}
+
+fn keys_of(candidates: Vec<Candidate>) -> Vec<RedisKey> {
+    candidates.into_iter().map(|candidate| candidate.key).collect()
 }
 
 /// Boxed, since what goes on within is large, and would be part of every task that deletes.

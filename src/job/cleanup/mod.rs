@@ -2,7 +2,7 @@
 //!
 //! Redis is read once more through the same stages as for a validation (`cleaning`), and compared (`sorter` takes what is equal);
 //! beside that, what is equal is deleted (`delete`), by a lease (`lease`) and within a time (`pace`), once the ledger and the
-//! backup (`backup`) have it. `refuse` says whether it may be, `claim` makes it this process's, `settle` ends what an interrupted
+//! backup (`backup`; `rounds`: which keys go with which) have it. `refuse` says whether it may be, `claim` makes it this process's, `settle` ends what an interrupted
 //! one began, `account` counts (`reason`: why a key stays), `learned` has what is learned on the way, and `finish` closes it.
 
 mod account;
@@ -17,6 +17,7 @@ mod lost;
 mod pace;
 mod reason;
 mod refuse;
+mod rounds;
 mod settle;
 mod sorter;
 mod work;

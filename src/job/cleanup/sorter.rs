@@ -16,6 +16,11 @@ use tokio::sync::mpsc;
 /// Why a list stays whose rows are known by the places of their elements.
 const PUSHED: &str = "what is pushed after its deletion would begin at place 0, and take the place of its rows";
 
+/// Rows that are compared together at most where the backup reads each key by itself: a batch must not wait for seconds. Of keys that
+/// are several rows, a batch has fewer keys.
+const ONE_BY_ONE: usize = 100;
+const OF_SEVERAL: usize = 500;
+
 /// Keys that are to be deleted.
 pub(super) struct Work {
     pub(super) of: Of,
@@ -50,7 +55,8 @@ impl Sorter {
 
     /// A batch in parts that are compared one after the other.
     pub(in crate::job) fn parts(&self, batch: Batch) -> Vec<Batch> {
-        batch.parts(self.together)
+        let most = self.asked.together.get(usize::from(batch.mapping.0)).copied().unwrap_or(usize::MAX);
+        batch.parts(self.together.min(most))
     }
 
     /// Waits until there is room for what a batch comes to: what waits for its deletion grows old.
@@ -125,18 +131,28 @@ pub(super) struct Asked {
     pub(super) groups: Vec<bool>,
     /// For each, whether its lists stay, since their rows are known by the places of their elements.
     pub(super) positional: Vec<bool>,
+    /// For each, how many of its rows are compared together at most.
+    pub(super) together: Vec<usize>,
     /// Where the keys of each database are.
     pub(super) sources: BTreeMap<u8, RedisSource>,
 }
 
 impl Asked {
-    /// What is asked of the keys of a plan; `positional`: the mappings whose lists may go wherever their rows are.
-    pub(super) fn of(plan: &Plan, positional: &[String], sources: BTreeMap<u8, RedisSource>) -> Self {
+    /// What is asked of the keys of a plan; `positional`: the mappings whose lists may go wherever their rows are; `slowly`: whether
+    /// each key that is no string is read by itself before it goes.
+    pub(super) fn of(plan: &Plan, (positional, slowly): (&[String], bool), sources: BTreeMap<u8, RedisSource>) -> Self {
+        let has_others = |mapping: &Mapping| mapping.wanted().types.only() != Some(RedisType::String);
+        let together = |mapping: &Mapping| match mapping.explodes() {
+            _ if !slowly || !has_others(mapping) => usize::MAX,
+            true => OF_SEVERAL,
+            false => ONE_BY_ONE,
+        };
         let may_go = |mapping: &Mapping| positional.iter().any(|name| name == mapping.name());
         Self {
             timed: plan.mappings().map(|(_, mapping)| mapping.wanted().expiry).collect(),
             groups: plan.mappings().map(|(_, mapping)| !mapping.keeps_dump()).collect(),
             positional: plan.mappings().map(|(_, mapping)| mapping.knows_by_place() && !may_go(mapping)).collect(),
+            together: plan.mappings().map(|(_, mapping)| together(mapping)).collect(),
             sources,
         }
     }

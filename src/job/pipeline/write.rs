@@ -45,7 +45,10 @@ impl<S: Source> Writer<S> {
                     let (pages, mut memory) = (std::mem::take(&mut batch.pages), std::mem::take(&mut batch.memory));
                     let mut parts = sorter.parts(batch).into_iter().peekable();
                     while let Some(part) = parts.next() {
-                        sorter.room().await;
+                        tokio::select! {
+                            () = sorter.room() => {}
+                            () = stop.wait_cut() => return Ok(()),
+                        }
                         let comparison = comparer.compare(part).await?;
                         // Parts are deleted in their order: all is held until the last one is.
                         let memory = if parts.peek().is_none() { std::mem::take(&mut memory) } else { Vec::new() };

@@ -42,7 +42,9 @@ pub use rights::{Lack, Permission};
 pub use scan::Scanner;
 pub use server::{Eviction, Replica, ServerFacts};
 pub use settings::SourceSettings;
-pub use unlink::{Candidate, Content, UnlinkAbility, UnlinkOptions, UnlinkOutcome, Unlinker};
+pub use unlink::{
+    Candidate, Content, StreamReading, StreamState, UnlinkAbility, UnlinkOptions, UnlinkOutcome, Unlinker,
+};
 
 use crate::model::{Event, Failure, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
 use crate::source::{Answering, Checkpoint, FetchedPage, Holder, Holders, ServerClock, Source};
@@ -75,6 +77,8 @@ pub struct RedisSource {
     /// The server; of a cluster the node that answered first.
     inner: Arc<Inner>,
     cluster: Option<Arc<Cluster>>,
+    /// The connection for large values, made when it is first needed.
+    reader: Arc<tokio::sync::Mutex<Option<Reader>>>,
 }
 
 struct Inner {
@@ -98,8 +102,6 @@ struct Inner {
     sizes: Sizes,
     /// How to connect once more.
     settings: SourceSettings,
-    /// The connection for large values, made when it is first needed.
-    reader: Arc<tokio::sync::Mutex<Option<Reader>>>,
     /// Whether the user may not WATCH.
     unwatched: AtomicBool,
     /// Whether the server does not tell how long keys have been idle.
@@ -132,7 +134,6 @@ impl Inner {
             loading_told: LastTold::default(),
             sizes: Sizes::default(),
             settings,
-            reader: Arc::default(),
             unwatched: AtomicBool::new(false),
             idle_refused: AtomicBool::new(false),
             told_forbidden: AtomicBool::new(false),
@@ -145,7 +146,14 @@ impl Inner {
 impl RedisSource {
     /// One server.
     fn of(inner: Inner) -> Self {
-        Self { inner: Arc::new(inner), cluster: None }
+        Self { inner: Arc::new(inner), cluster: None, reader: Arc::default() }
+    }
+
+    /// The same server over the same connection, but for large values: those have one of their own. Whoever reads a large value holds
+    /// that connection until the value has been taken, so what it waits for meanwhile must not read by the same one. The nodes of a
+    /// cluster keep theirs.
+    pub fn with_own_reader(&self) -> Self {
+        Self { reader: Arc::default(), ..self.clone() }
     }
 
     /// The server as text without credentials, such as `redis://host:6379/0`.
@@ -203,7 +211,20 @@ impl RedisSource {
         if let Some(cluster) = &self.cluster {
             cluster.close().await;
         }
-        self.inner.close().await;
+        self.close_here().await;
+    }
+
+    /// Closes the connections to this one server.
+    async fn close_here(&self) {
+        self.inner.wire.close().await;
+        self.close_reader().await;
+    }
+
+    /// Closes the connection for large values alone; it is made again when it is needed.
+    pub async fn close_reader(&self) {
+        if let Some(reader) = self.reader.lock().await.take() {
+            reader.close().await;
+        }
     }
 
     /// One attempt at one command; error replies are errors.
@@ -295,15 +316,6 @@ impl RedisSource {
     async fn info(&self, section: &'static str) -> Result<String, Error> {
         let text = bytes_of(self.once("INFO", vec![section.into()]).await?).unwrap_or_default();
         Ok(String::from_utf8_lossy(&text).into_owned())
-    }
-}
-
-impl Inner {
-    async fn close(&self) {
-        self.wire.close().await;
-        if let Some(reader) = self.reader.lock().await.take() {
-            reader.close().await;
-        }
     }
 }
 

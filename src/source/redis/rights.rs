@@ -63,6 +63,8 @@ const TRIALS: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("type", &["KEY"]),
     ("watch", &["KEY"]),
+    ("xinfo", &["STREAM", "KEY"]),
+    ("xpending", &["KEY", "group"]),
     ("xrange", &["KEY", "-", "+", "COUNT", "1"]),
     ("zrange", &["KEY", "0", "0"]),
     ("zscan", &["KEY", "0"]),

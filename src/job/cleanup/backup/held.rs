@@ -1,8 +1,9 @@
-//! Whether what a backup read of a key is what was compared of it. Pure.
+//! Whether what a backup read of a key is what was compared of it; and what the key must be like to go, so that the backup has all of
+//! it. Pure.
 
 use crate::backup::{Entry, Logical};
-use crate::model::{ContentDigest, ContentHasher, FieldExpiries, RedisType};
-use crate::source::redis::{Candidate, Content};
+use crate::model::{ContentHasher, FieldExpiries, RedisType, UnixMillis};
+use crate::source::redis::{Candidate, Content, StreamReading};
 
 /// What was read of a key so far, entry by entry.
 pub(super) struct Held {
@@ -14,32 +15,45 @@ pub(super) struct Held {
     agrees: bool,
     /// Whether anything was read that can be compared: a dump says nothing of a document.
     has_content: bool,
+    /// A hash with the times of its fields, where the server tells them and they were not compared.
+    with_times: Option<ContentHasher>,
+    /// What a stream has beside its entries.
+    stream: StreamReading,
+    expires_at: Option<UnixMillis>,
 }
 
 impl Held {
-    /// Nothing yet.
-    pub(super) fn new(candidate: &Candidate) -> Self {
+    /// Nothing yet. `tells_times`: whether the server tells when the fields of hashes expire.
+    pub(super) fn new(candidate: &Candidate, tells_times: bool) -> Self {
         let timed_fields = matches!(&candidate.content, Content::Digest(digest) if digest.has_field_expiry());
-        let hasher = ContentHasher::new(candidate.redis_type);
-        Self { redis_type: candidate.redis_type, timed_fields, hasher, agrees: true, has_content: false }
+        let (redis_type, hasher) = (candidate.redis_type, ContentHasher::new(candidate.redis_type));
+        let with_times = (redis_type == RedisType::Hash && tells_times && !timed_fields).then(|| hasher.clone());
+        let (agrees, has_content, stream, expires_at) = (true, false, StreamReading::new(), None);
+        Self { redis_type, timed_fields, hasher, agrees, has_content, with_times, stream, expires_at }
     }
 
     /// Takes in an entry. One with the number 0 begins anew.
     pub(super) fn push(&mut self, entry: &Entry) {
         if entry.part.is_first() {
             (self.hasher, self.agrees, self.has_content) = (ContentHasher::new(self.redis_type), true, false);
+            self.stream = StreamReading::new();
+            self.with_times.iter_mut().for_each(|hasher| *hasher = ContentHasher::new(self.redis_type));
         }
+        self.expires_at = entry.expires_at;
         self.agrees &= entry.redis_type() == self.redis_type;
         self.has_content |= entry.logical.is_some() || self.redis_type == RedisType::Module;
         match (&entry.logical, &entry.dump) {
             (Some(Logical::Bytes(bytes) | Logical::Items(bytes)), _) => self.hasher.update(bytes, None),
             (Some(Logical::Hash { items, expiries }), _) => {
                 let untimed = || vec![-1; crate::model::Items::of(items).pairs().count()];
-                let at = self.timed_fields.then(|| expiries.clone().unwrap_or_else(untimed));
-                let fields = at.map(|at| FieldExpiries { at, now: None });
-                self.hasher.update(items, fields.as_ref());
+                let fields = FieldExpiries { at: expiries.clone().unwrap_or_else(untimed), now: None };
+                self.hasher.update(items, self.timed_fields.then_some(&fields));
+                self.with_times.iter_mut().for_each(|hasher| hasher.update(items, Some(&fields)));
             }
-            (Some(Logical::Stream { entries, .. }), _) => self.hasher.update(entries, None),
+            (Some(Logical::Stream { entries, facts, groups }), _) => {
+                self.hasher.update(entries, None);
+                self.stream.take(facts.as_ref(), groups);
+            }
             (None, Some(dump)) if self.redis_type == RedisType::Module => self.hasher.update(dump, None),
             (None, _) => {}
         }
@@ -52,11 +66,19 @@ impl Held {
 
     /// Whether all of it is what was compared.
     pub(super) fn is(&self, candidate: &Candidate) -> bool {
-        let expected = match &candidate.content {
-            Content::Exact(bytes) => ContentDigest::of(candidate.redis_type, bytes),
-            Content::Digest(digest) => *digest,
+        self.agrees && self.hasher.clone().finish() == candidate.digest()
+    }
+
+    /// The candidate, which must be as the backup has it also in what was not compared: when the key expires, and the fields of a
+    /// hash; what a stream has beside its entries.
+    pub(super) fn bind(self, candidate: Candidate) -> Candidate {
+        let content = match (candidate.redis_type, self.with_times) {
+            (RedisType::Hash, Some(hasher)) => Content::Digest(hasher.finish()),
+            (RedisType::Stream, _) => Content::Stream(candidate.digest(), self.stream.finish()),
+            _ => candidate.content,
         };
-        self.agrees && self.hasher.clone().finish() == expected
+        let expires_at = candidate.expires_at.or(Some(self.expires_at));
+        Candidate { expires_at, content, ..candidate }
     }
 }
 
@@ -89,7 +111,7 @@ mod tests {
     }
 
     fn holds(candidate: &Candidate, entries: &[Entry]) -> bool {
-        let mut held = Held::new(candidate);
+        let mut held = Held::new(candidate, true);
         entries.iter().for_each(|entry| held.push(entry));
         held.is(candidate)
     }
@@ -115,7 +137,7 @@ mod tests {
         assert!(holds(&document, &[both]));
         assert!(holds(&document, &[dumped((0, false)), written("{\"a\"", (1, false)), written(":1}", (2, true))]));
         let incomparable = |entries: &[Entry]| {
-            let mut held = Held::new(&document);
+            let mut held = Held::new(&document, true);
             entries.iter().for_each(|entry| held.push(entry));
             (held.is(&document), held.is_incomparable())
         };
@@ -139,5 +161,24 @@ mod tests {
         hasher.update(&items, Some(&FieldExpiries { at: vec![5], now: None }));
         let timed = candidate(RedisType::Hash, Content::Digest(hasher.finish()));
         assert!(holds(&timed, &[hash(Some(vec![5]))]) && !holds(&timed, &[hash(None)]));
+    }
+
+    #[test]
+    fn what_was_not_compared_must_be_as_the_backup_has_it() {
+        let items = packed(&["f", "1"]);
+        let plain = candidate(RedisType::Hash, Content::Digest(ContentDigest::of(RedisType::Hash, &items)));
+        let bound = |expiries, tells_times| {
+            let logical = Logical::Hash { items: items.clone(), expiries };
+            let mut held = Held::new(&plain, tells_times);
+            held.push(&Entry { expires_at: Some(7), ..entry(RedisType::Hash, logical, (0, true)) });
+            assert!(held.is(&plain));
+            held.bind(plain.clone())
+        };
+        let digest = |expiries, tells_times| bound(expiries, tells_times).digest();
+        assert_eq!(bound(None, true).expires_at, Some(Some(7)));
+        assert_ne!(digest(Some(vec![5]), true), digest(None, true));
+        assert!(digest(None, true).has_field_expiry(), "one that gets a time later is another");
+        // Where the server tells none there is none to ask for.
+        assert_eq!(digest(None, false), plain.digest());
     }
 }

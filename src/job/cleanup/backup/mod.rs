@@ -4,38 +4,20 @@ mod held;
 mod opening;
 mod others;
 mod reading;
+mod rights;
+mod saving;
 
 pub(super) use others::unfinished_others;
+pub(super) use rights::may_save;
 
-use crate::backup::{self, Entry, Logical, Part, Sealed, Writer};
-use crate::model::{BackupExtent, CleanupBackup, Exit, Failure, RedisKey, RedisType};
-use crate::source::redis::{Candidate, Content, RedisSource, UnlinkOutcome};
-use futures::future::BoxFuture;
-use std::borrow::Cow;
+use crate::backup::{self, Sealed, Writer};
+use crate::model::{CleanupBackup, Exit, Failure, Side};
+use crate::source::redis::RedisSource;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
-
-/// Bytes of values that are read at once.
-const READ: usize = 16 << 20;
-
-/// Keys that stay, or are gone, as of an attempt to delete them.
-pub(super) type Stayed = Vec<(RedisKey, UnlinkOutcome)>;
-
-/// What became of keys that were to be written.
-#[derive(Default)]
-pub(super) struct Saved {
-    /// Those that are on disk as they were compared: they may go.
-    pub(super) on_disk: Vec<Candidate>,
-    /// Those that are not as they were compared any more.
-    pub(super) stayed: Stayed,
-    /// Those that cannot be kept, each with why.
-    pub(super) unreadable: Vec<(RedisKey, String)>,
-    /// How far the file is on disk, with all of them.
-    pub(super) extent: Option<BackupExtent>,
-}
 
 /// The file. Cheap to clone.
 #[derive(Clone)]
@@ -43,6 +25,8 @@ pub(super) struct Backup {
     path: PathBuf,
     /// `None` once it is finished, or has failed.
     writer: Arc<Mutex<Option<Writer>>>,
+    /// Where keys are read once more. By connections for large values of their own: those of the comparison are held until what it
+    /// reads is taken, and what is to be deleted waits for the backup by then.
     sources: Arc<BTreeMap<u8, RedisSource>>,
     /// Whether it goes on with the file of a cleanup that broke off.
     resumed: bool,
@@ -51,55 +35,20 @@ pub(super) struct Backup {
 impl Backup {
     fn of(path: &Path, writer: Writer, sources: BTreeMap<u8, RedisSource>) -> Self {
         let writer = Arc::new(Mutex::new(Some(writer)));
+        let sources = sources.into_iter().map(|(number, source)| (number, source.with_own_reader())).collect();
         Self { path: path.to_owned(), writer, sources: Arc::new(sources), resumed: false }
     }
 
-    /// Writes keys of a database, and waits until they are on disk.
-    ///
-    /// # Errors
-    /// The file cannot be written; Redis is gone.
-    pub(super) async fn save(&self, database: u8, candidates: Vec<Candidate>) -> Result<Saved, Failure> {
-        self.save_all(database, candidates).await.map_err(|failure| self.is_needed(failure))
+    /// Whether small values are read many at a time, of all types.
+    pub(super) fn reads_pages(&self) -> bool {
+        self.sources.values().all(RedisSource::reads_pages)
     }
 
-    async fn save_all(&self, database: u8, candidates: Vec<Candidate>) -> Result<Saved, Failure> {
-        let (plain, others): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_plain);
-        let entries: Vec<Entry> = plain.iter().filter_map(|candidate| plain_entry(database, candidate)).collect();
-        self.append(entries).await?;
-        let mut saved = Saved { on_disk: plain, ..Saved::default() };
-        if !others.is_empty() {
-            let source = self.sources.get(&database);
-            let source = source.ok_or_else(|| Failure::internal("keys of a database that was not opened"))?;
-            self.save_read(source, others, &mut saved).await?;
+    /// Closes the connections of its own. Nothing is read any more.
+    pub(super) async fn hang_up(&self) {
+        for source in self.sources.values() {
+            source.close_reader().await;
         }
-        saved.extent = Some(self.with(Writer::sync).await?);
-        Ok(saved)
-    }
-
-    /// The same, boxed: what goes on within is large, and would be part of every task that deletes.
-    pub(super) fn saving(&self, database: u8, candidates: Vec<Candidate>) -> BoxFuture<'_, Result<Saved, Failure>> {
-        Box::pin(self.save(database, candidates))
-    }
-
-    async fn append(&self, entries: Vec<Entry>) -> Result<(), Failure> {
-        if entries.is_empty() {
-            return Ok(());
-        }
-        let blocks = spawn_blocking(move || backup::encode(&entries)).await.map_err(broke_off)??;
-        self.with(move |writer| blocks.iter().try_for_each(|block| writer.append(block))).await
-    }
-
-    /// Does something that blocks on the disk.
-    async fn with<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Writer) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let mut writer = self.writer.clone().lock_owned().await;
-        let done = spawn_blocking(move || match writer.as_mut() {
-            Some(writer) => work(writer),
-            None => Err(over()),
-        });
-        done.await.map_err(broke_off)?
     }
 
     /// The id of the file; empty once it is over.
@@ -146,9 +95,10 @@ impl Backup {
         self.path.exists() && !backup::partial_of(&self.path).exists()
     }
 
-    /// A failure of the file. What it holds may be gone from Redis: nobody is told to remove it.
+    /// A failure of the file. What it holds may be gone from Redis: nobody is told to remove it. One of Redis, such as a right that is
+    /// missing, says itself what to do.
     fn is_needed(&self, failure: Failure) -> Failure {
-        if failure.exit != Exit::Usage {
+        if failure.exit != Exit::Usage || failure.side != Side::Settings {
             return failure;
         }
         if self.is_named() {
@@ -189,26 +139,6 @@ fn over() -> Failure {
     Failure::internal("a backup was written to after its end")
 }
 
-/// Whether the bytes that were compared are all there is to keep.
-fn is_plain(candidate: &Candidate) -> bool {
-    candidate.redis_type == RedisType::String
-        && candidate.expires_at.is_some()
-        && matches!(candidate.content, Content::Exact(_))
-}
-
-fn plain_entry(database: u8, candidate: &Candidate) -> Option<Entry> {
-    let Content::Exact(bytes) = &candidate.content else { return None };
-    Some(Entry {
-        database,
-        key: candidate.key.clone(),
-        type_name: Cow::Borrowed(RedisType::String.name()),
-        expires_at: candidate.expires_at.flatten(),
-        part: Part::WHOLE,
-        dump: None,
-        logical: Some(Logical::Bytes(bytes.clone())),
-    })
-}
-
 fn broke_off(error: tokio::task::JoinError) -> Failure {
     Failure::internal(format!("the writing of the backup broke off: {error}"))
 }
@@ -217,13 +147,15 @@ fn broke_off(error: tokio::task::JoinError) -> Failure {
 mod tests {
     use super::Backup;
     use crate::backup::{Header, Place, Writer};
-    use crate::model::{RedisKey, RedisType};
+    use crate::flow::{Level, Stop};
+    use crate::model::{Failure, RedisKey, RedisType, Side};
     use crate::source::redis::{Candidate, Content};
     use bytes::Bytes;
     use std::collections::BTreeMap;
     use std::io;
     use std::path::Path;
     use std::sync::{Arc, Mutex};
+    use std::time::Duration;
 
     /// What was done to a file, in order.
     #[derive(Clone, Default)]
@@ -275,12 +207,37 @@ mod tests {
         let backup = Backup::of(Path::new("/b"), writer, BTreeMap::new());
         for _ in 0..2 {
             log.0.lock().unwrap().clear();
-            let saved = backup.save(0, vec![candidate("a"), candidate("b")]).await.unwrap();
+            let saved = backup.save((0, vec![candidate("a"), candidate("b")]), &Stop::new()).await.unwrap().unwrap();
             assert_eq!((saved.on_disk.len(), saved.stayed.len()), (2, 0));
-            let extent = backup.with(|writer| Ok(writer.bytes())).await.unwrap();
+            let extent = backup.with(&Stop::new(), |writer| Ok(writer.bytes())).await.unwrap();
             assert_eq!(saved.extent.map(|extent| extent.bytes), Some(extent), "what is told to be on disk");
             let done = log.0.lock().unwrap().clone();
             assert_eq!((done.first(), done.last()), (Some(&"write"), Some(&"sync")), "{done:?}");
         }
+    }
+    #[test]
+    fn what_to_do_about_the_file_is_said_of_the_file_alone() {
+        let writer = Writer::begin(Box::new(Log::default()), Path::new("/b"), &Header::default()).unwrap();
+        let backup = Backup::of(Path::new("/b"), writer, BTreeMap::new());
+        let hint = |side| backup.is_needed(Failure::usage(side, "no", "Grant it.")).hint;
+        assert_eq!(hint(Side::Redis), "Grant it.");
+        assert!(hint(Side::Settings).contains("Make room"));
+    }
+
+    /// Whoever holds the file may be writing a key for an hour.
+    #[tokio::test]
+    async fn a_cut_ends_the_waiting_for_the_file() {
+        let writer = Writer::begin(Box::new(Log::default()), Path::new("/b"), &Header::default()).unwrap();
+        let (backup, stop) = (Backup::of(Path::new("/b"), writer, BTreeMap::new()), Stop::new());
+        let _held = backup.writer.clone().lock_owned().await;
+        let saving = backup.save((0, vec![candidate("a")]), &stop);
+        let cut = async {
+            stop.raise(Level::Drain);
+            tokio::task::yield_now().await;
+            stop.raise(Level::Cut);
+        };
+        let ended = async { tokio::join!(saving, cut).0 };
+        let saved = tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
+        assert!(saved.unwrap().is_none());
     }
 }

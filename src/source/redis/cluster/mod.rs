@@ -104,7 +104,7 @@ impl Cluster {
         cluster.reach().await?;
         cluster.refresh().await?;
         cluster.is_served(&cluster.topology())?;
-        Ok(RedisSource { inner: first.inner, cluster: Some(Arc::new(cluster)) })
+        Ok(RedisSource { cluster: Some(Arc::new(cluster)), ..first })
     }
 
     /// Connects to every primary. Those that are loading their data are waited for.
@@ -157,7 +157,7 @@ impl Cluster {
     pub(super) async fn close(&self) {
         let nodes: Vec<_> = self.nodes().drain().collect();
         for node in nodes.iter().filter_map(|(_, cell)| cell.get()) {
-            node.inner.close().await;
+            node.close_here().await;
         }
     }
 

@@ -46,6 +46,11 @@ impl RedisSource {
         }
     }
 
+    /// Whether the server tells it, as far as is known; after [`RedisSource::hides_field_expiry`].
+    pub fn tells_field_expiry(&self) -> bool {
+        !self.inner.fields_untold.load(Ordering::Relaxed)
+    }
+
     /// How many hashes of the database have fields with a TTL; `None` where the server does not tell.
     ///
     /// # Errors

@@ -149,7 +149,7 @@ impl Watch {
         key: &RedisKey,
         watch: bool,
     ) -> Result<Option<Self>, Error> {
-        let mut reader = source.inner.reader.clone().lock_owned().await;
+        let mut reader = source.reader.clone().lock_owned().await;
         if let Some(left) = reader.take_if(|reader| reader.used) {
             left.close().await;
         }

@@ -17,7 +17,7 @@ const PAGE: usize = 5_000;
 
 /// The groups that are left to read.
 #[derive(Debug)]
-pub(super) struct GroupsLeft {
+pub(in crate::source::redis) struct GroupsLeft {
     facts: StreamFacts,
     groups: VecDeque<StreamGroup>,
     /// Where the first of them goes on; `None`: it was not begun.
@@ -26,7 +26,7 @@ pub(super) struct GroupsLeft {
 
 impl GroupsLeft {
     /// What there is to read of a stream.
-    pub(super) async fn of(wire: &Wire, key: &RedisKey) -> Result<Self, Error> {
+    pub(in crate::source::redis) async fn of(wire: &Wire, key: &RedisKey) -> Result<Self, Error> {
         let told = ask(wire, vec!["STREAM".into(), Value::Bytes(key.bytes())]).await?;
         let facts = named(told).and_then(|parts| facts(&parts)).ok_or_else(wrong)?;
         let mut groups = VecDeque::new();
@@ -37,7 +37,11 @@ impl GroupsLeft {
     }
 
     /// The next piece, and whether it is the last: that one has what a stream has beside its groups.
-    pub(super) async fn next(&mut self, wire: &Wire, key: &RedisKey) -> Result<(Logical, bool), Error> {
+    pub(in crate::source::redis) async fn next(
+        &mut self,
+        wire: &Wire,
+        key: &RedisKey,
+    ) -> Result<(Logical, bool), Error> {
         let Some(group) = self.groups.front() else {
             let facts = Some(self.facts.clone());
             return Ok((Logical::Stream { entries: Bytes::new(), facts, groups: Vec::new() }, true));

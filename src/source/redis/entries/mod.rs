@@ -9,6 +9,7 @@ mod parts;
 mod reading;
 mod small;
 
+pub(super) use groups::GroupsLeft;
 pub use parts::EntryParts;
 
 use super::RedisSource;
@@ -72,6 +73,11 @@ impl RedisSource {
         Ok(read.into_iter().map_while(|one| one.ok().or_else(|| others.next())).collect())
     }
 
+    /// Whether small values other than strings are read many at a time; otherwise each takes a dozen commands, one after the other.
+    pub fn reads_pages(&self) -> bool {
+        self.cluster.is_none() && self.inner.abilities.facts_script
+    }
+
     /// Reads one key in parts, whatever it holds.
     pub fn entry_parts(&self, key: RedisKey) -> EntryParts {
         EntryParts::new(self.clone(), key)
@@ -99,7 +105,7 @@ impl RedisSource {
 
     /// Reads keys that are no strings, as many from the front as fit; at least one.
     async fn others(&self, keys: &[RedisKey], max_bytes: usize) -> Result<Vec<EntryRead>, Failure> {
-        if self.cluster.is_some() || !self.inner.abilities.facts_script {
+        if !self.reads_pages() {
             return Ok(keys.iter().cloned().map(EntryRead::Large).collect());
         }
         let facts = self.facts(keys, true).await?;

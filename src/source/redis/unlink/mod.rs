@@ -9,9 +9,11 @@ mod batches;
 mod connection;
 mod reading;
 mod script;
+mod stream;
 mod watch;
 
 pub use ability::UnlinkAbility;
+pub use stream::{StreamReading, StreamState};
 
 use super::RedisSource;
 use crate::model::{ContentDigest, Failure, Record, RedisKey, RedisType, UnixMillis};
@@ -39,6 +41,8 @@ pub enum Content {
     Exact(Bytes),
     /// What this is the digest of.
     Digest(ContentDigest),
+    /// The entries that this is the digest of, and what a stream has beside them.
+    Stream(ContentDigest, StreamState),
 }
 
 impl Content {
@@ -71,10 +75,19 @@ pub enum UnlinkOutcome {
 }
 
 impl Candidate {
-    fn digest(&self) -> ContentDigest {
+    /// Bytes that it is expected to hold, about.
+    pub fn bytes(&self) -> u64 {
+        match &self.content {
+            Content::Exact(value) => value.len() as u64,
+            Content::Digest(digest) | Content::Stream(digest, _) => digest.bytes(),
+        }
+    }
+
+    /// The digest of what it holds.
+    pub fn digest(&self) -> ContentDigest {
         match &self.content {
             Content::Exact(value) => ContentDigest::of(self.redis_type, value),
-            Content::Digest(digest) => *digest,
+            Content::Digest(digest) | Content::Stream(digest, _) => *digest,
         }
     }
 }

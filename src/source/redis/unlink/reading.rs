@@ -6,7 +6,8 @@ use super::super::expiry::time;
 use super::super::fetch::FOREVER;
 use super::super::wire::Wire;
 use super::super::{bytes_of, number_of};
-use super::{Candidate, Unlinker};
+use super::stream::state;
+use super::{Candidate, Content, Unlinker};
 use crate::model::{ContentDigest, ContentHasher, FieldTimes, Packer, RedisType};
 use fred::error::Error;
 use fred::types::Value;
@@ -38,7 +39,15 @@ impl Unlinker {
             RedisType::Module => whole(wire, "DUMP", candidate).await,
             _ => self.sliced(wire, candidate, expected).await,
         };
+        let read = match (read, &candidate.content) {
+            (Ok(Found::Holds(held)), Content::Stream(_, wanted)) if held == *expected => {
+                let same = state(wire, &candidate.key).await.map(|state| state == *wanted);
+                same.map(|same| if same { Found::Holds(held) } else { Found::Other })
+            }
+            (read, _) => read,
+        };
         match read {
+            Err(error) if !is_transient(&error) && is_gone(&error) => Ok(Found::Gone),
             Err(error) if !is_transient(&error) && is_of_another_type(&error) => Ok(Found::Other),
             read => read,
         }
@@ -123,5 +132,12 @@ async fn exists(wire: &Wire, candidate: &Candidate) -> Result<bool, Error> {
 
 /// Whether a command says that the key is not of its type; RedisJSON has words of its own.
 fn is_of_another_type(error: &Error) -> bool {
-    error.details().starts_with("WRONGTYPE") || error.details().contains("Existing key has wrong Redis type")
+    // Nor does a group that was there a moment ago.
+    ["WRONGTYPE", "NOGROUP"].iter().any(|code| error.details().starts_with(code))
+        || error.details().contains("Existing key has wrong Redis type")
+}
+
+/// Whether XINFO says that the key is not there.
+fn is_gone(error: &Error) -> bool {
+    error.details().starts_with("ERR no such key")
 }

@@ -150,7 +150,7 @@ impl Unlinker {
             let value = match &candidate.content {
                 Content::Exact(value) => value.clone(),
                 // Not for the script: it would be compared with nothing.
-                Content::Digest(_) => return Vec::new(),
+                Content::Digest(_) | Content::Stream(..) => return Vec::new(),
             };
             args.push(Value::Bytes(value));
             args.push(match candidate.expires_at {
@@ -166,7 +166,7 @@ impl Unlinker {
 fn size(candidate: &Candidate) -> u64 {
     let value = match &candidate.content {
         Content::Exact(value) => value.len(),
-        Content::Digest(_) => 0,
+        Content::Digest(_) | Content::Stream(..) => 0,
     };
     (candidate.key.as_bytes().len() + value) as u64
 }

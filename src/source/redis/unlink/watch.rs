@@ -12,7 +12,7 @@ use super::super::{bytes_of, number_of};
 use super::batches::batches;
 use super::connection::Connection;
 use super::reading::Found;
-use super::{Candidate, Content, UnlinkOutcome, Unlinker};
+use super::{Candidate, UnlinkOutcome, Unlinker};
 use crate::model::{ContentDigest, Failure};
 use fred::error::{Error, ErrorKind};
 use fred::types::{Resp3Frame, Value};
@@ -57,7 +57,7 @@ impl Unlinker {
         candidates: &[Candidate],
         places: Vec<usize>,
     ) -> Result<Vec<(usize, UnlinkOutcome)>, Failure> {
-        let sizes = places.into_iter().map(|place| (place, candidates.get(place).map_or(0, size)));
+        let sizes = places.into_iter().map(|place| (place, candidates.get(place).map_or(0, Candidate::bytes)));
         let groups = batches(sizes, KEYS, BYTES).into_iter().map(|batch| async move {
             let some: Vec<&Candidate> = batch.iter().filter_map(|place| candidates.get(*place)).collect();
             let outcomes = self.group(&some).await?;
@@ -203,12 +203,4 @@ async fn exec(wire: &Wire, deletions: usize) -> Result<Option<Vec<bool>>, Error>
         _ => Err(unexpected("UNLINK", "something else than a count")),
     };
     answers.into_iter().map(deleted).collect::<Result<_, _>>().map(Some)
-}
-
-/// Bytes that a candidate is expected to hold, about.
-fn size(candidate: &Candidate) -> u64 {
-    match &candidate.content {
-        Content::Exact(value) => value.len() as u64,
-        Content::Digest(digest) => digest.bytes(),
-    }
 }
