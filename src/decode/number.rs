@@ -4,8 +4,9 @@
 const MAX_BEFORE: i64 = 131_072;
 /// Digits after it.
 const MAX_AFTER: i64 = 16_383;
-/// Exponents beyond this are refused without looking further, whatever the digits.
-const MAX_EXPONENT: i64 = 1_000_000_000;
+/// Exponents beyond this are refused without looking further, whatever the digits: those of half an `int` and more, of a zero too. Source:
+/// `set_var_from_str` of PostgreSQL 15; later versions take that one as well.
+const MAX_EXPONENT: i64 = i32::MAX as i64 / 2 - 1;
 
 /// Whether a number fits, given its well-formed JSON text.
 pub(super) fn fits(number: &[u8]) -> bool {
