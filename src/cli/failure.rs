@@ -10,10 +10,7 @@ use std::io::{self, Write};
 /// # Errors
 /// Where `out` cannot be written.
 pub fn write_failure(out: &mut dyn Write, failure: &Failure) -> io::Result<()> {
-    // Findings of several sides name theirs themselves.
-    let one_side = failure.findings.iter().all(|finding| finding.side == failure.side);
-    let side = if one_side { format!("{}: ", failure.side) } else { String::new() };
-    writeln!(out, "redis2pg: {side}{}", clean(&failure.message))?;
+    writeln!(out, "redis2pg: {}: {}", failure.side, clean(&failure.message))?;
     for finding in &failure.findings {
         write_finding(out, "  ", finding)?;
     }

@@ -122,7 +122,7 @@ fn qualified() -> impl Fn(&String) -> Result<(), String> {
 fn scheme(url: &Option<SecretUrl>, taken: &[&str], refused: &[&str]) -> Result<(), String> {
     match url {
         Some(url) if !taken.contains(&url.scheme()) && !refused.contains(&url.scheme()) => {
-            Err(format!("is not a URL of a kind known here: {}://", taken.join("://, ")))
+            Err(format!("is not a URL of a kind known here; write {}://", taken.join("://, ")))
         }
         _ => Ok(()),
     }
