@@ -54,7 +54,6 @@ fn is_of_load(key: &Key) -> bool {
             | "run.backup"
             | "run.delete_gone"
             | "run.delete_expired"
-            | "run.delete_gone_limit"
             | "cleanup.after_run"
     )
 }
@@ -66,7 +65,7 @@ pub struct Comparing;
 
 impl Scope for Comparing {
     fn takes(key: &Key) -> bool {
-        (!is_of_load(key) || key.path == "run.delete_gone_limit")
+        !is_of_load(key)
             && !matches!(key.section, "cleanup" | "backup")
             && !matches!(key.path, "run.dry_run" | "run.yes" | "target.staging" | "target.compression")
     }
@@ -78,10 +77,10 @@ pub struct Cleaning;
 
 impl Scope for Cleaning {
     fn takes(key: &Key) -> bool {
-        // `--backup FILE` is the command's own.
+        // `--backup FILE` is the command's own; how many rows may go is no matter of keys.
         !is_of_load(key)
             && (!matches!(key.section, "errors" | "validation" | "backup") || key.path == "validation.ttl_tolerance")
-            && key.path != "cleanup.backup"
+            && !matches!(key.path, "cleanup.backup" | "run.delete_gone_limit")
     }
 }
 

@@ -48,7 +48,7 @@ impl Unlinker {
         };
         match read {
             Err(error) if !is_transient(&error) && is_gone(&error) => Ok(Found::Gone),
-            Err(error) if !is_transient(&error) && is_of_another_type(&error) => Ok(Found::Other),
+            Err(error) if !is_transient(&error) && is_another(&error) => Ok(Found::Other),
             read => read,
         }
     }
@@ -130,9 +130,9 @@ async fn exists(wire: &Wire, candidate: &Candidate) -> Result<bool, Error> {
     Ok(number_of(&reply) == Some(1))
 }
 
-/// Whether a command says that the key is not of its type; RedisJSON has words of its own.
-fn is_of_another_type(error: &Error) -> bool {
-    // Nor does a group that was there a moment ago.
+/// Whether a command says that the key is another by now: of another type, for which RedisJSON has words of its own, or without a group
+/// that it had a moment ago.
+fn is_another(error: &Error) -> bool {
     ["WRONGTYPE", "NOGROUP"].iter().any(|code| error.details().starts_with(code))
         || error.details().contains("Existing key has wrong Redis type")
 }
