@@ -140,6 +140,41 @@ fn a_large_key_that_changes_while_it_is_read_is_of_one_moment_or_left_out() {
     assert!(kept > 0, "it could never be read");
 }
 
+/// Makes a stream that is read in parts, whose groups take far longer to read than its entries.
+const GROUPS: &str = "redis.call('DEL', KEYS[1]) for i = 1, 12 do redis.call('XADD', KEYS[1], i .. '-1', 'a', string.rep('x', 100000)) end \
+    for i = 1, 600 do redis.call('XGROUP', 'CREATE', KEYS[1], 'group:' .. i, '0') end return 'ok'";
+
+#[test]
+fn a_stream_that_goes_while_its_groups_are_read_ends_no_backup() {
+    let case = case();
+    let mut redis = case.redis();
+    let make = |redis: &mut crate::support::Client| {
+        assert_eq!(redis.answer(&[b"EVAL", GROUPS.as_bytes(), b"1", b"stream"]), "ok");
+    };
+    make(&mut redis);
+    redis.set("other", "1");
+    let done = Arc::new(AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let _end = crate::support::EndOnDrop(&done);
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(15));
+                redis.say("XGROUP DESTROY stream group:600");
+                redis.say("DEL stream");
+                make(&mut redis);
+            }
+        });
+        for _ in 0..15 {
+            let backup = backup(&case, &[]);
+            assert!(backup.code == 0 || backup.code == 3, "{}", backup.stderr);
+            assert_eq!(
+                backup.count("listed"),
+                backup.count("kept") + backup.count("gone") + u64::from(backup.code == 3)
+            );
+        }
+    });
+}
+
 /// Gives all keys one value that never expires, or another one that does, in one step.
 const TURN: &str = "for i = 1, 3000 do local key = ARGV[2] .. i if ARGV[1] == 'stays' then redis.call('SET', key, 'stays') \
     else redis.call('SET', key, 'expires', 'EX', 1000) end end return 'ok'";

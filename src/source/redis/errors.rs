@@ -64,6 +64,16 @@ pub(super) fn is_key_refused(error: &Error) -> bool {
     error.details().starts_with("NOPERM") && error.details().contains("permissions to access")
 }
 
+/// Whether a command that tells of a key, such as XINFO, says that the key is not there.
+pub(super) fn is_no_key(error: &Error) -> bool {
+    error.details().starts_with("ERR no such key")
+}
+
+/// Whether a command says that a stream has no group of this name, or is not there.
+pub(super) fn is_no_group(error: &Error) -> bool {
+    error.details().starts_with("NOGROUP")
+}
+
 /// Whether that is what a failure comes from.
 pub(super) fn is_of_refused_key(failure: &Failure) -> bool {
     cause(failure).is_some_and(is_key_refused)

@@ -4,11 +4,13 @@
 //! The value of a key and its time of expiry are of one moment. Its dump and its logical form are of one moment too, or there is no dump: a reader may use either.
 
 mod full;
+mod group_digest;
 mod groups;
 mod parts;
 mod reading;
 mod small;
 
+pub(super) use group_digest::GroupsHasher;
 pub(super) use groups::GroupsLeft;
 pub use parts::EntryParts;
 

@@ -6,7 +6,7 @@ use super::super::cluster::Cluster;
 use super::super::cluster::attempts::Attempts;
 use super::super::collections::is_wrong_type;
 use super::super::collections::watched::{ATTEMPTS, Ending, Watch};
-use super::super::errors::{is_key_refused, is_loading};
+use super::super::errors::{is_key_refused, is_loading, is_no_group, is_no_key};
 use super::super::loading::Loading;
 use super::EntryRead;
 use super::reading::{Begun, Piece, Reading};
@@ -175,7 +175,10 @@ impl EntryParts {
             Ok(Piece::Part(dump, logical, last)) => (dump, logical, last),
             Ok(Piece::Changed) => return Ok(Step::Changed),
             Ok(Piece::End(read)) => return Ok(Step::End(read)),
-            Err(error) if is_wrong_type(&error) => return Ok(Step::Changed),
+            // It went, or lost a group, between two questions of one reading.
+            Err(error) if is_wrong_type(&error) || is_no_key(&error) || is_no_group(&error) => {
+                return Ok(Step::Changed);
+            }
             Err(error) => return Err(error),
         };
         if reading.has_dump() && logical.is_some() && reading.bytes > WITH_DUMP {

@@ -2,11 +2,11 @@
 
 use super::super::RedisSource;
 use super::super::collections::NONE;
-use super::super::entries::EntryRead;
+use super::super::entries::{EntryRead, GroupsHasher};
 use super::super::errors::is_of_refused_key;
 use super::build::left;
 use crate::backup::{Entry, Logical, StreamFacts, StreamGroup};
-use crate::model::{ContentHasher, Failure, FieldExpiries, Packer, RedisKey, RedisType, UnixMillis};
+use crate::model::{ContentHasher, Failure, FieldExpiries, RedisKey, RedisType, UnixMillis};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ pub(super) struct Fingerprint {
     content: ContentHasher,
     dump: ContentHasher,
     /// Groups, consumers and pending entries of a stream.
-    groups: ContentHasher,
+    groups: GroupsHasher,
     /// How many entries each group has read, as far as that is known.
     read: BTreeMap<Bytes, Option<u64>>,
     facts: Option<StreamFacts>,
@@ -53,7 +53,7 @@ impl Fingerprint {
             expires_at: entry.expires_at,
             content: ContentHasher::new(entry.redis_type()),
             dump: ContentHasher::new(RedisType::Module),
-            groups: ContentHasher::new(RedisType::Set),
+            groups: GroupsHasher::new(),
             read: BTreeMap::new(),
             facts: None,
             logical: false,
@@ -85,17 +85,8 @@ impl Fingerprint {
     }
 
     fn group(&mut self, group: &StreamGroup) {
-        let mut items = Packer::default();
-        let mut one = |parts: &[&[u8]]| items.push(&parts.iter().copied().collect::<Packer>().finish());
-        if self.read.insert(group.name.clone(), group.entries_read).is_none() {
-            one(&[b"group", &group.name, group.last_id.as_bytes()]);
-        }
-        group.consumers.iter().for_each(|consumer| one(&[b"consumer", &group.name, consumer]));
-        for pending in &group.pending {
-            let deliveries = pending.deliveries.to_string();
-            one(&[b"pending", &group.name, pending.id.as_bytes(), &pending.consumer, deliveries.as_bytes()]);
-        }
-        self.groups.update(&items.finish(), None);
+        self.read.insert(group.name.clone(), group.entries_read);
+        self.groups.update(group);
     }
 
     /// Whether each group has read as many entries. What an older server does not tell says nothing; and no more count than were

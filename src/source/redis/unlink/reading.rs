@@ -1,7 +1,8 @@
 //! What a watched key holds and when it expires, on the connection that watches it.
 
+use super::super::collections::is_wrong_type;
 use super::super::collections::slice::{self, Place};
-use super::super::errors::{is_transient, unexpected};
+use super::super::errors::{is_no_group, is_no_key, is_transient, unexpected};
 use super::super::expiry::time;
 use super::super::fetch::FOREVER;
 use super::super::wire::Wire;
@@ -47,7 +48,7 @@ impl Unlinker {
             (read, _) => read,
         };
         match read {
-            Err(error) if !is_transient(&error) && is_gone(&error) => Ok(Found::Gone),
+            Err(error) if !is_transient(&error) && is_no_key(&error) => Ok(Found::Gone),
             Err(error) if !is_transient(&error) && is_another(&error) => Ok(Found::Other),
             read => read,
         }
@@ -130,14 +131,7 @@ async fn exists(wire: &Wire, candidate: &Candidate) -> Result<bool, Error> {
     Ok(number_of(&reply) == Some(1))
 }
 
-/// Whether a command says that the key is another by now: of another type, for which RedisJSON has words of its own, or without a group
-/// that it had a moment ago.
+/// Whether a command says that the key is another by now: of another type, or without a group that it had a moment ago.
 fn is_another(error: &Error) -> bool {
-    ["WRONGTYPE", "NOGROUP"].iter().any(|code| error.details().starts_with(code))
-        || error.details().contains("Existing key has wrong Redis type")
-}
-
-/// Whether XINFO says that the key is not there.
-fn is_gone(error: &Error) -> bool {
-    error.details().starts_with("ERR no such key")
+    is_wrong_type(error) || is_no_group(error)
 }

@@ -1,16 +1,13 @@
 //! What a stream has beside its entries, which no digest of them covers: the ids that it has given, its groups with their consumers,
 //! and what is pending in them.
 
-use super::super::entries::GroupsLeft;
+use super::super::entries::{GroupsHasher, GroupsLeft};
 use super::super::wire::Wire;
 use crate::backup::{Logical, StreamFacts, StreamGroup};
-use crate::model::{ContentDigest, ContentHasher, Packer, RedisKey, RedisType};
-use bytes::Bytes;
+use crate::model::{ContentDigest, RedisKey};
 use fred::error::Error;
-use std::collections::BTreeSet;
 
-/// How a stream stands beside its entries. When a pending entry was delivered is no part of it: Redis tells for how long it has been
-/// pending, and that is another answer at each moment.
+/// How a stream stands beside its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamState {
     facts: Option<StreamFacts>,
@@ -21,34 +18,19 @@ pub struct StreamState {
 #[derive(Clone, Debug)]
 pub struct StreamReading {
     facts: Option<StreamFacts>,
-    groups: ContentHasher,
-    named: BTreeSet<Bytes>,
+    groups: GroupsHasher,
 }
 
 impl StreamReading {
     /// Of a stream of which nothing was read yet.
     pub fn new() -> Self {
-        Self { facts: None, groups: ContentHasher::new(RedisType::Set), named: BTreeSet::new() }
+        Self { facts: None, groups: GroupsHasher::new() }
     }
 
     /// Takes in what a part tells; a group may come in several.
     pub fn take(&mut self, facts: Option<&StreamFacts>, groups: &[StreamGroup]) {
         self.facts = facts.cloned().or(self.facts.take());
-        groups.iter().for_each(|group| self.group(group));
-    }
-
-    fn group(&mut self, group: &StreamGroup) {
-        let mut items = Packer::default();
-        let mut one = |parts: &[&[u8]]| items.push(&parts.iter().copied().collect::<Packer>().finish());
-        if self.named.insert(group.name.clone()) {
-            one(&[b"group", &group.name, group.last_id.as_bytes()]);
-        }
-        group.consumers.iter().for_each(|consumer| one(&[b"consumer", &group.name, consumer]));
-        for pending in &group.pending {
-            let deliveries = pending.deliveries.to_string();
-            one(&[b"pending", &group.name, pending.id.as_bytes(), &pending.consumer, deliveries.as_bytes()]);
-        }
-        self.groups.update(&items.finish(), None);
+        groups.iter().for_each(|group| self.groups.update(group));
     }
 
     /// How it stands.
