@@ -5,6 +5,7 @@
 //! Who begins anything in the same tables takes the token from a rollback whose lease is over: its process may only be
 //! suspended.
 
+use super::cleanup::{Whose, at_work};
 use super::run_tables::TABLES_LOCK;
 use super::shards::{begin_held, holder_name};
 use crate::model::RollbackAccount;
@@ -67,8 +68,8 @@ pub async fn claim_rollback(
         transaction.rollback().await?;
         return Ok(RollbackClaim::Writing(other));
     }
-    // Under the lock that it was looked under, as a cleanup that begins looks for a rollback.
-    if let Some((cleanup, _)) = super::cleanup::at_work_of(&mut transaction, run).await? {
+    // Under the lock under which a cleanup that begins looks for a rollback.
+    if let Some((cleanup, _)) = at_work(&mut transaction, Whose::Run(run)).await? {
         transaction.rollback().await?;
         return Ok(RollbackClaim::Cleaning(cleanup));
     }

@@ -51,3 +51,15 @@ fn keys_and_runs_are_looked_up_one_by_one() {
     // A look at all runs now and then is no harm; one for each key would be 600,000.
     assert!(after[0] - before[0] < 200_000 && after[1] - before[1] < 10 * COUNT, "{before:?} {after:?}");
 }
+
+/// A server whose clock was set back, or another one that took its place, says that the cleanup began before the run.
+#[test]
+fn whatever_the_clock_said_a_run_whose_rows_counted_was_before_the_cleanup() {
+    const COUNT: i64 = 20;
+    let case = loaded(COUNT as usize);
+    came_to(&ends(case.cleanup(ITEMS, &["--yes"]), 0), COUNT, &[]);
+    case.sql("UPDATE redis2pg.cleanups SET started_at = (SELECT min(started_at) FROM redis2pg.runs) - interval '3 s'");
+    let run = ends(case.run_config(ITEMS, &["--delete-gone", "--allow-empty"]), 0);
+    assert_eq!(run.report["mappings"]["items"]["deleted_gone"]["kept_cleaned"], COUNT, "{run}");
+    assert_eq!(case.number("SELECT count(*) FROM items"), COUNT);
+}

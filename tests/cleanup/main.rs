@@ -10,6 +10,7 @@
 mod after;
 mod archive;
 mod asking;
+mod asleep;
 mod at_end;
 mod backup;
 mod begun_anew;

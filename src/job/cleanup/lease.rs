@@ -85,8 +85,9 @@ impl Renewal for Lease {
     }
 }
 
-/// Another process has the cleanup's place.
+/// Another process has begun what must not be beside the cleanup.
 pub(super) fn taken_over() -> Failure {
     let failure = ledger::taken_over();
-    Failure { message: "another process has begun a cleanup here; nothing more is deleted".to_owned(), ..failure }
+    let message = "another process has begun a cleanup, a run or a rollback here; nothing more is deleted".to_owned();
+    Failure { message, ..failure }
 }

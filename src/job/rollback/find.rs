@@ -62,12 +62,21 @@ pub(super) async fn find(link: &mut Link, settings: &Settings, request: &Rollbac
     }
     let run = found.run;
     changed_since(link, settings, (run, request.force)).await?;
-    if !request.despite_cleanup {
-        let id = run.to_string();
-        let cleanups = async |connection: &mut PgConnection| ledger::cleanups_of(connection, &id).await;
-        cleaned(run, &link.call("looking for cleanups", cleanups).await?)?;
-    }
+    not_cleaned(link, request, run).await?;
     Ok(found)
+}
+
+/// Refuses where a cleanup has deleted keys of these rows, or of rows like them, or may have.
+///
+/// # Errors
+/// Such a cleanup; the server's.
+pub(super) async fn not_cleaned(link: &mut Link, request: &RollbackRequest, run: Uuid) -> Result<(), Failure> {
+    if request.despite_cleanup {
+        return Ok(());
+    }
+    let id = run.to_string();
+    let cleanups = async |connection: &mut PgConnection| ledger::cleanups_of(connection, &id).await;
+    cleaned(run, &link.call("looking for cleanups", cleanups).await?)
 }
 
 pub(super) fn at_work(run: Uuid) -> Failure {

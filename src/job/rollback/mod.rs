@@ -150,10 +150,13 @@ pub async fn rollback(
     let mut held = None;
     if !dry {
         let claimed = lease::claim(&mut link, settings, run).await?;
-        // A run may have come and gone in between. From the claim on none can.
+        // A run or a cleanup may have come and gone in between, or sleeps since then. From the claim on none can, and none wakes up.
         let keeper = Keeper::new(target.clone(), Some(claimed));
-        let again = keeper.beside(find::later_first(&mut link, settings, &plan, (run, request.force))).await;
-        match again {
+        let again = async {
+            find::not_cleaned(&mut link, request, run).await?;
+            find::later_first(&mut link, settings, &plan, (run, request.force)).await
+        };
+        match keeper.beside(again).await {
             Ok(now) => later = now,
             Err(refused) => {
                 lease::give_back(&mut link, claimed).await;

@@ -1,10 +1,13 @@
-//! Cleanups: who may delete keys from Redis now, and what one came to. `batches` has the keys that went, `files` the backups that
-//! they went by, `read` what others ask of them.
+//! Cleanups: who may delete keys from Redis now, and what one came to. `at_work` has those that are at it, `batches` the keys that went,
+//! `files` the backups that they went by, `read` what others ask of them.
 
+mod at_work;
 mod batches;
 mod files;
 mod read;
 
+pub use at_work::cleanup_at_work;
+pub(super) use at_work::{Whose, at_work};
 pub use batches::{
     CleanupBatch, Settlement, Unsettled, batch_keys, begin_cleanup_batch, settle_cleanup_batch, unsettled,
 };
@@ -16,8 +19,8 @@ use super::run_tables::TABLES_LOCK;
 use super::schema::LOCK;
 use super::shards::begin_held;
 use crate::postgres::query;
-use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Connection, Error, Row};
+use sqlx::postgres::PgConnection;
+use sqlx::{Error, Row};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -92,16 +95,8 @@ pub async fn claim_cleanup(connection: &mut PgConnection, new: &NewCleanup) -> R
     Ok(CleanupClaim::Ours)
 }
 
-/// Locks out the cleanups of the same Redis whose processes are gone, and writes this one down.
+/// Writes this one down.
 async fn write_claim(connection: &mut PgConnection, new: &NewCleanup) -> Result<(), Error> {
-    query(format!(
-        "UPDATE redis2pg.cleanups SET state = 'abandoned', lease = pg_catalog.gen_random_uuid() WHERE state = 'running' AND {} = {}",
-        place("source"),
-        place("$1::text")
-    ))
-    .bind(&new.source)
-    .execute(&mut *connection)
-    .await?;
     // Where a file is gone on with that had its end mark, it has none now; and whoever missed it was too early.
     query(
         "UPDATE redis2pg.cleanups SET backup_whole = false, backup_forgone = false \
@@ -135,7 +130,7 @@ async fn insert(connection: &mut PgConnection, new: &NewCleanup) -> Result<(), E
     .map(|_| ())
 }
 
-/// What keeps a cleanup from beginning.
+/// What keeps a cleanup from beginning. Cleanups whose processes are gone are locked out.
 async fn in_the_way(connection: &mut PgConnection, new: &NewCleanup) -> Result<Option<CleanupClaim>, Error> {
     // A rollback that did nothing yet may only be suspended: it must not wake up beside the cleanup.
     take_from_sleepers(connection, &new.runs).await?;
@@ -162,53 +157,8 @@ async fn in_the_way(connection: &mut PgConnection, new: &NewCleanup) -> Result<O
     if let Some(row) = running {
         return Ok(Some(CleanupClaim::Running(row.try_get(0)?)));
     }
-    let cleaning = at_work_on(connection, &new.source).await?;
+    let cleaning = at_work(connection, Whose::Redis(&new.source)).await?;
     Ok(cleaning.map(|(id, _)| CleanupClaim::Cleaning(id)))
-}
-
-/// The cleanup that is at work on the Redis of a source, as what keeps another from beginning. It changes nothing.
-///
-/// # Errors
-/// The server's.
-pub async fn cleanup_at_work(connection: &mut PgConnection, source: &str) -> Result<Option<CleanupClaim>, Error> {
-    let mut transaction = connection.begin().await?;
-    let cleaning = at_work_on(&mut transaction, source).await?;
-    transaction.rollback().await?;
-    Ok(cleaning.map(|(id, _)| CleanupClaim::Cleaning(id)))
-}
-
-/// The cleanup that is at work on the Redis of a source, with the seconds until its lease ends.
-pub(super) async fn at_work_on(
-    connection: &mut PgConnection,
-    source: &str,
-) -> Result<Option<(String, Duration)>, Error> {
-    let row = query(format!(
-        "SELECT id::text, extract(epoch FROM lease_expires_at - pg_catalog.clock_timestamp())::float8 AS left_s FROM redis2pg.cleanups \
-         WHERE state = 'running' AND lease_expires_at > pg_catalog.clock_timestamp() AND {} = {} LIMIT 1",
-        place("source"),
-        place("$1::text")
-    ))
-    .bind(source)
-    .fetch_optional(connection)
-    .await?;
-    row.map(lease_of).transpose()
-}
-
-/// The cleanup that is at work on rows of this run, with the seconds until its lease ends.
-pub(super) async fn at_work_of(connection: &mut PgConnection, run: Uuid) -> Result<Option<(String, Duration)>, Error> {
-    let row = query(
-        "SELECT id::text, extract(epoch FROM lease_expires_at - pg_catalog.clock_timestamp())::float8 AS left_s FROM redis2pg.cleanups \
-         WHERE state = 'running' AND lease_expires_at > pg_catalog.clock_timestamp() AND $1::text::uuid = ANY (runs) LIMIT 1",
-    )
-    .bind(run.to_string())
-    .fetch_optional(connection)
-    .await?;
-    row.map(lease_of).transpose()
-}
-
-fn lease_of(row: PgRow) -> Result<(String, Duration), Error> {
-    let left: f64 = row.try_get("left_s")?;
-    Ok((row.try_get("id")?, Duration::from_secs_f64(left.clamp(0.0, 86_400.0))))
 }
 
 /// Renews the lease. `false`: it is not ours any more.

@@ -99,7 +99,8 @@ pub async fn any_cleaned(connection: &mut PgConnection) -> Result<bool, Error> {
     Ok(any)
 }
 
-/// Which of some keys a cleanup deleted, by their places: each with the run that wrote its row, which must have begun before.
+/// Which of some keys a cleanup deleted, by their places: each with the run that wrote its row, which must have begun before. A run whose
+/// rows counted for the cleanup was there before it, whatever the server's clock said then.
 /// None in a ledger that knows no cleanups yet, or that this role may not read.
 ///
 /// # Errors
@@ -137,7 +138,7 @@ async fn look_up(
          LEFT JOIN redis2pg.runs r ON r.id = k.run::uuid WHERE EXISTS (SELECT FROM redis2pg.cleaned_keys d \
          JOIN redis2pg.cleanup_batches b ON b.id = d.batch_id JOIN redis2pg.cleanups c ON c.id = b.cleanup_id \
          WHERE d.key_hash = k.hash AND d.key = k.key AND b.redis_db = $2 AND {} = {} \
-         AND c.started_at >= coalesce(r.started_at, '-infinity') OFFSET 0)",
+         AND (c.started_at >= coalesce(r.started_at, '-infinity') OR r.id = ANY (c.runs)) OFFSET 0)",
         place("c.source"),
         place("$1::text")
     ))
