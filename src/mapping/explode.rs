@@ -16,6 +16,7 @@ use crate::model::{ElementOf, Group, Items, Record, RedisKey, RedisType, RedisTy
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// What happens to the rows of elements that a key no longer has.
@@ -146,7 +147,21 @@ impl Mapping {
         })?;
         // What was repaired in the value as a whole is counted once, beside what was repaired in its elements.
         group.altered(&repairs);
+        self.note_elements(record.redis_type, &rows, group);
         Ok(rows)
+    }
+
+    /// Has equal elements noticed. Only a list and an array have such: a cursor may give an item of the others twice.
+    fn note_elements(&self, redis_type: RedisType, rows: &[Row], group: &Group) {
+        let may_repeat = redis_type.is_whole() || redis_type == RedisType::List;
+        // Of what comes in parts the hashes are kept: not where the key of the row has the place.
+        if may_repeat && !(group.sliced && self.knows_by_place()) {
+            group.note_elements(rows.iter().map(|row| {
+                let mut hasher = DefaultHasher::new();
+                (row.identity(), &row.value).hash(&mut hasher);
+                hasher.finish()
+            }));
+        }
     }
 
     /// The keys of the rows that a record's elements refer to, where they can be built back.

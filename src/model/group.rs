@@ -1,6 +1,7 @@
 //! A key that becomes several rows: what became of the key is known once all of them are settled.
 
 use super::element::RejectedElements;
+use super::equal_elements::EqualElements;
 use super::{ContentDigest, Counts, KeyFacts, Record, RedisKey, RedisType, Reject, Replay, Tally, UnixMillis};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -107,6 +108,7 @@ pub struct Group {
     pub(super) array: Arc<str>,
     expires_at: Option<UnixMillis>,
     facts: Option<Arc<KeyFacts>>,
+    elements: Mutex<EqualElements>,
     settled: Mutex<GroupCounts>,
 }
 
@@ -124,6 +126,7 @@ impl Group {
             array: "$".into(),
             expires_at: None,
             facts: None,
+            elements: Mutex::default(),
             settled: Mutex::default(),
         }
     }
@@ -189,6 +192,19 @@ impl Group {
     /// Books what was repaired in the value as a whole.
     pub fn altered(&self, repairs: &[&'static str]) {
         self.counts().altered_whole.extend(repairs);
+    }
+
+    /// Notes elements by hashes of their rows and values. Where equal ones are among them, that is booked as a repair of the value, once.
+    pub fn note_elements(&self, hashes: impl Iterator<Item = u64>) {
+        let found = self.elements.lock().unwrap_or_else(PoisonError::into_inner).note(hashes, !self.sliced);
+        if found {
+            self.altered(&["equal_elements"]);
+        }
+    }
+
+    /// Whether elements of it are one row since they are equal, or may be: of very many that is not known.
+    pub fn may_have_equal_elements(&self) -> bool {
+        self.elements.lock().unwrap_or_else(PoisonError::into_inner).may_be()
     }
 
     /// Books a row that is settled.

@@ -11,6 +11,7 @@ mod content;
 mod database;
 mod digest;
 mod element;
+mod equal_elements;
 mod event;
 mod exit;
 mod family;

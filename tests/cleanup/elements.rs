@@ -190,3 +190,54 @@ fn a_key_that_is_made_anew_takes_no_row_of_the_one_that_was_deleted() {
     assert_eq!((&fields["keys"]["extra"], &fields["keys"]["equal"]), (&0.into(), &1.into()), "{validation}");
     assert_eq!((&fields["rows"]["cleaned"], &fields["rows"]["equal"]), (&6.into(), &1.into()), "{validation}");
 }
+
+/// How often an element is there says only the key: whether its rows come in one batch or in several.
+#[test]
+fn a_key_whose_equal_elements_are_one_row_stays_and_is_counted() {
+    for batches in [&["--batch-rows", "2"][..], &[]] {
+        let case = Case::new();
+        case.sql(TABLES);
+        let mut redis = case.redis();
+        redis.say("RPUSH tags:equal home cart home home");
+        redis.say("RPUSH tags:each home cart");
+        redis.say("SADD tags:set home cart");
+        redis.set("doc:equal", r#"{"lines":[{"sku":"A","n":1},{"sku":"B","n":2},{"sku":"A","n":1}]}"#);
+        redis.set("doc:each", r#"{"lines":[{"sku":"A","n":1},{"sku":"B","n":2}]}"#);
+        let repaired = |outcome: &crate::support::Outcome, mapping: &str| {
+            outcome.report["mappings"][mapping]["altered"]["equal_elements"].as_i64()
+        };
+        for (args, loads) in [(&["--dry-run"][..], false), (&[], true), (&[], false)] {
+            let run = ends(case.run_config(MAPPINGS, &[args, batches].concat()), 0);
+            let expected = (loads || !args.is_empty()).then_some(1);
+            if expected.is_some() {
+                assert_eq!(
+                    (repaired(&run, "tags"), repaired(&run, "lines")),
+                    (Some(1), Some(1)),
+                    "{run}\n{:#}",
+                    run.report
+                );
+            }
+        }
+        let outcome = ends(case.cleanup(MAPPINGS, &[&["--yes"], batches].concat()), 0);
+        came_to(&outcome, 3, &[("equal_elements", 2)]);
+        assert!(is_there(&case, "tags:equal") && is_there(&case, "doc:equal"));
+        assert!(said(&outcome, "tags:equal")["detail"].as_str().unwrap().contains("element.index"));
+    }
+}
+
+/// A list that is read in parts: they may be far apart.
+#[test]
+fn equal_elements_in_several_parts_of_a_list_keep_it() {
+    let case = Case::new();
+    case.sql(TABLES);
+    let mut redis = case.redis();
+    for (key, last) in [("tags:equal", "3"), ("tags:each", "last")] {
+        const FILL: &str = "for i = 1, 30000 do redis.call('RPUSH', KEYS[1], string.rep('x', 60) .. i) end \
+            redis.call('RPUSH', KEYS[1], ARGV[1]) return redis.call('LLEN', KEYS[1])";
+        let last = if last == "last" { last.to_owned() } else { format!("{}{last}", "x".repeat(60)) };
+        assert_eq!(redis.integer(&[b"EVAL", FILL.as_bytes(), b"1", key.as_bytes(), last.as_bytes()]), 30_001);
+    }
+    ends(case.run_config(MAPPINGS, &[]), 0);
+    came_to(&ends(case.cleanup(MAPPINGS, &["--yes"]), 0), 1, &[("equal_elements", 1)]);
+    assert_eq!((is_there(&case, "tags:equal"), keys(&case)), (true, 1));
+}

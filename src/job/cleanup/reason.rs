@@ -14,6 +14,8 @@ pub(super) const NO_LINEAGE: &str = "no_lineage";
 pub(super) const ROUNDED: &str = "rounded";
 /// It is a list whose rows are known by the places of their elements.
 pub(super) const POSITIONAL: &str = "positional";
+/// Elements of it are equal, and so one row.
+pub(super) const EQUAL_ELEMENTS: &str = "equal_elements";
 /// It makes no row.
 pub(super) const NO_ROW: &str = "no_row";
 /// What it holds was not read as a whole.
@@ -58,6 +60,11 @@ pub(super) fn of_unproven(why: Unproven, columns: &[String]) -> (&'static str, S
             let what = "the type rounds the value, cuts some of it off, or shows it otherwise than it was sent";
             return (ROUNDED, format!("{named}: {what}"));
         }
+        Unproven::EqualElements => (
+            EQUAL_ELEMENTS,
+            "elements of it that are equal are one row, or may be: how many there are is nowhere but in the key. With element.index in the \
+             mapping's key each has its own",
+        ),
         Unproven::NoRow => (NO_ROW, "it makes no row"),
         Unproven::NotRead => (NOT_READ, "what it holds was not read as a whole"),
         Unproven::Rejected => (Class::Rejected.name(), "a reject of it is open"),

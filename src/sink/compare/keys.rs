@@ -206,7 +206,8 @@ impl Ended {
             comparison.cleaned += rows.get(Class::Cleaned);
             if proves {
                 let none = (rows.get(Class::Equal) == 0).then_some(Unproven::NoRow);
-                match none.or(doubt).map_or_else(|| Proven::of_group(&group).ok_or(Unproven::NotRead), Err) {
+                let equal = group.may_have_equal_elements().then_some(Unproven::EqualElements);
+                match none.or(doubt).or(equal).map_or_else(|| Proven::of_group(&group).ok_or(Unproven::NotRead), Err) {
                     Ok(proven) => {
                         comparison.note_repairs(repairs.into_iter());
                         comparison.proven.push(proven);

@@ -46,6 +46,8 @@ pub enum Unproven {
     Rounded(Shape),
     /// It makes no row: nothing in PostgreSQL says that it was there.
     NoRow,
+    /// Elements of it are equal, and so one row: how many there are says only the key.
+    EqualElements,
     /// Nothing tells what it held as a whole.
     NotRead,
     /// A reject of it is open.
