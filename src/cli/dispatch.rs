@@ -2,6 +2,7 @@
 
 use super::backup::run_backup;
 use super::cleanup::run_cleanup;
+use super::outlet::Outlet;
 use super::rejects::run_rejects;
 use super::restore::run_restore;
 use super::rollback::run_rollback;
@@ -33,8 +34,21 @@ pub fn main(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: 
             return end.exit;
         }
     };
-    match dispatch(&cli, out, err) {
-        Ok(exit) => exit,
+    let mut outlet = Outlet::new(out);
+    let ended = match says_what_came_of_it(&cli.command) {
+        true => dispatch(&cli, &mut outlet, err),
+        false => dispatch(&cli, outlet.to(), err),
+    };
+    match ended {
+        Ok(exit) => match outlet.failed {
+            // Whoever read it has gone, and need not be told; but `redis2pg run … | head` exits with what the run came to.
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                let _ =
+                    writeln!(err, "redis2pg: not all of the output could be written ({error}); the exit code is right");
+                if exit == Exit::Done { Exit::Internal } else { exit }
+            }
+            _ => exit,
+        },
         Err(Ended::Failed(failure)) => {
             let _ = write_failure(err, &failure);
             failure.exit
@@ -45,6 +59,17 @@ pub fn main(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: 
             let _ = writeln!(err, "redis2pg: the output cannot be written: {error}");
             Exit::Internal
         }
+    }
+}
+
+/// Whether the exit code says what came of the command. Others only show something.
+fn says_what_came_of_it(command: &Command) -> bool {
+    match command {
+        Command::Run(_) | Command::Validate(_) | Command::Cleanup(_) | Command::Demo(_) | Command::Rollback(_) => true,
+        Command::Backup(_) | Command::Restore(_) => true,
+        Command::Runs(_) => false,
+        Command::Rejects(args) => matches!(args.command, RejectsCommand::Retry(_)),
+        Command::Config(args) => matches!(args.command, ConfigCommand::Check(_)),
     }
 }
 

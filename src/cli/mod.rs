@@ -8,6 +8,7 @@ mod demo;
 mod dispatch;
 mod failure;
 mod flags;
+mod outlet;
 mod rejects;
 mod restore;
 mod rollback;

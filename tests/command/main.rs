@@ -7,6 +7,7 @@ mod config;
 mod dry_run;
 mod fuzz_corpus;
 mod migrate;
+mod piped;
 mod preflight;
 mod reject_reasons;
 mod sandbox;
