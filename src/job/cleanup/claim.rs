@@ -4,6 +4,7 @@ use super::CleanupRequest;
 use super::backup::{Backup, may_save, unfinished_others};
 use super::learned::Learned;
 use super::lease::Lease;
+use super::moment::Moment;
 use crate::config::Settings;
 use crate::job::backup::header;
 use crate::job::link::Link;
@@ -13,7 +14,6 @@ use crate::model::{Exit, Failure, Side};
 use crate::source::redis::RedisSource;
 use sqlx::postgres::PgConnection;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 use uuid::Uuid;
 
 /// Begins the backup, and claims the right to delete.
@@ -47,7 +47,7 @@ pub(super) async fn claim(
         backup: path.map(|path| std::path::absolute(&path).unwrap_or(path).display().to_string()),
         backup_id,
     };
-    let since = Instant::now();
+    let since = Moment::now();
     let claim = async |connection: &mut PgConnection| ledger::claim_cleanup(connection, &new).await;
     let claimed = match link.call("claiming the cleanup in the ledger", claim).await {
         Ok(CleanupClaim::Ours) => return Ok(Lease::new(held, since)),

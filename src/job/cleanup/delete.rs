@@ -11,8 +11,8 @@ use super::sorter::Work;
 use crate::flow::Stop;
 use crate::job::link::Link;
 use crate::ledger::{self, CleanupBatch, Settlement};
-use crate::model::{BackupExtent, Failure, RedisKey};
-use crate::source::redis::{Candidate, UnlinkOutcome, Unlinker};
+use crate::model::{BackupExtent, Exit, Failure, RedisKey, Side};
+use crate::source::redis::{Candidate, UnlinkOutcome, Unlinker, Warrant};
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -179,7 +179,7 @@ impl Deleter {
                 (Ok(()), None) => UnlinkEnd::Failed(Failure::internal("keys of a database that was not opened")),
                 // Whoever waited, for the pace or for a server, waited since the comparison.
                 (Ok(()), Some(_)) if !age.is_fresh() => UnlinkEnd::Outdated,
-                (Ok(()), Some(unlinker)) => match unlinking(unlinker, part).await {
+                (Ok(()), Some(unlinker)) => match self.unlinking(unlinker, part, age).await {
                     Ok(outcomes) => {
                         done.outcomes.extend(outcomes);
                         continue;
@@ -193,6 +193,23 @@ impl Deleter {
             break;
         }
         done
+    }
+
+    /// Deletes a part. A second signal, and the loss of the lease, end it: what may be gone is looked for by the next cleanup.
+    async fn unlinking(
+        &self,
+        unlinker: &Unlinker,
+        part: &[Candidate],
+        age: Age,
+    ) -> Result<Vec<UnlinkOutcome>, Failure> {
+        let warrant = Held { deleter: self, age };
+        // Boxed, since what goes on within is large, and would be part of every task that deletes.
+        let unlinking: BoxFuture<'_, _> = Box::pin(unlinker.unlink(part, &warrant));
+        tokio::select! {
+            biased;
+            done = unlinking => done,
+            () = self.stop.wait_cut() => Err(if self.lease.is_lost() { taken_over() } else { cut_short() }),
+        }
     }
 
     /// Leaves keys that it did not come to.
@@ -248,9 +265,26 @@ fn keys_of(candidates: Vec<Candidate>) -> Vec<RedisKey> {
     candidates.into_iter().map(|candidate| candidate.key).collect()
 }
 
-/// Boxed, since what goes on within is large, and would be part of every task that deletes.
-fn unlinking<'a>(unlinker: &'a Unlinker, part: &'a [Candidate]) -> BoxFuture<'a, Result<Vec<UnlinkOutcome>, Failure>> {
-    Box::pin(unlinker.unlink(part))
+/// The lease, and how old the comparison is: what keys go by.
+struct Held<'a> {
+    deleter: &'a Deleter,
+    age: Age,
+}
+
+impl Warrant for Held<'_> {
+    fn sure(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(self.deleter.lease.sure(self.deleter.patience))
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.age.is_fresh()
+    }
+}
+
+/// A second signal came while keys were deleted.
+fn cut_short() -> Failure {
+    let hint = "The same command settles first which of them are gone.";
+    Failure::new(Exit::Stopped, Side::Redis, "stopped at once, while keys were being deleted", hint)
 }
 
 /// How a cleanup goes on that failed.

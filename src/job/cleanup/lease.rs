@@ -1,6 +1,7 @@
 //! The lease of a cleanup: renewed beside the work, and looked at before each deletion. A process that was suspended for so
 //! long that another may have taken its place deletes nothing more.
 
+use super::moment::Moment;
 use crate::flow::{Level, Stop};
 use crate::job::upkeep::{Renewal, Upkeep};
 use crate::ledger::{self, CleanupLease};
@@ -25,13 +26,13 @@ pub(super) struct Lease {
 
 struct State {
     /// When the last renewal was asked for that was answered.
-    renewed: Mutex<Instant>,
+    renewed: Mutex<Moment>,
     lost: AtomicBool,
 }
 
 impl Lease {
     /// One that was claimed after `since`.
-    pub(super) fn new(held: CleanupLease, since: Instant) -> Self {
+    pub(super) fn new(held: CleanupLease, since: Moment) -> Self {
         Self { held, state: Arc::new(State { renewed: Mutex::new(since), lost: AtomicBool::new(false) }) }
     }
 
@@ -76,7 +77,7 @@ impl Lease {
 
 impl Renewal for Lease {
     async fn renew(&mut self, connection: &mut PgConnection) -> Result<bool, Error> {
-        let asked = Instant::now();
+        let asked = Moment::now();
         let is_ours = ledger::renew_cleanup(connection, self.held).await?;
         if is_ours {
             *self.state.renewed.lock().unwrap_or_else(PoisonError::into_inner) = asked;

@@ -14,6 +14,7 @@ mod finish;
 mod learned;
 mod lease;
 mod lost;
+mod moment;
 mod pace;
 mod reason;
 mod refuse;

@@ -1,6 +1,7 @@
 //! How fast keys go, and how old their comparison may be by then. PostgreSQL is not asked again in the moment of a deletion, so
 //! whatever the pace is, only so many keys are compared ahead as go within seconds.
 
+use super::moment::Moment;
 use crate::flow::RateLimit;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,23 +43,23 @@ impl Pace {
 /// How old the comparison of some keys is.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::job) struct Age {
-    since: Instant,
+    since: Moment,
 }
 
 impl Age {
     /// That of a comparison that begins now.
     pub(super) fn begun() -> Self {
-        Self { since: Instant::now() }
+        Self { since: Moment::now() }
     }
 
     /// That of a comparison that began then.
     pub(super) fn of(since: Instant) -> Self {
-        Self { since }
+        Self { since: Moment::of(since) }
     }
 
     /// Leaves out so much of it.
     pub(super) fn without(self, time: Duration) -> Self {
-        Self { since: self.since + time }
+        Self { since: self.since.later(time) }
     }
 
     /// Whether keys may be deleted by it.
@@ -89,7 +90,7 @@ mod tests {
     #[test]
     fn a_comparison_grows_old_and_what_is_left_out_does_not_count() {
         let Some(long_ago) = Instant::now().checked_sub(FRESH + Duration::from_secs(1)) else { return };
-        let old = Age { since: long_ago };
+        let old = Age::of(long_ago);
         assert!(!old.is_fresh() && Age::begun().is_fresh() && !Age::of(long_ago).is_fresh());
         assert!(old.without(Duration::from_secs(5)).is_fresh());
     }

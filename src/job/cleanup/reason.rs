@@ -88,5 +88,6 @@ pub(super) fn of_outcome(outcome: UnlinkOutcome) -> Option<(&'static str, &'stat
         UnlinkOutcome::Changed => Some((CHANGED, "it was written to after it was compared")),
         UnlinkOutcome::Retimed => Some((RETIMED, "its time of expiry was set anew after it was compared")),
         UnlinkOutcome::Forbidden => Some((FORBIDDEN, "this user may not delete it")),
+        UnlinkOutcome::Outdated => Some((OUTDATED, "more than ten seconds passed after it was compared")),
     }
 }

@@ -3,7 +3,7 @@
 
 use super::scene::{Scene, Trap, hash, port, say};
 use super::talk::Talk;
-use super::{server, string, unlinked, unlinker};
+use super::{Always, server, string, unlinked, unlinker};
 use crate::proxy::{Act, Proxy};
 use crate::support::scripted::{Keyspace, ScriptedRedis, array, bulk, reply};
 use crate::support::until;
@@ -126,7 +126,7 @@ async fn a_server_that_becomes_a_replica_ends_the_work_and_keeps_its_keys() {
         scene.redis.say(&["SET", "string", "v"]);
         scene.trap.set(command);
         let candidate = if command == "EVAL" { string("string", "v") } else { hash("hash") };
-        let failure = scene.unlinker.unlink(&[candidate]).await.unwrap_err();
+        let failure = scene.unlinker.unlink(&[candidate], &Always).await.unwrap_err();
         assert_eq!(failure.exit.code(), 5, "{command}: {failure}");
         assert!(failure.message.contains("is a replica"), "{command}: {failure}");
         assert_eq!(scene.redis.there(&["hash", "string"]), [true, true], "{command}");
@@ -158,7 +158,7 @@ async fn after_a_failover_the_new_server_is_asked_and_a_replica_ends_the_work() 
         });
         let unlinker = unlinker(&proxy.url()).await;
         trap.set("EXEC");
-        let outcomes = unlinker.unlink(&[hash("changed"), hash("same")]).await;
+        let outcomes = unlinker.unlink(&[hash("changed"), hash("same")], &Always).await;
         assert!(trap.has_sprung());
         if promoted {
             assert_eq!(outcomes.unwrap(), [UnlinkOutcome::Changed, UnlinkOutcome::Deleted]);
@@ -217,7 +217,7 @@ async fn a_server_that_takes_no_writes_ends_the_work() {
         redis.say(&["SET", "string", "v"]);
         let unlinker = unlinker(&server.url()).await;
         redis.say(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
-        let failure = unlinker.unlink(&[candidate]).await.unwrap_err();
+        let failure = unlinker.unlink(&[candidate], &Always).await.unwrap_err();
         assert!(failure.exit.code() == 5 && failure.message.contains("NOREPLICAS"), "{failure}");
         assert_eq!(redis.there(&["hash", "string"]), [true, true]);
     }

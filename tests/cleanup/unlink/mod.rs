@@ -7,13 +7,29 @@ mod rights;
 mod scene;
 mod talk;
 mod together;
+mod warrant;
 mod writer;
 
-use redis2pg::model::{ContentDigest, RedisKey, RedisType};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use redis2pg::model::{ContentDigest, Failure, RedisKey, RedisType};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
 use redis2pg::source::redis::{
-    Candidate, Content, RedisSource, SourceSettings, UnlinkOptions, UnlinkOutcome, Unlinker,
+    Candidate, Content, RedisSource, SourceSettings, UnlinkOptions, UnlinkOutcome, Unlinker, Warrant,
 };
+
+/// A right to delete that does not end.
+struct Always;
+
+impl Warrant for Always {
+    fn sure(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        std::future::ready(Ok(())).boxed()
+    }
+
+    fn is_fresh(&self) -> bool {
+        true
+    }
+}
 
 /// A Redis of the test's own, without a password.
 fn server(options: RedisOptions) -> RedisServer {
@@ -51,5 +67,5 @@ fn items(key: &str, redis_type: RedisType, items: &[&str]) -> Candidate {
 
 /// The outcomes of an attempt that must come to its end.
 async fn unlinked(unlinker: &Unlinker, candidates: &[Candidate]) -> Vec<UnlinkOutcome> {
-    unlinker.unlink(candidates).await.unwrap()
+    unlinker.unlink(candidates, &Always).await.unwrap()
 }

@@ -10,10 +10,12 @@ mod connection;
 mod reading;
 mod script;
 mod stream;
+mod warrant;
 mod watch;
 
 pub use ability::UnlinkAbility;
 pub use stream::{StreamReading, StreamState};
+pub use warrant::Warrant;
 
 use super::RedisSource;
 use crate::model::{ContentDigest, Failure, Record, RedisKey, RedisType, UnixMillis};
@@ -72,6 +74,8 @@ pub enum UnlinkOutcome {
     Forbidden,
     /// The answer to a deletion was lost, and it is not there now: deleted by us, or gone by itself.
     Unconfirmed,
+    /// What it must hold was too old when its turn came: it stays.
+    Outdated,
 }
 
 impl Candidate {
@@ -147,24 +151,25 @@ impl Unlinker {
         self.ability
     }
 
-    /// Compares and deletes these keys; what became of each, in their order. Each key should be among them once.
+    /// Compares and deletes these keys as long as `warrant` lets them go; what became of each, in their order. Each key should be among
+    /// them once.
     ///
     /// Its values are held once more while they are sent: some megabytes, and a value in slices of a megabyte.
     ///
     /// # Errors
-    /// The server is gone, has become a replica, or refuses writes altogether. Some of the keys may have been deleted by then,
+    /// The server is gone, has become a replica, or refuses writes altogether; the warrant has ended. Some of the keys may have been deleted by then,
     /// and what was sent already may be done a moment later: whether a key was deleted shows only in whether it is there.
-    pub async fn unlink(&self, candidates: &[Candidate]) -> Result<Vec<UnlinkOutcome>, Failure> {
+    pub async fn unlink(&self, candidates: &[Candidate], warrant: &dyn Warrant) -> Result<Vec<UnlinkOutcome>, Failure> {
         let by_script = |place: &usize| candidates.get(*place).is_some_and(|one| self.takes_by_script(one));
         let (scripted, watched): (Vec<usize>, Vec<usize>) = (0..candidates.len()).partition(by_script);
         let mut outcomes = vec![None; candidates.len()];
         let watching = async {
             match self.ability.watch {
-                true => self.unlink_watched(candidates, watched).await,
+                true => self.unlink_watched((candidates, warrant), watched).await,
                 false => Ok(watched.into_iter().map(|place| (place, UnlinkOutcome::Forbidden)).collect()),
             }
         };
-        let (scripted, watched) = tokio::try_join!(self.unlink_by_script(candidates, scripted), watching)?;
+        let (scripted, watched) = tokio::try_join!(self.unlink_by_script((candidates, warrant), scripted), watching)?;
         for (place, outcome) in scripted.into_iter().chain(watched) {
             if let Some(slot) = outcomes.get_mut(place) {
                 *slot = Some(outcome);

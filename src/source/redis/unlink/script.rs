@@ -7,7 +7,8 @@ use super::super::errors::{in_reply, is_key_refused, is_not_ready, is_transient,
 use super::super::fetch::FOREVER;
 use super::super::number_of;
 use super::batches::batches;
-use super::{Candidate, Content, UnlinkOutcome, Unlinker};
+use super::warrant::outdated;
+use super::{Candidate, Content, UnlinkOutcome, Unlinker, Warrant};
 use crate::model::{Failure, RedisType};
 use fred::error::{Error, ErrorKind};
 use fred::types::{Resp3Frame, Value};
@@ -82,24 +83,24 @@ impl Unlinker {
     /// Compares and deletes candidates that the script is for; each outcome with the candidate's place.
     pub(super) async fn unlink_by_script(
         &self,
-        candidates: &[Candidate],
+        (candidates, warrant): (&[Candidate], &dyn Warrant),
         places: Vec<usize>,
     ) -> Result<Vec<(usize, UnlinkOutcome)>, Failure> {
         let sizes = places.into_iter().map(|place| (place, candidates.get(place).map_or(0, size)));
         let calls = batches(sizes, KEYS, BYTES).into_iter().map(|batch| async move {
             let some: Vec<&Candidate> = batch.iter().filter_map(|place| candidates.get(*place)).collect();
-            let outcomes = self.call(&some).await?;
+            let outcomes = self.call(&some, warrant).await?;
             Ok::<_, Failure>(batch.into_iter().zip(outcomes).collect::<Vec<_>>())
         });
         iter(calls).buffer_unordered(IN_FLIGHT).try_concat().await
     }
 
     /// One call, or several, where the user may not use some of the keys: the others are not to stay for them.
-    async fn call(&self, some: &[&Candidate]) -> Result<Vec<UnlinkOutcome>, Failure> {
+    async fn call(&self, some: &[&Candidate], warrant: &dyn Warrant) -> Result<Vec<UnlinkOutcome>, Failure> {
         let mut outcomes = Vec::with_capacity(some.len());
         let mut parts = vec![(some, false)];
         while let Some((part, mut lost)) = parts.pop() {
-            match self.answered(part, &mut lost).await? {
+            match self.answered((part, warrant), &mut lost).await? {
                 Called::Answered(answers) if lost => {
                     outcomes.extend(answers.into_iter().map(UnlinkOutcome::after_a_lost_answer));
                 }
@@ -115,9 +116,17 @@ impl Unlinker {
     }
 
     /// One call, with the usual attempts. `lost`: whether the answer to one was lost.
-    async fn answered(&self, some: &[&Candidate], lost: &mut bool) -> Result<Called, Failure> {
+    async fn answered(
+        &self,
+        (some, warrant): (&[&Candidate], &dyn Warrant),
+        lost: &mut bool,
+    ) -> Result<Called, Failure> {
         let mut retry = self.source.retry("EVAL");
         loop {
+            warrant.sure().await?;
+            if !warrant.is_fresh() {
+                return outdated(some.len(), *lost).map(Called::Answered);
+            }
             match self.attempt_call(some, lost).await {
                 Ok(called) => return Ok(called),
                 Err(error) => retry.after(error).await?,

@@ -12,7 +12,8 @@ use super::super::{bytes_of, number_of};
 use super::batches::batches;
 use super::connection::Connection;
 use super::reading::Found;
-use super::{Candidate, UnlinkOutcome, Unlinker};
+use super::warrant::outdated;
+use super::{Candidate, UnlinkOutcome, Unlinker, Warrant};
 use crate::model::{ContentDigest, Failure};
 use fred::error::{Error, ErrorKind};
 use fred::types::{Resp3Frame, Value};
@@ -34,6 +35,10 @@ enum Attempt {
     Aborted,
     /// The user may not use one of the keys: nothing was deleted.
     KeyRefused,
+    /// What the keys must hold is too old by now: nothing was deleted.
+    Outdated,
+    /// The right to delete has ended: nothing was deleted.
+    Ended(Failure),
 }
 
 /// Keys that are watched together, and for which of them the answer to a deletion was lost.
@@ -43,6 +48,10 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
+    fn outdated(&self) -> Result<Vec<UnlinkOutcome>, Failure> {
+        outdated(self.some.len(), self.lost.contains(&true))
+    }
+
     fn halves(mut self) -> [Self; 2] {
         let (front, rest) = self.some.split_at(self.some.len() / 2);
         let rest_lost = self.lost.split_off(front.len());
@@ -54,24 +63,24 @@ impl Unlinker {
     /// Compares and deletes candidates of any kind; each outcome with the candidate's place.
     pub(super) async fn unlink_watched(
         &self,
-        candidates: &[Candidate],
+        (candidates, warrant): (&[Candidate], &dyn Warrant),
         places: Vec<usize>,
     ) -> Result<Vec<(usize, UnlinkOutcome)>, Failure> {
         let sizes = places.into_iter().map(|place| (place, candidates.get(place).map_or(0, Candidate::bytes)));
         let groups = batches(sizes, KEYS, BYTES).into_iter().map(|batch| async move {
             let some: Vec<&Candidate> = batch.iter().filter_map(|place| candidates.get(*place)).collect();
-            let outcomes = self.group(&some).await?;
+            let outcomes = self.group(&some, warrant).await?;
             Ok::<_, Failure>(batch.into_iter().zip(outcomes).collect::<Vec<_>>())
         });
         iter(groups).buffer_unordered(CONNECTIONS).try_concat().await
     }
 
     /// Keys that are watched together; those among them that another one keeps from being deleted are looked at apart.
-    async fn group(&self, some: &[&Candidate]) -> Result<Vec<UnlinkOutcome>, Failure> {
+    async fn group(&self, some: &[&Candidate], warrant: &dyn Warrant) -> Result<Vec<UnlinkOutcome>, Failure> {
         let mut outcomes = Vec::with_capacity(some.len());
         let mut parts = vec![Part { some, lost: vec![false; some.len()] }];
         while let Some(mut part) = parts.pop() {
-            match self.part(&mut part).await? {
+            match self.part(&mut part, warrant).await? {
                 Some(done) => {
                     let told = |(outcome, lost): (UnlinkOutcome, bool)| match lost {
                         true => outcome.after_a_lost_answer(),
@@ -86,12 +95,18 @@ impl Unlinker {
     }
 
     /// What became of keys that are watched together; `None`: nothing was deleted because of some of them.
-    async fn part(&self, part: &mut Part<'_>) -> Result<Option<Vec<UnlinkOutcome>>, Failure> {
+    async fn part(&self, part: &mut Part<'_>, warrant: &dyn Warrant) -> Result<Option<Vec<UnlinkOutcome>>, Failure> {
         let mut retry = self.source.retry("WATCH");
         let (mut aborted, one) = (0, part.some.len() == 1);
         loop {
+            warrant.sure().await?;
+            if !warrant.is_fresh() {
+                return part.outdated().map(Some);
+            }
             let mut doomed = Vec::new();
-            match self.attempt_group(part.some, &mut doomed).await {
+            match self.attempt_group((part.some, warrant), &mut doomed).await {
+                Ok(Attempt::Outdated) => return part.outdated().map(Some),
+                Ok(Attempt::Ended(failure)) => return Err(failure),
                 Ok(Attempt::Done(outcomes)) => return Ok(Some(outcomes)),
                 Ok(Attempt::Aborted | Attempt::KeyRefused) if !one => return Ok(None),
                 Ok(Attempt::KeyRefused) => return Ok(Some(vec![UnlinkOutcome::Forbidden])),
@@ -109,7 +124,11 @@ impl Unlinker {
 
     /// One attempt. `doomed`: the places of the keys that an EXEC may have deleted, from the moment that it is sent. A
     /// connection is kept only where everything on it has come to its end.
-    async fn attempt_group(&self, some: &[&Candidate], doomed: &mut Vec<usize>) -> Result<Attempt, Error> {
+    async fn attempt_group(
+        &self,
+        some: (&[&Candidate], &dyn Warrant),
+        doomed: &mut Vec<usize>,
+    ) -> Result<Attempt, Error> {
         let connection = self.watching.take(&self.source).await?;
         match connection.until_it_ends(self.compare(&connection, some, doomed)).await {
             Ok((attempt, clean)) => {
@@ -127,7 +146,7 @@ impl Unlinker {
     async fn compare(
         &self,
         connection: &Connection,
-        some: &[&Candidate],
+        (some, warrant): (&[&Candidate], &dyn Warrant),
         doomed: &mut Vec<usize>,
     ) -> Result<(Attempt, bool), Error> {
         let wire = &connection.wire;
@@ -138,6 +157,10 @@ impl Unlinker {
         if places.is_empty() {
             let unwatched = wire.send("UNWATCH", Vec::new()).await.is_ok();
             return Ok((Attempt::Done(outcomes), unwatched));
+        }
+        if let Some(ended) = withheld(some, warrant).await {
+            let unwatched = wire.send("UNWATCH", Vec::new()).await.is_ok();
+            return Ok((ended, unwatched));
         }
         let equal: Vec<&Candidate> = places.iter().filter_map(|place| some.get(*place).copied()).collect();
         queue(connection, &equal).await?;
@@ -173,6 +196,15 @@ impl Unlinker {
         let all = some.iter().zip(&expected).zip(found).zip(expiries);
         Ok(all.map(|(((candidate, expected), found), at)| judge((candidate, expected, found, at))).collect())
     }
+}
+
+/// Why keys that were read must not go now. Reading a large key takes as long as it takes: that it was begun in time is enough.
+async fn withheld(some: &[&Candidate], warrant: &dyn Warrant) -> Option<Attempt> {
+    if let Err(failure) = warrant.sure().await {
+        return Some(Attempt::Ended(failure));
+    }
+    let is_large = matches!(some, [one] if one.bytes() > BYTES);
+    (!is_large && !warrant.is_fresh()).then_some(Attempt::Outdated)
 }
 
 /// Begins a transaction on the connection that watches, and has the server queue the deletions.

@@ -1,0 +1,92 @@
+//! The right to delete ends while keys are read: nothing goes by it any more.
+
+use super::scene::{Scene, hash};
+use super::{Always, items, string};
+use crate::proxy::Act;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use redis2pg::model::{Exit, Failure, RedisType, Side};
+use redis2pg::source::redis::{UnlinkOutcome, Warrant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A right of which the test says when it ends.
+#[derive(Clone, Default)]
+struct Ending {
+    outdated: Arc<AtomicBool>,
+    lost: Arc<AtomicBool>,
+}
+
+impl Warrant for Ending {
+    fn sure(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        let lost = self.lost.load(Ordering::SeqCst);
+        let failure = || Failure::new(Exit::Stopped, Side::Postgres, "the test took it", "");
+        std::future::ready(if lost { Err(failure()) } else { Ok(()) }).boxed()
+    }
+
+    fn is_fresh(&self) -> bool {
+        !self.outdated.load(Ordering::SeqCst)
+    }
+}
+
+/// A scene in which something ends when the trap springs.
+async fn scene(ends: &Arc<AtomicBool>, act: impl Fn() -> Act + Send + Sync + 'static) -> Scene {
+    let ends = ends.clone();
+    Scene::new(move |_| {
+        ends.store(true, Ordering::SeqCst);
+        act()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_grows_too_old_while_it_is_read_stays() {
+    let warrant = Ending::default();
+    let mut scene = scene(&warrant.outdated, || Act::Pass).await;
+    scene.redis.say(&["HSET", "k", "f", "v"]);
+    scene.trap.set("HSCAN");
+    let outcomes = scene.unlinker.unlink(&[hash("k")], &warrant).await.unwrap();
+    assert!(scene.trap.has_sprung());
+    assert_eq!((outcomes, scene.redis.there(&["k"])), (vec![UnlinkOutcome::Outdated], vec![true]));
+    // Nothing is left on the connection that would keep it from going later.
+    assert_eq!(scene.unlinker.unlink(&[hash("k")], &Always).await.unwrap(), [UnlinkOutcome::Deleted]);
+}
+
+#[tokio::test]
+async fn the_reading_of_a_large_key_takes_as_long_as_it_takes() {
+    let warrant = Ending::default();
+    let mut scene = scene(&warrant.outdated, || Act::Pass).await;
+    let value = "v".repeat(2 << 20);
+    scene.redis.say(&["HSET", "k", "f", &value]);
+    scene.trap.set("HSCAN");
+    let large = items("k", RedisType::Hash, &["f", &value]);
+    let outcomes = scene.unlinker.unlink(std::slice::from_ref(&large), &warrant).await.unwrap();
+    assert_eq!((outcomes, scene.redis.there(&["k"])), (vec![UnlinkOutcome::Deleted], vec![false]));
+    // Another attempt begins too late.
+    scene.redis.say(&["HSET", "k", "f", &value]);
+    assert_eq!(scene.unlinker.unlink(&[large], &warrant).await.unwrap(), [UnlinkOutcome::Outdated]);
+}
+
+#[tokio::test]
+async fn who_lost_the_right_meanwhile_deletes_nothing() {
+    let warrant = Ending::default();
+    let mut scene = scene(&warrant.lost, || Act::Pass).await;
+    scene.redis.say(&["HSET", "k", "f", "v"]);
+    scene.trap.set("HSCAN");
+    let failure = scene.unlinker.unlink(&[hash("k")], &warrant).await.unwrap_err();
+    assert_eq!((failure.message.as_str(), scene.redis.there(&["k"])), ("the test took it", vec![true]));
+}
+
+#[tokio::test]
+async fn a_call_is_not_made_again_too_late() {
+    // The first was not run, or nobody knows.
+    for (act, gone) in [(Act::Cut, false), (Act::Lose, true)] {
+        let warrant = Ending::default();
+        let mut scene = scene(&warrant.outdated, move || act).await;
+        scene.redis.say(&["SET", "k", "v"]);
+        scene.trap.set("EVAL");
+        let failure = scene.unlinker.unlink(&[string("k", "v")], &warrant).await.unwrap_err();
+        assert!(failure.message.contains("the answer to a deletion was lost"), "{failure}");
+        assert_eq!(scene.redis.there(&["k"]), [!gone]);
+    }
+}
