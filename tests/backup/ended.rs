@@ -233,3 +233,34 @@ fn a_list_of_keys_is_read_from_the_beginning_too_where_redis_was_restarted() {
     assert_eq!((ended.count("kept"), ended.count("gone")), (0, 60_000), "{}", ended.stdout);
     assert!(entries_of(&file).is_empty());
 }
+
+/// All keys are listed with the first page, and their values are read for seconds after it: no further page tells that it is another
+/// server that has none of them.
+#[test]
+fn what_a_restart_takes_behind_the_last_page_of_a_scan_is_not_counted_as_gone() {
+    let mut server = RedisServer::start(RedisOptions::default()).unwrap();
+    let case = crate::support::Case::with_ends(&format!("{}/0", server.url()), "");
+    let slowly = ["--max-keys-per-second", "200"];
+    let dir = tempfile::tempdir().unwrap();
+    for (name, added) in [("empty", 0), ("filled", 5)] {
+        fill(&mut case.redis(), 800);
+        let file = dir.path().join(name);
+        let mut child = command(&case, &file, &slowly).spawn().unwrap();
+        wait_for(&partial(&file), 1_000, &mut child);
+        // It keeps nothing.
+        server.restart().unwrap();
+        let mut redis = case.redis();
+        (0..added).for_each(|n| redis.set(&format!("new:{n}"), "1"));
+        let output = child.wait_with_output().unwrap();
+        if added == 0 {
+            assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+            assert!(said(&output).contains("there is no key to back up"), "{}", said(&output));
+            assert!(!file.exists() && !partial(&file).exists());
+            continue;
+        }
+        let ended = Ended::of(&output).exits(0);
+        assert_eq!((ended.count("kept"), ended.count("gone")), (added, 0), "{}", ended.stdout);
+        assert!(ended.stdout.contains("was restarted or replaced"), "{}", ended.stdout);
+        assert!(entries_of(&file).keys().all(|(_, key)| key.starts_with("new:")));
+    }
+}
