@@ -96,6 +96,36 @@ fn a_signal_ends_it_with_exit_7_and_what_was_written_is_whole_as_far_as_it_goes(
     );
 }
 
+/// What a command comes to that can write so many blocks to a file.
+fn limited(command: &Command, blocks: u32) -> Output {
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited.output().unwrap()
+}
+
+/// Not even the header had room: the same command works once there is some.
+#[test]
+fn a_disk_that_was_full_from_the_beginning_leaves_nothing_in_the_way() {
+    let case = case();
+    fill(&mut case.redis(), 10);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("b");
+    let output = limited(&command(&case, &file, &[]), 0);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("Nothing is left of it"), "{}", said(&output));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    assert_eq!(command(&case, &file, &[]).output().unwrap().status.code(), Some(0));
+}
+
 #[test]
 fn a_disk_that_is_full_ends_it_with_a_clear_word() {
     let case = case();
@@ -103,19 +133,7 @@ fn a_disk_that_is_full_ends_it_with_a_clear_word() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("b");
     // The limit of a file's size: the write fails as on a full disk.
-    let backup = command(&case, &file, &[]);
-    let mut limited = Command::new("sh");
-    limited
-        .args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\""])
-        .arg(backup.get_program())
-        .args(backup.get_args());
-    for (name, value) in backup.get_envs() {
-        match value {
-            Some(value) => limited.env(name, value),
-            None => limited.env_remove(name),
-        };
-    }
-    let output = limited.output().unwrap();
+    let output = limited(&command(&case, &file, &[]), 100);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     let name = partial(&file).display().to_string();
     assert!(
