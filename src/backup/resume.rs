@@ -108,7 +108,10 @@ pub(super) fn opened(path: &Path) -> Result<(OnDisk, File), Failure> {
     if is_written(&partial) {
         return Err(being_written(&partial));
     }
-    let place = OnDisk::open(path, &partial).map_err(|error| unusable(&partial, &error))?;
+    let place = OnDisk::open(path, &partial).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => being_written(&partial),
+        _ => unusable(&partial, &error),
+    })?;
     let contents = place.contents().map_err(|error| unusable(&partial, &error))?;
     Ok((place, contents))
 }

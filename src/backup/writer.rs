@@ -10,7 +10,7 @@ use super::preamble::preamble;
 use super::reader::Reader;
 use super::summary::Summary;
 use super::trail::Trail;
-use super::trouble::{begun_in_vain, exists, partial_exists, unwritable, usage};
+use super::trouble::{begun_in_vain, being_written, exists, partial_exists, unwritable, usage};
 use crate::model::{BackupExtent, Failure, hex_digits};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
@@ -80,6 +80,7 @@ impl Writer {
         }
         let place = OnDisk::create(path, &partial).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => partial_exists(&partial),
+            io::ErrorKind::WouldBlock => being_written(&partial),
             _ => usage(format!("the backup {} cannot be made: {error}", partial.display()), ""),
         })?;
         Self::begin(Box::new(place), path, header)
