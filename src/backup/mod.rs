@@ -22,6 +22,8 @@ mod resume;
 mod stream;
 mod summary;
 mod trail;
+mod trouble;
+mod unbegun;
 mod writer;
 
 pub use block::{Block, encode};
@@ -37,6 +39,7 @@ pub use reader::{Bookmark, Found, Lost, Reader};
 pub use resume::{BrokenOff, Resumable, broken_off_id, remove_broken_off};
 pub use stream::{Pending, StreamFacts, StreamGroup};
 pub use summary::{Summary, verify};
+pub use unbegun::Unbegun;
 pub use writer::{Mark, Sealed, Writer};
 
 /// The version of the format that is written, and the only one that is read.

@@ -6,7 +6,14 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use tempfile::TempPath;
+
+/// How long a lock is waited for: whoever only looks whether a file is written has it for a moment.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// How often a lock is asked for.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// What a writer does to its file, in the order in which it must be done.
 pub(crate) trait Place: Send {
@@ -33,11 +40,13 @@ impl OnDisk {
     /// Makes the file under its temporary name: mode 0600, and nobody may have made it before.
     pub(super) fn create(path: &Path, partial: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial)?;
-        // Held as long as the file is open: so others see that somebody is at it. Some file systems have no locks.
-        let _ = file.try_lock();
-        let place = Self { file, partial: partial.to_owned(), path: path.to_owned() };
-        // What is synced must be found again after a power failure, and so must its name.
-        place.sync_directory()?;
+        lock(&file, LOCK_PATIENCE)?;
+        let mut place = Self { file, partial: partial.to_owned(), path: path.to_owned() };
+        if let Err(error) = place.sync_directory() {
+            // Nothing is in it, and it would be in the way.
+            let _ = place.discard();
+            return Err(error);
+        }
         Ok(place)
     }
 
@@ -46,10 +55,11 @@ impl OnDisk {
     pub(super) fn open(path: &Path, partial: &Path) -> io::Result<Self> {
         let file = open_itself(partial, OpenOptions::new().read(true).write(true))?;
         check_own(&file, partial)?;
-        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
-            return Err(io::Error::other("another process is writing it"));
-        }
-        Ok(Self { file, partial: partial.to_owned(), path: path.to_owned() })
+        lock(&file, LOCK_PATIENCE)?;
+        let place = Self { file, partial: partial.to_owned(), path: path.to_owned() };
+        // Whoever made it may have been killed before its name was on disk, or it was copied back here.
+        place.sync_directory()?;
+        Ok(place)
     }
 
     /// What is in it, from its beginning.
@@ -59,6 +69,7 @@ impl OnDisk {
         Ok(file)
     }
 
+    /// What is synced must be found again after a power failure, and so must its name.
     fn sync_directory(&self) -> io::Result<()> {
         File::open(directory_of(&self.path))?.sync_all()
     }
@@ -91,6 +102,22 @@ impl Place for OnDisk {
         }
         self.sync_directory()
     }
+}
+
+/// Locks a file as long as it is open: so others see that somebody is at it, and neither remove it nor go on with it. Some file
+/// systems have no locks.
+///
+/// # Errors
+/// `WouldBlock`: another process has it all that time.
+fn lock(file: &File, patience: Duration) -> io::Result<()> {
+    let since = Instant::now();
+    while let Err(TryLockError::WouldBlock) = file.try_lock() {
+        if since.elapsed() >= patience {
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, "another process is writing it"));
+        }
+        sleep(LOCK_PAUSE);
+    }
+    Ok(())
 }
 
 /// Whether somebody is writing the file of that name.
@@ -138,4 +165,31 @@ pub fn partial_of(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".partial");
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lock;
+    use std::fs::File;
+    use std::io;
+    use std::thread::{scope, sleep};
+    use std::time::Duration;
+
+    /// Whoever looks whether a file is written has it for a moment, and a file that stayed without its lock could be removed.
+    #[test]
+    fn a_lock_is_waited_for_and_never_done_without() {
+        let own = tempfile::NamedTempFile::new().unwrap();
+        let other = File::open(own.path()).unwrap();
+        other.lock_shared().unwrap();
+        let failed = lock(own.as_file(), Duration::from_millis(50)).unwrap_err();
+        assert_eq!(failed.kind(), io::ErrorKind::WouldBlock);
+        scope(|scope| {
+            scope.spawn(move || {
+                sleep(Duration::from_millis(100));
+                drop(other);
+            });
+            lock(own.as_file(), Duration::from_secs(60)).unwrap();
+        });
+        assert!(File::open(own.path()).unwrap().try_lock_shared().is_err());
+    }
 }

@@ -1,10 +1,11 @@
 //! Backups that broke off: going on with one, where what is whole is kept and a torn end is cut away; and removing one.
 
-use super::damage::{Damage, ReadError};
+use super::damage::{Damage, Fault, ReadError};
 use super::header::Header;
 use super::place::{OnDisk, is_written, open_itself, partial_of};
 use super::reader::Reader;
-use super::writer::{Mark, Writer, being_written};
+use super::trouble::being_written;
+use super::writer::{Mark, Writer};
 use crate::model::{BackupExtent, Exit, Failure, Side, hex_digits};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -35,13 +36,8 @@ impl BrokenOff {
     /// A usage [`Failure`]: there is none, another process is writing it, it is none that can be gone on with (a link, another
     /// user's, one that others may read or write), its beginning is damaged, or the disk fails.
     pub fn open(path: &Path) -> Result<Self, Failure> {
-        let partial = partial_of(path);
-        if is_written(&partial) {
-            return Err(being_written(&partial));
-        }
-        let place = OnDisk::open(path, &partial).map_err(|error| unusable(&partial, &error))?;
-        let contents = place.contents().map_err(|error| unusable(&partial, &error))?;
-        let reader = Reader::new(contents).map_err(|error| error.failure(&partial))?;
+        let (place, contents) = opened(path)?;
+        let reader = Reader::new(contents).map_err(|error| unreadable(&partial_of(path), &error))?;
         let Some(file_id) = reader.file_id() else {
             return Err(Failure::internal("a backup was read that has no id"));
         };
@@ -106,10 +102,35 @@ impl Resumable {
     }
 }
 
+/// Opens what the backup at `path` left, as one's own, and its contents.
+pub(super) fn opened(path: &Path) -> Result<(OnDisk, File), Failure> {
+    let partial = partial_of(path);
+    if is_written(&partial) {
+        return Err(being_written(&partial));
+    }
+    let place = OnDisk::open(path, &partial).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => being_written(&partial),
+        _ => unusable(&partial, &error),
+    })?;
+    let contents = place.contents().map_err(|error| unusable(&partial, &error))?;
+    Ok((place, contents))
+}
+
+/// What to do about a file that cannot be gone on with.
+const WHOSE: &str = "It may be the only copy of keys that are gone from Redis: look whose it is, and move it away, or give another name.";
+
 fn unusable(partial: &Path, error: &io::Error) -> Failure {
     let message = format!("the backup {} cannot be gone on with: {error}", partial.display());
-    let hint = "It may be the only copy of keys that are gone from Redis: look whose it is, and move it away, or give another name.";
-    Failure::new(Exit::Usage, Side::Settings, message, hint)
+    Failure::new(Exit::Usage, Side::Settings, message, WHOSE)
+}
+
+/// One whose beginning is none: nobody asked for a file to be read.
+fn unreadable(partial: &Path, error: &ReadError) -> Failure {
+    let failure = error.failure(partial);
+    match error {
+        ReadError::Damaged(Damage { fault: Fault::UnknownFormat(_), .. }) => failure,
+        _ => Failure { hint: WHOSE.to_owned(), ..failure },
+    }
 }
 
 /// What is behind the damage, and keys in it, may be nowhere else any more: nothing is cut away.

@@ -5,12 +5,13 @@ use super::block::Block;
 use super::counts::KeyCounts;
 use super::frame::{Compression, Head, Kind, crc};
 use super::header::{EndMark, Header};
-use super::place::{OnDisk, Place, is_written, partial_of};
+use super::place::{OnDisk, Place, partial_of};
 use super::preamble::preamble;
 use super::reader::Reader;
 use super::summary::Summary;
 use super::trail::Trail;
-use crate::model::{BackupExtent, Exit, Failure, Side, hex_digits};
+use super::trouble::{begun_in_vain, being_written, exists, partial_exists, unwritable, usage};
+use crate::model::{BackupExtent, Failure, hex_digits};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
@@ -71,7 +72,7 @@ impl Writer {
     /// file is 0600, whatever the umask.
     ///
     /// # Errors
-    /// A usage [`Failure`]: there is such a file, or it cannot be made.
+    /// A usage [`Failure`]: there is such a file, it cannot be made, or its header cannot be written; nothing is left of it then.
     pub fn create(path: &Path, header: &Header) -> Result<Self, Failure> {
         let partial = partial_of(path);
         if path.symlink_metadata().is_ok() {
@@ -79,6 +80,7 @@ impl Writer {
         }
         let place = OnDisk::create(path, &partial).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => partial_exists(&partial),
+            io::ErrorKind::WouldBlock => being_written(&partial),
             _ => usage(format!("the backup {} cannot be made: {error}", partial.display()), ""),
         })?;
         Self::begin(Box::new(place), path, header)
@@ -89,11 +91,21 @@ impl Writer {
         file_id.iter_mut().zip(uuid::Uuid::new_v4().into_bytes()).for_each(|(to, from)| *to = from);
         let written = Mark { at: 0, frames: 0, blocks: 0, raw: 0, keys: KeyCounts::default(), trail: Trail::default() };
         let mut writer = Self { place, path: path.to_owned(), file_id, written, torn: false, failed: false };
-        writer.write(&preamble(FORMAT))?;
+        match writer.write_header(header) {
+            Ok(()) => Ok(writer),
+            // No key is in it, and it would be in the way of the next attempt.
+            Err(failure) => Err(match writer.place.discard() {
+                Ok(()) => begun_in_vain(failure),
+                Err(_) => failure,
+            }),
+        }
+    }
+
+    fn write_header(&mut self, header: &Header) -> Result<(), Failure> {
+        self.write(&preamble(FORMAT))?;
         let header = serde_json::to_vec(header)
             .map_err(|error| Failure::internal("a backup's header is no JSON").because(error))?;
-        writer.frame(Kind::Header, Compression::None, header.len() as u32, crc(&header), &header)?;
-        Ok(writer)
+        self.frame(Kind::Header, Compression::None, header.len() as u32, crc(&header), &header)
     }
 
     /// Goes on at a place of a file. What is behind it there is cut away with the first write, and not before: until then it may turn out
@@ -251,52 +263,4 @@ impl Sealed {
             Err(error) => Err(unwritable(&writer.partial(), &error)),
         }
     }
-}
-
-fn usage(message: String, hint: &str) -> Failure {
-    Failure::new(Exit::Usage, Side::Settings, message, hint)
-}
-
-fn exists(path: &Path) -> Failure {
-    let message = format!("{} is there already, and a backup never overwrites a file", path.display());
-    usage(message, if path.is_file() { "Give another name, or move it away." } else { "Give the name of a file." })
-}
-
-fn partial_exists(partial: &Path) -> Failure {
-    if is_written(partial) {
-        return being_written(partial);
-    }
-    let name = partial.display();
-    let message = format!("{name} is there: it is what a backup left that broke off");
-    usage(message, &format!("To make the backup anew, remove that file, or give another name. {}", salvaged(partial)))
-}
-
-pub(super) fn being_written(partial: &Path) -> Failure {
-    usage(
-        format!("{} is being written by another process", partial.display()),
-        "Wait for its end, or give another name.",
-    )
-}
-
-/// What to do with a file that broke off.
-fn salvaged(partial: &Path) -> String {
-    format!(
-        "The keys that are whole in it can be put back: redis2pg restore --salvage --file {} --to URL",
-        partial.display()
-    )
-}
-
-fn unwritable(partial: &Path, error: &io::Error) -> Failure {
-    if error.kind() == io::ErrorKind::NotFound {
-        return usage(
-            format!("{} was removed while it was written: nothing is left of this backup", partial.display()),
-            "Run the same command again, into a directory that stays.",
-        );
-    }
-    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-    let room = if full { "The disk is full: make room, or write the backup elsewhere. " } else { "" };
-    usage(
-        format!("the backup {} cannot be written: {error}", partial.display()),
-        &format!("{room}Remove that file before another attempt. {}", salvaged(partial)),
-    )
 }

@@ -96,6 +96,36 @@ fn a_signal_ends_it_with_exit_7_and_what_was_written_is_whole_as_far_as_it_goes(
     );
 }
 
+/// What a command comes to that can write so many blocks to a file.
+fn limited(command: &Command, blocks: u32) -> Output {
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited.output().unwrap()
+}
+
+/// Not even the header had room: the same command works once there is some.
+#[test]
+fn a_disk_that_was_full_from_the_beginning_leaves_nothing_in_the_way() {
+    let case = case();
+    fill(&mut case.redis(), 10);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("b");
+    let output = limited(&command(&case, &file, &[]), 0);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("Nothing is left of it"), "{}", said(&output));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    assert_eq!(command(&case, &file, &[]).output().unwrap().status.code(), Some(0));
+}
+
 #[test]
 fn a_disk_that_is_full_ends_it_with_a_clear_word() {
     let case = case();
@@ -103,19 +133,7 @@ fn a_disk_that_is_full_ends_it_with_a_clear_word() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("b");
     // The limit of a file's size: the write fails as on a full disk.
-    let backup = command(&case, &file, &[]);
-    let mut limited = Command::new("sh");
-    limited
-        .args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\""])
-        .arg(backup.get_program())
-        .args(backup.get_args());
-    for (name, value) in backup.get_envs() {
-        match value {
-            Some(value) => limited.env(name, value),
-            None => limited.env_remove(name),
-        };
-    }
-    let output = limited.output().unwrap();
+    let output = limited(&command(&case, &file, &[]), 100);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     let name = partial(&file).display().to_string();
     assert!(
@@ -232,4 +250,35 @@ fn a_list_of_keys_is_read_from_the_beginning_too_where_redis_was_restarted() {
     let ended = Ended::of(&child.wait_with_output().unwrap()).exits(0);
     assert_eq!((ended.count("kept"), ended.count("gone")), (0, 60_000), "{}", ended.stdout);
     assert!(entries_of(&file).is_empty());
+}
+
+/// All keys are listed with the first page, and their values are read for seconds after it: no further page tells that it is another
+/// server that has none of them.
+#[test]
+fn what_a_restart_takes_behind_the_last_page_of_a_scan_is_not_counted_as_gone() {
+    let mut server = RedisServer::start(RedisOptions::default()).unwrap();
+    let case = crate::support::Case::with_ends(&format!("{}/0", server.url()), "");
+    let slowly = ["--max-keys-per-second", "200"];
+    let dir = tempfile::tempdir().unwrap();
+    for (name, added) in [("empty", 0), ("filled", 5)] {
+        fill(&mut case.redis(), 800);
+        let file = dir.path().join(name);
+        let mut child = command(&case, &file, &slowly).spawn().unwrap();
+        wait_for(&partial(&file), 1_000, &mut child);
+        // It keeps nothing.
+        server.restart().unwrap();
+        let mut redis = case.redis();
+        (0..added).for_each(|n| redis.set(&format!("new:{n}"), "1"));
+        let output = child.wait_with_output().unwrap();
+        if added == 0 {
+            assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+            assert!(said(&output).contains("there is no key to back up"), "{}", said(&output));
+            assert!(!file.exists() && !partial(&file).exists());
+            continue;
+        }
+        let ended = Ended::of(&output).exits(0);
+        assert_eq!((ended.count("kept"), ended.count("gone")), (added, 0), "{}", ended.stdout);
+        assert!(ended.stdout.contains("was restarted or replaced"), "{}", ended.stdout);
+        assert!(entries_of(&file).keys().all(|(_, key)| key.starts_with("new:")));
+    }
 }

@@ -8,6 +8,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -200,4 +201,37 @@ fn a_file_that_is_whole_is_not_waited_for_and_one_without_its_name_gets_it() {
     assert!(gone > 0);
     fs::remove_file(&partial).unwrap();
     refused(&case, &path, &[], &["is not there".to_owned(), format!("the entries of {} keys", gone + 1)]);
+}
+
+/// A file that is gone on with may have been made by a process that was killed before its name was on disk, or copied back: the bytes
+/// alone are of no use after a power failure. What the process did to files, in its order, where strace can look.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_name_of_a_file_that_is_gone_on_with_is_on_disk_before_a_key_goes() {
+    let case = loaded(COUNT);
+    let dir = tempfile::tempdir().unwrap();
+    let (path, trace) = (dir.path().join("cache.backup"), dir.path().join("trace"));
+    assert!(number(&stopped_at(&case, &path, 180), "deleted") > 0);
+    let reports = tempfile::tempdir().unwrap();
+    let args = ["--yes", "--backup", path.to_str().unwrap()];
+    let cleanup = case.cleanup_command(reports.path(), ITEMS, &args);
+    let mut traced = Command::new("strace");
+    traced.args(["-f", "-y", "-e", "trace=write,fsync,fdatasync", "-o"]).arg(&trace);
+    traced.arg(cleanup.get_program()).args(cleanup.get_args());
+    for (name, value) in cleanup.get_envs() {
+        match value {
+            Some(value) => traced.env(name, value),
+            None => traced.env_remove(name),
+        };
+    }
+    if Command::new("strace").arg("-V").output().is_err() {
+        eprintln!("strace is not installed: the order was not looked at");
+        return;
+    }
+    ends(Outcome::of(&mut traced, reports), 0);
+    let trace = fs::read_to_string(trace).unwrap();
+    let place = |call: &str, of: &str| trace.lines().position(|line| line.contains(call) && line.contains(of)).unwrap();
+    let directory = place("fsync(", &format!("{}>", dir.path().display()));
+    let written = place("write(", "cache.backup.partial>");
+    assert!(directory < written, "{trace}");
 }

@@ -34,6 +34,7 @@ mod states;
 mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
+mod unbegun;
 mod unlink;
 mod untold;
 mod waiting;

@@ -1,8 +1,11 @@
 //! A backup of a cluster: all of its keys, each from whichever node has it.
 
-use crate::harness::Fixture;
+use crate::harness::{Fixture, home, slot};
+use crate::support::{Ended, entries_of, until};
 use redis2pg::backup::{Found, Logical, Reader, verify};
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 #[test]
 fn keys_of_all_types_and_nodes_are_in_one_file() {
@@ -32,4 +35,52 @@ fn keys_of_all_types_and_nodes_are_in_one_file() {
         keys.insert(entry.key);
     }
     assert_eq!(keys.len(), 760);
+}
+
+/// A backup that takes seconds, once its first entries are written.
+fn begun(fixture: &Fixture, file: &Path) -> Child {
+    let mut command: Command = fixture.case.command();
+    command
+        .args(["backup", "--json", "--max-keys-per-second", "200", "--from", &fixture.case.source, "--file"])
+        .arg(file);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("run redis2pg");
+    let partial = redis2pg::backup::partial_of(file);
+    until("entries in the file", || std::fs::metadata(&partial).is_ok_and(|facts| facts.len() > 1_000));
+    child
+}
+
+/// All keys are listed long before they are read. No page tells that a node has lost those that it listed.
+#[test]
+fn a_node_that_restarts_has_the_cluster_read_from_the_beginning() {
+    let mut fixture = Fixture::new(0);
+    fixture.fill("s", 900);
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("b");
+    let child = begun(&fixture, &file);
+    // Whichever is read last, the keys of one of these two are not all read by now.
+    for node in [1, 2] {
+        fixture.cluster.say(node, &["FLUSHALL"]).expect("flush a node");
+        fixture.cluster.node(node).restart().expect("restart a node");
+    }
+    let ended = Ended::of(&child.wait_with_output().expect("wait for redis2pg")).exits(0);
+    let left = (0..900).filter(|number| home(&format!("document:s{number}")) == 0).count();
+    assert_eq!((ended.count("kept"), ended.count("gone")), (left as u64, 0), "{}", ended.stdout);
+    assert_eq!(entries_of(&file).len(), left);
+}
+
+/// The nodes are the same, and a key is read from whichever has it.
+#[test]
+fn a_slot_that_moves_is_no_other_server() {
+    let mut fixture = Fixture::new(0);
+    fixture.fill("s", 600);
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("b");
+    let child = begun(&fixture, &file);
+    let slots: BTreeSet<u16> = (0..600).map(|number| slot(&format!("document:s{number}"))).take(20).collect();
+    for slot in slots {
+        let from = crate::harness::home_of(slot);
+        fixture.cluster.move_slot(slot, from, (from + 1) % 3).expect("move a slot");
+    }
+    let ended = Ended::of(&child.wait_with_output().expect("wait for redis2pg")).exits(0);
+    assert_eq!((entries_of(&file).len(), ended.count("gone")), (600, 0), "{}", ended.stdout);
 }

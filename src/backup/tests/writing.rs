@@ -53,6 +53,17 @@ fn a_full_disk_is_told_and_ends_the_writing() {
 }
 
 #[test]
+fn of_a_file_whose_header_cannot_be_written_nothing_is_left() {
+    for room in [0, 24, 100] {
+        let place = InMemory::new(room);
+        let failure = Writer::begin(Box::new(place.clone()), Path::new("dir/b"), &header()).err().unwrap();
+        assert!(failure.exit == Exit::Usage && failure.message.contains("dir/b.partial"), "{failure}");
+        assert!(failure.hint.contains("Nothing is left of it"), "{}", failure.hint);
+        assert_eq!(place.done.lock().unwrap().last(), Some(&Done::Discarded), "{room}");
+    }
+}
+
+#[test]
 fn files_are_private_and_none_that_exists_is_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let (path, partial) = (dir.path().join("b"), partial_of(&dir.path().join("b")));

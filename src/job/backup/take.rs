@@ -147,11 +147,9 @@ impl<'a> Taking<'a> {
             Some(keys) => Listing::File(keys.lines()?),
             None => Listing::Scan(Box::new(source.scan(None))),
         };
-        // A scan tells by its epochs that another server answers; a list of keys does not.
-        let before = match &self.keys {
-            Some(_) => Some(source.answering().await?),
-            None => None,
-        };
+        // A scan tells by its epochs that another server answers, and only up to its last page: values are read after that. Of
+        // a cluster it does not even tell that, nor does a list of keys.
+        let before = source.answering().await?;
         let (pages, listed) = mpsc::channel(LANES);
         let listed = Arc::new(tokio::sync::Mutex::new(listed));
         let mut stages = JoinSet::new();
@@ -162,12 +160,9 @@ impl<'a> Taking<'a> {
         }
         drop((lane, listed));
         let ended = all_ended(stages).await?;
-        Ok(match before {
-            Some(before) if ended == lanes::Ended::Complete && source.answering().await? != before => {
-                lanes::Ended::Restarted
-            }
-            _ => ended,
-        })
+        // Behind the last answer: whoever gave one of them is known now.
+        let is_another = ended == lanes::Ended::Complete && source.answering().await? != before;
+        Ok(if is_another { lanes::Ended::Restarted } else { ended })
     }
 
     /// What reads a database; its lanes share it.

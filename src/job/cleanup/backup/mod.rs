@@ -92,26 +92,11 @@ impl Backup {
 
     /// Whether the file has its name.
     pub(super) fn is_named(&self) -> bool {
-        self.path.exists() && !backup::partial_of(&self.path).exists()
+        has_name(&self.path)
     }
 
-    /// A failure of the file. What it holds may be gone from Redis: nobody is told to remove it. One of Redis, such as a right that is
-    /// missing, says itself what to do.
     fn is_needed(&self, failure: Failure) -> Failure {
-        if failure.exit != Exit::Usage || failure.side != Side::Settings {
-            return failure;
-        }
-        if self.is_named() {
-            let hint =
-                "The backup is whole and has its name; whether that is on the disk is not known. Look after the disk.";
-            return Failure { hint: hint.to_owned(), ..failure };
-        }
-        let partial = backup::partial_of(&self.path).display().to_string();
-        let hint = format!(
-            "Make room, or move away what is in its place: the same command goes on with {partial}. Do not remove that: it holds the \
-             keys that are deleted from Redis."
-        );
-        Failure { hint, ..failure }
+        needed(&self.path, failure)
     }
 
     /// Whether it goes on with the file of a cleanup that broke off.
@@ -133,6 +118,29 @@ impl Backup {
         let path = if complete { self.path.clone() } else { backup::partial_of(&self.path) };
         CleanupBackup { path: path.display().to_string(), keys, complete }
     }
+}
+
+fn has_name(path: &Path) -> bool {
+    path.exists() && !backup::partial_of(path).exists()
+}
+
+/// A failure of the file. What it holds may be gone from Redis: nobody is told to remove it. One of Redis, such as a right that is
+/// missing, says itself what to do.
+fn needed(path: &Path, failure: Failure) -> Failure {
+    if failure.exit != Exit::Usage || failure.side != Side::Settings {
+        return failure;
+    }
+    if has_name(path) {
+        let hint =
+            "The backup is whole and has its name; whether that is on the disk is not known. Look after the disk.";
+        return Failure { hint: hint.to_owned(), ..failure };
+    }
+    let partial = backup::partial_of(path).display().to_string();
+    let hint = format!(
+        "Make room, or move away what is in its place: the same command goes on with {partial}. Do not remove that: it holds the keys \
+         that are deleted from Redis."
+    );
+    Failure { hint, ..failure }
 }
 
 fn over() -> Failure {

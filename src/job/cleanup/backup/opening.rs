@@ -1,8 +1,8 @@
 //! The file of a backup, begun or gone on with. What an earlier cleanup wrote may be all that is left of keys: it is gone on with only
 //! where it is there as it was.
 
-use super::{Backup, broke_off};
-use crate::backup::{self, BrokenOff, Header, Resumable, Writer};
+use super::{Backup, broke_off, needed};
+use crate::backup::{self, BrokenOff, Header, Resumable, Unbegun, Writer};
 use crate::job::link::Link;
 use crate::ledger::{self, CleanupFile};
 use crate::model::{Failure, Side};
@@ -24,19 +24,37 @@ impl Backup {
         sources: BTreeMap<u8, RedisSource>,
         (known, link): (&[CleanupFile], &mut Link),
     ) -> Result<Self, Failure> {
-        let target = path.to_owned();
-        let resumed = backup::partial_of(path).exists() && !path.exists();
-        let writer = match resumed {
-            true => resume(target, header, (known, link)).await?,
-            false => {
-                if let Some(needed) = needed_at(path, known, None).filter(|_| !path.exists()) {
-                    return Err(lost(path, "is not there", needed));
-                }
-                spawn_blocking(move || Writer::create(&target, &header)).await.map_err(broke_off)??
-            }
+        let is_there = backup::partial_of(path).exists() && !path.exists();
+        let unbegun = if is_there { unbegun(path, known).await? } else { None };
+        let resumed = is_there && unbegun.is_none();
+        let writer = match unbegun {
+            _ if resumed => resume(path.to_owned(), header, (known, link)).await?,
+            Some(unbegun) => spawn_blocking(move || unbegun.begin(&header)).await.map_err(broke_off)??,
+            None => create(path, header, known).await?,
         };
         Ok(Self { resumed, ..Self::of(path, writer, sources) })
     }
+}
+
+/// Makes the file.
+async fn create(path: &Path, header: Header, known: &[CleanupFile]) -> Result<Writer, Failure> {
+    if let Some(needed) = needed_at(path, known, None).filter(|_| !path.exists()) {
+        return Err(lost(path, "is not there", needed));
+    }
+    let target = path.to_owned();
+    let created = spawn_blocking(move || Writer::create(&target, &header)).await.map_err(broke_off)?;
+    // Whatever is under the temporary name by now is not told to be removed.
+    let is_left = || !path.exists() && backup::partial_of(path).symlink_metadata().is_ok();
+    created.map_err(|failure| if is_left() { needed(path, failure) } else { failure })
+}
+
+/// The file of a cleanup that broke off before its header was whole, where no key went by it: it is begun anew.
+async fn unbegun(path: &Path, known: &[CleanupFile]) -> Result<Option<Unbegun>, Failure> {
+    if needed_at(path, known, None).is_some() {
+        return Ok(None);
+    }
+    let target = path.to_owned();
+    spawn_blocking(move || Unbegun::open(&target)).await.map_err(broke_off)?
 }
 
 /// Goes on with a file that broke off, where it is one of a cleanup of the same keys, and has all by which keys went.
