@@ -5,6 +5,7 @@ use super::notices;
 use crate::job::link::Link;
 use crate::ledger::{self, JournalTable, LineagePlace, RunTable, Undoable};
 use crate::model::{Failure, Finding, RollbackAccount, Side, TableAccount, TableName};
+use crate::postgres::shown_table;
 use crate::sink::undo::UndoTable;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
@@ -79,7 +80,8 @@ impl Plan {
                 };
                 match link.read("reading the run's tables", read).await? {
                     Some(table) if !table.may_delete => {
-                        let hint = format!("GRANT DELETE ON {} to the role that rolls back.", table.run.table);
+                        let hint =
+                            format!("GRANT DELETE ON {} to the role that rolls back.", shown_table(&table.run.table));
                         let message = "the role may not delete rows of it";
                         let finding = Finding::critical(Side::Postgres, wanted.table.to_string(), message, hint);
                         return Err(Failure::findings(vec![finding]));

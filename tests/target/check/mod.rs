@@ -226,6 +226,29 @@ fn a_hot_standby_is_refused_before_anything_is_read() {
     says(&run, "error", "the server", &["read-only standby", "Point target.url / --to at the primary"]);
 }
 
+/// What a hint says can be given to the server as it is.
+#[test]
+fn statements_in_hints_quote_the_names_that_need_it() {
+    let case = Case::new();
+    case.redis().set("items:1", r#"{"n":1}"#);
+    case.sql(
+        "CREATE TABLE \"Ü x\" (id text PRIMARY KEY, \"Id d\" int NOT NULL); GRANT SELECT, INSERT, UPDATE ON \"Ü x\" TO redis2pg",
+    );
+    let config = "[[mapping]]\nname = 'items'\nmatch = 'items:{id}'\ninto = 'public.Ü x'\nkey = 'id'\n\
+        column = [{ name = 'id', from = '{id}' }, { name = 'new \"n\"', type = 'int4', from = '$.n' }]\n";
+    let run = case.run_config(config, &[]).exits(2);
+    let hints: Vec<&str> = run.stderr.lines().filter(|line| line.trim_start().starts_with("hint:")).collect();
+    for (statement, end) in [
+        ("ALTER TABLE public.\"Ü x\" ADD COLUMN \"new \"\"n\"\"\" int4", ";"),
+        ("ALTER TABLE public.\"Ü x\" ALTER COLUMN \"Id d\" DROP NOT NULL", "."),
+    ] {
+        assert!(hints.iter().any(|hint| hint.contains(&format!("{statement}{end}"))), "{statement}: {run}");
+        case.sql(statement);
+    }
+    case.run_config(config, &[]).exits(0);
+    assert_eq!(case.sql("SELECT * FROM \"Ü x\""), "1||1");
+}
+
 #[test]
 fn names_that_postgresql_would_cut_are_refused_without_asking_it() {
     let case = items("CREATE TABLE items (id text PRIMARY KEY)");
