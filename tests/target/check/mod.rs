@@ -249,6 +249,42 @@ fn statements_in_hints_quote_the_names_that_need_it() {
     assert_eq!(case.sql("SELECT * FROM \"Ü x\""), "1||1");
 }
 
+/// Names in a mapping are never quoted: whoever quotes one is told so, and nothing is made.
+#[test]
+fn a_name_that_is_quoted_as_in_sql_is_told_how_it_is_written() {
+    let case = Case::new();
+    case.redis().set("items:1", r#"{"n":1}"#);
+    case.sql(
+        "CREATE TABLE \"Tä\"\"b le\" (id text PRIMARY KEY, n int); GRANT SELECT, INSERT, UPDATE ON \"Tä\"\"b le\" TO redis2pg; \
+         GRANT CREATE ON SCHEMA public TO redis2pg",
+    );
+    let tables =
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1";
+    let before = case.sql(tables);
+    let into = |name: &str, more: &str| {
+        format!(
+            "[[mapping]]\nname = 'items'\nmatch = 'items:{{id}}'\ninto = '{name}'\n{more}\nkey = 'id'\n\
+             column = [{{ name = 'id', type = 'text', from = '{{id}}' }}, {{ name = 'n', type = 'int4', from = '$.n' }}]\n"
+        )
+    };
+    for more in ["", "create = true"] {
+        for quoted in ["public.\"Tä\"\"b le\"", "\"public\".\"Tä\"\"b le\"", "\"public\".Tä\"b le"] {
+            let run = case.run_config(&into(quoted, more), &[]).exits(2);
+            let hint = "Names are written without quotes: \"public.Tä\\\"b le\".";
+            assert!(run.stderr.contains(hint), "{quoted} {more}: {run}");
+            assert_eq!(case.sql(tables), before, "{run}");
+        }
+    }
+    case.run_config(&into("public.Tä\"b le", ""), &[]).exits(0);
+    assert_eq!(case.sql("SELECT * FROM \"Tä\"\"b le\""), "1|1");
+    // The archive's table is made as well.
+    let args = ["--unmatched", "archive"];
+    let archive = format!("{}\n[archive]\ntable = 'public.\"gone\"'\n", into("public.Tä\"b le", ""));
+    let run = case.run_config(&archive, &args).exits(2);
+    assert!(run.stderr.contains("Names are written without quotes: \"public.gone\"."), "{run}");
+    assert_eq!(case.sql(tables), before, "{run}");
+}
+
 #[test]
 fn names_that_postgresql_would_cut_are_refused_without_asking_it() {
     let case = items("CREATE TABLE items (id text PRIMARY KEY)");
