@@ -10,9 +10,11 @@
     reason = "a bench ends at the first error and prints"
 )]
 
-use redis2pg::model::{ContentDigest, Packer, RedisKey, RedisType};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use redis2pg::model::{ContentDigest, Failure, Packer, RedisKey, RedisType};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
-use redis2pg::source::redis::{Candidate, Content, RedisSource, SourceSettings, UnlinkOptions, UnlinkOutcome};
+use redis2pg::source::redis::{Candidate, Content, RedisSource, SourceSettings, UnlinkOptions, UnlinkOutcome, Warrant};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
@@ -71,6 +73,19 @@ fn candidate(kind: Kind, n: usize) -> Candidate {
     Candidate { key: RedisKey::new(format!("key:{n}")), redis_type, expires_at, content }
 }
 
+/// A right to delete that does not end.
+struct Always;
+
+impl Warrant for Always {
+    fn sure(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        std::future::ready(Ok(())).boxed()
+    }
+
+    fn is_fresh(&self) -> bool {
+        true
+    }
+}
+
 async fn measure(server: &RedisServer, label: &str, (kind, user): (Kind, &str), keys: usize) {
     fill(server.port(), kind, keys);
     let url = format!("redis://{user}127.0.0.1:{}", server.port());
@@ -79,7 +94,7 @@ async fn measure(server: &RedisServer, label: &str, (kind, user): (Kind, &str), 
     let candidates: Vec<Candidate> = (0..keys).map(|n| candidate(kind, n)).collect();
     let started = Instant::now();
     for batch in candidates.chunks(BATCH) {
-        let outcomes = unlinker.unlink(batch).await.unwrap();
+        let outcomes = unlinker.unlink(batch, &Always).await.unwrap();
         assert!(outcomes.iter().all(|outcome| *outcome == UnlinkOutcome::Deleted), "{label}");
     }
     let seconds = started.elapsed().as_secs_f64();

@@ -2,9 +2,10 @@
 //! for the empty table of before.
 
 use super::link::Link;
+use super::setup;
 use crate::config::Settings;
 use crate::model::{Failure, TableName};
-use crate::postgres::{failure, ident, milliseconds, query, script, table_ident};
+use crate::postgres::{failure, ident, query, script, table_ident};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error, Row};
 
@@ -19,7 +20,7 @@ const TARGET: u32 = 10;
 /// The server's; the rows are loaded all the same.
 pub(super) async fn analyze(link: &mut Link, table: &TableName, settings: &Settings) -> Result<bool, Failure> {
     let what = format!("ANALYZE {table}");
-    let columns = match link.call(&what, async |connection: &mut _| may_analyze(connection, table).await).await? {
+    let columns = match link.read(&what, async |connection: &mut _| may_analyze(connection, table).await).await? {
         Some((true, columns)) if !columns.is_empty() => columns,
         Some((false, _)) => return Ok(false),
         // A view or a foreign table, whose statistics are not ours to make, or nothing to make them of.
@@ -28,10 +29,8 @@ pub(super) async fn analyze(link: &mut Link, table: &TableName, settings: &Setti
     // One message, which is a transaction by itself, so that a pooler keeps it together: it must not wait for ever for a
     // lock that somebody holds on the table.
     let statements = format!(
-        "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; SET LOCAL default_statistics_target = {TARGET}; \
-         ANALYZE {} ({})",
-        milliseconds(settings.target.lock_timeout.0),
-        milliseconds(settings.target.statement_timeout.0),
+        "{}SET LOCAL default_statistics_target = {TARGET}; ANALYZE {} ({})",
+        setup::limits(settings).statements(),
         table_ident(table),
         columns.iter().map(|column| ident(column)).collect::<Vec<_>>().join(", "),
     );

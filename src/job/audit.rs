@@ -2,7 +2,7 @@
 
 use crate::mapping::MappingSpec;
 use crate::model::{Counts, Finding, Side, TableName, Tally};
-use crate::postgres::{Verdict, milliseconds, query, script, table_ident, verdict};
+use crate::postgres::{Verdict, milliseconds, query, script, shown_table, table_ident, verdict};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error, Row};
 use std::collections::BTreeSet;
@@ -222,8 +222,9 @@ fn refusal(audit: &TableName, error: Error) -> Result<Finding, Error> {
     }
     let message = format!("the audit log takes no row of a run: {} (SQLSTATE {code})", database.message());
     let hint = format!(
-        "Give a column that a run does not fill a default, GRANT INSERT ON {audit} TO the role, or take `audit` out of \
-         the mapping."
+        "Give a column that a run does not fill a default, GRANT INSERT ON {} TO the role, or take `audit` out of \
+         the mapping.",
+        shown_table(audit)
     );
     Ok(Finding::critical(Side::Postgres, audit.to_string(), message, hint))
 }

@@ -107,7 +107,7 @@ pub(super) async fn begin(
         stamp.run_id = claim.run.to_string();
         if claim.resumed {
             let run = async |connection: &mut _| ledger::show_run(connection, Some(&stamp.run_id)).await;
-            let run = link.call("reading when the run began", run).await?;
+            let run = link.read("reading when the run began", run).await?;
             learned.began = run.map(|run| run.started_at);
         }
         stamp.server_version = redis.version().map(str::to_owned);
@@ -122,9 +122,9 @@ pub(super) async fn begin(
     };
     checked.warnings = warnings;
     let shards = async |connection: &mut _| ledger::load_all_if(connection, claim.run, claim.resumed).await;
-    let shards = link.call("reading how far the run got", shards).await?;
+    let shards = link.read("reading how far the run got", shards).await?;
     let any = async |connection: &mut PgConnection| if dry { Ok(false) } else { ledger::any_cleaned(connection).await };
-    let after_cleanup = link.call("looking for cleanups", any).await?;
+    let after_cleanup = link.read("looking for cleanups", any).await?;
     if !learned.databases.contains(&redis.database()) {
         redis.close().await;
     }
@@ -141,11 +141,11 @@ async fn to_be(link: &mut Link, settings: &Settings, new: &NewRun) -> Result<Uui
         let there = ledger::exists(connection).await?;
         Ok::<_, sqlx::Error>(there && ledger::outstanding(connection).await? == Outstanding::Nothing)
     };
-    if !link.call("looking for the ledger", current).await? {
+    if !link.read("looking for the ledger", current).await? {
         return Ok(new.id);
     }
     let resumed = async |connection: &mut _| ledger::to_resume(connection, new).await;
-    Ok(link.call("looking for the run to resume", resumed).await?.unwrap_or(new.id))
+    Ok(link.read("looking for the run to resume", resumed).await?.unwrap_or(new.id))
 }
 
 /// The hash of each mapping, by name.
@@ -204,7 +204,7 @@ async fn claim(
                 }
                 // Renewed all the while: that run is alive.
                 let is_busy = async |connection: &mut _| ledger::is_busy(connection, new).await;
-                if link.call("looking at the lease", is_busy).await? {
+                if link.read("looking at the lease", is_busy).await? {
                     return Err(busy(run, false));
                 }
             }

@@ -344,7 +344,7 @@ async fn count_rows(link: &mut Link, learned: &mut Learned) {
             transaction.commit().await?;
             Ok::<_, Error>(count)
         };
-        learned.rows.entry(table.to_string()).or_default().after = link.call("counting rows", count).await.ok();
+        learned.rows.entry(table.to_string()).or_default().after = link.read("counting rows", count).await.ok();
     }
 }
 
@@ -374,7 +374,7 @@ async fn write_report(
         let mut filter = RejectFilter { run: Some(run.to_string()), limit: PAGE, ..RejectFilter::default() };
         loop {
             let page = async |connection: &mut _| ledger::list_rejects(connection, &filter, PAGE_BYTES).await;
-            let page = link.call("reading the rejects", page).await?;
+            let page = link.read("reading the rejects", page).await?;
             let Some(last) = page.last() else { break };
             filter.after = last.id;
             for kept in page.into_iter().map(super::ledger::kept) {

@@ -59,6 +59,11 @@ pub(super) fn designs(specs: &[MappingSpec]) -> Result<Vec<Option<TableDesign>>,
     if check.findings.is_empty() { Ok(designs) } else { Err(check.findings) }
 }
 
+/// What to do about a table's name that is written as in SQL; `meant`: without its quotes.
+pub(super) fn without_quotes(meant: &TableName) -> String {
+    format!("Names are written without quotes: {:?}.", meant.to_string())
+}
+
 fn subject(spec: &MappingSpec) -> String {
     format!("mapping {}", spec.name)
 }
@@ -90,6 +95,10 @@ impl Check {
             );
             let hint = "Write schema.table; the database is that of target.url. A table with a point in its name must be there.";
             self.critical(&subject(spec), message, hint);
+        }
+        if let Some(meant) = name.unquoted() {
+            let message = format!("`into`: the quotes would be a part of the name of the table that is made: {name}");
+            self.critical(&subject(spec), message, &without_quotes(&meant));
         }
         [&name.schema, &name.table].into_iter().for_each(|name| self.name(&format!("{}: into", subject(spec)), name));
         let grants = self.grants(spec);

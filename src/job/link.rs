@@ -2,11 +2,11 @@
 
 use crate::config::Settings;
 use crate::flow::{Backoff, Stop};
-use crate::ledger::idle_timeout;
+use crate::job::setup;
 use crate::model::{Event, EventSender, Exit, Failure};
-use crate::postgres::{Target, Verdict, answered, describe, failure, silence, verdict};
-use sqlx::Error;
+use crate::postgres::{Limits, Target, Verdict, answered, describe, failure, silence, verdict};
 use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Error};
 use std::time::{Duration, Instant};
 
 /// A connection that outlasts a restart of the server.
@@ -26,13 +26,16 @@ pub(super) struct Waits {
     pub(super) retry: Duration,
     /// A connection is given up where the server takes longer for one attempt; `None`: never.
     pub(super) silence: Option<Duration>,
+    /// What bounds a transaction that only reads.
+    limits: Limits,
 }
 
 impl Waits {
     /// As a batch is waited for.
     pub(super) fn new(settings: &Settings) -> Self {
-        let silence = silence(settings.target.statement_timeout.0, idle_timeout(settings.flow.lease.0));
-        Self { retry: settings.target.retry_deadline.0, silence }
+        let limits = setup::limits(settings);
+        let silence = silence(limits.statement, limits.idle);
+        Self { retry: settings.target.retry_deadline.0, silence, limits }
     }
 }
 
@@ -97,6 +100,27 @@ impl Link {
             };
             self.wait(&mut backoff, what, error).await?;
         }
+    }
+
+    /// Asks something, in a transaction that is bounded as the settings say, whatever the role or the database has for itself, and that
+    /// leaves nothing. A transaction that the work begins is a part of it.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub(super) async fn read<T, E: Into<Trouble>>(
+        &mut self,
+        what: &str,
+        mut work: impl AsyncFnMut(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, Failure> {
+        let limits = self.waits.limits;
+        let bounded = async |connection: &mut PgConnection| {
+            let mut transaction = connection.begin().await?;
+            limits.set(&mut transaction).await?;
+            let answer = work(&mut transaction).await.map_err(Into::into)?;
+            transaction.rollback().await?;
+            Ok::<_, Trouble>(answer)
+        };
+        self.call(what, bounded).await
     }
 
     /// How long what is begun now is tried again: for those who do the attempts themselves, since a stage cannot hand a

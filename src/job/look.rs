@@ -168,7 +168,7 @@ impl Looked {
         let judge = async |connection: &mut PgConnection| {
             preflight::other_source::judge(connection, specs, &source, lock_timeout).await
         };
-        match link.call("reading where earlier runs read from", judge).await {
+        match link.read("reading where earlier runs read from", judge).await {
             Ok(findings) => self.troubles.findings.extend(findings),
             Err(failure) => self.troubles.failures.push(("target", failure)),
         }

@@ -61,16 +61,16 @@ impl Retry {
             }
         }
         let there = async |connection: &mut PgConnection| ledger::exists(connection).await;
-        if !link.call("looking for the ledger", there).await? {
+        if !link.read("looking for the ledger", there).await? {
             return Err(super::ledger::without_ledger());
         }
         let wanted = request.run.as_deref();
         if let Some(id) = wanted {
             let named = async |connection: &mut PgConnection| ledger::runs_named(connection, id).await;
-            super::ledger::names_one(id, &link.call("looking for the run to retry", named).await?)?;
+            super::ledger::names_one(id, &link.read("looking for the run to retry", named).await?)?;
         }
         let find = async |connection: &mut PgConnection| ledger::origin(connection, wanted).await;
-        let origin = link.call("looking for the run to retry", find).await?;
+        let origin = link.read("looking for the run to retry", find).await?;
         let origin = origin.ok_or_else(|| super::ledger::no_such_run(wanted))?;
         if origin.is_alive {
             let message = format!("run {} is still at work: its rejects are its own until it ends", origin.of.run);
@@ -90,7 +90,7 @@ impl Retry {
         let mut filter = request.filter.clone();
         let ask = async |link: &mut Link, filter: &RetryFilter| {
             let unheld = async |connection: &mut PgConnection| ledger::unheld(connection, run, filter).await;
-            link.call("reading the rejects", unheld).await
+            link.read("reading the rejects", unheld).await
         };
         let mut unheld = ask(link, &filter).await?;
         if filter.read_printed(&unheld.keys) {
@@ -107,7 +107,7 @@ impl Retry {
             }
         }
         let last = async |connection: &mut PgConnection| ledger::last_reject(connection, run).await;
-        let until = link.call("reading the rejects", last).await?;
+        let until = link.read("reading the rejects", last).await?;
         let beside = Link::anew(ends.target.clone(), Waits::new(settings), stop.clone());
         Ok(Self { origin, filter, unheld: unheld.keys, until, link: Mutex::new(beside) })
     }
@@ -134,13 +134,13 @@ impl Retry {
     pub(super) async fn elsewhere(&self, databases: &[Database]) -> Result<i64, Failure> {
         let (of, mut link) = (self.of(), self.link.lock().await);
         let count = async |connection: &mut PgConnection| ledger::open_elsewhere(connection, of, databases).await;
-        link.call("counting the open rejects", count).await
+        link.read("counting the open rejects", count).await
     }
 
     async fn count(&self, filter: &RetryFilter) -> Result<i64, Failure> {
         let (run, mut link) = (self.of().run, self.link.lock().await);
         let count = async |connection: &mut PgConnection| ledger::open_count(connection, run, filter).await;
-        link.call("counting the open rejects", count).await
+        link.read("counting the open rejects", count).await
     }
 
     /// The open rejects of a database.

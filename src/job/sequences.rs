@@ -5,11 +5,10 @@
 //! session can cross; only over a long one the sequence is set, and not where it has got there meanwhile.
 
 use super::link::{Link, Trouble};
+use super::setup;
 use crate::config::Settings;
 use crate::model::{Failure, TableName};
-use crate::postgres::{
-    FedColumn, Steps, failure, fed_columns, ident, literal, milliseconds, query, script, shown_table, table_ident,
-};
+use crate::postgres::{FedColumn, Steps, failure, fed_columns, ident, literal, query, shown_table, table_ident};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error, Row};
 use std::collections::BTreeSet;
@@ -36,7 +35,7 @@ pub(super) async fn move_on(
     settings: &Settings,
 ) -> Result<Vec<Told>, Failure> {
     let what = format!("looking for the sequences of {table}");
-    let fed = link.call(&what, async |connection: &mut _| look(connection, table).await).await?;
+    let fed = link.read(&what, async |connection: &mut _| look(connection, table).await).await?;
     let mut told = Vec::new();
     for column in fed.iter().filter(|column| written.contains(&column.column)) {
         let Some(steps) = column.steps else { continue };
@@ -66,12 +65,7 @@ impl Way<'_> {
     /// Goes it in one transaction; gives what is to be told of it. Twice is as good as once.
     async fn go(&self, connection: &mut PgConnection, settings: &Settings) -> Result<Option<Told>, Trouble> {
         let mut transaction = connection.begin().await?;
-        let limits = format!(
-            "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
-            milliseconds(settings.target.lock_timeout.0),
-            milliseconds(settings.target.statement_timeout.0)
-        );
-        script(limits).execute(&mut *transaction).await?;
+        setup::limits(settings).set(&mut transaction).await?;
         let told = self.pass(&mut transaction).await.map_err(|error| {
             let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
             // A look through a column without an index takes as long the next time.

@@ -8,7 +8,7 @@ use crate::config::{Compression, Settings, Staging, UnmatchedKeys};
 use crate::ledger::idle_timeout;
 use crate::mapping::MappingSpec;
 use crate::model::{Failure, Finding, Side};
-use crate::postgres::{Target, TargetOptions};
+use crate::postgres::{Limits, Target, TargetOptions};
 use crate::report::probe_report_dir;
 use crate::sink::{LoadOptions, StagingTables};
 use crate::source::redis::SourceSettings;
@@ -121,6 +121,15 @@ pub(super) fn target(settings: &Settings) -> Result<Target, Failure> {
         password: settings.target.password.as_ref().map(|password| password.expose().to_owned()),
         connect_timeout: CONNECT,
     })
+}
+
+/// What bounds a transaction at the target.
+pub(super) fn limits(settings: &Settings) -> Limits {
+    Limits {
+        statement: settings.target.statement_timeout.0,
+        lock: settings.target.lock_timeout.0,
+        idle: idle_timeout(settings.flow.lease.0),
+    }
 }
 
 pub(super) fn load_options(settings: &Settings) -> LoadOptions {

@@ -1,8 +1,8 @@
 //! From record to row: key patterns, candidates, functions and lineage, compiled once for a run.
 //!
 //! Owns the mapping language: `spec` is what a person writes, `compile` makes a plan of it, once a run, and all else is what
-//! a plan does with each record (`row` is where that begins). Pure: no I/O, no async. Uses `decode`, `encode`, `model`
-//! and the sizes of `config`.
+//! a plan does with each record (`row` is where that begins). Pure: no I/O, no async. Uses `decode`, `encode`, `model`,
+//! the sizes of `config`, and of `postgres` how names are quoted in a statement that is shown.
 
 mod archive;
 mod as_it_is;

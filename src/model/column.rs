@@ -11,6 +11,21 @@ pub struct TableName {
     pub table: String,
 }
 
+impl TableName {
+    /// The name that is meant where a part of it stands in quotes, as SQL has it: here a name is never quoted. `None` where none does.
+    pub fn unquoted(&self) -> Option<Self> {
+        let bare = |part: &str| {
+            let inner = part.strip_prefix('"')?.strip_suffix('"').filter(|inner| !inner.is_empty())?;
+            Some(inner.replace("\"\"", "\""))
+        };
+        let (schema, table) = (bare(&self.schema), bare(&self.table));
+        (schema.is_some() || table.is_some()).then(|| Self {
+            schema: schema.unwrap_or_else(|| self.schema.clone()),
+            table: table.unwrap_or_else(|| self.table.clone()),
+        })
+    }
+}
+
 impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.schema, self.table)

@@ -133,6 +133,10 @@ pub fn failure(doing: &str, error: Error) -> Failure {
             "No connection is free. Lower flow.writers, or raise the limit: max_connections of the server, or CONNECTION \
              LIMIT of the role or of the database.",
         ),
+        "57014" => (
+            Exit::Postgres,
+            "Where it took too long, raise target.statement_timeout (--statement-timeout). The role or the database may have a              statement_timeout of its own (SHOW statement_timeout), which bounds what is written into the ledger.",
+        ),
         code if code.starts_with("42") => (Exit::Usage, "The table is not what the mapping expects; see the message."),
         code if code.starts_with("08") || code.starts_with("57P") => {
             (Exit::Postgres, "Check that the server is up and reachable, then go on with --resume.")

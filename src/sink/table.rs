@@ -163,6 +163,8 @@ pub enum Exactly {
     Text,
     /// Whether it is a null of JSON's own: the type is jsonb.
     JsonNull,
+    /// Whether it is a zero below zero: jsonb has no such number.
+    NegativeZero,
 }
 
 impl Exact {
@@ -172,6 +174,7 @@ impl Exact {
             let how = match column.column_type {
                 _ if column.generated => return None,
                 ColumnType::Jsonb => Exactly::JsonNull,
+                ColumnType::Float4 | ColumnType::Float8 => Exactly::NegativeZero,
                 // Spelling, the lower bounds of an array, and what casts to json make of a type.
                 ColumnType::Json | ColumnType::Array(_) | ColumnType::Cast(_) => Exactly::Text,
                 _ => return None,

@@ -25,6 +25,21 @@ fn a_batch_that_takes_longer_than_a_statement_may_is_made_smaller() {
 }
 
 #[test]
+fn the_roles_own_timeout_does_not_bound_what_is_read() {
+    let (case, run) = many(1);
+    case.sql(&format!(
+        "CREATE FUNCTION slow() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.8); RETURN true; END $$; \
+         CREATE POLICY slow ON items USING (slow()) WITH CHECK (true); \
+         ALTER TABLE items ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; \
+         ALTER ROLE redis2pg IN DATABASE {} SET statement_timeout = '500ms'",
+        case.database
+    ));
+    let undone = rollback(&case, &run, &["--yes", "--retry-deadline", "2s"]).exits(0);
+    assert_eq!(undone.counts(), [1, 0, 0], "{:#}", undone.json);
+    assert!(!undone.stderr.contains("trying again"), "{}", undone.stderr);
+}
+
+#[test]
 fn a_row_that_somebody_holds_keeps_no_other_from_being_done() {
     let (case, run) = many(8);
     std::thread::scope(|scope| {

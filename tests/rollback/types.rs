@@ -88,6 +88,32 @@ fn literals(row: &[Option<usize>]) -> Vec<String> {
     COLUMNS.iter().zip(row).map(literal).collect()
 }
 
+/// jsonb has no such number.
+#[test]
+fn a_zero_below_zero_is_put_back_and_only_such_a_one_is_kept_as_text() {
+    let case = Case::new();
+    case.sql(
+        "CREATE DOMAIN degrees AS double precision CHECK (VALUE < 360); CREATE DOMAIN small AS real; \
+         CREATE TABLE vals (id integer PRIMARY KEY, a real, b double precision, c degrees, d small, e real, f double precision, g numeric); \
+         INSERT INTO vals VALUES (1, '-0', '-0', '-0', '-0', 0, -0.5, 0), (2, 0, 0, 0, 0, 'NaN', NULL, 0); \
+         ALTER TABLE vals OWNER TO redis2pg",
+    );
+    let columns: Vec<String> =
+        ["a", "b", "c", "d", "e", "f", "g"].map(|name| format!("{{ name = \"{name}\", from = [\"$.n\"] }},")).into();
+    let config = CONFIG.replace("{ name = \"loaded\", from = [\"$.n\"] },", &columns.join("\n"));
+    case.redis().set_many(&[1, 2].map(|id| (format!("value:{id}"), r#"{"n":7}"#.to_owned())));
+    let before = rows(&case, "vals");
+    let run = case.run_config(&config, &[]).exits(0);
+    assert_eq!(run.total("updated"), 2, "{run}");
+    assert_eq!(
+        case.sql("SELECT row_key ->> 'id', exact FROM redis2pg.before_images ORDER BY 1"),
+        "1|{\"a\": \"-0\", \"b\": \"-0\", \"c\": \"-0\", \"d\": \"-0\"}\n2|"
+    );
+    let undone = undo(&case, &id(&run));
+    assert_eq!(undone.counts(), [0, 2, 0], "{:#}", undone.json);
+    assert_eq!(rows(&case, "vals"), before);
+}
+
 #[test]
 fn whatever_type_a_value_has_it_comes_back_as_it_was() {
     let seed = std::env::var("REDIS2PG_TEST_SEED").ok().map(|text| text.parse().unwrap());

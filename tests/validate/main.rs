@@ -16,6 +16,7 @@ mod live;
 mod meaning;
 mod part;
 mod places;
+mod timeouts;
 
 use support::{Case, Outcome};
 

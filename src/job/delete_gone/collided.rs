@@ -18,7 +18,7 @@ pub(super) async fn keep(
     let name = |key: &RedisKey| Rivals::name(database.number, key);
     let asked: Vec<String> = gone.values().map(name).collect();
     let look = async |connection: &mut PgConnection| ledger::collisions(connection, run, &asked).await;
-    let taken = link.call("looking for other keys of the same rows", look).await?;
+    let taken = link.read("looking for other keys of the same rows", look).await?;
     let all = gone.len();
     // Where not all are named, it may be any key.
     if taken.iter().any(|name| Rivals::is_more(name)) {

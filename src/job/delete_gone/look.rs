@@ -102,7 +102,7 @@ impl<S: Source> Work<'_, '_, S> {
         let source = self.source.clone();
         let ask =
             async |connection: &mut PgConnection| ledger::cleaned_among(connection, (&source, database), &asked).await;
-        let cleaned = self.link.call("looking for keys that a cleanup deleted", ask).await?;
+        let cleaned = self.link.read("looking for keys that a cleanup deleted", ask).await?;
         Ok(cleaned.into_iter().filter_map(|place| places.get(place).copied()).collect())
     }
 

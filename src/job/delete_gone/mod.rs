@@ -88,7 +88,7 @@ async fn count_and_delete<S: Source>(
     writers: &Writers,
 ) -> Result<End, Failure> {
     let shards = async |connection: &mut PgConnection| ledger::load_all_if(connection, by.run, true).await;
-    let shards = link.call("reading which server was scanned", shards).await?;
+    let shards = link.read("reading which server was scanned", shards).await?;
     let mut work = Work::begin((shared, settings), link, source, mappings).await?;
     work.is_scanned(&shards)?;
     match work.count().await? {
@@ -100,11 +100,11 @@ async fn count_and_delete<S: Source>(
 /// Whether a dry run can tell which rows are this tool's.
 async fn can_count<S: Source>(link: &mut Link, shared: &Shared<S>) -> Result<bool, Failure> {
     let there = async |connection: &mut PgConnection| ledger::exists(connection).await;
-    if !link.call("looking for the ledger", there).await? {
+    if !link.read("looking for the ledger", there).await? {
         return Ok(false);
     }
     let state = async |connection: &mut PgConnection| ledger::outstanding(connection).await;
-    let current = link.call("looking at the ledger", state).await? == Outstanding::Nothing;
+    let current = link.read("looking at the ledger", state).await? == Outstanding::Nothing;
     if !current {
         let text =
             "the ledger is of an earlier version, which the run would bring up to date: rows whose keys are gone are \

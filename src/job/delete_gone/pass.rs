@@ -88,7 +88,7 @@ impl<S: Source> Work<'_, '_, S> {
         let mut edges = Vec::new();
         for part in rows.chunks(ASKED) {
             let ask = async |connection: &mut PgConnection| means.0.own_parents(connection, id, part).await;
-            let found = self.link.call("looking for rows that refer to one another", ask).await?;
+            let found = self.link.read("looking for rows that refer to one another", ask).await?;
             edges.extend(found.into_iter().filter(|(_, parent)| waiting.contains_key(parent)));
         }
         if let Some(place) = self.places.get_mut(place) {

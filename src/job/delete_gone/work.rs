@@ -44,7 +44,7 @@ impl<'t> Place<'t> {
     ) -> Result<Self, Failure> {
         let reader = OwnedReader::new(table, runs.0);
         let extent = async |connection: &mut PgConnection| reader.extent(connection).await;
-        let extent = link.call("looking how far a table goes", extent).await?;
+        let extent = link.read("looking how far a table goes", extent).await?;
         Ok(Self {
             phase,
             id,
@@ -89,12 +89,12 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
         mappings: Vec<(u32, MappingId, &'t RunTable)>,
     ) -> Result<Self, Failure> {
         let runs = async |connection: &mut PgConnection| runs_of_source(connection, source).await;
-        let runs: Vec<SourceRun> = link.call("reading which runs were of this source", runs).await?;
+        let runs: Vec<SourceRun> = link.read("reading which runs were of this source", runs).await?;
         let ids: Vec<Uuid> = runs.iter().map(|run| run.run).collect();
         let runs: HashMap<String, Option<u8>> =
             runs.into_iter().map(|run| (run.run.to_string(), run.database)).collect();
         let elsewhere = async |connection: &mut PgConnection| runs_elsewhere(connection, source).await;
-        let elsewhere = link.call("reading which runs were of another source", elsewhere).await?;
+        let elsewhere = link.read("reading which runs were of another source", elsewhere).await?;
         let all: Vec<Uuid> = ids.iter().chain(elsewhere.keys()).copied().collect();
         let elsewhere = elsewhere.into_iter().map(|(run, source)| (run.to_string(), source)).collect();
         let (mut answering, mut holders, mut places) = (Vec::new(), Vec::new(), Vec::new());
@@ -235,7 +235,7 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
     async fn counted(&mut self, place: usize, number: u64) -> Result<Vec<OwnedRow>, Failure> {
         let Some(Place { of_all, extent, .. }) = self.places.get(place) else { return Ok(Vec::new()) };
         let read = async |connection: &mut PgConnection| of_all.read(connection, extent, number).await;
-        let rows = self.link.call("reading the rows that runs wrote", read).await?;
+        let rows = self.link.read("reading the rows that runs wrote", read).await?;
         let Some((own, others)) = self.places.get(place).map(|place| self.own(place, rows)) else {
             return Ok(Vec::new());
         };
@@ -248,6 +248,6 @@ impl<'w, 't, S: Source> Work<'w, 't, S> {
     pub(super) async fn slice(&mut self, place: usize, number: u64) -> Result<Vec<OwnedRow>, Failure> {
         let Some(Place { reader, extent, .. }) = self.places.get(place) else { return Ok(Vec::new()) };
         let read = async |connection: &mut PgConnection| reader.read(connection, extent, number).await;
-        self.link.call("reading the rows that runs wrote", read).await
+        self.link.read("reading the rows that runs wrote", read).await
     }
 }

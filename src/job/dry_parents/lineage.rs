@@ -6,6 +6,7 @@ use crate::mapping::ParentRef;
 use crate::model::{Failure, MappingId, Row};
 use crate::postgres::failure;
 use crate::source::Source;
+use sqlx::Connection;
 use std::collections::HashMap;
 
 impl<S: Source> DryParents<S> {
@@ -29,11 +30,17 @@ impl<S: Source> DryParents<S> {
         let names: Vec<String> = documents.values().cloned().collect();
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(self.target.connect().await?),
+            none => none.insert(self.target.0.connect().await?),
         };
-        let ids = ids_by_lineage(connection, check, &names)
-            .await
-            .map_err(|error| failure("looking for parents by their lineage", error))?;
+        let limits = self.target.1;
+        let asked = async {
+            let mut transaction = connection.begin().await?;
+            limits.set(&mut transaction).await?;
+            let ids = ids_by_lineage(&mut transaction, check, &names).await?;
+            transaction.rollback().await?;
+            Ok::<_, sqlx::Error>(ids)
+        };
+        let ids = asked.await.map_err(|error| failure("looking for parents by their lineage", error))?;
         lost.retain(|at, _| {
             let id = documents.get(at).and_then(|document| ids.get(document));
             let fits = |id: &String| {

@@ -12,7 +12,7 @@ mod reference;
 use super::databases::Base;
 use super::pipeline::{Shared, Transformer};
 use crate::model::{Failure, Fetched, MappingId, RedisKey, Reject, Row, SkipReason, Wanted};
-use crate::postgres::{Target, failure};
+use crate::postgres::{Limits, Target, failure};
 use crate::sink::{Batch, DryRun, LoadTable};
 use crate::source::Source;
 use reference::{has_text, reference, rows_of};
@@ -31,7 +31,7 @@ const NOWHERE: &str = "is neither in Redis nor in the table";
 pub(super) struct DryParents<S> {
     shared: Shared<S>,
     tables: Arc<[LoadTable]>,
-    target: Target,
+    target: (Target, Limits),
     connection: Option<PgConnection>,
     dry: DryRun,
     /// The mappings of which this run judges every key before their children.
@@ -43,7 +43,7 @@ impl<S: Source> DryParents<S> {
     pub(super) fn new(
         shared: Shared<S>,
         tables: Arc<[LoadTable]>,
-        target: Target,
+        target: (Target, Limits),
         dry: DryRun,
         judged: Arc<[MappingId]>,
     ) -> Self {
@@ -213,9 +213,9 @@ impl<S: Source> DryParents<S> {
         let texts: Vec<&str> = references.iter().map(|(_, text)| text.as_str()).collect();
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(self.target.connect().await?),
+            none => none.insert(self.target.0.connect().await?),
         };
-        let found = rows_of(connection, check, column_type, &texts)
+        let found = rows_of((connection, self.target.1), check, column_type, &texts)
             .await
             .map_err(|error| failure("looking for parents", error))?;
         Ok(Some(references.iter().filter(|(_, text)| found.contains(text)).map(|(at, _)| *at).collect()))

@@ -1,7 +1,7 @@
 //! References as the target's table knows them: which of them lead to a row that is there.
 
 use crate::model::{ColumnType, Row};
-use crate::postgres::{ident, query, table_ident};
+use crate::postgres::{Limits, ident, query, table_ident};
 use crate::sink::ParentCheck;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Row as _};
@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 
 /// Which of these keys, as text, the parent's table has. None where there is no such table yet.
 pub(super) async fn rows_of(
-    connection: &mut PgConnection,
+    (connection, limits): (&mut PgConnection, Limits),
     check: &ParentCheck,
     column_type: &ColumnType,
     texts: &[&str],
 ) -> Result<BTreeSet<String>, sqlx::Error> {
     let mut transaction = connection.begin().await?;
+    limits.set(&mut transaction).await?;
     let exists: bool = query("SELECT pg_catalog.to_regclass($1) IS NOT NULL")
         .bind(table_ident(&check.table))
         .fetch_one(&mut *transaction)

@@ -62,7 +62,7 @@ pub(in crate::job) async fn book_earlier<S: Source>(migration: &mut Migration<'_
     let run = ledger.run;
     let totals: BTreeMap<String, Tally> = ledger
         .link
-        .call("reading what the run has done", async |connection| ledger::totals(connection, run).await)
+        .read("reading what the run has done", async |connection| ledger::totals(connection, run).await)
         .await?;
     for (id, mapping) in migration.shared.plan.mappings() {
         let Some(tally) = totals.get(mapping.name()) else { continue };

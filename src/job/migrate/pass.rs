@@ -4,6 +4,7 @@ use super::{Migration, Turn};
 use crate::flow::{KeySpill, Position, Watermark};
 use crate::job::dry_parents::DryParents;
 use crate::job::pipeline::{BatchLimits, Listing, Pass, Sample, Scope, Shared, Writer};
+use crate::job::setup;
 use crate::ledger::{Checkpoint, ShardId};
 use crate::model::{Failure, MappingId};
 use crate::sink::DryRun;
@@ -98,7 +99,8 @@ impl<S: Source> Migration<'_, S> {
                 (None, dry) => {
                     let dry =
                         dry.clone().unwrap_or_else(|| DryRun::new(self.tables.clone(), self.shared.events.clone(), 0));
-                    let (tables, target) = (self.tables.clone(), self.target.clone());
+                    let tables = self.tables.clone();
+                    let target = (self.target.clone(), setup::limits(self.settings));
                     let parents = DryParents::new(shared.clone(), tables, target, dry.clone(), self.judged());
                     Writer::Dry(dry, Box::new(parents))
                 }

@@ -60,7 +60,7 @@ pub(super) async fn adopt<S: Source>(
         }
         let names: Vec<String> = documents.values().cloned().collect::<BTreeSet<_>>().into_iter().collect();
         let find = async |connection: &mut _| ids_by_lineage(connection, &check, &names).await;
-        let ids = retrying.link.call("looking for parents by their lineage", find).await?;
+        let ids = retrying.link.read("looking for parents by their lineage", find).await?;
         let reference = ParentRef { mapping: check.mapping, column: check.column };
         give(mapping, reference, (&documents, &ids), made);
     }

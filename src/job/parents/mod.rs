@@ -64,7 +64,7 @@ impl<S: Source> Retrying<'_, S> {
     async fn page(&mut self, id: MappingId, between: (i64, i64)) -> Result<Vec<Pending>, Failure> {
         let (shard, of) = (self.shard, (self.shared.plan.mapping(id).name(), self.shared.database));
         let page = async |connection: &mut _| ledger::pending_page(connection, shard, of, between, PAGE).await;
-        self.link.call("reading the children to try again", page).await
+        self.link.read("reading the children to try again", page).await
     }
 }
 
@@ -129,7 +129,7 @@ async fn retry_records<S: Source>(
         for base in shared.bases_of(parent).iter().rev() {
             let of = (base.plan.mapping(parent).name(), base.database);
             let known = async |connection: &mut _| ledger::known(connection, shard, of, &keys, false).await;
-            let known = retrying.link.call("reading why parents were rejected", known).await?;
+            let known = retrying.link.read("reading why parents were rejected", known).await?;
             let open = known.into_iter().filter(|known| !known.closed);
             unread.extend(open.map(|known| (known.key, format!("was rejected ({})", known.reason))));
         }
@@ -236,7 +236,7 @@ async fn load_from<S: Source>(
 ) -> Result<(usize, BTreeSet<RedisKey>), Failure> {
     let (shard, of) = (retrying.shard, (retrying.shared.plan.mapping(id).name(), retrying.shared.database));
     let known = async |connection: &mut _| ledger::known(connection, shard, of, keys, false).await;
-    let known = retrying.link.call("reading which parents were rejected", known).await?;
+    let known = retrying.link.read("reading which parents were rejected", known).await?;
     let rejected: BTreeSet<RedisKey> = known.into_iter().filter(|known| known.counted).map(|known| known.key).collect();
     let (mut read, mut found, mut with_rows) = (0, 0, BTreeSet::new());
     while let Some(mut records) = retrying.read(id, keys, &mut read).await? {

@@ -137,7 +137,7 @@ impl<S: Source> Retrying<'_, S> {
         }
         let (shard, database) = (self.shard, self.shared.database);
         let count = async |connection: &mut _| ledger::pending_count(connection, shard, (&names, database)).await;
-        Ok(self.link.call("counting the children to try again", count).await?.0)
+        Ok(self.link.read("counting the children to try again", count).await?.0)
     }
 
     /// The place of the last key of a mapping that waits.
@@ -145,19 +145,19 @@ impl<S: Source> Retrying<'_, S> {
         let (shard, database) = (self.shard, self.shared.database);
         let names = [self.shared.plan.mapping(id).name().to_owned()];
         let count = async |connection: &mut _| ledger::pending_count(connection, shard, (&names, database)).await;
-        Ok(self.link.call("counting the children to try again", count).await?.1)
+        Ok(self.link.read("counting the children to try again", count).await?.1)
     }
 
     async fn by_id(&mut self, ids: &[i64]) -> Result<Vec<Pending>, Failure> {
         let shard = self.shard;
         let read = async |connection: &mut _| ledger::pending_by_id(connection, shard, ids).await;
-        self.link.call("reading the children to try again", read).await
+        self.link.read("reading the children to try again", read).await
     }
 
     /// Those of the keys that wait, sorted.
     async fn waiting_among(&mut self, id: MappingId, keys: &[RedisKey]) -> Result<Vec<RedisKey>, Failure> {
         let (shard, of) = (self.shard, (self.shared.plan.mapping(id).name(), self.shared.database));
         let read = async |connection: &mut _| ledger::pending_among(connection, shard, of, keys).await;
-        self.link.call("reading which parents wait themselves", read).await
+        self.link.read("reading which parents wait themselves", read).await
     }
 }

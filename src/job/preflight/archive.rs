@@ -21,7 +21,9 @@ pub(super) async fn make_missing(
     check: Check,
 ) -> Result<Created, Trouble> {
     let archive = specs.iter().find(|spec| spec.unmatched).filter(|_| settings.target.create_schema);
-    let Some(table) = archive.and_then(|spec| spec.table_name().ok()) else { return Ok(Created::default()) };
+    let table = archive.and_then(|spec| spec.table_name().ok());
+    // A name with the quotes of SQL is said to be missing, with how it is written here.
+    let Some(table) = table.filter(|table| table.unquoted().is_none()) else { return Ok(Created::default()) };
     if missing_tables(connection, std::slice::from_ref(&table)).await?.is_empty() {
         return Ok(Created::default());
     }

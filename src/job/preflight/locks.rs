@@ -1,22 +1,11 @@
 //! Locks that the check wants and does not get: it asks for none that the application would notice, and waits for none long.
 
-use crate::config::Settings;
 use crate::job::link::Trouble;
 use crate::model::{Failure, TableName};
-use crate::postgres::{milliseconds, query, shown_table};
+use crate::postgres::{query, shown_table};
 use sqlx::postgres::PgConnection;
 use sqlx::{Error, Row};
 use std::fmt::Display;
-
-/// Bounds how long each statement of the transaction waits for a lock. What the role has set for itself does not count: it may
-/// be 0, which is for ever.
-///
-/// # Errors
-/// The server's.
-pub(super) async fn limit(connection: &mut PgConnection, settings: &Settings) -> Result<(), Error> {
-    let timeout = milliseconds(settings.target.lock_timeout.0);
-    query(format!("SET LOCAL lock_timeout = {timeout}")).execute(connection).await.map(|_| ())
-}
 
 /// Whether an error says that a lock was not given in time.
 fn is_of_lock(error: &Error) -> bool {

@@ -28,7 +28,6 @@ pub(super) use server::{Server, look};
 use super::link::Trouble;
 use super::{audit, setup};
 use crate::config::Settings;
-use crate::ledger;
 use crate::mapping::{MappingSpec, Plan, Purpose, RunStamp};
 use crate::model::{Exit, Failure, Finding, Severity, Side, Table, TableName};
 use crate::postgres::{TableFacts, estimate_rows, missing_tables, table_ident, table_is_empty};
@@ -88,9 +87,9 @@ pub(super) async fn check(
 ) -> Result<Checked, Trouble> {
     let names = table_names(specs)?;
     let mut transaction = connection.begin().await?;
-    // Whoever waits for a lock holds up all that ask for one after it: the application's writers.
-    locks::limit(&mut transaction, settings).await?;
-    ledger::end_where_idle(&mut transaction, ledger::idle_timeout(settings.flow.lease.0)).await?;
+    // Whoever waits for a lock holds up all that ask for one after it: the application's writers. What the role has set for itself does
+    // not count: it may be 0, which is for ever, or too little.
+    setup::limits(settings).set(&mut transaction).await?;
     let (deletes_gone, preset) = (settings.run.delete_gone, preset::statements(settings));
     let judging = Judging { server: &server, check, deletes_gone, preset };
     let absent = missing_tables(&mut transaction, &names).await?;

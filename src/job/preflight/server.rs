@@ -3,6 +3,7 @@
 use super::{Check, locks};
 use crate::config::Settings;
 use crate::job::link::Trouble;
+use crate::job::setup;
 use crate::ledger::{self, Outstanding};
 use crate::model::{Finding, Severity, Side, TableName};
 use crate::postgres::{query, shown_ident};
@@ -98,7 +99,7 @@ pub(in crate::job) async fn look(connection: &mut PgConnection, settings: &Setti
 
 async fn read(connection: &mut PgConnection, settings: &Settings) -> Result<Server, Error> {
     let mut transaction = connection.begin().await?;
-    locks::limit(&mut transaction, settings).await?;
+    setup::limits(settings).set(&mut transaction).await?;
     let row = query(LOOK).fetch_one(&mut *transaction).await?;
     let lacking = query(LACKING).fetch_all(&mut *transaction).await?;
     let outstanding = match row.try_get("inside")? {

@@ -4,6 +4,7 @@ use super::locks;
 use super::server::Server;
 use super::types::judge_types;
 use super::{Check, earlier_ids, interference, partitions, sequences, uniqueness};
+use crate::job::design::without_quotes;
 use crate::job::link::Trouble;
 use crate::mapping::MappingSpec;
 use crate::model::{Finding, Side, TableName};
@@ -91,13 +92,17 @@ async fn find_table(
 }
 
 /// What to do about a table that is not there.
-fn how_to_have(name: &TableName) -> &'static str {
+fn how_to_have(name: &TableName) -> String {
+    if let Some(meant) = name.unquoted() {
+        return without_quotes(&meant);
+    }
     match name.table.contains('.') {
         true => {
             "Write schema.table: what stands before the first point is the schema. The database is that of target.url."
         }
         false => "Create it, or have it made: `create = true` in the mapping, with target.create_schema left on.",
     }
+    .to_owned()
 }
 
 /// The same where rows that were loaded are to be compared.

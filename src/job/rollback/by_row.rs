@@ -18,7 +18,7 @@ impl Work<'_> {
     pub(super) async fn rows(&mut self, step: &Step, mode: Mode) -> Result<usize, Failure> {
         let reader = OwnedReader::told(&step.table.run, &[self.run], !step.table.mixed);
         let extent = async |connection: &mut PgConnection| reader.extent(connection).await;
-        let extent = self.link.call("reading the table", extent).await?;
+        let extent = self.link.read("reading the table", extent).await?;
         let mut ahead = std::mem::replace(&mut self.ahead, self.link.another());
         let done = self.slices(step, mode, (&reader, &extent), &mut ahead).await;
         self.ahead = ahead;
@@ -40,7 +40,7 @@ impl Work<'_> {
             let next = async {
                 let Some(number) = number else { return Ok(Vec::new()) };
                 let read = async |connection: &mut PgConnection| reader.read(connection, extent, number).await;
-                ahead.call("reading the run's rows", read).await
+                ahead.read("reading the run's rows", read).await
             };
             let (done, next) = tokio::join!(self.slice(step, mode, &rows), next);
             moved += done?;

@@ -29,7 +29,7 @@ pub(super) async fn of(
 ) -> Result<BTreeSet<String>, Failure> {
     let ids: Vec<String> = later.iter().map(|(run, _)| run.clone()).collect();
     let ask = async |connection: &mut PgConnection| ledger::in_a_circle(connection, run, &ids).await;
-    let found = link.call("looking for runs that changed rows of one another", ask).await?;
+    let found = link.read("looking for runs that changed rows of one another", ask).await?;
     let mut circle: BTreeSet<String> = found.into_iter().collect();
     let mut known = HashMap::new();
     for id in ids {
@@ -77,7 +77,7 @@ async fn waits_for(
 async fn firsts(link: &mut Link, settings: &Settings, id: &str) -> Result<Vec<String>, Failure> {
     let Ok(run) = Uuid::parse_str(id) else { return Ok(Vec::new()) };
     let changed = async |connection: &mut PgConnection| ledger::changed_by(connection, run).await;
-    let mut firsts = link.call("looking for runs that came after it", changed).await?;
+    let mut firsts = link.read("looking for runs that came after it", changed).await?;
     let options = setup::load_options(settings);
     for table in tables(link, run).await? {
         let undo = Undo { table: &table, run, force: false, retries: false };
@@ -92,9 +92,9 @@ async fn firsts(link: &mut Link, settings: &Settings, id: &str) -> Result<Vec<St
 /// The tables of a run of which it has images, as far as they are there.
 async fn tables(link: &mut Link, run: Uuid) -> Result<Vec<UndoTable>, Failure> {
     let told = async |connection: &mut PgConnection| ledger::run_tables(connection, run).await;
-    let told = link.call("reading a run's tables", told).await?;
+    let told = link.read("reading a run's tables", told).await?;
     let images = async |connection: &mut PgConnection| ledger::image_tables(connection, run).await;
-    let images = link.call("counting before-images", images).await?;
+    let images = link.read("counting before-images", images).await?;
     let mut tables = Vec::new();
     for Distinct { run: table, all_keys, mixed } in distinct(&told, &images) {
         if !images.iter().any(|(name, ..)| *name == table.table.to_string()) {
@@ -109,7 +109,7 @@ async fn tables(link: &mut Link, run: Uuid) -> Result<Vec<UndoTable>, Failure> {
                 transaction.commit().await?;
                 Ok::<_, Error>(read)
             };
-            tables.extend(link.call("reading a run's tables", read).await?);
+            tables.extend(link.read("reading a run's tables", read).await?);
         }
     }
     Ok(tables)

@@ -25,7 +25,7 @@ const ENOUGH: usize = 8;
 pub(super) async fn find(link: &mut Link, settings: &Settings, request: &RollbackRequest) -> Result<Undoable, Failure> {
     let (id, dry) = (request.run.as_str(), settings.run.dry_run);
     let named = async |connection: &mut PgConnection| ledger::runs_named(connection, id).await;
-    let named = link.call("looking for the run", named).await?;
+    let named = link.read("looking for the run", named).await?;
     ledger_reads::names_one(id, &named)?;
     if id.len() < ENOUGH && !named.is_empty() {
         let message = format!("{id} is too little of an id to take a run back by");
@@ -47,7 +47,7 @@ pub(super) async fn find(link: &mut Link, settings: &Settings, request: &Rollbac
             transaction.commit().await?;
             Ok::<_, Error>(outstanding)
         };
-        let outstanding = link.call("looking at the ledger", outstanding).await?;
+        let outstanding = link.read("looking at the ledger", outstanding).await?;
         if matches!(outstanding, ledger::Outstanding::Migrations(_)) {
             let message = "the ledger is of an earlier version, and a dry run does not bring it up to date";
             let hint = "Any run of this version brings it up to date, and so does the rollback itself.";
@@ -55,7 +55,7 @@ pub(super) async fn find(link: &mut Link, settings: &Settings, request: &Rollbac
         }
     }
     let read = async |connection: &mut PgConnection| ledger::undoable(connection, id).await;
-    let found = link.call("reading the run", read).await?;
+    let found = link.read("reading the run", read).await?;
     let found = found.ok_or_else(|| ledger_reads::no_such_run(Some(id)))?;
     if found.is_alive {
         return Err(at_work(found.run));
@@ -76,7 +76,7 @@ pub(super) async fn not_cleaned(link: &mut Link, request: &RollbackRequest, run:
     }
     let id = run.to_string();
     let cleanups = async |connection: &mut PgConnection| ledger::cleanups_of(connection, &id).await;
-    cleaned(run, &link.call("looking for cleanups", cleanups).await?)
+    cleaned(run, &link.read("looking for cleanups", cleanups).await?)
 }
 
 pub(super) fn at_work(run: Uuid) -> Failure {
@@ -112,7 +112,7 @@ async fn changed_since(
     (run, force): (Uuid, bool),
 ) -> Result<Vec<String>, Failure> {
     let changed = async |connection: &mut PgConnection| ledger::changed_by(connection, run).await;
-    let changed = link.call("looking for runs that came after it", changed).await?;
+    let changed = link.read("looking for runs that came after it", changed).await?;
     let what = format!("rows of run {run} were changed by a later run");
     refused_by(link, settings, (run, force), (&what, changed)).await
 }

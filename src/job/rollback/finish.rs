@@ -59,7 +59,7 @@ pub(super) async fn finish(
                     lease::give_back(&mut link, held).await;
                     // What was done is told, whoever has the rollback now.
                     let read = async |connection: &mut PgConnection| ledger::undoable(connection, &done.run).await;
-                    match link.call("reading what was done", read).await {
+                    match link.read("reading what was done", read).await {
                         Ok(Some(found)) => done.account = found.account,
                         Ok(None) | Err(_) => books.enter(&mut done.account, true),
                     }

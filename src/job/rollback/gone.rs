@@ -24,7 +24,7 @@ impl Gone {
         let name = &table.table;
         if let Some(oid) = table.created_oid {
             let ask = async |connection: &mut PgConnection| ledger::present_name(connection, oid).await;
-            match link.call("looking for a table that the run made", ask).await? {
+            match link.read("looking for a table that the run made", ask).await? {
                 None => {
                     self.dropped.insert(name.clone());
                     return Ok(());

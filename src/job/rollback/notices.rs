@@ -90,7 +90,7 @@ pub(super) async fn missing(
         let (name, explodes) = (table.name(), table.run.explodes);
         let count =
             async |connection: &mut PgConnection| ledger::inserted_rows(connection, (run, &name), explodes).await;
-        let (inserted, deleted) = link.call("counting what the run inserted", count).await?;
+        let (inserted, deleted) = link.read("counting what the run inserted", count).await?;
         let found = account.tables.get(&name).map_or(0, |table| table.deleted + table.kept());
         // What it deleted may have been its own.
         let missing = inserted.saturating_sub(i64::try_from(found).unwrap_or(i64::MAX)).saturating_sub(deleted);

@@ -5,6 +5,7 @@ use super::notices;
 use crate::job::link::Link;
 use crate::ledger::{self, JournalTable, LineagePlace, RunTable, Undoable};
 use crate::model::{Failure, Finding, RollbackAccount, Side, TableAccount, TableName};
+use crate::postgres::shown_table;
 use crate::sink::undo::UndoTable;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
@@ -45,9 +46,9 @@ impl Plan {
     pub(super) async fn make(link: &mut Link, found: &Undoable, force: bool) -> Result<Self, Failure> {
         let run = found.run;
         let told = async |connection: &mut PgConnection| ledger::run_tables(connection, run).await;
-        let mut tables = link.call("reading the run's tables", told).await?;
+        let mut tables = link.read("reading the run's tables", told).await?;
         let images = async |connection: &mut PgConnection| ledger::image_tables(connection, run).await;
-        let images = link.call("counting the before-images", images).await?;
+        let images = link.read("counting the before-images", images).await?;
         if !force {
             // An image goes in the transaction that counts its row as restored: the sum holds at any time.
             let there: i64 = images.iter().map(|(_, _, count)| count).sum();
@@ -77,9 +78,10 @@ impl Plan {
                     transaction.commit().await?;
                     Ok::<_, Error>(read)
                 };
-                match link.call("reading the run's tables", read).await? {
+                match link.read("reading the run's tables", read).await? {
                     Some(table) if !table.may_delete => {
-                        let hint = format!("GRANT DELETE ON {} to the role that rolls back.", table.run.table);
+                        let hint =
+                            format!("GRANT DELETE ON {} to the role that rolls back.", shown_table(&table.run.table));
                         let message = "the role may not delete rows of it";
                         let finding = Finding::critical(Side::Postgres, wanted.table.to_string(), message, hint);
                         return Err(Failure::findings(vec![finding]));
@@ -94,7 +96,7 @@ impl Plan {
         notices.extend(notices::of_tables(&steps));
         notices.extend(notices::unindexed(&steps));
         let unchanged = async |connection: &mut PgConnection| ledger::found_unchanged(connection, run).await;
-        let unchanged = link.call("looking for runs that came after it", unchanged).await?;
+        let unchanged = link.read("looking for runs that came after it", unchanged).await?;
         notices.extend(unchanged.iter().map(|(later, rows)| {
             format!("run {later}, which came later, found {rows} rows of these tables unchanged: those that this run wrote are taken back all the same")
         }));
@@ -168,7 +170,7 @@ async fn from_journal(
     notices: &mut Vec<String>,
 ) -> Result<Vec<RunTable>, Failure> {
     let read = async |connection: &mut PgConnection| ledger::journal_tables(connection, run).await;
-    let found = link.call("reading the run's tables", read).await?;
+    let found = link.read("reading the run's tables", read).await?;
     let mut tables = Vec::new();
     for table in found {
         let JournalTable { name, table, mapping, primary_key, has_lineage, has_metadata } = table;

@@ -72,15 +72,15 @@ fn skip_others(settings: &mut Settings, specs: &[MappingSpec], phases: &[String]
 /// The run that is meant.
 async fn choose(link: &mut Link, id: Option<&str>, of: (&str, &str, Option<&str>)) -> Result<Validatable, Failure> {
     let there = async |connection: &mut PgConnection| ledger::exists(connection).await;
-    if !link.call("looking for the ledger", there).await? {
+    if !link.read("looking for the ledger", there).await? {
         return Err(without_ledger());
     }
     if let Some(id) = id {
         let named = async |connection: &mut PgConnection| ledger::runs_named(connection, id).await;
-        names_one(id, &link.call("looking for the run", named).await?)?;
+        names_one(id, &link.read("looking for the run", named).await?)?;
     }
     let find = async |connection: &mut PgConnection| ledger::to_validate(connection, id, of).await;
-    let run = match (link.call("looking for the run", find).await?, id) {
+    let run = match (link.read("looking for the run", find).await?, id) {
         (Some(run), _) => run,
         (None, Some(id)) => return Err(no_such_run(Some(id))),
         (None, None) => return Err(none_like(other_identity(link, (of.0, of.1)).await?)),
@@ -98,7 +98,7 @@ const PART_OF_MAPPINGS: &str = "Settings such as --unmatched count among the map
 /// The latest run of this source with other mappings.
 async fn other_identity(link: &mut Link, of: (&str, &str)) -> Result<Option<OtherRun>, Failure> {
     let find = async |connection: &mut PgConnection| ledger::other_run(connection, of).await;
-    link.call("looking for runs with other mappings", find).await
+    link.read("looking for runs with other mappings", find).await
 }
 
 /// That there is no run to validate; `other`: one of the same source with other mappings.

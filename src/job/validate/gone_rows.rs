@@ -94,7 +94,7 @@ impl Rest<'_> {
             let source = &self.ready.chosen.run.source;
             let cleaned =
                 async |connection: &mut PgConnection| ledger::cleaned_among(connection, (source, number), &asked).await;
-            let cleaned = link.call("looking for keys that a cleanup deleted", cleaned).await?;
+            let cleaned = link.read("looking for keys that a cleanup deleted", cleaned).await?;
             let mut by_key = BTreeMap::<RedisKey, GoneKey>::new();
             for (place, row) in rows.into_iter().enumerate() {
                 let Some(orphaned) = there.remove(&place) else { continue };
@@ -129,7 +129,7 @@ impl Rest<'_> {
     ) -> Result<HashMap<usize, Option<String>>, Failure> {
         let of = (table, self.rounds.options.relationships);
         let there = async |connection: &mut PgConnection| still_owned(connection, of, keys, &self.runs).await;
-        let there = link.call("looking at rows whose keys are gone", there).await?;
+        let there = link.read("looking at rows whose keys are gone", there).await?;
         Ok(there.into_iter().map(|StillOwned { place, orphaned }| (place, orphaned)).collect())
     }
 

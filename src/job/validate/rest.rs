@@ -56,7 +56,7 @@ pub(super) async fn sums_wanted(
     }
     let run = ready.chosen.run.of.run;
     let like = async |connection: &mut PgConnection| ledger::runs_like(connection, run).await;
-    let runs = link.call("reading the runs before it", like).await?;
+    let runs = link.read("reading the runs before it", like).await?;
     let mut wanted = SumsWanted { runs: runs.iter().map(ToString::to_string).collect(), steps: BTreeMap::new() };
     for id in &rounds.on {
         let Some((spec, table)) = ready.specs.get(usize::from(id.0)).zip(rounds.tables.get(usize::from(id.0))) else {
@@ -66,7 +66,7 @@ pub(super) async fn sums_wanted(
         if tells && rounds.tables.iter().filter(|other| other.name == table.name).count() == 1 {
             let reader = OwnedReader::new(&run_table(ready.checked.plan.mapping(*id), table, spec), &runs);
             let extent = async |connection: &mut PgConnection| reader.extent(connection).await;
-            let extent = link.call("looking how large a table is", extent).await?;
+            let extent = link.read("looking how large a table is", extent).await?;
             wanted.steps.insert(table.mapping.clone(), extent.step());
         }
     }
@@ -90,7 +90,7 @@ pub(super) async fn look_at_rows(rounds: &Rounds, ready: &Ready, link: &mut Link
         return Ok(End::Complete);
     }
     let like = async |connection: &mut PgConnection| ledger::runs_like(connection, run).await;
-    let runs = link.call("reading the runs before it", like).await?;
+    let runs = link.read("reading the runs before it", like).await?;
     let sample = Sample::of(settings.validation.sample);
     let text = runs.iter().map(ToString::to_string).collect();
     let (counted, hasher) = (HashMap::new(), RandomState::new());
@@ -120,7 +120,7 @@ impl Rest<'_> {
         link: &mut Link,
     ) -> Result<End, Failure> {
         let extent = async |connection: &mut PgConnection| reader.extent(connection).await;
-        let extent = link.call("looking how large a table is", extent).await?;
+        let extent = link.read("looking how large a table is", extent).await?;
         let (mut owned, mut gone) = (0, ByDatabase::new());
         // Whose values would be rejected now is looked for among all rows.
         let met = if self.findings().seeks() { BTreeMap::new() } else { self.findings().met(of.0) };
@@ -134,14 +134,14 @@ impl Rest<'_> {
                     all += *more;
                     all
                 });
-                if link.call("counting the rows of the run", sum).await? == all {
+                if link.read("counting the rows of the run", sum).await? == all {
                     owned += all.rows;
                     met.iter().for_each(|(database, met)| self.findings().asked(of.0, *database, met.rows));
                     continue;
                 }
             }
             let read = async |connection: &mut PgConnection| reader.read(connection, &extent, number).await;
-            let rows = link.call("reading the rows of the run", read).await?;
+            let rows = link.read("reading the rows of the run", read).await?;
             owned += self.slice(of.0, rows, &mut gone).await?;
             if gone.values().map(Vec::len).sum::<usize>() >= HELD {
                 self.settle(of, std::mem::take(&mut gone), link).await?;

@@ -4,6 +4,7 @@ use super::Check;
 use crate::config::nearest;
 use crate::mapping::{ColumnSpec, MappingSpec};
 use crate::model::{Column, Finding, Side, Table};
+use crate::postgres::{shown_ident, shown_table};
 
 impl Check {
     /// Whether the columns that the mapping names are there, each once.
@@ -39,7 +40,7 @@ impl Check {
             if column.not_null && !column.has_default && !column.generated && !mapped {
                 let subject = format!("{}.{}", spec.into, column.name);
                 let message = "NOT NULL without a default, and no column of the mapping feeds it";
-                let alter = format!("ALTER TABLE {} ALTER COLUMN {}", spec.into, column.name);
+                let alter = format!("ALTER TABLE {} ALTER COLUMN {}", shown_into(spec), shown_ident(&column.name));
                 self.target(
                     subject,
                     message,
@@ -54,7 +55,8 @@ impl Check {
             let column_type = wanted.sql_type.as_deref().unwrap_or("…");
             let hint = format!(
                 "ALTER TABLE {} ADD COLUMN {} {column_type}; or take it out of the mapping.",
-                spec.into, wanted.name
+                shown_into(spec),
+                shown_ident(&wanted.name)
             );
             return self.target(subject, "the column is missing", &hint);
         }
@@ -66,6 +68,11 @@ impl Check {
         };
         self.findings.push(Finding::warning(Side::Postgres, subject, message, "Add the column to keep them."));
     }
+}
+
+/// The mapping's table as a statement names it.
+fn shown_into(spec: &MappingSpec) -> String {
+    spec.table_name().map_or_else(|_| spec.into.clone(), |name| shown_table(&name))
 }
 
 /// What to do about a column that is there twice.

@@ -7,7 +7,7 @@ use super::piece::Piece;
 use super::settled::Settled;
 use crate::ledger::{self, ShardId};
 use crate::model::{Failure, Reject, Row, RowOutcome};
-use crate::postgres::{CopyBuffer, READ_COMMITTED, error_line, literal, milliseconds, script};
+use crate::postgres::{CopyBuffer, READ_COMMITTED, error_line, literal, script};
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::{LoadTable, Provenance};
 use sqlx::postgres::PgConnection;
@@ -146,11 +146,8 @@ pub(super) fn settings(options: &LoadOptions, shard: ShardId) -> String {
     format!(
         "{READ_COMMITTED}SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL enable_hashjoin = off; \
          SET LOCAL enable_mergejoin = off; SET LOCAL client_min_messages = error; \
-         SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL application_name = {}; \
-         SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; {compression}",
-        milliseconds(options.idle_timeout),
+         SET LOCAL application_name = {}; {}{compression}",
         literal(&ledger::holder_name(shard.lease)),
-        milliseconds(options.lock_timeout),
-        milliseconds(options.statement_timeout),
+        options.limits().statements(),
     )
 }

@@ -11,7 +11,7 @@ use super::writers::Writers;
 use crate::flow::Backoff;
 use crate::ledger::{self, ShardId};
 use crate::model::{Event, Exit, Failure, Side, Tally};
-use crate::postgres::{CopyBuffer, Verdict, answered, describe, failure, silence, verdict};
+use crate::postgres::{CopyBuffer, Limits, Verdict, answered, describe, failure, silence, verdict};
 use crate::sink::batch::Batch;
 use crate::sink::table::LoadTable;
 use sqlx::Error;
@@ -40,6 +40,13 @@ pub struct LoadOptions {
     pub staging: StagingTables,
     /// Whether a cleanup has deleted keys: then it is looked whether rows that are overwritten are of such a key.
     pub after_cleanup: bool,
+}
+
+impl LoadOptions {
+    /// What bounds its transactions.
+    pub fn limits(&self) -> Limits {
+        Limits { statement: self.statement_timeout, lock: self.lock_timeout, idle: self.idle_timeout }
+    }
 }
 
 /// So often a batch is repeated because rows moved under it, before single rows are looked at.

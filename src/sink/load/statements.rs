@@ -224,6 +224,10 @@ fn exact(columns: &[Exact]) -> String {
         match column.how {
             // Only a null of JSON's own, which looks like none at all in the row's object.
             Exactly::JsonNull => format!("{name}, CASE WHEN pg_catalog.jsonb_typeof({value}) = 'null' THEN 'null' END"),
+            // Only that, so that the image of no other row has more in it. Its text is asked for where it may be one.
+            Exactly::NegativeZero => {
+                format!("{name}, CASE WHEN {value} OPERATOR(pg_catalog.=) '0' AND {value}::text = '-0' THEN '-0' END")
+            }
             Exactly::Text => format!("{name}, {value}::text"),
         }
     };

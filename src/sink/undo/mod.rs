@@ -36,7 +36,7 @@ pub use table::{UndoColumn, UndoTable};
 pub use waits::Wait;
 
 use crate::model::KeptReason;
-use crate::postgres::{READ_COMMITTED, literal, milliseconds, script};
+use crate::postgres::{READ_COMMITTED, literal, script};
 use crate::sink::load::LoadOptions;
 use crate::sink::ownership::TEXT_SETTINGS;
 use sqlx::Error;
@@ -96,12 +96,9 @@ impl Undone {
 pub async fn prepare(connection: &mut PgConnection, options: &LoadOptions, holder: &str) -> Result<(), Error> {
     let settings = format!(
         "{READ_COMMITTED}SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL client_min_messages = error; \
-         SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL application_name = {}; \
-         SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; {TEXT_SETTINGS}",
-        milliseconds(options.idle_timeout),
+         SET LOCAL application_name = {}; {}{TEXT_SETTINGS}",
         literal(holder),
-        milliseconds(options.lock_timeout),
-        milliseconds(options.statement_timeout),
+        options.limits().statements(),
     );
     script(settings).execute(connection).await.map(|_| ())
 }

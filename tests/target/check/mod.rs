@@ -226,6 +226,65 @@ fn a_hot_standby_is_refused_before_anything_is_read() {
     says(&run, "error", "the server", &["read-only standby", "Point target.url / --to at the primary"]);
 }
 
+/// What a hint says can be given to the server as it is.
+#[test]
+fn statements_in_hints_quote_the_names_that_need_it() {
+    let case = Case::new();
+    case.redis().set("items:1", r#"{"n":1}"#);
+    case.sql(
+        "CREATE TABLE \"Ü x\" (id text PRIMARY KEY, \"Id d\" int NOT NULL); GRANT SELECT, INSERT, UPDATE ON \"Ü x\" TO redis2pg",
+    );
+    let config = "[[mapping]]\nname = 'items'\nmatch = 'items:{id}'\ninto = 'public.Ü x'\nkey = 'id'\n\
+        column = [{ name = 'id', from = '{id}' }, { name = 'new \"n\"', type = 'int4', from = '$.n' }]\n";
+    let run = case.run_config(config, &[]).exits(2);
+    let hints: Vec<&str> = run.stderr.lines().filter(|line| line.trim_start().starts_with("hint:")).collect();
+    for (statement, end) in [
+        ("ALTER TABLE public.\"Ü x\" ADD COLUMN \"new \"\"n\"\"\" int4", ";"),
+        ("ALTER TABLE public.\"Ü x\" ALTER COLUMN \"Id d\" DROP NOT NULL", "."),
+    ] {
+        assert!(hints.iter().any(|hint| hint.contains(&format!("{statement}{end}"))), "{statement}: {run}");
+        case.sql(statement);
+    }
+    case.run_config(config, &[]).exits(0);
+    assert_eq!(case.sql("SELECT * FROM \"Ü x\""), "1||1");
+}
+
+/// Names in a mapping are never quoted: whoever quotes one is told so, and nothing is made.
+#[test]
+fn a_name_that_is_quoted_as_in_sql_is_told_how_it_is_written() {
+    let case = Case::new();
+    case.redis().set("items:1", r#"{"n":1}"#);
+    case.sql(
+        "CREATE TABLE \"Tä\"\"b le\" (id text PRIMARY KEY, n int); GRANT SELECT, INSERT, UPDATE ON \"Tä\"\"b le\" TO redis2pg; \
+         GRANT CREATE ON SCHEMA public TO redis2pg",
+    );
+    let tables =
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1";
+    let before = case.sql(tables);
+    let into = |name: &str, more: &str| {
+        format!(
+            "[[mapping]]\nname = 'items'\nmatch = 'items:{{id}}'\ninto = '{name}'\n{more}\nkey = 'id'\n\
+             column = [{{ name = 'id', type = 'text', from = '{{id}}' }}, {{ name = 'n', type = 'int4', from = '$.n' }}]\n"
+        )
+    };
+    for more in ["", "create = true"] {
+        for quoted in ["public.\"Tä\"\"b le\"", "\"public\".\"Tä\"\"b le\"", "\"public\".Tä\"b le"] {
+            let run = case.run_config(&into(quoted, more), &[]).exits(2);
+            let hint = "Names are written without quotes: \"public.Tä\\\"b le\".";
+            assert!(run.stderr.contains(hint), "{quoted} {more}: {run}");
+            assert_eq!(case.sql(tables), before, "{run}");
+        }
+    }
+    case.run_config(&into("public.Tä\"b le", ""), &[]).exits(0);
+    assert_eq!(case.sql("SELECT * FROM \"Tä\"\"b le\""), "1|1");
+    // The archive's table is made as well.
+    let args = ["--unmatched", "archive"];
+    let archive = format!("{}\n[archive]\ntable = 'public.\"gone\"'\n", into("public.Tä\"b le", ""));
+    let run = case.run_config(&archive, &args).exits(2);
+    assert!(run.stderr.contains("Names are written without quotes: \"public.gone\"."), "{run}");
+    assert_eq!(case.sql(tables), before, "{run}");
+}
+
 #[test]
 fn names_that_postgresql_would_cut_are_refused_without_asking_it() {
     let case = items("CREATE TABLE items (id text PRIMARY KEY)");
