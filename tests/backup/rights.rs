@@ -1,6 +1,6 @@
 //! What a user of Redis may not do.
 
-use crate::support::Case;
+use crate::support::{Case, Ended};
 use crate::{backup, case};
 use redis2pg::backup::{Entry, Logical};
 
@@ -103,4 +103,16 @@ fn a_password_that_is_a_word_of_what_redis_says_changes_nothing() {
         assert!(done.stderr.contains("does not let this user run TYPE:"), "{password}: {}", done.stderr);
         assert!(done.stderr.contains("no permissions to run"), "{password}: {}", done.stderr);
     }
+}
+
+#[test]
+fn what_a_user_without_info_is_told_has_one_label_and_its_hint_a_line_of_its_own() {
+    let case = limited(&filled(), "infoless", "~* +@all -info");
+    let file = tempfile::tempdir().unwrap();
+    let file = file.path().join("cache.backup");
+    let mut command = case.command();
+    command.args(["backup", "--from", &case.source, "--file", file.to_str().unwrap()]);
+    let done = Ended::of(&command.output().unwrap()).exits(0);
+    assert!(done.stdout.contains("\nwarning: redis INFO: INFO is refused"), "{}", done.stdout);
+    assert!(done.stdout.contains("\n  hint: ACL SETUSER infoless +info\n"), "{}", done.stdout);
 }

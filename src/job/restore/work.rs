@@ -114,10 +114,17 @@ impl<'a> Work<'a> {
         Failure::redis(
             format!(
                 "{} was restarted or replaced while keys were restored: what it had not saved by then is gone again",
-                self.redis.display()
+                self.target()
             ),
             "Run the same command again: what is there counts as equal, and what was lost is restored.",
         )
+    }
+
+    /// The server, and the database where all keys go into one.
+    fn target(&self) -> String {
+        let mut databases = self.checked.keys.0.keys();
+        let only = databases.next().copied().unwrap_or(self.redis.database());
+        self.redis.display_of(self.into.or(databases.next().is_none().then_some(only)))
     }
 
     fn read(&self, reader: &mut Reader<File>) -> Result<Option<Found>, Failure> {
@@ -231,7 +238,7 @@ impl<'a> Work<'a> {
         };
         Ok(Restored {
             file: self.backup.path.display().to_string(),
-            target: self.redis.display(),
+            target: self.target(),
             standing,
             matched,
             account: self.account,

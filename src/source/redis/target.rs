@@ -29,10 +29,8 @@ impl fmt::Display for Target {
             Address::Tcp { tls, .. } if self.cluster.is_some() => {
                 write!(f, "{}://{}", if *tls { "rediss-cluster" } else { "redis-cluster" }, self.place())
             }
-            Address::Tcp { tls, .. } => {
-                write!(f, "{}://{}/{}", if *tls { "rediss" } else { "redis" }, self.place(), self.database)
-            }
-            Address::Unix(path) => write!(f, "redis+unix://{}?db={}", path.display(), self.database),
+            Address::Tcp { .. } => write!(f, "{}/{}", self.server(), self.database),
+            Address::Unix(_) => write!(f, "{}?db={}", self.server(), self.database),
         }
     }
 }
@@ -76,6 +74,14 @@ impl Target {
     /// `host:port`, or the path of the socket.
     pub(super) fn place(&self) -> String {
         self.address.place()
+    }
+
+    /// The server as text, without credentials and database.
+    pub(super) fn server(&self) -> String {
+        match &self.address {
+            Address::Tcp { tls, .. } => format!("{}://{}", if *tls { "rediss" } else { "redis" }, self.place()),
+            Address::Unix(path) => format!("redis+unix://{}", path.display()),
+        }
     }
 
     /// A node of this cluster, with the cluster's credentials.
