@@ -90,6 +90,34 @@ fn a_server_without_memory_ends_it_and_it_goes_on_once_there_is_some() {
 }
 
 #[test]
+fn what_redis_evicts_meanwhile_is_no_success_and_another_attempt_brings_it_back() {
+    let place = Place::new();
+    let mut redis = place.redis();
+    for number in 0..400 {
+        redis.ok(&[b"SET", format!("key:{number}").as_bytes(), &vec![b'x'; 50_000]]);
+    }
+    let before = held(&mut redis);
+    place.backup();
+    let small = server(&["maxmemory 10mb", "maxmemory-policy allkeys-lru"], &["blind on >secret ~* +@all -info"]);
+    let to = format!("{}/0", small.url());
+    let lost = place.restore_from(&place.file(), &to, &[]).exits(5);
+    let mut redis = Redis::open(&to);
+    let gone = 400 - redis.say("DBSIZE").int();
+    assert!(gone > 0 && lost.count("restored") == 400, "{gone}: {}", lost.stdout);
+    assert!(lost.stderr.contains(&format!("evicted {gone} keys")), "{}", lost.stderr);
+    assert!(lost.stderr.contains("maxmemory") && lost.stderr.contains("noeviction"), "{}", lost.stderr);
+    assert_eq!((&lost.json["state"], lost.json["exit_code"].as_u64()), (&"stopped".into(), Some(5)));
+    place.restore_from(&place.file(), &to, &["--dry-run"]).exits(0);
+    // Where the server does not tell, nothing is claimed of it.
+    let blind = format!("redis://blind:secret@127.0.0.1:{}/0", small.port());
+    place.restore_from(&place.file(), &blind, &[]).exits(0);
+    redis.say("CONFIG SET maxmemory 0");
+    let done = place.restore_from(&place.file(), &to, &[]).exits(0);
+    assert_eq!(done.count("equal") + done.count("restored"), 400, "{}", done.stdout);
+    crate::redis::assert_same(&held(&mut redis), &before);
+}
+
+#[test]
 fn a_missing_right_is_named_before_anything_is_written_and_keys_that_may_not_be_written_are_counted() {
     let place = backed_up();
     let acl = [
