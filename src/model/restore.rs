@@ -36,7 +36,7 @@ pub enum NotWritten {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RestoreFault {
-    /// The user may not write it.
+    /// The user may not write it, or not read what is there.
     Forbidden,
     /// The server refuses its value.
     Refused,
@@ -88,7 +88,7 @@ impl fmt::Display for NotWritten {
 impl fmt::Display for RestoreFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Forbidden => "the user may not write it",
+            Self::Forbidden => "the user may not write it, or not read what is there",
             Self::Refused => "the server refuses it",
             Self::ModuleType => "a module's type, whose dump the server does not take",
             Self::FieldExpiry => "its fields expire, which the server does not know",

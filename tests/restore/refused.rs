@@ -118,6 +118,35 @@ fn what_redis_evicts_meanwhile_is_no_success_and_another_attempt_brings_it_back(
 }
 
 #[test]
+fn a_right_that_a_comparison_needs_is_named_and_its_keys_are_not_taken_for_others() {
+    let place = backed_up();
+    let acl = [
+        "notype on >secret ~* +@all -type",
+        "nolrange on >secret ~* +@all -lrange",
+        "writer on >secret %W~* %RW~redis2pg:restore:* +@all",
+    ];
+    let server = server(&[], &acl);
+    let to = |user: &str| format!("redis://{user}:secret@127.0.0.1:{}/0", server.port());
+    let mut redis = Redis::open(&server.url());
+    for args in [&[][..], &["--dry-run"]] {
+        let refused = place.restore_from(&place.file(), &to("notype"), args).exits(2);
+        assert!(refused.stderr.contains("run TYPE") && refused.stderr.contains("+type"), "{}", refused.stderr);
+        assert_eq!(redis.say("DBSIZE").int(), 0);
+    }
+    place.restore_from(&place.file(), &format!("{}/0", server.url()), &[]).exits(0);
+    for (user, sign) in [("notype", "TYPE"), ("nolrange", "LRANGE")] {
+        let refused = place.restore_from(&place.file(), &to(user), &[]).exits(2);
+        assert!(refused.stderr.contains(sign), "{user}: {}", refused.stderr);
+    }
+    for args in [&[][..], &["--logical"]] {
+        let unread = place.restore_from(&place.file(), &to("writer"), args).exits(3);
+        assert_eq!(unread.reason("failed", "forbidden"), 7, "{}", unread.stdout);
+    }
+    let replaced = place.restore_from(&place.file(), &to("writer"), &["--replace", "--yes"]).exits(0);
+    assert_eq!(replaced.count("replaced"), 7, "{}", replaced.stdout);
+}
+
+#[test]
 fn a_missing_right_is_named_before_anything_is_written_and_keys_that_may_not_be_written_are_counted() {
     let place = backed_up();
     let acl = [
