@@ -104,13 +104,21 @@ pub(super) fn run_backup(
     } else {
         write!(out, "{}", backup_text(&facts, &done.account))?;
         for notice in &done.notices {
-            writeln!(out, "note: {}", clean(notice))?;
+            write_notice(out, notice)?;
         }
     }
     if let Some(failure) = &done.failure {
         let _ = write_failure(err, failure);
     }
     Ok(done.exit())
+}
+
+/// Writes a notice. One that is a finding begins with its severity, and has its hint on a line of its own.
+fn write_notice(out: &mut dyn Write, notice: &str) -> io::Result<()> {
+    let (said, hint) = notice.split_once("\n  hint: ").map_or((notice, None), |(said, hint)| (said, Some(hint)));
+    let is_finding = ["note: ", "warning: ", "error: "].iter().any(|severity| said.starts_with(severity));
+    writeln!(out, "{}{}", if is_finding { "" } else { "note: " }, clean(said))?;
+    hint.map_or(Ok(()), |hint| writeln!(out, "  hint: {}", clean(hint)))
 }
 
 /// How far it is, in a line.

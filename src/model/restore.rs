@@ -36,7 +36,7 @@ pub enum NotWritten {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RestoreFault {
-    /// The user may not write it.
+    /// The user may not write it, or not read what is there.
     Forbidden,
     /// The server refuses its value.
     Refused,
@@ -44,7 +44,7 @@ pub enum RestoreFault {
     ModuleType,
     /// Fields of it expire, and the server keeps no times for fields.
     FieldExpiry,
-    /// Somebody else wrote or deleted it each time that it was to be written.
+    /// Somebody else wrote or deleted it each time that it was to be written, or what was built of it was evicted.
     Changing,
     /// A part of it is missing in the file, which is damaged.
     Damaged,
@@ -88,11 +88,11 @@ impl fmt::Display for NotWritten {
 impl fmt::Display for RestoreFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Forbidden => "the user may not write it",
+            Self::Forbidden => "the user may not write it, or not read what is there",
             Self::Refused => "the server refuses it",
             Self::ModuleType => "a module's type, whose dump the server does not take",
             Self::FieldExpiry => "its fields expire, which the server does not know",
-            Self::Changing => "written by somebody else again and again",
+            Self::Changing => "written by somebody else, deleted or evicted again and again",
             Self::Damaged => "a part of it is missing in the file",
         })
     }

@@ -1,14 +1,18 @@
 //! What a user of Redis may not do.
 
-use crate::support::Case;
+use crate::support::{Case, Ended};
 use crate::{backup, case};
 use redis2pg::backup::{Entry, Logical};
 
 /// The same database as a user with these rights.
 fn limited(case: &Case, user: &str, rights: &str) -> Case {
-    assert_eq!(case.redis().say(&format!("ACL SETUSER {user} on >pw {rights}")), "+OK");
+    with_password(case, (user, "pw"), rights)
+}
+
+fn with_password(case: &Case, (user, password): (&str, &str), rights: &str) -> Case {
+    assert_eq!(case.redis().say(&format!("ACL SETUSER {user} on >{password} {rights}")), "+OK");
     let place = case.source.split('@').next_back().unwrap();
-    Case::with_ends(&format!("redis://{user}:pw@{place}"), "")
+    Case::with_ends(&format!("redis://{user}:{password}@{place}"), "")
 }
 
 fn filled() -> Case {
@@ -82,4 +86,33 @@ fn strings_are_kept_although_get_is_refused() {
     let done = backup(&limited(&case, "getless", "~* +@all -get"), &[]).exits(0);
     assert_eq!(done.count("kept"), 4);
     assert!(matches!(done.entry("mine:string").logical, Some(Logical::Bytes(bytes)) if &*bytes == b"1"));
+}
+
+#[test]
+fn a_password_that_is_a_word_of_what_redis_says_changes_nothing() {
+    let case = filled();
+    case.redis().set("other:string", "1");
+    for (user, password) in [("spelt-access", "access"), ("spelt-keys", "keys"), ("spelt-noperm", "NOPERM")] {
+        let done = backup(&with_password(&case, (user, password), "~mine:* +@all"), &[]).exits(3);
+        assert_eq!((done.count("kept"), done.count("forbidden")), (4, 1), "{password}: {}", done.stderr);
+    }
+    // A letter is in most words.
+    for (user, password) in [("typeless-p", "p"), ("typeless-type", "type")] {
+        let limited = with_password(&case, (user, password), "~* +@all -type");
+        let done = backup(&limited, &[]).exits(2);
+        assert!(done.stderr.contains("does not let this user run TYPE:"), "{password}: {}", done.stderr);
+        assert!(done.stderr.contains("no permissions to run"), "{password}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn what_a_user_without_info_is_told_has_one_label_and_its_hint_a_line_of_its_own() {
+    let case = limited(&filled(), "infoless", "~* +@all -info");
+    let file = tempfile::tempdir().unwrap();
+    let file = file.path().join("cache.backup");
+    let mut command = case.command();
+    command.args(["backup", "--from", &case.source, "--file", file.to_str().unwrap()]);
+    let done = Ended::of(&command.output().unwrap()).exits(0);
+    assert!(done.stdout.contains("\nwarning: redis INFO: INFO is refused"), "{}", done.stdout);
+    assert!(done.stdout.contains("\n  hint: ACL SETUSER infoless +info\n"), "{}", done.stdout);
 }

@@ -3,7 +3,7 @@
 use crate::Place;
 use crate::data;
 use crate::redis::{Redis, assert_same, held};
-use crate::support::{Random, seed};
+use crate::support::{Ended, Random, seed};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
 
 #[test]
@@ -24,6 +24,10 @@ fn each_key_goes_into_its_own_database_or_those_of_one_into_another() {
     open(0).say("FLUSHALL");
     let done = place.restore_from(&file, &from, &[]).exits(0);
     assert_eq!(done.json["databases"]["3"]["restored"].as_u64(), Some(60), "{}", done.stdout);
+    let named = |done: &Ended| done.json["target"].as_str().unwrap().rsplit_once(':').unwrap().1.to_owned();
+    assert_eq!(named(&done), server.port().to_string(), "it is none of them");
+    let third = place.restore_from(&file, &from, &["--database", "3"]).exits(0);
+    assert_eq!(named(&third), format!("{}/3", server.port()));
     for (number, before) in [0, 3, 7].into_iter().zip(&before) {
         assert_same(&held(&mut open(number)), before);
     }

@@ -168,3 +168,14 @@ fn a_document_is_set_where_the_module_is_and_told_where_it_is_not() {
     assert!(!done.stdout.contains("with args"), "the value is told: {}", done.stdout);
     assert!(said.lock().unwrap().iter().all(|command| command[0] != "JSON.SET"));
 }
+
+#[test]
+fn a_value_that_is_gone_each_time_before_it_gets_its_name_may_have_been_evicted() {
+    let place = Place::new();
+    let (server, _) = server(|command| (command[0] == "RENAMENX").then(|| "-ERR no such key\r\n".to_owned()));
+    let failed = restored(&place, &server, &[hash()]).exits(3);
+    assert_eq!(failed.reason("failed", "changing"), 1, "{}", failed.stdout);
+    let file = place.file();
+    let told = place.run(&["restore", "--file", file.to_str().unwrap(), "--to", &server.url()]).exits(3);
+    assert!(told.stdout.contains("evicted"), "{}", told.stdout);
+}

@@ -90,6 +90,63 @@ fn a_server_without_memory_ends_it_and_it_goes_on_once_there_is_some() {
 }
 
 #[test]
+fn what_redis_evicts_meanwhile_is_no_success_and_another_attempt_brings_it_back() {
+    let place = Place::new();
+    let mut redis = place.redis();
+    for number in 0..400 {
+        redis.ok(&[b"SET", format!("key:{number}").as_bytes(), &vec![b'x'; 50_000]]);
+    }
+    let before = held(&mut redis);
+    place.backup();
+    let small = server(&["maxmemory 10mb", "maxmemory-policy allkeys-lru"], &["blind on >secret ~* +@all -info"]);
+    let to = format!("{}/0", small.url());
+    let lost = place.restore_from(&place.file(), &to, &[]).exits(5);
+    let mut redis = Redis::open(&to);
+    let gone = 400 - redis.say("DBSIZE").int();
+    assert!(gone > 0 && lost.count("restored") == 400, "{gone}: {}", lost.stdout);
+    assert!(lost.stderr.contains(&format!("evicted {gone} keys")), "{}", lost.stderr);
+    assert!(lost.stderr.contains("maxmemory") && lost.stderr.contains("noeviction"), "{}", lost.stderr);
+    assert_eq!((&lost.json["state"], lost.json["exit_code"].as_u64()), (&"stopped".into(), Some(5)));
+    place.restore_from(&place.file(), &to, &["--dry-run"]).exits(0);
+    // Where the server does not tell, nothing is claimed of it.
+    let blind = format!("redis://blind:secret@127.0.0.1:{}/0", small.port());
+    place.restore_from(&place.file(), &blind, &[]).exits(0);
+    redis.say("CONFIG SET maxmemory 0");
+    let done = place.restore_from(&place.file(), &to, &[]).exits(0);
+    assert_eq!(done.count("equal") + done.count("restored"), 400, "{}", done.stdout);
+    crate::redis::assert_same(&held(&mut redis), &before);
+}
+
+#[test]
+fn a_right_that_a_comparison_needs_is_named_and_its_keys_are_not_taken_for_others() {
+    let place = backed_up();
+    let acl = [
+        "notype on >secret ~* +@all -type",
+        "nolrange on >secret ~* +@all -lrange",
+        "writer on >secret %W~* %RW~redis2pg:restore:* +@all",
+    ];
+    let server = server(&[], &acl);
+    let to = |user: &str| format!("redis://{user}:secret@127.0.0.1:{}/0", server.port());
+    let mut redis = Redis::open(&server.url());
+    for args in [&[][..], &["--dry-run"]] {
+        let refused = place.restore_from(&place.file(), &to("notype"), args).exits(2);
+        assert!(refused.stderr.contains("run TYPE") && refused.stderr.contains("+type"), "{}", refused.stderr);
+        assert_eq!(redis.say("DBSIZE").int(), 0);
+    }
+    place.restore_from(&place.file(), &format!("{}/0", server.url()), &[]).exits(0);
+    for (user, sign) in [("notype", "TYPE"), ("nolrange", "LRANGE")] {
+        let refused = place.restore_from(&place.file(), &to(user), &[]).exits(2);
+        assert!(refused.stderr.contains(sign), "{user}: {}", refused.stderr);
+    }
+    for args in [&[][..], &["--logical"]] {
+        let unread = place.restore_from(&place.file(), &to("writer"), args).exits(3);
+        assert_eq!(unread.reason("failed", "forbidden"), 7, "{}", unread.stdout);
+    }
+    let replaced = place.restore_from(&place.file(), &to("writer"), &["--replace", "--yes"]).exits(0);
+    assert_eq!(replaced.count("replaced"), 7, "{}", replaced.stdout);
+}
+
+#[test]
 fn a_missing_right_is_named_before_anything_is_written_and_keys_that_may_not_be_written_are_counted() {
     let place = backed_up();
     let acl = [

@@ -4,6 +4,7 @@
 mod check;
 mod contents;
 mod left;
+mod notices;
 mod parts;
 mod repeats;
 mod work;

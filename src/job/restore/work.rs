@@ -1,10 +1,11 @@
 //! The keys of a checked file, page by page, in the order of the file.
 
 use super::left::LeftKeys;
+use super::notices::{Seen, notices};
 use super::parts::FileParts;
 use super::{Backup, Checked, Chosen, Progress, RestoreRequest, Restored, Standing, built, is_same_kind};
 use crate::backup::{Entry, Found, Lost, Reader};
-use crate::config::{Settings, clean};
+use crate::config::Settings;
 use crate::flow::{RateLimit, Stop};
 use crate::model::{Exit, Failure, LeftKey, NotWritten, RedisKey, RestoreAccount, RestoreFault, RestoreOutcome, Side};
 use crate::source::Source;
@@ -81,6 +82,7 @@ impl<'a> Work<'a> {
     /// What ends it before the file does; keys that have an outcome are counted.
     pub(super) async fn run(&mut self, stop: &Stop, tell: &mut dyn FnMut(&Progress)) -> Result<(), Failure> {
         let before = self.redis.answering().await?;
+        let evicted = self.redis.evicted().await?;
         // Also where no key goes there: whether it takes keys at all.
         self.restorer(self.redis.database()).await?;
         self.all(stop, tell).await?;
@@ -88,6 +90,11 @@ impl<'a> Work<'a> {
         let told = before.run_id.is_some() && after.run_id.is_some();
         if told && before.token != after.token && !self.options.dry {
             return Err(self.restarted());
+        }
+        let evicted =
+            self.redis.evicted().await?.zip(evicted).map_or(0, |(after, before)| after.saturating_sub(before));
+        if evicted > 0 && !self.options.dry {
+            return Err(self.evicted(evicted));
         }
         Ok(())
     }
@@ -114,10 +121,28 @@ impl<'a> Work<'a> {
         Failure::redis(
             format!(
                 "{} was restarted or replaced while keys were restored: what it had not saved by then is gone again",
-                self.redis.display()
+                self.target()
             ),
             "Run the same command again: what is there counts as equal, and what was lost is restored.",
         )
+    }
+
+    fn evicted(&self, keys: u64) -> Failure {
+        Failure::redis(
+            format!(
+                "{} evicted {keys} keys while keys were restored, since its memory was full: what was restored may be among them",
+                self.target()
+            ),
+            "Raise its maxmemory, or set its maxmemory-policy to noeviction; then run the same command again: what is there counts \
+             as equal, and what was lost is restored.",
+        )
+    }
+
+    /// The server, and the database where all keys go into one.
+    fn target(&self) -> String {
+        let mut databases = self.checked.keys.0.keys();
+        let only = databases.next().copied().unwrap_or(self.redis.database());
+        self.redis.display_of(self.into.or(databases.next().is_none().then_some(only)))
     }
 
     fn read(&self, reader: &mut Reader<File>) -> Result<Option<Found>, Failure> {
@@ -231,7 +256,7 @@ impl<'a> Work<'a> {
         };
         Ok(Restored {
             file: self.backup.path.display().to_string(),
-            target: self.redis.display(),
+            target: self.target(),
             standing,
             matched,
             account: self.account,
@@ -241,50 +266,6 @@ impl<'a> Work<'a> {
             failure,
         })
     }
-}
-
-/// What was seen on the way, of all databases.
-#[derive(Default)]
-struct Seen {
-    dumps_refused: u64,
-    lost_pending: u64,
-    hashes_built: u64,
-}
-
-/// What else is to be known. `logical`: whether the backup is of another kind of server.
-fn notices(checked: &Checked, logical: bool, redis: &RedisSource, seen: &Seen) -> Vec<String> {
-    let Seen { dumps_refused: dumps, lost_pending: pending, hashes_built } = seen;
-    let mut notices = Vec::new();
-    if logical {
-        let told = |flavour: Option<&str>, version: Option<&str>| {
-            clean(&format!("{} {}", flavour.unwrap_or("a server"), version.unwrap_or("of unknown version")))
-        };
-        let of_file = told(checked.header.flavour.as_deref(), checked.header.redis_version.as_deref());
-        let here = redis.server().map_or_else(
-            || "a server that does not tell its version".to_owned(),
-            |server| told(Some(&server.flavour), server.version.as_deref()),
-        );
-        notices.push(format!(
-            "the backup is of {of_file}, this is {here}: keys go back by their logical form, not by their dump"
-        ));
-    }
-    if let Some(eviction) = redis.server().and_then(|server| server.eviction.as_ref()) {
-        let (limit, policy) = (eviction.limit, &eviction.policy);
-        notices.push(format!("Redis gives up keys once it holds {limit} bytes ({policy}): others, or those restored"));
-    }
-    if *dumps > 0 {
-        notices.push(format!("{dumps} dumps were not taken by the server: these keys went back by their logical form"));
-    }
-    if *pending > 0 {
-        notices.push(format!("{pending} pending entries of streams are gone, and could not be made pending again"));
-    }
-    if checked.header.fields_untold && *hashes_built > 0 {
-        notices.push(format!(
-            "Redis did not tell when fields of hashes expire while the backup was made: {hashes_built} hashes were made again \
-             without such times, and any field that had one stays for ever"
-        ));
-    }
-    notices
 }
 
 /// A stop between keys, or between the parts of one.

@@ -17,7 +17,7 @@ impl RedisSource {
             return Ok(vec![0]);
         }
         let reply = self.ask("INFO", vec!["keyspace".into()]).await.map_err(|mut failure| {
-            if failure.side == Side::Redis && failure.message.contains("NOPERM") {
+            if errors::cause(&failure).is_some_and(errors::is_command_refused) {
                 failure.hint = format!("{} Or name the databases: `databases = [0, 1]`.", failure.hint);
             }
             failure

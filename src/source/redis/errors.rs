@@ -86,18 +86,28 @@ pub(super) fn is_redirect(error: &Error) -> bool {
         || error.details().contains("a non local key in a cluster node")
 }
 
-/// The error of Redis that a failure comes from.
+/// The error of Redis that a failure comes from, word for word: to judge by, and not to be shown.
 pub(super) fn cause(failure: &Failure) -> Option<&Error> {
-    failure.source.as_ref().and_then(|cause| cause.downcast_ref::<Cause>()).map(|cause| &cause.0)
+    failure.source.as_ref().and_then(|cause| cause.downcast_ref::<Cause>()).map(|cause| &cause.error)
 }
 
 /// What Redis said, in its own words alone: messages have them already, and need not be told them a second time.
-#[derive(Debug)]
-struct Cause(Error);
+struct Cause {
+    /// By which it is judged: without the password, which may be a word of what Redis says, it would be another error.
+    error: Error,
+    /// What may be shown of it.
+    shown: String,
+}
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.details())
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Cause").field(self.error.kind()).field(&self.shown).finish()
     }
 }
 
@@ -121,7 +131,8 @@ pub(super) fn is_unavailable(error: &Error) -> bool {
 
 /// What to tell a person about an error that ends the work. `command` is what was asked.
 pub(super) fn failure(error: &Error, command: &str, target: &Target) -> Failure {
-    let text = target.scrub(error.details());
+    // The one is judged, the other shown.
+    let (said, text) = (error.details(), target.scrub(error.details()));
     let place = target.place();
     if is_credentials(error) {
         return Failure::usage(
@@ -130,9 +141,9 @@ pub(super) fn failure(error: &Error, command: &str, target: &Target) -> Failure 
             "Check user and password of the source (source.username, source.password, or those in source.url / --from).",
         );
     }
-    if reason(&text).starts_with("NOPERM") {
+    if reason(said).starts_with("NOPERM") {
         let command =
-            refused_command(&text).map_or_else(|| command.to_owned(), |name| name.to_uppercase().replace('|', " "));
+            refused_command(said).map_or_else(|| command.to_owned(), |name| name.to_uppercase().replace('|', " "));
         return Failure::usage(
             Side::Redis,
             format!("Redis at {place} does not let this user run {command}: {text}"),
@@ -142,14 +153,14 @@ pub(super) fn failure(error: &Error, command: &str, target: &Target) -> Failure 
             ),
         );
     }
-    if text.contains("DB index is out of range") {
+    if said.contains("DB index is out of range") {
         return Failure::usage(
             Side::Redis,
             format!("Redis at {place} has no database {} (source.database, source.url / --from)", target.database),
             "Redis has 16 databases, 0 to 15, unless its setting `databases` says otherwise.",
         );
     }
-    if reason(&text).starts_with("READONLY") {
+    if reason(said).starts_with("READONLY") {
         return Failure::redis(
             format!("Redis at {place} is a replica and takes no writes ({command}): {text}"),
             "Point source.url / --from at its primary.",
@@ -218,15 +229,16 @@ pub(super) fn at_connect(error: &Error, target: &Target) -> Failure {
 
 /// What to tell a person whose server has been reached, and who cannot have another of its databases.
 pub(super) fn no_database(error: &Error, target: &Target) -> Failure {
-    let (text, place, number) = (target.scrub(error.details()), target.place(), target.database);
-    if text.contains("DB index is out of range") {
+    let (said, text) = (error.details(), target.scrub(error.details()));
+    let (place, number) = (target.place(), target.database);
+    if said.contains("DB index is out of range") {
         return Failure::usage(
             Side::Redis,
             format!("Redis at {place} has no database {number}"),
             "Redis has 16 databases, 0 to 15, unless its setting `databases` says otherwise.",
         );
     }
-    if text.starts_with("NOPERM") {
+    if said.starts_with("NOPERM") {
         return Failure::usage(
             Side::Redis,
             format!("Redis at {place} does not let this user select database {number}: {text}"),
@@ -234,7 +246,7 @@ pub(super) fn no_database(error: &Error, target: &Target) -> Failure {
         );
     }
     // A cluster has one database, and some proxies and services do not know SELECT.
-    if text.to_ascii_uppercase().contains("SELECT") || text.contains("unknown command") {
+    if said.to_ascii_uppercase().contains("SELECT") || said.contains("unknown command") {
         return Failure::usage(
             Side::Redis,
             format!("Redis at {place} does not select database {number}: {text}"),
@@ -270,14 +282,14 @@ pub(super) fn refused(error: &Error, command: &str, target: &Target) -> Failure 
     caused(failure(error, command, target), error, target)
 }
 
-/// The failure, with the error as its cause, without secrets.
+/// The failure, with the error as its cause, which shows no secrets.
 pub(super) fn caused(failure: Failure, error: &Error, target: &Target) -> Failure {
-    failure.because(Cause(Error::new(error.kind().clone(), target.scrub(error.details()))))
+    failure.because(Cause { error: error.clone(), shown: target.scrub(error.details()) })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{at_connect, failure, is_transient, is_unavailable};
+    use super::{at_connect, failure, is_of_refused_key, is_transient, is_unavailable, refused};
     use crate::source::redis::settings::SourceSettings;
     use crate::source::redis::target::Target;
     use fred::error::{Error, ErrorKind};
@@ -319,6 +331,28 @@ mod tests {
         let other = codes("ERR unknown command 'SCAN', with args beginning with: 'sesame'");
         assert!(other.exit.code() == 5 && !other.message.contains("sesame"), "{other}");
         assert!(is_unavailable(&reply("ERR unknown command 'X'")));
+    }
+
+    #[test]
+    fn a_password_that_is_a_word_of_an_error_makes_no_other_error_of_it() {
+        let key = "NOPERM this user has no permissions to access one of the keys used as arguments";
+        let command = "NOPERM this user has no permissions to run the 'type' command";
+        for password in ["access", "user", "NOPERM", "permissions", "p", "type"] {
+            let target = Target::parse(&SourceSettings::new(format!("redis://u:{password}@h"))).unwrap();
+            assert!(is_of_refused_key(&refused(&reply(key), "GETRANGE", &target)), "{password}");
+            let missing = refused(&reply(command), "WATCH", &target);
+            assert!(!is_of_refused_key(&missing) && missing.exit.code() == 2, "{password}: {missing}");
+            assert!(missing.message.contains("does not let this user run TYPE:"), "{password}: {missing}");
+        }
+    }
+
+    #[test]
+    fn neither_a_failure_nor_its_cause_shows_the_password() {
+        let text = "ERR unknown command 'AUTH', with args beginning with: 'u' 'sesame'";
+        let failure = refused(&reply(text), "AUTH", &target());
+        let cause = failure.source.as_ref().unwrap();
+        let shown = format!("{failure} {failure:?} {cause} {cause:?}");
+        assert!(shown.contains("'***'") && !shown.contains("sesame"), "{shown}");
     }
 
     #[test]

@@ -161,6 +161,14 @@ impl RedisSource {
         self.cluster.as_ref().map_or(&self.inner.target, |cluster| cluster.target()).to_string()
     }
 
+    /// The server as text without credentials, with this database, or with none: where several are meant.
+    pub fn display_of(&self, database: Option<u8>) -> String {
+        match database {
+            Some(database) => Target { database, ..self.inner.target.clone() }.to_string(),
+            None => self.inner.target.server(),
+        }
+    }
+
     /// Host, port and database (or socket and database, or the cluster's name): what a resumed run must find again.
     pub fn identity(&self) -> String {
         self.cluster.as_ref().map_or(&self.inner.target, |cluster| cluster.target()).identity()

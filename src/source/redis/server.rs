@@ -1,6 +1,7 @@
 //! What a server says of itself (INFO), as far as it matters to somebody who is about to read all of it.
 
-use super::RedisSource;
+use super::{RedisSource, bytes_of};
+use crate::model::Failure;
 
 /// What INFO told when the connection was made. What a server leaves out is as if it were not so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,6 +89,15 @@ impl RedisSource {
     /// What the server said of itself when the connection was made; `None` where INFO is refused.
     pub fn server(&self) -> Option<&ServerFacts> {
         self.inner.abilities.server.as_ref()
+    }
+
+    /// How many keys the server has evicted since it was started, in all of its databases; `None` where it does not tell.
+    ///
+    /// # Errors
+    /// The server is gone.
+    pub async fn evicted(&self) -> Result<Option<u64>, Failure> {
+        let told = self.told("INFO", vec!["stats".into()]).await?.and_then(bytes_of);
+        Ok(told.and_then(|told| field(&String::from_utf8_lossy(&told), "evicted_keys")?.parse().ok()))
     }
 }
 

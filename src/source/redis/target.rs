@@ -6,6 +6,9 @@ use super::settings::SourceSettings;
 use crate::model::{Failure, Side};
 use std::fmt;
 
+/// A password of fewer characters is blotted out of texts only where it is a word of its own.
+const ANYWHERE: usize = 4;
+
 /// What the settings say about the server: its address, database and credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Target {
@@ -26,10 +29,8 @@ impl fmt::Display for Target {
             Address::Tcp { tls, .. } if self.cluster.is_some() => {
                 write!(f, "{}://{}", if *tls { "rediss-cluster" } else { "redis-cluster" }, self.place())
             }
-            Address::Tcp { tls, .. } => {
-                write!(f, "{}://{}/{}", if *tls { "rediss" } else { "redis" }, self.place(), self.database)
-            }
-            Address::Unix(path) => write!(f, "redis+unix://{}?db={}", path.display(), self.database),
+            Address::Tcp { .. } => write!(f, "{}/{}", self.server(), self.database),
+            Address::Unix(_) => write!(f, "{}?db={}", self.server(), self.database),
         }
     }
 }
@@ -75,6 +76,14 @@ impl Target {
         self.address.place()
     }
 
+    /// The server as text, without credentials and database.
+    pub(super) fn server(&self) -> String {
+        match &self.address {
+            Address::Tcp { tls, .. } => format!("{}://{}", if *tls { "rediss" } else { "redis" }, self.place()),
+            Address::Unix(path) => format!("redis+unix://{}", path.display()),
+        }
+    }
+
     /// A node of this cluster, with the cluster's credentials.
     pub(super) fn node(&self, address: Address) -> Self {
         Self { address, cluster: None, is_node: true, ..self.clone() }
@@ -88,10 +97,30 @@ impl Target {
         format!("{}/{}", self.place(), self.database)
     }
 
-    /// A text from the server or a library with the password blotted out: some proxies echo the AUTH command.
+    /// A text from the server or a library with the password blotted out: some proxies echo the AUTH command. A very short one
+    /// is blotted out where it is a word of its own only: what is left of other words would be unreadable, and give it away.
+    ///
+    /// What it gives is for people: an error is judged by what it says itself.
     pub(super) fn scrub(&self, text: &str) -> String {
-        self.password.as_ref().map_or_else(|| text.to_owned(), |password| text.replace(password.as_str(), "***"))
+        match &self.password {
+            None => text.to_owned(),
+            Some(password) if password.chars().count() < ANYWHERE => without_word(text, password),
+            Some(password) => text.replace(password.as_str(), "***"),
+        }
     }
+}
+
+/// The text with this blotted out where it is a word of its own.
+fn without_word(text: &str, word: &str) -> String {
+    let is_part = |next: Option<char>| next.is_some_and(char::is_alphanumeric);
+    let (mut rest, mut before, mut out) = (text, None, String::with_capacity(text.len()));
+    while let Some((head, tail)) = rest.split_once(word) {
+        let inside = is_part(head.chars().next_back().or(before)) || is_part(tail.chars().next());
+        out.push_str(head);
+        out.push_str(if inside { word } else { "***" });
+        (rest, before) = (tail, word.chars().next_back());
+    }
+    out + rest
 }
 
 #[cfg(test)]
@@ -165,6 +194,21 @@ mod tests {
             assert_eq!(failure.exit.code(), 2, "{url}");
             let shown = format!("{failure} {failure:?} {}", failure.hint);
             assert!(!shown.contains("sesame"), "{url}: {shown}");
+        }
+    }
+
+    #[test]
+    fn a_very_short_password_is_blotted_out_as_a_word_alone() {
+        for (password, text, shown) in [
+            ("p", "no permissions to run 'type'; 'AUTH' 'u' 'p'", "no permissions to run 'type'; 'AUTH' 'u' '***'"),
+            ("p", "pp p", "pp ***"),
+            ("a:", "aa: a:", "aa: ***"),
+            ("\u{e9}", "\u{e9}t\u{e9} \u{e9}", "\u{e9}t\u{e9} ***"),
+            ("ses", "a ses of sesame", "a *** of sesame"),
+            ("sesa", "sesame", "***me"),
+        ] {
+            let settings = SourceSettings { password: Some(password.into()), ..SourceSettings::new("redis://h") };
+            assert_eq!(Target::parse(&settings).unwrap().scrub(text), shown, "{password}");
         }
     }
 

@@ -49,7 +49,9 @@ impl Attempts {
     fn given_up(&self, cluster: &Cluster, failure: Failure) -> Failure {
         let tries = self.failed() + 1;
         let why = match errors::cause(&failure).filter(|_| is_redirected(&failure)) {
-            Some(error) => format!("its nodes keep sending the question on: {}", error.details()),
+            Some(error) => {
+                format!("its nodes keep sending the question on: {}", cluster.target.scrub(error.details()))
+            }
             None => failure.message,
         };
         let message = format!("the Redis Cluster at {} failed in {tries} attempts: {why}", cluster.target.place());

@@ -31,10 +31,11 @@ impl RedisSource {
     /// What restores keys into this database. Nothing is changed by this.
     ///
     /// # Errors
-    /// A usage [`Failure`] for a cluster or a node of one, and for a user who may not write the names under which values are
-    /// built; one of the Redis side for a replica, and for a server that is gone.
+    /// A usage [`Failure`] for a cluster or a node of one, and for a user who may not run TYPE, or not write the names under which
+    /// values are built; one of the Redis side for a replica, and for a server that is gone.
     pub async fn restorer(&self, options: RestoreOptions) -> Result<Restorer, Failure> {
         self.may_be_written()?;
+        self.may_be_compared()?;
         if let Some(types) = options.built.filter(|_| !options.dry) {
             self.may_build(types, options.field_expiry).await?;
         }
@@ -62,6 +63,18 @@ impl RedisSource {
             return Err(Failure::redis(message, "Restore into its primary."));
         }
         Ok(())
+    }
+
+    /// Without TYPE nothing but a string could be told from what the file has.
+    fn may_be_compared(&self) -> Result<(), Failure> {
+        if self.inner.abilities.types {
+            return Ok(());
+        }
+        let (place, user) = (self.inner.target.place(), self.user());
+        let message = format!(
+            "Redis at {place} does not let user {user} run TYPE, or does not know it: keys that are there cannot be compared"
+        );
+        Err(Failure::usage(Side::Redis, message, format!("Grant it: ACL SETUSER {user} +type")))
     }
 
     async fn may_build(&self, types: RedisTypes, field_expiry: bool) -> Result<(), Failure> {

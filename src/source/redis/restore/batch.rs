@@ -105,14 +105,13 @@ impl Restorer {
                 Standing::Same if work.tried => Some(written(work.there)),
                 Standing::Same => Some(RestoreOutcome::Equal),
                 Standing::Forbidden => Some(RestoreOutcome::Failed(RestoreFault::Forbidden, String::new())),
-                Standing::Other if !replace => Some(RestoreOutcome::Kept(NotWritten::Exists)),
+                standing if !replace && standing.is_other() => standing.unless_replaced(),
                 _ if work.rounds > ROUNDS => Some(RestoreOutcome::Failed(RestoreFault::Changing, String::new())),
-                Standing::Other if dry => Some(written(true)),
-                Standing::Absent if dry => Some(written(false)),
-                Standing::Other | Standing::Absent => None,
+                standing if dry => Some(written(standing.is_other())),
+                Standing::Other | Standing::Unread(_) | Standing::Absent => None,
             };
             if !work.tried {
-                work.there = standing == Standing::Other;
+                work.there = standing.is_other();
             }
             work.rounds += 1;
         }

@@ -129,10 +129,10 @@ impl Restorer {
                 let forbidden = RestoreOutcome::Failed(RestoreFault::Forbidden, String::new());
                 return Ok(Built::Outcome(forbidden));
             }
-            Ok(Standing::Other) if !self.options.replace => {
-                return Ok(Built::Outcome(RestoreOutcome::Kept(NotWritten::Exists)));
-            }
-            Ok(standing) => standing == Standing::Other,
+            Ok(standing) => match standing.unless_replaced().filter(|_| !self.options.replace) {
+                Some(outcome) => return Ok(Built::Outcome(outcome)),
+                None => standing.is_other(),
+            },
         };
         if self.options.dry {
             return Ok(Built::Outcome(written(there)));

@@ -6,7 +6,9 @@ use super::super::entries::{EntryRead, GroupsHasher};
 use super::super::errors::is_of_refused_key;
 use super::build::left;
 use crate::backup::{Entry, Logical, StreamFacts, StreamGroup};
-use crate::model::{ContentHasher, Failure, FieldExpiries, RedisKey, RedisType, UnixMillis};
+use crate::model::{
+    ContentHasher, Failure, FieldExpiries, NotWritten, RedisKey, RedisType, RestoreFault, RestoreOutcome, UnixMillis,
+};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
@@ -23,8 +25,10 @@ pub(super) enum Standing {
     Absent,
     /// The same.
     Same,
-    /// Something else, or what cannot be read.
+    /// Something else.
     Other,
+    /// Something that could not be read, for this reason.
+    Unread(RestoreFault),
     /// The user may not even look.
     Forbidden,
 }
@@ -134,6 +138,37 @@ fn same_stream(one: &StreamFacts, other: &StreamFacts) -> bool {
         && added.is_none_or(|(one, other)| one == other)
 }
 
+/// What is known of a key that was not read.
+fn unread(read: &EntryRead) -> Standing {
+    match read {
+        EntryRead::Forbidden(_) | EntryRead::Unreadable { reason: "no_dump", .. } => {
+            Standing::Unread(RestoreFault::Forbidden)
+        }
+        EntryRead::Unreadable { reason: "changed_while_read", .. } => Standing::Unread(RestoreFault::Changing),
+        // What is too large to be read is in no file.
+        _ => Standing::Other,
+    }
+}
+
+impl Standing {
+    /// What becomes of a key that is not to be replaced; `None` where that is not settled by what is there.
+    pub(super) fn unless_replaced(self) -> Option<RestoreOutcome> {
+        match self {
+            Self::Other => Some(RestoreOutcome::Kept(NotWritten::Exists)),
+            Self::Unread(fault) => {
+                let detail = "there is a key of that name, and it cannot be read to be compared".to_owned();
+                Some(RestoreOutcome::Failed(fault, detail))
+            }
+            Self::Absent | Self::Same | Self::Forbidden => None,
+        }
+    }
+
+    /// Whether something else is there, as far as is known.
+    pub(super) fn is_other(self) -> bool {
+        matches!(self, Self::Other | Self::Unread(_))
+    }
+}
+
 impl RedisSource {
     /// What there is under the keys of these whole entries.
     ///
@@ -203,7 +238,7 @@ impl RedisSource {
         let there = match read {
             EntryRead::Entry(there) => Some(Fingerprint::of(&there, now)),
             EntryRead::Gone(_) => return Ok(Standing::Absent),
-            EntryRead::Forbidden(_) | EntryRead::Unreadable { .. } => return Ok(Standing::Other),
+            read @ (EntryRead::Forbidden(_) | EntryRead::Unreadable { .. }) => return Ok(unread(&read)),
             EntryRead::Large(key) => match self.print(key, now).await? {
                 Ok(print) => print,
                 Err(standing) => return Ok(standing),
@@ -226,9 +261,7 @@ impl RedisSource {
                     begun => *begun = Some(Fingerprint::of(&part, now)),
                 },
                 EntryRead::Gone(_) => return Ok(Err(Standing::Absent)),
-                EntryRead::Large(_) | EntryRead::Forbidden(_) | EntryRead::Unreadable { .. } => {
-                    return Ok(Err(Standing::Other));
-                }
+                read => return Ok(Err(unread(&read))),
             }
         }
         Ok(Ok(print))

@@ -22,12 +22,13 @@ pub(super) enum Verdict {
 impl RedisSource {
     /// What an error says that `command` was answered with, or a transaction that begins with it.
     pub(super) fn judge(&self, error: &Error, command: &str) -> Verdict {
-        let text = self.inner.target.scrub(error.details());
         // What follows is the beginning of the arguments, and so of the value.
-        let text = text.split(", with args beginning").next().unwrap_or_default().to_owned();
-        let unknown = text.contains("unknown command");
-        let starts = |signs: &[&str]| signs.iter().any(|sign| text.starts_with(sign));
-        if starts(&["BUSYKEY"]) || text.contains("no such key") || text.contains("requires the key to exist") {
+        let said = error.details().split(", with args beginning").next().unwrap_or_default();
+        // The one is judged, the other shown.
+        let text = self.inner.target.scrub(said);
+        let unknown = said.contains("unknown command");
+        let starts = |signs: &[&str]| signs.iter().any(|sign| said.starts_with(sign));
+        if starts(&["BUSYKEY"]) || said.contains("no such key") || said.contains("requires the key to exist") {
             return Verdict::Again;
         }
         if is_key_refused(error) {
@@ -36,13 +37,13 @@ impl RedisSource {
         if command == "RESTORE" && (unknown || is_command_refused(error)) {
             return Verdict::NoDumps;
         }
-        if text.contains("Bad data format") || text.contains("DUMP payload version or checksum") {
+        if said.contains("Bad data format") || said.contains("DUMP payload version or checksum") {
             return Verdict::NoDump(text);
         }
-        if unknown && text.to_ascii_uppercase().contains("HPEXPIREAT") {
+        if unknown && said.to_ascii_uppercase().contains("HPEXPIREAT") {
             return Verdict::Fault(RestoreFault::FieldExpiry, String::new());
         }
-        if unknown && text.to_ascii_uppercase().contains("JSON.SET") {
+        if unknown && said.to_ascii_uppercase().contains("JSON.SET") {
             return Verdict::Fault(RestoreFault::ModuleType, text);
         }
         if starts(&["OOM"]) {
