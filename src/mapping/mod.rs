@@ -17,6 +17,7 @@ mod found;
 mod functions;
 mod jq;
 mod lineage;
+mod moving;
 mod pattern;
 mod place;
 mod plan;

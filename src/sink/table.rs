@@ -221,6 +221,8 @@ pub struct LoadTable {
     pub explodes: bool,
     /// Whether the rows of elements that a key no longer has are to be deleted.
     pub deletes_removed: bool,
+    /// Whether a key that is one row may make another one when its value changes, and leave the first behind.
+    pub moves_rows: bool,
     /// Whether two keys may be equal to the database and differ in their bytes, as `a` and `A` in citext or by a collation.
     pub loose_key: bool,
     /// The foreign keys by which rows may refer to its rows.
@@ -298,6 +300,11 @@ impl LoadTable {
     /// Whether the rows of elements that are gone are deleted: the ledger says which rows came of a key.
     pub fn deletes_gone(&self) -> bool {
         self.deletes_removed && self.provenance == Provenance::Ledger
+    }
+
+    /// Whether keys that are one row may have left rows behind, and the ledger says of which key those are.
+    pub fn tells_left_rows(&self) -> bool {
+        self.moves_rows && self.provenance == Provenance::Ledger
     }
 
     /// Whether batches go straight into the table.

@@ -14,6 +14,7 @@ mod elements;
 mod end_of_run;
 mod live;
 mod meaning;
+mod moved;
 mod part;
 mod places;
 mod timeouts;

@@ -52,6 +52,7 @@ pub(super) fn load_table(
         exact: mine.map(|facts| Exact::among(&facts.table.columns)).unwrap_or_default(),
         explodes: mapping.explodes(),
         deletes_removed: mapping.deletes_removed(),
+        moves_rows: mapping.may_move_rows(),
         loose_key: has_loose_key(mapping, mine),
         referrers: mine.map(|facts| facts.incoming_keys.clone()).unwrap_or_default(),
         partitioned: mine.is_some_and(|facts| facts.partitioning.is_some()),

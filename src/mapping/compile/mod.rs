@@ -153,6 +153,9 @@ impl Check {
             && streaming::settle(&mut targets, key_columns, &decoder, explode.as_ref(), lineage_id.as_ref());
         wants.mistakes(types, spec.explodes()).into_iter().for_each(|mistake| self.mistake(subject.clone(), mistake));
         let lineage = self.lineage(spec, &columns, &targets)?;
+        if stamp.purpose != Purpose::Comparison {
+            self.moving_key(spec, (&columns, &targets), lineage);
+        }
         let fingerprint = fingerprint(spec, &columns, &targets, stamp);
         let any_key = takes_any_key(&columns, &targets);
         let mut run_json = String::new();

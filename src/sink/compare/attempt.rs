@@ -134,7 +134,7 @@ impl Attempt<'_> {
         if !differing.is_empty() {
             self.read_values(connection, (sql, rows), differing, found).await?;
         }
-        if self.table.explodes && self.table.provenance == Provenance::Ledger {
+        if self.table.explodes && self.table.provenance == Provenance::Ledger || self.table.tells_left_rows() {
             self.look_in_ledger(connection, (sql, rows), found).await?;
         }
         Ok(())

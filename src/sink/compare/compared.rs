@@ -44,6 +44,8 @@ pub struct Compared {
     pub(super) rowless: Rowless,
     /// Where it is several rows: whether some of them count with another reading of it.
     pub(super) has_twin: bool,
+    /// Where it is one row: whether that is not there, no run wrote it, and another row that a run made of the key is.
+    pub(super) moved: bool,
     /// Whether a row of it that a run wrote is lost, where it is several rows.
     pub lost: bool,
 }
@@ -54,8 +56,8 @@ impl Compared {
         let (mut rows, rowless) = (ClassCounts::default(), Rowless::default());
         rows.add(class, 1);
         let (element, detail, columns, values) = (None, String::new(), Vec::new(), Vec::new());
-        let (differing, refused, has_twin, lost) = (Vec::new(), 0, false, false);
-        Self { key, class, rows, element, detail, columns, differing, values, refused, rowless, has_twin, lost }
+        let (differing, refused, has_twin, moved, lost) = (Vec::new(), 0, false, false, false);
+        Self { key, class, rows, element, detail, columns, differing, values, refused, rowless, has_twin, moved, lost }
     }
 
     /// Whether it would be no surprise that the run had rejected it.

@@ -2,6 +2,7 @@
 
 use super::attempt::Found;
 use super::differing::Differing;
+use super::left_rows::LeftRows;
 use super::met::{Judged, Met};
 use super::proof::{Proof, Proven, Unproven};
 use super::rowless::{Element, Rowless, Why};
@@ -43,7 +44,7 @@ impl OpenKeys {
     pub(super) fn book(
         &mut self,
         (table, database): (&LoadTable, Database),
-        proof: Option<&Proof>,
+        (proof, left): (Option<&Proof>, &LeftRows),
         (rows, mut found): (Vec<Row>, Found),
         comparison: &mut Comparison,
     ) {
@@ -64,18 +65,15 @@ impl OpenKeys {
                         None => open.add(Worst { element: worst.element_of(&row), ..worst }, &row, refused.is_some()),
                     }
                 }
-                None if worst.judged.class == Class::Equal => {
-                    comparison.equal = (comparison.equal.0 + 1, comparison.equal.1 + 1);
-                    match doubt {
-                        _ if proof.is_none() => {}
-                        None => {
-                            comparison.note_repairs(row.altered.iter().copied());
-                            comparison.proven.extend(row.into_record().map(Proven::Read));
-                        }
-                        Some(doubt) => comparison.unproven.push((row.key, doubt)),
-                    }
+                None if worst.judged.class == Class::Equal && left.of(&row.key).extra == 0 => {
+                    comparison.cleaned += left.of(&row.key).kept;
+                    comparison.book_single(row, (proof.is_some(), doubt));
                 }
-                None => comparison.others.push(worst.into_only(row.key, met.as_ref(), refused.is_some())),
+                None => {
+                    let others = left.of(&row.key);
+                    let key = worst.into_only(row.key, met.as_ref(), refused.is_some());
+                    comparison.others.push(key.beside(others, met.as_ref()));
+                }
             }
         }
     }
@@ -98,10 +96,25 @@ impl OpenKeys {
     }
 }
 
+impl Comparison {
+    /// Books a key of one row that is equal. `proves`: also whether it may go, which `doubt` keeps it from.
+    fn book_single(&mut self, row: Row, (proves, doubt): (bool, Option<Unproven>)) {
+        self.equal = (self.equal.0 + 1, self.equal.1 + 1);
+        match doubt {
+            _ if !proves => {}
+            None => {
+                self.note_repairs(row.altered.iter().copied());
+                self.proven.extend(row.into_record().map(Proven::Read));
+            }
+            Some(doubt) => self.unproven.push((row.key, doubt)),
+        }
+    }
+}
+
 impl Met {
     /// The run that wrote the row, if it is there, and of this key of the run's source by the ledger's lineage, which tells of all
     /// rows.
-    fn run_of_key(&self, row: &Row) -> Option<&str> {
+    pub(super) fn run_of_key(&self, row: &Row) -> Option<&str> {
         let is_of_key = self.there && self.of_source && self.redis_key.as_deref() == Some(row.key.as_bytes());
         self.owner.as_deref().filter(|_| is_of_key)
     }

@@ -170,6 +170,7 @@ mod tests {
             exact: Vec::new(),
             explodes: false,
             deletes_removed: false,
+            moves_rows: false,
             loose_key: false,
             referrers: Vec::new(),
             partitioned: false,

@@ -5,7 +5,7 @@
 //! (`statements`, and what only the ledger knows `in_ledger`); what follows from that says `met`. One attempt is one transaction (`attempt`, of rows that `stages` lets go together), read-only from the moment that its
 //! staging tables are made; `asking` tries it again where the server went away. Keys that are several rows are put together in `keys`, by their `worst` rows,
 //! why elements of theirs have no row says `rowless`, which rows they have beside `rows_of_key`, and whether it is columns alone that
-//! differ `differing`. What a key is found to be, with what the run knows of it, is in `compared`.
+//! differ `differing`. Which rows keys that are one row left behind is in `left_rows`. What a key is found to be, with what the run knows of it, is in `compared`.
 
 mod asking;
 mod attempt;
@@ -13,6 +13,7 @@ mod compared;
 mod differing;
 mod in_ledger;
 mod keys;
+mod left_rows;
 mod met;
 mod proof;
 mod rowless;
@@ -151,13 +152,17 @@ impl Comparer {
         let mut comparison = Comparison { passed_over: tally.skipped, duplicates, ..Comparison::default() };
         // Counted first, since that takes long for a key of very many rows, while the comparison of the last ones would grow old.
         let mut counted = self.count_rows(table, database, &batch.closed).await?;
+        let of_single = self.count_of_single(table, database, &rows).await?;
         let since = Instant::now();
-        for (rows, mut found) in self.look_all(table, database, rows).await? {
+        let looked = self.look_all(table, database, rows).await?;
+        let left = self.left_rows(database, &looked, of_single).await?;
+        for (rows, mut found) in looked {
             comparison.began = comparison.began.into_iter().chain(found.began).min();
             for (slice, sum) in std::mem::take(&mut found.sums) {
                 *comparison.sums.entry(slice).or_default() += sum;
             }
-            self.open.book((table, database), self.options.proof.as_ref(), (rows, found), &mut comparison);
+            let judging = (self.options.proof.as_ref(), &left);
+            self.open.book((table, database), judging, (rows, found), &mut comparison);
         }
         comparison.began.get_or_insert(since);
         for reject in rejects {
@@ -270,6 +275,7 @@ impl Comparer {
             if key.class > Class::Rejected && key.refused > 0 && key.has_rows() {
                 key.was_loaded();
             }
+            key.tell_moved();
             key.tell_rowless(self.options.run_has_ended);
         }
         Ok(())

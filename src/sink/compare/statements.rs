@@ -105,7 +105,8 @@ impl Parts {
             orphan(table, options.relationships),
             other_key(table, shape)
         );
-        let of_source = if table.deletes_gone() { is_surely_in_ledger(database, run) } else { "NULL::bool".to_owned() };
+        let counted = table.deletes_gone() || table.tells_left_rows();
+        let of_source = if counted { is_surely_in_ledger(database, run) } else { "NULL::bool".to_owned() };
         let lineage = lineage_of_target(table);
         Self {
             told_by: [
