@@ -135,7 +135,8 @@ pub fn failure(doing: &str, error: Error) -> Failure {
         ),
         "57014" => (
             Exit::Postgres,
-            "Where it took too long, raise target.statement_timeout (--statement-timeout). The role or the database may have a              statement_timeout of its own (SHOW statement_timeout), which bounds what is written into the ledger.",
+            "Where it took too long, raise target.statement_timeout (--statement-timeout). The role or the database may have a \
+             statement_timeout of its own (SHOW statement_timeout), which bounds what is written into the ledger.",
         ),
         code if code.starts_with("42") => (Exit::Usage, "The table is not what the mapping expects; see the message."),
         code if code.starts_with("08") || code.starts_with("57P") => {

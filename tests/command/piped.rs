@@ -4,10 +4,10 @@ use crate::support::Case;
 use std::fs::OpenOptions;
 use std::process::{Command, Stdio};
 
-fn unread(mut command: Command) -> Option<i32> {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+fn unread(mut command: Command) -> std::io::Result<Option<i32>> {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     drop(child.stdout.take());
-    child.wait().unwrap().code()
+    Ok(child.wait()?.code())
 }
 
 #[test]
@@ -19,17 +19,17 @@ fn the_exit_code_is_that_of_what_was_done_whoever_reads_it() {
         command.args(words).args(["--from", &case.source, "--to", &case.target, "--preset", "contract-reviewer"]);
         command
     };
-    assert_eq!(unread(command(&["run"])), Some(3), "a reject");
-    assert_eq!(unread(command(&["run", "--json"])), Some(3));
+    assert_eq!(unread(command(&["run"])).unwrap(), Some(3), "a reject");
+    assert_eq!(unread(command(&["run", "--json"])).unwrap(), Some(3));
     case.sql("DROP TABLE document_hub.sessions");
-    assert_ne!(unread(command(&["validate"])), Some(0), "a table that is not there");
+    assert_ne!(unread(command(&["validate"])).unwrap(), Some(0), "a table that is not there");
     let mut check = case.command();
     check.args(["config", "check", "--from", "redis://", "--to", "nowhere"]);
-    assert_eq!(unread(check), Some(2));
+    assert_eq!(unread(check).unwrap(), Some(2));
     // A listing comes to no other end than that it was read.
     let mut list = case.command();
     list.args(["runs", "list", "--to", &case.target]);
-    assert_eq!(unread(list), Some(0));
+    assert_eq!(unread(list).unwrap(), Some(0));
 }
 
 #[test]
