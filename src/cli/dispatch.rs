@@ -43,8 +43,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: 
         Ok(exit) => match outlet.failed {
             // Whoever read it has gone, and need not be told; but `redis2pg run … | head` exits with what the run came to.
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                let _ =
-                    writeln!(err, "redis2pg: not all of the output could be written ({error}); the exit code is right");
+                let _ = writeln!(
+                    err,
+                    "redis2pg: not all of the output could be written ({error}). What was to be done was done, with exit code {}.",
+                    exit.code()
+                );
                 if exit == Exit::Done { Exit::Internal } else { exit }
             }
             _ => exit,

@@ -4,7 +4,7 @@ use crate::config::Settings;
 use crate::flow::{Backoff, Stop};
 use crate::job::setup;
 use crate::model::{Event, EventSender, Exit, Failure};
-use crate::postgres::{Limits, Target, Verdict, answered, describe, failure, silence, verdict};
+use crate::postgres::{Limits, Target, Verdict, answered, describe, failure, verdict};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error};
 use std::time::{Duration, Instant};
@@ -34,8 +34,7 @@ impl Waits {
     /// As a batch is waited for.
     pub(super) fn new(settings: &Settings) -> Self {
         let limits = setup::limits(settings);
-        let silence = silence(limits.statement, limits.idle);
-        Self { retry: settings.target.retry_deadline.0, silence, limits }
+        Self { retry: settings.target.retry_deadline.0, silence: limits.silence(), limits }
     }
 }
 

@@ -135,9 +135,7 @@ pub(super) fn limits(settings: &Settings) -> Limits {
 pub(super) fn load_options(settings: &Settings) -> LoadOptions {
     LoadOptions {
         value_cap: usize::try_from(settings.errors.value_cap.0).unwrap_or(usize::MAX),
-        lock_timeout: settings.target.lock_timeout.0,
-        statement_timeout: settings.target.statement_timeout.0,
-        idle_timeout: idle_timeout(settings.flow.lease.0),
+        limits: limits(settings),
         compression: compression(settings),
         retry_deadline: settings.target.retry_deadline.0,
         resumed: false,

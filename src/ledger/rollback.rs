@@ -5,7 +5,7 @@
 //! Who begins anything in the same tables takes the token from a rollback whose lease is over: its process may only be
 //! suspended.
 
-use super::cleanup::{Whose, at_work};
+use super::cleanup::{self, Whose};
 use super::run_tables::TABLES_LOCK;
 use super::shards::{begin_held, holder_name};
 use crate::model::RollbackAccount;
@@ -45,6 +45,11 @@ pub async fn claim_rollback(
     query("SET LOCAL lock_timeout = '120s'").execute(&mut *transaction).await?;
     // Whoever begins a run looks for a rollback under the same lock, and changes the row under it.
     query("SELECT pg_catalog.pg_advisory_xact_lock($1)").bind(TABLES_LOCK).execute(&mut *transaction).await?;
+    // Under the lock under which a cleanup that begins looks for a rollback; and before the run's row, as whoever begins a run locks them.
+    if let Some((cleanup, _)) = cleanup::at_work(&mut transaction, Whose::Run(run)).await? {
+        transaction.rollback().await?;
+        return Ok(RollbackClaim::Cleaning(cleanup));
+    }
     end_sleepers(&mut transaction, &[run.to_string()]).await?;
     let row = query(
         "SELECT state = 'running' AS runs, state = 'running' AND lease_expires_at > pg_catalog.clock_timestamp() AS is_alive, \
@@ -67,11 +72,6 @@ pub async fn claim_rollback(
     if let Some(other) = writing(&mut transaction, run).await? {
         transaction.rollback().await?;
         return Ok(RollbackClaim::Writing(other));
-    }
-    // Under the lock under which a cleanup that begins looks for a rollback.
-    if let Some((cleanup, _)) = at_work(&mut transaction, Whose::Run(run)).await? {
-        transaction.rollback().await?;
-        return Ok(RollbackClaim::Cleaning(cleanup));
     }
     if row.try_get("runs")? {
         let former = Uuid::parse_str(row.try_get("lease")?).map_err(|error| Error::Decode(error.into()))?;

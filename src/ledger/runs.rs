@@ -1,6 +1,6 @@
 //! Runs: who may load a mapping now, and which run a resume goes on with.
 
-use super::cleanup::{Whose, at_work as cleanup_at_work};
+use super::cleanup::{self, Whose};
 use super::resume::{Resumable, resumable, take_over};
 use super::schema::LOCK;
 use super::shards::begin_held;
@@ -96,7 +96,7 @@ pub async fn start(connection: &mut PgConnection, new: &NewRun, resume: bool) ->
         transaction.rollback().await?;
         return Ok(busy);
     }
-    if let Some((cleanup, expires_in)) = cleanup_at_work(&mut transaction, Whose::Redis(&new.source)).await? {
+    if let Some((cleanup, expires_in)) = cleanup::at_work(&mut transaction, Whose::Redis(&new.source)).await? {
         transaction.rollback().await?;
         return Ok(Start::Cleaning { cleanup, expires_in });
     }

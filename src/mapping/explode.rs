@@ -147,20 +147,21 @@ impl Mapping {
         })?;
         // What was repaired in the value as a whole is counted once, beside what was repaired in its elements.
         group.altered(&repairs);
-        self.note_elements(record.redis_type, &rows, group);
+        self.note_elements(record, &rows, group);
         Ok(rows)
     }
 
     /// Has equal elements noticed. Only a list and an array have such: a cursor may give an item of the others twice.
-    fn note_elements(&self, redis_type: RedisType, rows: &[Row], group: &Group) {
-        let may_repeat = redis_type.is_whole() || redis_type == RedisType::List;
+    fn note_elements(&self, record: &Record, rows: &[Row], group: &Group) {
+        let may_repeat = record.redis_type.is_whole() || record.redis_type == RedisType::List;
         // Of what comes in parts the hashes are kept: not where the key of the row has the place.
         if may_repeat && !(group.sliced && self.knows_by_place()) {
-            group.note_elements(rows.iter().map(|row| {
+            let hashes = rows.iter().map(|row| {
                 let mut hasher = DefaultHasher::new();
                 (row.identity(), &row.value).hash(&mut hasher);
                 hasher.finish()
-            }));
+            });
+            group.note_elements(hashes, record.slice.is_none_or(|slice| slice.last));
         }
     }
 

@@ -194,9 +194,10 @@ impl Group {
         self.counts().altered_whole.extend(repairs);
     }
 
-    /// Notes elements by hashes of their rows and values. Where equal ones are among them, that is booked as a repair of the value, once.
-    pub fn note_elements(&self, hashes: impl Iterator<Item = u64>) {
-        let found = self.elements.lock().unwrap_or_else(PoisonError::into_inner).note(hashes, !self.sliced);
+    /// Notes elements by hashes of their rows and values; `last`: none follow. Where equal ones are among them, that is booked as a repair
+    /// of the value, once.
+    pub fn note_elements(&self, hashes: impl Iterator<Item = u64>, last: bool) {
+        let found = self.elements.lock().unwrap_or_else(PoisonError::into_inner).note(hashes, last);
         if found {
             self.altered(&["equal_elements"]);
         }

@@ -4,12 +4,6 @@ use sqlx::Error;
 use std::io;
 use std::time::Duration;
 
-/// How long a server may be silent before it is given up: longer than its own timeouts take to speak. `None`, where a
-/// statement may take as long as it takes: a server that is busy and one that is gone cannot be told apart then.
-pub fn silence(statement_timeout: Duration, idle_timeout: Duration) -> Option<Duration> {
-    (!statement_timeout.is_zero()).then(|| statement_timeout * 2 + idle_timeout)
-}
-
 /// Waits for what was asked of a server, for `within` at most.
 ///
 /// # Errors
@@ -24,14 +18,8 @@ pub async fn answered<T>(within: Option<Duration>, asked: impl Future<Output = T
 
 #[cfg(test)]
 mod tests {
-    use super::{answered, silence};
+    use super::answered;
     use std::time::Duration;
-
-    #[test]
-    fn a_server_without_a_timeout_of_its_own_is_waited_for() {
-        assert_eq!(silence(Duration::ZERO, Duration::from_secs(15)), None);
-        assert_eq!(silence(Duration::from_secs(2), Duration::from_secs(15)), Some(Duration::from_secs(19)));
-    }
 
     #[tokio::test]
     async fn silence_ends_as_an_error_that_passes() {

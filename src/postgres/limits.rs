@@ -29,11 +29,33 @@ impl Limits {
         )
     }
 
+    /// How long a server may be silent before it is given up: longer than its own timeouts take to speak. `None`, where a
+    /// statement may take as long as it takes: a server that is busy and one that is gone cannot be told apart then.
+    pub fn silence(&self) -> Option<Duration> {
+        (!self.statement.is_zero()).then(|| self.statement * 2 + self.idle)
+    }
+
     /// Sets them for the transaction that is open.
     ///
     /// # Errors
     /// The server's.
     pub async fn set(&self, connection: &mut PgConnection) -> Result<(), Error> {
         script(self.statements()).execute(connection).await.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Limits;
+    use std::time::Duration;
+
+    #[test]
+    fn a_server_without_a_timeout_of_its_own_is_waited_for() {
+        let silence = |statement| {
+            let (statement, idle) = (Duration::from_secs(statement), Duration::from_secs(15));
+            Limits { statement, lock: Duration::ZERO, idle }.silence()
+        };
+        assert_eq!(silence(0), None);
+        assert_eq!(silence(2), Some(Duration::from_secs(19)));
     }
 }

@@ -24,7 +24,7 @@ mod type_name;
 mod unique_index;
 mod verdict;
 
-pub use answer::{answered, silence};
+pub use answer::answered;
 pub use catalog::{
     ForeignKey, Privilege, Privileges, TableFacts, estimate_rows, missing_tables, read_table, table_is_empty,
 };

@@ -3,7 +3,7 @@
 
 use super::{CleanupClaim, place};
 use crate::postgres::query;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Error, Row};
 use std::time::Duration;
 use uuid::Uuid;
@@ -85,7 +85,7 @@ async fn of(
     .bind(whose.value())
     .fetch_optional(connection)
     .await?;
-    let lease = |row: sqlx::postgres::PgRow| {
+    let lease = |row: PgRow| {
         let left: f64 = row.try_get("left_s")?;
         Ok((row.try_get("id")?, Duration::from_secs_f64(left.clamp(0.0, 86_400.0))))
     };

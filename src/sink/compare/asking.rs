@@ -8,7 +8,7 @@ use super::{CompareOptions, Comparer, in_ledger};
 use crate::flow::Backoff;
 use crate::ledger::{self, ShardId};
 use crate::model::{Database, Event, Exit, Failure, RedisKey, Row, Side};
-use crate::postgres::{Target, Verdict, answered, failure, query, script, silence, verdict};
+use crate::postgres::{Target, Verdict, answered, failure, query, script, verdict};
 use crate::sink::load::origin::is_surely_in_ledger;
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::LoadTable;
@@ -151,7 +151,7 @@ async fn connected<'c>(
 
 /// How long the server may be silent.
 fn within(options: &CompareOptions) -> Option<Duration> {
-    silence(options.statement_timeout, options.idle_timeout)
+    options.limits.silence()
 }
 
 /// A row that is there as one of the runs wrote it.

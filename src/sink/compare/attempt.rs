@@ -5,7 +5,7 @@ use super::in_ledger::were_there;
 use super::met::Met;
 use super::statements::{compare, compare_and_sum, compared, values};
 use crate::model::{ColumnValues, Database, Reject, Row, Shape};
-use crate::postgres::{CopyBuffer, READ_COMMITTED, error_line, milliseconds, query, refuses_value, script};
+use crate::postgres::{CopyBuffer, READ_COMMITTED, error_line, query, refuses_value, script};
 use crate::sink::load::casts::{refused_texts, unread};
 use crate::sink::load::columns::{Columns, grouped, kept_apart_in_stage, send};
 use crate::sink::load::statements::Statements;
@@ -282,10 +282,7 @@ fn met(row: &PgRow) -> Result<(i32, Met), Error> {
 pub(super) fn settings(options: &CompareOptions) -> String {
     format!(
         "{READ_COMMITTED}SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL enable_hashjoin = off; \
-         SET LOCAL enable_mergejoin = off; SET LOCAL client_min_messages = error; \
-         SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
-        milliseconds(options.idle_timeout),
-        milliseconds(options.lock_timeout),
-        milliseconds(options.statement_timeout),
+         SET LOCAL enable_mergejoin = off; SET LOCAL client_min_messages = error; {}",
+        options.limits.statements(),
     )
 }

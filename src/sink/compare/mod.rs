@@ -36,7 +36,7 @@ use super::table::LoadTable;
 use crate::flow::Stop;
 use crate::ledger::RetryOf;
 use crate::model::{Class, Database, EventSender, Failure, Group, RedisKey, Row};
-use crate::postgres::{CopyBuffer, Target};
+use crate::postgres::{CopyBuffer, Limits, Target};
 use sqlx::postgres::PgConnection;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -53,12 +53,8 @@ pub struct CompareOptions {
     pub ttl_tolerance: Duration,
     /// Rows of a batch at most whose values are read for people.
     pub shown: usize,
-    /// How long a statement waits for a lock.
-    pub lock_timeout: Duration,
-    /// How long a statement may take; zero: as long as it takes.
-    pub statement_timeout: Duration,
-    /// How long the server lets a transaction of ours stand idle.
-    pub idle_timeout: Duration,
+    /// What bounds its transactions.
+    pub limits: Limits,
     /// For how long a batch is tried again after errors that may pass.
     pub retry_deadline: Duration,
     /// How staging tables are made.

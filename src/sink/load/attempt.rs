@@ -148,6 +148,6 @@ pub(super) fn settings(options: &LoadOptions, shard: ShardId) -> String {
          SET LOCAL enable_mergejoin = off; SET LOCAL client_min_messages = error; \
          SET LOCAL application_name = {}; {}{compression}",
         literal(&ledger::holder_name(shard.lease)),
-        options.limits().statements(),
+        options.limits.statements(),
     )
 }

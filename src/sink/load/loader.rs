@@ -11,7 +11,7 @@ use super::writers::Writers;
 use crate::flow::Backoff;
 use crate::ledger::{self, ShardId};
 use crate::model::{Event, Exit, Failure, Side, Tally};
-use crate::postgres::{CopyBuffer, Limits, Verdict, answered, describe, failure, silence, verdict};
+use crate::postgres::{CopyBuffer, Limits, Verdict, answered, describe, failure, verdict};
 use crate::sink::batch::Batch;
 use crate::sink::table::LoadTable;
 use sqlx::Error;
@@ -24,12 +24,8 @@ use uuid::Uuid;
 pub struct LoadOptions {
     /// Values above so many bytes are kept with their reject as size and hash only.
     pub value_cap: usize,
-    /// How long a statement waits for a lock.
-    pub lock_timeout: Duration,
-    /// How long a statement may take; zero: as long as it takes.
-    pub statement_timeout: Duration,
-    /// How long the server lets a transaction of ours stand idle before it ends it, and the locks with it.
-    pub idle_timeout: Duration,
+    /// What bounds its transactions.
+    pub limits: Limits,
     /// `default_toast_compression` for what is loaded; `None`: the server's.
     pub compression: Option<String>,
     /// For how long a batch is tried again after errors that may pass.
@@ -40,13 +36,6 @@ pub struct LoadOptions {
     pub staging: StagingTables,
     /// Whether a cleanup has deleted keys: then it is looked whether rows that are overwritten are of such a key.
     pub after_cleanup: bool,
-}
-
-impl LoadOptions {
-    /// What bounds its transactions.
-    pub fn limits(&self) -> Limits {
-        Limits { statement: self.statement_timeout, lock: self.lock_timeout, idle: self.idle_timeout }
-    }
 }
 
 /// So often a batch is repeated because rows moved under it, before single rows are looked at.
@@ -197,9 +186,9 @@ impl Loader {
         self.settled = false;
         let attempt = Attempt { table, shard: self.shard, options: &self.writers.options, piece };
         let running = attempt.run(connection, &mut self.buffer);
-        let LoadOptions { statement_timeout, idle_timeout, .. } = self.writers.options;
+        let silence = self.writers.options.limits.silence();
         // Whether a server that fell silent came to the COMMIT is looked up.
-        let result = answered(silence(statement_timeout, idle_timeout), running)
+        let result = answered(silence, running)
             .await
             .unwrap_or_else(|error| Err(Missed::CommitUnknown { error, groups: Groups::new() }));
         self.settled = result.is_ok();

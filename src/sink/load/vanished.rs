@@ -12,7 +12,7 @@ use super::writers::Writers;
 use crate::flow::Backoff;
 use crate::ledger::{self, Journal};
 use crate::model::{Event, Failure, GoneRow, MappingId, Tally};
-use crate::postgres::{Verdict, answered, failure, is_not_supported, script, silence, verdict};
+use crate::postgres::{Verdict, answered, failure, is_not_supported, script, verdict};
 use crate::sink::ownership::TEXT_SETTINGS;
 use crate::sink::table::LoadTable;
 use sqlx::postgres::PgConnection;
@@ -145,7 +145,7 @@ impl Loader {
         };
         let options = &self.writers.options;
         let running = self.delete_some(&mut connection, (table, id), (rows, runs, still), counts);
-        let result = answered(silence(options.statement_timeout, options.idle_timeout), running)
+        let result = answered(options.limits.silence(), running)
             .await
             .unwrap_or_else(|error| Err(Missed::CommitUnknown { error, groups: Default::default() }));
         self.settled = result.is_ok();

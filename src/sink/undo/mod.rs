@@ -98,7 +98,7 @@ pub async fn prepare(connection: &mut PgConnection, options: &LoadOptions, holde
         "{READ_COMMITTED}SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL client_min_messages = error; \
          SET LOCAL application_name = {}; {}{TEXT_SETTINGS}",
         literal(holder),
-        options.limits().statements(),
+        options.limits.statements(),
     );
     script(settings).execute(connection).await.map(|_| ())
 }

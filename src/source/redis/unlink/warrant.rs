@@ -2,7 +2,7 @@
 //! the reading of a key may take longer than it lasts.
 
 use super::UnlinkOutcome;
-use crate::model::{Exit, Failure, Side};
+use crate::model::Failure;
 use futures::future::BoxFuture;
 
 /// A right to delete that may end.
@@ -25,7 +25,7 @@ pub(super) fn outdated(keys: usize, lost: bool) -> Result<Vec<UnlinkOutcome>, Fa
     if lost {
         let message = "the answer to a deletion was lost, and the comparison is too old to repeat it";
         let hint = "The same command settles what may be gone, and goes on.";
-        return Err(Failure::new(Exit::Redis, Side::Redis, message, hint));
+        return Err(Failure::redis(message, hint));
     }
     Ok(vec![UnlinkOutcome::Outdated; keys])
 }
