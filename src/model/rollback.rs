@@ -20,7 +20,7 @@ pub enum KeptReason {
     MissingParent,
     /// It cannot be told which row is meant: its key is there more than once, or another row has the same lineage.
     Ambiguous,
-    /// Another run, which is not rolled back, wrote the row since.
+    /// Another run wrote the row since, and is not rolled back, or its rollback kept the row.
     OtherRun,
     /// Another row of the same key is kept.
     KeyKept,

@@ -44,9 +44,10 @@ impl Bars {
                 }
                 let Some(tally) = books.tally(*mapping) else { continue };
                 let done = u64::try_from(tally.settled()).unwrap_or(0);
-                let (_, busy) = books.work(*mapping);
-                let time = if busy.is_zero() { elapsed } else { busy };
-                let mut message = format!("{done} done, {:.0}/s, {} rejected", rate(done, time), tally.rejects());
+                let work = books.work(*mapping);
+                let time = if work.time.is_zero() { elapsed } else { work.time };
+                let speed = rate(work.settled, time);
+                let mut message = format!("{done} done, {speed:.0}/s, {} rejected", tally.rejects());
                 if phase.ended.is_some() {
                     bar.set_style(style(DONE));
                     bar.finish_with_message(message);

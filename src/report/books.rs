@@ -31,6 +31,17 @@ impl Stage {
     }
 }
 
+/// What this attempt at a run did for a mapping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Sightings that it gave an outcome; those of earlier attempts are in the tally alone.
+    pub settled: u64,
+    /// Bytes sent to PostgreSQL.
+    pub bytes: u64,
+    /// From the mapping's first event to its last.
+    pub time: Duration,
+}
+
 /// One pass over the keyspace.
 #[derive(Clone, Debug)]
 pub struct Phase {
@@ -52,6 +63,8 @@ pub struct Phase {
 #[derive(Clone, Debug, Default)]
 struct Account {
     tally: Tally,
+    /// Of this attempt; a second try that takes rejects back counts below zero.
+    settled: i64,
     bytes: u64,
     first: Option<Instant>,
     last: Option<Instant>,
@@ -131,12 +144,11 @@ impl Books {
                 self.load.note(u64::try_from(tally.settled()).unwrap_or(0), *bytes, now);
                 let account = self.account(*mapping, now);
                 account.tally.add(tally);
+                account.settled += tally.settled();
                 account.bytes += bytes;
             }
-            Event::Earlier { mapping, tally } => {
-                self.load.note(u64::try_from(tally.settled()).unwrap_or(0), 0, now);
-                self.account(*mapping, now).tally.add(tally);
-            }
+            // No speed of this attempt: the stages and the work of the mapping say nothing of it.
+            Event::Earlier { mapping, tally } => self.account(*mapping, now).tally.add(tally),
             Event::InFlight { bytes } => {
                 self.in_flight = *bytes;
                 self.in_flight_max = self.in_flight_max.max(*bytes);
@@ -199,11 +211,12 @@ impl Books {
         self.accounts.get(usize::from(mapping.0)).map(|account| &account.tally)
     }
 
-    /// Bytes sent to PostgreSQL for a mapping, and the time from its first to its last event.
-    pub fn work(&self, mapping: MappingId) -> (u64, Duration) {
-        self.accounts.get(usize::from(mapping.0)).map_or((0, Duration::ZERO), |account| {
+    /// What this attempt did for a mapping.
+    pub fn work(&self, mapping: MappingId) -> Work {
+        self.accounts.get(usize::from(mapping.0)).map_or_else(Work::default, |account| {
             let time = account.first.zip(account.last).map(|(first, last)| last.saturating_duration_since(first));
-            (account.bytes, time.unwrap_or_default())
+            let settled = u64::try_from(account.settled).unwrap_or(0);
+            Work { settled, bytes: account.bytes, time: time.unwrap_or_default() }
         })
     }
 
@@ -276,7 +289,7 @@ fn signed(count: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::Books;
+    use super::{Books, Work};
     use crate::model::{Event, MappingId, RedisKey, Tally, Unmatched};
     use std::time::{Duration, Instant};
 
@@ -311,9 +324,24 @@ mod tests {
         let total = books.total();
         assert!(total.balances());
         assert_eq!((total.scanned, total.matched, total.unmatched, total.rejects()), (9, 5, 4, 1));
-        assert_eq!(books.work(MappingId(0)), (200, Duration::from_secs(2)));
+        assert_eq!(books.work(MappingId(0)), Work { settled: 3, bytes: 200, time: Duration::from_secs(2) });
         assert_eq!(books.phases()[0].scanned, 18);
         assert_eq!(books.elapsed(), Duration::from_secs(4));
+    }
+
+    #[test]
+    fn what_earlier_attempts_settled_is_in_the_tally_and_in_no_speed() {
+        let now = Instant::now();
+        let mut books = Books::new(now);
+        books.apply(&Event::Listed { matched: vec![(MappingId(0), 7)], scanned: 0 }, now);
+        let tally = Tally { inserted: 7, ..Tally::default() };
+        books.apply(&Event::Earlier { mapping: MappingId(0), tally }, now);
+        books.apply(&Event::Listed { matched: vec![(MappingId(0), 2)], scanned: 2 }, now);
+        books.apply(&settled(0, Tally { inserted: 2, ..Tally::default() }), now + Duration::from_secs(1));
+        assert_eq!(books.total().inserted, 9);
+        assert_eq!(books.work(MappingId(0)).settled, 2);
+        assert_eq!(books.stages()[2].1.items, 2);
+        assert!(books.balance());
     }
 
     #[test]

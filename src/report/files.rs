@@ -1,6 +1,6 @@
 //! The files of a report: `report.json` and `summary.txt`. Mode 0600, complete or absent. Uses `books` and `table`.
 
-use super::books::{Books, rate};
+use super::books::{Books, Work, rate};
 use super::cleanup::{cleanup_json, cleanup_text};
 use super::findings::finding_json;
 use super::table::{FAMILIES, summary};
@@ -116,11 +116,10 @@ pub fn report_json(facts: &RunFacts, books: &Books) -> Value {
     let mut mappings = Map::new();
     let mut mapping_work = Map::new();
     for id in books.mappings() {
-        let (bytes, time) = books.work(id);
+        let Work { settled, bytes, time } = books.work(id);
         mappings.insert(books.name(id), json!(books.tally(id)));
-        let rows = books.tally(id).map_or(0, |tally| u64::try_from(tally.settled()).unwrap_or(0));
         let work = json!({
-            "seconds": time.as_secs_f64(), "bytes": bytes, "rows_per_second": rate(rows, time),
+            "seconds": time.as_secs_f64(), "bytes": bytes, "rows_per_second": rate(settled, time),
             "bytes_per_second": rate(bytes, time),
         });
         mapping_work.insert(books.name(id), work);

@@ -19,7 +19,7 @@ mod table;
 mod validation;
 
 pub use backup::{BackupFacts, backup_json, backup_text};
-pub use books::{Books, Phase, Stage};
+pub use books::{Books, Phase, Stage, Work};
 pub use cleanup::{CleanupFacts, KeptKeysFile, cleanup_json, cleanup_report, cleanup_text, write_cleanup};
 pub use differences::DifferencesFile;
 pub use files::{

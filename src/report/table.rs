@@ -90,7 +90,7 @@ pub fn summary(books: &Books, state: &str, dry_run: bool) -> String {
     }
     unmatched(&mut out, books);
     out.push_str(&reasons(&total));
-    speed(&mut out, books, &total);
+    speed(&mut out, books);
     if total.rejects() > 0 && !dry_run {
         let _ = writeln!(out, "What was rejected, and why: redis2pg rejects list --run {run}");
     }
@@ -139,11 +139,11 @@ pub fn row_counts(rows: &Counts) -> String {
     counts.join(", ")
 }
 
-fn speed(out: &mut String, books: &Books, total: &Tally) {
+fn speed(out: &mut String, books: &Books) {
     let time = books.elapsed();
-    let loaded = u64::try_from(total.settled()).unwrap_or(0);
-    let bytes: u64 = books.mappings().map(|id| books.work(id).0).sum();
-    let _ = write!(out, "{}, {:.0} keys/s, {:.1} MB/s", clock(time), rate(loaded, time), rate(bytes, time) / 1e6);
+    let work = books.mappings().map(|id| books.work(id));
+    let (settled, bytes) = work.fold((0, 0), |(keys, bytes), work| (keys + work.settled, bytes + work.bytes));
+    let _ = write!(out, "{}, {:.0} keys/s, {:.1} MB/s", clock(time), rate(settled, time), rate(bytes, time) / 1e6);
     match peak_memory() {
         Some(peak) => {
             let _ = writeln!(out, ", peak memory {}", mebibytes(peak));

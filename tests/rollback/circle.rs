@@ -41,8 +41,10 @@ fn two_runs_that_changed_rows_of_one_another_are_taken_back_in_turns() {
     assert!((KEYS - part..KEYS).contains(&updated), "{resumed}");
 
     let undone = undo(&case, &first);
-    assert_eq!(undone.counts(), [0, updated, 0], "{:#}", undone.json);
+    // What it inserted before it was stopped is the other one's, whether it wrote it once more or not.
+    assert_eq!(undone.counts(), [0, updated, part], "{:#}", undone.json);
     assert!(undone.json["notices"].to_string().contains("changed rows of one another"), "{:#}", undone.json);
+    assert!(!undone.json["notices"].to_string().contains("not found"), "{:#}", undone.json);
     // All as the other run had it.
     assert_eq!(case.number("SELECT count(*) FROM items WHERE n = id::int + 1"), KEYS);
     assert_eq!(undo(&case, &second).counts(), [KEYS - part, part, 0]);
@@ -64,13 +66,39 @@ fn force_goes_on_beside_a_later_run_and_leaves_its_rows() {
     let refused = rollback(&case, &first, &["--yes"]).exits(2);
     assert!(refused.stderr.contains(&second) && refused.stderr.contains("--force"), "{}", refused.stderr);
     let forced = rollback(&case, &first, &["--yes", "--force"]).exits(0);
-    assert_eq!(forced.kept("public.items", "other_run"), 1, "{:#}", forced.json);
+    assert_eq!(forced.kept("public.items", "other_run"), 2, "{:#}", forced.json);
+    assert!(!forced.json["notices"].to_string().contains("not found"), "{:#}", forced.json);
     assert!(forced.json["notices"].to_string().contains(&second), "{:#}", forced.json);
     assert_eq!(case.sql("SELECT id, n FROM items ORDER BY 1"), "a|10\nb|20\nc|9");
     assert_eq!(undo(&case, &second).counts(), [1, 1, 0]);
     assert_eq!(case.sql("SELECT id, n FROM items ORDER BY 1"), "b|2\nc|9");
     let last = rollback(&case, &first, &["--yes", "--force"]).exits(0);
     assert_eq!((last.counts(), case.sql("SELECT id, n FROM items ORDER BY 1")), ([1, 1, 0], "a|7\nc|9".to_owned()));
+}
+
+/// Its lineage names the later run, so that nothing but that one's image tells that the first one inserted it.
+#[test]
+fn rows_that_a_later_runs_rollback_kept_are_told_and_no_one_is_said_to_have_deleted_them() {
+    let case = items(&[("a", 1), ("b", 2), ("c", 3)]);
+    let config = format!("{ITEMS}on_conflict = \"update\"\n");
+    let first = id(&case.run_config(&config, &[]).exits(0));
+    set(&case, &[("a", 10), ("b", 20)]);
+    let second = id(&case.run_config(&config, &[]).exits(0));
+    case.sql("UPDATE items SET note = 'mine' WHERE id = 'a'");
+    assert_eq!(as_foretold(&case, &second, &[]).counts(), [0, 1, 1]);
+    let undone = as_foretold(&case, &first, &[]);
+    assert_eq!((undone.counts(), undone.kept("public.items", "other_run")), ([2, 0, 1], 1), "{:#}", undone.json);
+    let samples = undone.json["samples"].to_string();
+    assert!(samples.contains(&second) && samples.contains("whose rollback kept it"), "{:#}", undone.json);
+    // A dry run of what is left counts what went before.
+    for args in [["--dry-run"], ["--yes"]] {
+        let again = rollback(&case, &first, &args).exits(0);
+        assert_eq!(again.kept("public.items", "other_run"), 1, "{:#}", again.json);
+        assert!(!again.json["notices"].to_string().contains("not found"), "{:#}", again.json);
+    }
+    assert_eq!(rollback(&case, &second, &["--yes", "--force"]).exits(0).counts(), [0, 2, 0]);
+    assert_eq!(undo(&case, &first).counts(), [3, 0, 0]);
+    assert_eq!(case.number("SELECT count(*) FROM items"), 0);
 }
 
 /// No image tells of it: what a run writes again after another one had deleted it is new to it.

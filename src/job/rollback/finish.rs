@@ -68,7 +68,7 @@ pub(super) async fn finish(
         }
     }
     if done.failure.is_none() {
-        done.notices.extend(notices::missing(&mut link, (plan, run), &done.account).await?);
+        done.notices.extend(notices::missing(&mut link, (plan, run), (&done.account, held.is_none())).await?);
     }
     if let Some(dir) = &settings.run.report {
         books.write_kept()?;

@@ -83,7 +83,7 @@ pub(super) fn in_a_circle(steps: &[Step]) -> BTreeSet<String> {
 pub(super) async fn missing(
     link: &mut Link,
     (plan, run): (&Plan, Uuid),
-    account: &RollbackAccount,
+    (account, planned): (&RollbackAccount, bool),
 ) -> Result<Vec<String>, Failure> {
     let mut notices = Vec::new();
     for table in plan.steps.iter().filter(|step| step.rows).map(|step| &step.table) {
@@ -92,11 +92,14 @@ pub(super) async fn missing(
             async |connection: &mut PgConnection| ledger::inserted_rows(connection, (run, &name), explodes).await;
         let (inserted, deleted) = link.read("counting what the run inserted", count).await?;
         let found = account.tables.get(&name).map_or(0, |table| table.deleted + table.kept());
+        // The account of a dry run has nothing of what was done before it.
+        let before = if planned { plan.before.tables.get(&name).map_or(0, |table| table.deleted) } else { 0 };
         // What it deleted may have been its own.
-        let missing = inserted.saturating_sub(i64::try_from(found).unwrap_or(i64::MAX)).saturating_sub(deleted);
+        let missing =
+            inserted.saturating_sub(i64::try_from(found + before).unwrap_or(i64::MAX)).saturating_sub(deleted);
         if missing > 0 {
             notices.push(format!(
-                "{name}: {missing} or more of the {inserted} rows that the run inserted were not found: somebody deleted them, or they are in a \
+                "{name}: {missing} or more of the {inserted} rows that the run inserted were not found: somebody, or a later run, deleted them, or they are in a \
                  partition that was detached since, or hidden from this role"
             ));
         }

@@ -36,6 +36,8 @@ pub(super) struct Plan {
     pub(super) notices: Vec<String>,
     /// What an earlier rollback of the run did that came to its end: the audit logs have it.
     pub(super) audited: RollbackAccount,
+    /// What was done before this attempt, to an end or not.
+    pub(super) before: RollbackAccount,
 }
 
 impl Plan {
@@ -114,6 +116,7 @@ impl Plan {
             left_out,
             notices,
             audited: if found.rolled_back_at.is_some() { found.account.clone() } else { RollbackAccount::default() },
+            before: found.account.clone(),
         })
     }
 }

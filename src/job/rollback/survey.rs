@@ -55,6 +55,7 @@ impl Work<'_> {
             if step.table.run.explodes {
                 self.pass(step, Mode::Gather).await?;
             }
+            self.overwritten(step, Mode::Survey).await?;
             self.images(step, Mode::Survey).await?;
             let keys = std::mem::replace(&mut self.kept_keys, KeptKeys::new(false));
             kept_keys.push(keys.set_aside());

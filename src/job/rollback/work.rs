@@ -154,6 +154,9 @@ impl<'a> Work<'a> {
 
     /// Goes through a table; gives how many rows it did.
     pub(super) async fn pass(&mut self, step: &Step, mode: Mode) -> Result<usize, Failure> {
+        if mode == Mode::Apply {
+            self.overwritten(step, mode).await?;
+        }
         let mut moved = self.images(step, mode).await?;
         if step.rows {
             moved += self.rows(step, mode).await?;
@@ -233,7 +236,7 @@ impl<'a> Work<'a> {
         self.tell_kept(table, row, reason, detail)
     }
 
-    fn tell_kept(
+    pub(super) fn tell_kept(
         &mut self,
         table: &str,
         (row_key, key): (&str, Option<&Key>),
