@@ -9,19 +9,25 @@ use redis2pg::model::{Exit, Failure, RedisType, Side};
 use redis2pg::source::redis::{UnlinkOutcome, Warrant};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// A right of which the test says when it ends.
 #[derive(Clone, Default)]
 struct Ending {
     outdated: Arc<AtomicBool>,
     lost: Arc<AtomicBool>,
+    /// Whether it takes its time to be sure once it is outdated.
+    slow: bool,
 }
 
 impl Warrant for Ending {
     fn sure(&self) -> BoxFuture<'_, Result<(), Failure>> {
         let lost = self.lost.load(Ordering::SeqCst);
         let failure = || Failure::new(Exit::Stopped, Side::Postgres, "the test took it", "");
-        std::future::ready(if lost { Err(failure()) } else { Ok(()) }).boxed()
+        let waits = self.slow && self.outdated.load(Ordering::SeqCst);
+        let time = Duration::from_millis(if waits { 1_200 } else { 0 });
+        let answer = if lost { Err(failure()) } else { Ok(()) };
+        tokio::time::sleep(time).map(|()| answer).boxed()
     }
 
     fn is_fresh(&self) -> bool {
@@ -65,6 +71,18 @@ async fn the_reading_of_a_large_key_takes_as_long_as_it_takes() {
     // Another attempt begins too late.
     scene.redis.say(&["HSET", "k", "f", &value]);
     assert_eq!(scene.unlinker.unlink(&[large], &warrant).await.unwrap(), [UnlinkOutcome::Outdated]);
+}
+
+#[tokio::test]
+async fn a_large_key_stays_where_the_right_had_to_be_waited_for() {
+    let warrant = Ending { slow: true, ..Ending::default() };
+    let mut scene = scene(&warrant.outdated, || Act::Pass).await;
+    let value = "v".repeat(2 << 20);
+    scene.redis.say(&["HSET", "k", "f", &value]);
+    scene.trap.set("HSCAN");
+    let large = items("k", RedisType::Hash, &["f", &value]);
+    let outcomes = scene.unlinker.unlink(&[large], &warrant).await.unwrap();
+    assert_eq!((outcomes, scene.redis.there(&["k"])), (vec![UnlinkOutcome::Outdated], vec![true]));
 }
 
 #[tokio::test]

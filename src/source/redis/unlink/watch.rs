@@ -19,6 +19,7 @@ use fred::error::{Error, ErrorKind};
 use fred::types::{Resp3Frame, Value};
 use futures::future::try_join_all;
 use futures::stream::{StreamExt, TryStreamExt, iter};
+use std::time::{Duration, Instant};
 
 /// Keys and bytes that are watched together.
 const KEYS: usize = 64;
@@ -27,6 +28,8 @@ const BYTES: u64 = 1 << 20;
 const CONNECTIONS: usize = 4;
 /// So often a key that is written to while it is compared is looked at again.
 const ATTEMPTS: u32 = 5;
+/// Within this time it is sure, as a rule without any waiting, whether this process may delete.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// What one attempt came to.
 enum Attempt {
@@ -198,12 +201,14 @@ impl Unlinker {
     }
 }
 
-/// Why keys that were read must not go now. Reading a large key takes as long as it takes: that it was begun in time is enough.
+/// Why keys that were read must not go now. Reading a large key takes as long as it takes: that it was begun in time is enough, unless it was the
+/// right to delete that had to be waited for.
 async fn withheld(some: &[&Candidate], warrant: &dyn Warrant) -> Option<Attempt> {
+    let asked = Instant::now();
     if let Err(failure) = warrant.sure().await {
         return Some(Attempt::Ended(failure));
     }
-    let is_large = matches!(some, [one] if one.bytes() > BYTES);
+    let is_large = matches!(some, [one] if one.bytes() > BYTES) && asked.elapsed() < AT_ONCE;
     (!is_large && !warrant.is_fresh()).then_some(Attempt::Outdated)
 }
 
