@@ -67,6 +67,10 @@ impl Mark {
     }
 }
 
+fn unmade(partial: &Path, error: &io::Error, hint: &str) -> Failure {
+    usage(format!("the backup {} cannot be made: {error}", partial.display()), hint)
+}
+
 impl Writer {
     /// Begins a backup at `path`. An existing file is never overwritten, nor is one with the temporary name. The mode of the
     /// file is 0600, whatever the umask.
@@ -81,7 +85,13 @@ impl Writer {
         let place = OnDisk::create(path, &partial).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => partial_exists(&partial),
             io::ErrorKind::WouldBlock => being_written(&partial),
-            _ => usage(format!("the backup {} cannot be made: {error}", partial.display()), ""),
+            io::ErrorKind::NotFound => {
+                unmade(&partial, &error, "Make its directory first, or name a file in one that is there.")
+            }
+            io::ErrorKind::PermissionDenied => {
+                unmade(&partial, &error, "Name a file in a directory into which this user may write.")
+            }
+            _ => unmade(&partial, &error, ""),
         })?;
         Self::begin(Box::new(place), path, header)
     }

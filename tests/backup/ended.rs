@@ -282,3 +282,14 @@ fn what_a_restart_takes_behind_the_last_page_of_a_scan_is_not_counted_as_gone() 
         assert!(entries_of(&file).keys().all(|(_, key)| key.starts_with("new:")));
     }
 }
+
+#[test]
+fn a_file_in_no_directory_is_refused_with_what_to_do() {
+    let case = case();
+    fill(&mut case.redis(), 1);
+    let dir = tempfile::tempdir().unwrap();
+    let output = command(&case, &dir.path().join("no-such/b"), &[]).output().unwrap();
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("no-such/b.partial cannot be made") && said.contains("Make its directory first"), "{said}");
+}
