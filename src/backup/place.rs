@@ -41,6 +41,7 @@ impl OnDisk {
     pub(super) fn create(path: &Path, partial: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial)?;
         lock(&file, LOCK_PATIENCE)?;
+        still_named(&file, partial)?;
         let mut place = Self { file, partial: partial.to_owned(), path: path.to_owned() };
         if let Err(error) = place.sync_directory() {
             // Nothing is in it, and it would be in the way.
@@ -56,6 +57,7 @@ impl OnDisk {
         let file = open_itself(partial, OpenOptions::new().read(true).write(true))?;
         check_own(&file, partial)?;
         lock(&file, LOCK_PATIENCE)?;
+        still_named(&file, partial)?;
         let place = Self { file, partial: partial.to_owned(), path: path.to_owned() };
         // Whoever made it may have been killed before its name was on disk, or it was copied back here.
         place.sync_directory()?;
@@ -120,6 +122,19 @@ fn lock(file: &File, patience: Duration) -> io::Result<()> {
     Ok(())
 }
 
+/// Whoever had the lock while it was waited for may have given the file its own name, or removed it: what is written to it then is in a backup that
+/// is whole, or nowhere.
+///
+/// # Errors
+/// `WouldBlock`: somebody did.
+fn still_named(file: &File, partial: &Path) -> io::Result<()> {
+    let own = file.metadata()?;
+    match partial.symlink_metadata() {
+        Ok(named) if (named.dev(), named.ino()) == (own.dev(), own.ino()) && own.nlink() == 1 => Ok(()),
+        _ => Err(io::Error::new(io::ErrorKind::WouldBlock, "another process has finished with it meanwhile")),
+    }
+}
+
 /// Whether somebody is writing the file of that name.
 pub(super) fn is_written(partial: &Path) -> bool {
     open_itself(partial, OpenOptions::new().read(true))
@@ -169,7 +184,7 @@ pub fn partial_of(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::lock;
+    use super::{OnDisk, Place, lock, partial_of};
     use std::fs::File;
     use std::io;
     use std::thread::{scope, sleep};
@@ -191,5 +206,24 @@ mod tests {
             lock(own.as_file(), Duration::from_secs(60)).unwrap();
         });
         assert!(File::open(own.path()).unwrap().try_lock_shared().is_err());
+    }
+
+    /// Two that go on with one file: the first ends it while the second waits for its lock.
+    #[test]
+    fn a_file_that_got_its_name_or_went_while_its_lock_was_waited_for_is_not_written_to() {
+        for publish in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("backup");
+            let partial = partial_of(&path);
+            let mut first = OnDisk::create(&path, &partial).unwrap();
+            let second = scope(|scope| {
+                let second = scope.spawn(|| OnDisk::open(&path, &partial).map(drop));
+                sleep(Duration::from_millis(200));
+                if publish { first.publish() } else { first.discard() }.unwrap();
+                drop(first);
+                second.join().unwrap()
+            });
+            assert_eq!(second.unwrap_err().kind(), io::ErrorKind::WouldBlock, "{publish}");
+        }
     }
 }

@@ -27,10 +27,10 @@ mod validations;
 
 pub use batches::{Journal, is_committed, totals, write_journal};
 pub use cleanup::{
-    Cleanable, CleanupBatch, CleanupClaim, CleanupEnd, CleanupEntry, CleanupFile, CleanupLease, NewCleanup, Settlement,
-    Unsettled, any_cleaned, batch_keys, begin_cleanup_batch, claim_cleanup, cleanable, cleaned_among,
-    cleaned_of_source, cleanup_at_work, cleanup_files, cleanups_of, finish_cleanup, forgo_cleanup_files, keys_beyond,
-    renew_cleanup, seal_cleanup_file, settle_cleanup_batch, unsettled,
+    Cleanable, CleanupBatch, CleanupClaim, CleanupEnd, CleanupEntry, CleanupFile, CleanupFinish, CleanupLease,
+    NewCleanup, Settlement, Unsettled, any_cleaned, batch_keys, begin_cleanup_batch, claim_cleanup, cleanable,
+    cleaned_among, cleaned_of_source, cleanup_at_work, cleanup_files, cleanups_of, finish_cleanup, forgo_cleanup_files,
+    keys_beyond, renew_cleanup, seal_cleanup_file, settle_cleanup_batch, unsettled,
 };
 pub use collisions::collisions;
 pub use end::{Finish, RunEnd, finish};

@@ -279,6 +279,10 @@ impl Warrant for Held<'_> {
     fn is_fresh(&self) -> bool {
         self.age.is_fresh()
     }
+
+    fn interruptions(&self) -> u64 {
+        self.deleter.lease.interruptions()
+    }
 }
 
 /// A second signal came while keys were deleted.

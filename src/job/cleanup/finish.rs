@@ -9,13 +9,12 @@ use crate::config::Settings;
 use crate::flow::Stop;
 use crate::job::audit::{CleanedEntry, write_cleaned};
 use crate::job::close::said;
-use crate::job::link::{Link, Waits};
+use crate::job::link::{Link, Trouble, Waits};
 use crate::job::setup;
-use crate::ledger::{self, CleanupEnd, CleanupLease};
+use crate::ledger::{self, CleanupEnd, CleanupFinish, CleanupLease};
 use crate::model::{Cleanup, CleanupAccount, CleanupBackup, Exit, Failure, MappingId, TableName, Unmatched};
 use crate::postgres::{Verdict, failure as failed, verdict};
 use crate::report::Books;
-use sqlx::Error;
 use sqlx::postgres::PgConnection;
 use std::collections::BTreeMap;
 
@@ -244,15 +243,17 @@ async fn write(
     (end, missed): (&CleanupEnd, &[String]),
     entries: &[CleanedEntry<'_>],
 ) -> Result<Result<(), Failure>, Failure> {
-    let write = async |connection: &mut PgConnection| -> Result<_, Error> {
+    let write = async |connection: &mut PgConnection| -> Result<_, Trouble> {
         let mut transaction = ledger::begin_held(connection, lease.1, lease.2).await?;
-        let is_ours = ledger::finish_cleanup(&mut transaction, lease, end).await?;
-        if is_ours {
-            ledger::forgo_cleanup_files(&mut transaction, missed).await?;
+        match ledger::finish_cleanup(&mut transaction, lease, end).await? {
+            CleanupFinish::Now => {}
+            CleanupFinish::Before => return Ok(Ok(())),
+            CleanupFinish::TakenOver => return Err(Trouble::Final(taken_over())),
         }
-        if is_ours && let Err(error) = write_cleaned(&mut transaction, entries).await {
+        ledger::forgo_cleanup_files(&mut transaction, missed).await?;
+        if let Err(error) = write_cleaned(&mut transaction, entries).await {
             if verdict(&error) == Verdict::Transient {
-                return Err(error);
+                return Err(error.into());
             }
             transaction.rollback().await?;
             return Ok(Err(failed("writing the audit log", error)));

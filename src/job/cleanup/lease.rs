@@ -1,11 +1,11 @@
 //! The lease of a cleanup: renewed beside the work, and looked at before each deletion. A process that was suspended for so
 //! long that another may have taken its place deletes nothing more.
 
-use super::moment::Moment;
+use super::pulse::Pulse;
 use crate::flow::{Level, Stop};
 use crate::job::upkeep::{Renewal, Upkeep};
 use crate::ledger::{self, CleanupLease};
-use crate::model::{Event, EventSender, Failure};
+use crate::model::{Event, EventSender, Failure, Moment};
 use crate::postgres::Target;
 use sqlx::Error;
 use sqlx::postgres::PgConnection;
@@ -28,12 +28,14 @@ struct State {
     /// When the last renewal was asked for that was answered.
     renewed: Mutex<Moment>,
     lost: AtomicBool,
+    pulse: Pulse,
 }
 
 impl Lease {
     /// One that was claimed after `since`.
     pub(super) fn new(held: CleanupLease, since: Moment) -> Self {
-        Self { held, state: Arc::new(State { renewed: Mutex::new(since), lost: AtomicBool::new(false) }) }
+        let (renewed, lost) = (Mutex::new(since), AtomicBool::new(false));
+        Self { held, state: Arc::new(State { renewed, lost, pulse: Pulse::new() }) }
     }
 
     /// Waits until it is sure that nobody else has it; `patience`: for how long.
@@ -63,11 +65,21 @@ impl Lease {
         self.state.lost.load(Ordering::Acquire)
     }
 
+    /// How often the process stood still so far: see [`Pulse`].
+    pub(super) fn interruptions(&self) -> u64 {
+        self.state.pulse.interruptions()
+    }
+
     /// Renews it until `done`. Cuts the work where somebody else has it.
     pub(super) async fn keep(mut self, target: Target, (stop, events): (Stop, EventSender), done: CancellationToken) {
         let (lease_time, tell) = (self.held.2, |text| drop(events.try_send(Event::Notice(text))));
         let upkeep = Upkeep { target, pause: lease_time / 4, patience: lease_time, tell };
-        if upkeep.until_lost(&mut self, &done).await {
+        let state = self.state.clone();
+        let lost = tokio::select! {
+            lost = upkeep.until_lost(&mut self, &done) => lost,
+            () = state.pulse.beat() => false,
+        };
+        if lost {
             // Noted before the work is cut, so that whoever is cut knows why.
             self.state.lost.store(true, Ordering::Release);
             stop.raise(Level::Cut);

@@ -1,7 +1,7 @@
 //! `cleanup`, and what a run does of it at its end: keys are deleted from Redis whose rows are equal.
 //!
 //! Redis is read once more through the same stages as for a validation (`cleaning`), and compared (`sorter` takes what is equal);
-//! beside that, what is equal is deleted (`delete`), by a lease (`lease`) and within a time (`pace`), once the ledger and the
+//! beside that, what is equal is deleted (`delete`), by a lease (`lease`) and within a time (`pace`; `pulse`: whether the process ran all that time), once the ledger and the
 //! backup (`backup`; `rounds`: which keys go with which) have it. `refuse` says whether it may be, `claim` makes it this process's, `settle` ends what an interrupted
 //! one began, `account` counts (`reason`: why a key stays), `learned` has what is learned on the way, and `finish` closes it.
 
@@ -14,8 +14,8 @@ mod finish;
 mod learned;
 mod lease;
 mod lost;
-mod moment;
 mod pace;
+mod pulse;
 mod reason;
 mod refuse;
 mod rounds;

@@ -1,10 +1,10 @@
 //! How fast keys go, and how old their comparison may be by then. PostgreSQL is not asked again in the moment of a deletion, so
 //! whatever the pace is, only so many keys are compared ahead as go within seconds.
 
-use super::moment::Moment;
 use crate::flow::RateLimit;
+use crate::model::Moment;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// So long after the comparison of its rows began a key may be deleted.
 pub(super) const FRESH: Duration = Duration::from_secs(10);
@@ -53,8 +53,8 @@ impl Age {
     }
 
     /// That of a comparison that began then.
-    pub(super) fn of(since: Instant) -> Self {
-        Self { since: Moment::of(since) }
+    pub(super) fn of(since: Moment) -> Self {
+        Self { since }
     }
 
     /// Leaves out so much of it.
@@ -71,7 +71,8 @@ impl Age {
 #[cfg(test)]
 mod tests {
     use super::{Age, FRESH, Pace};
-    use std::time::{Duration, Instant};
+    use crate::model::Moment;
+    use std::time::Duration;
 
     /// What was compared and is not deleted is of no more than a few seconds.
     #[test]
@@ -89,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_comparison_grows_old_and_what_is_left_out_does_not_count() {
-        let Some(long_ago) = Instant::now().checked_sub(FRESH + Duration::from_secs(1)) else { return };
+        let Some(long_ago) = Moment::now().before(FRESH + Duration::from_secs(1)) else { return };
         let old = Age::of(long_ago);
         assert!(!old.is_fresh() && Age::begun().is_fresh() && !Age::of(long_ago).is_fresh());
         assert!(old.without(Duration::from_secs(5)).is_fresh());

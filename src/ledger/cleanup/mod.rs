@@ -196,8 +196,18 @@ pub struct CleanupEnd {
     pub account: String,
 }
 
-/// Writes how a cleanup ended and gives the lease back, inside the caller's transaction. `false`: the lease is not ours any
-/// more, or the end is written already.
+/// What came of writing the end of a cleanup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CleanupFinish {
+    /// It is written.
+    Now,
+    /// It was written already, by an attempt whose answer was lost.
+    Before,
+    /// The lease is not ours any more; nothing is written.
+    TakenOver,
+}
+
+/// Writes how a cleanup ended and gives the lease back, inside the caller's transaction.
 ///
 /// # Errors
 /// The server's.
@@ -205,7 +215,7 @@ pub async fn finish_cleanup(
     connection: &mut PgConnection,
     (id, lease, _): CleanupLease,
     end: &CleanupEnd,
-) -> Result<bool, Error> {
+) -> Result<CleanupFinish, Error> {
     let done = query(
         "UPDATE redis2pg.cleanups SET state = $3, exit_code = $4, error = $5, account = $6::text::jsonb, finished_at = pg_catalog.now(), \
          lease_expires_at = pg_catalog.now() WHERE id = $1::text::uuid AND lease = $2::text::uuid AND state = 'running'",
@@ -216,7 +226,16 @@ pub async fn finish_cleanup(
     .bind(i32::from(end.exit_code))
     .bind(end.error.as_deref())
     .bind(&end.account)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(done.rows_affected() == 1)
+    if done.rows_affected() == 1 {
+        return Ok(CleanupFinish::Now);
+    }
+    let is_ours =
+        query("SELECT EXISTS (SELECT FROM redis2pg.cleanups WHERE id = $1::text::uuid AND lease = $2::text::uuid)")
+            .bind(id.to_string())
+            .bind(lease.to_string())
+            .fetch_one(connection)
+            .await?;
+    Ok(if is_ours.try_get(0)? { CleanupFinish::Before } else { CleanupFinish::TakenOver })
 }

@@ -4,7 +4,7 @@ use super::CompareOptions;
 use super::in_ledger::were_there;
 use super::met::Met;
 use super::statements::{compare, compare_and_sum, compared, values};
-use crate::model::{ColumnValues, Database, Reject, Row, Shape};
+use crate::model::{ColumnValues, Database, Moment, Reject, Row, Shape};
 use crate::postgres::{CopyBuffer, READ_COMMITTED, error_line, query, refuses_value, script};
 use crate::sink::load::casts::{refused_texts, unread};
 use crate::sink::load::columns::{Columns, grouped, kept_apart_in_stage, send};
@@ -15,7 +15,6 @@ use crate::sink::table::{LoadTable, Provenance};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Error, Row as _};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 use uuid::Uuid;
 
 /// The server said no; `row`: the row that it blamed, by its place.
@@ -42,7 +41,7 @@ pub(super) struct Found {
     /// The rows that were met, where sums are wanted.
     pub(super) sums: SliceSums,
     /// When it was first asked what rows meet, once they were there to be compared.
-    pub(super) began: Option<Instant>,
+    pub(super) began: Option<Moment>,
 }
 
 impl Found {
@@ -128,7 +127,7 @@ impl Attempt<'_> {
             (None, Some(proof)) => query(compare(of, sql, self.options)).bind(name).bind(&*proof.runs),
             (None, None) => query(compare(of, sql, self.options)).bind(name),
         };
-        found.began.get_or_insert_with(Instant::now);
+        found.began.get_or_insert_with(Moment::now);
         let met = asked.fetch_all(&mut *connection).await?;
         let differing = self.take(&met, (rows, wanted.is_some()), found)?;
         if !differing.is_empty() {

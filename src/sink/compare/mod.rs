@@ -35,12 +35,12 @@ use super::owned::{SliceSums, SumsWanted};
 use super::table::LoadTable;
 use crate::flow::Stop;
 use crate::ledger::RetryOf;
-use crate::model::{Class, Database, EventSender, Failure, Group, RedisKey, Row};
+use crate::model::{Class, Database, EventSender, Failure, Group, Moment, RedisKey, Row};
 use crate::postgres::{CopyBuffer, Limits, Target};
 use sqlx::postgres::PgConnection;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How rows are compared.
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ pub struct Comparison {
     /// The others.
     pub others: Vec<Compared>,
     /// When PostgreSQL was first asked what the rows meet. Before that they were sent there, which takes long for large ones.
-    pub began: Option<Instant>,
+    pub began: Option<Moment>,
     /// Keys of the batch that were passed over, by reason.
     pub passed_over: BTreeMap<String, i64>,
     /// The rows that were met, as far as that was wanted.
@@ -149,11 +149,11 @@ impl Comparer {
         // Counted first, since that takes long for a key of very many rows, while the comparison of the last ones would grow old.
         let mut counted = self.count_rows(table, database, &batch.closed).await?;
         let of_single = self.count_of_single(table, database, &rows).await?;
-        let since = Instant::now();
+        let since = Moment::now();
         let looked = self.look_all(table, database, rows).await?;
         let left = self.left_rows(database, &looked, of_single).await?;
         for (rows, mut found) in looked {
-            comparison.began = comparison.began.into_iter().chain(found.began).min();
+            comparison.began = comparison.began.into_iter().chain(found.began).reduce(Moment::earlier);
             for (slice, sum) in std::mem::take(&mut found.sums) {
                 *comparison.sums.entry(slice).or_default() += sum;
             }

@@ -18,6 +18,8 @@ struct Ending {
     lost: Arc<AtomicBool>,
     /// Whether it takes its time to be sure once it is outdated.
     slow: bool,
+    /// Whether the process stood still when it became outdated.
+    stood_still: bool,
 }
 
 impl Warrant for Ending {
@@ -32,6 +34,10 @@ impl Warrant for Ending {
 
     fn is_fresh(&self) -> bool {
         !self.outdated.load(Ordering::SeqCst)
+    }
+
+    fn interruptions(&self) -> u64 {
+        u64::from(self.stood_still && self.outdated.load(Ordering::SeqCst))
     }
 }
 
@@ -74,14 +80,49 @@ async fn the_reading_of_a_large_key_takes_as_long_as_it_takes() {
 }
 
 #[tokio::test]
-async fn a_large_key_stays_where_the_right_had_to_be_waited_for() {
-    let warrant = Ending { slow: true, ..Ending::default() };
+async fn a_large_key_stays_where_the_right_had_to_be_waited_for_or_the_process_stood_still() {
+    for warrant in [Ending { slow: true, ..Ending::default() }, Ending { stood_still: true, ..Ending::default() }] {
+        let mut scene = scene(&warrant.outdated, || Act::Pass).await;
+        let value = "v".repeat(2 << 20);
+        scene.redis.say(&["HSET", "k", "f", &value]);
+        scene.trap.set("HSCAN");
+        let large = items("k", RedisType::Hash, &["f", &value]);
+        let outcomes = scene.unlinker.unlink(&[large], &warrant).await.unwrap();
+        assert_eq!((outcomes, scene.redis.there(&["k"])), (vec![UnlinkOutcome::Outdated], vec![true]));
+    }
+}
+
+/// Nothing but EXEC deletes: what goes before it may take as long as a server that stands still.
+#[tokio::test]
+async fn the_right_is_asked_for_behind_all_that_goes_before_exec() {
+    for command in ["MULTI", "UNLINK"] {
+        let warrant = Ending::default();
+        let mut scene = scene(&warrant.outdated, || Act::Pass).await;
+        scene.redis.say(&["HSET", "k", "f", "v"]);
+        scene.trap.set(command);
+        let outcomes = scene.unlinker.unlink(&[hash("k")], &warrant).await.unwrap();
+        assert!(scene.trap.has_sprung(), "{command}");
+        assert_eq!((outcomes, scene.redis.there(&["k"])), (vec![UnlinkOutcome::Outdated], vec![true]), "{command}");
+        // The transaction is given up, and the connection serves the next one.
+        assert_eq!(scene.unlinker.unlink(&[hash("k")], &Always).await.unwrap(), [UnlinkOutcome::Deleted]);
+    }
+    let warrant = Ending::default();
+    let mut scene = scene(&warrant.lost, || Act::Pass).await;
+    scene.redis.say(&["HSET", "k", "f", "v"]);
+    scene.trap.set("MULTI");
+    let failure = scene.unlinker.unlink(&[hash("k")], &warrant).await.unwrap_err();
+    assert_eq!((failure.message.as_str(), scene.redis.there(&["k"])), ("the test took it", vec![true]));
+}
+
+/// To connect takes time as well: for the first call of a script, and after each connection that was lost.
+#[tokio::test]
+async fn the_right_is_asked_for_once_there_is_a_connection() {
+    let warrant = Ending::default();
     let mut scene = scene(&warrant.outdated, || Act::Pass).await;
-    let value = "v".repeat(2 << 20);
-    scene.redis.say(&["HSET", "k", "f", &value]);
-    scene.trap.set("HSCAN");
-    let large = items("k", RedisType::Hash, &["f", &value]);
-    let outcomes = scene.unlinker.unlink(&[large], &warrant).await.unwrap();
+    scene.redis.say(&["SET", "k", "v"]);
+    scene.trap.set("CLIENT");
+    let outcomes = scene.unlinker.unlink(&[string("k", "v")], &warrant).await.unwrap();
+    assert!(scene.trap.has_sprung());
     assert_eq!((outcomes, scene.redis.there(&["k"])), (vec![UnlinkOutcome::Outdated], vec![true]));
 }
 

@@ -7,12 +7,14 @@ use super::super::errors::{in_reply, is_key_refused, is_not_ready, is_transient,
 use super::super::fetch::FOREVER;
 use super::super::number_of;
 use super::batches::batches;
+use super::connection::Connection;
 use super::warrant::outdated;
 use super::{Candidate, Content, UnlinkOutcome, Unlinker, Warrant};
 use crate::model::{Failure, RedisType};
 use fred::error::{Error, ErrorKind};
 use fred::types::{Resp3Frame, Value};
 use futures::stream::{StreamExt, TryStreamExt, iter};
+use std::sync::Arc;
 
 /// The longest string that is sent to be compared.
 pub(super) const LONGEST: usize = 1 << 20;
@@ -123,19 +125,31 @@ impl Unlinker {
     ) -> Result<Called, Failure> {
         let mut retry = self.source.retry("EVAL");
         loop {
+            // To connect may take longer than the right to delete lasts.
+            let connection = match self.scripting.get(&self.source).await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    retry.after(error).await?;
+                    continue;
+                }
+            };
             warrant.sure().await?;
             if !warrant.is_fresh() {
                 return outdated(some.len(), *lost).map(Called::Answered);
             }
-            match self.attempt_call(some, lost).await {
+            match self.attempt_call(&connection, some, lost).await {
                 Ok(called) => return Ok(called),
                 Err(error) => retry.after(error).await?,
             }
         }
     }
 
-    async fn attempt_call(&self, some: &[&Candidate], lost: &mut bool) -> Result<Called, Error> {
-        let connection = self.scripting.get(&self.source).await?;
+    async fn attempt_call(
+        &self,
+        connection: &Arc<Connection>,
+        some: &[&Candidate],
+        lost: &mut bool,
+    ) -> Result<Called, Error> {
         match connection.until_it_ends(connection.wire.send("EVAL", self.arguments(some))).await {
             Ok(reply) => outcomes(reply, some.len()).map(Called::Answered),
             Err(error) if is_key_refused(&error) => Ok(Called::KeyRefused),
@@ -143,7 +157,7 @@ impl Unlinker {
                 if is_transient(&error) && !is_not_ready(&error) {
                     // Nobody knows whether it was run.
                     *lost = true;
-                    self.scripting.give_up(&connection).await;
+                    self.scripting.give_up(connection).await;
                 }
                 Err(error)
             }

@@ -3,7 +3,8 @@
 //! Nothing here rests on the order in which a client writes commands that were given to it at once. The watch is
 //! confirmed before the first byte is read, the transaction before it is told to delete, and each deletion is queued
 //! before EXEC is sent: so there is no moment at which a command that was refused, or lost, leaves another one to delete
-//! what nobody watches. Just before, the connection and the server are asked whether they are the ones that watch.
+//! what nobody watches. Just before, the connection and the server are asked whether they are the ones that watch. The last that is asked for
+//! before EXEC is the right to delete.
 
 use super::super::errors::{in_reply, is_key_refused, is_not_ready, is_transient, unexpected};
 use super::super::fetch::MISSING;
@@ -30,6 +31,9 @@ const CONNECTIONS: usize = 4;
 const ATTEMPTS: u32 = 5;
 /// Within this time it is sure, as a rule without any waiting, whether this process may delete.
 const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// Keys that are watched together, by what right they go, and how often this process had stood still when they were begun with.
+type Begun<'a> = (&'a [&'a Candidate], &'a dyn Warrant, u64);
 
 /// What one attempt came to.
 enum Attempt {
@@ -102,12 +106,14 @@ impl Unlinker {
         let mut retry = self.source.retry("WATCH");
         let (mut aborted, one) = (0, part.some.len() == 1);
         loop {
+            // Before it is asked how old the comparison is, so that nothing lies between the two.
+            let begun = warrant.interruptions();
             warrant.sure().await?;
             if !warrant.is_fresh() {
                 return part.outdated().map(Some);
             }
             let mut doomed = Vec::new();
-            match self.attempt_group((part.some, warrant), &mut doomed).await {
+            match self.attempt_group((part.some, warrant, begun), &mut doomed).await {
                 Ok(Attempt::Outdated) => return part.outdated().map(Some),
                 Ok(Attempt::Ended(failure)) => return Err(failure),
                 Ok(Attempt::Done(outcomes)) => return Ok(Some(outcomes)),
@@ -127,11 +133,7 @@ impl Unlinker {
 
     /// One attempt. `doomed`: the places of the keys that an EXEC may have deleted, from the moment that it is sent. A
     /// connection is kept only where everything on it has come to its end.
-    async fn attempt_group(
-        &self,
-        some: (&[&Candidate], &dyn Warrant),
-        doomed: &mut Vec<usize>,
-    ) -> Result<Attempt, Error> {
+    async fn attempt_group(&self, some: Begun<'_>, doomed: &mut Vec<usize>) -> Result<Attempt, Error> {
         let connection = self.watching.take(&self.source).await?;
         match connection.until_it_ends(self.compare(&connection, some, doomed)).await {
             Ok((attempt, clean)) => {
@@ -149,7 +151,7 @@ impl Unlinker {
     async fn compare(
         &self,
         connection: &Connection,
-        (some, warrant): (&[&Candidate], &dyn Warrant),
+        (some, warrant, begun): Begun<'_>,
         doomed: &mut Vec<usize>,
     ) -> Result<(Attempt, bool), Error> {
         let wire = &connection.wire;
@@ -161,12 +163,12 @@ impl Unlinker {
             let unwatched = wire.send("UNWATCH", Vec::new()).await.is_ok();
             return Ok((Attempt::Done(outcomes), unwatched));
         }
-        if let Some(ended) = withheld(some, warrant).await {
-            let unwatched = wire.send("UNWATCH", Vec::new()).await.is_ok();
-            return Ok((ended, unwatched));
-        }
         let equal: Vec<&Candidate> = places.iter().filter_map(|place| some.get(*place).copied()).collect();
         queue(connection, &equal).await?;
+        if let Some(ended) = withheld((some, warrant, begun)).await {
+            let discarded = wire.send("DISCARD", Vec::new()).await.is_ok();
+            return Ok((ended, discarded));
+        }
         doomed.clone_from(&places);
         match exec(wire, places.len()).await? {
             None => Ok((Attempt::Aborted, true)),
@@ -201,15 +203,16 @@ impl Unlinker {
     }
 }
 
-/// Why keys that were read must not go now. Reading a large key takes as long as it takes: that it was begun in time is enough, unless it was the
-/// right to delete that had to be waited for.
-async fn withheld(some: &[&Candidate], warrant: &dyn Warrant) -> Option<Attempt> {
+/// Why keys that were read must not go now. Reading a large key takes as long as it takes: that it was begun in time is enough, unless this
+/// process stood still meanwhile, or it was the right to delete that had to be waited for.
+async fn withheld((some, warrant, begun): Begun<'_>) -> Option<Attempt> {
     let asked = Instant::now();
     if let Err(failure) = warrant.sure().await {
         return Some(Attempt::Ended(failure));
     }
-    let is_large = matches!(some, [one] if one.bytes() > BYTES) && asked.elapsed() < AT_ONCE;
-    (!is_large && !warrant.is_fresh()).then_some(Attempt::Outdated)
+    let is_large = matches!(some, [one] if one.bytes() > BYTES);
+    let takes_its_time = is_large && asked.elapsed() < AT_ONCE && warrant.interruptions() == begun;
+    (!takes_its_time && !warrant.is_fresh()).then_some(Attempt::Outdated)
 }
 
 /// Begins a transaction on the connection that watches, and has the server queue the deletions.
