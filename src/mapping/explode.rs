@@ -154,8 +154,8 @@ impl Mapping {
     /// Has equal elements noticed. Only a list and an array have such: a cursor may give an item of the others twice.
     fn note_elements(&self, record: &Record, rows: &[Row], group: &Group) {
         let may_repeat = record.redis_type.is_whole() || record.redis_type == RedisType::List;
-        // Of what comes in parts the hashes are kept: not where the key of the row has the place.
-        if may_repeat && !(group.sliced && self.knows_by_place()) {
+        // Of what comes in parts the hashes are kept: not where the key of each row has the place.
+        if may_repeat && !(group.sliced && self.tells_places_apart()) {
             let hashes = rows.iter().map(|row| {
                 let mut hasher = DefaultHasher::new();
                 (row.identity(), &row.value).hash(&mut hasher);

@@ -101,6 +101,25 @@ fn rows_that_a_later_runs_rollback_kept_are_told_and_no_one_is_said_to_have_dele
     assert_eq!(case.number("SELECT count(*) FROM items"), 0);
 }
 
+/// The later run's image of a row that it deleted says nothing of one that somebody else made since.
+#[test]
+fn a_row_that_somebody_made_again_is_not_said_to_be_another_runs() {
+    let case = items(&[("a", 1), ("b", 2), ("c", 3)]);
+    let first = id(&case.run_config(ITEMS, &[]).exits(0));
+    for key in [b"item:a", b"item:b"] {
+        case.redis().integer(&[b"DEL", key]);
+    }
+    let second = id(&case.run_config(ITEMS, &["--delete-gone", "--delete-gone-limit", "100%"]).exits(0));
+    case.sql("INSERT INTO items (id, n) VALUES ('a', 7)");
+    set(&case, &[("b", 20)]);
+    let third = id(&case.run_config(ITEMS, &[]).exits(0));
+    let undone = as_foretold(&case, &first, &["--force"]);
+    assert_eq!((undone.counts(), undone.kept("public.items", "other_run")), ([1, 0, 1], 1), "{:#}", undone.json);
+    let told = undone.json["samples"].to_string();
+    assert!(told.contains(&third) && !told.contains(&second), "{told}");
+    assert_eq!(case.sql("SELECT id, n FROM items ORDER BY 1"), "a|7\nb|20");
+}
+
 /// No image tells of it: what a run writes again after another one had deleted it is new to it.
 #[test]
 fn two_runs_of_which_each_wrote_again_what_the_other_had_deleted_are_taken_back_in_turns() {

@@ -41,6 +41,18 @@ fn a_key_that_makes_another_row_now_is_stale_until_a_run_writes_that() {
     found(&ends(case.validate(PART, &[]), 4), "part", &[("equal", 2), ("missing", 1), ("stale", 1)]);
 }
 
+/// What makes another row of a value that has not changed is the mapping.
+#[test]
+fn a_row_that_the_mapping_alone_makes_another_is_missing() {
+    let case = partitioned();
+    case.redis().set("part:1", r#"{"reg":"a","v":"b"}"#);
+    ends(case.run_config(PART, &[]), 0);
+    let otherwise = PART.replace("from = \"$.reg\"", "from = [\"$.v\"]");
+    case.sql("CREATE TABLE part_1 PARTITION OF part FOR VALUES IN ('1')");
+    let run = case.sql("SELECT id FROM redis2pg.runs ORDER BY started_at DESC LIMIT 1");
+    found(&ends(case.validate(&otherwise, &["--run", &run]), 4), "part", &[("missing", 3)]);
+}
+
 #[test]
 fn a_row_that_its_key_left_behind_is_extra() {
     let case = partitioned();

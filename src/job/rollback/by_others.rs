@@ -4,6 +4,7 @@ use super::ask::ask;
 use super::plan::Step;
 use super::work::{Mode, Work};
 use crate::model::{Failure, KeptReason};
+use crate::sink::undo::Overwritten;
 use sqlx::postgres::PgConnection;
 
 const WHAT: &str = "looking for rows that another run wrote since";
@@ -17,20 +18,21 @@ impl Work<'_> {
     pub(super) async fn overwritten(&mut self, step: &Step, mode: Mode) -> Result<(), Failure> {
         let (undo, name) = (self.undo(step), step.table.name());
         let question = async |connection: &mut PgConnection| undo.overwriters(connection).await;
-        for (by, kept_them) in ask((&mut self.link, &self.options), WHAT, question).await? {
-            let detail = if kept_them { format!("{by}, whose rollback kept it") } else { by.clone() };
+        for run in ask((&mut self.link, &self.options), WHAT, question).await? {
             let mut after = None::<String>;
             loop {
                 let question =
-                    async |connection: &mut PgConnection| undo.overwritten(connection, &by, after.as_deref()).await;
-                let page = ask((&mut self.link, &self.options), WHAT, question).await?;
-                let Some(last) = page.last() else { break };
-                after = Some(last.row_key.clone());
-                for row in &page {
-                    let row = (row.row_key.as_str(), row.redis_key.as_ref());
-                    self.tell_kept(&name, row, KeptReason::OtherRun, detail.clone())?;
+                    async |connection: &mut PgConnection| undo.overwritten(connection, &run, after.as_deref()).await;
+                let (page, last) = ask((&mut self.link, &self.options), WHAT, question).await?;
+                for Overwritten { row_key, redis_key, by, kept } in page {
+                    let detail = if kept { format!("{by}, whose rollback kept it") } else { by };
+                    self.tell_kept(&name, (&row_key, redis_key.as_ref()), KeptReason::OtherRun, detail)?;
                 }
                 self.told(&step.table, mode).await?;
+                if last.is_none() {
+                    break;
+                }
+                after = last;
             }
         }
         Ok(())

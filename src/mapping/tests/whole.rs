@@ -115,6 +115,23 @@ fn of_a_collection_that_is_several_rows_its_parts_are_all_of_it() {
     assert!(!of("stream", "a", &[column("a", "id"), column("data", "fields.x")]));
 }
 
+#[test]
+fn elements_are_rows_of_their_own_only_where_the_place_is_in_the_key_whatever_they_hold() {
+    let tells = |from: &str| {
+        let columns = format!("{{ name = \"n\", from = [{from}] }}, {{ name = \"data\", from = [\"$.value\"] }}");
+        let more = "type = \"list\"\nexplode = true\nkey = [\"id\", \"n\"]";
+        let types = [("n", ColumnType::Int8), ("data", ColumnType::Jsonb)];
+        let plan = plan(more, &columns, &types);
+        let mapping = plan.mapping(MappingId(0));
+        (mapping.tells_places_apart(), mapping.knows_by_place())
+    };
+    assert_eq!(tells("\"element.index\""), (true, true));
+    assert_eq!(tells("\"$.index\""), (true, true));
+    assert_eq!(tells("\"$.value.pos\", \"element.index\""), (false, true));
+    assert_eq!(tells("\"$.index.x\""), (false, true));
+    assert_eq!(tells("\"$.value.pos\""), (false, false));
+}
+
 /// The places of the columns that are told to round.
 fn rounded(plan: &Plan, value: &str) -> Vec<usize> {
     let row = map_with(plan, &record("k:1", value)).unwrap();

@@ -164,11 +164,12 @@ impl Attempt<'_> {
         (sql, rows): (&Statements, &[usize]),
         found: &mut Found,
     ) -> Result<(), Error> {
-        let (mut ordinals, mut keys) = (Vec::new(), Vec::new());
+        let (mut ordinals, mut keys, mut digests) = (Vec::new(), Vec::new(), Vec::new());
         for (ordinal, place) in (0_i32..).zip(rows) {
             if let (Some(Met { there: false, .. }), Some(row)) = (found.met.get(place), self.rows.get(*place)) {
                 ordinals.push(ordinal);
                 keys.push(row.key.as_bytes());
+                digests.push(row.digest.to_string());
             }
         }
         if ordinals.is_empty() {
@@ -181,7 +182,7 @@ impl Attempt<'_> {
             query(format!("SET LOCAL {set}")).execute(&mut *savepoint).await?;
         }
         let statement = were_there((self.table, self.database, self.run), sql);
-        let asked = query(statement).bind(self.table.name.to_string()).bind(ordinals).bind(keys);
+        let asked = query(statement).bind(self.table.name.to_string()).bind(ordinals).bind(keys).bind(digests);
         let asked = asked.fetch_all(&mut *savepoint).await;
         savepoint.rollback().await?;
         let asked = match asked {
@@ -193,6 +194,7 @@ impl Attempt<'_> {
             let place = place(rows, row.try_get("ord")?);
             if let Some(met) = place.and_then(|place| found.met.get_mut(&place)) {
                 (met.was_there, met.key_was_there) = (row.try_get("was_there")?, row.try_get("key_was_there")?);
+                met.was_of_value = row.try_get("of_value")?;
             }
         }
         Ok(())
@@ -270,6 +272,7 @@ fn met(row: &PgRow) -> Result<(i32, Met), Error> {
         digest: row.try_get("digest")?,
         was_there: false,
         key_was_there: false,
+        was_of_value: false,
         expiry_moved: row.try_get::<Option<bool>, _>("expiry_moved")?.unwrap_or(true),
         respelled: shape(row.try_get("respelled")?),
     };

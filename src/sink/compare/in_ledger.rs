@@ -9,8 +9,9 @@ use crate::sink::ownership::{owner, owner_of};
 use crate::sink::table::LoadTable;
 use uuid::Uuid;
 
-/// For the ordinals `$2`, each of a row of the key in `$3` at its place: whether the ledger has the lineage of this row, made from
-/// this key, and whether of any row of the key, as `(ord, was_there, key_was_there)`. `$1`: the table's name in the ledger.
+/// For the ordinals `$2`, each of a row of the key in `$3` at its place, made from a value of the digest in `$4`: whether the ledger has the
+/// lineage of this row, made from this key, whether of any row of the key, and whether of one that was made from this very value, as
+/// `(ord, was_there, key_was_there, of_value)`. The last is not asked of keys that are several rows. `$1`: the table's name in the ledger.
 ///
 /// A row that is in doubt was there; a key that is in doubt was not: either way the element counts as missing.
 pub(super) fn were_there((table, database, run): (&LoadTable, Database, Uuid), sql: &Statements) -> String {
@@ -28,9 +29,16 @@ pub(super) fn were_there((table, database, run): (&LoadTable, Database, Uuid), s
         );
         (by_key, String::new())
     };
+    let of_value = match table.explodes {
+        true => "false".to_owned(),
+        false => format!(
+            "EXISTS (SELECT FROM redis2pg.loaded l WHERE l.table_name = $1 AND l.redis_key = u.key AND {surely} AND l.digest = u.digest OFFSET 0)"
+        ),
+    };
     // Asked once for each key: it may have very many rows.
     format!(
-        "SELECT u.ord, {was_there} AS was_there, k.key_was_there FROM unnest($2::int4[], $3::bytea[]) u (ord, key) \
+        "SELECT u.ord, {was_there} AS was_there, k.key_was_there, {of_value} AS of_value \
+         FROM ROWS FROM (pg_catalog.unnest($2::int4[]), pg_catalog.unnest($3::bytea[]), pg_catalog.unnest($4::text[])) u (ord, key, digest) \
          JOIN {} s ON s.{ORDINAL} = u.ord JOIN (SELECT d.key, EXISTS (SELECT FROM redis2pg.loaded l \
          WHERE l.table_name = $1 AND l.redis_key = d.key AND {surely} OFFSET 0) AS key_was_there \
          FROM (SELECT DISTINCT g.key FROM pg_catalog.unnest($3::bytea[]) g (key)) d OFFSET 0) k ON k.key = u.key{of_ledger}",

@@ -80,7 +80,8 @@ impl Compared {
         }
         self.rows.add(Class::Extra, extra);
         self.differing.clear();
-        self.moved = met.is_some_and(|met| !met.there && !met.was_there);
+        // A value that made another row before has not changed: the mapping has, and the row that it makes now is missing.
+        self.moved = met.is_some_and(|met| !met.there && !met.was_there && !met.was_of_value);
         if self.class < Class::Extra {
             self.class = Class::Extra;
             self.detail = format!("{extra} of its rows it made before: its value makes another one now");

@@ -30,6 +30,9 @@ pub(super) struct Met {
     pub(super) was_there: bool,
     /// The same: whether the ledger has lineage of any row of this key of the run's source.
     pub(super) key_was_there: bool,
+    /// The same: whether the ledger has lineage of a row of this key that was made from the value that the key has now. Not known of keys that
+    /// are several rows.
+    pub(super) was_of_value: bool,
     /// Whether its lineage names another time of expiry than the key has now; `true` where lineage does not tell.
     pub(super) expiry_moved: bool,
     /// The columns, among those that the server reads, in which it shows a value otherwise than it was sent; where keys are to be

@@ -150,9 +150,12 @@ impl UndoTable {
 
     /// The run that wrote row `t`, as text.
     pub(super) fn owner(&self) -> String {
-        let name = literal(&self.name());
-        let named = if self.mixed { None } else { named_run(&self.run, &name) };
-        owner("t.xmin", &name, named.as_deref())
+        owner("t.xmin", &literal(&self.name()), self.named().as_deref())
+    }
+
+    /// The run that the lineage of row `t` names, as text; `None` where that decides nothing.
+    pub(super) fn named(&self) -> Option<String> {
+        if self.mixed { None } else { named_run(&self.run, &literal(&self.name())) }
     }
 
     /// The Redis key and the database of row `t`, and where the ledger has them a join for it.
