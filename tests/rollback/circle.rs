@@ -1,5 +1,6 @@
 //! Runs that changed rows of one another, and later runs that do not go first: what another run wrote last is kept.
 
+use crate::support::Case;
 use crate::{ITEMS, as_foretold, id, items, rollback, set, undo};
 use std::time::{Duration, Instant};
 
@@ -99,6 +100,52 @@ fn rows_that_a_later_runs_rollback_kept_are_told_and_no_one_is_said_to_have_dele
     assert_eq!(rollback(&case, &second, &["--yes", "--force"]).exits(0).counts(), [0, 2, 0]);
     assert_eq!(undo(&case, &first).counts(), [3, 0, 0]);
     assert_eq!(case.number("SELECT count(*) FROM items"), 0);
+}
+
+const FAMILY: &str = r#"
+[[mapping]]
+name = "users"
+match = "user:{id}"
+into = "public.users"
+key = "id"
+column = [{ name = "id", from = "{id}" }, { name = "v", from = "$.v" }]
+[[mapping]]
+name = "kid"
+match = "kid:{id}"
+into = "public.kid"
+key = "id"
+on_conflict = "update"
+parents = [{ mapping = "users", column = "user_id" }]
+column = [{ name = "id", from = "{id}" }, { name = "user_id", from = "$.u" }]
+"#;
+
+/// No row refers to it any more, but one that is to come back does.
+#[test]
+fn a_row_that_a_later_runs_image_refers_to_goes_after_that_is_put_back() {
+    let case = Case::new();
+    case.sql(
+        "SET ROLE redis2pg; CREATE TABLE users (id text PRIMARY KEY, v text); \
+         CREATE TABLE kid (id text PRIMARY KEY, user_id text REFERENCES users (id)); CREATE INDEX ON kid (user_id)",
+    );
+    let mut redis = case.redis();
+    (1..3).for_each(|user| redis.set(&format!("user:{user}"), r#"{"v":1}"#));
+    redis.set("kid:1", r#"{"u":"1"}"#);
+    let users = id(&case.run_config(FAMILY, &["--skip", "kid"]).exits(0));
+    let kids = id(&case.run_config(FAMILY, &[]).exits(0));
+    redis.set("kid:1", r#"{"u":"2"}"#);
+    let later = id(&case.run_config(FAMILY, &[]).exits(0));
+    for how in ["--dry-run", "--yes"] {
+        let refused = rollback(&case, &users, &[how]).exits(2).stderr;
+        assert!(
+            refused.contains(&format!("{later} (1 rows)")) && refused.contains("refer to rows of run"),
+            "{refused}"
+        );
+    }
+    let forced = rollback(&case, &users, &["--dry-run", "--force"]).exits(0);
+    assert!(forced.json["notices"].to_string().contains("cannot be put back before"), "{:#}", forced.json);
+    assert_eq!(undo(&case, &later).counts(), [0, 1, 0]);
+    assert_eq!(undo(&case, &kids).counts(), [1, 0, 0]);
+    assert_eq!(undo(&case, &users).counts(), [2, 0, 0]);
 }
 
 /// The later run's image of a row that it deleted says nothing of one that somebody else made since.

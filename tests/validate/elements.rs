@@ -57,6 +57,24 @@ fn said(outcome: &Outcome, key: &str) -> (String, String, String) {
     (word("class"), word("element"), word("detail"))
 }
 
+/// The row of its former value says nothing of what it is now, and is there unmentioned where the key only counts as rejected.
+#[test]
+fn a_row_of_an_element_that_would_be_rejected_now_is_stale_and_does_not_hide_what_else_differs() {
+    let case = hashes();
+    case.redis().say("HSET hash:1 b x");
+    ends(case.run_config(MAPPING, &[]), 3);
+    let outcome = ends(case.validate(MAPPING, &["--strict"]), 4);
+    found(&outcome, "fields", &[("equal", 3), ("stale", 1)]);
+    assert_eq!(said(&outcome, "hash:1").2, "1 of its rows are of an earlier time: its elements would be rejected now");
+    // Without that row nothing is wrong but what is known.
+    case.sql("DELETE FROM fields WHERE id = '1' AND field = 'b'");
+    found(&ends(case.validate(MAPPING, &["--strict"]), 0), "fields", &[("equal", 3), ("rejected", 1)]);
+    case.sql("UPDATE fields SET value = 77 WHERE id = '1' AND field = 'a'");
+    let outcome = ends(case.validate(MAPPING, &[]), 0);
+    found(&outcome, "fields", &[("equal", 3), ("newer", 1)]);
+    assert_eq!(said(&outcome, "hash:1").1, "field \"a\"");
+}
+
 #[test]
 fn an_element_that_is_new_is_stale_and_one_that_was_rejected_is_known() {
     let case = hashes();
@@ -68,7 +86,7 @@ fn an_element_that_is_new_is_stale_and_one_that_was_rejected_is_known() {
     let outcome = ends(case.validate(MAPPING, &[]), 0);
     found(&outcome, "fields", &[("equal", 3), ("rejected", 1), ("stale", 1)]);
     let (_, element, detail) = said(&outcome, "hash:3");
-    assert_eq!((element.as_str(), detail.as_str()), ("field \"d\"", "it came after the run (and 1 more)"));
+    assert_eq!((element.as_str(), detail.as_str()), ("field \"d\"", "2 elements of it came after the run"));
     let rows = &outcome.report["validation"]["mappings"]["fields"]["rows"];
     assert_eq!((&rows["equal"], &rows["missing"], &rows["stale"]), (&json!(13), &json!(0), &json!(2)));
     ends(case.validate(MAPPING, &["--strict"]), 4);

@@ -21,6 +21,10 @@ use std::collections::BTreeMap;
 /// Earlier cleanups that are told of one by one.
 const TOLD: usize = 5;
 
+/// So many keys that went by themselves are told of, where they are more than one in so many.
+const VANISHED: i64 = 100;
+const VANISHED_PART: i64 = 10;
+
 /// Closes it. `failure`: why it did not go to its end.
 pub(super) async fn finish(
     (settings, stop): (&Settings, &Stop),
@@ -138,6 +142,7 @@ fn add_notes(cleanup: &mut Cleanup, resumed: bool) {
         notes.push(format!("{settled} keys were deleted by a cleanup that was interrupted, as it is known now"));
     }
     notes.extend(before(cleanup));
+    notes.extend(vanished(&cleanup.account));
     if unconfirmed > 0 {
         notes.push(format!(
             "of {unconfirmed} keys the answer to their deletion was lost, and they are not there now: deleted, or gone by themselves"
@@ -156,6 +161,17 @@ fn add_notes(cleanup: &mut Cleanup, resumed: bool) {
         _ => {}
     }
     cleanup.notes.extend(notes);
+}
+
+/// That many keys went by themselves meanwhile: whoever reads the report in the morning should know whether Redis was emptied.
+fn vanished(account: &CleanupAccount) -> Option<String> {
+    let (listed, gone) = (account.listed, account.gone - account.unconfirmed);
+    (gone > VANISHED && gone.saturating_mul(VANISHED_PART) > listed).then(|| {
+        format!(
+            "{gone} of {listed} keys went from Redis by themselves before it was their turn: they expired, or somebody deleted them. Was \
+             Redis emptied? They count as gone and not as deleted, and a backup of this cleanup need not have them"
+        )
+    })
 }
 
 /// That a backup is not at its end, and what is in it. `resumed`: a cleanup before this one had begun it.
@@ -262,4 +278,19 @@ async fn write(
         Ok(Ok(()))
     };
     link.call("closing the cleanup in the ledger", write).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::vanished;
+    use crate::model::CleanupAccount;
+
+    #[test]
+    fn a_cache_that_was_emptied_meanwhile_is_told_of_and_a_few_keys_are_not() {
+        let of = |listed, gone, unconfirmed| {
+            vanished(&CleanupAccount { listed, gone, unconfirmed, ..CleanupAccount::default() })
+        };
+        assert!(of(7_200, 5_260, 0).is_some_and(|told| told.starts_with("5260 of 7200 keys")));
+        assert_eq!((of(90, 90, 0), of(7_200, 700, 0), of(7_200, 5_260, 5_200)), (None, None, None));
+    }
 }

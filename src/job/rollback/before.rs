@@ -77,11 +77,34 @@ pub(super) async fn written_again(
 ) -> Result<Vec<(String, i64)>, Failure> {
     let question = async |connection: &mut PgConnection, page: Page<'_>| undo.written_again(connection, page).await;
     let what = "looking for rows that a later run wrote again";
+    Ok(latest_first(ask_of_images((link, options), what, undo, question).await?))
+}
+
+/// The later runs whose before-images refer to rows of this one, each with how many: the latest first.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn awaited(
+    link: &mut Link,
+    options: &LoadOptions,
+    undo: Undo<'_>,
+) -> Result<Vec<(String, i64)>, Failure> {
+    let mut found = Vec::new();
+    for referrer in &undo.table.referrers {
+        let question = async |connection: &mut PgConnection| undo.awaited_by(connection, referrer).await;
+        let what = "looking for before-images of later runs that refer to rows of this one";
+        found.extend(ask((link, options), what, question).await?);
+    }
+    Ok(latest_first(found))
+}
+
+/// Runs, each with when it began and how many rows, put together.
+fn latest_first(found: Vec<(String, i64, i64)>) -> Vec<(String, i64)> {
     let mut runs: HashMap<String, (i64, i64)> = HashMap::new();
-    for (run, began, rows) in ask_of_images((link, options), what, undo, question).await? {
+    for (run, began, rows) in found {
         runs.entry(run).or_insert((began, 0)).1 += rows;
     }
     let mut runs: Vec<(String, (i64, i64))> = runs.into_iter().collect();
     runs.sort_by_key(|(_, (began, _))| std::cmp::Reverse(*began));
-    Ok(runs.into_iter().map(|(run, (_, rows))| (run, rows)).collect())
+    runs.into_iter().map(|(run, (_, rows))| (run, rows)).collect()
 }

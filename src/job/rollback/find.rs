@@ -15,6 +15,21 @@ use uuid::Uuid;
 /// What to do about another process that is at work.
 pub(super) const WAIT: &str = "Wait for it, or stop it. After a crash its lease ends by itself within flow.lease.";
 
+/// What `--force` makes of a later run, in the hint of the refusal and in the notice then.
+struct Forced {
+    hint: &'static str,
+    notice: &'static str,
+}
+
+const KEPT: &Forced = &Forced {
+    hint: "--force goes on without, and keeps the rows that it wrote last.",
+    notice: "What it wrote last is kept; roll it back, and this run once more",
+};
+const TAKEN: &Forced = &Forced {
+    hint: "--force goes on without: what that run had changed or deleted cannot be put back then (missing_parent).",
+    notice: "They are taken back all the same: what that run had changed or deleted cannot be put back before they are there again",
+};
+
 /// So much of an id names the run that is to be taken back: a slip of the hand names another one by less.
 const ENOUGH: usize = 8;
 
@@ -101,7 +116,13 @@ pub(super) async fn later_first(
         let undo = Undo { table: &step.table, run, force: false, retries: false };
         let again = before::written_again(link, &options, undo).await?;
         let what = format!("rows that run {run} deleted were written again by a later run");
-        notices.extend(refused_by(link, settings, (run, force), (&what, again)).await?);
+        notices.extend(refused_by(link, settings, (run, force), (&what, again, KEPT)).await?);
+        if step.rows {
+            // What that run changed or deleted could not be put back without them.
+            let awaited = before::awaited(link, &options, undo).await?;
+            let what = format!("before-images of a later run refer to rows of run {run} in {}", step.table.name());
+            notices.extend(refused_by(link, settings, (run, force), (&what, awaited, TAKEN)).await?);
+        }
     }
     Ok(notices)
 }
@@ -114,7 +135,7 @@ async fn changed_since(
     let changed = async |connection: &mut PgConnection| ledger::changed_by(connection, run).await;
     let changed = link.read("looking for runs that came after it", changed).await?;
     let what = format!("rows of run {run} were changed by a later run");
-    refused_by(link, settings, (run, force), (&what, changed)).await
+    refused_by(link, settings, (run, force), (&what, changed, KEPT)).await
 }
 
 /// Refuses where later runs come first.
@@ -122,7 +143,7 @@ async fn refused_by(
     link: &mut Link,
     settings: &Settings,
     (run, force): (Uuid, bool),
-    (what, mut later): (&str, Vec<(String, i64)>),
+    (what, mut later, forced): (&str, Vec<(String, i64)>, &Forced),
 ) -> Result<Vec<String>, Failure> {
     if later.is_empty() {
         return Ok(Vec::new());
@@ -141,12 +162,10 @@ async fn refused_by(
     let named: Vec<String> = later.iter().map(|(run, rows)| format!("{run} ({rows} rows)")).collect();
     let named = named.join(", ");
     if force {
-        notices.push(format!("{what}: {named}. What it wrote last is kept; roll it back, and this run once more"));
+        notices.push(format!("{what}: {named}. {}", forced.notice));
         return Ok(notices);
     }
-    let hint = format!(
-        "Roll that back first: --run {latest}. --force goes on without, and keeps the rows that it wrote last."
-    );
+    let hint = format!("Roll that back first: --run {latest}. {}", forced.hint);
     Err(Failure::usage(Side::Postgres, format!("{what}: {named}"), hint))
 }
 

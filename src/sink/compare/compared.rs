@@ -1,6 +1,7 @@
 //! What a key is found to be, once it is known what the run knows of it. Pure.
 
 use super::rowless::{Rowless, Why};
+use super::worst::Worst;
 use crate::ledger::Known;
 use crate::model::{Class, ClassCounts, ColumnValues, RedisKey, Reject};
 
@@ -48,6 +49,8 @@ pub struct Compared {
     pub(super) moved: bool,
     /// Whether a row of it that a run wrote is lost, where it is several rows.
     pub lost: bool,
+    /// Where an element that would be rejected now is told of: the worst of the others, which is told of once those are known.
+    pub(super) excused: Option<Worst>,
 }
 
 impl Compared {
@@ -57,7 +60,23 @@ impl Compared {
         rows.add(class, 1);
         let (element, detail, columns, values) = (None, String::new(), Vec::new(), Vec::new());
         let (differing, refused, has_twin, moved, lost) = (Vec::new(), 0, false, false, false);
-        Self { key, class, rows, element, detail, columns, differing, values, refused, rowless, has_twin, moved, lost }
+        let excused = None;
+        Self {
+            key,
+            class,
+            rows,
+            element,
+            detail,
+            columns,
+            differing,
+            values,
+            refused,
+            rowless,
+            has_twin,
+            moved,
+            lost,
+            excused,
+        }
     }
 
     /// Whether it would be no surprise that the run had rejected it.
@@ -96,6 +115,17 @@ impl Compared {
             self.detail = format!("known of the run: {reason}");
         }
         self.class = class;
+        self.tell_excused();
+    }
+
+    /// Tells of the worst element that would not be rejected, where the key counts by that.
+    fn tell_excused(&mut self) {
+        let Some(Worst { judged, element, columns, values }) =
+            self.excused.take_if(|worst| worst.judged.class == self.class)
+        else {
+            return;
+        };
+        (self.element, self.detail, self.columns, self.values) = (element, judged.detail, columns, values);
     }
 
     /// Says which elements have no row, and why. Those that the key got after the run are no loss: it has changed. `ended`: whether
@@ -118,7 +148,11 @@ impl Compared {
             };
             (self.element, self.detail) = (Some(worst.name.clone()), detail);
         } else if self.class == Class::Stale && new > 0 {
-            (self.element, self.detail) = (first, format!("it came after the run{}", others(new)));
+            let detail = match new {
+                1 => "an element of it came after the run".to_owned(),
+                _ => format!("{new} elements of it came after the run"),
+            };
+            (self.element, self.detail) = (first, detail);
         }
     }
 
@@ -133,6 +167,9 @@ impl Compared {
         }
         self.refused = 0;
         self.class = self.rows.worst().unwrap_or(Class::Stale);
+        if self.class != Class::Stale {
+            self.tell_excused();
+        }
     }
 
     /// Whether all of its rows are missing; those of a key of its name that a cleanup deleted are not its own.

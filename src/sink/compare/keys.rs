@@ -25,6 +25,8 @@ struct Open {
     rows: ClassCounts,
     /// Of the worst row so far, but for those that are not there.
     worst: Option<Worst>,
+    /// The first of the elements that would be rejected now.
+    rejected: Option<Worst>,
     /// Elements that map as they should and have no row.
     rowless: Rowless,
     /// Rows that are there and of this key by the ledger, by the run that wrote them.
@@ -90,9 +92,10 @@ impl OpenKeys {
             open.refused += 1;
             open.rows.add(Class::Missing, 1);
             let judged = Judged::because(Class::Missing, would_be_rejected(reject));
-            open.tell(Worst { element: reject.element().map(str::to_owned), ..Worst::plain(judged) });
+            let worst = Worst { element: reject.element().map(str::to_owned), ..Worst::plain(judged) };
+            open.rejected.get_or_insert(worst);
         }
-        Ended { key: group.key.clone(), open, whole: reject.is_none() && !has_twin, has_twin, group }
+        Ended { key: group.key.clone(), open, has_twin, group }
     }
 }
 
@@ -152,7 +155,9 @@ impl Open {
             self.rowless.add_differing(Digest::of(&row.value), worst.judged.class);
         }
         self.refused += i64::from(refused);
-        if worst.judged.class > Class::Equal {
+        if refused {
+            self.rejected.get_or_insert(worst);
+        } else if worst.judged.class > Class::Equal {
             self.tell(worst);
         }
     }
@@ -170,8 +175,6 @@ impl Open {
 pub(super) struct Ended {
     key: RedisKey,
     open: Open,
-    /// Whether no element was rejected, which may have a row of an earlier time, and all rows are counted here.
-    whole: bool,
     /// Whether some of its rows count with a later reading.
     has_twin: bool,
     group: Arc<Group>,
@@ -185,17 +188,27 @@ impl Ended {
 
     /// Whether the key has rows that it did not make again.
     pub(super) fn has_others(&self, rows: &RowsOfKey) -> bool {
-        self.whole && rows.beside(&self.open.of_key).extra > 0
+        !self.has_twin && rows.beside(&self.open.of_key).extra > 0
     }
 
-    /// The rows of the key that there are: those that it did not make again are of elements that are gone, or of a key of its name
-    /// that a cleanup deleted.
+    /// The rows of the key that there are: those that it did not make again are of elements that are gone, of an earlier time of elements
+    /// that would be rejected now, or of a key of its name that a cleanup deleted.
     pub(super) fn note_rows(&mut self, rows: &RowsOfKey) {
-        let Others { kept, extra } = rows.beside(&self.open.of_key);
-        if !self.whole {
+        if self.has_twin {
             return;
         }
+        let Others { kept, extra } = rows.beside(&self.open.of_key);
         self.open.rows.add(Class::Cleaned, kept);
+        let earlier = extra.min(self.open.refused);
+        if earlier > 0 {
+            self.open.differing.spoil();
+            self.open.refused -= earlier;
+            self.open.rows.add(Class::Missing, -earlier);
+            self.open.rows.add(Class::Stale, earlier);
+            let detail = format!("{earlier} of its rows are of an earlier time: its elements would be rejected now");
+            self.open.tell(Worst::plain(Judged::because(Class::Stale, detail)));
+        }
+        let extra = extra - earlier;
         if extra > 0 {
             self.open.differing.spoil();
             self.open.rows.add(Class::Extra, extra);
@@ -207,8 +220,8 @@ impl Ended {
     /// Books the key. `proves`: also whether it may go.
     pub(super) fn book(self, proves: bool, comparison: &mut Comparison) {
         let Self { key, open, has_twin, group, .. } = self;
-        let Open { rows, worst, rowless, refused, doubt, repairs, differing, .. } = open;
-        if worst.is_none() && rowless.len() == 0 {
+        let Open { rows, worst, rejected, rowless, refused, doubt, repairs, differing, .. } = open;
+        if worst.is_none() && rejected.is_none() && rowless.len() == 0 {
             if proves && has_twin {
                 // The later reading tells whether it may go.
                 comparison.duplicates += 1;
@@ -230,11 +243,15 @@ impl Ended {
             }
             return;
         }
-        let worst = worst.unwrap_or_else(|| Worst::plain(Judged::of(Class::Equal)));
         let class = rows.worst().unwrap_or(Class::Equal);
+        let (told, excused) = match rejected {
+            Some(rejected) if class == Class::Missing => (Some(rejected), worst),
+            _ => (worst, None),
+        };
+        let told = told.unwrap_or_else(|| Worst::plain(Judged::of(Class::Equal)));
         let differing = differing.columns();
-        let key = worst.into_key(key, false);
-        comparison.others.push(Compared { class, rows, refused, rowless, has_twin, differing, ..key });
+        let key = told.into_key(key, false);
+        comparison.others.push(Compared { class, rows, refused, rowless, has_twin, differing, excused, ..key });
     }
 }
 

@@ -7,7 +7,7 @@ use crate::model::{Class, ColumnValues, Database, ElementOf, RedisKey, Reject, R
 use crate::sink::table::LoadTable;
 
 /// What is told of a key: what its worst row is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Worst {
     pub(super) judged: Judged,
     /// The element that it is of, where the key is several rows.

@@ -1,13 +1,14 @@
 //! Undo: the rows of one run in one table are judged, taken out, and put back as they were.
 //!
 //! `table` is the table as the catalog has it, with what refers to it. `images` goes through the before-images of the run,
-//! `restore` puts rows back by them, `delete` takes out what the run inserted, and `overwritten` finds what of that another run wrote since. `references` are the foreign keys that the table has
+//! `restore` puts rows back by them, `delete` takes out what the run inserted, `overwritten` finds what of that another run wrote since, and `awaited` to what of it images of later runs refer. `references` are the foreign keys that the table has
 //! itself, `family` the rows that others need to be put back, `writable` what of an image can be written, `moved` what others refer to by a value that would change;
 //! `origin` tells the Redis keys of rows. What a dry run asks beside these is in `ahead`, with what images need (`needs`), what the table asks of rows (`conditions`), the rows that are known
 //! to stay (`staying`) and to which they refer (`held`), and, of tables in a circle, which row `waits` for which.
 //! Nothing of a row travels but its key: the server compares and restores.
 
 mod ahead;
+mod awaited;
 mod conditions;
 mod delete;
 mod family;
