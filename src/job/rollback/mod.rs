@@ -2,7 +2,7 @@
 //! left alone.
 //!
 //! `find` looks for the run and for what forbids it, with runs in a `circle`; `plan` says which tables, in which order, and `before` what the before-images have
-//! against it; `lease` is the right to do it; `work` goes through them, `by_others` tells what another run wrote since, then it goes `by_image` in an `order` that parents need and `by_row`, with `ask` for what is only looked at and `apply` for
+//! against it; `lease` is the right to do it; `work` goes through them, which `by_others` tells of what another run wrote since, then `by_image` in an `order` that parents need and `by_row`, with `ask` for what is only looked at and `apply` for
 //! the transactions, at the `pace` that the server bears; `survey` is the way of a dry run, with what it can `foresee`, what images need (`needs`) and which of them are `coming`
 //! back, what those refer to that stay (`follow`), and what waits in `rings`; `own_writes` knows the rollback's own transactions; `books` counts what is kept;
 //! `finish` closes it in the ledger; `notices` is what a person should know of the tables.

@@ -205,8 +205,11 @@ impl Ended {
             self.open.refused -= earlier;
             self.open.rows.add(Class::Missing, -earlier);
             self.open.rows.add(Class::Stale, earlier);
-            let detail = format!("{earlier} of its rows are of an earlier time: its elements would be rejected now");
-            self.open.tell(Worst::plain(Judged::because(Class::Stale, detail)));
+            let (element, why) = self.open.rejected.as_ref().map_or((None, String::new()), |rejected| {
+                (rejected.element.clone(), format!(": {}", rejected.judged.detail))
+            });
+            let judged = Judged::because(Class::Stale, format!("{earlier} of its rows are of an earlier time{why}"));
+            self.open.tell(Worst { element, ..Worst::plain(judged) });
         }
         let extra = extra - earlier;
         if extra > 0 {

@@ -1,7 +1,8 @@
 //! Rows of the run to which before-images of later runs refer: without them those cannot be put back.
 
 use super::Undo;
-use crate::postgres::{IncomingKey, ident, literal, query};
+use super::restore::set_merge_joins;
+use crate::postgres::{IncomingKey, ident, literal, query, script};
 use sqlx::Error;
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
@@ -17,6 +18,9 @@ impl Undo<'_> {
         connection: &mut PgConnection,
         referrer: &IncomingKey,
     ) -> Result<Vec<(String, i64, i64)>, Error> {
+        // There is no index to go by, and pair by pair it would be images times rows.
+        set_merge_joins(connection, true).await?;
+        script("SET LOCAL enable_nestloop = off").execute(&mut *connection).await?;
         let pair = |(own, parent, _): &(String, String, String)| {
             format!("pg_catalog.to_jsonb(t.{}) = i.image -> {}", ident(parent), literal(own))
         };

@@ -1,6 +1,7 @@
 //! Rows that the run inserted and another run wrote since: their lineage names that one, so that they are found by the images that it took.
 
 use super::Undo;
+use super::restore::set_merge_joins;
 use crate::postgres::query;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Error, Row};
@@ -53,13 +54,14 @@ impl Undo<'_> {
         by: &str,
         after: Option<&str>,
     ) -> Result<(Vec<Overwritten>, Option<String>), Error> {
+        set_merge_joins(connection, false).await?;
         let rows = query(self.page_of_overwritten())
             .bind(self.run.to_string())
             .bind(self.table.name())
             .bind(by)
             .bind(after)
             .bind(&self.table.run.key_columns)
-            .fetch_all(connection)
+            .fetch_all(&mut *connection)
             .await?;
         let last = rows.last().map(|row| row.try_get("row_key")).transpose()?;
         let row = |row: &PgRow| {
