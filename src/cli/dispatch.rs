@@ -45,7 +45,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: 
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 let _ = writeln!(
                     err,
-                    "redis2pg: not all of the output could be written ({error}). What was to be done was done, with exit code {}.",
+                    "redis2pg: not all of the output could be written ({error}). The command itself came to exit code {}.",
                     exit.code()
                 );
                 if exit == Exit::Done { Exit::Internal } else { exit }

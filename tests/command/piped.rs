@@ -43,5 +43,5 @@ fn what_cannot_be_written_is_said_and_the_run_is_what_it_was() {
     let output = command.stdout(full()).stderr(Stdio::piped()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("not all of the output could be written"), "{said}");
+    assert!(said.contains("not all of the output could be written") && said.contains("came to exit code 3"), "{said}");
 }

@@ -65,18 +65,20 @@ impl Undo<'_> {
             .await?;
         let last = rows.last().map(|row| row.try_get("row_key")).transpose()?;
         let row = |row: &PgRow| {
+            if row.try_get::<Option<bool>, _>("is_one")? != Some(true) {
+                return Ok(None);
+            }
             let (key, database): (Option<Vec<u8>>, Option<String>) =
                 (row.try_get("redis_key")?, row.try_get("redis_db")?);
-            let redis_key = key.map(|key| (key, database));
-            Ok(Overwritten {
+            Ok(Some(Overwritten {
                 row_key: row.try_get("row_key")?,
-                redis_key,
+                redis_key: key.map(|key| (key, database)),
                 by: row.try_get("writer")?,
                 kept: row.try_get("kept")?,
-            })
+            }))
         };
-        let is_one = |row: &&PgRow| row.try_get::<Option<bool>, _>("is_one").is_ok_and(|is_one| is_one == Some(true));
-        let mut found: Vec<Overwritten> = rows.iter().filter(is_one).map(row).collect::<Result<_, Error>>()?;
+        let found = rows.iter().map(row).filter_map(Result::transpose);
+        let mut found: Vec<Overwritten> = found.collect::<Result<_, Error>>()?;
         found.dedup_by(|later, earlier| later.row_key == earlier.row_key);
         Ok((found, last))
     }
@@ -90,7 +92,7 @@ impl Undo<'_> {
         let (key, database, join) = table.redis_key();
         let named = table.named().map_or_else(|| "NULL::text".to_owned(), |named| format!("({named})"));
         format!(
-            "SELECT i.row_key::text AS row_key, w.writer, coalesce(r.rolled_back_at IS NOT NULL, false) AS kept, o.redis_key, o.redis_db, \
+            "SELECT i.row_key::text AS row_key, w.writer, r.rolled_back_at IS NOT NULL AS kept, o.redis_key, o.redis_db, \
              {OF_RUN} AND o.owner IS NOT NULL AND CASE WHEN f.run_id IS NOT NULL THEN EXISTS (SELECT FROM redis2pg.batches b \
              WHERE b.run_id = i.run_id AND b.table_name = $2 AND (b.xid & 4294967295) = f.row_xmin AND b.xmin::text::bigint = f.row_xmin) \
              ELSE o.owner <> $1 AND o.named IS DISTINCT FROM $1 AND NOT (coalesce(i.deleted, false) AND o.owner = '') END AS is_one \
