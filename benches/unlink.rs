@@ -84,6 +84,10 @@ impl Warrant for Always {
     fn is_fresh(&self) -> bool {
         true
     }
+
+    fn interruptions(&self) -> u64 {
+        0
+    }
 }
 
 async fn measure(server: &RedisServer, label: &str, (kind, user): (Kind, &str), keys: usize) {

@@ -317,7 +317,7 @@ sections! {
         level: LogLevel = "info", "log-level", any;
         /// The form of a log line; auto is text on a terminal and JSON elsewhere.
         format: LogFormat = "auto", "log-format", any;
-        /// File to log to instead of stderr; it is appended to.
+        /// File to log to instead of stderr; it is appended to. Notices go into it beside stderr.
         file: Option<PathBuf> = "", "log-file", any;
         /// How progress is shown; auto is bars on a terminal and a line every few seconds elsewhere.
         progress: Progress = "auto", "progress", any;

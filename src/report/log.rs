@@ -11,6 +11,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
+/// Where notices go in the log, so that a log of its own has them, and a log on stderr not once more beside the notice.
+pub(super) const NOTICES: &str = "redis2pg::notice";
+
 /// stderr, shared by log lines and bars: bars step aside while a line is written.
 #[derive(Clone, Debug, Default)]
 pub struct LogGate(MultiProgress);
@@ -58,14 +61,15 @@ pub fn init_log(log: &Log, gate: &LogGate) -> Result<(), Failure> {
         None => (BoxMakeWriter::new(gate.clone()), io::stderr().is_terminal()),
     };
     let others = if log.level.as_str() == "error" { "error" } else { "warn" };
-    let filter =
-        EnvFilter::new(format!("{others},fred=error,sqlx::postgres::notice=error,redis2pg={}", log.level.as_str()));
+    let (level, notices) = (log.level.as_str(), if log.file.is_some() { log.level.as_str() } else { "off" });
+    let filter = format!("{others},fred=error,sqlx::postgres::notice=error,redis2pg={level},{NOTICES}={notices}");
     let json = match log.format {
         LogFormat::Auto => !terminal,
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(terminal);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(writer).with_ansi(terminal);
     let started = if json { builder.json().try_init() } else { builder.try_init() };
     started.map_err(|error| Failure::internal("the log was started twice").because(error))
 }

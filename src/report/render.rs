@@ -3,7 +3,7 @@
 use super::bars::Bars;
 use super::books::{Books, rate};
 use super::files::peak_memory;
-use super::log::LogGate;
+use super::log::{LogGate, NOTICES};
 use super::table::{clock, mebibytes};
 use crate::config::{Progress, scrub};
 use crate::model::{Event, RedisKey};
@@ -78,7 +78,11 @@ impl Renderer {
     /// Shows an event that a person wants to see at once. A terminal that cannot be written to is no reason to stop.
     fn event(&mut self, event: &Event, books: &Books) {
         let text = match event {
-            Event::Notice(text) => notice(text),
+            Event::Notice(text) => {
+                let text = notice(text);
+                tracing::info!(target: NOTICES, "{text}");
+                text
+            }
             Event::RunStarted { run, .. } if self.validates => format!("validating run {run}"),
             Event::RunStarted { run, resumed: false, .. } => format!("run {run}"),
             Event::RunStarted { run, resumed: true, .. } => format!("run {run} goes on"),

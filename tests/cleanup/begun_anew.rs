@@ -1,7 +1,11 @@
 //! Keys that somebody begins anew after a cleanup deleted them: no row of the deleted one is lost without a word.
 
-use crate::support::{Case, Outcome};
+use crate::proxy::{Act, Proxy};
+use crate::support::{Case, Client, Outcome};
 use crate::{ITEMS, came_to, ends, is_there, item, keys, loaded, said};
+use redis2pg::sandbox::{RedisOptions, RedisServer};
+use std::sync::atomic::AtomicU16;
+use std::sync::{Arc, Mutex};
 
 const QUEUE: &str = r#"
 [[mapping]]
@@ -132,12 +136,69 @@ column = [
 ]
 "#;
 
+const MEMBERS: &str = "SET ROLE redis2pg; CREATE TABLE members (id text, member text, PRIMARY KEY (id, member))";
+
+/// A process died between the deletion and its settlement, and the key is made anew before the next cleanup settles it.
+#[test]
+fn a_key_that_was_made_anew_before_its_deletion_was_settled_keeps_the_rows_of_the_deleted_one() {
+    let case = Case::new();
+    case.sql(MEMBERS);
+    case.redis().say("SADD set:a a b c");
+    ends(case.run_config(SETS, &[]), 0);
+    crate::interrupted::leave_unsettled(&case, "members", &["set:a"]);
+    case.redis().say("DEL set:a");
+    case.redis().say("SADD set:a d");
+    let again = ends(case.cleanup(SETS, &["--yes"]), 0);
+    assert_eq!((keys(&case), crate::number(&again, "settled")), (1, 0), "{again}");
+    for args in [&[][..], &["--delete-gone", "--delete-gone-limit", "100%"]] {
+        let run = ends(case.run_config(SETS, args), 0);
+        assert_eq!(case.sql("SELECT string_agg(member, ',' ORDER BY member) FROM members"), "a,b,c,d", "{run}");
+    }
+    came_to(&ends(case.cleanup(SETS, &["--yes"]), 0), 1, &[]);
+}
+
+/// The answer to a deletion is lost, and the key is made anew before it is looked at again.
+#[test]
+fn a_key_that_was_made_anew_behind_a_lost_answer_keeps_the_rows_of_the_deleted_one() {
+    let server = RedisServer::start(RedisOptions::default()).unwrap();
+    let direct = format!("{}/0", server.url());
+    // What passed last: a deletion that was queued, its EXEC, the WATCH of the next attempt.
+    let (passed, again) = (Mutex::new(""), direct.clone());
+    let proxy = Proxy::start(Arc::new(AtomicU16::new(server.port())), move |words| {
+        let mut passed = passed.lock().unwrap();
+        match (*passed, words[0].as_str()) {
+            ("", "UNLINK") if words[1] == "set:a" => *passed = "UNLINK",
+            ("UNLINK", "EXEC") => {
+                *passed = "EXEC";
+                return Act::Lose;
+            }
+            ("EXEC", "WATCH") => {
+                *passed = "WATCH";
+                Client::open(&again).say("SADD set:a d");
+            }
+            _ => {}
+        }
+        Act::Pass
+    });
+    let password = format!("redis://:{}@", server.password());
+    let case = Case::from_source(&format!("{}/0", proxy.url().replace("redis://", &password)));
+    case.sql(MEMBERS);
+    Client::open(&direct).say("SADD set:a a b c");
+    ends(case.run_config(SETS, &[]), 0);
+    let outcome = ends(case.cleanup(SETS, &["--yes"]), 0);
+    came_to(&outcome, 0, &[("changed", 1)]);
+    let detail = said(&outcome, "set:a")["detail"].to_string();
+    assert!(detail.contains("Perhaps it was deleted before that"), "{detail}");
+    let run = ends(case.run_config(SETS, &[]), 0);
+    assert_eq!(case.sql("SELECT string_agg(member, ',' ORDER BY member) FROM members"), "a,b,c,d", "{run}");
+}
+
 /// Night after night a set is filled, loaded and cleaned up: its rows pile up, nothing calls them extra, and no cleanup is kept from
 /// the new key by them.
 #[test]
 fn a_key_that_is_filled_and_cleaned_up_night_after_night_goes_each_time() {
     let case = Case::new();
-    case.sql("SET ROLE redis2pg; CREATE TABLE members (id text, member text, PRIMARY KEY (id, member))");
+    case.sql(MEMBERS);
     for night in 1..=3 {
         let mut redis = case.redis();
         redis.say(&format!("SADD set:a always night{night} other{night}"));

@@ -60,27 +60,31 @@ fn killed_at_random_points_and_run_again_each_key_is_accounted_for_once() {
     let sum = format!("{COUNT} keys deleted from Redis by all of them");
     assert!(!some || text.contains(&sum), "{text}");
     assert_eq!(case.number("SELECT count(DISTINCT key) FROM redis2pg.cleaned_keys"), COUNT);
-    assert_eq!(case.number("SELECT count(*) FROM redis2pg.cleaned_keys"), COUNT);
     // Nothing of it is taken for gone.
     let run = ends(case.run_config(ITEMS, &["--delete-gone", "--allow-empty"]), 0);
     assert_eq!(run.report["mappings"]["items"]["deleted_gone"]["kept_cleaned"], COUNT, "{run}");
     assert_eq!(case.number("SELECT count(*) FROM items"), COUNT);
 }
 
+/// Leaves keys in the ledger as a process does that dies between the two commits: a batch of a cleanup that is not settled.
+pub(crate) fn leave_unsettled(case: &Case, mapping: &str, keys: &[&str]) {
+    let (count, keys) = (keys.len(), keys.join(","));
+    case.sql(&format!(
+        "INSERT INTO redis2pg.cleanups (id, run_id, runs, source, version, settings, state, lease, lease_expires_at) \
+         SELECT '00000000-0000-4000-8000-000000000001', id, ARRAY[id], source, version, '{{}}', 'running', gen_random_uuid(), now() \
+         FROM redis2pg.runs; \
+         INSERT INTO redis2pg.cleanup_batches (id, cleanup_id, mapping, redis_db, keys) SELECT \
+         '00000000-0000-4000-8000-000000000002', id, '{mapping}', substring(source FROM '[0-9]+$')::int, {count} FROM redis2pg.cleanups; \
+         INSERT INTO redis2pg.cleaned_keys SELECT '00000000-0000-4000-8000-000000000002', \
+         ('x' || substr(encode(sha256(k::bytea), 'hex'), 1, 16))::bit(64)::bigint, k::bytea \
+         FROM unnest('{{{keys}}}'::text[]) k"
+    ));
+}
+
 #[test]
 fn a_batch_that_was_begun_is_settled_by_what_is_there() {
     let case = loaded(10);
-    // As a process leaves it that dies between the two commits.
-    case.sql(
-        "INSERT INTO redis2pg.cleanups (id, run_id, runs, source, version, settings, state, lease, lease_expires_at) \
-         SELECT '00000000-0000-4000-8000-000000000001', id, ARRAY[id], source, version, '{}', 'running', gen_random_uuid(), now() \
-         FROM redis2pg.runs; \
-         INSERT INTO redis2pg.cleanup_batches (id, cleanup_id, mapping, redis_db, keys) SELECT \
-         '00000000-0000-4000-8000-000000000002', id, 'items', substring(source FROM '[0-9]+$')::int, 4 FROM redis2pg.cleanups; \
-         INSERT INTO redis2pg.cleaned_keys SELECT '00000000-0000-4000-8000-000000000002', \
-         ('x' || substr(encode(sha256(k::bytea), 'hex'), 1, 16))::bit(64)::bigint, k::bytea \
-         FROM unnest('{item:0,item:1,item:2,item:3}'::text[]) k",
-    );
+    leave_unsettled(&case, "items", &["item:0", "item:1", "item:2", "item:3"]);
     let mut redis = case.redis();
     redis.say("DEL item:0 item:1");
     redis.set("item:2", "{\"n\":200}");
@@ -92,5 +96,6 @@ fn a_batch_that_was_begun_is_settled_by_what_is_there() {
     let former = "SELECT state, deleted FROM redis2pg.cleanups c JOIN redis2pg.cleanup_batches b ON b.cleanup_id = c.id \
                   WHERE c.id = '00000000-0000-4000-8000-000000000001'";
     assert_eq!(case.sql(former), "abandoned|2");
-    assert_eq!(case.number("SELECT count(*) FROM redis2pg.cleaned_keys"), 9);
+    // One that is there now may be another than the one that was to go.
+    assert_eq!(case.number("SELECT count(DISTINCT key) FROM redis2pg.cleaned_keys"), 10);
 }

@@ -6,6 +6,7 @@ mod closing;
 mod config;
 mod dry_run;
 mod fuzz_corpus;
+mod logged;
 mod migrate;
 mod piped;
 mod preflight;

@@ -61,6 +61,11 @@ fn run_id_check_starts_the_scan_again_after_a_restart_of_redis() {
     redis.restart().unwrap();
     let ended = job.end().expect(0);
     assert!(ended.stderr.contains("Redis was restarted or replaced in mid-scan"), "{}", ended.stderr);
+    let lost: Vec<&str> = ended.stderr.lines().filter(|line| line.contains("was lost and made again")).collect();
+    assert!(
+        !lost.is_empty() && lost.iter().all(|line| !line.starts_with('{')),
+        "told once, not by the log too: {lost:?}"
+    );
     ended.report().assert_balanced();
     let counts = "SELECT concat_ws(' ', (SELECT count(*) FROM document_hub.documents), \
          (SELECT count(*) FROM document_hub.analysis_results), (SELECT count(*) FROM document_hub.sessions))";

@@ -89,6 +89,7 @@ impl Deleter {
     ) -> Result<((Vec<Candidate>, Age), Option<BackupExtent>), Failure> {
         let Some(backup) = &self.backup else { return Ok(((candidates, age), None)) };
         let keys: Vec<RedisKey> = candidates.iter().map(|candidate| candidate.key.clone()).collect();
+        let before = self.lease.interruptions();
         let Some(saved) = backup.saving((of.1.number, candidates), &self.stop).await? else {
             self.leave(of, keys, Left::Stopped)?;
             return Ok(((Vec::new(), age), None));
@@ -97,8 +98,10 @@ impl Deleter {
         for (key, detail) in saved.unreadable {
             self.account.keep(of, key, reason::NOT_SAVED, detail)?;
         }
-        // A large key takes as long as it takes. Nothing else does.
-        Ok(((saved.on_disk, age.without(saved.writing)), saved.extent))
+        // A large key takes as long as it takes. Nothing else does, such as a process that stood still meanwhile.
+        let stood_still = self.lease.interruptions() != before;
+        let writing = if stood_still { Duration::ZERO } else { saved.writing };
+        Ok(((saved.on_disk, age.without(writing)), saved.extent))
     }
 
     /// Deletes keys; `saved`: how far the backup is on disk that has them.
@@ -256,7 +259,9 @@ impl Unlinked {
         let deleted = self.outcomes.iter().filter(|outcome| is_gone(outcome)).count() as i64;
         let (known, rest) = keys.split_at_checked(self.outcomes.len()).unwrap_or((keys, &[]));
         let (unknown, untouched) = rest.split_at_checked(self.unknown).unwrap_or((rest, &[]));
-        let kept = known.iter().zip(&self.outcomes).filter(|(_, outcome)| !is_gone(outcome)).map(|(key, _)| key);
+        // Of one that was perhaps made anew, the rows of the one that is gone must not count as outdated: it stays among those that went.
+        let has_stayed = |outcome: &UnlinkOutcome| !is_gone(outcome) && *outcome != UnlinkOutcome::PerhapsAnew;
+        let kept = known.iter().zip(&self.outcomes).filter(|(_, outcome)| has_stayed(outcome)).map(|(key, _)| key);
         Settlement { batch, deleted, stayed: kept.chain(untouched).collect(), unknown }
     }
 }

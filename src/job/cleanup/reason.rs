@@ -86,6 +86,10 @@ pub(super) fn of_outcome(outcome: UnlinkOutcome) -> Option<(&'static str, &'stat
     match outcome {
         UnlinkOutcome::Deleted | UnlinkOutcome::Gone | UnlinkOutcome::Unconfirmed => None,
         UnlinkOutcome::Changed => Some((CHANGED, "it was written to after it was compared")),
+        UnlinkOutcome::PerhapsAnew => Some((
+            CHANGED,
+            "it was written to after it was compared. Perhaps it was deleted before that: the answer was lost",
+        )),
         UnlinkOutcome::Retimed => Some((RETIMED, "its time of expiry was set anew after it was compared")),
         UnlinkOutcome::Forbidden => Some((FORBIDDEN, "this user may not delete it")),
         UnlinkOutcome::Outdated => Some((OUTDATED, "more than ten seconds passed after it was compared")),

@@ -4,7 +4,7 @@ use super::lease::{Lease, taken_over};
 use crate::job::link::Link;
 use crate::job::validate::Ready;
 use crate::ledger::{self, Settlement, Unsettled};
-use crate::model::{Failure, RedisKey, SkipReason};
+use crate::model::{Failure, SkipReason};
 use crate::source::Source;
 use crate::source::redis::RedisSource;
 use sqlx::postgres::PgConnection;
@@ -14,7 +14,8 @@ use std::collections::HashSet;
 const ASKED: usize = 1000;
 
 /// Settles all batches that earlier cleanups of this Redis left: keys that are not there count as deleted by them, those that
-/// are there are looked at anew. Gives how many count as deleted.
+/// are there are looked at anew. These remain among the keys that went: such a key may have been deleted and made anew, and then rows of the
+/// deleted one are the only copy. Gives how many count as deleted.
 ///
 /// # Errors
 /// Those of either side.
@@ -48,9 +49,8 @@ async fn settle(link: &mut Link, left: &Unsettled, redis: &RedisSource, lease: &
         let absent = redis.absent(part).await?;
         gone.extend(absent.into_iter().filter(|(_, why)| *why == SkipReason::Gone).map(|(key, _)| key));
     }
-    let stayed: Vec<&RedisKey> = keys.iter().filter(|key| !gone.contains(*key)).collect();
-    let (held, deleted) = (lease.held, (keys.len() - stayed.len()) as i64);
-    let settlement = Settlement { batch: id, deleted, stayed, unknown: &[] };
+    let (held, deleted) = (lease.held, gone.len() as i64);
+    let settlement = Settlement { batch: id, deleted, stayed: Vec::new(), unknown: &[] };
     let settle =
         async |connection: &mut PgConnection| ledger::settle_cleanup_batch(connection, held, &settlement).await;
     match link.call("settling what an interrupted cleanup left", settle).await? {

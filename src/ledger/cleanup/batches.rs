@@ -98,7 +98,8 @@ pub struct Settlement<'a> {
     pub batch: Uuid,
     /// How many of its keys are gone.
     pub deleted: i64,
-    /// Those that stayed.
+    /// Those that stayed. One of which it is not known whether it stayed or was deleted and made anew is neither: it remains among the keys that
+    /// went, so that rows of the one that is gone are kept.
     pub stayed: Vec<&'a RedisKey>,
     /// Those of which it is not known. They become a batch of their own, which is not settled.
     pub unknown: &'a [RedisKey],

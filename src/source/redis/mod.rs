@@ -65,6 +65,7 @@ use target::Target;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::mpsc::WeakSender;
+use tokio::sync::mpsc::error::TrySendError;
 use wire::Wire;
 
 /// Who hears of what happens to the connections. They may outlive the run that they were made for, and must not keep its events
@@ -395,12 +396,13 @@ impl Source for RedisSource {
     }
 }
 
-/// Tells the one place that reports; never waits for it.
+/// Tells the one place that reports, or the log where that hears nothing: a full channel is not waited for.
 fn notify(events: Option<&Hearer>, text: String) {
-    tracing::info!("{text}");
-    if let Some(events) = events.and_then(Hearer::upgrade) {
-        // A full channel loses the notice, not the run; the log has it.
-        let _ = events.try_send(Event::Notice(text));
+    let Some(events) = events.and_then(Hearer::upgrade) else { return tracing::info!("{text}") };
+    if let Err(TrySendError::Full(Event::Notice(text)) | TrySendError::Closed(Event::Notice(text))) =
+        events.try_send(Event::Notice(text))
+    {
+        tracing::info!("{text}");
     }
 }
 

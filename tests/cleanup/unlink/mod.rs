@@ -29,6 +29,10 @@ impl Warrant for Always {
     fn is_fresh(&self) -> bool {
         true
     }
+
+    fn interruptions(&self) -> u64 {
+        0
+    }
 }
 
 /// A Redis of the test's own, without a password.

@@ -5,7 +5,7 @@ use super::{Always, items, server, string, tells_expire_time, unlinked, unlinker
 use crate::support::scripted::{Answer, Keyspace, ScriptedRedis, array, bulk, reply};
 use redis2pg::model::{Failure, RedisType};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
-use redis2pg::source::redis::{RedisSource, SourceSettings, UnlinkAbility, UnlinkOutcome};
+use redis2pg::source::redis::{Candidate, RedisSource, SourceSettings, UnlinkAbility, UnlinkOutcome};
 
 /// A server with a user `u`, and that user's URL.
 fn limited(rights: &str) -> (RedisServer, Talk, String) {
@@ -89,6 +89,20 @@ async fn without_scripts_strings_are_watched_and_without_a_watch_only_strings_go
             redis.say(&["HSET", "hash", "f", "v"]);
         }
     }
+}
+
+/// Where only the time that is left is told, the script asks what time it is.
+#[tokio::test]
+async fn without_the_time_strings_whose_expiry_does_not_matter_are_watched() {
+    let (_server, mut redis, url) = limited("~* +@all -time -pexpiretime");
+    redis.say(&["MSET", "string", "v", "changed", "w"]);
+    let unlinker = unlinker(&url).await;
+    assert_eq!(unlinker.ability(), UnlinkAbility { script: false, watch: true });
+    let candidates = ["string", "changed"].map(|key| Candidate { expires_at: None, ..string(key, "v") });
+    assert_eq!(unlinked(&unlinker, &candidates).await, [UnlinkOutcome::Deleted, UnlinkOutcome::Changed]);
+    assert_eq!(redis.there(&["string", "changed"]), [false, true]);
+    let (_other, _, url) = limited("~* +@all -time -pexpiretime -watch");
+    refused(&url, &["lacking: TIME", "lacking: WATCH", "+time"]).await;
 }
 
 #[tokio::test]

@@ -65,7 +65,8 @@ impl RedisSource {
                 named(&rights.script_lacks),
                 named(&rights.watch_lacks)
             );
-            return Err(self.lacks(&lacks, "+eval +get +watch +unwatch +multi +exec"));
+            let time = if rights.script_lacks.contains(&"time") { " +time" } else { "" };
+            return Err(self.lacks(&lacks, &format!("+eval +get{time} +watch +unwatch +multi +exec")));
         }
         Ok(ability)
     }
@@ -116,6 +117,11 @@ impl RedisSource {
     async fn unlink_rights(&self) -> Result<Rights, Error> {
         let eval = judged(self.once("EVAL", vec![script(true).into(), "0".into(), "0".into()]).await)?;
         let get = judged(self.once("GET", vec![PROBE_KEY.into()]).await)?;
+        // What the script asks where the server tells only how long keys have left.
+        let time = match self.inner.abilities.expire_time {
+            true => Permission::Granted,
+            false => judged(self.once("TIME", Vec::new()).await)?,
+        };
         // A name that nobody has: it deletes nothing.
         let nobodys = format!("{PROBE_KEY}:{}", Uuid::new_v4());
         let unlink = judged(self.once("UNLINK", vec![nobodys.into()]).await)?;
@@ -131,7 +137,7 @@ impl RedisSource {
         };
         Ok(Rights {
             unlink,
-            script_lacks: lacking(&[("eval", eval), ("get", get)]),
+            script_lacks: lacking(&[("eval", eval), ("get", get), ("time", time)]),
             watch_lacks: lacking(&[("watch", watch), ("multi", multi), ("exec", exec)]),
         })
     }

@@ -74,6 +74,9 @@ pub enum UnlinkOutcome {
     Forbidden,
     /// The answer to a deletion was lost, and it is not there now: deleted by us, or gone by itself.
     Unconfirmed,
+    /// The answer to a deletion was lost, and it is there now and is not what was compared: it stays. Perhaps we deleted it, and somebody made
+    /// it anew.
+    PerhapsAnew,
     /// What it must hold was too old when its turn came: it stays.
     Outdated,
 }
@@ -99,7 +102,11 @@ impl Candidate {
 impl UnlinkOutcome {
     /// The same of a key that an earlier attempt may have deleted.
     fn after_a_lost_answer(self) -> Self {
-        if self == Self::Gone { Self::Unconfirmed } else { self }
+        match self {
+            Self::Gone => Self::Unconfirmed,
+            Self::Changed | Self::Retimed | Self::Forbidden => Self::PerhapsAnew,
+            told => told,
+        }
     }
 }
 

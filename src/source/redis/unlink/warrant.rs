@@ -16,11 +16,8 @@ pub trait Warrant: Sync {
     /// Whether what the keys must hold was compared lately enough.
     fn is_fresh(&self) -> bool;
 
-    /// How often this process stood still so far, as one that was suspended: what was begun before may be of long ago. Nobody counts that
-    /// by default.
-    fn interruptions(&self) -> u64 {
-        0
-    }
+    /// How often this process stood still so far, as one that was suspended: what was begun before may be of long ago.
+    fn interruptions(&self) -> u64;
 }
 
 /// What becomes of keys whose comparison is too old by now. `lost`: whether the answer to an attempt to delete some of them was lost.
