@@ -1,11 +1,37 @@
 //! What a stream has beside its entries, which no digest of them covers: the ids that it has given, its groups with their consumers,
 //! and what is pending in them.
 
+use super::super::bytes_of;
 use super::super::entries::{GroupsHasher, GroupsLeft};
+use super::super::errors::{is_key_refused, is_transient};
 use super::super::wire::Wire;
+use super::{Candidate, Content};
 use crate::backup::{Logical, StreamFacts, StreamGroup};
 use crate::model::{ContentDigest, RedisKey};
+use bytes::Bytes;
 use fred::error::Error;
+use fred::types::Value;
+use futures::future::try_join_all;
+
+/// A watch does not see what changes a stream's groups, nor XSETID (tried with Redis 7.0): only what changes its entries. So a script seals
+/// how the stream stands before it is read, and the deletion is a script that finds the same seal. It has what XINFO tells of the stream
+/// and its groups, and how many entries are pending for each consumer. `REST` is what follows.
+const SEAL: &str = "local parts = {} \
+    local function add(told) \
+    if type(told) == 'table' then for _, one in ipairs(told) do add(one) end \
+    else local text = tostring(told) parts[#parts + 1] = #text .. ':' .. text end end \
+    add(redis.call('XINFO', 'STREAM', KEYS[1])) \
+    for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do add(group) \
+    for at = 1, #group, 2 do if group[at] == 'name' then \
+    for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], group[at + 1])) do \
+    for fact = 1, #consumer, 2 do if consumer[fact] == 'name' or consumer[fact] == 'pending' then add(consumer[fact + 1]) end \
+    end end end end end \
+    local seal = redis.sha1hex(table.concat(parts)) REST";
+const TELL: &str = "return seal";
+/// 2 where it is another, else what UNLINK says. One that is gone has none, and there are no groups without a key.
+const UNLINK: &str = "if seal ~= ARGV[1] then return 2 end return redis.call('UNLINK', KEYS[1])";
+/// So begins the deletion, where the key is not there any more.
+const THERE: &str = "if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end ";
 
 /// How a stream stands beside its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +69,30 @@ impl Default for StreamReading {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The seals of those of these keys that are compared as streams; none of one that has none, or where this user may not run such a
+/// script.
+pub(super) async fn seals(wire: &Wire, some: &[&Candidate]) -> Result<Vec<Option<Bytes>>, Error> {
+    let seals = some.iter().map(|candidate| async {
+        if !matches!(candidate.content, Content::Stream(..)) {
+            return Ok(None);
+        }
+        let script = SEAL.replace("REST", TELL);
+        match wire.send("EVAL", vec![script.into(), "1".into(), Value::Bytes(candidate.key.bytes())]).await {
+            Ok(seal) => Ok(bytes_of(seal)),
+            Err(error) if is_transient(&error) || is_key_refused(&error) => Err(error),
+            // No such key, one of another type, or no right to it all.
+            Err(_) => Ok(None),
+        }
+    });
+    try_join_all(seals).await
+}
+
+/// What deletes a stream that has this seal, as the command and its words.
+pub(super) fn unlink_sealed(key: &RedisKey, seal: &Bytes) -> (&'static str, Vec<Value>) {
+    let script = format!("{THERE}{}", SEAL.replace("REST", UNLINK));
+    ("EVAL", vec![script.into(), "1".into(), Value::Bytes(key.bytes()), Value::Bytes(seal.clone())])
 }
 
 /// How a stream stands, on the connection that watches it.

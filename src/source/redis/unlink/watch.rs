@@ -13,9 +13,11 @@ use super::super::{bytes_of, number_of};
 use super::batches::batches;
 use super::connection::Connection;
 use super::reading::Found;
+use super::stream::{seals, unlink_sealed};
 use super::warrant::outdated;
 use super::{Candidate, UnlinkOutcome, Unlinker, Warrant};
 use crate::model::{ContentDigest, Failure};
+use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
 use fred::types::{Resp3Frame, Value};
 use futures::future::try_join_all;
@@ -34,6 +36,9 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Keys that are watched together, by what right they go, and how often this process had stood still when they were begun with.
 type Begun<'a> = (&'a [&'a Candidate], &'a dyn Warrant, u64);
+
+/// A key that is to be deleted, a stream with its seal.
+type Doomed<'a> = (&'a Candidate, &'a Option<Bytes>);
 
 /// What one attempt came to.
 enum Attempt {
@@ -156,6 +161,7 @@ impl Unlinker {
     ) -> Result<(Attempt, bool), Error> {
         let wire = &connection.wire;
         wire.send("WATCH", some.iter().map(|candidate| Value::Bytes(candidate.key.bytes())).collect()).await?;
+        let seals = seals(wire, some).await?;
         let mut outcomes = self.judged(wire, some).await?;
         let equal = |(place, outcome): (usize, &UnlinkOutcome)| (*outcome == UnlinkOutcome::Deleted).then_some(place);
         let places: Vec<usize> = outcomes.iter().enumerate().filter_map(equal).collect();
@@ -163,7 +169,8 @@ impl Unlinker {
             let unwatched = wire.send("UNWATCH", Vec::new()).await.is_ok();
             return Ok((Attempt::Done(outcomes), unwatched));
         }
-        let equal: Vec<&Candidate> = places.iter().filter_map(|place| some.get(*place).copied()).collect();
+        let sealed = some.iter().copied().zip(&seals).enumerate().filter(|(place, _)| places.contains(place));
+        let equal: Vec<Doomed<'_>> = sealed.map(|(_, equal)| equal).collect();
         queue(connection, &equal).await?;
         if let Some(ended) = withheld((some, warrant, begun)).await {
             let discarded = wire.send("DISCARD", Vec::new()).await.is_ok();
@@ -172,11 +179,10 @@ impl Unlinker {
         doomed.clone_from(&places);
         match exec(wire, places.len()).await? {
             None => Ok((Attempt::Aborted, true)),
-            Some(gone) => {
-                for (place, deleted) in places.into_iter().zip(gone) {
-                    if let (Some(outcome), false) = (outcomes.get_mut(place), deleted) {
-                        // It expired behind the watch, where the server does not say so.
-                        *outcome = UnlinkOutcome::Gone;
+            Some(told) => {
+                for (place, told) in places.into_iter().zip(told) {
+                    if let Some(outcome) = outcomes.get_mut(place) {
+                        *outcome = told;
                     }
                 }
                 Ok((Attempt::Done(outcomes), true))
@@ -216,13 +222,19 @@ async fn withheld((some, warrant, begun): Begun<'_>) -> Option<Attempt> {
 }
 
 /// Begins a transaction on the connection that watches, and has the server queue the deletions.
-async fn queue(connection: &Connection, doomed: &[&Candidate]) -> Result<(), Error> {
+async fn queue(connection: &Connection, doomed: &[Doomed<'_>]) -> Result<(), Error> {
     if !connection.is_the_same().await? {
         return Err(Error::new(ErrorKind::IO, "the server behind the connection has changed"));
     }
     let wire = &connection.wire;
     wire.send("MULTI", Vec::new()).await?;
-    let queued = doomed.iter().map(|candidate| wire.send("UNLINK", vec![Value::Bytes(candidate.key.bytes())]));
+    let queued = doomed.iter().map(|(candidate, seal)| {
+        let (command, words) = match seal {
+            Some(seal) => unlink_sealed(&candidate.key, seal),
+            None => ("UNLINK", vec![Value::Bytes(candidate.key.bytes())]),
+        };
+        wire.send(command, words)
+    });
     for answer in try_join_all(queued).await? {
         if bytes_of(answer).as_deref() != Some(b"QUEUED") {
             return Err(unexpected("UNLINK in a transaction", "something else than QUEUED"));
@@ -231,16 +243,19 @@ async fn queue(connection: &Connection, doomed: &[&Candidate]) -> Result<(), Err
     Ok(())
 }
 
-/// Runs the transaction: which of its deletions found a key; `None` where a watched key was written to.
-async fn exec(wire: &Wire, deletions: usize) -> Result<Option<Vec<bool>>, Error> {
+/// Runs the transaction: what became of each key; `None` where a watched key was written to.
+async fn exec(wire: &Wire, deletions: usize) -> Result<Option<Vec<UnlinkOutcome>>, Error> {
     let answers = match wire.send("EXEC", Vec::new()).await? {
         Resp3Frame::Null => return Ok(None),
         Resp3Frame::Array { data, .. } if data.len() == deletions => data,
         _ => return Err(unexpected("EXEC", "something else than an answer a deletion")),
     };
-    let deleted = |answer: Resp3Frame| match in_reply(answer).map(|answer| number_of(&answer))? {
-        Some(count @ 0..=1) => Ok(count == 1),
+    let told = |answer: Resp3Frame| match in_reply(answer).map(|answer| number_of(&answer))? {
+        // It expired behind the watch, where the server does not say so.
+        Some(0) => Ok(UnlinkOutcome::Gone),
+        Some(1) => Ok(UnlinkOutcome::Deleted),
+        Some(2) => Ok(UnlinkOutcome::Changed),
         _ => Err(unexpected("UNLINK", "something else than a count")),
     };
-    answers.into_iter().map(deleted).collect::<Result<_, _>>().map(Some)
+    answers.into_iter().map(told).collect::<Result<_, _>>().map(Some)
 }
