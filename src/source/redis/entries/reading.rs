@@ -3,10 +3,10 @@
 use super::super::collections::NONE;
 use super::super::collections::slice::{self, Place};
 use super::super::collections::watched::{Ending, Watch};
-use super::super::errors::{is_unavailable, unexpected};
-use super::super::wire::Wire;
-use super::super::{RedisSource, bytes_of, number_of};
+use super::super::errors::unexpected;
+use super::super::{RedisSource, bytes_of};
 use super::groups::GroupsLeft;
+use super::told::{Dump, Text, dump, expiry, held, text};
 use super::{DUMP_BESIDE, DUMP_LIMIT, EntryRead, undumped};
 use crate::backup::Logical;
 use crate::model::{FieldTimes, Packer, RedisKey, RedisType, UnixMillis};
@@ -38,6 +38,8 @@ pub(super) struct Reading {
     /// Whether a dump is wanted beside what has a logical form.
     dump: bool,
     dumped: bool,
+    /// Whether anything was read so far that is no collection without an item.
+    has_content: bool,
 }
 
 /// What is read next.
@@ -100,13 +102,19 @@ impl Reading {
             false => Next::Items(Place::Start),
         };
         let count = if redis_type == RedisType::String { PIECE } else { FIRST };
-        let (number, bytes, dumped) = (0, 0, false);
-        Ok(Begun::Reading(Box::new(Self { watch, type_name, expires_at, next, number, bytes, count, dump, dumped })))
+        let (number, bytes, dumped, has_content) = (0, 0, false, false);
+        let reading = Self { watch, type_name, expires_at, next, number, bytes, count, dump, dumped, has_content };
+        Ok(Begun::Reading(Box::new(reading)))
     }
 
     /// Whether a dump was read.
     pub(super) fn has_dump(&self) -> bool {
         self.dumped
+    }
+
+    /// Whether a key with this last piece is a collection without an item: its fields have all expired, or it went in between.
+    pub(super) fn is_void(&self, last: Option<&Logical>) -> bool {
+        !self.has_content && last.is_some_and(Logical::is_void)
     }
 
     /// Whether all that was read is of one moment.
@@ -141,6 +149,7 @@ impl Reading {
             Next::Dump | Next::Nothing => return Ok(Piece::Changed),
         };
         self.bytes += logical.bytes();
+        self.has_content |= !logical.is_void();
         Ok(Piece::Part(None, Some(logical), last))
     }
 
@@ -188,7 +197,8 @@ impl Reading {
         let redis_type = RedisType::named(&self.type_name);
         let read = slice::read(self.watch.wire()?, key, redis_type, &place, self.count).await?;
         let elements = read.items.len();
-        if elements == 0 && place == Place::Start && redis_type != RedisType::Stream {
+        let is_empty_page = place == Place::Start && read.next.is_some();
+        if elements == 0 && (redis_type == RedisType::String || is_empty_page) {
             return Ok(None);
         }
         if redis_type != RedisType::String {
@@ -232,62 +242,7 @@ impl Reading {
     }
 }
 
-/// What came of a dump.
-enum Dump {
-    Made(Bytes),
-    Gone,
-    /// The user may not have it.
-    Refused,
-}
-
-/// What came of the text of a document.
-enum Text {
-    Read(Bytes),
-    Gone,
-    /// The module does not print it, or not for this user.
-    None,
-}
-
-async fn text(wire: &Wire, key: &RedisKey) -> Result<Text, Error> {
-    match wire.send("JSON.GET", vec![Value::Bytes(key.bytes())]).await {
-        Ok(reply) => Ok(bytes_of(reply).map_or(Text::Gone, Text::Read)),
-        Err(error) if is_unavailable(&error) => Ok(Text::None),
-        Err(error) => Err(error),
-    }
-}
-
-async fn dump(wire: &Wire, key: &RedisKey) -> Result<Dump, Error> {
-    match wire.send("DUMP", vec![Value::Bytes(key.bytes())]).await {
-        Ok(reply) => Ok(bytes_of(reply).map_or(Dump::Gone, Dump::Made)),
-        Err(error) if is_unavailable(&error) => Ok(Dump::Refused),
-        Err(error) => Err(error),
-    }
-}
-
 fn too_large(key: &RedisKey, what: &str) -> EntryRead {
     let detail = format!("{what} more than {DUMP_LIMIT} bytes, and a dump comes in one piece");
     EntryRead::Unreadable { key: key.clone(), reason: "value_too_large", detail }
-}
-
-/// About how much memory the key takes; `None` where the server does not tell.
-async fn held(wire: &Wire, key: &RedisKey) -> Result<Option<u64>, Error> {
-    match wire.send("MEMORY", vec!["USAGE".into(), Value::Bytes(key.bytes())]).await {
-        Ok(held) => Ok(number_of(&held).and_then(|held| u64::try_from(held).ok())),
-        Err(error) if is_unavailable(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// When the key expires, asked over this connection.
-async fn expiry(source: &RedisSource, wire: &Wire, key: &RedisKey) -> Result<Option<UnixMillis>, Error> {
-    let args = || vec![Value::Bytes(key.bytes())];
-    if source.inner.abilities.expire_time {
-        let at = number_of(&wire.send("PEXPIRETIME", args()).await?);
-        return Ok(at.filter(|at| *at >= 0));
-    }
-    let left = number_of(&wire.send("PTTL", args()).await?).filter(|left| *left >= 0);
-    Ok(match left {
-        Some(left) => Some(source.time().await?.saturating_add(left)),
-        None => None,
-    })
 }
