@@ -1,4 +1,4 @@
-//! Collections of which nothing is left while they are read: a server plays them.
+//! Collections of which nothing is left while they are read, and those with pages without an item: a server plays them.
 
 use crate::support::Case;
 use crate::support::scripted::{Answer, Keyspace, ScriptedRedis, array, bulk, page, reply, scan_cursor};
@@ -100,6 +100,26 @@ fn without_a_watch_a_hash_that_went_while_it_was_read_is_read_again() {
         assert_eq!(done.entries().len() as u64, expected.0);
         if comes_again {
             assert_eq!(items(&done), ["c", "3"]);
+        }
+    }
+}
+
+/// As a cursor gives them over the table of a set that was larger once.
+#[test]
+fn a_page_without_an_item_is_not_the_end() {
+    for (type_name, scan) in [("hash", "HSCAN"), ("set", "SSCAN"), ("zset", "ZSCAN")] {
+        for empty_first in [true, false] {
+            let case = server(type_name, true, move |_, command| {
+                let last = if empty_first { &["x", "1", "y", "2"][..] } else { &[] };
+                let first = if empty_first { &[][..] } else { &["x", "1", "y", "2"] };
+                (command[0] == scan).then(|| match command[2].as_str() {
+                    "0" => page("7", first),
+                    "7" => page("9", &[]),
+                    _ => page("0", last),
+                })
+            });
+            let done = backup(&case, &[]).exits(0);
+            assert_eq!((items(&done), done.count("kept")), (["x", "1", "y", "2"].map(str::to_owned).to_vec(), 1));
         }
     }
 }

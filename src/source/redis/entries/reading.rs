@@ -195,10 +195,16 @@ impl Reading {
         place: Place,
     ) -> Result<Option<(Logical, bool)>, Error> {
         let redis_type = RedisType::named(&self.type_name);
-        let read = slice::read(self.watch.wire()?, key, redis_type, &place, self.count).await?;
+        let mut read = slice::read(self.watch.wire()?, key, redis_type, &place, self.count).await?;
+        // A hash or set that was larger once has pages without an item.
+        while read.items.is_empty()
+            && let Some(place) = read.next.take()
+        {
+            self.count = (self.count * 2).min(ITEMS);
+            read = slice::read(self.watch.wire()?, key, redis_type, &place, self.count).await?;
+        }
         let elements = read.items.len();
-        let is_empty_page = place == Place::Start && read.next.is_some();
-        if elements == 0 && (redis_type == RedisType::String || is_empty_page) {
+        if elements == 0 && redis_type == RedisType::String {
             return Ok(None);
         }
         if redis_type != RedisType::String {
