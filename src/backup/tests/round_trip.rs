@@ -1,4 +1,5 @@
 use super::sample::{blocks, file, groups, noise, packed, read, string};
+use crate::backup::joining::{Met, Parts};
 use crate::backup::{Entry, KeyCounts, Logical, Part, Pending, Reader, StreamFacts, StreamGroup, cut, encode, verify};
 use crate::model::{Items, RedisKey};
 use bytes::Bytes;
@@ -163,6 +164,28 @@ fn a_part_that_is_larger_than_a_block_is_cut_no_further() {
         let blocks = parts.iter().flat_map(|part| encode(std::slice::from_ref(part)).unwrap()).collect::<Vec<_>>();
         assert!(read(file(&blocks)).is_ok_and(|read| read == parts), "{what}: {:?}", read(file(&blocks)).err());
     }
+}
+
+/// Each part has the key, and it is in memory once.
+#[test]
+fn a_long_key_counts_once_where_parts_with_a_dump_are_put_together() {
+    const COUNT: u32 = 1_500;
+    let key = RedisKey::new(noise(200 << 10));
+    let mut parts = Parts::default();
+    let mut whole = None;
+    for number in 0..COUNT {
+        let part = Part { number, last: number + 1 == COUNT };
+        let logical = Some(Logical::Items(packed([number.to_string().as_bytes()])));
+        let dump = part.is_first().then(|| Bytes::from_static(b"dump"));
+        let list = Cow::Borrowed("list");
+        match parts.meet(Entry { key: key.clone(), type_name: list, part, dump, logical, ..string("", "") }, false) {
+            Met::Whole(entry) => whole = Some(entry),
+            Met::Kept => {}
+            Met::Wrong(fault) => panic!("part {number}: {fault:?}"),
+        }
+    }
+    let Some(Logical::Items(items)) = whole.and_then(|whole| whole.logical) else { panic!("it is not whole") };
+    assert_eq!(Items::of(&items).count(), COUNT as usize);
 }
 
 #[test]
