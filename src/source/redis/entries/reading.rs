@@ -6,7 +6,7 @@ use super::super::collections::watched::{Ending, Watch};
 use super::super::errors::unexpected;
 use super::super::{RedisSource, bytes_of};
 use super::groups::GroupsLeft;
-use super::told::{Dump, Text, dump, expiry, held, text};
+use super::told::{Dump, Held, Text, dump, expiry, held, text};
 use super::{DUMP_BESIDE, DUMP_LIMIT, EntryRead, undumped};
 use crate::backup::Logical;
 use crate::model::{FieldTimes, Packer, RedisKey, RedisType, UnixMillis};
@@ -89,13 +89,17 @@ impl Reading {
         let redis_type = RedisType::named(&type_name);
         let alone = !redis_type.has_items() && redis_type != RedisType::String;
         let held = held(wire, key).await?;
-        if alone && held.is_some_and(|held| held > DUMP_LIMIT) {
+        if alone && held.bytes().is_some_and(|held| held > DUMP_LIMIT) {
             return Ok(Begun::End(Box::new(too_large(key, "it takes"))));
         }
         // Without a watch, a dump and the items would be of two moments.
         let watched = !source.inner.unwatched.load(Ordering::Relaxed);
         let dump = dump && watched;
-        let beside = dump && redis_type.has_items() && held.is_some_and(|held| held <= DUMP_BESIDE);
+        let may_dump = dump && redis_type.has_items();
+        if may_dump && matches!(held, Held::Untold) {
+            source.say_unmeasured();
+        }
+        let beside = may_dump && held.bytes().is_some_and(|held| held <= DUMP_BESIDE);
         let next = match alone {
             true => Next::Alone,
             false if beside => Next::Dump,

@@ -42,11 +42,29 @@ pub(super) async fn dump(wire: &Wire, key: &RedisKey) -> Result<Dump, Error> {
     }
 }
 
-/// About how much memory the key takes; `None` where the server does not tell.
-pub(super) async fn held(wire: &Wire, key: &RedisKey) -> Result<Option<u64>, Error> {
+/// About how much memory the key takes.
+pub(super) enum Held {
+    /// Bytes; `None`: it is not there.
+    Told(Option<u64>),
+    /// The server does not tell.
+    Untold,
+}
+
+impl Held {
+    /// Bytes, where they are known.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        match self {
+            Self::Told(bytes) => *bytes,
+            Self::Untold => None,
+        }
+    }
+}
+
+/// Asks how much memory the key takes.
+pub(super) async fn held(wire: &Wire, key: &RedisKey) -> Result<Held, Error> {
     match wire.send("MEMORY", vec!["USAGE".into(), Value::Bytes(key.bytes())]).await {
-        Ok(held) => Ok(number_of(&held).and_then(|held| u64::try_from(held).ok())),
-        Err(error) if is_unavailable(&error) => Ok(None),
+        Ok(held) => Ok(Held::Told(number_of(&held).and_then(|held| u64::try_from(held).ok()))),
+        Err(error) if is_unavailable(&error) => Ok(Held::Untold),
         Err(error) => Err(error),
     }
 }
