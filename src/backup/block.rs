@@ -3,7 +3,7 @@
 use super::counts::KeyCounts;
 use super::cut::cut;
 use super::encoding::{self, OVERHEAD};
-use super::entry::Entry;
+use super::entry::{Entry, Logical};
 use super::frame::{Compression, MAX_RAW, crc};
 use crate::model::{Exit, Failure, Side};
 
@@ -49,7 +49,7 @@ impl Block {
 /// Entries as blocks of about 1 MiB before compression, in their order; entries that do not fit in one are cut into parts.
 ///
 /// # Errors
-/// A usage [`Failure`]: a single item, with its key, has more than 1 GiB.
+/// A usage [`Failure`]: a single item, with its key, has more than 1 GiB. An internal one: a collection has no item.
 pub fn encode(entries: &[Entry]) -> Result<Vec<Block>, Failure> {
     let mut building = Building::default();
     for entry in entries {
@@ -74,6 +74,13 @@ struct Building {
 
 impl Building {
     fn push(&mut self, entry: &Entry) -> Result<(), Failure> {
+        // A reader refuses the whole file then.
+        if entry.part.is_whole() && entry.logical.as_ref().is_some_and(Logical::is_void) {
+            return Err(Failure::internal(format!(
+                "{}: a collection without an item was read for a backup",
+                entry.key
+            )));
+        }
         let size = entry.bytes() + OVERHEAD;
         if size > MAX_RAW {
             return Err(too_large(entry));

@@ -11,7 +11,8 @@ use bytes::Bytes;
 /// Bytes of a part's share, but for a single item that is longer.
 const SHARE: usize = TARGET - 2 * OVERHEAD;
 
-/// The parts of an entry, or of a part: numbered on from its own number, the last as it is. Those with the dump come first.
+/// The parts of an entry, or of a part: numbered on from its own number, the last as it is. Those with the dump come first. What came of
+/// a cut is cut no further, so that the numbers stay.
 pub fn cut(entry: Entry) -> Vec<Entry> {
     if entry.bytes() + OVERHEAD <= TARGET {
         return vec![entry];
@@ -45,8 +46,11 @@ fn share(logical: &Logical, redis_type: RedisType, room: usize) -> Vec<Logical> 
         Logical::Stream { entries, facts, groups: of_stream } => {
             let fields = |items: &mut Items<'_>| items.nth(1).and_then(number::<usize>).unwrap_or(0);
             let plain = |entries| Logical::Stream { entries, facts: None, groups: Vec::new() };
-            let mut shares: Vec<Logical> =
-                groups(entries, room, |mut items| fields(&mut items) * 2 + 2).into_iter().map(plain).collect();
+            let mut shares: Vec<Logical> = match entries.is_empty() && !of_stream.is_empty() {
+                // A part that is cut already comes to itself.
+                true => Vec::new(),
+                false => groups(entries, room, |mut items| fields(&mut items) * 2 + 2).into_iter().map(plain).collect(),
+            };
             let of_group = |group| Logical::Stream { entries: Bytes::new(), facts: None, groups: vec![group] };
             shares.extend(of_stream.iter().flat_map(|group| cut_group(group, room)).map(of_group));
             if let Some(Logical::Stream { facts: last, .. }) = shares.last_mut() {
@@ -105,7 +109,8 @@ fn cut_group(group: &StreamGroup, room: usize) -> Vec<StreamGroup> {
     let mut cut = vec![bare.clone()];
     let mut held = bare.bytes();
     let mut place = |size: usize, cut: &mut Vec<StreamGroup>| {
-        if held + size > room {
+        // A group whose name is long has one consumer or pending entry each, and none without.
+        if held + size > room && held > bare.bytes() {
             cut.push(bare.clone());
             held = bare.bytes();
         }

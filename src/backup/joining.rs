@@ -166,7 +166,9 @@ struct Joined {
 
 impl Joined {
     fn push(&mut self, mut entry: Entry) -> Result<(), Fault> {
-        self.bytes += entry.bytes();
+        // The key is held once.
+        let key = if self.first.is_some() { entry.key.as_bytes().len() } else { 0 };
+        self.bytes += entry.bytes().saturating_sub(key);
         if self.bytes > MAX_JOINED {
             return Err(Fault::Content("an entry with a dump is too large"));
         }

@@ -2,7 +2,7 @@
 
 use rustix::fs::OFlags;
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 pub(crate) trait Place: Send {
     /// Appends bytes.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// Waits until all that was written is on disk.
+    /// Waits until all that was written is on disk, in the file that has its temporary name.
     fn sync(&mut self) -> io::Result<()>;
     /// Forgets what is behind this byte.
     fn truncate(&mut self, end: u64) -> io::Result<()>;
@@ -75,6 +75,17 @@ impl OnDisk {
     fn sync_directory(&self) -> io::Result<()> {
         File::open(directory_of(&self.path))?.sync_all()
     }
+
+    /// What is written to a file that has lost its name is nowhere, and whatever has the name by now is somebody else's.
+    ///
+    /// # Errors
+    /// `NotFound`: the temporary name is not this file's any more.
+    fn check_named(&self) -> io::Result<()> {
+        match has_name(&self.file, &self.partial)? {
+            Some(_) => Ok(()),
+            None => Err(io::Error::new(io::ErrorKind::NotFound, "the name is not this file's any more")),
+        }
+    }
 }
 
 impl Place for OnDisk {
@@ -83,7 +94,8 @@ impl Place for OnDisk {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync_data()?;
+        self.check_named()
     }
 
     fn truncate(&mut self, end: u64) -> io::Result<()> {
@@ -92,10 +104,12 @@ impl Place for OnDisk {
     }
 
     fn discard(&mut self) -> io::Result<()> {
+        self.check_named()?;
         std::fs::remove_file(&self.partial)
     }
 
     fn publish(&mut self) -> io::Result<()> {
+        self.check_named()?;
         let partial = TempPath::try_from_path(&self.partial)?;
         if let Err(failed) = partial.persist_noclobber(&self.path) {
             // It would be removed otherwise.
@@ -128,10 +142,20 @@ fn lock(file: &File, patience: Duration) -> io::Result<()> {
 /// # Errors
 /// `WouldBlock`: somebody did.
 fn still_named(file: &File, partial: &Path) -> io::Result<()> {
-    let own = file.metadata()?;
-    match partial.symlink_metadata() {
-        Ok(named) if (named.dev(), named.ino()) == (own.dev(), own.ino()) && own.nlink() == 1 => Ok(()),
+    match has_name(file, partial)? {
+        Some(own) if own.nlink() == 1 => Ok(()),
         _ => Err(io::Error::new(io::ErrorKind::WouldBlock, "another process has finished with it meanwhile")),
+    }
+}
+
+/// What is known of the file, where it has this name, whether or not others too; `None` where nothing has the name, or another file.
+fn has_name(file: &File, name: &Path) -> io::Result<Option<Metadata>> {
+    let own = file.metadata()?;
+    match name.symlink_metadata() {
+        Ok(named) if (named.dev(), named.ino()) == (own.dev(), own.ino()) => Ok(Some(own)),
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -224,6 +248,36 @@ mod tests {
                 second.join().unwrap()
             });
             assert_eq!(second.unwrap_err().kind(), io::ErrorKind::WouldBlock, "{publish}");
+        }
+    }
+
+    /// Somebody removes it, or moves it away, and another backup begins one of its own under the name.
+    #[test]
+    fn a_file_that_lost_its_name_is_not_on_disk_and_another_under_it_is_left_alone() {
+        for replaced in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("backup");
+            let partial = partial_of(&path);
+            let mut first = OnDisk::create(&path, &partial).unwrap();
+            first.write(b"first").unwrap();
+            first.sync().unwrap();
+            std::fs::hard_link(&partial, dir.path().join("snapshot")).unwrap();
+            first.sync().unwrap();
+            std::fs::remove_file(&partial).unwrap();
+            let second = replaced.then(|| {
+                let mut second = OnDisk::create(&path, &partial).unwrap();
+                second.write(b"second").unwrap();
+                second
+            });
+            for failed in [first.sync(), first.publish(), first.discard()] {
+                assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::NotFound, "{replaced}");
+            }
+            assert!(!path.exists() && partial.exists() == replaced);
+            if let Some(mut second) = second {
+                second.sync().unwrap();
+                second.publish().unwrap();
+                assert_eq!(std::fs::read(&path).unwrap(), b"second");
+            }
         }
     }
 }

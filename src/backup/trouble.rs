@@ -41,8 +41,11 @@ fn salvaged(partial: &Path) -> String {
 pub(super) fn unwritable(partial: &Path, error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::NotFound {
         return usage(
-            format!("{} was removed while it was written: nothing is left of this backup", partial.display()),
-            "Run the same command again, into a directory that stays.",
+            format!(
+                "{} was removed while it was written, or another file is in its place: nothing is left of this backup under that name",
+                partial.display()
+            ),
+            "Run the same command again, where nobody removes the file.",
         );
     }
     let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);

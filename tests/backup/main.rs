@@ -12,6 +12,7 @@ mod rights;
 #[path = "../support/mod.rs"]
 mod support;
 mod types;
+mod void;
 
 use redis2pg::backup::{Entry, Reader, verify};
 use std::collections::BTreeMap;

@@ -46,6 +46,7 @@ fn without_dump_or_scripts_the_logical_form_is_there_all_the_same() {
     for (user, rights, dumps, said) in [
         ("dumpless", "~* +@all -dump", false, "does not let this user DUMP"),
         ("scriptless", "~* +@all -eval_ro -eval", true, ""),
+        ("memoryless", "~* +@all -memory", false, "does not tell this user how much memory keys take (MEMORY USAGE)"),
         ("watchless", "~* +@all -eval_ro -eval -watch", false, "does not let this user WATCH"),
     ] {
         let done = backup(&limited(&case, user, rights), &[]).exits(0);

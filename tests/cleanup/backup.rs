@@ -100,6 +100,12 @@ fn every_type_is_kept_with_its_dump_and_what_changed_is_not() {
     assert_eq!(keys(&case), 0);
 }
 
+/// Whether a command deletes keys of the test.
+fn deletes(words: &[String]) -> bool {
+    let is_script = words[0].starts_with("EVAL") && !words[0].ends_with("_RO");
+    words[0] == "UNLINK" || is_script && words.iter().any(|word| word.starts_with("item:"))
+}
+
 /// The moment before the server is told to delete is the moment of truth: each key that the command names is in the file then.
 #[test]
 fn a_key_is_on_disk_before_it_goes() {
@@ -110,11 +116,7 @@ fn a_key_is_on_disk_before_it_goes() {
     let missing = Arc::new(Mutex::new(Vec::new()));
     let (seen, lost) = (told.clone(), missing.clone());
     let proxy = Proxy::start(Arc::new(AtomicU16::new(server.port())), move |words| {
-        let deletes = words[0] == "UNLINK"
-            || words[0].starts_with("EVAL")
-                && !words[0].ends_with("_RO")
-                && words.iter().any(|word| word.starts_with("item:"));
-        if deletes {
+        if deletes(words) {
             let on_disk = entries(&partial);
             for key in words.iter().filter(|word| word.starts_with("item:") || word.starts_with("thing:")) {
                 seen.fetch_add(1, Ordering::SeqCst);
@@ -144,6 +146,50 @@ fn a_key_is_on_disk_before_it_goes() {
     assert_eq!(entries(&path).len(), 920);
 }
 
+/// Somebody removes it when the first batch is about to go: what is written from then on is nowhere once the process has ended.
+#[test]
+fn no_key_goes_by_a_file_that_was_removed() {
+    let server = RedisServer::start(RedisOptions { password: Some(String::new()), ..RedisOptions::default() }).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cache.backup");
+    let (partial, moved) = (redis2pg::backup::partial_of(&path), dir.path().join("moved"));
+    let saved = Arc::new(Mutex::new(None));
+    let (from, to, had) = (partial.clone(), moved.clone(), saved.clone());
+    let proxy = Proxy::start(Arc::new(AtomicU16::new(server.port())), move |words| {
+        let Ok(mut had) = had.lock() else { return Act::Cut };
+        // Not what asks for the right to delete.
+        let goes = deletes(words) && words.iter().any(|word| word.starts_with("item:"));
+        if goes && had.is_none() && std::fs::rename(&from, &to).is_ok() {
+            // Whatever was on disk by now is in it, and perhaps a piece that came too late.
+            *had = Some(entries(&to));
+        }
+        Act::Pass
+    });
+    let case = Case::from_source(&format!("{}/0", proxy.url()));
+    case.sql(TABLES);
+    let mut redis = Plain::open(server.port());
+    const COUNT: usize = 1_500;
+    for n in 0..COUNT {
+        redis.say(&format!("SET item:{n} {{\"n\":{n}}}"));
+    }
+    ends(case.run_config(ITEMS, &[]), 0);
+    let args = ["--yes", "--batch-rows", "50", "--writers", "1", "--backup", path.to_str().unwrap()];
+    let outcome = ends(case.cleanup(ITEMS, &args), 2);
+    assert!(outcome.stderr.contains("was removed while it was written"), "{outcome}");
+    assert!(outcome.stderr.contains("put it back under that name"), "{outcome}");
+    let saved = saved.lock().unwrap().clone().unwrap();
+    let is_gone = |redis: &mut Plain, n: &usize| redis.say(&format!("EXISTS item:{n}")).starts_with(":0");
+    let gone: Vec<String> = (0..COUNT).filter(|n| is_gone(&mut redis, n)).map(|n| format!("item:{n}")).collect();
+    assert!((1..COUNT).contains(&gone.len()), "{} are gone: {outcome}", gone.len());
+    let lost: Vec<&String> = gone.iter().filter(|key| !saved.contains_key(*key)).collect();
+    assert!(lost.is_empty(), "are gone, and in no file: {lost:?}");
+    assert!(!path.exists() && !partial.exists(), "{outcome}");
+    // Back in its place, it is gone on with.
+    std::fs::rename(&moved, &partial).unwrap();
+    ends(case.cleanup(ITEMS, &args), 0);
+    assert_eq!(entries(&path).len(), COUNT);
+}
+
 /// A connection without a password.
 struct Plain(std::net::TcpStream, std::io::BufReader<std::net::TcpStream>);
 
@@ -154,7 +200,7 @@ impl Plain {
         Self(stream, reader)
     }
 
-    fn say(&mut self, command: &str) {
+    fn say(&mut self, command: &str) -> String {
         use std::io::{BufRead, Write};
         let words: Vec<&str> = command.split(' ').collect();
         let mut out = format!("*{}\r\n", words.len());
@@ -163,6 +209,7 @@ impl Plain {
         let mut line = String::new();
         self.1.read_line(&mut line).unwrap();
         assert!(!line.starts_with('-'), "{command}: {line}");
+        line
     }
 }
 

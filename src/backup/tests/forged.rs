@@ -2,6 +2,7 @@ use super::sample::{file, noise, packed, read, string};
 use crate::backup::frame::{Compression, HEAD, Head, Kind, crc};
 use crate::backup::{Block, Entry, Fault, Found, KeyCounts, Logical, Part, ReadError, Reader, StreamGroup};
 use crate::backup::{encode, encoding};
+use crate::model::Exit;
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -120,6 +121,7 @@ fn a_collection_without_items_is_none() {
     let none = || Logical::Items(Bytes::new());
     for name in ["list", "set", "zset"] {
         is_refused(&[block(&[of(name, none())])], "no items");
+        assert_eq!(encode(&[of(name, none())]).unwrap_err().exit, Exit::Internal, "nor is it written");
     }
     is_refused(&[block(&[of("hash", Logical::Hash { items: Bytes::new(), expiries: None })])], "no items");
     let part = |number, last| Entry { part: Part { number, last }, ..of("list", none()) };

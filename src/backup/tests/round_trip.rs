@@ -1,6 +1,7 @@
 use super::sample::{blocks, file, groups, noise, packed, read, string};
+use crate::backup::joining::{Met, Parts};
 use crate::backup::{Entry, KeyCounts, Logical, Part, Pending, Reader, StreamFacts, StreamGroup, cut, encode, verify};
-use crate::model::Items;
+use crate::model::{Items, RedisKey};
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::borrow::Cow;
@@ -127,6 +128,64 @@ fn a_stream_in_parts_has_all_its_groups_and_its_facts_once() {
     assert!(read_entries == entries);
     assert_eq!(found, [(facts, true)]);
     assert!(read_groups == [group("one", 40_000), group("two", 3)]);
+}
+
+/// A lane cuts a key that it reads in parts, and cuts each of them again where it encodes them.
+#[test]
+fn a_part_that_is_larger_than_a_block_is_cut_no_further() {
+    let large = |length: usize| noise(length);
+    let pending =
+        |consumer: &Bytes| Pending { id: "1-1".to_owned(), consumer: consumer.clone(), delivered_at: 5, deliveries: 1 };
+    let group = |name: Bytes, consumers: Vec<Bytes>, waiting: usize| StreamGroup {
+        name,
+        last_id: "9-9".to_owned(),
+        entries_read: None,
+        pending: consumers.first().map(|first| vec![pending(first); waiting]).unwrap_or_default(),
+        consumers,
+    };
+    let short = |name: &'static str| Bytes::from_static(name.as_bytes());
+    let facts = Some(StreamFacts { last_id: "9-9".to_owned(), max_deleted_id: None, entries_added: None });
+    let entries = packed([&b"1-1"[..], b"1", b"a", b"1"]);
+    let of_groups = |key: Bytes, groups| {
+        let logical = Logical::Stream { entries: entries.clone(), facts: facts.clone(), groups };
+        Entry { type_name: Cow::Borrowed("stream"), key: RedisKey::new(key), logical: Some(logical), ..string("", "") }
+    };
+    for (what, entry) in [
+        ("a consumer", of_groups(short("k"), vec![group(short("g"), vec![large(2 << 20), short("c")], 2)])),
+        ("a name", of_groups(short("k"), vec![group(large(2 << 20), vec![short("c"), short("d")], 2)])),
+        ("a bare group", of_groups(short("k"), vec![group(large(2 << 20), Vec::new(), 0)])),
+        ("a key", of_groups(large(700 << 10), vec![group(short("g"), vec![short("c")], 30_000)])),
+    ] {
+        let parts = cut(entry);
+        assert!(parts.len() > 1, "{what}");
+        for part in &parts {
+            assert!(cut(part.clone()) == std::slice::from_ref(part), "{what}: {:?}", part.part);
+        }
+        let blocks = parts.iter().flat_map(|part| encode(std::slice::from_ref(part)).unwrap()).collect::<Vec<_>>();
+        assert!(read(file(&blocks)).is_ok_and(|read| read == parts), "{what}: {:?}", read(file(&blocks)).err());
+    }
+}
+
+/// Each part has the key, and it is in memory once.
+#[test]
+fn a_long_key_counts_once_where_parts_with_a_dump_are_put_together() {
+    const COUNT: u32 = 1_500;
+    let key = RedisKey::new(noise(200 << 10));
+    let mut parts = Parts::default();
+    let mut whole = None;
+    for number in 0..COUNT {
+        let part = Part { number, last: number + 1 == COUNT };
+        let logical = Some(Logical::Items(packed([number.to_string().as_bytes()])));
+        let dump = part.is_first().then(|| Bytes::from_static(b"dump"));
+        let list = Cow::Borrowed("list");
+        match parts.meet(Entry { key: key.clone(), type_name: list, part, dump, logical, ..string("", "") }, false) {
+            Met::Whole(entry) => whole = Some(entry),
+            Met::Kept => {}
+            Met::Wrong(fault) => panic!("part {number}: {fault:?}"),
+        }
+    }
+    let Some(Logical::Items(items)) = whole.and_then(|whole| whole.logical) else { panic!("it is not whole") };
+    assert_eq!(Items::of(&items).count(), COUNT as usize);
 }
 
 #[test]

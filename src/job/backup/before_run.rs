@@ -9,7 +9,7 @@ use crate::job::databases::Opened;
 use crate::job::key_list::KeyList;
 use crate::model::{Event, EventSender, Exit, Failure, Side};
 use crate::source::redis::RedisSource;
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ pub(in crate::job) async fn before_run(
         tell(events, format!("the backup of this run is there already: {}", file.display())).await;
         return Ok(true);
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| no_directory(dir, &error))?;
+    make(dir, sync).map_err(|error| no_directory(dir, &error))?;
     // The run wrote nothing and took nothing out of Redis: a new one is made of what is there.
     if remove_broken_off(&file)? {
         tell(events, format!("an earlier attempt at {} broke off: it is made anew", file.display())).await;
@@ -71,6 +71,25 @@ pub(in crate::job) async fn before_run(
     Ok(complete)
 }
 
+/// Makes a directory, and those above it that are missing. `sync` waits until a directory is on disk, here those with the new names: a
+/// backup is lost with the name of its directory.
+fn make(dir: &Path, mut sync: impl FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+    let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && dir.symlink_metadata().is_err();
+    let missing: Vec<&Path> = dir.ancestors().take_while(is_missing).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    // From above: none is on disk without those that it is in.
+    missing.iter().rev().try_for_each(|dir| sync(above(dir)))
+}
+
+/// The directory that has a directory's name.
+fn above(dir: &Path) -> &Path {
+    dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn sync(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
 /// The file of a run's backup.
 fn file_in(dir: &Path, run: Uuid) -> PathBuf {
     dir.join(format!("redis2pg-{run}.backup"))
@@ -83,4 +102,32 @@ async fn tell(events: &EventSender, text: String) {
 fn no_directory(dir: &Path, error: &io::Error) -> Failure {
     let message = format!("run.backup: the directory {} cannot be made: {error}", dir.display());
     Failure::new(Exit::Usage, Side::Settings, message, "Name a directory that can be written.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::make;
+    use std::io;
+    use std::path::{Path, PathBuf};
+
+    #[test]
+    fn the_name_of_each_directory_that_is_made_is_brought_to_disk() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let made = |dir: &Path| {
+            let mut synced: Vec<PathBuf> = Vec::new();
+            let sync = |above: &Path| {
+                assert!(dir.is_dir() && above.is_dir(), "{}", above.display());
+                synced.push(above.to_owned());
+                Ok(())
+            };
+            make(dir, sync).unwrap();
+            synced
+        };
+        assert_eq!(made(&root.join("a/b/c")), [root.to_owned(), root.join("a"), root.join("a/b")]);
+        assert_eq!(made(&root.join("a/b/d")), [root.join("a/b")]);
+        assert_eq!(made(&root.join("a/b")), Vec::<PathBuf>::new());
+        let failed = make(&root.join("e"), |_| Err(io::ErrorKind::StorageFull.into()));
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
 }

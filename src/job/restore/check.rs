@@ -47,7 +47,11 @@ impl Checked {
         if redis_type != RedisType::String || !entry.part.is_whole() {
             self.built.insert(redis_type);
         }
-        self.field_expiry |= matches!(&entry.logical, Some(Logical::Hash { expiries: Some(_), .. }));
+        // A hash in parts has times also where no field expires.
+        self.field_expiry |= match &entry.logical {
+            Some(Logical::Hash { expiries: Some(times), .. }) => times.iter().any(|at| *at >= 0),
+            _ => false,
+        };
         self.begun += u64::from(entry.part.is_first());
         if entry.part.last {
             // One that is torn supersedes none.
@@ -120,4 +124,32 @@ pub(super) fn read(
         }
         Ok(reader.header().clone())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Checked;
+    use crate::backup::{Entry, Logical, Part};
+    use crate::model::{Packer, RedisKey};
+
+    #[test]
+    fn a_hash_none_of_whose_fields_expires_takes_no_right_to_set_their_times() {
+        let takes = |expiries: Option<Vec<i64>>| {
+            let items = [&b"a"[..], b"1", b"b", b"2"].into_iter().collect::<Packer>().finish();
+            let entry = Entry {
+                database: 0,
+                key: RedisKey::new("hash"),
+                type_name: "hash".into(),
+                expires_at: None,
+                part: Part { number: 0, last: true },
+                dump: None,
+                logical: Some(Logical::Hash { items, expiries }),
+            };
+            let mut checked = Checked::default();
+            checked.take(&entry).unwrap();
+            checked.field_expiry
+        };
+        assert!(!takes(None) && !takes(Some(vec![-1, -1])));
+        assert!(takes(Some(vec![-1, 5])));
+    }
 }

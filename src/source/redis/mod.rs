@@ -113,6 +113,8 @@ struct Inner {
     fields_untold: AtomicBool,
     /// Whether it was told that the user may not DUMP.
     told_undumped: AtomicBool,
+    /// Whether it was told that the server does not say how much memory keys take.
+    told_unmeasured: AtomicBool,
 }
 
 impl Inner {
@@ -140,6 +142,7 @@ impl Inner {
             told_forbidden: AtomicBool::new(false),
             fields_untold: AtomicBool::new(false),
             told_undumped: AtomicBool::new(false),
+            told_unmeasured: AtomicBool::new(false),
         }
     }
 }

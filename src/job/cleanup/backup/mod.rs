@@ -14,6 +14,7 @@ use crate::backup::{self, Sealed, Writer};
 use crate::model::{CleanupBackup, Exit, Failure, Side};
 use crate::source::redis::RedisSource;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -135,13 +136,21 @@ fn needed(path: &Path, failure: Failure) -> Failure {
             "The backup is whole and has its name; whether that is on the disk is not known. Look after the disk.";
         return Failure { hint: hint.to_owned(), ..failure };
     }
-    let partial = backup::partial_of(path).display().to_string();
+    let partial = backup::partial_of(path);
+    if matches!(partial.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+        return Failure { hint: GONE.to_owned(), ..failure };
+    }
+    let partial = partial.display();
     let hint = format!(
         "Make room, or move away what is in its place: the same command goes on with {partial}. Do not remove that: it holds the keys \
          that are deleted from Redis."
     );
     Failure { hint, ..failure }
 }
+
+/// What to do where the file is not there any more.
+const GONE: &str = "The entries of the keys that went before are in that file: where it was moved, put it back under that name, and the same \
+                    command goes on with it. Otherwise give another name, in a directory that nobody clears.";
 
 fn over() -> Failure {
     Failure::internal("a backup was written to after its end")
@@ -225,10 +234,14 @@ mod tests {
     }
     #[test]
     fn what_to_do_about_the_file_is_said_of_the_file_alone() {
-        let writer = Writer::begin(Box::new(Log::default()), Path::new("/b"), &Header::default()).unwrap();
-        let backup = Backup::of(Path::new("/b"), writer, BTreeMap::new());
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("b");
+        let writer = Writer::begin(Box::new(Log::default()), &path, &Header::default()).unwrap();
+        let backup = Backup::of(&path, writer, BTreeMap::new());
         let hint = |side| backup.is_needed(Failure::usage(side, "no", "Grant it.")).hint;
         assert_eq!(hint(Side::Redis), "Grant it.");
+        assert!(hint(Side::Settings).contains("put it back under that name"));
+        std::fs::write(crate::backup::partial_of(&path), "").unwrap();
         assert!(hint(Side::Settings).contains("Make room"));
     }
 

@@ -9,6 +9,7 @@ mod groups;
 mod parts;
 mod reading;
 mod small;
+mod told;
 
 pub(super) use group_digest::GroupsHasher;
 pub(super) use groups::GroupsLeft;

@@ -10,7 +10,7 @@ use super::super::errors::{is_key_refused, is_loading, is_no_group, is_no_key};
 use super::super::loading::Loading;
 use super::EntryRead;
 use super::reading::{Begun, Piece, Reading};
-use crate::backup::{Entry, Part, cut};
+use crate::backup::{Entry, Logical, Part, cut};
 use crate::model::{Failure, RedisKey};
 use fred::error::Error;
 use std::borrow::Cow;
@@ -184,12 +184,8 @@ impl EntryParts {
         if reading.has_dump() && logical.is_some() && reading.bytes > WITH_DUMP {
             return Ok(Step::TooLargeForDump);
         }
-        if last {
-            match reading.end().await? {
-                Ending::Same => {}
-                Ending::Changed => return Ok(Step::Changed),
-                Ending::Refused => return Ok(Step::WatchRefused),
-            }
+        if last && let Some(step) = self.ended(&mut reading, logical.as_ref()).await? {
+            return Ok(step);
         }
         let part = Part { number: reading.number, last };
         let type_name = Cow::Owned(reading.type_name.clone());
@@ -198,5 +194,18 @@ impl EntryParts {
         reading.number = parts.last().map_or(0, |part| part.part.number.saturating_add(1));
         self.reading = Some(reading).filter(|_| !last);
         Ok(Step::Parts(parts))
+    }
+
+    /// What came of a reading with this last piece, where that is no whole key.
+    async fn ended(&self, reading: &mut Reading, last: Option<&Logical>) -> Result<Option<Step>, Error> {
+        let is_watched = !self.source.inner.unwatched.load(Ordering::Relaxed);
+        Ok(match reading.end().await? {
+            Ending::Same if !reading.is_void(last) => None,
+            // All fields of a hash may have expired, and the key is still there.
+            Ending::Same if is_watched => Some(Step::End(Box::new(EntryRead::Gone(self.key.clone())))),
+            // Without a watch, others may have come in the place of what was read.
+            Ending::Same | Ending::Changed => Some(Step::Changed),
+            Ending::Refused => Some(Step::WatchRefused),
+        })
     }
 }

@@ -3,10 +3,10 @@
 use super::super::collections::NONE;
 use super::super::collections::slice::{self, Place};
 use super::super::collections::watched::{Ending, Watch};
-use super::super::errors::{is_unavailable, unexpected};
-use super::super::wire::Wire;
-use super::super::{RedisSource, bytes_of, number_of};
+use super::super::errors::unexpected;
+use super::super::{RedisSource, bytes_of};
 use super::groups::GroupsLeft;
+use super::told::{Dump, Held, Text, dump, expiry, held, text};
 use super::{DUMP_BESIDE, DUMP_LIMIT, EntryRead, undumped};
 use crate::backup::Logical;
 use crate::model::{FieldTimes, Packer, RedisKey, RedisType, UnixMillis};
@@ -38,6 +38,8 @@ pub(super) struct Reading {
     /// Whether a dump is wanted beside what has a logical form.
     dump: bool,
     dumped: bool,
+    /// Whether anything was read so far that is no collection without an item.
+    has_content: bool,
 }
 
 /// What is read next.
@@ -87,26 +89,36 @@ impl Reading {
         let redis_type = RedisType::named(&type_name);
         let alone = !redis_type.has_items() && redis_type != RedisType::String;
         let held = held(wire, key).await?;
-        if alone && held.is_some_and(|held| held > DUMP_LIMIT) {
+        if alone && held.bytes().is_some_and(|held| held > DUMP_LIMIT) {
             return Ok(Begun::End(Box::new(too_large(key, "it takes"))));
         }
         // Without a watch, a dump and the items would be of two moments.
         let watched = !source.inner.unwatched.load(Ordering::Relaxed);
         let dump = dump && watched;
-        let beside = dump && redis_type.has_items() && held.is_some_and(|held| held <= DUMP_BESIDE);
+        let may_dump = dump && redis_type.has_items();
+        if may_dump && matches!(held, Held::Untold) {
+            source.say_unmeasured();
+        }
+        let beside = may_dump && held.bytes().is_some_and(|held| held <= DUMP_BESIDE);
         let next = match alone {
             true => Next::Alone,
             false if beside => Next::Dump,
             false => Next::Items(Place::Start),
         };
         let count = if redis_type == RedisType::String { PIECE } else { FIRST };
-        let (number, bytes, dumped) = (0, 0, false);
-        Ok(Begun::Reading(Box::new(Self { watch, type_name, expires_at, next, number, bytes, count, dump, dumped })))
+        let (number, bytes, dumped, has_content) = (0, 0, false, false);
+        let reading = Self { watch, type_name, expires_at, next, number, bytes, count, dump, dumped, has_content };
+        Ok(Begun::Reading(Box::new(reading)))
     }
 
     /// Whether a dump was read.
     pub(super) fn has_dump(&self) -> bool {
         self.dumped
+    }
+
+    /// Whether a key with this last piece is a collection without an item: its fields have all expired, or it went in between.
+    pub(super) fn is_void(&self, last: Option<&Logical>) -> bool {
+        !self.has_content && last.is_some_and(Logical::is_void)
     }
 
     /// Whether all that was read is of one moment.
@@ -141,6 +153,7 @@ impl Reading {
             Next::Dump | Next::Nothing => return Ok(Piece::Changed),
         };
         self.bytes += logical.bytes();
+        self.has_content |= !logical.is_void();
         Ok(Piece::Part(None, Some(logical), last))
     }
 
@@ -186,9 +199,16 @@ impl Reading {
         place: Place,
     ) -> Result<Option<(Logical, bool)>, Error> {
         let redis_type = RedisType::named(&self.type_name);
-        let read = slice::read(self.watch.wire()?, key, redis_type, &place, self.count).await?;
+        let mut read = slice::read(self.watch.wire()?, key, redis_type, &place, self.count).await?;
+        // A hash or set that was larger once has pages without an item.
+        while read.items.is_empty()
+            && let Some(place) = read.next.take()
+        {
+            self.count = (self.count * 2).min(ITEMS);
+            read = slice::read(self.watch.wire()?, key, redis_type, &place, self.count).await?;
+        }
         let elements = read.items.len();
-        if elements == 0 && place == Place::Start && redis_type != RedisType::Stream {
+        if elements == 0 && redis_type == RedisType::String {
             return Ok(None);
         }
         if redis_type != RedisType::String {
@@ -232,62 +252,7 @@ impl Reading {
     }
 }
 
-/// What came of a dump.
-enum Dump {
-    Made(Bytes),
-    Gone,
-    /// The user may not have it.
-    Refused,
-}
-
-/// What came of the text of a document.
-enum Text {
-    Read(Bytes),
-    Gone,
-    /// The module does not print it, or not for this user.
-    None,
-}
-
-async fn text(wire: &Wire, key: &RedisKey) -> Result<Text, Error> {
-    match wire.send("JSON.GET", vec![Value::Bytes(key.bytes())]).await {
-        Ok(reply) => Ok(bytes_of(reply).map_or(Text::Gone, Text::Read)),
-        Err(error) if is_unavailable(&error) => Ok(Text::None),
-        Err(error) => Err(error),
-    }
-}
-
-async fn dump(wire: &Wire, key: &RedisKey) -> Result<Dump, Error> {
-    match wire.send("DUMP", vec![Value::Bytes(key.bytes())]).await {
-        Ok(reply) => Ok(bytes_of(reply).map_or(Dump::Gone, Dump::Made)),
-        Err(error) if is_unavailable(&error) => Ok(Dump::Refused),
-        Err(error) => Err(error),
-    }
-}
-
 fn too_large(key: &RedisKey, what: &str) -> EntryRead {
     let detail = format!("{what} more than {DUMP_LIMIT} bytes, and a dump comes in one piece");
     EntryRead::Unreadable { key: key.clone(), reason: "value_too_large", detail }
-}
-
-/// About how much memory the key takes; `None` where the server does not tell.
-async fn held(wire: &Wire, key: &RedisKey) -> Result<Option<u64>, Error> {
-    match wire.send("MEMORY", vec!["USAGE".into(), Value::Bytes(key.bytes())]).await {
-        Ok(held) => Ok(number_of(&held).and_then(|held| u64::try_from(held).ok())),
-        Err(error) if is_unavailable(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// When the key expires, asked over this connection.
-async fn expiry(source: &RedisSource, wire: &Wire, key: &RedisKey) -> Result<Option<UnixMillis>, Error> {
-    let args = || vec![Value::Bytes(key.bytes())];
-    if source.inner.abilities.expire_time {
-        let at = number_of(&wire.send("PEXPIRETIME", args()).await?);
-        return Ok(at.filter(|at| *at >= 0));
-    }
-    let left = number_of(&wire.send("PTTL", args()).await?).filter(|left| *left >= 0);
-    Ok(match left {
-        Some(left) => Some(source.time().await?.saturating_add(left)),
-        None => None,
-    })
 }

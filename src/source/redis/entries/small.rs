@@ -108,6 +108,15 @@ impl RedisSource {
             self.notice(text.to_owned());
         }
     }
+
+    /// Says once that collections have no dumps, since one may be of any size.
+    pub(super) fn say_unmeasured(&self) {
+        if !self.inner.told_unmeasured.swap(true, Ordering::Relaxed) {
+            let text = "Redis does not tell this user how much memory keys take (MEMORY USAGE): of hashes, lists, sets, sorted sets and \
+                        streams the logical form is read, and no dump";
+            self.notice(text.to_owned());
+        }
+    }
 }
 
 fn logical(redis_type: RedisType, content: Resp3Frame, fields: Resp3Frame) -> Option<Logical> {
