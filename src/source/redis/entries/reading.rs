@@ -1,6 +1,7 @@
 //! One reading of a key in parts, under a watch, on the connection for large values: the dump first, where there is one.
 
 use super::super::collections::NONE;
+use super::super::collections::pace::Pace;
 use super::super::collections::slice::{self, Place};
 use super::super::collections::watched::{Ending, Watch};
 use super::super::errors::{is_unavailable, unexpected};
@@ -15,10 +16,8 @@ use fred::error::Error;
 use fred::types::Value;
 use std::sync::atomic::Ordering;
 
-/// Bytes that a part is to have, about.
+/// Bytes that a part is to have, about, and items at most.
 const SLICE: usize = 512 * 1024;
-/// Items of the first slice, before it is known how large they are, and of each at most.
-const FIRST: usize = 64;
 const ITEMS: usize = 5_000;
 /// Bytes of a part of a string.
 const PIECE: usize = 1 << 20;
@@ -33,8 +32,7 @@ pub(super) struct Reading {
     pub(super) number: u32,
     /// Bytes so far.
     pub(super) bytes: usize,
-    /// Items, or bytes of a string, of the next slice.
-    count: usize,
+    pace: Pace,
     /// Whether a dump is wanted beside what has a logical form.
     dump: bool,
     dumped: bool,
@@ -99,9 +97,9 @@ impl Reading {
             false if beside => Next::Dump,
             false => Next::Items(Place::Start),
         };
-        let count = if redis_type == RedisType::String { PIECE } else { FIRST };
+        let pace = Pace::new(redis_type, (SLICE, ITEMS), PIECE);
         let (number, bytes, dumped) = (0, 0, false);
-        Ok(Begun::Reading(Box::new(Self { watch, type_name, expires_at, next, number, bytes, count, dump, dumped })))
+        Ok(Begun::Reading(Box::new(Self { watch, type_name, expires_at, next, number, bytes, pace, dump, dumped })))
     }
 
     /// Whether a dump was read.
@@ -186,15 +184,12 @@ impl Reading {
         place: Place,
     ) -> Result<Option<(Logical, bool)>, Error> {
         let redis_type = RedisType::named(&self.type_name);
-        let read = slice::read(self.watch.wire()?, key, redis_type, &place, self.count).await?;
+        let read = slice::read(self.watch.wire()?, key, redis_type, &place, self.pace.count()).await?;
         let elements = read.items.len();
         if elements == 0 && place == Place::Start && redis_type != RedisType::Stream {
             return Ok(None);
         }
-        if redis_type != RedisType::String {
-            let bytes: usize = read.items.iter().map(|item| item.len() + 4).sum();
-            self.count = (SLICE / (bytes / elements.max(1)).max(1)).clamp(1, ITEMS);
-        }
+        self.pace.saw(&read.items);
         let last = read.next.is_none() && redis_type != RedisType::Stream;
         if let Some(place) = read.next {
             self.next = Next::Items(place);
