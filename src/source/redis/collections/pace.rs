@@ -1,10 +1,18 @@
 //! How many items the next slice is asked for, by those that came so far.
+//!
+//! Redis tells no lengths of items beforehand, and a list may be short words first and megabytes behind them. So the number grows by
+//! steps, each by what was seen then.
 
 use crate::model::RedisType;
 use bytes::Bytes;
 
 /// Items of the first slice, before it is known how large they are.
-const FIRST: usize = 64;
+const FIRST: usize = 8;
+/// By how much a slice may have more items than the one before.
+const GROWTH: usize = 4;
+/// As many slices' bytes it would be at most, were all items of a slice as large as the largest of the one before. No less, or a few
+/// large items among small ones would make many questions of one.
+const SKEW: usize = 16;
 
 /// How many items, or bytes of a string, a slice is asked for. An item is what a command counts: an entry of a stream with all of
 /// its fields, a field of a hash with its value, a member of a sorted set with its score.
@@ -34,12 +42,15 @@ impl Pace {
         if self.redis_type == RedisType::String {
             return;
         }
-        let (mut count, mut bytes) = (0, 0);
+        let (mut count, mut bytes, mut largest) = (0_usize, 0_usize, 1);
         for size in sizes(self.redis_type, items) {
             count += 1;
             bytes += size;
+            largest = size.max(largest);
         }
-        self.count = (self.bytes / (bytes / count.max(1)).max(1)).clamp(1, self.most);
+        let by_all = self.bytes / (bytes / count.max(1)).max(1);
+        let by_largest = SKEW * self.bytes / largest;
+        self.count = by_all.min(by_largest).min(GROWTH * self.count).clamp(1, self.most);
     }
 }
 
@@ -75,10 +86,10 @@ mod tests {
         Pace::new(redis_type, (SLICE, 5_000), 1 << 20)
     }
 
-    /// What is asked for behind a slice of these items.
+    /// What is asked for behind slices of these items.
     fn behind(redis_type: RedisType, items: &[Bytes]) -> usize {
         let mut pace = pace(redis_type);
-        pace.saw(items);
+        (0..6).for_each(|_| pace.saw(items));
         pace.count()
     }
 
@@ -100,6 +111,36 @@ mod tests {
         let entry = [&[Bytes::from("1-1"), Bytes::from("500")][..], &vec![part(8); 1_000]].concat();
         let entries: Vec<Bytes> = std::iter::repeat_n(entry, 64).flatten().collect();
         assert_eq!(behind(RedisType::Stream, &entries), SLICE / 8_014);
+    }
+
+    #[test]
+    fn a_slice_has_no_many_times_the_items_of_the_one_before() {
+        let mut pace = pace(RedisType::List);
+        let mut counts = Vec::new();
+        for _ in 0..7 {
+            counts.push(pace.count());
+            pace.saw(&vec![part(10); pace.count()]);
+        }
+        // The items of any large list are seen in few more questions than the fewest that there are.
+        assert_eq!(counts, [8, 32, 128, 512, 2_048, 5_000, 5_000]);
+        // A slice without any item says nothing of the next.
+        let mut pace = Pace::new(RedisType::Set, (SLICE, 5_000), 1 << 20);
+        pace.saw(&[]);
+        assert_eq!(pace.count(), 32);
+    }
+
+    #[test]
+    fn one_large_item_among_small_ones_is_heeded_and_no_more() {
+        let mut some = vec![part(10); 5_000];
+        some[4_000] = part(10 << 10);
+        // By all of them, 5,000 would be asked for.
+        assert_eq!(behind(RedisType::List, &some), 819);
+        some[4_000] = part(1 << 20);
+        assert_eq!(behind(RedisType::List, &some), 8);
+        let mut pace = pace(RedisType::List);
+        pace.saw(&some);
+        pace.saw(&vec![part(10); 8]);
+        assert_eq!(pace.count(), 32);
     }
 
     #[test]
