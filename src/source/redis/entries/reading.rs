@@ -9,7 +9,7 @@ use super::super::wire::Wire;
 use super::super::{RedisSource, bytes_of, number_of};
 use super::groups::GroupsLeft;
 use super::{DUMP_BESIDE, DUMP_LIMIT, EntryRead, undumped};
-use crate::backup::Logical;
+use crate::backup::{Logical, MAX_DOCUMENT};
 use crate::model::{FieldTimes, Packer, RedisKey, RedisType, UnixMillis};
 use bytes::Bytes;
 use fred::error::Error;
@@ -149,6 +149,8 @@ impl Reading {
             _ => Text::None,
         };
         let text = match text {
+            // A backup with a larger one would be refused as a whole.
+            Text::Read(text) if text.len() > MAX_DOCUMENT => None,
             Text::Read(text) => Some(text),
             Text::Gone => return Ok(Piece::Changed),
             Text::None => None,
