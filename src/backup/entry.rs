@@ -37,6 +37,21 @@ impl Entry {
         let dump = self.dump.as_ref().map_or(0, Bytes::len);
         self.key.as_bytes().len() + dump + self.logical.as_ref().map_or(0, Logical::bytes)
     }
+
+    /// Copies what it refers to, so that it does not keep the block that it came from.
+    pub fn detach(&mut self) {
+        let copy = |bytes: &mut Bytes| *bytes = Bytes::copy_from_slice(bytes);
+        self.key = self.key.detached();
+        self.dump.iter_mut().for_each(copy);
+        match &mut self.logical {
+            None => {}
+            Some(Logical::Bytes(bytes) | Logical::Items(bytes) | Logical::Hash { items: bytes, .. }) => copy(bytes),
+            Some(Logical::Stream { entries, groups, .. }) => {
+                copy(entries);
+                groups.iter_mut().for_each(StreamGroup::detach);
+            }
+        }
+    }
 }
 
 /// Which part of a key an entry is.

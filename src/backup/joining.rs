@@ -3,12 +3,18 @@
 use super::damage::Fault;
 use super::entry::{Entry, Logical};
 use super::stream::StreamGroup;
-use crate::model::{RedisKey, UnixMillis};
+use crate::model::{RedisKey, RedisType, UnixMillis};
 use bytes::{Bytes, BytesMut};
 use std::borrow::Cow;
 
 /// An entry with a dump has no more bytes than this: its parts are put together in memory.
 const MAX_JOINED: usize = 256 << 20;
+/// A document has no more bytes than this: it is set as a whole, so that whoever restores it puts its parts together.
+pub const MAX_DOCUMENT: usize = 1 << 30;
+/// The names of the groups of a stream take no more than this in memory, about: whoever restores them remembers which were named.
+const MAX_NAMES: usize = 256 << 20;
+/// What a name takes beside its bytes.
+const NAME: usize = 100;
 
 /// The key whose parts are being read.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +39,11 @@ struct Open {
     /// Whether a part so far has content, and whether all such content is no item.
     has_content: bool,
     is_void: bool,
+    /// Bytes of the document so far.
+    document: usize,
+    /// The group that was named last, and what all names take so far.
+    group: Bytes,
+    names: usize,
     joined: Option<Joined>,
 }
 
@@ -46,6 +57,9 @@ impl Open {
             next: 1,
             has_content: false,
             is_void: true,
+            document: 0,
+            group: Bytes::new(),
+            names: 0,
             joined: None,
         };
         open.look_at(first);
@@ -55,6 +69,27 @@ impl Open {
     fn look_at(&mut self, part: &Entry) {
         self.has_content |= part.logical.is_some();
         self.is_void &= part.logical.as_ref().is_none_or(Logical::is_void);
+        match &part.logical {
+            Some(Logical::Bytes(text)) if part.redis_type() == RedisType::Json => self.document += text.len(),
+            Some(Logical::Stream { groups, .. }) => groups.iter().for_each(|group| self.name(&group.name)),
+            _ => {}
+        }
+    }
+
+    /// Counts a group's name. One that goes on in further parts is named in each of them, and counts once.
+    fn name(&mut self, group: &Bytes) {
+        if self.names == 0 || self.group != group {
+            self.group = Bytes::copy_from_slice(group);
+            self.names += group.len() + NAME;
+        }
+    }
+
+    /// What has become too much of what a restore must hold of a key as a whole.
+    fn excess(&self) -> Option<Fault> {
+        if self.document > MAX_DOCUMENT {
+            return Some(Fault::Content("a document is too large"));
+        }
+        (self.names > MAX_NAMES).then_some(Fault::Content("the groups of a stream are too many"))
     }
 
     /// What is wrong with a further part, if anything is.
@@ -66,7 +101,7 @@ impl Open {
             return Some(Fault::Content("the parts of a key do not go together"));
         }
         let is_void = part.part.last && self.has_content && self.is_void;
-        is_void.then_some(Fault::Content("a collection has no items"))
+        is_void.then_some(Fault::Content("a collection has no items")).or_else(|| self.excess())
     }
 }
 

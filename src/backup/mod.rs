@@ -32,6 +32,7 @@ pub use cut::cut;
 pub use damage::{Damage, Fault, ReadError};
 pub use entry::{Entry, Logical, Part};
 pub use header::Header;
+pub use joining::MAX_DOCUMENT;
 #[cfg(test)]
 pub(crate) use place::Place;
 pub use place::partial_of;

@@ -1,5 +1,6 @@
 //! Values that are read in parts: bounded memory, and all of one moment.
 
+use crate::support::{Case, asked, noting};
 use crate::{backup, case, command, restore};
 use redis2pg::backup::{Entry, Logical};
 use redis2pg::model::{Items, sha256_hex};
@@ -21,6 +22,43 @@ fn make(redis: &mut crate::support::Client, key: &str, with: &str, count: usize)
         let words = [&[&b"EVAL"[..], FILL.as_bytes(), b"1", key.as_bytes()], &args[..]].concat();
         assert_eq!(redis.answer(&words), "done");
     }
+}
+
+/// An entry of a stream is one item to Redis, however many fields it has.
+#[test]
+fn a_slice_of_a_stream_is_no_larger_for_its_fields() {
+    // Each has 6,400 bytes.
+    const FILL: &str = "for i = 1, 1200 do local fields = {} for f = 1, 500 do fields[2 * f - 1] = 'f' .. f \
+        fields[2 * f] = 'v' end redis.call('XADD', KEYS[1], i .. '-1', unpack(fields)) end return 'done'";
+    let server = noting();
+    let case = Case::with_ends(&format!("{}/0", server.url()), "");
+    let mut redis = case.redis();
+    assert_eq!(redis.answer(&[b"EVAL", FILL.as_bytes(), b"1", b"stream"]), "done");
+    assert_eq!(items(&backup(&case, &[]).exits(0).entries()[&(0, "stream".to_owned())]).len(), 1_200 * 1_002);
+    let asked = asked(&mut redis, "XRANGE");
+    let counts: Vec<usize> = asked.iter().map(|words| words[5].parse().unwrap()).collect();
+    assert!(counts.len() > 7 && counts.iter().all(|count| count * 6_400 < 600 << 10), "{counts:?}");
+    // A slice is not made of a few of them either.
+    assert!(counts.len() < 30 && counts.last().is_some_and(|count| count * 6_400 > 400 << 10), "{counts:?}");
+}
+
+/// What a list begins with says little of what is behind it.
+#[test]
+fn short_items_in_front_of_long_ones_make_no_answer_of_all_the_long_ones() {
+    const FILL: &str = "for i = 1, 64 do redis.call('RPUSH', KEYS[1], string.rep('s', 10)) end \
+        for i = 1, 400 do redis.call('RPUSH', KEYS[1], string.rep('l', 100000)) end return 'done'";
+    let server = noting();
+    let case = Case::with_ends(&format!("{}/0", server.url()), "");
+    let mut redis = case.redis();
+    assert_eq!(redis.answer(&[b"EVAL", FILL.as_bytes(), b"1", b"list"]), "done");
+    assert_eq!(items(&backup(&case, &[]).exits(0).entries()[&(0, "list".to_owned())]).len(), 464);
+    let asked = asked(&mut redis, "LRANGE");
+    let place = |words: &[String], at: usize| words[at].parse::<usize>().unwrap();
+    let counts: Vec<usize> = asked.iter().map(|words| place(words, 3) + 1 - place(words, 2)).collect();
+    assert!(counts[0] <= 64 && counts.windows(2).all(|two| two[1] <= 4 * two[0]), "{counts:?}");
+    // Of the long ones there are 40 MB.
+    let long = |words: &Vec<String>| (place(words, 2).max(64)..(place(words, 3) + 1).min(464)).count();
+    assert!(asked.iter().all(|words| long(words) * 100_000 < 12_000_000), "{asked:?}");
 }
 
 fn items(parts: &[Entry]) -> Vec<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! A backup beside a large key that is being read: what is to be deleted waits for the backup, and the reading for what is to be
 //! deleted.
 
-use crate::support::{Case, Client, until};
+use crate::support::{Case, Client, asked, noting, until};
 use crate::{came_to, ends};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
 
@@ -34,6 +34,44 @@ column = [
   { name = "body", from = ["$"] },
 ]
 "#;
+
+const EVENTS: &str = r#"
+[[mapping]]
+name = "events"
+match = "events:{id}"
+type = "stream"
+explode = true
+into = "public.events"
+key = ["id", "entry"]
+lineage = "ledger"
+column = [
+  { name = "id", from = ["{id}"] },
+  { name = "entry", from = ["$.id"] },
+  { name = "first", from = ["$.fields.f1"] },
+]
+"#;
+
+/// Entries of 500 fields and 6,400 bytes: each is one item to Redis, for the run and for the cleanup.
+#[test]
+fn a_slice_of_a_stream_is_no_larger_for_its_fields() {
+    const FILL: &str = "for i = 1, 1200 do local fields = {} for f = 1, 500 do fields[2 * f - 1] = 'f' .. f \
+        fields[2 * f] = 'v' end redis.call('XADD', KEYS[1], i .. '-1', unpack(fields)) end return 'done'";
+    let server = noting();
+    let case = Case::from_source(&format!("{}/0", server.url()));
+    case.sql("SET ROLE redis2pg; CREATE TABLE events (id text, entry text, first text, PRIMARY KEY (id, entry))");
+    let mut redis = case.redis();
+    assert_eq!(redis.answer(&[b"EVAL", FILL.as_bytes(), b"1", b"events:big"]), "done");
+    let counts = |redis: &mut Client| -> Vec<usize> {
+        asked(redis, "XRANGE").iter().map(|words| words[5].parse().unwrap()).collect()
+    };
+    ends(case.run_config(EVENTS, &[]), 0);
+    let read = counts(&mut redis);
+    assert!(read.len() > 7 && read.iter().all(|count| count * 6_400 < 600 << 10), "{read:?}");
+    redis.say("SLOWLOG RESET");
+    came_to(&ends(case.cleanup(EVENTS, &["--yes"]), 0), 1, &[]);
+    let compared = counts(&mut redis);
+    assert!(compared.len() > 5 && compared.iter().all(|count| count * 6_400 < 1_200 << 10), "{compared:?}");
+}
 
 /// A server whose user may run no scripts, so that a backup reads hashes of any size by the connection for large values.
 fn without_scripts() -> (RedisServer, Client, String) {

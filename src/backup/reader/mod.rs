@@ -210,6 +210,10 @@ impl<R: Read + Seek> Reader<R> {
             };
             match self.parts.meet(entry, self.salvage.is_some()) {
                 Met::Whole(entry) => {
+                    if !self.summary.keys.has_room_for(&entry) {
+                        let fault = Fault::Content("there are more types of keys than any Redis has");
+                        return Err(ReadError::at(self.block_at, fault));
+                    }
                     self.summary.keys.count(&entry);
                     return Ok(Some(Found::Entry { offset: self.block_at, entry }));
                 }

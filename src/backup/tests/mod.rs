@@ -1,3 +1,4 @@
+mod bounded;
 mod damage;
 mod extent;
 mod forged;

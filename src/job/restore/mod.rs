@@ -5,6 +5,7 @@ mod check;
 mod contents;
 mod left;
 mod notices;
+mod page;
 mod parts;
 mod repeats;
 mod work;

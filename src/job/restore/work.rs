@@ -2,6 +2,7 @@
 
 use super::left::LeftKeys;
 use super::notices::{Seen, notices};
+use super::page::{PAGE, Page};
 use super::parts::FileParts;
 use super::{Backup, Checked, Chosen, Progress, RestoreRequest, Restored, Standing, built, is_same_kind};
 use crate::backup::{Entry, Found, Lost, Reader};
@@ -12,10 +13,6 @@ use crate::source::Source;
 use crate::source::redis::{RedisSource, RestoreOptions, Restorer};
 use std::collections::BTreeMap;
 use std::fs::File;
-
-/// Keys of a page at most, and bytes, about.
-const PAGE: usize = 500;
-const PAGE_BYTES: usize = 1 << 20;
 
 /// A restore at work.
 pub(super) struct Work<'a> {
@@ -28,8 +25,7 @@ pub(super) struct Work<'a> {
     rate: RateLimit,
     /// By the number of the database that is restored into.
     restorers: BTreeMap<u8, Restorer>,
-    page: Vec<Entry>,
-    page_bytes: usize,
+    page: Page,
     /// Keys that have begun so far, as the check counted them.
     begun: u64,
     /// The key in parts that has its outcome already: more of its parts may follow.
@@ -66,8 +62,7 @@ impl<'a> Work<'a> {
             options,
             rate: RateLimit::new(limit(flow.max_keys_per_second), limit(flow.max_bytes_per_second.0)),
             restorers: BTreeMap::new(),
-            page: Vec::new(),
-            page_bytes: 0,
+            page: Page::default(),
             begun: 0,
             settled: None,
             account: RestoreAccount::default(),
@@ -108,7 +103,9 @@ impl<'a> Work<'a> {
             match found {
                 Found::Lost(lost) => self.lost(&lost)?,
                 Found::Entry { entry, .. } if !self.chosen.has(entry.database, &entry.key) => {}
-                Found::Entry { entry, .. } if entry.part.is_first() => self.key(&mut reader, entry, stop).await?,
+                Found::Entry { offset, entry } if entry.part.is_first() => {
+                    self.key(&mut reader, (offset, entry), stop).await?;
+                }
                 // Its key has its outcome.
                 Found::Entry { .. } => {}
             }
@@ -149,37 +146,41 @@ impl<'a> Work<'a> {
         tokio::task::block_in_place(|| reader.read()).map_err(|error| self.backup.failure(&error))
     }
 
-    /// A key, of which this is all or the first part.
-    async fn key(&mut self, reader: &mut Reader<File>, entry: Entry, stop: &Stop) -> Result<(), Failure> {
+    /// A key, of which this is all or the first part; and where its block begins.
+    async fn key(
+        &mut self,
+        reader: &mut Reader<File>,
+        (block, entry): (u64, Entry),
+        stop: &Stop,
+    ) -> Result<(), Failure> {
         self.begun += 1;
         if self.checked.superseded.has(self.begun - 1) {
             return self.count(entry.database, &entry.key, &RestoreOutcome::Kept(NotWritten::Superseded));
         }
         if entry.part.is_whole() {
-            return self.whole(entry).await;
+            return self.whole(entry, block).await;
         }
         self.flush().await?;
         self.in_parts(reader, entry, stop).await
     }
 
     /// Puts a key into the page, which is restored once it is full.
-    async fn whole(&mut self, entry: Entry) -> Result<(), Failure> {
-        let other = self.page.first().is_some_and(|first| first.database != entry.database);
+    async fn whole(&mut self, entry: Entry, block: u64) -> Result<(), Failure> {
+        let other = self.page.database().is_some_and(|database| database != entry.database);
         if other {
             self.flush().await?;
         }
         let most = self.rate.keys_at_once().unwrap_or(PAGE).clamp(1, PAGE);
-        self.page_bytes += entry.bytes();
-        self.page.push(entry);
-        if self.page.len() >= most || self.page_bytes >= PAGE_BYTES {
+        self.page.add(entry, block);
+        if self.page.is_full(most) {
             self.flush().await?;
         }
         Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), Failure> {
-        let (page, bytes) = (std::mem::take(&mut self.page), std::mem::take(&mut self.page_bytes));
-        let Some(database) = page.first().map(|first| first.database) else { return Ok(()) };
+        let Some(database) = self.page.database() else { return Ok(()) };
+        let (page, bytes) = self.page.take();
         self.rate.take(page.len() as u64, bytes as u64).await;
         let outcomes = self.restorer(database).await?.restore(&page).await?;
         for (entry, outcome) in page.iter().zip(&outcomes) {

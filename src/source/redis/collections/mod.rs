@@ -6,6 +6,7 @@
 mod beside;
 pub(super) mod facts;
 mod fields;
+pub(super) mod pace;
 mod pack;
 pub(super) mod slice;
 mod slices;

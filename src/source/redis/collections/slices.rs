@@ -1,6 +1,7 @@
 //! A large collection or string a slice at a time: so it never is in memory as a whole.
 
 use super::is_wrong_type;
+use super::pace::Pace;
 use super::slice::{self, Place};
 use super::watched::{ATTEMPTS, Ending, Watch};
 use crate::model::{Failure, Fetched, LargeKey, Packer, Record, RedisKey, RedisType, Slice};
@@ -15,8 +16,6 @@ use std::sync::atomic::Ordering;
 /// Bytes that a slice is to have, about, and items at most: each becomes a row.
 const SLICE: usize = 512 * 1024;
 const ITEMS: usize = 2_000;
-/// Items of the first slice, before it is known how large they are.
-const FIRST: usize = 64;
 /// Bytes of a slice of a string.
 const PIECE: usize = 1 << 20;
 
@@ -41,7 +40,7 @@ struct Reading {
     place: Place,
     /// Elements so far.
     elements: u64,
-    count: usize,
+    pace: Pace,
     first: bool,
 }
 
@@ -54,16 +53,12 @@ enum Step {
 }
 
 impl Reading {
-    /// Goes on behind a slice of so many bytes and elements; gives the slice's place.
-    fn went_on(&mut self, next: Option<Place>, (bytes, elements): (usize, usize)) -> Slice {
+    /// Goes on behind a slice of so many elements; gives the slice's place.
+    fn went_on(&mut self, next: Option<Place>, elements: usize) -> Slice {
         let slice = Slice { from: self.elements, first: self.first, last: next.is_none() };
         self.first = false;
         self.elements += elements as u64;
         if let Some(next) = next {
-            // Pieces of a string stay as long as they are: no collection is asked for so many items.
-            if self.count != PIECE {
-                self.count = (SLICE / (bytes / elements.max(1)).max(1)).clamp(1, ITEMS);
-            }
             self.place = next;
         }
         slice
@@ -90,22 +85,24 @@ impl SliceReader {
         let reading = match &mut self.reading {
             Some(reading) => reading,
             none => {
-                let count = if self.large.redis_type == RedisType::String { PIECE } else { FIRST };
+                let pace = Pace::new(self.large.redis_type, (SLICE, ITEMS), PIECE);
                 let watch = !self.source.inner.unwatched.load(Ordering::Relaxed);
                 match Watch::begin(&self.source, &self.key, watch).await? {
-                    Some(watch) => none.insert(Reading { watch, place: Place::Start, elements: 0, count, first: true }),
+                    Some(watch) => none.insert(Reading { watch, place: Place::Start, elements: 0, pace, first: true }),
                     None => return Ok(Step::WatchRefused),
                 }
             }
         };
         let read =
-            slice::read(reading.watch.wire()?, &self.key, self.large.redis_type, &reading.place, reading.count).await;
+            slice::read(reading.watch.wire()?, &self.key, self.large.redis_type, &reading.place, reading.pace.count())
+                .await;
         let slice = match read {
             Ok(slice) => slice,
             Err(error) if is_wrong_type(&error) => return Ok(Step::Changed),
             Err(error) => return Err(error),
         };
         let (last, empty) = (slice.next.is_none(), slice.items.is_empty());
+        reading.pace.saw(&slice.items);
         let (value, elements) = packed(self.large.redis_type, slice.items);
         let hash = (self.key.clone(), value.clone());
         let timed = match self.source.time_fields(reading.watch.wire()?, &[hash], self.large.fields).await? {
@@ -125,7 +122,7 @@ impl SliceReader {
         if last && reading.first && empty && self.large.redis_type != RedisType::Stream {
             return Ok(Step::Gone);
         }
-        let place = reading.went_on(slice.next, (value.len(), elements));
+        let place = reading.went_on(slice.next, elements);
         let (key, LargeKey { redis_type, expires_at, facts, .. }) = (self.key.clone(), self.large.clone());
         let record = Record { key, redis_type, value, stored: None, slice: Some(place), expires_at, facts };
         Ok(Step::Read(match timed {

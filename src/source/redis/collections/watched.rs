@@ -5,6 +5,7 @@
 //! is looked at without a watch as well. WATCH and MULTI are asked for once; a user who may not run them reads
 //! without, and is told.
 
+use super::pace::Pace;
 use super::pack::pack;
 use super::slice::{self, Place};
 use super::{Read, is_wrong_type};
@@ -22,10 +23,9 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 
-/// Bytes that a slice is to have, about.
+/// Bytes that a slice is to have, about, and items at most.
 const SLICE: usize = 1 << 20;
-/// Items of the first slice, before it is known how large they are.
-const FIRST: usize = 64;
+const ITEMS: usize = 10_000;
 /// So often a collection that changes while it is read is read again.
 pub(in crate::source::redis) const ATTEMPTS: u32 = 5;
 
@@ -245,17 +245,16 @@ pub(in crate::source::redis) async fn identity(wire: &Wire, asks_run_id: bool) -
 }
 
 async fn whole(wire: &Wire, key: &RedisKey, redis_type: RedisType, limit: usize) -> Result<Read, Error> {
-    let (mut items, mut bytes, mut count): (Vec<Bytes>, usize, usize) = (Vec::new(), 0, FIRST);
+    let (mut items, mut bytes): (Vec<Bytes>, usize) = (Vec::new(), 0);
+    let mut pace = Pace::new(redis_type, (SLICE, ITEMS), SLICE);
     let mut place = Some(Place::Start);
     while let Some(from) = place {
-        let slice = slice::read(wire, key, redis_type, &from, count).await?;
-        let size: usize = slice.items.iter().map(|item| item.len() + 4).sum();
-        bytes += size;
+        let slice = slice::read(wire, key, redis_type, &from, pace.count()).await?;
+        bytes += slice.items.iter().map(|item| item.len() + 4).sum::<usize>();
         if bytes > limit {
             return Ok(Read::Unreadable("value_too_large", format!("its items have more than {limit} bytes")));
         }
-        let each = (size / count.max(1)).max(1);
-        count = (SLICE / each).clamp(1, 10_000);
+        pace.saw(&slice.items);
         // Items are slices of their reply: short ones would keep it all.
         items.extend(slice.items.iter().map(|item| Bytes::copy_from_slice(item)));
         place = slice.next;

@@ -23,7 +23,8 @@ impl GroupsHasher {
     pub(in crate::source::redis) fn update(&mut self, group: &StreamGroup) {
         let mut items = Packer::default();
         let mut one = |parts: &[&[u8]]| items.push(&parts.iter().copied().collect::<Packer>().finish());
-        if self.named.insert(group.name.clone()) {
+        // A copy: the name is a slice of its block or answer, and would keep all of that.
+        if !self.named.contains(&group.name) && self.named.insert(Bytes::copy_from_slice(&group.name)) {
             one(&[b"group", &group.name, group.last_id.as_bytes()]);
         }
         group.consumers.iter().for_each(|consumer| one(&[b"consumer", &group.name, consumer]));

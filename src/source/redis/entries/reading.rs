@@ -1,6 +1,7 @@
 //! One reading of a key in parts, under a watch, on the connection for large values: the dump first, where there is one.
 
 use super::super::collections::NONE;
+use super::super::collections::pace::Pace;
 use super::super::collections::slice::{self, Place};
 use super::super::collections::watched::{Ending, Watch};
 use super::super::errors::unexpected;
@@ -8,17 +9,15 @@ use super::super::{RedisSource, bytes_of};
 use super::groups::GroupsLeft;
 use super::told::{Dump, Held, Text, dump, expiry, held, text};
 use super::{DUMP_BESIDE, DUMP_LIMIT, EntryRead, undumped};
-use crate::backup::Logical;
+use crate::backup::{Logical, MAX_DOCUMENT};
 use crate::model::{FieldTimes, Packer, RedisKey, RedisType, UnixMillis};
 use bytes::Bytes;
 use fred::error::Error;
 use fred::types::Value;
 use std::sync::atomic::Ordering;
 
-/// Bytes that a part is to have, about.
+/// Bytes that a part is to have, about, and items at most.
 const SLICE: usize = 512 * 1024;
-/// Items of the first slice, before it is known how large they are, and of each at most.
-const FIRST: usize = 64;
 const ITEMS: usize = 5_000;
 /// Bytes of a part of a string.
 const PIECE: usize = 1 << 20;
@@ -33,8 +32,7 @@ pub(super) struct Reading {
     pub(super) number: u32,
     /// Bytes so far.
     pub(super) bytes: usize,
-    /// Items, or bytes of a string, of the next slice.
-    count: usize,
+    pace: Pace,
     /// Whether a dump is wanted beside what has a logical form.
     dump: bool,
     dumped: bool,
@@ -105,9 +103,9 @@ impl Reading {
             false if beside => Next::Dump,
             false => Next::Items(Place::Start),
         };
-        let count = if redis_type == RedisType::String { PIECE } else { FIRST };
+        let pace = Pace::new(redis_type, (SLICE, ITEMS), PIECE);
         let (number, bytes, dumped, has_content) = (0, 0, false, false);
-        let reading = Self { watch, type_name, expires_at, next, number, bytes, count, dump, dumped, has_content };
+        let reading = Self { watch, type_name, expires_at, next, number, bytes, pace, dump, dumped, has_content };
         Ok(Begun::Reading(Box::new(reading)))
     }
 
@@ -164,6 +162,8 @@ impl Reading {
             _ => Text::None,
         };
         let text = match text {
+            // A backup with a larger one would be refused as a whole.
+            Text::Read(text) if text.len() > MAX_DOCUMENT => None,
             Text::Read(text) => Some(text),
             Text::Gone => return Ok(Piece::Changed),
             Text::None => None,
@@ -199,22 +199,19 @@ impl Reading {
         place: Place,
     ) -> Result<Option<(Logical, bool)>, Error> {
         let redis_type = RedisType::named(&self.type_name);
-        let mut read = slice::read(self.watch.wire()?, key, redis_type, &place, self.count).await?;
+        let mut read = slice::read(self.watch.wire()?, key, redis_type, &place, self.pace.count()).await?;
         // A hash or set that was larger once has pages without an item.
         while read.items.is_empty()
             && let Some(place) = read.next.take()
         {
-            self.count = (self.count * 2).min(ITEMS);
-            read = slice::read(self.watch.wire()?, key, redis_type, &place, self.count).await?;
+            self.pace.saw(&read.items);
+            read = slice::read(self.watch.wire()?, key, redis_type, &place, self.pace.count()).await?;
         }
         let elements = read.items.len();
         if elements == 0 && redis_type == RedisType::String {
             return Ok(None);
         }
-        if redis_type != RedisType::String {
-            let bytes: usize = read.items.iter().map(|item| item.len() + 4).sum();
-            self.count = (SLICE / (bytes / elements.max(1)).max(1)).clamp(1, ITEMS);
-        }
+        self.pace.saw(&read.items);
         let last = read.next.is_none() && redis_type != RedisType::Stream;
         if let Some(place) = read.next {
             self.next = Next::Items(place);

@@ -13,6 +13,8 @@ mod large;
 mod line;
 mod same;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 pub use large::{NextPart, Parts};

@@ -98,7 +98,8 @@ impl StreamBuild {
 
     fn group(&mut self, name: &Value, group: &StreamGroup, commands: &mut Vec<Command>) {
         let group_name = Value::Bytes(group.name.clone());
-        if self.made.insert(group.name.clone()) {
+        // A copy: the name is a slice of its block, and would keep all of that.
+        if !self.made.contains(&group.name) && self.made.insert(Bytes::copy_from_slice(&group.name)) {
             self.tell_added(name, group, commands);
             let mut args = vec!["CREATE".into(), name.clone(), group_name.clone(), group.last_id.as_str().into()];
             if let Some(read) = group.entries_read.filter(|_| self.is_from(7, 0)) {

@@ -1,6 +1,7 @@
 //! What a watched key holds and when it expires, on the connection that watches it.
 
 use super::super::collections::is_wrong_type;
+use super::super::collections::pace::Pace;
 use super::super::collections::slice::{self, Place};
 use super::super::errors::{is_no_group, is_no_key, is_transient, unexpected};
 use super::super::expiry::time;
@@ -14,9 +15,9 @@ use fred::error::Error;
 use fred::types::Value;
 use futures::future::try_join_all;
 
-/// Bytes that a slice is to have, about, and items of the first, before it is known how large they are.
+/// Bytes that a slice is to have, about, and items at most.
 const SLICE: usize = 1 << 20;
-const FIRST: usize = 64;
+const ITEMS: usize = 10_000;
 
 /// What was found of a key.
 pub(super) enum Found {
@@ -61,15 +62,14 @@ impl Unlinker {
         let (mut place, mut empty) = (Some(Place::Start), true);
         // One byte more than there should be tells that there is more.
         let bytes = usize::try_from(expected.bytes()).unwrap_or(SLICE).saturating_add(1).min(SLICE);
-        let mut count = if redis_type == RedisType::String { bytes } else { FIRST };
+        let mut pace = Pace::new(redis_type, (SLICE, ITEMS), bytes);
         while let Some(from) = place {
-            let slice = slice::read(wire, key, redis_type, &from, count).await?;
+            let slice = slice::read(wire, key, redis_type, &from, pace.count()).await?;
             empty &= slice.items.is_empty();
-            let size: usize = slice.items.iter().map(|item| item.len() + 4).sum();
+            pace.saw(&slice.items);
             if redis_type == RedisType::String {
                 slice.items.iter().for_each(|piece| hasher.update(piece, None));
             } else {
-                count = (SLICE / (size / slice.items.len().max(1)).max(1)).clamp(1, 10_000);
                 let packed = slice.items.iter().map(|item| item.as_ref()).collect::<Packer>().finish();
                 let hash = [(key.clone(), packed)];
                 match self.source.time_fields(wire, &hash, wanted).await?.and_then(|mut timed| timed.pop()) {

@@ -1,0 +1,103 @@
+//! The commands that delete what was compared under a watch: a transaction, which the server undoes where a watched key was written to; or,
+//! where the server has no memory left to queue one, scripts that find the keys as they were sealed.
+
+use super::super::collections::unwritten;
+use super::super::errors::{in_reply, unexpected};
+use super::super::wire::Wire;
+use super::super::{bytes_of, number_of};
+use super::watch::{Attempt, Last};
+use super::{Candidate, UnlinkOutcome, full, stream};
+use bytes::Bytes;
+use fred::error::Error;
+use fred::types::{Resp3Frame, Value};
+use futures::future::try_join_all;
+
+/// How a key stood before it was read, where a watch does not tell all that becomes of it.
+pub(super) enum Seal {
+    /// What a stream has beside its entries.
+    Stream(Bytes),
+    /// All of it.
+    Dump(Bytes),
+}
+
+/// A key that is to be deleted.
+pub(super) type Doomed<'a> = (&'a Candidate, &'a Option<Seal>);
+
+/// What came of the deletion.
+pub(super) enum Told {
+    /// What became of each key.
+    Outcomes(Vec<UnlinkOutcome>),
+    /// Nothing was deleted, and why; whether nothing is left over on the connection.
+    Nothing(Attempt, bool),
+}
+
+/// Deletes the keys in a transaction. `last`: asked behind the queued deletions.
+pub(super) async fn in_transaction(wire: &Wire, doomed: &[Doomed<'_>], last: Last<'_>) -> Result<Told, Error> {
+    queue(wire, doomed).await?;
+    if let Some(ended) = last.ended().await {
+        let discarded = wire.send("DISCARD", Vec::new()).await.is_ok();
+        return Ok(Told::Nothing(ended, discarded));
+    }
+    Ok(exec(wire, doomed.len()).await?.map_or(Told::Nothing(Attempt::Aborted, true), Told::Outcomes))
+}
+
+/// Deletes keys that are sealed with their dumps, each by itself. `last`: asked just before.
+pub(super) async fn by_seals(
+    wire: &Wire,
+    doomed: &[Doomed<'_>],
+    expire_time: bool,
+    last: Last<'_>,
+) -> Result<Told, Error> {
+    // From the seal to the end of the reading nobody wrote to them: it is of what was read.
+    if !unwritten(wire).await? {
+        return Ok(Told::Nothing(Attempt::Aborted, true));
+    }
+    if let Some(ended) = last.ended().await {
+        return Ok(Told::Nothing(ended, true));
+    }
+    let calls = doomed.iter().map(|(candidate, seal)| async move {
+        match seal {
+            Some(Seal::Dump(seal)) => told(wire.send("EVAL", full::unlink(&candidate.key, seal, expire_time)).await?),
+            // Not for this way.
+            Some(Seal::Stream(_)) | None => Ok(UnlinkOutcome::Changed),
+        }
+    });
+    try_join_all(calls).await.map(Told::Outcomes)
+}
+
+/// Begins a transaction on the connection that watches, and has the server queue the deletions.
+async fn queue(wire: &Wire, doomed: &[Doomed<'_>]) -> Result<(), Error> {
+    wire.send("MULTI", Vec::new()).await?;
+    let queued = doomed.iter().map(|(candidate, seal)| match seal {
+        Some(Seal::Stream(seal)) => wire.send("EVAL", stream::unlink(&candidate.key, seal)),
+        Some(Seal::Dump(_)) | None => wire.send("UNLINK", vec![Value::Bytes(candidate.key.bytes())]),
+    });
+    for answer in try_join_all(queued).await? {
+        if bytes_of(answer).as_deref() != Some(b"QUEUED") {
+            return Err(unexpected("UNLINK in a transaction", "something else than QUEUED"));
+        }
+    }
+    Ok(())
+}
+
+/// Runs the transaction: what became of each key; `None` where a watched key was written to.
+async fn exec(wire: &Wire, deletions: usize) -> Result<Option<Vec<UnlinkOutcome>>, Error> {
+    let answers = match wire.send("EXEC", Vec::new()).await? {
+        Resp3Frame::Null => return Ok(None),
+        Resp3Frame::Array { data, .. } if data.len() == deletions => data,
+        _ => return Err(unexpected("EXEC", "something else than an answer a deletion")),
+    };
+    answers.into_iter().map(told).collect::<Result<_, _>>().map(Some)
+}
+
+/// What an answer to a deletion says.
+fn told(answer: Resp3Frame) -> Result<UnlinkOutcome, Error> {
+    match in_reply(answer).map(|answer| number_of(&answer))? {
+        // It expired behind the watch, where the server does not say so.
+        Some(0) => Ok(UnlinkOutcome::Gone),
+        Some(1) => Ok(UnlinkOutcome::Deleted),
+        // It is not as it was sealed.
+        Some(2) => Ok(UnlinkOutcome::Changed),
+        _ => Err(unexpected("UNLINK", "something else than a count")),
+    }
+}

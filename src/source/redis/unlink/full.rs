@@ -1,0 +1,72 @@
+//! Deleting from a server that has no memory left: it queues no command behind MULTI, so that nothing that is watched could go, and
+//! memory would never get free. There a key is sealed with its dump under the watch, before it is read; an empty transaction tells that
+//! nobody wrote to it until it was read; and a script deletes it that finds the same seal. What was compared are its contents, as ever: a dump
+//! may only keep a key that is equal.
+
+use super::super::bytes_of;
+use super::super::errors::{is_key_refused, is_transient};
+use super::super::wire::Wire;
+use super::Candidate;
+use super::deleting::Seal;
+use crate::model::RedisKey;
+use bytes::Bytes;
+use fred::error::Error;
+use fred::types::Value;
+use futures::future::try_join_all;
+
+/// The longest value of which dumps are made within the server: it is held up by them.
+const LONGEST: u64 = 16 << 20;
+
+/// `GONE` is for a key that is not there, `AT` asks when it expires, `REST` is what follows.
+const SEAL: &str = "local dump = redis.call('DUMP', KEYS[1]) if not dump then return GONE end \
+    local at = redis.call('AT', KEYS[1]) \
+    local seal = redis.sha1hex(dump) .. ':' .. string.format('%.0f', at) REST";
+/// Where only the time that is left is told, it is another one in each moment: that there is any must do.
+const LEFT: &str = "if at > 0 then at = 0 end ";
+
+fn script(expire_time: bool, gone: &str, rest: &str) -> String {
+    let (command, left) = if expire_time { ("'PEXPIRETIME'", "") } else { ("'PTTL'", LEFT) };
+    SEAL.replace("'AT'", command)
+        .replace("GONE", gone)
+        .replace("local seal", &format!("{left}local seal"))
+        .replace("REST", rest)
+}
+
+/// The seals of these keys; none of one that is too large or is not there, or where this user may not run such a script.
+pub(super) async fn seals(wire: &Wire, some: &[&Candidate], expire_time: bool) -> Result<Vec<Option<Seal>>, Error> {
+    let script = script(expire_time, "false", "return seal");
+    let seals = some.iter().map(|candidate| async {
+        if candidate.bytes() > LONGEST {
+            return Ok(None);
+        }
+        match wire.send("EVAL", vec![script.clone().into(), "1".into(), Value::Bytes(candidate.key.bytes())]).await {
+            Ok(seal) => Ok(bytes_of(seal).map(Seal::Dump)),
+            Err(error) if is_transient(&error) || is_key_refused(&error) => Err(error),
+            Err(_) => Ok(None),
+        }
+    });
+    try_join_all(seals).await
+}
+
+/// What deletes a key that has this seal, as the words behind EVAL. It answers 2 where the seal is another, else as UNLINK does.
+pub(super) fn unlink(key: &RedisKey, seal: &Bytes, expire_time: bool) -> Vec<Value> {
+    let script = script(expire_time, "0", "if seal ~= ARGV[1] then return 2 end return redis.call('UNLINK', KEYS[1])");
+    vec![script.into(), "1".into(), Value::Bytes(key.bytes()), Value::Bytes(seal.clone())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::script;
+
+    #[test]
+    fn nothing_is_left_of_what_stands_for_something() {
+        for (expire_time, asks) in [(true, "'PEXPIRETIME'"), (false, "'PTTL'")] {
+            let text = script(expire_time, "0", "return seal");
+            assert!(
+                text.contains(asks) && text.ends_with("return seal") && text.contains("then return 0 end"),
+                "{text}"
+            );
+            assert_eq!(text.contains("if at > 0 then at = 0 end local seal"), !expire_time, "{text}");
+        }
+    }
+}

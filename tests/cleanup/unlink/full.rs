@@ -1,0 +1,106 @@
+//! A server that has no memory left queues nothing in a transaction: there, what is watched goes by the seal of its dump.
+
+use super::scene::{hash, say};
+use super::talk::{Answer, Talk};
+use super::{Always, items, server, string, unlinked, unlinker};
+use crate::proxy::{Act, Proxy};
+use redis2pg::model::RedisType;
+use redis2pg::sandbox::RedisOptions;
+use redis2pg::source::redis::{Candidate, UnlinkOutcome};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+const FULL: [&str; 4] = ["CONFIG", "SET", "maxmemory", "100kb"];
+
+fn fill(redis: &mut Talk) {
+    redis.say(&FULL);
+    let more = redis.say(&["SET", "more", "memory"]);
+    assert!(matches!(&more, Answer::Error(text) if text.starts_with("OOM")), "{more:?}");
+}
+
+#[tokio::test]
+async fn what_is_watched_goes_from_a_server_without_memory_and_stays_where_it_is_another() {
+    let server = server(RedisOptions::default());
+    let port = server.port();
+    // Just before its deletion. What takes no memory is done in a full server, too.
+    let proxy = Proxy::start(Arc::new(AtomicU16::new(port)), move |words| {
+        let deletes = words[0] == "EVAL" && words[1].contains("'DUMP'") && words[1].contains("'UNLINK'");
+        match words.get(3).map(String::as_str) {
+            Some("changed") if deletes => say(port, &["HDEL changed g"]),
+            Some("retimed") if deletes => say(port, &["PEXPIRE retimed 10000000"]),
+            Some("gone") if deletes => say(port, &["DEL gone"]),
+            _ => {}
+        }
+        Act::Pass
+    });
+    let mut redis = Talk::to(port);
+    redis.say(&["MSET", "string", "v", "other", "w"]);
+    for key in ["hash", "retimed", "gone", "another"] {
+        redis.say(&["HSET", key, "f", if key == "another" { "w" } else { "v" }]);
+    }
+    redis.say(&["HSET", "changed", "f", "v", "g", "w"]);
+    redis.say(&["RPUSH", "list", "a", "b"]);
+    let unlinker = unlinker(&proxy.url()).await;
+    fill(&mut redis);
+    let two = |key| items(key, RedisType::Hash, &["f", "v", "g", "w"]);
+    let candidates: Vec<(Candidate, UnlinkOutcome)> = vec![
+        (string("string", "v"), UnlinkOutcome::Deleted),
+        (string("other", "v"), UnlinkOutcome::Changed),
+        (hash("hash"), UnlinkOutcome::Deleted),
+        (items("list", RedisType::List, &["a", "b"]), UnlinkOutcome::Deleted),
+        (hash("another"), UnlinkOutcome::Changed),
+        (two("changed"), UnlinkOutcome::Changed),
+        (hash("retimed"), UnlinkOutcome::Changed),
+        (hash("gone"), UnlinkOutcome::Gone),
+    ];
+    let (keys, expected): (Vec<_>, Vec<_>) = candidates.into_iter().unzip();
+    assert_eq!(unlinked(&unlinker, &keys).await, expected);
+    let there = ["string", "hash", "list", "changed", "retimed", "another"];
+    assert_eq!(redis.there(&there), [false, false, false, true, true, true]);
+}
+
+/// A write that comes while the key is read, and is taken back, is no reason to delete what was read in between.
+#[tokio::test]
+async fn a_key_that_is_another_only_while_it_is_read_stays() {
+    let server = server(RedisOptions::default());
+    let port = server.port();
+    // What was done of it: sealed, read, back as it was.
+    let step = Arc::new(AtomicU16::new(0));
+    let steps = step.clone();
+    let proxy = Proxy::start(Arc::new(AtomicU16::new(port)), move |words| {
+        let of_key = words.iter().any(|word| word == "k");
+        let done = match (words[0].as_str(), steps.load(Ordering::SeqCst)) {
+            ("EVAL", 0) if of_key => &[][..],
+            ("HSCAN", 1) if of_key => &["HDEL k g"],
+            ("MULTI", 2) => &["CONFIG SET maxmemory 0", "HSET k g w", "CONFIG SET maxmemory 100kb"],
+            _ => return Act::Pass,
+        };
+        say(port, done);
+        steps.fetch_add(1, Ordering::SeqCst);
+        Act::Pass
+    });
+    let mut redis = Talk::to(port);
+    redis.say(&["HSET", "k", "f", "v", "g", "w"]);
+    redis.say(&["HSET", "first", "f", "v"]);
+    let unlinker = unlinker(&proxy.url()).await;
+    fill(&mut redis);
+    assert_eq!(unlinked(&unlinker, &[hash("first")]).await, [UnlinkOutcome::Deleted], "by its seal");
+    // It must hold f alone, as it does only while it is read.
+    assert_eq!(unlinked(&unlinker, &[hash("k")]).await, [UnlinkOutcome::Changed]);
+    assert_eq!((redis.there(&["k"]), step.load(Ordering::SeqCst)), (vec![true], 3));
+}
+
+#[tokio::test]
+async fn without_scripts_a_full_server_ends_the_work_and_it_is_said_what_to_do() {
+    let acl = vec!["u on >p ~* +@all -eval".to_owned()];
+    let server = server(RedisOptions { acl, ..RedisOptions::default() });
+    let mut redis = Talk::to(server.port());
+    redis.say(&["HSET", "k", "f", "v"]);
+    let unlinker = unlinker(&format!("redis://u:p@127.0.0.1:{}", server.port())).await;
+    fill(&mut redis);
+    let failure = unlinker.unlink(&[hash("k")], &Always).await.unwrap_err();
+    assert_eq!(failure.exit.code(), 5, "{failure}");
+    assert!(failure.message.contains("has no memory left (maxmemory)"), "{failure}");
+    assert!(failure.hint.contains("CONFIG SET maxmemory"), "{}", failure.hint);
+    assert_eq!(redis.there(&["k"]), [true]);
+}
