@@ -121,11 +121,14 @@ fn a_cleanup_that_is_at_work_elsewhere_is_named_before_its_file_is_missed() {
     let slowly = ["--yes", "--cleanup-keys-per-second", "30", "--batch-rows", "10", "--backup", path.to_str().unwrap()];
     let running = case.start_cleanup(ITEMS, &slowly);
     until("it has begun", || case.number("SELECT count(*) FROM redis2pg.cleanups WHERE state = 'running'") == 1);
+    // It would miss the file itself.
+    running.signal("STOP");
     fs::rename(partial_of(&path), dir.path().join("elsewhere")).unwrap();
     let second = cleanup(&case, &path, &[], 2);
     assert!(second.stderr.contains("is at work on this Redis") && !second.stderr.contains("is not there"), "{second}");
     assert!(!partial_of(&path).exists(), "nothing is left of it");
     fs::rename(dir.path().join("elsewhere"), partial_of(&path)).unwrap();
+    running.signal("CONT");
     running.signal("TERM");
     ends(running.finish(), 7);
     cleanup(&case, &path, &[], 0);

@@ -36,6 +36,7 @@ mod stopped;
 mod support;
 mod unbegun;
 mod unlink;
+mod unsaved;
 mod untold;
 mod waiting;
 

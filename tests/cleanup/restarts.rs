@@ -1,7 +1,7 @@
 //! A Redis that fails, or restarts, while keys are deleted.
 
 use crate::proxy::{Act, Proxy};
-use crate::support::{Case, Client, salvaged_of};
+use crate::support::{Case, Client, salvaged_of, until};
 use crate::{ITEMS, TABLES, ends, item, keys, number, set_items};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
 use std::sync::Arc;
@@ -144,7 +144,10 @@ fn a_redis_that_comes_back_with_older_data_is_told_and_the_same_command_deletes_
     let running = case.start_cleanup(ITEMS, &[&SLOWLY[..], &backup].concat());
     crash(&mut server, &mut client, COUNT as i64);
     let outcome = ends(running.finish(), 5);
-    assert!(outcome.said().contains("was restarted or replaced while keys were deleted"), "{outcome}");
+    assert!(
+        outcome.said().contains("was restarted or replaced, or was a replica, while keys were deleted"),
+        "{outcome}"
+    );
     let back = keys(&case);
     assert!(back > 0 && number(&outcome, "deleted") + back > COUNT as i64, "{back} are back: {outcome}");
     assert_eq!(case.sql("SELECT state, exit_code FROM redis2pg.cleanups"), "failed|5");
@@ -156,4 +159,35 @@ fn a_redis_that_comes_back_with_older_data_is_told_and_the_same_command_deletes_
     let saved: std::collections::BTreeSet<_> = salvaged_of(&path).into_keys().collect();
     assert_eq!((saved.len(), redis2pg::backup::partial_of(&path).exists()), (COUNT, false));
     ends(case.validate(ITEMS, &["--strict"]), 0);
+}
+
+/// The same process with the data of another server: a replica that was promoted too soon gave them back.
+#[test]
+fn a_redis_that_was_a_replica_meanwhile_has_its_keys_again_and_that_is_told() {
+    let options = || RedisOptions {
+        password: Some("sesame".to_owned()),
+        settings: vec!["repl-diskless-sync-delay 0".to_owned(), "masterauth sesame".to_owned()],
+        ..RedisOptions::default()
+    };
+    let (server, other) = (RedisServer::start(options()).unwrap(), RedisServer::start(options()).unwrap());
+    let case = case_of(&server);
+    let mut copy = Client::open(&format!("{}/0", other.url()));
+    let all = |redis: &mut Client| redis.integer(&[b"DBSIZE"]) == COUNT as i64;
+    copy.say(&format!("REPLICAOF 127.0.0.1 {}", server.port()));
+    until("the other one has a copy", || all(&mut copy));
+    copy.say("REPLICAOF NO ONE");
+    let running = case.start_cleanup(ITEMS, &SLOWLY);
+    until("some are deleted", || ledger(&case).0 > 0);
+    // As one that waits for its pace, it meets nothing of it.
+    running.signal("STOP");
+    let mut redis = case.redis();
+    redis.say(&format!("REPLICAOF 127.0.0.1 {}", other.port()));
+    until("all of it is back", || all(&mut redis));
+    redis.say("REPLICAOF NO ONE");
+    running.signal("CONT");
+    let outcome = ends(running.finish(), 5);
+    assert!(outcome.said().contains("or was a replica, while keys were deleted"), "{outcome}");
+    assert!(keys(&case) > 0, "{outcome}");
+    ends(case.cleanup(ITEMS, &["--yes"]), 0);
+    assert_eq!(keys(&case), 0);
 }

@@ -373,14 +373,16 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn open(url: &str) -> Self {
-        let rest = url.strip_prefix("redis://:").expect("a URL with a password");
-        let (password, rest) = rest.split_once('@').expect("a host");
+        let rest = url.strip_prefix("redis://").expect("a URL");
+        let (password, rest) = rest.split_once('@').unwrap_or(("", rest));
         let (address, database) = rest.split_once('/').expect("a database");
         let stream = TcpStream::connect(address).expect("connect to Redis");
         stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a limit");
         let reader = BufReader::new(stream.try_clone().expect("share the socket"));
         let mut client = Self { stream, reader };
-        assert_eq!(client.answer(&[b"AUTH", password.as_bytes()]), "+OK");
+        if let Some(password) = password.strip_prefix(':') {
+            assert_eq!(client.answer(&[b"AUTH", password.as_bytes()]), "+OK");
+        }
         assert_eq!(client.answer(&[b"SELECT", database.as_bytes()]), "+OK");
         client
     }

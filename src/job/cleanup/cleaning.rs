@@ -14,7 +14,7 @@ use crate::job::migrate::End;
 use crate::job::pipeline::{self, BatchLimits, Listing, Pass, Sample, Scope, Writer};
 use crate::job::validate::{Findings, Ready, Rounds};
 use crate::ledger::Cleanable;
-use crate::model::{Event, EventSender, Failure, MappingId, Unmatched};
+use crate::model::{Event, EventSender, Exit, Failure, MappingId, Unmatched};
 use crate::sink::{Comparer, Proof};
 use crate::source::redis::{RedisSource, UnlinkOptions, Unlinker};
 use crate::source::{Answering, Source};
@@ -74,26 +74,28 @@ impl Cleaning {
         ended
     }
 
-    /// Which server answers, of each database; nothing where no key goes.
-    async fn answering(&self, rounds: &Rounds) -> Result<Vec<Answering>, Failure> {
+    /// Which server answers, of each database, and which history its data has; nothing where no key goes.
+    async fn answering(&self, rounds: &Rounds) -> Result<Vec<(Answering, Option<String>)>, Failure> {
         let mut all = Vec::new();
         for base in rounds.shared.bases.iter().filter(|_| self.lease.is_some()) {
-            all.push(base.source.answering().await?);
+            all.push((base.source.answering().await?, base.source.replication_id().await?));
         }
         Ok(all)
     }
 
     /// Fails where it is not the same server any more: what it had not saved when it ended, deletions among it, is not so now.
-    async fn still(&self, rounds: &Rounds, before: &[Answering]) -> Result<(), Failure> {
+    async fn still(&self, rounds: &Rounds, before: &[(Answering, Option<String>)]) -> Result<(), Failure> {
         let after = self.answering(rounds).await?;
-        let is_another = |(before, after): (&Answering, &Answering)| {
-            before.run_id.is_some() && after.run_id.is_some() && before.token != after.token
+        // A server that was a replica for a while has the data of another one, and is the same process.
+        let is_another = |((before, history), (after, now)): (&(Answering, _), &(Answering, _))| {
+            let told = before.run_id.is_some() && after.run_id.is_some();
+            told && (before.token != after.token || history != now)
         };
         let changed = before.iter().zip(&after).zip(rounds.shared.bases.iter()).find(|(pair, _)| is_another(*pair));
         changed.map_or(Ok(()), |(_, base)| {
             let display = base.source.display();
             let message = format!(
-                "{display} was restarted or replaced while keys were deleted: keys whose deletion it had not saved may be there again"
+                "{display} was restarted or replaced, or was a replica, while keys were deleted: keys whose deletion it had not saved may be there again"
             );
             Err(Failure::redis(message, "The same command goes on, and deletes those that are there again."))
         })
@@ -172,7 +174,7 @@ impl Cleaning {
     ) -> Result<Deleter, Failure> {
         let mut unlinkers = BTreeMap::<u8, Unlinker>::new();
         for base in rounds.shared.bases.iter() {
-            let unlinker = base.source.unlinker(UnlinkOptions::default()).await?;
+            let unlinker = base.source.unlinker(UnlinkOptions::default()).await.map_err(changed)?;
             unlinkers.insert(base.database.number, unlinker);
         }
         Ok(Deleter {
@@ -211,6 +213,14 @@ fn writers(ready: &Ready, rounds: &Rounds, sorters: &[Sorter]) -> Vec<Writer<Red
         Writer::Clean(Box::new(comparer), sorter.clone())
     };
     sorters.iter().map(writer).collect()
+}
+
+/// What has come in the way of deletions since they were allowed, such as a failover: that is the server's doing, and no fault of the settings.
+fn changed(failure: Failure) -> Failure {
+    match failure.exit {
+        Exit::Usage => Failure { exit: Exit::Redis, ..failure },
+        _ => failure,
+    }
 }
 
 /// Waits for what deletes; the first failure.

@@ -168,8 +168,8 @@ fn vanished(account: &CleanupAccount) -> Option<String> {
     let (listed, gone) = (account.listed, account.gone - account.unconfirmed);
     (gone > VANISHED && gone.saturating_mul(VANISHED_PART) > listed).then(|| {
         format!(
-            "{gone} of {listed} keys went from Redis by themselves before it was their turn: they expired, or somebody deleted them. Was \
-             Redis emptied? They count as gone and not as deleted, and a backup of this cleanup need not have them"
+            "{gone} of {listed} keys went from Redis by themselves before it was their turn: they expired, Redis evicted them, or somebody \
+             deleted them. Was Redis emptied? They count as gone and not as deleted, and a backup of this cleanup need not have them"
         )
     })
 }

@@ -14,6 +14,8 @@ pub struct CleanupFile {
     pub id: String,
     /// The name that it gets at its end, as the last cleanup had it that wrote it.
     pub path: String,
+    /// The run whose keys the last of them deleted.
+    pub run: String,
     /// How far it was on disk at least.
     pub extent: BackupExtent,
     /// The keys that are gone by it, and those of which that is not known yet.
@@ -31,9 +33,9 @@ pub struct CleanupFile {
 pub async fn cleanup_files(connection: &mut PgConnection, source: &str) -> Result<Vec<CleanupFile>, Error> {
     let mut transaction = connection.begin().await?;
     let rows = query(format!(
-        "SELECT f.id, f.path, f.is_whole, f.is_forgone, n.bytes, n.digest, n.keys FROM ( \
+        "SELECT f.id, f.path, f.run, f.is_whole, f.is_forgone, n.bytes, n.digest, n.keys FROM ( \
            SELECT c.backup_id AS id, (pg_catalog.array_agg(c.backup ORDER BY c.started_at DESC))[1] AS path, \
-             pg_catalog.bool_or(c.backup_whole) AS is_whole, pg_catalog.bool_or(c.backup_forgone) AS is_forgone, pg_catalog.max(c.started_at) AS at \
+             (pg_catalog.array_agg(c.run_id::text ORDER BY c.started_at DESC))[1] AS run, pg_catalog.bool_or(c.backup_whole) AS is_whole, pg_catalog.bool_or(c.backup_forgone) AS is_forgone, pg_catalog.max(c.started_at) AS at \
            FROM redis2pg.cleanups c WHERE c.backup_id IS NOT NULL AND {} = {} GROUP BY c.backup_id) f \
          CROSS JOIN LATERAL ( \
            SELECT pg_catalog.max(b.backup_bytes) AS bytes, \
@@ -57,6 +59,7 @@ fn file(row: &PgRow) -> Result<CleanupFile, Error> {
     Ok(CleanupFile {
         id: row.try_get("id")?,
         path: row.try_get("path")?,
+        run: row.try_get("run")?,
         extent: BackupExtent { bytes, digest: row.try_get("digest")? },
         keys: row.try_get("keys")?,
         is_whole: row.try_get("is_whole")?,

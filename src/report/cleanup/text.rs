@@ -99,7 +99,7 @@ fn spoken(reason: &str) -> &str {
         "changed" => "changed (it was written to after it was compared)",
         "retimed" => "retimed (its time of expiry was set anew after it was compared)",
         "outdated" => {
-            "outdated (it waited for more than ten seconds after it was compared: the same command looks again)"
+            "outdated (it waited for more than ten seconds after it was compared: another cleanup looks again, with another --backup if any)"
         }
         "not_reached" => "not_reached (a stop or a failure came before it)",
         "unmatched" => "unmatched (no mapping takes it)",

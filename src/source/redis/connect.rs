@@ -15,9 +15,12 @@ use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::ClientLike;
 use fred::types::config::{
-    Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, ServerConfig, TcpConfig, UnresponsiveConfig,
+    Config, ConnectionConfig, CredentialProvider, PerformanceConfig, ReconnectPolicy, Server, ServerConfig, TcpConfig,
+    UnresponsiveConfig,
 };
 use fred::types::{ConnectHandle, Resp3Frame, Value};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -176,13 +179,46 @@ pub(super) async fn client(settings: &SourceSettings, target: &Target) -> Result
     Ok(made(settings, target, Some(policy)).await?.map(|(client, _task)| client))
 }
 
-/// A connection that is made again by this policy, or never; with the task that serves it.
+/// What the client asks for a password, and gets none. It sends no PING then, as it would without one.
+#[derive(Debug)]
+struct NoPassword;
+
+impl CredentialProvider for NoPassword {
+    fn fetch<'a, 'b, 'c>(
+        &'a self,
+        _server: Option<&'b Server>,
+    ) -> BoxFuture<'c, Result<(Option<String>, Option<String>), Error>>
+    where
+        'a: 'c,
+        'b: 'c,
+    {
+        std::future::ready(Ok((None, None))).boxed()
+    }
+}
+
+/// A connection that is made again by this policy, or never; with the task that serves it. A server whose last save failed refuses a PING as
+/// it refuses writes, and can be read all the same.
 async fn made(
     settings: &SourceSettings,
     target: &Target,
     policy: Option<ReconnectPolicy>,
 ) -> Result<Result<(Client, ConnectHandle), Error>, Failure> {
-    let (config, mut connection) = (config(settings, target)?, connection(settings));
+    let config = config(settings, target)?;
+    match made_by(settings, target, (config.clone(), policy.clone())).await? {
+        Err(error) if errors::is_unsaved(&error) => {
+            let config = Config { credential_provider: Some(Arc::new(NoPassword)), ..config };
+            made_by(settings, target, (config, policy)).await
+        }
+        made => Ok(made),
+    }
+}
+
+async fn made_by(
+    settings: &SourceSettings,
+    target: &Target,
+    (config, policy): (Config, Option<ReconnectPolicy>),
+) -> Result<Result<(Client, ConnectHandle), Error>, Failure> {
+    let mut connection = connection(settings);
     if policy.is_none() {
         connection.max_command_attempts = 1;
     }

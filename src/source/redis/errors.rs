@@ -45,6 +45,16 @@ pub(super) fn is_loading(error: &Error) -> bool {
     reason(error.details()).starts_with("LOADING")
 }
 
+/// Whether the server takes no writes, and no PING, since its last save to disk failed.
+pub(super) fn is_unsaved(error: &Error) -> bool {
+    reason(error.details()).starts_with("MISCONF")
+}
+
+/// Whether the server has no memory left for the command.
+pub(super) fn is_full(error: &Error) -> bool {
+    reason(error.details()).starts_with("OOM")
+}
+
 /// Whether a later attempt can succeed.
 pub(super) fn is_transient(error: &Error) -> bool {
     is_not_ready(error)
@@ -166,6 +176,9 @@ pub(super) fn failure(error: &Error, command: &str, target: &Target) -> Failure 
             "Point source.url / --from at its primary.",
         );
     }
+    if let Some((why, hint)) = takes_no_writes(reason(said)) {
+        return Failure::redis(format!("Redis at {place} {why}: {text}"), hint);
+    }
     if is_redirect(error) {
         return Failure::usage(
             Side::Redis,
@@ -183,6 +196,26 @@ pub(super) fn failure(error: &Error, command: &str, target: &Target) -> Failure 
         );
     }
     Failure::redis(format!("Redis at {place} failed at {command}: {text}"), "")
+}
+
+/// Why a server refuses what is written for the state that it is in, and what to do.
+fn takes_no_writes(said: &str) -> Option<(&'static str, &'static str)> {
+    let is = |sign: &str| said.starts_with(sign);
+    if is("OOM") {
+        let hint = "Raise its maxmemory for the time of the work (CONFIG SET maxmemory …).";
+        return Some(("has no memory left (maxmemory)", hint));
+    }
+    if is("MISCONF") {
+        return Some((
+            "takes no writes, since its last save to disk failed",
+            "See its log and its disk: once BGSAVE works, it takes them again.",
+        ));
+    }
+    if is("NOREPLICAS") {
+        let hint = "Wait until they are connected, or lower min-replicas-to-write for the time of the work.";
+        return Some(("takes no writes without its replicas", hint));
+    }
+    None
 }
 
 /// What to tell a person whose server could not be reached at the start.

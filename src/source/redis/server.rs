@@ -91,6 +91,16 @@ impl RedisSource {
         self.inner.abilities.server.as_ref()
     }
 
+    /// The id of the history that the server's data has (`master_replid`): another one once it was a replica of a server with another
+    /// history, and after each promotion; also an hour after a primary has lost its last replica. `None` where it does not tell.
+    ///
+    /// # Errors
+    /// The server is gone.
+    pub async fn replication_id(&self) -> Result<Option<String>, Failure> {
+        let told = self.told("INFO", vec!["replication".into()]).await?.and_then(bytes_of);
+        Ok(told.and_then(|told| field(&String::from_utf8_lossy(&told), "master_replid").map(str::to_owned)))
+    }
+
     /// How many keys the server has evicted since it was started, in all of its databases; `None` where it does not tell.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The comparison and the deletion of keys, on real servers.
 
 mod failures;
+mod full;
 mod kinds;
 mod moments;
 mod rights;

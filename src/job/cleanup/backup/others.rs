@@ -79,13 +79,15 @@ impl State {
     fn said(self, file: &CleanupFile) -> String {
         let (name, keys) = (backup::partial_of(Path::new(&file.path)), file.keys);
         let (name, lacks) = (name.display(), format!("the entries of {keys} keys are in that one, and not in this"));
+        let command = format!("`redis2pg cleanup --run {} --backup {}`", file.run, file.path);
         match self {
             Self::Unfinished => format!(
-                "{name} is a backup of an earlier cleanup that is not at its end: {lacks}. That cleanup's command ends it; who moves it \
-                 away is told of that once"
+                "{name} is a backup of an earlier cleanup that is not at its end: {lacks}. {command}, with the other \
+                 settings as they were, ends it; who moves it away is told of that once"
             ),
             Self::Unnamed => format!(
-                "{name} is a backup of an earlier cleanup that has not got its name: {lacks}. That cleanup's command gives it that"
+                "{name} is a backup of an earlier cleanup that has not got its name: {lacks}. {command}, with the other \
+                 settings as they were, gives it that"
             ),
             Self::Missed => format!(
                 "{name} is not there any more on this machine, a backup of an earlier cleanup that was not at its end: {lacks}. A cleanup \

@@ -14,7 +14,7 @@ mod small;
 pub(super) mod watched;
 
 pub(in crate::source) use slices::SliceReader;
-pub(super) use watched::{Identity, Reader, identity};
+pub(super) use watched::{Identity, Reader, identity, unwritten};
 
 use super::fetch::PerKey;
 use super::{RedisSource, bytes_of};

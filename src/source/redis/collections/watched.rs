@@ -219,9 +219,10 @@ fn lost(news: &mut Receiver<Server>) -> bool {
     any
 }
 
-async fn unwritten(wire: &Wire) -> Result<bool, Error> {
+/// Whether nobody has written to what is watched. The transaction is empty: a server that has no memory left queues nothing, and one that
+/// could not save refuses even PING.
+pub(in crate::source::redis) async fn unwritten(wire: &Wire) -> Result<bool, Error> {
     wire.send("MULTI", Vec::new()).await?;
-    wire.send("PING", Vec::new()).await?;
     match wire.send("EXEC", Vec::new()).await? {
         Resp3Frame::Null => Ok(false),
         Resp3Frame::Array { .. } => Ok(true),

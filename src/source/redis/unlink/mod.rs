@@ -7,6 +7,8 @@
 mod ability;
 mod batches;
 mod connection;
+mod deleting;
+mod full;
 mod reading;
 mod script;
 mod stream;
@@ -21,6 +23,7 @@ use super::RedisSource;
 use crate::model::{ContentDigest, Failure, Record, RedisKey, RedisType, UnixMillis};
 use bytes::Bytes;
 use connection::{Common, Idle};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// A key that is to go, with what it must hold for that.
@@ -130,6 +133,8 @@ pub struct Unlinker {
     tolerance: u64,
     scripting: Common,
     watching: Idle,
+    /// Whether the server has said that it has no memory left.
+    full: AtomicBool,
 }
 
 impl RedisSource {
@@ -148,6 +153,7 @@ impl RedisSource {
             tolerance: u64::try_from(tolerance.as_millis()).unwrap_or(u64::MAX),
             scripting: Common::default(),
             watching: Idle::default(),
+            full: AtomicBool::new(false),
         })
     }
 }

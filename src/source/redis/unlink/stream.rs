@@ -5,6 +5,7 @@ use super::super::bytes_of;
 use super::super::entries::{GroupsHasher, GroupsLeft};
 use super::super::errors::{is_key_refused, is_transient};
 use super::super::wire::Wire;
+use super::deleting::Seal;
 use super::{Candidate, Content};
 use crate::backup::{Logical, StreamFacts, StreamGroup};
 use crate::model::{ContentDigest, RedisKey};
@@ -73,14 +74,14 @@ impl Default for StreamReading {
 
 /// The seals of those of these keys that are compared as streams; none of one that has none, or where this user may not run such a
 /// script.
-pub(super) async fn seals(wire: &Wire, some: &[&Candidate]) -> Result<Vec<Option<Bytes>>, Error> {
+pub(super) async fn seals(wire: &Wire, some: &[&Candidate]) -> Result<Vec<Option<Seal>>, Error> {
     let seals = some.iter().map(|candidate| async {
         if !matches!(candidate.content, Content::Stream(..)) {
             return Ok(None);
         }
         let script = SEAL.replace("REST", TELL);
         match wire.send("EVAL", vec![script.into(), "1".into(), Value::Bytes(candidate.key.bytes())]).await {
-            Ok(seal) => Ok(bytes_of(seal)),
+            Ok(seal) => Ok(bytes_of(seal).map(Seal::Stream)),
             Err(error) if is_transient(&error) || is_key_refused(&error) => Err(error),
             // No such key, one of another type, or no right to it all.
             Err(_) => Ok(None),
@@ -89,10 +90,10 @@ pub(super) async fn seals(wire: &Wire, some: &[&Candidate]) -> Result<Vec<Option
     try_join_all(seals).await
 }
 
-/// What deletes a stream that has this seal, as the command and its words.
-pub(super) fn unlink_sealed(key: &RedisKey, seal: &Bytes) -> (&'static str, Vec<Value>) {
+/// What deletes a stream that has this seal, as the words behind EVAL. It answers 2 where the seal is another, else as UNLINK does.
+pub(super) fn unlink(key: &RedisKey, seal: &Bytes) -> Vec<Value> {
     let script = format!("{THERE}{}", SEAL.replace("REST", UNLINK));
-    ("EVAL", vec![script.into(), "1".into(), Value::Bytes(key.bytes()), Value::Bytes(seal.clone())])
+    vec![script.into(), "1".into(), Value::Bytes(key.bytes()), Value::Bytes(seal.clone())]
 }
 
 /// How a stream stands, on the connection that watches it.

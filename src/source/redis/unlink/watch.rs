@@ -6,22 +6,21 @@
 //! what nobody watches. Just before, the connection and the server are asked whether they are the ones that watch. The last that is asked for
 //! before EXEC is the right to delete.
 
-use super::super::errors::{in_reply, is_key_refused, is_not_ready, is_transient, unexpected};
+use super::super::errors::{is_full, is_key_refused, is_not_ready, is_transient};
 use super::super::fetch::MISSING;
 use super::super::wire::Wire;
-use super::super::{bytes_of, number_of};
 use super::batches::batches;
 use super::connection::Connection;
+use super::deleting::{Doomed, Seal, Told, by_seals, in_transaction};
 use super::reading::Found;
-use super::stream::{seals, unlink_sealed};
 use super::warrant::outdated;
-use super::{Candidate, UnlinkOutcome, Unlinker, Warrant};
+use super::{Candidate, UnlinkOutcome, Unlinker, Warrant, full, stream};
 use crate::model::{ContentDigest, Failure};
-use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
-use fred::types::{Resp3Frame, Value};
+use fred::types::Value;
 use futures::future::try_join_all;
 use futures::stream::{StreamExt, TryStreamExt, iter};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Keys and bytes that are watched together.
@@ -37,11 +36,8 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 /// Keys that are watched together, by what right they go, and how often this process had stood still when they were begun with.
 type Begun<'a> = (&'a [&'a Candidate], &'a dyn Warrant, u64);
 
-/// A key that is to be deleted, a stream with its seal.
-type Doomed<'a> = (&'a Candidate, &'a Option<Bytes>);
-
 /// What one attempt came to.
-enum Attempt {
+pub(super) enum Attempt {
     Done(Vec<UnlinkOutcome>),
     /// One of the keys was written to: nothing was deleted.
     Aborted,
@@ -68,6 +64,24 @@ impl Part<'_> {
         let (front, rest) = self.some.split_at(self.some.len() / 2);
         let rest_lost = self.lost.split_off(front.len());
         [Self { some: front, lost: self.lost }, Self { some: rest, lost: rest_lost }]
+    }
+}
+
+/// What is asked last before keys go, when all that goes before the deletion is done.
+pub(super) struct Last<'a> {
+    begun: Begun<'a>,
+    places: &'a [usize],
+    doomed: &'a mut Vec<usize>,
+}
+
+impl Last<'_> {
+    /// What stands against the deletion. If nothing does, the keys may be gone from here on.
+    pub(super) async fn ended(self) -> Option<Attempt> {
+        let ended = withheld(self.begun).await;
+        if ended.is_none() {
+            self.doomed.extend_from_slice(self.places);
+        }
+        ended
     }
 }
 
@@ -126,6 +140,8 @@ impl Unlinker {
                 Ok(Attempt::KeyRefused) => return Ok(Some(vec![UnlinkOutcome::Forbidden])),
                 Ok(Attempt::Aborted) if aborted == ATTEMPTS => return Ok(Some(vec![UnlinkOutcome::Changed])),
                 Ok(Attempt::Aborted) => aborted += 1,
+                // Nothing was queued. From now on keys go another way; where they do not, it is the last word.
+                Err(error) if is_full(&error) && !self.full.swap(true, Ordering::Relaxed) => {}
                 Err(error) => {
                     if is_transient(&error) && !is_not_ready(&error) {
                         part.lost.iter_mut().enumerate().for_each(|(place, lost)| *lost |= doomed.contains(&place));
@@ -161,7 +177,7 @@ impl Unlinker {
     ) -> Result<(Attempt, bool), Error> {
         let wire = &connection.wire;
         wire.send("WATCH", some.iter().map(|candidate| Value::Bytes(candidate.key.bytes())).collect()).await?;
-        let seals = seals(wire, some).await?;
+        let seals = self.seals(wire, some).await?;
         let mut outcomes = self.judged(wire, some).await?;
         let equal = |(place, outcome): (usize, &UnlinkOutcome)| (*outcome == UnlinkOutcome::Deleted).then_some(place);
         let places: Vec<usize> = outcomes.iter().enumerate().filter_map(equal).collect();
@@ -169,25 +185,40 @@ impl Unlinker {
             let unwatched = wire.send("UNWATCH", Vec::new()).await.is_ok();
             return Ok((Attempt::Done(outcomes), unwatched));
         }
-        let sealed = some.iter().copied().zip(&seals).enumerate().filter(|(place, _)| places.contains(place));
-        let equal: Vec<Doomed<'_>> = sealed.map(|(_, equal)| equal).collect();
-        queue(connection, &equal).await?;
-        if let Some(ended) = withheld((some, warrant, begun)).await {
-            let discarded = wire.send("DISCARD", Vec::new()).await.is_ok();
-            return Ok((ended, discarded));
+        let equal: Vec<Doomed<'_>> =
+            places.iter().filter_map(|place| some.get(*place).copied().zip(seals.get(*place))).collect();
+        if !connection.is_the_same().await? {
+            return Err(Error::new(ErrorKind::IO, "the server behind the connection has changed"));
         }
-        doomed.clone_from(&places);
-        match exec(wire, places.len()).await? {
-            None => Ok((Attempt::Aborted, true)),
-            Some(told) => {
-                for (place, told) in places.into_iter().zip(told) {
-                    if let Some(outcome) = outcomes.get_mut(place) {
-                        *outcome = told;
-                    }
-                }
-                Ok((Attempt::Done(outcomes), true))
+        let last = Last { begun: (some, warrant, begun), places: &places, doomed };
+        let told = match self.dumps_sealed(&equal) {
+            Some(expire_time) => by_seals(wire, &equal, expire_time, last).await?,
+            None => in_transaction(wire, &equal, last).await?,
+        };
+        let told = match told {
+            Told::Outcomes(told) => told,
+            Told::Nothing(attempt, clean) => return Ok((attempt, clean)),
+        };
+        for (place, told) in places.into_iter().zip(told) {
+            if let Some(outcome) = outcomes.get_mut(place) {
+                *outcome = told;
             }
         }
+        Ok((Attempt::Done(outcomes), true))
+    }
+
+    /// The seals that keys have before they are read.
+    async fn seals(&self, wire: &Wire, some: &[&Candidate]) -> Result<Vec<Option<Seal>>, Error> {
+        if self.full.load(Ordering::Relaxed) {
+            return full::seals(wire, some, self.source.inner.abilities.expire_time).await;
+        }
+        stream::seals(wire, some).await
+    }
+
+    /// Whether all of these keys can go by the seals of their dumps, and whether that has the time of expiry.
+    fn dumps_sealed(&self, equal: &[Doomed<'_>]) -> Option<bool> {
+        let all = equal.iter().all(|(_, seal)| matches!(seal, Some(Seal::Dump(_))));
+        all.then_some(self.source.inner.abilities.expire_time)
     }
 
     /// What is to become of each key: `Deleted` where nothing speaks against it.
@@ -219,43 +250,4 @@ async fn withheld((some, warrant, begun): Begun<'_>) -> Option<Attempt> {
     let is_large = matches!(some, [one] if one.bytes() > BYTES);
     let takes_its_time = is_large && asked.elapsed() < AT_ONCE && warrant.interruptions() == begun;
     (!takes_its_time && !warrant.is_fresh()).then_some(Attempt::Outdated)
-}
-
-/// Begins a transaction on the connection that watches, and has the server queue the deletions.
-async fn queue(connection: &Connection, doomed: &[Doomed<'_>]) -> Result<(), Error> {
-    if !connection.is_the_same().await? {
-        return Err(Error::new(ErrorKind::IO, "the server behind the connection has changed"));
-    }
-    let wire = &connection.wire;
-    wire.send("MULTI", Vec::new()).await?;
-    let queued = doomed.iter().map(|(candidate, seal)| {
-        let (command, words) = match seal {
-            Some(seal) => unlink_sealed(&candidate.key, seal),
-            None => ("UNLINK", vec![Value::Bytes(candidate.key.bytes())]),
-        };
-        wire.send(command, words)
-    });
-    for answer in try_join_all(queued).await? {
-        if bytes_of(answer).as_deref() != Some(b"QUEUED") {
-            return Err(unexpected("UNLINK in a transaction", "something else than QUEUED"));
-        }
-    }
-    Ok(())
-}
-
-/// Runs the transaction: what became of each key; `None` where a watched key was written to.
-async fn exec(wire: &Wire, deletions: usize) -> Result<Option<Vec<UnlinkOutcome>>, Error> {
-    let answers = match wire.send("EXEC", Vec::new()).await? {
-        Resp3Frame::Null => return Ok(None),
-        Resp3Frame::Array { data, .. } if data.len() == deletions => data,
-        _ => return Err(unexpected("EXEC", "something else than an answer a deletion")),
-    };
-    let told = |answer: Resp3Frame| match in_reply(answer).map(|answer| number_of(&answer))? {
-        // It expired behind the watch, where the server does not say so.
-        Some(0) => Ok(UnlinkOutcome::Gone),
-        Some(1) => Ok(UnlinkOutcome::Deleted),
-        Some(2) => Ok(UnlinkOutcome::Changed),
-        _ => Err(unexpected("UNLINK", "something else than a count")),
-    };
-    answers.into_iter().map(told).collect::<Result<_, _>>().map(Some)
 }
