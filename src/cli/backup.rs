@@ -75,7 +75,7 @@ pub(super) fn run_backup(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Exit, Ended> {
-    init_log(&settings.log, &LogGate::default())?;
+    init_log(&settings.log, &LogGate::default(), false)?;
     let databases = args.databases.clone().map(|databases| databases.0).unwrap_or_default();
     let request = BackupRequest { file: args.file.clone(), databases };
     let mut last = Instant::now();

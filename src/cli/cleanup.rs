@@ -61,7 +61,7 @@ pub(super) fn run_cleanup(
     err: &mut dyn Write,
 ) -> Result<Exit, Ended> {
     let gate = LogGate::default();
-    init_log(&settings.log, &gate)?;
+    init_log(&settings.log, &gate, true)?;
     let request = CleanupRequest { run: args.run.clone(), backup: args.backup.clone() };
     if settings.run.dry_run || settings.run.yes {
         let done = work(settings, &request, &gate)?;

@@ -192,7 +192,7 @@ fn run(
     err: &mut dyn Write,
 ) -> Result<Exit, Ended> {
     let gate = LogGate::default();
-    init_log(&settings.log, &gate)?;
+    init_log(&settings.log, &gate, true)?;
     let renderer = Renderer::new(settings.log.progress, io::stderr().is_terminal(), &gate);
     let finished = block_on(async {
         let stop = Stop::new();
@@ -221,7 +221,7 @@ fn run(
 
 fn validate(args: &ValidateArgs, settings: &Settings, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Ended> {
     let gate = LogGate::default();
-    init_log(&settings.log, &gate)?;
+    init_log(&settings.log, &gate, true)?;
     let renderer = Renderer::new(settings.log.progress, io::stderr().is_terminal(), &gate);
     let validated = block_on(async {
         let stop = Stop::new();

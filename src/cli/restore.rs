@@ -118,7 +118,7 @@ pub(super) fn run_restore(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Exit, Ended> {
-    init_log(&settings.log, &LogGate::default())?;
+    init_log(&settings.log, &LogGate::default(), false)?;
     let request = args.request();
     if args.list {
         return list(args.json, settings, &request, out, err);

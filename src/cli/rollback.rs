@@ -59,7 +59,7 @@ pub(super) fn run_rollback(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Exit, Ended> {
-    init_log(&settings.log, &LogGate::default())?;
+    init_log(&settings.log, &LogGate::default(), false)?;
     let request = RollbackRequest {
         run: args.run.clone(),
         force: args.force,

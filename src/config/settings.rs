@@ -317,7 +317,7 @@ sections! {
         level: LogLevel = "info", "log-level", any;
         /// The form of a log line; auto is text on a terminal and JSON elsewhere.
         format: LogFormat = "auto", "log-format", any;
-        /// File to log to instead of stderr; it is appended to. Notices go into it beside stderr.
+        /// File to log to instead of stderr; it is appended to. Notices that are shown on the way go into it as well.
         file: Option<PathBuf> = "", "log-file", any;
         /// How progress is shown; auto is bars on a terminal and a line every few seconds elsewhere.
         progress: Progress = "auto", "progress", any;

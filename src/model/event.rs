@@ -78,5 +78,8 @@ pub enum Event {
     Notice(String),
 }
 
+/// The target of log lines for notices that were sent as events as well: where those are shown at once, these are not logged.
+pub const SENT_NOTICES: &str = "redis2pg::sent_notice";
+
 /// Where events go. Bounded: a slow terminal slows the run, it never fills the memory.
 pub type EventSender = mpsc::Sender<Event>;

@@ -47,7 +47,7 @@ pub use database::Database;
 pub(crate) use digest::hex_digits;
 pub use digest::{Digest, sha256_hex};
 pub use element::{ELEMENTS_KNOWN, ElementOf};
-pub use event::{Event, EventSender};
+pub use event::{Event, EventSender, SENT_NOTICES};
 pub use exit::{Exit, Failure, Side};
 pub use family::Family;
 pub use finding::{Finding, Place, Severity};

@@ -1,7 +1,7 @@
 //! The log, and the gate that keeps its lines from being overwritten by bars. Uses tracing-subscriber and indicatif.
 
 use crate::config::{Log, LogFormat};
-use crate::model::{Failure, Side};
+use crate::model::{Failure, SENT_NOTICES, Side};
 use indicatif::MultiProgress;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
@@ -43,12 +43,12 @@ impl Write for LogGate {
     }
 }
 
-/// Starts the log. Other crates log warnings at most: their lower levels can quote data and URLs. fred warns of each
+/// Starts the log. `shows`: whether the command shows notices at once, by a renderer. Other crates log warnings at most: their lower levels can quote data and URLs. fred warns of each
 /// command that is still queued when we leave; what matters of it reaches us as an error.
 ///
 /// # Errors
 /// Where the log file cannot be opened, or a log was started before.
-pub fn init_log(log: &Log, gate: &LogGate) -> Result<(), Failure> {
+pub fn init_log(log: &Log, gate: &LogGate, shows: bool) -> Result<(), Failure> {
     let (writer, terminal) = match &log.file {
         Some(path) => {
             // Keys and reasons are data: the file is for its owner alone.
@@ -61,8 +61,10 @@ pub fn init_log(log: &Log, gate: &LogGate) -> Result<(), Failure> {
         None => (BoxMakeWriter::new(gate.clone()), io::stderr().is_terminal()),
     };
     let others = if log.level.as_str() == "error" { "error" } else { "warn" };
-    let (level, notices) = (log.level.as_str(), if log.file.is_some() { log.level.as_str() } else { "off" });
-    let filter = format!("{others},fred=error,sqlx::postgres::notice=error,redis2pg={level},{NOTICES}={notices}");
+    let (level, on) = (log.level.as_str(), |on: bool| if on { log.level.as_str() } else { "off" });
+    let (notices, sent) = (on(log.file.is_some()), on(!shows));
+    let own = format!("redis2pg={level},{NOTICES}={notices},{SENT_NOTICES}={sent}");
+    let filter = format!("{others},fred=error,sqlx::postgres::notice=error,{own}");
     let json = match log.format {
         LogFormat::Auto => !terminal,
         LogFormat::Text => false,

@@ -87,7 +87,12 @@ fn above(dir: &Path) -> &Path {
 }
 
 fn sync(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+    match File::open(dir) {
+        Ok(dir) => dir.sync_all(),
+        // One may be made in it all the same.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The file of a run's backup.

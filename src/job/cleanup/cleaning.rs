@@ -74,11 +74,11 @@ impl Cleaning {
         ended
     }
 
-    /// Which server answers, of each database, and which history its data has; nothing where no key goes.
+    /// Which server answers, of each database, and from which history it was promoted; nothing where no key goes.
     async fn answering(&self, rounds: &Rounds) -> Result<Vec<(Answering, Option<String>)>, Failure> {
         let mut all = Vec::new();
         for base in rounds.shared.bases.iter().filter(|_| self.lease.is_some()) {
-            all.push((base.source.answering().await?, base.source.replication_id().await?));
+            all.push((base.source.answering().await?, base.source.promoted_from().await?));
         }
         Ok(all)
     }
@@ -87,10 +87,11 @@ impl Cleaning {
     async fn still(&self, rounds: &Rounds, before: &[(Answering, Option<String>)]) -> Result<(), Failure> {
         let after = self.answering(rounds).await?;
         // A server that was a replica for a while has the data of another one, and is the same process.
-        let is_another = |((before, history), (after, now)): (&(Answering, _), &(Answering, _))| {
-            let told = before.run_id.is_some() && after.run_id.is_some();
-            told && (before.token != after.token || history != now)
-        };
+        let is_another =
+            |((before, history), (after, now)): (&(Answering, Option<String>), &(Answering, Option<String>))| {
+                let told = before.run_id.is_some() && after.run_id.is_some();
+                told && (before.token != after.token || now.is_some() && history != now)
+            };
         let changed = before.iter().zip(&after).zip(rounds.shared.bases.iter()).find(|(pair, _)| is_another(*pair));
         changed.map_or(Ok(()), |(_, base)| {
             let display = base.source.display();

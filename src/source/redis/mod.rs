@@ -46,7 +46,7 @@ pub use unlink::{
     Candidate, Content, StreamReading, StreamState, UnlinkAbility, UnlinkOptions, UnlinkOutcome, Unlinker, Warrant,
 };
 
-use crate::model::{Event, Failure, LargeKey, RedisKey, RedisType, SkipReason, Wanted};
+use crate::model::{Event, Failure, LargeKey, RedisKey, RedisType, SENT_NOTICES, SkipReason, Wanted};
 use crate::source::{Answering, Checkpoint, FetchedPage, Holder, Holders, ServerClock, Source};
 use cluster::{Cluster, ClusterScan, ClusterSlices};
 use collections::{Reader, SliceReader};
@@ -65,7 +65,6 @@ use target::Target;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::mpsc::WeakSender;
-use tokio::sync::mpsc::error::TrySendError;
 use wire::Wire;
 
 /// Who hears of what happens to the connections. They may outlive the run that they were made for, and must not keep its events
@@ -399,13 +398,13 @@ impl Source for RedisSource {
     }
 }
 
-/// Tells the one place that reports, or the log where that hears nothing: a full channel is not waited for.
+/// Tells the one place that reports, and the log; or the log where that hears nothing: a full channel is not waited for.
 fn notify(events: Option<&Hearer>, text: String) {
     let Some(events) = events.and_then(Hearer::upgrade) else { return tracing::info!("{text}") };
-    if let Err(TrySendError::Full(Event::Notice(text)) | TrySendError::Closed(Event::Notice(text))) =
-        events.try_send(Event::Notice(text))
-    {
-        tracing::info!("{text}");
+    match events.try_send(Event::Notice(text.clone())) {
+        // For the log of a command that shows notices only at its end.
+        Ok(()) => tracing::info!(target: SENT_NOTICES, "{text}"),
+        Err(_) => tracing::info!("{text}"),
     }
 }
 

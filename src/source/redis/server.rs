@@ -91,14 +91,16 @@ impl RedisSource {
         self.inner.abilities.server.as_ref()
     }
 
-    /// The id of the history that the server's data has (`master_replid`): another one once it was a replica of a server with another
-    /// history, and after each promotion; also an hour after a primary has lost its last replica. `None` where it does not tell.
+    /// The id of the history that the server's data had before its last promotion (`master_replid2`): another one once it was a replica and
+    /// became a primary again. `None` where it was never promoted, or does not tell. (`master_replid` changes with the first replica
+    /// that comes, and an hour after the last has gone, too.)
     ///
     /// # Errors
     /// The server is gone.
-    pub async fn replication_id(&self) -> Result<Option<String>, Failure> {
+    pub async fn promoted_from(&self) -> Result<Option<String>, Failure> {
         let told = self.told("INFO", vec!["replication".into()]).await?.and_then(bytes_of);
-        Ok(told.and_then(|told| field(&String::from_utf8_lossy(&told), "master_replid").map(str::to_owned)))
+        let id = told.and_then(|told| field(&String::from_utf8_lossy(&told), "master_replid2").map(str::to_owned));
+        Ok(id.filter(|id| id.bytes().any(|digit| digit != b'0')))
     }
 
     /// How many keys the server has evicted since it was started, in all of its databases; `None` where it does not tell.

@@ -59,6 +59,22 @@ async fn what_is_watched_goes_from_a_server_without_memory_and_stays_where_it_is
     assert_eq!(redis.there(&there), [false, false, false, true, true, true]);
 }
 
+/// More than are watched together, on several connections at once: each of them is told that there is no memory.
+#[tokio::test]
+async fn a_full_server_is_emptied_whatever_number_of_keys_it_has() {
+    let server = server(RedisOptions::default());
+    let mut redis = Talk::to(server.port());
+    let keys: Vec<String> = (0..900).map(|n| format!("k:{n}")).collect();
+    keys.iter().for_each(|key| drop(redis.say(&["HSET", key, "f", "v"])));
+    let unlinker = unlinker(&format!("redis://127.0.0.1:{}", server.port())).await;
+    fill(&mut redis);
+    let candidates: Vec<Candidate> = keys.iter().map(|key| hash(key)).collect();
+    for some in candidates.chunks(450) {
+        assert!(unlinked(&unlinker, some).await.iter().all(|outcome| *outcome == UnlinkOutcome::Deleted));
+    }
+    assert_eq!(redis.say(&["DBSIZE"]).number(), 0);
+}
+
 /// A write that comes while the key is read, and is taken back, is no reason to delete what was read in between.
 #[tokio::test]
 async fn a_key_that_is_another_only_while_it_is_read_stays() {

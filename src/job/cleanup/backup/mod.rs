@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
@@ -31,13 +32,15 @@ pub(super) struct Backup {
     sources: Arc<BTreeMap<u8, RedisSource>>,
     /// Whether it goes on with the file of a cleanup that broke off.
     resumed: bool,
+    /// Whether it was tried to give the file its name: what has it before that is something else, such as the file itself, renamed by hand.
+    published: Arc<AtomicBool>,
 }
 
 impl Backup {
     fn of(path: &Path, writer: Writer, sources: BTreeMap<u8, RedisSource>) -> Self {
         let writer = Arc::new(Mutex::new(Some(writer)));
         let sources = sources.into_iter().map(|(number, source)| (number, source.with_own_reader())).collect();
-        Self { path: path.to_owned(), writer, sources: Arc::new(sources), resumed: false }
+        Self { path: path.to_owned(), writer, sources: Arc::new(sources), resumed: false, published: Arc::default() }
     }
 
     /// Whether small values are read many at a time, of all types.
@@ -72,6 +75,7 @@ impl Backup {
     /// # Errors
     /// It cannot be: what was written stays under its temporary name.
     pub(super) async fn publish(&self, sealed: Sealed) -> Result<CleanupBackup, Failure> {
+        self.published.store(true, Ordering::Relaxed);
         let published = spawn_blocking(move || sealed.publish()).await.map_err(broke_off)?;
         let keys = published.map_err(|failure| self.is_needed(failure))?;
         let keys = i64::try_from(keys.total()).unwrap_or(i64::MAX);
@@ -93,11 +97,11 @@ impl Backup {
 
     /// Whether the file has its name.
     pub(super) fn is_named(&self) -> bool {
-        has_name(&self.path)
+        self.published.load(Ordering::Relaxed) && self.path.exists() && !backup::partial_of(&self.path).exists()
     }
 
     fn is_needed(&self, failure: Failure) -> Failure {
-        needed(&self.path, failure)
+        needed(&self.path, self.is_named(), failure)
     }
 
     /// Whether it goes on with the file of a cleanup that broke off.
@@ -121,17 +125,13 @@ impl Backup {
     }
 }
 
-fn has_name(path: &Path) -> bool {
-    path.exists() && !backup::partial_of(path).exists()
-}
-
 /// A failure of the file. What it holds may be gone from Redis: nobody is told to remove it. One of Redis, such as a right that is
 /// missing, says itself what to do.
-fn needed(path: &Path, failure: Failure) -> Failure {
+fn needed(path: &Path, is_named: bool, failure: Failure) -> Failure {
     if failure.exit != Exit::Usage || failure.side != Side::Settings {
         return failure;
     }
-    if has_name(path) {
+    if is_named {
         let hint =
             "The backup is whole and has its name; whether that is on the disk is not known. Look after the disk.";
         return Failure { hint: hint.to_owned(), ..failure };
@@ -243,6 +243,9 @@ mod tests {
         assert!(hint(Side::Settings).contains("put it back under that name"));
         std::fs::write(crate::backup::partial_of(&path), "").unwrap();
         assert!(hint(Side::Settings).contains("Make room"));
+        // Renamed by hand it has its name, and no end.
+        std::fs::rename(crate::backup::partial_of(&path), &path).unwrap();
+        assert!(hint(Side::Settings).contains("put it back under that name") && !backup.unfinished(1).complete);
     }
 
     /// Whoever holds the file may be writing a key for an hour.

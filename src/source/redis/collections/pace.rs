@@ -32,6 +32,12 @@ impl Pace {
         Self { redis_type, bytes, most, count }
     }
 
+    /// The same, with so many items in the first slice: where it is known of all of them that they are not many bytes.
+    pub(in crate::source::redis) fn beginning_with(self, items: usize) -> Self {
+        let count = if self.redis_type == RedisType::String { self.count } else { items.min(self.most) };
+        Self { count, ..self }
+    }
+
     /// What the next slice is asked for.
     pub(in crate::source::redis) fn count(&self) -> usize {
         self.count

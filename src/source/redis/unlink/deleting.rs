@@ -7,6 +7,7 @@ use super::super::wire::Wire;
 use super::super::{bytes_of, number_of};
 use super::watch::{Attempt, Last};
 use super::{Candidate, UnlinkOutcome, full, stream};
+use crate::model::RedisKey;
 use bytes::Bytes;
 use fred::error::Error;
 use fred::types::{Resp3Frame, Value};
@@ -16,8 +17,18 @@ use futures::future::try_join_all;
 pub(super) enum Seal {
     /// What a stream has beside its entries.
     Stream(Bytes),
-    /// All of it.
-    Dump(Bytes),
+    /// All of it; whether the time of expiry is in it.
+    Dump { seal: Bytes, expire_time: bool },
+}
+
+impl Seal {
+    /// What deletes the key if it has this seal, as the words behind EVAL. It answers 2 where the seal is another, else as UNLINK does.
+    fn unlink(&self, key: &RedisKey) -> Vec<Value> {
+        match self {
+            Self::Stream(seal) => stream::unlink(key, seal),
+            Self::Dump { seal, expire_time } => full::unlink(key, seal, *expire_time),
+        }
+    }
 }
 
 /// A key that is to be deleted.
@@ -42,12 +53,7 @@ pub(super) async fn in_transaction(wire: &Wire, doomed: &[Doomed<'_>], last: Las
 }
 
 /// Deletes keys that are sealed with their dumps, each by itself. `last`: asked just before.
-pub(super) async fn by_seals(
-    wire: &Wire,
-    doomed: &[Doomed<'_>],
-    expire_time: bool,
-    last: Last<'_>,
-) -> Result<Told, Error> {
+pub(super) async fn by_seals(wire: &Wire, doomed: &[Doomed<'_>], last: Last<'_>) -> Result<Told, Error> {
     // From the seal to the end of the reading nobody wrote to them: it is of what was read.
     if !unwritten(wire).await? {
         return Ok(Told::Nothing(Attempt::Aborted, true));
@@ -57,9 +63,9 @@ pub(super) async fn by_seals(
     }
     let calls = doomed.iter().map(|(candidate, seal)| async move {
         match seal {
-            Some(Seal::Dump(seal)) => told(wire.send("EVAL", full::unlink(&candidate.key, seal, expire_time)).await?),
+            Some(seal) => told(wire.send("EVAL", seal.unlink(&candidate.key)).await?),
             // Not for this way.
-            Some(Seal::Stream(_)) | None => Ok(UnlinkOutcome::Changed),
+            None => Ok(UnlinkOutcome::Changed),
         }
     });
     try_join_all(calls).await.map(Told::Outcomes)
@@ -69,8 +75,8 @@ pub(super) async fn by_seals(
 async fn queue(wire: &Wire, doomed: &[Doomed<'_>]) -> Result<(), Error> {
     wire.send("MULTI", Vec::new()).await?;
     let queued = doomed.iter().map(|(candidate, seal)| match seal {
-        Some(Seal::Stream(seal)) => wire.send("EVAL", stream::unlink(&candidate.key, seal)),
-        Some(Seal::Dump(_)) | None => wire.send("UNLINK", vec![Value::Bytes(candidate.key.bytes())]),
+        Some(seal) => wire.send("EVAL", seal.unlink(&candidate.key)),
+        None => wire.send("UNLINK", vec![Value::Bytes(candidate.key.bytes())]),
     });
     for answer in try_join_all(queued).await? {
         if bytes_of(answer).as_deref() != Some(b"QUEUED") {

@@ -40,7 +40,7 @@ pub(super) async fn seals(wire: &Wire, some: &[&Candidate], expire_time: bool) -
             return Ok(None);
         }
         match wire.send("EVAL", vec![script.clone().into(), "1".into(), Value::Bytes(candidate.key.bytes())]).await {
-            Ok(seal) => Ok(bytes_of(seal).map(Seal::Dump)),
+            Ok(seal) => Ok(bytes_of(seal).map(|seal| Seal::Dump { seal, expire_time })),
             Err(error) if is_transient(&error) || is_key_refused(&error) => Err(error),
             Err(_) => Ok(None),
         }

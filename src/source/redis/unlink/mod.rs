@@ -23,7 +23,7 @@ use super::RedisSource;
 use crate::model::{ContentDigest, Failure, Record, RedisKey, RedisType, UnixMillis};
 use bytes::Bytes;
 use connection::{Common, Idle};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 /// A key that is to go, with what it must hold for that.
@@ -133,8 +133,8 @@ pub struct Unlinker {
     tolerance: u64,
     scripting: Common,
     watching: Idle,
-    /// Whether the server has said that it has no memory left.
-    full: AtomicBool,
+    /// How many more groups go by their seals, since the server has said that it has no memory left.
+    full: AtomicU32,
 }
 
 impl RedisSource {
@@ -153,7 +153,7 @@ impl RedisSource {
             tolerance: u64::try_from(tolerance.as_millis()).unwrap_or(u64::MAX),
             scripting: Common::default(),
             watching: Idle::default(),
-            full: AtomicBool::new(false),
+            full: AtomicU32::new(0),
         })
     }
 }

@@ -18,6 +18,8 @@ use futures::future::try_join_all;
 /// Bytes that a slice is to have, about, and items at most.
 const SLICE: usize = 1 << 20;
 const ITEMS: usize = 10_000;
+/// Items of the first slice of what is less than a slice as a whole.
+const FIRST_OF_SMALL: usize = 64;
 
 /// What was found of a key.
 pub(super) enum Found {
@@ -63,6 +65,9 @@ impl Unlinker {
         // One byte more than there should be tells that there is more.
         let bytes = usize::try_from(expected.bytes()).unwrap_or(SLICE).saturating_add(1).min(SLICE);
         let mut pace = Pace::new(redis_type, (SLICE, ITEMS), bytes);
+        if expected.bytes() < SLICE as u64 {
+            pace = pace.beginning_with(FIRST_OF_SMALL);
+        }
         while let Some(from) = place {
             let slice = slice::read(wire, key, redis_type, &from, pace.count()).await?;
             empty &= slice.items.is_empty();

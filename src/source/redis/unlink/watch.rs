@@ -30,6 +30,8 @@ const BYTES: u64 = 1 << 20;
 const CONNECTIONS: usize = 4;
 /// So often a key that is written to while it is compared is looked at again.
 const ATTEMPTS: u32 = 5;
+/// So many groups go by their seals before it is tried again whether the server has memory for a transaction.
+const SEALED: u32 = 64;
 /// Within this time it is sure, as a rule without any waiting, whether this process may delete.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
@@ -132,6 +134,7 @@ impl Unlinker {
                 return part.outdated().map(Some);
             }
             let mut doomed = Vec::new();
+            let was_full = self.is_full();
             match self.attempt_group((part.some, warrant, begun), &mut doomed).await {
                 Ok(Attempt::Outdated) => return part.outdated().map(Some),
                 Ok(Attempt::Ended(failure)) => return Err(failure),
@@ -141,7 +144,7 @@ impl Unlinker {
                 Ok(Attempt::Aborted) if aborted == ATTEMPTS => return Ok(Some(vec![UnlinkOutcome::Changed])),
                 Ok(Attempt::Aborted) => aborted += 1,
                 // Nothing was queued. From now on keys go another way; where they do not, it is the last word.
-                Err(error) if is_full(&error) && !self.full.swap(true, Ordering::Relaxed) => {}
+                Err(error) if is_full(&error) && !was_full => self.full.store(SEALED, Ordering::Relaxed),
                 Err(error) => {
                     if is_transient(&error) && !is_not_ready(&error) {
                         part.lost.iter_mut().enumerate().for_each(|(place, lost)| *lost |= doomed.contains(&place));
@@ -191,9 +194,12 @@ impl Unlinker {
             return Err(Error::new(ErrorKind::IO, "the server behind the connection has changed"));
         }
         let last = Last { begun: (some, warrant, begun), places: &places, doomed };
-        let told = match self.dumps_sealed(&equal) {
-            Some(expire_time) => by_seals(wire, &equal, expire_time, last).await?,
-            None => in_transaction(wire, &equal, last).await?,
+        let told = if self.is_full() && equal.iter().all(|(_, seal)| matches!(seal, Some(Seal::Dump { .. }))) {
+            // By and by it is looked whether there is memory again.
+            let _ = self.full.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |more| more.checked_sub(1));
+            by_seals(wire, &equal, last).await?
+        } else {
+            in_transaction(wire, &equal, last).await?
         };
         let told = match told {
             Told::Outcomes(told) => told,
@@ -207,18 +213,23 @@ impl Unlinker {
         Ok((Attempt::Done(outcomes), true))
     }
 
-    /// The seals that keys have before they are read.
-    async fn seals(&self, wire: &Wire, some: &[&Candidate]) -> Result<Vec<Option<Seal>>, Error> {
-        if self.full.load(Ordering::Relaxed) {
-            return full::seals(wire, some, self.source.inner.abilities.expire_time).await;
-        }
-        stream::seals(wire, some).await
+    /// Whether the server had no memory left a moment ago.
+    fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether all of these keys can go by the seals of their dumps, and whether that has the time of expiry.
-    fn dumps_sealed(&self, equal: &[Doomed<'_>]) -> Option<bool> {
-        let all = equal.iter().all(|(_, seal)| matches!(seal, Some(Seal::Dump(_))));
-        all.then_some(self.source.inner.abilities.expire_time)
+    /// The seals that keys have before they are read.
+    async fn seals(&self, wire: &Wire, some: &[&Candidate]) -> Result<Vec<Option<Seal>>, Error> {
+        if !self.is_full() {
+            return stream::seals(wire, some).await;
+        }
+        let dumps = full::seals(wire, some, self.source.inner.abilities.expire_time).await?;
+        if dumps.iter().all(Option::is_some) {
+            return Ok(dumps);
+        }
+        // What has none goes in a transaction, if at all.
+        let streams = stream::seals(wire, some).await?;
+        Ok(dumps.into_iter().zip(streams).map(|(dump, stream)| dump.or(stream)).collect())
     }
 
     /// What is to become of each key: `Deleted` where nothing speaks against it.
