@@ -26,6 +26,9 @@ use tokio::task::JoinSet;
 /// Batches that wait to be deleted, beside the one at work: enough to overlap, little enough to hold.
 const AHEAD: usize = 1;
 
+/// Which server answers, and from which history it was promoted.
+type Answered = (Answering, Option<String>);
+
 /// What the comparison and the deletion work with.
 pub(super) struct Cleaning {
     pub(super) account: Account,
@@ -75,7 +78,7 @@ impl Cleaning {
     }
 
     /// Which server answers, of each database, and from which history it was promoted; nothing where no key goes.
-    async fn answering(&self, rounds: &Rounds) -> Result<Vec<(Answering, Option<String>)>, Failure> {
+    async fn answering(&self, rounds: &Rounds) -> Result<Vec<Answered>, Failure> {
         let mut all = Vec::new();
         for base in rounds.shared.bases.iter().filter(|_| self.lease.is_some()) {
             all.push((base.source.answering().await?, base.source.promoted_from().await?));
@@ -84,14 +87,13 @@ impl Cleaning {
     }
 
     /// Fails where it is not the same server any more: what it had not saved when it ended, deletions among it, is not so now.
-    async fn still(&self, rounds: &Rounds, before: &[(Answering, Option<String>)]) -> Result<(), Failure> {
+    async fn still(&self, rounds: &Rounds, before: &[Answered]) -> Result<(), Failure> {
         let after = self.answering(rounds).await?;
         // A server that was a replica for a while has the data of another one, and is the same process.
-        let is_another =
-            |((before, history), (after, now)): (&(Answering, Option<String>), &(Answering, Option<String>))| {
-                let told = before.run_id.is_some() && after.run_id.is_some();
-                told && (before.token != after.token || now.is_some() && history != now)
-            };
+        let is_another = |((before, history), (after, now)): (&Answered, &Answered)| {
+            let told = before.run_id.is_some() && after.run_id.is_some();
+            told && (before.token != after.token || now.is_some() && history != now)
+        };
         let changed = before.iter().zip(&after).zip(rounds.shared.bases.iter()).find(|(pair, _)| is_another(*pair));
         changed.map_or(Ok(()), |(_, base)| {
             let display = base.source.display();

@@ -74,6 +74,12 @@ pub(super) fn is_key_refused(error: &Error) -> bool {
     error.details().starts_with("NOPERM") && error.details().contains("permissions to access")
 }
 
+/// Whether a key was refused to a command within a script.
+pub(super) fn is_key_refused_within(error: &Error) -> bool {
+    let text = error.details();
+    text.contains("can't access at least one of the keys") || text.contains("permissions to access")
+}
+
 /// Whether a command that tells of a key, such as XINFO, says that the key is not there.
 pub(super) fn is_no_key(error: &Error) -> bool {
     error.details().starts_with("ERR no such key")

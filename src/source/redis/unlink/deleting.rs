@@ -2,7 +2,7 @@
 //! where the server has no memory left to queue one, scripts that find the keys as they were sealed.
 
 use super::super::collections::unwritten;
-use super::super::errors::{in_reply, unexpected};
+use super::super::errors::{in_reply, is_key_refused_within, unexpected};
 use super::super::wire::Wire;
 use super::super::{bytes_of, number_of};
 use super::watch::{Attempt, Last};
@@ -63,7 +63,11 @@ pub(super) async fn by_seals(wire: &Wire, doomed: &[Doomed<'_>], last: Last<'_>)
     }
     let calls = doomed.iter().map(|(candidate, seal)| async move {
         match seal {
-            Some(seal) => told(wire.send("EVAL", seal.unlink(&candidate.key)).await?),
+            Some(seal) => match wire.send("EVAL", seal.unlink(&candidate.key)).await {
+                // Of this one alone: others are gone by now.
+                Err(error) if is_key_refused_within(&error) => Ok(UnlinkOutcome::Forbidden),
+                answer => told(answer?),
+            },
             // Not for this way.
             None => Ok(UnlinkOutcome::Changed),
         }

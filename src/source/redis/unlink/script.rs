@@ -3,7 +3,7 @@
 //! Several calls are on their way at once. A script runs as one step, so a call whose answer was lost may be made again:
 //! it deletes only what still equals. What it does not find then may have been deleted by the first.
 
-use super::super::errors::{in_reply, is_key_refused, is_not_ready, is_transient, unexpected};
+use super::super::errors::{in_reply, is_key_refused, is_key_refused_within, is_not_ready, is_transient, unexpected};
 use super::super::fetch::FOREVER;
 use super::super::number_of;
 use super::batches::batches;
@@ -224,8 +224,7 @@ fn outcome(answer: Resp3Frame) -> Result<UnlinkOutcome, Error> {
     };
     match text.as_str() {
         wrong if wrong.starts_with("WRONGTYPE") => Ok(UnlinkOutcome::Changed),
-        refused if refused.contains("can't access at least one of the keys") => Ok(UnlinkOutcome::Forbidden),
-        refused if refused.contains("permissions to access") => Ok(UnlinkOutcome::Forbidden),
+        _ if is_key_refused_within(&Error::new(ErrorKind::Unknown, text.clone())) => Ok(UnlinkOutcome::Forbidden),
         "" => Err(unexpected("EVAL", "something else than an answer a key")),
         _ => Err(Error::new(ErrorKind::Unknown, text)),
     }

@@ -32,6 +32,8 @@ const CONNECTIONS: usize = 4;
 const ATTEMPTS: u32 = 5;
 /// So many groups go by their seals before it is tried again whether the server has memory for a transaction.
 const SEALED: u32 = 64;
+/// So often a part may find that there is no memory: others count that down meanwhile.
+const REFUSED: u32 = 3;
 /// Within this time it is sure, as a rule without any waiting, whether this process may delete.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
@@ -125,7 +127,7 @@ impl Unlinker {
     /// What became of keys that are watched together; `None`: nothing was deleted because of some of them.
     async fn part(&self, part: &mut Part<'_>, warrant: &dyn Warrant) -> Result<Option<Vec<UnlinkOutcome>>, Failure> {
         let mut retry = self.source.retry("WATCH");
-        let (mut aborted, one) = (0, part.some.len() == 1);
+        let (mut aborted, mut refused, one) = (0, 0, part.some.len() == 1);
         loop {
             // Before it is asked how old the comparison is, so that nothing lies between the two.
             let begun = warrant.interruptions();
@@ -134,7 +136,6 @@ impl Unlinker {
                 return part.outdated().map(Some);
             }
             let mut doomed = Vec::new();
-            let was_full = self.is_full();
             match self.attempt_group((part.some, warrant, begun), &mut doomed).await {
                 Ok(Attempt::Outdated) => return part.outdated().map(Some),
                 Ok(Attempt::Ended(failure)) => return Err(failure),
@@ -144,7 +145,10 @@ impl Unlinker {
                 Ok(Attempt::Aborted) if aborted == ATTEMPTS => return Ok(Some(vec![UnlinkOutcome::Changed])),
                 Ok(Attempt::Aborted) => aborted += 1,
                 // Nothing was queued. From now on keys go another way; where they do not, it is the last word.
-                Err(error) if is_full(&error) && !was_full => self.full.store(SEALED, Ordering::Relaxed),
+                Err(error) if is_full(&error) && refused < REFUSED => {
+                    refused += 1;
+                    self.full.store(SEALED, Ordering::Relaxed);
+                }
                 Err(error) => {
                     if is_transient(&error) && !is_not_ready(&error) {
                         part.lost.iter_mut().enumerate().for_each(|(place, lost)| *lost |= doomed.contains(&place));
