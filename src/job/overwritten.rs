@@ -18,8 +18,9 @@ fn said(name: &str, tally: &Tally, run: &str) -> String {
     let first = tally.first_overwritten.as_ref().map(|key| format!(", the first of {key}")).unwrap_or_default();
     format!(
         "{name}: {} rows were overwritten whose keys a cleanup had deleted{first}: the keys were begun anew, and what the rows had is in no \
-         other place than their before-images. (Keys are among them that a cleanup which was interrupted may not have come to.) redis2pg rollback --run {run} puts all that this run overwrote back, as long as no cleanup \
-         has deleted its keys; single rows: SELECT table_name, row_key, image FROM redis2pg.before_images WHERE run_id = '{run}'",
+         other place than their before-images. (Keys may be among them that an interrupted cleanup had not come to.) \
+         redis2pg rollback --run {run} puts all that this run overwrote back, as long as no \
+         cleanup has deleted its keys; single rows: SELECT table_name, row_key, image FROM redis2pg.before_images WHERE run_id = '{run}'",
         tally.overwritten_cleaned
     )
 }

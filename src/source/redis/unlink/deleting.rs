@@ -2,7 +2,7 @@
 //! where the server has no memory left to queue one, scripts that find the keys as they were sealed.
 
 use super::super::collections::unwritten;
-use super::super::errors::{in_reply, is_key_refused_within, unexpected};
+use super::super::errors::{in_reply, is_key_refused, is_key_refused_within, is_transient, unexpected};
 use super::super::wire::Wire;
 use super::super::{bytes_of, number_of};
 use super::watch::{Attempt, Last};
@@ -24,10 +24,23 @@ pub(super) enum Seal {
 impl Seal {
     /// What deletes the key if it has this seal, as the words behind EVAL. It answers 2 where the seal is another, else as UNLINK does.
     fn unlink(&self, key: &RedisKey) -> Vec<Value> {
-        match self {
-            Self::Stream(seal) => stream::unlink(key, seal),
-            Self::Dump { seal, expire_time } => full::unlink(key, seal, *expire_time),
-        }
+        let (script, seal) = match self {
+            Self::Stream(seal) => (stream::deletion(), seal),
+            Self::Dump { seal, expire_time } => (full::deletion(*expire_time), seal),
+        };
+        vec![script.into(), "1".into(), Value::Bytes(key.bytes()), Value::Bytes(seal.clone())]
+    }
+}
+
+/// What a script that deletes ends with, where `seal` is how the key stands now.
+pub(super) const UNLINK: &str = "if seal ~= ARGV[1] then return 2 end return redis.call('UNLINK', KEYS[1])";
+
+/// How a key stands, by a script that tells it; `None` where it is not there, is of another type, or this user may not run all of it.
+pub(super) async fn sealed(wire: &Wire, script: String, key: &RedisKey) -> Result<Option<Bytes>, Error> {
+    match wire.send("EVAL", vec![script.into(), "1".into(), Value::Bytes(key.bytes())]).await {
+        Ok(seal) => Ok(bytes_of(seal)),
+        Err(error) if is_transient(&error) || is_key_refused(&error) => Err(error),
+        Err(_) => Ok(None),
     }
 }
 

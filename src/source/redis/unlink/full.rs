@@ -3,15 +3,10 @@
 //! nobody wrote to it until it was read; and a script deletes it that finds the same seal. What was compared are its contents, as ever: a dump
 //! may only keep a key that is equal.
 
-use super::super::bytes_of;
-use super::super::errors::{is_key_refused, is_transient};
 use super::super::wire::Wire;
 use super::Candidate;
-use super::deleting::Seal;
-use crate::model::RedisKey;
-use bytes::Bytes;
+use super::deleting::{Seal, UNLINK, sealed};
 use fred::error::Error;
-use fred::types::Value;
 use futures::future::try_join_all;
 
 /// The longest value of which dumps are made within the server: it is held up by them.
@@ -39,19 +34,15 @@ pub(super) async fn seals(wire: &Wire, some: &[&Candidate], expire_time: bool) -
         if candidate.bytes() > LONGEST {
             return Ok(None);
         }
-        match wire.send("EVAL", vec![script.clone().into(), "1".into(), Value::Bytes(candidate.key.bytes())]).await {
-            Ok(seal) => Ok(bytes_of(seal).map(|seal| Seal::Dump { seal, expire_time })),
-            Err(error) if is_transient(&error) || is_key_refused(&error) => Err(error),
-            Err(_) => Ok(None),
-        }
+        let seal = sealed(wire, script.clone(), &candidate.key).await?;
+        Ok(seal.map(|seal| Seal::Dump { seal, expire_time }))
     });
     try_join_all(seals).await
 }
 
-/// What deletes a key that has this seal, as the words behind EVAL. It answers 2 where the seal is another, else as UNLINK does.
-pub(super) fn unlink(key: &RedisKey, seal: &Bytes, expire_time: bool) -> Vec<Value> {
-    let script = script(expire_time, "0", "if seal ~= ARGV[1] then return 2 end return redis.call('UNLINK', KEYS[1])");
-    vec![script.into(), "1".into(), Value::Bytes(key.bytes()), Value::Bytes(seal.clone())]
+/// The script that deletes a key that has its seal.
+pub(super) fn deletion(expire_time: bool) -> String {
+    script(expire_time, "0", UNLINK)
 }
 
 #[cfg(test)]

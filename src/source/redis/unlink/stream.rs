@@ -1,17 +1,13 @@
 //! What a stream has beside its entries, which no digest of them covers: the ids that it has given, its groups with their consumers,
 //! and what is pending in them.
 
-use super::super::bytes_of;
 use super::super::entries::{GroupsHasher, GroupsLeft};
-use super::super::errors::{is_key_refused, is_transient};
 use super::super::wire::Wire;
-use super::deleting::Seal;
+use super::deleting::{Seal, UNLINK, sealed};
 use super::{Candidate, Content};
 use crate::backup::{Logical, StreamFacts, StreamGroup};
 use crate::model::{ContentDigest, RedisKey};
-use bytes::Bytes;
 use fred::error::Error;
-use fred::types::Value;
 use futures::future::try_join_all;
 
 /// A watch does not see what changes a stream's groups, nor XSETID (tried with Redis 7.0): only what changes its entries. So a script seals
@@ -28,9 +24,6 @@ const SEAL: &str = "local parts = {} \
     for fact = 1, #consumer, 2 do if consumer[fact] == 'name' or consumer[fact] == 'pending' then add(consumer[fact + 1]) end \
     end end end end end \
     local seal = redis.sha1hex(table.concat(parts)) REST";
-const TELL: &str = "return seal";
-/// 2 where it is another, else what UNLINK says. One that is gone has none, and there are no groups without a key.
-const UNLINK: &str = "if seal ~= ARGV[1] then return 2 end return redis.call('UNLINK', KEYS[1])";
 /// So begins the deletion, where the key is not there any more.
 const THERE: &str = "if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end ";
 
@@ -79,21 +72,15 @@ pub(super) async fn seals(wire: &Wire, some: &[&Candidate]) -> Result<Vec<Option
         if !matches!(candidate.content, Content::Stream(..)) {
             return Ok(None);
         }
-        let script = SEAL.replace("REST", TELL);
-        match wire.send("EVAL", vec![script.into(), "1".into(), Value::Bytes(candidate.key.bytes())]).await {
-            Ok(seal) => Ok(bytes_of(seal).map(Seal::Stream)),
-            Err(error) if is_transient(&error) || is_key_refused(&error) => Err(error),
-            // No such key, one of another type, or no right to it all.
-            Err(_) => Ok(None),
-        }
+        let seal = sealed(wire, SEAL.replace("REST", "return seal"), &candidate.key).await?;
+        Ok(seal.map(Seal::Stream))
     });
     try_join_all(seals).await
 }
 
-/// What deletes a stream that has this seal, as the words behind EVAL. It answers 2 where the seal is another, else as UNLINK does.
-pub(super) fn unlink(key: &RedisKey, seal: &Bytes) -> Vec<Value> {
-    let script = format!("{THERE}{}", SEAL.replace("REST", UNLINK));
-    vec![script.into(), "1".into(), Value::Bytes(key.bytes()), Value::Bytes(seal.clone())]
+/// The script that deletes a stream that has its seal.
+pub(super) fn deletion() -> String {
+    format!("{THERE}{}", SEAL.replace("REST", UNLINK))
 }
 
 /// How a stream stands, on the connection that watches it.

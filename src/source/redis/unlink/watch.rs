@@ -32,7 +32,7 @@ const CONNECTIONS: usize = 4;
 const ATTEMPTS: u32 = 5;
 /// So many groups go by their seals before it is tried again whether the server has memory for a transaction.
 const SEALED: u32 = 64;
-/// So often a part may find that there is no memory: others count that down meanwhile.
+/// So often a part may find that there is no memory: by the first time, or since others counted that down; or its keys have no such seal.
 const REFUSED: u32 = 3;
 /// Within this time it is sure, as a rule without any waiting, whether this process may delete.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -198,7 +198,7 @@ impl Unlinker {
             return Err(Error::new(ErrorKind::IO, "the server behind the connection has changed"));
         }
         let last = Last { begun: (some, warrant, begun), places: &places, doomed };
-        let told = if self.is_full() && equal.iter().all(|(_, seal)| matches!(seal, Some(Seal::Dump { .. }))) {
+        let told = if equal.iter().all(|(_, seal)| matches!(seal, Some(Seal::Dump { .. }))) {
             // By and by it is looked whether there is memory again.
             let _ = self.full.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |more| more.checked_sub(1));
             by_seals(wire, &equal, last).await?
