@@ -14,7 +14,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use redis2pg::model::{ContentDigest, Failure, Packer, RedisKey, RedisType};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
-use redis2pg::source::redis::{Candidate, Content, RedisSource, SourceSettings, UnlinkOptions, UnlinkOutcome, Warrant};
+use redis2pg::source::redis::{
+    Candidate, Content, Fates, RedisSource, SourceSettings, UnlinkOptions, UnlinkOutcome, Warrant,
+};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
@@ -98,8 +100,9 @@ async fn measure(server: &RedisServer, label: &str, (kind, user): (Kind, &str), 
     let candidates: Vec<Candidate> = (0..keys).map(|n| candidate(kind, n)).collect();
     let started = Instant::now();
     for batch in candidates.chunks(BATCH) {
-        let outcomes = unlinker.unlink(batch, &Always).await.unwrap();
-        assert!(outcomes.iter().all(|outcome| *outcome == UnlinkOutcome::Deleted), "{label}");
+        let fates = Fates::of(batch.len());
+        unlinker.unlink(batch, &Always, &fates).await.unwrap();
+        assert!(fates.outcomes().unwrap().iter().all(|outcome| *outcome == UnlinkOutcome::Deleted), "{label}");
     }
     let seconds = started.elapsed().as_secs_f64();
     println!("{label:<48} {:>9.0} keys/s", keys as f64 / seconds);

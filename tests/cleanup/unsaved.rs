@@ -1,7 +1,7 @@
 //! A Redis whose last save to disk failed takes no writes, and refuses even PING to who has no password: it is read, and keeps its keys.
 
 use crate::support::{Case, Client, until};
-use crate::{ITEMS, TABLES, came_to, ends, keys, set_items};
+use crate::{ITEMS, TABLES, came_to, ends, keys, number, set_items};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
 
 #[test]
@@ -29,6 +29,12 @@ fn a_redis_that_cannot_save_is_read_and_it_is_said_why_nothing_is_deleted() {
     let refused = ends(case.cleanup(ITEMS, &["--yes"]), 5);
     assert!(refused.stderr.contains("takes no writes, since its last save to disk failed"), "{refused}");
     assert!(refused.stderr.contains("once BGSAVE works") && keys(&case) == 20, "{refused}");
+    // Nothing was done to any of them, and one that goes by itself then was deleted by nobody.
+    assert_eq!(refused.report["cleanup"]["kept"]["not_reached"], 20, "{:#}", refused.report);
+    assert_eq!(number(&refused, "unknown"), 0, "{refused}");
     redis.say("CONFIG SET stop-writes-on-bgsave-error no");
-    came_to(&ends(case.cleanup(ITEMS, &["--yes"]), 0), 20, &[]);
+    redis.say("DEL item:0");
+    let cleaned = ends(case.cleanup(ITEMS, &["--yes"]), 0);
+    came_to(&cleaned, 19, &[]);
+    assert_eq!(number(&cleaned, "settled"), 0, "{cleaned}");
 }

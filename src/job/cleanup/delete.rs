@@ -12,7 +12,7 @@ use crate::flow::Stop;
 use crate::job::link::Link;
 use crate::ledger::{self, CleanupBatch, Settlement};
 use crate::model::{BackupExtent, Exit, Failure, RedisKey, Side};
-use crate::source::redis::{Candidate, UnlinkOutcome, Unlinker, Warrant};
+use crate::source::redis::{Candidate, Fate, Fates, UnlinkOutcome, Unlinker, Warrant};
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -94,7 +94,7 @@ impl Deleter {
             self.leave(of, keys, Left::Stopped)?;
             return Ok(((Vec::new(), age), None));
         };
-        self.account.unlinked(of, saved.stayed.into_iter())?;
+        saved.stayed.into_iter().try_for_each(|(key, outcome)| self.account.unlinked(of, key, outcome))?;
         for (key, detail) in saved.unreadable {
             self.account.keep(of, key, reason::NOT_SAVED, detail)?;
         }
@@ -108,7 +108,7 @@ impl Deleter {
     async fn delete(
         &mut self,
         of: Of,
-        (mut candidates, age): (Vec<Candidate>, Age),
+        (candidates, age): (Vec<Candidate>, Age),
         saved: Option<&BackupExtent>,
     ) -> Result<(), Failure> {
         let keys: Vec<RedisKey> = candidates.iter().map(|candidate| candidate.key.clone()).collect();
@@ -116,17 +116,20 @@ impl Deleter {
         let id = Uuid::new_v4();
         self.begin(CleanupBatch { id, mapping: &mapping, database: of.1.number, keys: &keys, saved }).await?;
         let done = self.unlink(of.1.number, &candidates, age).await;
-        let settled = self.settle(&done.settlement(id, &keys)).await;
         // Whatever failed, what is known is told.
-        let left = candidates.split_off(done.outcomes.len() + done.unknown);
-        self.account.lose_sight(of, done.unknown);
-        self.account.unlinked(of, keys.into_iter().zip(done.outcomes))?;
+        let settled = self.settle(&done.settlement(id, &keys)).await;
         let (why, failure) = match done.end {
             UnlinkEnd::Done | UnlinkEnd::Stopped => (Left::Stopped, None),
             UnlinkEnd::Outdated => (Left::Outdated, None),
             UnlinkEnd::Failed(failure) => (Left::Failed, Some(failure)),
         };
-        self.leave(of, keys_of(left), why)?;
+        for (key, fate) in keys.into_iter().zip(done.fates) {
+            match fate {
+                Fate::Told(outcome) => self.account.unlinked(of, key, outcome)?,
+                Fate::Open(0) => self.leave(of, vec![key], why)?,
+                Fate::Open(_) => self.account.lose_sight(of),
+            }
+        }
         failure.map_or(settled, Err)
     }
 
@@ -166,53 +169,49 @@ impl Deleter {
         }
     }
 
-    /// Deletes a part after the other, as long as their comparison is fresh; gives what became of those that it came to.
+    /// Deletes a part after the other, as long as their comparison is fresh.
     async fn unlink(&self, database: u8, candidates: &[Candidate], age: Age) -> Unlinked {
         let at_once = self.pace.limit.keys_at_once().unwrap_or(AT_ONCE).clamp(1, AT_ONCE);
-        let mut done = Unlinked { outcomes: Vec::with_capacity(candidates.len()), unknown: 0, end: UnlinkEnd::Done };
+        let (mut fates, mut end) = (Vec::with_capacity(candidates.len()), UnlinkEnd::Done);
         for part in candidates.chunks(at_once) {
             tokio::select! {
                 () = self.pace.limit.take(part.len() as u64, 0) => {}
                 () = self.stop.wait_drain() => {}
             }
             let sure = if self.stop.requested() { Ok(()) } else { self.lease.sure(self.patience).await };
-            done.end = match (sure, self.unlinkers.get(&database)) {
+            end = match (sure, self.unlinkers.get(&database)) {
                 _ if self.stop.requested() => UnlinkEnd::Stopped,
                 (Err(failure), _) => UnlinkEnd::Failed(failure),
                 (Ok(()), None) => UnlinkEnd::Failed(Failure::internal("keys of a database that was not opened")),
                 // Whoever waited, for the pace or for a server, waited since the comparison.
                 (Ok(()), Some(_)) if !age.is_fresh() => UnlinkEnd::Outdated,
-                (Ok(()), Some(unlinker)) => match self.unlinking(unlinker, part, age).await {
-                    Ok(outcomes) => {
-                        done.outcomes.extend(outcomes);
-                        continue;
+                (Ok(()), Some(unlinker)) => {
+                    let (known, ended) = self.unlinking(unlinker, part, age).await;
+                    fates.extend(known);
+                    match ended {
+                        Ok(()) => continue,
+                        Err(failure) => UnlinkEnd::Failed(failure),
                     }
-                    Err(failure) => {
-                        done.unknown = part.len();
-                        UnlinkEnd::Failed(failure)
-                    }
-                },
+                }
             };
             break;
         }
-        done
+        fates.resize(candidates.len(), Fate::Open(0));
+        Unlinked { fates, end }
     }
 
-    /// Deletes a part. A second signal, and the loss of the lease, end it: what may be gone is looked for by the next cleanup.
-    async fn unlinking(
-        &self,
-        unlinker: &Unlinker,
-        part: &[Candidate],
-        age: Age,
-    ) -> Result<Vec<UnlinkOutcome>, Failure> {
-        let warrant = Held { deleter: self, age };
+    /// Deletes a part; what is known of its keys then. A second signal, and the loss of the lease, end it: what may be gone is looked for by
+    /// the next cleanup.
+    async fn unlinking(&self, unlinker: &Unlinker, part: &[Candidate], age: Age) -> (Vec<Fate>, Result<(), Failure>) {
+        let (warrant, fates) = (Held { deleter: self, age }, Fates::of(part.len()));
         // Boxed, since what goes on within is large, and would be part of every task that deletes.
-        let unlinking: BoxFuture<'_, _> = Box::pin(unlinker.unlink(part, &warrant));
-        tokio::select! {
+        let unlinking: BoxFuture<'_, _> = Box::pin(unlinker.unlink(part, &warrant, &fates));
+        let ended = tokio::select! {
             biased;
             done = unlinking => done,
             () = self.stop.wait_cut() => Err(if self.lease.is_lost() { taken_over() } else { cut_short() }),
-        }
+        };
+        (fates.known(), ended)
     }
 
     /// Leaves keys that it did not come to.
@@ -234,12 +233,10 @@ enum Left {
     Outdated,
 }
 
-/// What became of the keys of a batch: first those of which it is known, then those of which it is not, then those that it did
-/// not come to.
+/// What became of the keys of a batch.
 struct Unlinked {
-    outcomes: Vec<UnlinkOutcome>,
-    /// How many may be gone or not: what was to delete them failed.
-    unknown: usize,
+    /// That of each.
+    fates: Vec<Fate>,
     end: UnlinkEnd,
 }
 
@@ -255,14 +252,17 @@ enum UnlinkEnd {
 impl Unlinked {
     /// What the ledger is told of a batch of these keys.
     fn settlement<'k>(&self, batch: Uuid, keys: &'k [RedisKey]) -> Settlement<'k> {
-        let is_gone = |outcome: &UnlinkOutcome| matches!(outcome, UnlinkOutcome::Deleted | UnlinkOutcome::Unconfirmed);
-        let deleted = self.outcomes.iter().filter(|outcome| is_gone(outcome)).count() as i64;
-        let (known, rest) = keys.split_at_checked(self.outcomes.len()).unwrap_or((keys, &[]));
-        let (unknown, untouched) = rest.split_at_checked(self.unknown).unwrap_or((rest, &[]));
-        // Of one that was perhaps made anew, the rows of the one that is gone must not count as outdated: it stays among those that went.
-        let has_stayed = |outcome: &UnlinkOutcome| !is_gone(outcome) && *outcome != UnlinkOutcome::PerhapsAnew;
-        let kept = known.iter().zip(&self.outcomes).filter(|(_, outcome)| has_stayed(outcome)).map(|(key, _)| key);
-        Settlement { batch, deleted, stayed: kept.chain(untouched).collect(), unknown }
+        let mut settlement = Settlement { batch, deleted: 0, stayed: Vec::new(), unknown: Vec::new() };
+        for (key, fate) in keys.iter().zip(&self.fates) {
+            match fate {
+                Fate::Told(UnlinkOutcome::Deleted | UnlinkOutcome::Unconfirmed) => settlement.deleted += 1,
+                // The rows of the one that is gone must not count as outdated: it stays among those that went.
+                Fate::Told(UnlinkOutcome::PerhapsAnew) => {}
+                Fate::Told(_) | Fate::Open(0) => settlement.stayed.push(key),
+                Fate::Open(_) => settlement.unknown.push(key),
+            }
+        }
+        settlement
     }
 }
 

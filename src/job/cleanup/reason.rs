@@ -30,6 +30,8 @@ pub(super) const NOT_SAVED: &str = "not_saved";
 pub(super) const OUTDATED: &str = "outdated";
 /// The user may not delete it.
 pub(super) const FORBIDDEN: &str = "forbidden";
+/// Redis has no memory left for the transaction in which it would go.
+pub(super) const NO_MEMORY: &str = "no_memory";
 /// A stop came before it, or a failure.
 pub(super) const NOT_REACHED: &str = "not_reached";
 /// No mapping takes it.
@@ -93,5 +95,9 @@ pub(super) fn of_outcome(outcome: UnlinkOutcome) -> Option<(&'static str, &'stat
         UnlinkOutcome::Retimed => Some((RETIMED, "its time of expiry was set anew after it was compared")),
         UnlinkOutcome::Forbidden => Some((FORBIDDEN, "this user may not delete it")),
         UnlinkOutcome::Outdated => Some((OUTDATED, "more than ten seconds passed after it was compared")),
+        UnlinkOutcome::NoMemory => Some((
+            NO_MEMORY,
+            "Redis has no memory left (maxmemory) for a transaction, and the key is too large to go without one",
+        )),
     }
 }

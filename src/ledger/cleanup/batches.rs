@@ -102,7 +102,7 @@ pub struct Settlement<'a> {
     /// went, so that rows of the one that is gone are kept.
     pub stayed: Vec<&'a RedisKey>,
     /// Those of which it is not known. They become a batch of their own, which is not settled.
-    pub unknown: &'a [RedisKey],
+    pub unknown: Vec<&'a RedisKey>,
 }
 
 /// Writes what became of a batch. `false`: the lease is lost, and nothing is written.
@@ -126,7 +126,7 @@ pub async fn settle_cleanup_batch(
         return Ok(true);
     }
     if !settlement.unknown.is_empty() {
-        set_apart(&mut transaction, settlement.batch, settlement.unknown).await?;
+        set_apart(&mut transaction, settlement.batch, &settlement.unknown).await?;
     }
     let Settlement { batch, stayed, .. } = settlement;
     if !stayed.is_empty() {
@@ -160,8 +160,8 @@ async fn settle(connection: &mut PgConnection, settlement: &Settlement<'_>) -> R
 }
 
 /// Makes a batch of its own of some keys of a batch.
-async fn set_apart(connection: &mut PgConnection, batch: Uuid, unknown: &[RedisKey]) -> Result<(), Error> {
-    let (hashes, keys) = hashed(unknown);
+async fn set_apart(connection: &mut PgConnection, batch: Uuid, unknown: &[&RedisKey]) -> Result<(), Error> {
+    let (hashes, keys) = hashed(unknown.iter().copied());
     query(
         "WITH made AS (INSERT INTO redis2pg.cleanup_batches (id, cleanup_id, mapping, redis_db, keys, begun_at, backup_bytes, \
              backup_digest) \

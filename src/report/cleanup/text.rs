@@ -101,6 +101,9 @@ fn spoken(reason: &str) -> &str {
         "outdated" => {
             "outdated (it waited for more than ten seconds after it was compared: another cleanup looks again, with another --backup if any)"
         }
+        "no_memory" => {
+            "no_memory (too large to go from a Redis that has no memory left; with a higher maxmemory another cleanup lets it go)"
+        }
         "not_reached" => "not_reached (a stop or a failure came before it)",
         "unmatched" => "unmatched (no mapping takes it)",
         "shape_refused" => "shape_refused (like a mapping's keys, and of another shape)",

@@ -8,6 +8,20 @@ use std::fmt;
 
 /// Beginnings of error replies of a server that will be ready in a moment.
 const NOT_READY: [&str; 6] = ["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ERR max number of clients"];
+/// How a server begins that refuses to run a command.
+const REFUSALS: [&str; 11] = [
+    "BUSY",
+    "CLUSTERDOWN",
+    "EXECABORT",
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOAUTH",
+    "NOPERM",
+    "NOREPLICAS",
+    "OOM",
+    "READONLY",
+];
 /// What EXEC says before the reason why it could not be run.
 const ABORTED: &str = "EXECABORT Transaction discarded because of: ";
 
@@ -53,6 +67,13 @@ pub(super) fn is_unsaved(error: &Error) -> bool {
 /// Whether the server has no memory left for the command.
 pub(super) fn is_full(error: &Error) -> bool {
     reason(error.details()).starts_with("OOM")
+}
+
+/// Whether the server says that it has not run a command, nor the transaction that it was to end, and why. Of `ERR`, which a proxy may
+/// say as well of what it has passed on, that is not known.
+pub(super) fn is_refusal(error: &Error) -> bool {
+    let code = error.details().split(' ').next().unwrap_or_default();
+    *error.kind() == ErrorKind::Unknown && REFUSALS.contains(&code)
 }
 
 /// Whether a later attempt can succeed.

@@ -43,7 +43,8 @@ pub use scan::Scanner;
 pub use server::{Eviction, Replica, ServerFacts};
 pub use settings::SourceSettings;
 pub use unlink::{
-    Candidate, Content, StreamReading, StreamState, UnlinkAbility, UnlinkOptions, UnlinkOutcome, Unlinker, Warrant,
+    Candidate, Content, Fate, Fates, StreamReading, StreamState, UnlinkAbility, UnlinkOptions, UnlinkOutcome, Unlinker,
+    Warrant,
 };
 
 use crate::model::{Event, Failure, LargeKey, RedisKey, RedisType, SENT_NOTICES, SkipReason, Wanted};

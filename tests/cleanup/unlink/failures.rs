@@ -3,12 +3,12 @@
 
 use super::scene::{Scene, Trap, hash, port, say};
 use super::talk::Talk;
-use super::{Always, server, string, unlinked, unlinker};
+use super::{Always, failing, server, string, unlinked, unlinker, unlinking};
 use crate::proxy::{Act, Proxy};
 use crate::support::scripted::{Keyspace, ScriptedRedis, array, bulk, reply};
 use crate::support::until;
 use redis2pg::sandbox::RedisOptions;
-use redis2pg::source::redis::{Candidate, UnlinkOutcome};
+use redis2pg::source::redis::{Candidate, Fate, UnlinkOutcome};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::thread;
@@ -135,8 +135,8 @@ async fn a_server_that_becomes_a_replica_ends_the_work_and_keeps_its_keys() {
         scene.redis.say(&["SET", "string", "v"]);
         scene.trap.set(command);
         let candidate = if command == "EVAL" { string("string", "v") } else { hash("hash") };
-        let failure = scene.unlinker.unlink(&[candidate], &Always).await.unwrap_err();
-        assert_eq!(failure.exit.code(), 5, "{command}: {failure}");
+        let (failure, fates) = failing(&scene.unlinker, &[candidate], &Always).await;
+        assert_eq!((failure.exit.code(), fates), (5, vec![Fate::Open(0)]), "{command}: {failure}");
         assert!(failure.message.contains("is a replica"), "{command}: {failure}");
         assert_eq!(scene.redis.there(&["hash", "string"]), [true, true], "{command}");
     }
@@ -167,7 +167,7 @@ async fn after_a_failover_the_new_server_is_asked_and_a_replica_ends_the_work() 
         });
         let unlinker = unlinker(&proxy.url()).await;
         trap.set("EXEC");
-        let outcomes = unlinker.unlink(&[hash("changed"), hash("same")], &Always).await;
+        let outcomes = unlinking(&unlinker, &[hash("changed"), hash("same")], &Always).await;
         assert!(trap.has_sprung());
         if promoted {
             assert_eq!(outcomes.unwrap(), [UnlinkOutcome::PerhapsAnew, UnlinkOutcome::Deleted]);
@@ -226,8 +226,9 @@ async fn a_server_that_takes_no_writes_ends_the_work() {
         redis.say(&["SET", "string", "v"]);
         let unlinker = unlinker(&server.url()).await;
         redis.say(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
-        let failure = unlinker.unlink(&[candidate], &Always).await.unwrap_err();
+        let (failure, fates) = failing(&unlinker, &[candidate], &Always).await;
         assert!(failure.exit.code() == 5 && failure.message.contains("NOREPLICAS"), "{failure}");
+        assert_eq!(fates, [Fate::Open(0)], "nothing was done to it");
         assert_eq!(redis.there(&["hash", "string"]), [true, true]);
     }
 }

@@ -2,11 +2,11 @@
 
 use super::scene::{hash, say};
 use super::talk::{Answer, Talk};
-use super::{Always, items, server, string, unlinked, unlinker};
+use super::{Always, failing, items, server, string, unlinked, unlinker};
 use crate::proxy::{Act, Proxy};
 use redis2pg::model::RedisType;
 use redis2pg::sandbox::RedisOptions;
-use redis2pg::source::redis::{Candidate, UnlinkOutcome};
+use redis2pg::source::redis::{Candidate, Fate, UnlinkOutcome};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -75,6 +75,27 @@ async fn a_full_server_is_emptied_whatever_number_of_keys_it_has() {
     assert_eq!(redis.say(&["DBSIZE"]).number(), 0);
 }
 
+/// It is in the way of none behind it, and goes as soon as there is memory.
+#[tokio::test]
+async fn a_key_that_is_too_large_to_go_from_a_full_server_stays_and_all_others_go() {
+    let server = server(RedisOptions::default());
+    let mut redis = Talk::to(server.port());
+    let large = "v".repeat((16 << 20) + 1);
+    redis.say(&["SET", "large", &large]);
+    let small: Vec<String> = (0..200).map(|n| format!("k:{n}")).collect();
+    small.iter().for_each(|key| drop(redis.say(&["HSET", key, "f", "v"])));
+    let unlinker = unlinker(&server.url()).await;
+    fill(&mut redis);
+    let candidates: Vec<Candidate> =
+        std::iter::once(string("large", &large)).chain(small.iter().map(|key| hash(key))).collect();
+    let outcomes = unlinked(&unlinker, &candidates).await;
+    assert_eq!(outcomes[0], UnlinkOutcome::NoMemory);
+    assert!(outcomes[1..].iter().all(|outcome| *outcome == UnlinkOutcome::Deleted), "{outcomes:?}");
+    assert_eq!((redis.say(&["DBSIZE"]).number(), redis.there(&["large"])), (1, vec![true]));
+    redis.say(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(unlinked(&unlinker, &candidates[..1]).await, [UnlinkOutcome::Deleted]);
+}
+
 /// A write that comes while the key is read, and is taken back, is no reason to delete what was read in between.
 #[tokio::test]
 async fn a_key_that_is_another_only_while_it_is_read_stays() {
@@ -114,9 +135,10 @@ async fn without_scripts_a_full_server_ends_the_work_and_it_is_said_what_to_do()
     redis.say(&["HSET", "k", "f", "v"]);
     let unlinker = unlinker(&format!("redis://u:p@127.0.0.1:{}", server.port())).await;
     fill(&mut redis);
-    let failure = unlinker.unlink(&[hash("k")], &Always).await.unwrap_err();
-    assert_eq!(failure.exit.code(), 5, "{failure}");
+    let (failure, fates) = failing(&unlinker, &[hash("k")], &Always).await;
+    assert_eq!((failure.exit.code(), fates), (5, vec![Fate::Open(0)]), "{failure}");
     assert!(failure.message.contains("has no memory left (maxmemory)"), "{failure}");
     assert!(failure.hint.contains("CONFIG SET maxmemory"), "{}", failure.hint);
+    assert!(failure.hint.contains("let this user run EVAL, DUMP and P"), "{}", failure.hint);
     assert_eq!(redis.there(&["k"]), [true]);
 }

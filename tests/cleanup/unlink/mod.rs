@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 use redis2pg::model::{ContentDigest, Failure, RedisKey, RedisType};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
 use redis2pg::source::redis::{
-    Candidate, Content, RedisSource, SourceSettings, UnlinkOptions, UnlinkOutcome, Unlinker, Warrant,
+    Candidate, Content, Fate, Fates, RedisSource, SourceSettings, UnlinkOptions, UnlinkOutcome, Unlinker, Warrant,
 };
 
 /// A right to delete that does not end.
@@ -70,7 +70,25 @@ fn items(key: &str, redis_type: RedisType, items: &[&str]) -> Candidate {
     Candidate { key: RedisKey::new(key.to_owned()), redis_type, expires_at: Some(None), content }
 }
 
+/// The outcomes of an attempt, or why it failed.
+async fn unlinking(
+    unlinker: &Unlinker,
+    candidates: &[Candidate],
+    warrant: &dyn Warrant,
+) -> Result<Vec<UnlinkOutcome>, Failure> {
+    let fates = Fates::of(candidates.len());
+    unlinker.unlink(candidates, warrant, &fates).await?;
+    Ok(fates.outcomes().unwrap())
+}
+
+/// Why an attempt failed, and what is known of the keys then.
+async fn failing(unlinker: &Unlinker, candidates: &[Candidate], warrant: &dyn Warrant) -> (Failure, Vec<Fate>) {
+    let fates = Fates::of(candidates.len());
+    let failure = unlinker.unlink(candidates, warrant, &fates).await.unwrap_err();
+    (failure, fates.known())
+}
+
 /// The outcomes of an attempt that must come to its end.
 async fn unlinked(unlinker: &Unlinker, candidates: &[Candidate]) -> Vec<UnlinkOutcome> {
-    unlinker.unlink(candidates, &Always).await.unwrap()
+    unlinking(unlinker, candidates, &Always).await.unwrap()
 }

@@ -1,7 +1,7 @@
 //! What a server and its user must be for keys to be deleted, and what is said where they are not.
 
 use super::talk::Talk;
-use super::{Always, items, server, string, tells_expire_time, unlinked, unlinker};
+use super::{Always, items, server, string, tells_expire_time, unlinked, unlinker, unlinking};
 use crate::support::scripted::{Answer, Keyspace, ScriptedRedis, array, bulk, reply};
 use redis2pg::model::{Failure, RedisType};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
@@ -145,7 +145,7 @@ async fn a_right_that_is_taken_away_in_the_middle_ends_the_work_and_deletes_noth
         redis.say(&["HSET", "hash", "f", "v"]);
         let unlinker = unlinker(&url).await;
         redis.say(&["ACL", "SETUSER", "u", &format!("-{right}")]);
-        let failure = unlinker.unlink(&[items("hash", RedisType::Hash, &["f", "v"])], &Always).await.unwrap_err();
+        let failure = unlinking(&unlinker, &[items("hash", RedisType::Hash, &["f", "v"])], &Always).await.unwrap_err();
         assert!(failure.message.to_lowercase().contains(right), "{failure}");
         assert_eq!(redis.there(&["hash"]), [true], "{right}");
     }
@@ -155,7 +155,7 @@ async fn a_right_that_is_taken_away_in_the_middle_ends_the_work_and_deletes_noth
         redis.say(&["SET", "string", "v"]);
         let unlinker = unlinker(&url).await;
         redis.say(&["ACL", "SETUSER", "u", rights[0], rights[1]]);
-        let failure = unlinker.unlink(&[string("string", "v")], &Always).await.unwrap_err();
+        let failure = unlinking(&unlinker, &[string("string", "v")], &Always).await.unwrap_err();
         assert!(failure.message.contains("EVAL"), "{failure}");
         assert_eq!(redis.there(&["string"]), [true], "{rights:?}");
     }

@@ -1,12 +1,12 @@
 //! The right to delete ends while keys are read: nothing goes by it any more.
 
 use super::scene::{Scene, hash};
-use super::{Always, items, string};
+use super::{Always, failing, items, string, unlinking};
 use crate::proxy::Act;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use redis2pg::model::{Exit, Failure, RedisType, Side};
-use redis2pg::source::redis::{UnlinkOutcome, Warrant};
+use redis2pg::source::redis::{Fate, UnlinkOutcome, Warrant};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -57,11 +57,11 @@ async fn what_grows_too_old_while_it_is_read_stays() {
     let mut scene = scene(&warrant.outdated, || Act::Pass).await;
     scene.redis.say(&["HSET", "k", "f", "v"]);
     scene.trap.set("HSCAN");
-    let outcomes = scene.unlinker.unlink(&[hash("k")], &warrant).await.unwrap();
+    let outcomes = unlinking(&scene.unlinker, &[hash("k")], &warrant).await.unwrap();
     assert!(scene.trap.has_sprung());
     assert_eq!((outcomes, scene.redis.there(&["k"])), (vec![UnlinkOutcome::Outdated], vec![true]));
     // Nothing is left on the connection that would keep it from going later.
-    assert_eq!(scene.unlinker.unlink(&[hash("k")], &Always).await.unwrap(), [UnlinkOutcome::Deleted]);
+    assert_eq!(unlinking(&scene.unlinker, &[hash("k")], &Always).await.unwrap(), [UnlinkOutcome::Deleted]);
 }
 
 #[tokio::test]
@@ -72,11 +72,11 @@ async fn the_reading_of_a_large_key_takes_as_long_as_it_takes() {
     scene.redis.say(&["HSET", "k", "f", &value]);
     scene.trap.set("HSCAN");
     let large = items("k", RedisType::Hash, &["f", &value]);
-    let outcomes = scene.unlinker.unlink(std::slice::from_ref(&large), &warrant).await.unwrap();
+    let outcomes = unlinking(&scene.unlinker, std::slice::from_ref(&large), &warrant).await.unwrap();
     assert_eq!((outcomes, scene.redis.there(&["k"])), (vec![UnlinkOutcome::Deleted], vec![false]));
     // Another attempt begins too late.
     scene.redis.say(&["HSET", "k", "f", &value]);
-    assert_eq!(scene.unlinker.unlink(&[large], &warrant).await.unwrap(), [UnlinkOutcome::Outdated]);
+    assert_eq!(unlinking(&scene.unlinker, &[large], &warrant).await.unwrap(), [UnlinkOutcome::Outdated]);
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn a_large_key_stays_where_the_right_had_to_be_waited_for_or_the_process_s
         scene.redis.say(&["HSET", "k", "f", &value]);
         scene.trap.set("HSCAN");
         let large = items("k", RedisType::Hash, &["f", &value]);
-        let outcomes = scene.unlinker.unlink(&[large], &warrant).await.unwrap();
+        let outcomes = unlinking(&scene.unlinker, &[large], &warrant).await.unwrap();
         assert_eq!((outcomes, scene.redis.there(&["k"])), (vec![UnlinkOutcome::Outdated], vec![true]));
     }
 }
@@ -100,17 +100,17 @@ async fn the_right_is_asked_for_behind_all_that_goes_before_exec() {
         let mut scene = scene(&warrant.outdated, || Act::Pass).await;
         scene.redis.say(&["HSET", "k", "f", "v"]);
         scene.trap.set(command);
-        let outcomes = scene.unlinker.unlink(&[hash("k")], &warrant).await.unwrap();
+        let outcomes = unlinking(&scene.unlinker, &[hash("k")], &warrant).await.unwrap();
         assert!(scene.trap.has_sprung(), "{command}");
         assert_eq!((outcomes, scene.redis.there(&["k"])), (vec![UnlinkOutcome::Outdated], vec![true]), "{command}");
         // The transaction is given up, and the connection serves the next one.
-        assert_eq!(scene.unlinker.unlink(&[hash("k")], &Always).await.unwrap(), [UnlinkOutcome::Deleted]);
+        assert_eq!(unlinking(&scene.unlinker, &[hash("k")], &Always).await.unwrap(), [UnlinkOutcome::Deleted]);
     }
     let warrant = Ending::default();
     let mut scene = scene(&warrant.lost, || Act::Pass).await;
     scene.redis.say(&["HSET", "k", "f", "v"]);
     scene.trap.set("MULTI");
-    let failure = scene.unlinker.unlink(&[hash("k")], &warrant).await.unwrap_err();
+    let failure = unlinking(&scene.unlinker, &[hash("k")], &warrant).await.unwrap_err();
     assert_eq!((failure.message.as_str(), scene.redis.there(&["k"])), ("the test took it", vec![true]));
 }
 
@@ -121,7 +121,7 @@ async fn the_right_is_asked_for_once_there_is_a_connection() {
     let mut scene = scene(&warrant.outdated, || Act::Pass).await;
     scene.redis.say(&["SET", "k", "v"]);
     scene.trap.set("CLIENT");
-    let outcomes = scene.unlinker.unlink(&[string("k", "v")], &warrant).await.unwrap();
+    let outcomes = unlinking(&scene.unlinker, &[string("k", "v")], &warrant).await.unwrap();
     assert!(scene.trap.has_sprung());
     assert_eq!((outcomes, scene.redis.there(&["k"])), (vec![UnlinkOutcome::Outdated], vec![true]));
 }
@@ -132,7 +132,7 @@ async fn who_lost_the_right_meanwhile_deletes_nothing() {
     let mut scene = scene(&warrant.lost, || Act::Pass).await;
     scene.redis.say(&["HSET", "k", "f", "v"]);
     scene.trap.set("HSCAN");
-    let failure = scene.unlinker.unlink(&[hash("k")], &warrant).await.unwrap_err();
+    let failure = unlinking(&scene.unlinker, &[hash("k")], &warrant).await.unwrap_err();
     assert_eq!((failure.message.as_str(), scene.redis.there(&["k"])), ("the test took it", vec![true]));
 }
 
@@ -144,8 +144,25 @@ async fn a_call_is_not_made_again_too_late() {
         let mut scene = scene(&warrant.outdated, move || act).await;
         scene.redis.say(&["SET", "k", "v"]);
         scene.trap.set("EVAL");
-        let failure = scene.unlinker.unlink(&[string("k", "v")], &warrant).await.unwrap_err();
+        let (failure, fates) = failing(&scene.unlinker, &[string("k", "v")], &warrant).await;
         assert!(failure.message.contains("the answer to a deletion was lost"), "{failure}");
-        assert_eq!(scene.redis.there(&["k"]), [!gone]);
+        assert_eq!((fates, scene.redis.there(&["k"])), (vec![Fate::Open(1)], vec![!gone]));
     }
+}
+
+/// What another key may have come to is no reason not to know of this one.
+#[tokio::test]
+async fn where_an_answer_is_lost_it_is_known_which_keys_it_was_about() {
+    let warrant = Ending::default();
+    let mut scene = scene(&warrant.outdated, || Act::Lose).await;
+    for key in ["k", "other"] {
+        scene.redis.say(&["HSET", key, "f", if key == "k" { "v" } else { "w" }]);
+    }
+    scene.trap.set("EXEC");
+    let candidates = [hash("k"), hash("other"), hash("nothing")];
+    let (failure, fates) = failing(&scene.unlinker, &candidates, &warrant).await;
+    assert!(failure.message.contains("the answer to a deletion was lost"), "{failure}");
+    let outdated = Fate::Told(UnlinkOutcome::Outdated);
+    assert_eq!(fates, [Fate::Open(1), outdated, outdated]);
+    assert_eq!(scene.redis.there(&["k", "other"]), [false, true]);
 }

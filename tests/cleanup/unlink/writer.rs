@@ -5,7 +5,7 @@
 //! it or let it expire.
 
 use super::talk::{Answer, Talk};
-use super::{Always, server, tells_expire_time};
+use super::{Always, server, tells_expire_time, unlinking};
 use redis2pg::model::{ContentDigest, Packer, RedisKey, RedisType};
 use redis2pg::sandbox::RedisOptions;
 use redis2pg::source::redis::{Candidate, Content, RedisSource, SourceSettings, UnlinkOptions, UnlinkOutcome};
@@ -262,7 +262,7 @@ async fn interleaved(rights: &str) -> BTreeMap<&'static str, usize> {
         // Not always the same place of the writer.
         tokio::time::sleep(Duration::from_micros(random.below(2_000) as u64)).await;
         let before = beside.writes.load(Ordering::SeqCst);
-        let outcomes = unlinker.unlink(&candidates, &Always).await.unwrap();
+        let outcomes = unlinking(&unlinker, &candidates, &Always).await.unwrap();
         writes += beside.writes.load(Ordering::SeqCst) - before;
         beside.end.store(true, Ordering::SeqCst);
         let mut subjects = writer.join().unwrap_or_else(|_| panic!("REDIS2PG_TEST_SEED={seed}"));

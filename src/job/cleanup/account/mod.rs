@@ -117,34 +117,27 @@ impl Account {
         self.dry_run
     }
 
-    /// Books what became of keys that were to go.
+    /// Books what became of a key that was to go.
     ///
     /// # Errors
     /// The report cannot be written.
-    pub(super) fn unlinked(
-        &self,
-        of: Of,
-        outcomes: impl Iterator<Item = (RedisKey, UnlinkOutcome)>,
-    ) -> Result<(), Failure> {
-        for (key, outcome) in outcomes {
-            if let Some((reason, detail)) = reason::of_outcome(outcome) {
-                self.keep(of, key, reason, detail.to_owned())?;
-                continue;
-            }
-            let mut state = self.state();
-            let account = state.of(of.0);
-            match outcome {
-                UnlinkOutcome::Deleted => account.deleted += 1,
-                _ => account.gone += 1,
-            }
-            account.unconfirmed += i64::from(outcome == UnlinkOutcome::Unconfirmed);
+    pub(super) fn unlinked(&self, of: Of, key: RedisKey, outcome: UnlinkOutcome) -> Result<(), Failure> {
+        if let Some((reason, detail)) = reason::of_outcome(outcome) {
+            return self.keep(of, key, reason, detail.to_owned());
         }
+        let mut state = self.state();
+        let account = state.of(of.0);
+        match outcome {
+            UnlinkOutcome::Deleted => account.deleted += 1,
+            _ => account.gone += 1,
+        }
+        account.unconfirmed += i64::from(outcome == UnlinkOutcome::Unconfirmed);
         Ok(())
     }
 
-    /// Counts keys of which it is not known whether they are gone: what was to delete them failed.
-    pub(super) fn lose_sight(&self, of: Of, count: usize) {
-        *self.state().unknown.entry(of.0).or_default() += count as i64;
+    /// Counts a key of which it is not known whether it is gone: what was to delete it failed.
+    pub(super) fn lose_sight(&self, of: Of) {
+        *self.state().unknown.entry(of.0).or_default() += 1;
     }
 
     /// Counts groups that go with their streams.
@@ -260,7 +253,7 @@ mod tests {
         let outcomes =
             [UnlinkOutcome::Deleted, UnlinkOutcome::Changed, UnlinkOutcome::Gone, UnlinkOutcome::Unconfirmed];
         let keys = ["d", "e", "f", "g"].map(RedisKey::new);
-        account.unlinked(OF, keys.into_iter().zip(outcomes)).unwrap();
+        keys.into_iter().zip(outcomes).for_each(|(key, outcome)| account.unlinked(OF, key, outcome).unwrap());
         let others = ["x:1", "x:2", "o:1", "o:2", "o:3", "o:4"].map(RedisKey::new);
         let mut unmatched = Unmatched::count(others.iter().map(|key| (key, key.as_bytes().starts_with(b"x"))));
         unmatched.shape_refused = 1;

@@ -2,16 +2,17 @@
 //! where the server has no memory left to queue one, scripts that find the keys as they were sealed.
 
 use super::super::collections::unwritten;
-use super::super::errors::{in_reply, is_key_refused, is_key_refused_within, is_transient, unexpected};
+use super::super::errors::{in_reply, is_key_refused, is_key_refused_within, is_refusal, is_transient, unexpected};
 use super::super::wire::Wire;
 use super::super::{bytes_of, number_of};
+use super::fates::{Fates, One};
 use super::watch::{Attempt, Last};
-use super::{Candidate, UnlinkOutcome, full, stream};
+use super::{UnlinkOutcome, full, stream};
 use crate::model::RedisKey;
 use bytes::Bytes;
 use fred::error::Error;
 use fred::types::{Resp3Frame, Value};
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 
 /// How a key stood before it was read, where a watch does not tell all that becomes of it.
 pub(super) enum Seal {
@@ -45,12 +46,12 @@ pub(super) async fn sealed(wire: &Wire, script: String, key: &RedisKey) -> Resul
 }
 
 /// A key that is to be deleted.
-pub(super) type Doomed<'a> = (&'a Candidate, &'a Option<Seal>);
+pub(super) type Doomed<'a> = (One<'a>, &'a Option<Seal>);
 
 /// What came of the deletion.
 pub(super) enum Told {
-    /// What became of each key.
-    Outcomes(Vec<UnlinkOutcome>),
+    /// It was run, and what became of each key is told.
+    All,
     /// Nothing was deleted, and why; whether nothing is left over on the connection.
     Nothing(Attempt, bool),
 }
@@ -58,11 +59,22 @@ pub(super) enum Told {
 /// Deletes the keys in a transaction. `last`: asked behind the queued deletions.
 pub(super) async fn in_transaction(wire: &Wire, doomed: &[Doomed<'_>], last: Last<'_>) -> Result<Told, Error> {
     queue(wire, doomed).await?;
-    if let Some(ended) = last.ended().await {
+    if let Some(withheld) = last.withheld().await {
         let discarded = wire.send("DISCARD", Vec::new()).await.is_ok();
-        return Ok(Told::Nothing(ended, discarded));
+        return Ok(Told::Nothing(withheld, discarded));
     }
-    Ok(exec(wire, doomed.len()).await?.map_or(Told::Nothing(Attempt::Aborted, true), Told::Outcomes))
+    let fates = last.by.1;
+    doomed.iter().for_each(|(one, _)| fates.sent(one));
+    let answer = wire.send("EXEC", Vec::new()).await;
+    if matches!(&answer, Ok(Resp3Frame::Null)) || answer.as_ref().is_err_and(is_refusal) {
+        doomed.iter().for_each(|(one, _)| fates.refused(one));
+    }
+    let answers = match answer? {
+        Resp3Frame::Null => return Ok(Told::Nothing(Attempt::Aborted, true)),
+        Resp3Frame::Array { data, .. } if data.len() == doomed.len() => data,
+        _ => return Err(unexpected("EXEC", "something else than an answer a deletion")),
+    };
+    all(doomed.iter().zip(answers).map(|((one, _), answer)| tell((one, fates), in_reply(answer))).collect())
 }
 
 /// Deletes keys that are sealed with their dumps, each by itself. `last`: asked just before.
@@ -71,29 +83,29 @@ pub(super) async fn by_seals(wire: &Wire, doomed: &[Doomed<'_>], last: Last<'_>)
     if !unwritten(wire).await? {
         return Ok(Told::Nothing(Attempt::Aborted, true));
     }
-    if let Some(ended) = last.ended().await {
-        return Ok(Told::Nothing(ended, true));
+    if let Some(withheld) = last.withheld().await {
+        return Ok(Told::Nothing(withheld, true));
     }
-    let calls = doomed.iter().map(|(candidate, seal)| async move {
-        match seal {
-            Some(seal) => match wire.send("EVAL", seal.unlink(&candidate.key)).await {
-                // Of this one alone: others are gone by now.
-                Err(error) if is_key_refused_within(&error) => Ok(UnlinkOutcome::Forbidden),
-                answer => told(answer?),
-            },
-            // Not for this way.
-            None => Ok(UnlinkOutcome::Changed),
-        }
+    let fates = last.by.1;
+    let sealed = doomed.iter().filter_map(|(one, seal)| Some((one, seal.as_ref()?)));
+    let calls = sealed.map(|(one, seal)| async move {
+        fates.sent(one);
+        tell((one, fates), wire.send("EVAL", seal.unlink(&one.candidate.key)).await)
     });
-    try_join_all(calls).await.map(Told::Outcomes)
+    all(join_all(calls).await)
+}
+
+/// What became of one is told by now, whatever became of another.
+fn all(told: Vec<Result<(), Error>>) -> Result<Told, Error> {
+    told.into_iter().collect::<Result<(), Error>>().map(|()| Told::All)
 }
 
 /// Begins a transaction on the connection that watches, and has the server queue the deletions.
 async fn queue(wire: &Wire, doomed: &[Doomed<'_>]) -> Result<(), Error> {
     wire.send("MULTI", Vec::new()).await?;
-    let queued = doomed.iter().map(|(candidate, seal)| match seal {
-        Some(seal) => wire.send("EVAL", seal.unlink(&candidate.key)),
-        None => wire.send("UNLINK", vec![Value::Bytes(candidate.key.bytes())]),
+    let queued = doomed.iter().map(|(one, seal)| match seal {
+        Some(seal) => wire.send("EVAL", seal.unlink(&one.candidate.key)),
+        None => wire.send("UNLINK", vec![Value::Bytes(one.candidate.key.bytes())]),
     });
     for answer in try_join_all(queued).await? {
         if bytes_of(answer).as_deref() != Some(b"QUEUED") {
@@ -103,24 +115,27 @@ async fn queue(wire: &Wire, doomed: &[Doomed<'_>]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Runs the transaction: what became of each key; `None` where a watched key was written to.
-async fn exec(wire: &Wire, deletions: usize) -> Result<Option<Vec<UnlinkOutcome>>, Error> {
-    let answers = match wire.send("EXEC", Vec::new()).await? {
-        Resp3Frame::Null => return Ok(None),
-        Resp3Frame::Array { data, .. } if data.len() == deletions => data,
-        _ => return Err(unexpected("EXEC", "something else than an answer a deletion")),
-    };
-    answers.into_iter().map(told).collect::<Result<_, _>>().map(Some)
-}
-
-/// What an answer to a deletion says.
-fn told(answer: Resp3Frame) -> Result<UnlinkOutcome, Error> {
-    match in_reply(answer).map(|answer| number_of(&answer))? {
+/// Tells what an answer to the deletion of a key says.
+///
+/// # Errors
+/// It says nothing of the key.
+fn tell((one, fates): (&One<'_>, &Fates), answer: Result<Resp3Frame, Error>) -> Result<(), Error> {
+    let outcome = match answer.map(|answer| number_of(&answer)) {
         // It expired behind the watch, where the server does not say so.
-        Some(0) => Ok(UnlinkOutcome::Gone),
-        Some(1) => Ok(UnlinkOutcome::Deleted),
+        Ok(Some(0)) => UnlinkOutcome::Gone,
+        Ok(Some(1)) => UnlinkOutcome::Deleted,
         // It is not as it was sealed.
-        Some(2) => Ok(UnlinkOutcome::Changed),
-        _ => Err(unexpected("UNLINK", "something else than a count")),
-    }
+        Ok(Some(2)) => UnlinkOutcome::Changed,
+        Ok(_) => return Err(unexpected("UNLINK", "something else than a count")),
+        // Of this one alone: others may be gone by now.
+        Err(error) if is_key_refused_within(&error) => UnlinkOutcome::Forbidden,
+        Err(error) => {
+            if is_refusal(&error) {
+                fates.refused(one);
+            }
+            return Err(error);
+        }
+    };
+    fates.answered(one, outcome);
+    Ok(())
 }

@@ -6,6 +6,7 @@
 use super::super::wire::Wire;
 use super::Candidate;
 use super::deleting::{Seal, UNLINK, sealed};
+use super::fates::One;
 use fred::error::Error;
 use futures::future::try_join_all;
 
@@ -27,14 +28,19 @@ fn script(expire_time: bool, gone: &str, rest: &str) -> String {
         .replace("REST", rest)
 }
 
+/// Whether a key is not too large for this way.
+pub(super) fn takes(candidate: &Candidate) -> bool {
+    candidate.bytes() <= LONGEST
+}
+
 /// The seals of these keys; none of one that is too large or is not there, or where this user may not run such a script.
-pub(super) async fn seals(wire: &Wire, some: &[&Candidate], expire_time: bool) -> Result<Vec<Option<Seal>>, Error> {
+pub(super) async fn seals(wire: &Wire, some: &[One<'_>], expire_time: bool) -> Result<Vec<Option<Seal>>, Error> {
     let script = script(expire_time, "false", "return seal");
-    let seals = some.iter().map(|candidate| async {
-        if candidate.bytes() > LONGEST {
+    let seals = some.iter().map(|one| async {
+        if !takes(one.candidate) {
             return Ok(None);
         }
-        let seal = sealed(wire, script.clone(), &candidate.key).await?;
+        let seal = sealed(wire, script.clone(), &one.candidate.key).await?;
         Ok(seal.map(|seal| Seal::Dump { seal, expire_time }))
     });
     try_join_all(seals).await

@@ -8,6 +8,7 @@ mod ability;
 mod batches;
 mod connection;
 mod deleting;
+mod fates;
 mod full;
 mod reading;
 mod script;
@@ -16,6 +17,7 @@ mod warrant;
 mod watch;
 
 pub use ability::UnlinkAbility;
+pub use fates::{Fate, Fates};
 pub use stream::{StreamReading, StreamState};
 pub use warrant::Warrant;
 
@@ -23,6 +25,7 @@ use super::RedisSource;
 use crate::model::{ContentDigest, Failure, Record, RedisKey, RedisType, UnixMillis};
 use bytes::Bytes;
 use connection::{Common, Idle};
+use fates::One;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
@@ -82,6 +85,8 @@ pub enum UnlinkOutcome {
     PerhapsAnew,
     /// What it must hold was too old when its turn came: it stays.
     Outdated,
+    /// The server has no memory left for a transaction, and the key is too large to go without one: it stays.
+    NoMemory,
 }
 
 impl Candidate {
@@ -107,7 +112,7 @@ impl UnlinkOutcome {
     fn after_a_lost_answer(self) -> Self {
         match self {
             Self::Gone => Self::Unconfirmed,
-            Self::Changed | Self::Retimed | Self::Forbidden => Self::PerhapsAnew,
+            Self::Changed | Self::Retimed | Self::Forbidden | Self::NoMemory => Self::PerhapsAnew,
             told => told,
         }
     }
@@ -164,31 +169,30 @@ impl Unlinker {
         self.ability
     }
 
-    /// Compares and deletes these keys as long as `warrant` lets them go; what became of each, in their order. Each key should be among
-    /// them once.
+    /// Compares and deletes these keys as long as `warrant` lets them go. Each key should be among them once. `fates` are theirs, and are told
+    /// what became of each as soon as that is known: all of it where this comes to its end.
     ///
     /// Its values are held once more while they are sent: some megabytes, and a value in slices of a megabyte.
     ///
     /// # Errors
-    /// The server is gone, has become a replica, or refuses writes altogether; the warrant has ended. Some of the keys may have been deleted by then,
-    /// and what was sent already may be done a moment later: whether a key was deleted shows only in whether it is there.
-    pub async fn unlink(&self, candidates: &[Candidate], warrant: &dyn Warrant) -> Result<Vec<UnlinkOutcome>, Failure> {
-        let by_script = |place: &usize| candidates.get(*place).is_some_and(|one| self.takes_by_script(one));
-        let (scripted, watched): (Vec<usize>, Vec<usize>) = (0..candidates.len()).partition(by_script);
-        let mut outcomes = vec![None; candidates.len()];
+    /// The server is gone, has become a replica, or refuses writes altogether; the warrant has ended. What is known by then `fates` say. What was
+    /// sent already may be done a moment later: whether a key was deleted shows only in whether it is there. So it is where this is broken off.
+    pub async fn unlink(&self, candidates: &[Candidate], warrant: &dyn Warrant, fates: &Fates) -> Result<(), Failure> {
+        let by = (warrant, fates);
+        let all = candidates.iter().enumerate().map(|(place, candidate)| One { candidate, place });
+        let (scripted, watched): (Vec<One<'_>>, Vec<One<'_>>) =
+            all.partition(|one| self.takes_by_script(one.candidate));
         let watching = async {
-            match self.ability.watch {
-                true => self.unlink_watched((candidates, warrant), watched).await,
-                false => Ok(watched.into_iter().map(|place| (place, UnlinkOutcome::Forbidden)).collect()),
+            if self.ability.watch {
+                return self.unlink_watched(watched, by).await;
             }
+            watched.iter().for_each(|one| fates.found(one, UnlinkOutcome::Forbidden));
+            Ok(())
         };
-        let (scripted, watched) = tokio::try_join!(self.unlink_by_script((candidates, warrant), scripted), watching)?;
-        for (place, outcome) in scripted.into_iter().chain(watched) {
-            if let Some(slot) = outcomes.get_mut(place) {
-                *slot = Some(outcome);
-            }
+        tokio::try_join!(self.unlink_by_script(scripted, by), watching)?;
+        match fates.are_told() {
+            true => Ok(()),
+            false => Err(Failure::internal("a key that was to be unlinked has no outcome")),
         }
-        let all: Option<Vec<UnlinkOutcome>> = outcomes.into_iter().collect();
-        all.ok_or_else(|| Failure::internal("a key that was to be unlinked has no outcome"))
     }
 }

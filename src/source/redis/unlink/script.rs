@@ -3,13 +3,16 @@
 //! Several calls are on their way at once. A script runs as one step, so a call whose answer was lost may be made again:
 //! it deletes only what still equals. What it does not find then may have been deleted by the first.
 
-use super::super::errors::{in_reply, is_key_refused, is_key_refused_within, is_not_ready, is_transient, unexpected};
+use super::super::errors::{
+    in_reply, is_key_refused, is_key_refused_within, is_not_ready, is_refusal, is_transient, unexpected,
+};
 use super::super::fetch::FOREVER;
 use super::super::number_of;
 use super::batches::batches;
 use super::connection::Connection;
-use super::warrant::outdated;
-use super::{Candidate, Content, UnlinkOutcome, Unlinker, Warrant};
+use super::fates::{Fates, One};
+use super::warrant::{By, outdated};
+use super::{Candidate, Content, UnlinkOutcome, Unlinker};
 use crate::model::{Failure, RedisType};
 use fred::error::{Error, ErrorKind};
 use fred::types::{Resp3Frame, Value};
@@ -70,7 +73,8 @@ pub(super) fn script(expire_time: bool) -> String {
 
 /// What a call came to.
 enum Called {
-    Answered(Vec<UnlinkOutcome>),
+    /// What became of each key is told.
+    Answered,
     /// The user may not use one of the keys; nothing was run.
     KeyRefused,
 }
@@ -82,47 +86,34 @@ impl Unlinker {
         self.ability.script && fits && candidate.redis_type == RedisType::String
     }
 
-    /// Compares and deletes candidates that the script is for; each outcome with the candidate's place.
-    pub(super) async fn unlink_by_script(
-        &self,
-        (candidates, warrant): (&[Candidate], &dyn Warrant),
-        places: Vec<usize>,
-    ) -> Result<Vec<(usize, UnlinkOutcome)>, Failure> {
-        let sizes = places.into_iter().map(|place| (place, candidates.get(place).map_or(0, size)));
-        let calls = batches(sizes, KEYS, BYTES).into_iter().map(|batch| async move {
-            let some: Vec<&Candidate> = batch.iter().filter_map(|place| candidates.get(*place)).collect();
-            let outcomes = self.call(&some, warrant).await?;
-            Ok::<_, Failure>(batch.into_iter().zip(outcomes).collect::<Vec<_>>())
-        });
-        iter(calls).buffer_unordered(IN_FLIGHT).try_concat().await
+    /// Compares and deletes candidates that the script is for.
+    pub(super) async fn unlink_by_script(&self, all: Vec<One<'_>>, by: By<'_>) -> Result<(), Failure> {
+        let sizes = all.into_iter().map(|one| (one, size(one.candidate)));
+        let calls: Vec<_> = batches(sizes, KEYS, BYTES).into_iter().map(|some| self.call(some, by)).collect();
+        iter(calls).buffer_unordered(IN_FLIGHT).try_collect().await
     }
 
     /// One call, or several, where the user may not use some of the keys: the others are not to stay for them.
-    async fn call(&self, some: &[&Candidate], warrant: &dyn Warrant) -> Result<Vec<UnlinkOutcome>, Failure> {
-        let mut outcomes = Vec::with_capacity(some.len());
-        let mut parts = vec![(some, false)];
-        while let Some((part, mut lost)) = parts.pop() {
-            match self.answered((part, warrant), &mut lost).await? {
-                Called::Answered(answers) if lost => {
-                    outcomes.extend(answers.into_iter().map(UnlinkOutcome::after_a_lost_answer));
+    async fn call(&self, some: Vec<One<'_>>, by: By<'_>) -> Result<(), Failure> {
+        let mut parts = vec![some];
+        while let Some(mut part) = parts.pop() {
+            match self.answered(&mut part, by).await? {
+                Called::Answered => {}
+                Called::KeyRefused if part.len() <= 1 => {
+                    part.iter().for_each(|one| by.1.found(one, UnlinkOutcome::Forbidden));
                 }
-                Called::Answered(answers) => outcomes.extend(answers),
-                Called::KeyRefused if part.len() <= 1 => outcomes.push(UnlinkOutcome::Forbidden),
                 Called::KeyRefused => {
-                    let (front, rest) = part.split_at(part.len() / 2);
-                    parts.extend([(rest, lost), (front, lost)]);
+                    let rest = part.split_off(part.len() / 2);
+                    parts.extend([rest, part]);
                 }
             }
         }
-        Ok(outcomes)
+        Ok(())
     }
 
-    /// One call, with the usual attempts. `lost`: whether the answer to one was lost.
-    async fn answered(
-        &self,
-        (some, warrant): (&[&Candidate], &dyn Warrant),
-        lost: &mut bool,
-    ) -> Result<Called, Failure> {
+    /// One call, with the usual attempts, each of those keys that have no outcome yet.
+    async fn answered(&self, some: &mut Vec<One<'_>>, by: By<'_>) -> Result<Called, Failure> {
+        let (warrant, fates) = by;
         let mut retry = self.source.retry("EVAL");
         loop {
             // To connect may take longer than the right to delete lasts.
@@ -133,11 +124,12 @@ impl Unlinker {
                     continue;
                 }
             };
+            some.retain(|one| fates.is_open(one));
             warrant.sure().await?;
             if !warrant.is_fresh() {
-                return outdated(some.len(), *lost).map(Called::Answered);
+                return outdated(some, fates).map(|()| Called::Answered);
             }
-            match self.attempt_call(&connection, some, lost).await {
+            match self.attempt_call(&connection, some, fates).await {
                 Ok(called) => return Ok(called),
                 Err(error) => retry.after(error).await?,
             }
@@ -147,16 +139,21 @@ impl Unlinker {
     async fn attempt_call(
         &self,
         connection: &Arc<Connection>,
-        some: &[&Candidate],
-        lost: &mut bool,
+        some: &[One<'_>],
+        fates: &Fates,
     ) -> Result<Called, Error> {
+        some.iter().for_each(|one| fates.sent(one));
         match connection.until_it_ends(connection.wire.send("EVAL", self.arguments(some))).await {
-            Ok(reply) => outcomes(reply, some.len()).map(Called::Answered),
-            Err(error) if is_key_refused(&error) => Ok(Called::KeyRefused),
+            Ok(reply) => tell(reply, some, fates).map(|()| Called::Answered),
             Err(error) => {
+                if is_refusal(&error) {
+                    some.iter().for_each(|one| fates.refused(one));
+                }
+                if is_key_refused(&error) {
+                    return Ok(Called::KeyRefused);
+                }
                 if is_transient(&error) && !is_not_ready(&error) {
                     // Nobody knows whether it was run.
-                    *lost = true;
                     self.scripting.give_up(connection).await;
                 }
                 Err(error)
@@ -164,12 +161,12 @@ impl Unlinker {
         }
     }
 
-    fn arguments(&self, some: &[&Candidate]) -> Vec<Value> {
+    fn arguments(&self, some: &[One<'_>]) -> Vec<Value> {
         let mut args = Vec::with_capacity(3 + some.len() * 3);
         args.extend([self.script.clone().into(), some.len().to_string().into()]);
-        args.extend(some.iter().map(|candidate| Value::Bytes(candidate.key.bytes())));
+        args.extend(some.iter().map(|one| Value::Bytes(one.candidate.key.bytes())));
         args.push(self.tolerance.to_string().into());
-        for candidate in some {
+        for One { candidate, .. } in some {
             let value = match &candidate.content {
                 Content::Exact(value) => value.clone(),
                 // Not for the script: it would be compared with nothing.
@@ -194,16 +191,26 @@ fn size(candidate: &Candidate) -> u64 {
     (candidate.key.as_bytes().len() + value) as u64
 }
 
-/// What the script answered.
+/// Tells what the script answered of each key.
 ///
 /// # Errors
-/// A command within it failed for a reason that is not the key's.
-fn outcomes(reply: Resp3Frame, asked: usize) -> Result<Vec<UnlinkOutcome>, Error> {
+/// A command within it failed for a reason that is not the key's: that key was not deleted, and others may have been.
+fn tell(reply: Resp3Frame, some: &[One<'_>], fates: &Fates) -> Result<(), Error> {
     let answers = match reply {
-        Resp3Frame::Array { data, .. } if data.len() == asked => data,
+        Resp3Frame::Array { data, .. } if data.len() == some.len() => data,
         _ => return Err(unexpected("EVAL", "something else than an answer a key")),
     };
-    answers.into_iter().map(outcome).collect()
+    let mut told = Ok(());
+    for (one, answer) in some.iter().zip(answers) {
+        match outcome(answer) {
+            Ok(outcome) => fates.answered(one, outcome),
+            Err(error) => {
+                fates.refused(one);
+                told = told.and(Err(error));
+            }
+        }
+    }
+    told
 }
 
 fn outcome(answer: Resp3Frame) -> Result<UnlinkOutcome, Error> {

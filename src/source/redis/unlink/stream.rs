@@ -3,8 +3,9 @@
 
 use super::super::entries::{GroupsHasher, GroupsLeft};
 use super::super::wire::Wire;
+use super::Content;
 use super::deleting::{Seal, UNLINK, sealed};
-use super::{Candidate, Content};
+use super::fates::One;
 use crate::backup::{Logical, StreamFacts, StreamGroup};
 use crate::model::{ContentDigest, RedisKey};
 use fred::error::Error;
@@ -67,8 +68,8 @@ impl Default for StreamReading {
 
 /// The seals of those of these keys that are compared as streams; none of one that has none, or where this user may not run such a
 /// script.
-pub(super) async fn seals(wire: &Wire, some: &[&Candidate]) -> Result<Vec<Option<Seal>>, Error> {
-    let seals = some.iter().map(|candidate| async {
+pub(super) async fn seals(wire: &Wire, some: &[One<'_>]) -> Result<Vec<Option<Seal>>, Error> {
+    let seals = some.iter().map(|One { candidate, .. }| async {
         if !matches!(candidate.content, Content::Stream(..)) {
             return Ok(None);
         }

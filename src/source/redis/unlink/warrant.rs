@@ -2,6 +2,7 @@
 //! the reading of a key may take longer than it lasts.
 
 use super::UnlinkOutcome;
+use super::fates::{Fates, One};
 use crate::model::Failure;
 use futures::future::BoxFuture;
 
@@ -20,15 +21,20 @@ pub trait Warrant: Sync {
     fn interruptions(&self) -> u64;
 }
 
-/// What becomes of keys whose comparison is too old by now. `lost`: whether the answer to an attempt to delete some of them was lost.
+/// What keys go by: a right, and where it is told what becomes of them.
+pub(super) type By<'a> = (&'a dyn Warrant, &'a Fates);
+
+/// What becomes of keys whose comparison is too old by now.
 ///
 /// # Errors
-/// Where one was: they may be gone, and this is no time to look.
-pub(super) fn outdated(keys: usize, lost: bool) -> Result<Vec<UnlinkOutcome>, Failure> {
-    if lost {
-        let message = "the answer to a deletion was lost, and the comparison is too old to repeat it";
-        let hint = "The same command settles what may be gone, and goes on.";
-        return Err(Failure::redis(message, hint));
+/// The answer to an attempt to delete some of them was lost: they may be gone, and this is no time to look.
+pub(super) fn outdated(some: &[One<'_>], fates: &Fates) -> Result<(), Failure> {
+    let (lost, others): (Vec<_>, Vec<_>) = some.iter().partition(|one| fates.is_lost(one));
+    others.into_iter().for_each(|one| fates.found(one, UnlinkOutcome::Outdated));
+    if lost.is_empty() {
+        return Ok(());
     }
-    Ok(vec![UnlinkOutcome::Outdated; keys])
+    let message = "the answer to a deletion was lost, and the comparison is too old to repeat it";
+    let hint = "The same command settles what may be gone, and goes on.";
+    Err(Failure::redis(message, hint))
 }
