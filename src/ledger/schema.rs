@@ -24,6 +24,7 @@ fn migrations() -> Vec<Migration> {
         ("cleanup", include_str!("../../migrations/ledger/0012_cleanup.sql")),
         ("backup extent", include_str!("../../migrations/ledger/0013_backup_extent.sql")),
         ("backup forgone", include_str!("../../migrations/ledger/0014_backup_forgone.sql")),
+        ("keys made anew", include_str!("../../migrations/ledger/0015_keys_made_anew.sql")),
     ];
     let migration = |(version, (name, text)): (i64, (&'static str, &'static str))| {
         Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)

@@ -177,6 +177,8 @@ fn no_key_goes_by_a_file_that_was_removed() {
     let outcome = ends(case.cleanup(ITEMS, &args), 2);
     assert!(outcome.stderr.contains("was removed while it was written"), "{outcome}");
     assert!(outcome.stderr.contains("put it back under that name"), "{outcome}");
+    let note = format!("its file is not at {} any more", partial.display());
+    assert!(outcome.said().contains(&note) && !outcome.said().contains("Do not remove"), "{outcome}");
     let saved = saved.lock().unwrap().clone().unwrap();
     let is_gone = |redis: &mut Plain, n: &usize| redis.say(&format!("EXISTS item:{n}")).starts_with(":0");
     let gone: Vec<String> = (0..COUNT).filter(|n| is_gone(&mut redis, n)).map(|n| format!("item:{n}")).collect();

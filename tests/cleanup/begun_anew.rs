@@ -1,5 +1,6 @@
 //! Keys that somebody begins anew after a cleanup deleted them: no row of the deleted one is lost without a word.
 
+use crate::broken_off::{COUNT, stopped_at};
 use crate::proxy::{Act, Proxy};
 use crate::support::{Case, Client, Outcome};
 use crate::{ITEMS, came_to, ends, is_there, item, keys, loaded, said};
@@ -155,6 +156,25 @@ fn a_key_that_was_made_anew_before_its_deletion_was_settled_keeps_the_rows_of_th
         assert_eq!(case.sql("SELECT string_agg(member, ',' ORDER BY member) FROM members"), "a,b,c,d", "{run}");
     }
     came_to(&ends(case.cleanup(SETS, &["--yes"]), 0), 1, &[]);
+}
+
+/// What the deleted ones held is in the first backup alone, also where each of their keys is there again.
+#[test]
+fn a_backup_is_told_of_also_where_all_keys_that_went_by_it_are_there_again() {
+    let case = loaded(COUNT);
+    let dir = tempfile::tempdir().unwrap();
+    let place = |name: &str| dir.path().join(name);
+    let deleted = crate::number(&stopped_at(&case, &place("first"), 180), "deleted");
+    // As if the process had died before it settled any of them.
+    case.sql("UPDATE redis2pg.cleanup_batches SET settled_at = NULL, keys = deleted, deleted = NULL");
+    let mut redis = case.redis();
+    (0..COUNT).for_each(|n| redis.set(&format!("item:{n}"), &item(n + COUNT)));
+    for name in ["second", "third"] {
+        let outcome = ends(case.cleanup(ITEMS, &["--yes", "--backup", place(name).to_str().unwrap()]), 0);
+        assert_eq!((keys(&case), crate::number(&outcome, "settled")), (COUNT as i64, 0), "{outcome}");
+        let told = notes(&outcome);
+        assert!(told.contains(&format!("the entries of {deleted} keys")) && told.contains("first"), "{name}: {told}");
+    }
 }
 
 /// The answer to a deletion is lost, and the key is made anew before it is looked at again.

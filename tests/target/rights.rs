@@ -173,7 +173,7 @@ fn a_ledger_that_the_role_cannot_make_is_refused_and_one_that_it_can_is_made() {
 }
 
 /// The version of the ledger that the program makes.
-const LEDGER_VERSION: usize = 14;
+const LEDGER_VERSION: usize = 15;
 
 #[test]
 fn a_ledger_of_an_older_version_that_is_somebody_elses_is_refused_before_the_run() {

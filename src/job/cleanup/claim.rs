@@ -84,7 +84,7 @@ async fn begin_backup(
         let _ = opened.source.hides_field_expiry().await?;
     }
     let backup = Backup::begin(path, header, sources, (&known, link)).await?;
-    let id = backup.file_id().await;
+    let id = backup.file_id().to_owned();
     let others = unfinished_others(known, id.clone()).await?;
     learned.notes.extend(untold);
     learned.notes.extend(others.notes);

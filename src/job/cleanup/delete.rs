@@ -252,12 +252,11 @@ enum UnlinkEnd {
 impl Unlinked {
     /// What the ledger is told of a batch of these keys.
     fn settlement<'k>(&self, batch: Uuid, keys: &'k [RedisKey]) -> Settlement<'k> {
-        let mut settlement = Settlement { batch, deleted: 0, stayed: Vec::new(), unknown: Vec::new() };
+        let mut settlement = Settlement { batch, deleted: 0, anew: 0, stayed: Vec::new(), unknown: Vec::new() };
         for (key, fate) in keys.iter().zip(&self.fates) {
             match fate {
                 Fate::Told(UnlinkOutcome::Deleted | UnlinkOutcome::Unconfirmed) => settlement.deleted += 1,
-                // The rows of the one that is gone must not count as outdated: it stays among those that went.
-                Fate::Told(UnlinkOutcome::PerhapsAnew) => {}
+                Fate::Told(UnlinkOutcome::PerhapsAnew) => settlement.anew += 1,
                 Fate::Told(_) | Fate::Open(0) => settlement.stayed.push(key),
                 Fate::Open(_) => settlement.unknown.push(key),
             }

@@ -59,7 +59,7 @@ pub(super) async fn finish(
         backup,
         notes: std::mem::take(&mut learned.notes).into_iter().chain(notes).collect(),
     };
-    add_notes(&mut cleanup, learned.backup.as_ref().is_some_and(Backup::is_resumed));
+    add_notes(&mut cleanup, learned.backup.as_ref());
     let mut found = Found { cleanup: Some(cleanup), failure };
     if let Some(lease) = learned.lease.as_ref().filter(|lease| !lease.is_lost())
         && let Err(error) = close((settings, stop), lease.held, &learned, &mut found).await
@@ -133,8 +133,8 @@ fn listed(books: &Books) -> BTreeMap<MappingId, (i64, i64)> {
     books.mappings().filter_map(of).collect()
 }
 
-/// What is to be known of the outcome. `resumed`: the backup goes on with one that broke off.
-fn add_notes(cleanup: &mut Cleanup, resumed: bool) {
+/// What is to be known of the outcome.
+fn add_notes(cleanup: &mut Cleanup, backup: Option<&Backup>) {
     let (settled, unknown) = (cleanup.settled, cleanup.unknown);
     let (deleted, unconfirmed) = (cleanup.account.deleted, cleanup.account.unconfirmed);
     let mut notes = Vec::new();
@@ -153,13 +153,7 @@ fn add_notes(cleanup: &mut Cleanup, resumed: bool) {
             "of {unknown} keys it is not known whether they are gone, since what was to delete them failed: the next cleanup settles that"
         ));
     }
-    match &cleanup.backup {
-        Some(CleanupBackup { path, keys, complete: false }) => notes.push(unfinished(path, *keys, (deleted, resumed))),
-        Some(_) if resumed => notes.push(
-            "the backup has what an interrupted cleanup wrote, too: a key that it wrote and did not delete is in it twice".to_owned(),
-        ),
-        _ => {}
-    }
+    notes.extend(backup.zip(cleanup.backup.as_ref()).and_then(|(backup, told)| backup.note(told, deleted)));
     cleanup.notes.extend(notes);
 }
 
@@ -172,15 +166,6 @@ fn vanished(account: &CleanupAccount) -> Option<String> {
              deleted them. Was Redis emptied? They count as gone and not as deleted, and a backup of this cleanup need not have them"
         )
     })
-}
-
-/// That a backup is not at its end, and what is in it. `resumed`: a cleanup before this one had begun it.
-fn unfinished(path: &str, keys: i64, (deleted, resumed): (i64, bool)) -> String {
-    let others = if resumed { ", and those that the ones before it deleted" } else { "" };
-    format!(
-        "the backup is not at its end: {path} holds {keys} keys, among them the {deleted} that this cleanup deleted from Redis{others}. \
-         Do not remove it: the same command goes on with it, and gives it its name at the end; `redis2pg restore --salvage` reads it"
-    )
 }
 
 /// What cleanups before this one deleted of the same run, so that the numbers add up.

@@ -50,7 +50,8 @@ async fn settle(link: &mut Link, left: &Unsettled, redis: &RedisSource, lease: &
         gone.extend(absent.into_iter().filter(|(_, why)| *why == SkipReason::Gone).map(|(key, _)| key));
     }
     let (held, deleted) = (lease.held, gone.len() as i64);
-    let settlement = Settlement { batch: id, deleted, stayed: Vec::new(), unknown: Vec::new() };
+    let anew = keys.len() as i64 - deleted;
+    let settlement = Settlement { batch: id, deleted, anew, stayed: Vec::new(), unknown: Vec::new() };
     let settle =
         async |connection: &mut PgConnection| ledger::settle_cleanup_batch(connection, held, &settlement).await;
     match link.call("settling what an interrupted cleanup left", settle).await? {

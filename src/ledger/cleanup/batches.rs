@@ -98,8 +98,10 @@ pub struct Settlement<'a> {
     pub batch: Uuid,
     /// How many of its keys are gone.
     pub deleted: i64,
-    /// Those that stayed. One of which it is not known whether it stayed or was deleted and made anew is neither: it remains among the keys that
-    /// went, so that rows of the one that is gone are kept.
+    /// How many of them are there, and may have been deleted and made anew: they remain among the keys that went, so that rows of those that
+    /// are gone are kept.
+    pub anew: i64,
+    /// Those that stayed.
     pub stayed: Vec<&'a RedisKey>,
     /// Those of which it is not known. They become a batch of their own, which is not settled.
     pub unknown: Vec<&'a RedisKey>,
@@ -148,12 +150,13 @@ pub async fn settle_cleanup_batch(
 /// `false`: it is settled already; the answer to an earlier attempt was lost.
 async fn settle(connection: &mut PgConnection, settlement: &Settlement<'_>) -> Result<bool, Error> {
     let settled = query(
-        "UPDATE redis2pg.cleanup_batches SET settled_at = pg_catalog.now(), deleted = $2, keys = keys - $3 \
+        "UPDATE redis2pg.cleanup_batches SET settled_at = pg_catalog.now(), deleted = $2, keys = keys - $3, anew = $4 \
          WHERE id = $1::text::uuid AND settled_at IS NULL",
     )
     .bind(settlement.batch.to_string())
     .bind(settlement.deleted)
     .bind(settlement.unknown.len() as i64)
+    .bind(settlement.anew)
     .execute(connection)
     .await?;
     Ok(settled.rows_affected() == 1)

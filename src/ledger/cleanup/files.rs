@@ -18,7 +18,7 @@ pub struct CleanupFile {
     pub run: String,
     /// How far it was on disk at least.
     pub extent: BackupExtent,
-    /// The keys that are gone by it, and those of which that is not known yet.
+    /// The keys that are gone by it, and those of which that is not known.
     pub keys: i64,
     /// Whether its end mark is on disk, so that it has its name, or is about to get it.
     pub is_whole: bool,
@@ -40,9 +40,9 @@ pub async fn cleanup_files(connection: &mut PgConnection, source: &str) -> Resul
          CROSS JOIN LATERAL ( \
            SELECT pg_catalog.max(b.backup_bytes) AS bytes, \
              (pg_catalog.array_agg(b.backup_digest ORDER BY b.backup_bytes DESC))[1] AS digest, \
-             pg_catalog.sum(coalesce(b.deleted, b.keys))::bigint AS keys \
+             pg_catalog.sum(coalesce(b.deleted + b.anew, b.keys))::bigint AS keys \
            FROM redis2pg.cleanup_batches b JOIN redis2pg.cleanups c ON c.id = b.cleanup_id \
-           WHERE c.backup_id = f.id AND b.backup_bytes IS NOT NULL AND coalesce(b.deleted, b.keys) > 0) n \
+           WHERE c.backup_id = f.id AND b.backup_bytes IS NOT NULL AND coalesce(b.deleted + b.anew, b.keys) > 0) n \
          WHERE n.keys > 0 ORDER BY f.at DESC",
         place("c.source"),
         place("$1::text")
@@ -67,14 +67,14 @@ fn file(row: &PgRow) -> Result<CleanupFile, Error> {
     })
 }
 
-/// How many keys went by what a backup had beyond this byte, those among them of which that is not known yet.
+/// How many keys went by what a backup had beyond this byte, those among them of which that is not known.
 ///
 /// # Errors
 /// The server's.
 pub async fn keys_beyond(connection: &mut PgConnection, (file, bytes): (&str, u64)) -> Result<i64, Error> {
     let mut transaction = connection.begin().await?;
     let keys = query(
-        "SELECT coalesce(pg_catalog.sum(coalesce(b.deleted, b.keys)), 0)::bigint FROM redis2pg.cleanup_batches b \
+        "SELECT coalesce(pg_catalog.sum(coalesce(b.deleted + b.anew, b.keys)), 0)::bigint FROM redis2pg.cleanup_batches b \
          JOIN redis2pg.cleanups c ON c.id = b.cleanup_id WHERE c.backup_id = $1 AND b.backup_bytes > $2",
     )
     .bind(file)

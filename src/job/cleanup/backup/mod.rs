@@ -6,15 +6,15 @@ mod others;
 mod reading;
 mod rights;
 mod saving;
+mod standing;
 
 pub(super) use others::unfinished_others;
 pub(super) use rights::may_save;
 
-use crate::backup::{self, Sealed, Writer};
-use crate::model::{CleanupBackup, Exit, Failure, Side};
+use crate::backup::{Sealed, Writer};
+use crate::model::{CleanupBackup, Failure};
 use crate::source::redis::RedisSource;
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +25,8 @@ use tokio::task::spawn_blocking;
 #[derive(Clone)]
 pub(super) struct Backup {
     path: PathBuf,
+    /// The id of the file.
+    id: Arc<str>,
     /// `None` once it is finished, or has failed.
     writer: Arc<Mutex<Option<Writer>>>,
     /// Where keys are read once more. By connections for large values of their own: those of the comparison are held until what it
@@ -38,9 +40,16 @@ pub(super) struct Backup {
 
 impl Backup {
     fn of(path: &Path, writer: Writer, sources: BTreeMap<u8, RedisSource>) -> Self {
-        let writer = Arc::new(Mutex::new(Some(writer)));
+        let (id, writer) = (writer.file_id().into(), Arc::new(Mutex::new(Some(writer))));
         let sources = sources.into_iter().map(|(number, source)| (number, source.with_own_reader())).collect();
-        Self { path: path.to_owned(), writer, sources: Arc::new(sources), resumed: false, published: Arc::default() }
+        Self {
+            path: path.to_owned(),
+            id,
+            writer,
+            sources: Arc::new(sources),
+            resumed: false,
+            published: Arc::default(),
+        }
     }
 
     /// Whether small values are read many at a time, of all types.
@@ -55,9 +64,9 @@ impl Backup {
         }
     }
 
-    /// The id of the file; empty once it is over.
-    pub(super) async fn file_id(&self) -> String {
-        self.writer.lock().await.as_ref().map(Writer::file_id).unwrap_or_default()
+    /// The id of the file, in hexadecimal.
+    pub(super) fn file_id(&self) -> &str {
+        &self.id
     }
 
     /// Ends the file, but for its name.
@@ -95,15 +104,6 @@ impl Backup {
         Some(self.unfinished(i64::try_from(keys).unwrap_or(i64::MAX)))
     }
 
-    /// Whether the file has its name.
-    pub(super) fn is_named(&self) -> bool {
-        self.published.load(Ordering::Relaxed) && self.path.exists() && !backup::partial_of(&self.path).exists()
-    }
-
-    fn is_needed(&self, failure: Failure) -> Failure {
-        needed(&self.path, self.is_named(), failure)
-    }
-
     /// Whether it goes on with the file of a cleanup that broke off.
     pub(super) fn is_resumed(&self) -> bool {
         self.resumed
@@ -116,41 +116,7 @@ impl Backup {
             let _ = spawn_blocking(move || writer.discard()).await;
         }
     }
-
-    /// What is told of a file that could not be ended. One that has its name is whole all the same.
-    pub(super) fn unfinished(&self, keys: i64) -> CleanupBackup {
-        let complete = self.is_named();
-        let path = if complete { self.path.clone() } else { backup::partial_of(&self.path) };
-        CleanupBackup { path: path.display().to_string(), keys, complete }
-    }
 }
-
-/// A failure of the file. What it holds may be gone from Redis: nobody is told to remove it. One of Redis, such as a right that is
-/// missing, says itself what to do.
-fn needed(path: &Path, is_named: bool, failure: Failure) -> Failure {
-    if failure.exit != Exit::Usage || failure.side != Side::Settings {
-        return failure;
-    }
-    if is_named {
-        let hint =
-            "The backup is whole and has its name; whether that is on the disk is not known. Look after the disk.";
-        return Failure { hint: hint.to_owned(), ..failure };
-    }
-    let partial = backup::partial_of(path);
-    if matches!(partial.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound) {
-        return Failure { hint: GONE.to_owned(), ..failure };
-    }
-    let partial = partial.display();
-    let hint = format!(
-        "Make room, or move away what is in its place: the same command goes on with {partial}. Do not remove that: it holds the keys \
-         that are deleted from Redis."
-    );
-    Failure { hint, ..failure }
-}
-
-/// What to do where the file is not there any more.
-const GONE: &str = "The entries of the keys that went before are in that file: where it was moved, put it back under that name, and the same \
-                    command goes on with it. Otherwise give another name, in a directory that nobody clears.";
 
 fn over() -> Failure {
     Failure::internal("a backup was written to after its end")
@@ -165,7 +131,7 @@ mod tests {
     use super::Backup;
     use crate::backup::{Header, Place, Writer};
     use crate::flow::{Level, Stop};
-    use crate::model::{Failure, RedisKey, RedisType, Side};
+    use crate::model::{RedisKey, RedisType};
     use crate::source::redis::{Candidate, Content};
     use bytes::Bytes;
     use std::collections::BTreeMap;
@@ -231,21 +197,6 @@ mod tests {
             let done = log.0.lock().unwrap().clone();
             assert_eq!((done.first(), done.last()), (Some(&"write"), Some(&"sync")), "{done:?}");
         }
-    }
-    #[test]
-    fn what_to_do_about_the_file_is_said_of_the_file_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("b");
-        let writer = Writer::begin(Box::new(Log::default()), &path, &Header::default()).unwrap();
-        let backup = Backup::of(&path, writer, BTreeMap::new());
-        let hint = |side| backup.is_needed(Failure::usage(side, "no", "Grant it.")).hint;
-        assert_eq!(hint(Side::Redis), "Grant it.");
-        assert!(hint(Side::Settings).contains("put it back under that name"));
-        std::fs::write(crate::backup::partial_of(&path), "").unwrap();
-        assert!(hint(Side::Settings).contains("Make room"));
-        // Renamed by hand it has its name, and no end.
-        std::fs::rename(crate::backup::partial_of(&path), &path).unwrap();
-        assert!(hint(Side::Settings).contains("put it back under that name") && !backup.unfinished(1).complete);
     }
 
     /// Whoever holds the file may be writing a key for an hour.
