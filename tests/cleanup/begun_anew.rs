@@ -208,7 +208,7 @@ fn a_key_that_was_made_anew_behind_a_lost_answer_keeps_the_rows_of_the_deleted_o
     let outcome = ends(case.cleanup(SETS, &["--yes"]), 0);
     came_to(&outcome, 0, &[("changed", 1)]);
     let detail = said(&outcome, "set:a")["detail"].to_string();
-    assert!(detail.contains("Perhaps it was deleted before that"), "{detail}");
+    assert!(detail.contains("or was deleted and made anew"), "{detail}");
     let run = ends(case.run_config(SETS, &[]), 0);
     assert_eq!(case.sql("SELECT string_agg(member, ',' ORDER BY member) FROM members"), "a,b,c,d", "{run}");
 }

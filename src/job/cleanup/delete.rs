@@ -121,16 +121,22 @@ impl Deleter {
         let (why, failure) = match done.end {
             UnlinkEnd::Done | UnlinkEnd::Stopped => (Left::Stopped, None),
             UnlinkEnd::Outdated => (Left::Outdated, None),
+            UnlinkEnd::Failed(failure) if failure.exit == Exit::Stopped => (Left::Stopped, Some(failure)),
             UnlinkEnd::Failed(failure) => (Left::Failed, Some(failure)),
         };
+        let mut booked = Ok(());
         for (key, fate) in keys.into_iter().zip(done.fates) {
-            match fate {
-                Fate::Told(outcome) => self.account.unlinked(of, key, outcome)?,
-                Fate::Open(0) => self.leave(of, vec![key], why)?,
-                Fate::Open(_) => self.account.lose_sight(of),
-            }
+            let told = match fate {
+                Fate::Told(outcome) => self.account.unlinked(of, key, outcome),
+                Fate::Open(0) => self.leave(of, vec![key], why),
+                Fate::Open(_) => {
+                    self.account.lose_sight(of);
+                    Ok(())
+                }
+            };
+            booked = booked.and(told);
         }
-        failure.map_or(settled, Err)
+        failure.map_or(settled, Err).and(booked)
     }
 
     /// Writes which keys are about to go.

@@ -90,7 +90,7 @@ pub(super) fn of_outcome(outcome: UnlinkOutcome) -> Option<(&'static str, &'stat
         UnlinkOutcome::Changed => Some((CHANGED, "it was written to after it was compared")),
         UnlinkOutcome::PerhapsAnew => Some((
             CHANGED,
-            "it was written to after it was compared. Perhaps it was deleted before that: the answer was lost",
+            "the answer to its deletion was lost, and it is there: it was never deleted, or was deleted and made anew",
         )),
         UnlinkOutcome::Retimed => Some((RETIMED, "its time of expiry was set anew after it was compared")),
         UnlinkOutcome::Forbidden => Some((FORBIDDEN, "this user may not delete it")),

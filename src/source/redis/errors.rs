@@ -349,7 +349,7 @@ pub(super) fn caused(failure: Failure, error: &Error, target: &Target) -> Failur
 
 #[cfg(test)]
 mod tests {
-    use super::{at_connect, failure, is_of_refused_key, is_transient, is_unavailable, refused};
+    use super::{at_connect, failure, is_of_refused_key, is_refusal, is_transient, is_unavailable, refused};
     use crate::source::redis::settings::SourceSettings;
     use crate::source::redis::target::Target;
     use fred::error::{Error, ErrorKind};
@@ -378,6 +378,19 @@ mod tests {
             assert!(!is_transient(&reply(text)), "{text}");
         }
         assert!(is_transient(&Error::new(ErrorKind::IO, "reset")));
+    }
+
+    #[test]
+    fn a_refusal_says_that_nothing_was_run_and_an_error_of_somebody_between_does_not() {
+        let refusals =
+            ["OOM command not allowed", "READONLY You can't write", "EXECABORT Transaction discarded", "MISCONF x"];
+        for text in refusals.into_iter().chain(["NOPERM x", "NOREPLICAS x", "LOADING x", "CLUSTERDOWN x"]) {
+            assert!(is_refusal(&reply(text)), "{text}");
+            assert!(!is_refusal(&Error::new(ErrorKind::IO, text)), "not in a reply: {text}");
+        }
+        for text in ["ERR upstream failure", "BUSYKEY x", "TRYAGAIN x", "OOMX x", ""] {
+            assert!(!is_refusal(&reply(text)), "{text}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::proxy::{Act, Proxy};
 use crate::support::scripted::{Keyspace, ScriptedRedis, array, bulk, reply};
 use crate::support::until;
 use redis2pg::sandbox::RedisOptions;
-use redis2pg::source::redis::{Candidate, Fate, UnlinkOutcome};
+use redis2pg::source::redis::{Candidate, Fate, Fates, UnlinkOutcome};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::thread;
@@ -215,6 +215,53 @@ async fn another_server_behind_the_same_connection_is_told_from_the_one_that_wat
     assert_eq!(unlinked(&unlinker, &[candidate]).await, [UnlinkOutcome::Changed]);
     assert!(trap.has_sprung() && moved.load(Ordering::SeqCst));
     assert_eq!(deletions.load(Ordering::SeqCst), tried, "nothing was deleted");
+}
+
+/// A proxy changes the server behind the connection in the middle of a transaction: what was to be queued is run.
+#[tokio::test]
+async fn of_keys_that_are_deleted_where_they_were_to_be_queued_nothing_is_claimed() {
+    let server = ScriptedRedis::start(Keyspace::default(), move |_, command| {
+        reply(match command[0].as_str() {
+            "INFO" => bulk("redis_version:7.2.0\r\nrole:master\r\nrun_id:a\r\n"),
+            "EVAL" => array(&[]),
+            "WATCH" | "MULTI" | "UNWATCH" => "+OK\r\n".to_owned(),
+            "HSCAN" => array(&[bulk("0"), array(&[bulk("f"), bulk("v")])]),
+            "UNLINK" if command[1] == "first" => "-ERR first\r\n".to_owned(),
+            "UNLINK" => ":1\r\n".to_owned(),
+            "EXEC" => array(&[]),
+            _ => return None,
+        })
+    });
+    let unlinker = unlinker(&server.url()).await;
+    let candidates = ["first", "second"].map(|key| Candidate { expires_at: None, ..hash(key) });
+    let (failure, fates) = failing(&unlinker, &candidates, &Always).await;
+    assert!(failure.message.contains("something else than QUEUED"), "{failure}");
+    assert_eq!(fates, [Fate::Open(1); 2]);
+}
+
+/// As a second signal gives it up.
+#[tokio::test]
+async fn of_a_deletion_that_is_given_up_it_is_known_which_keys_it_was_sent_for() {
+    for command in ["EXEC", "EVAL"] {
+        let mut scene = Scene::new(|server| {
+            server.lock().unwrap().pause().unwrap();
+            Act::Pass
+        })
+        .await;
+        scene.redis.say(&["HSET", "hash", "f", "v"]);
+        scene.redis.say(&["HSET", "other", "f", "w"]);
+        scene.redis.say(&["SET", "string", "v"]);
+        let candidates =
+            if command == "EXEC" { vec![hash("hash"), hash("other")] } else { vec![string("string", "v")] };
+        let fates = Fates::of(candidates.len());
+        scene.trap.set(command);
+        let unlinking = scene.unlinker.unlink(&candidates, &Always, &fates);
+        assert!(tokio::time::timeout(Duration::from_secs(1), unlinking).await.is_err(), "{command}");
+        assert!(scene.trap.has_sprung(), "{command}");
+        let known = fates.known();
+        assert_eq!((known[0], known.get(1).copied().unwrap_or(Fate::Open(0))), (Fate::Open(1), Fate::Open(0)));
+        scene.server.lock().unwrap().resume().unwrap();
+    }
 }
 
 #[tokio::test]

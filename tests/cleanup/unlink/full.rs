@@ -4,11 +4,12 @@ use super::scene::{hash, say};
 use super::talk::{Answer, Talk};
 use super::{Always, failing, items, server, string, unlinked, unlinker};
 use crate::proxy::{Act, Proxy};
-use redis2pg::model::RedisType;
+use futures::future::BoxFuture;
+use redis2pg::model::{Failure, RedisType};
 use redis2pg::sandbox::RedisOptions;
-use redis2pg::source::redis::{Candidate, Fate, UnlinkOutcome};
+use redis2pg::source::redis::{Candidate, Fate, Fates, UnlinkOutcome, Warrant};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 const FULL: [&str; 4] = ["CONFIG", "SET", "maxmemory", "100kb"];
 
@@ -73,6 +74,55 @@ async fn a_full_server_is_emptied_whatever_number_of_keys_it_has() {
         assert!(unlinked(&unlinker, some).await.iter().all(|outcome| *outcome == UnlinkOutcome::Deleted));
     }
     assert_eq!(redis.say(&["DBSIZE"]).number(), 0);
+}
+
+/// The answer to the deletion of one of them is lost, and with it the connection.
+#[tokio::test]
+async fn what_goes_by_seals_and_has_no_answer_may_be_gone() {
+    for is_outdated in [false, true] {
+        let server = server(RedisOptions::default());
+        let (port, lost) = (server.port(), Arc::new(AtomicBool::new(false)));
+        let once = lost.clone();
+        let proxy = Proxy::start(Arc::new(AtomicU16::new(port)), move |words| {
+            let deletes = words[0] == "EVAL" && words[1].contains("'DUMP'") && words[1].contains("'UNLINK'");
+            let loses = deletes && words[3] == "second" && !once.swap(true, Ordering::SeqCst);
+            if loses { Act::Lose } else { Act::Pass }
+        });
+        let mut redis = Talk::to(port);
+        let keys = ["first", "second", "third"];
+        keys.iter().for_each(|key| drop(redis.say(&["HSET", key, "f", "v"])));
+        let unlinker = unlinker(&proxy.url()).await;
+        fill(&mut redis);
+        let (candidates, fates) = (keys.map(hash), Fates::of(3));
+        let warrant = Lost(if is_outdated { lost } else { Arc::default() });
+        let ended = unlinker.unlink(&candidates, &warrant, &fates).await;
+        let known = fates.known();
+        assert_eq!(ended.is_err(), is_outdated, "{known:?}");
+        let second = if is_outdated { Fate::Open(1) } else { Fate::Told(UnlinkOutcome::Unconfirmed) };
+        assert_eq!((known[1], redis.there(&["second"])), (second, vec![false]));
+        for (key, fate) in keys.iter().zip(known) {
+            let is_there = redis.there(&[key])[0];
+            let untruths = [Fate::Open(0), Fate::Told(UnlinkOutcome::Gone)];
+            assert!(is_there || !untruths.contains(&fate), "{key}: {fate:?}");
+        }
+    }
+}
+
+/// A comparison that is too old as soon as an answer is lost.
+struct Lost(Arc<AtomicBool>);
+
+impl Warrant for Lost {
+    fn sure(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        Always.sure()
+    }
+
+    fn is_fresh(&self) -> bool {
+        !self.0.load(Ordering::SeqCst)
+    }
+
+    fn interruptions(&self) -> u64 {
+        0
+    }
 }
 
 /// It is in the way of none behind it, and goes as soon as there is memory.

@@ -6,13 +6,13 @@ use super::super::errors::{in_reply, is_key_refused, is_key_refused_within, is_r
 use super::super::wire::Wire;
 use super::super::{bytes_of, number_of};
 use super::fates::{Fates, One};
-use super::watch::{Attempt, Last};
+use super::watch::{Attempt, Begun};
 use super::{UnlinkOutcome, full, stream};
 use crate::model::RedisKey;
 use bytes::Bytes;
 use fred::error::Error;
 use fred::types::{Resp3Frame, Value};
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 
 /// How a key stood before it was read, where a watch does not tell all that becomes of it.
 pub(super) enum Seal {
@@ -49,44 +49,44 @@ pub(super) async fn sealed(wire: &Wire, script: String, key: &RedisKey) -> Resul
 pub(super) type Doomed<'a> = (One<'a>, &'a Option<Seal>);
 
 /// What came of the deletion.
-pub(super) enum Told {
+pub(super) enum Deletion {
     /// It was run, and what became of each key is told.
-    All,
+    Run,
     /// Nothing was deleted, and why; whether nothing is left over on the connection.
     Nothing(Attempt, bool),
 }
 
-/// Deletes the keys in a transaction. `last`: asked behind the queued deletions.
-pub(super) async fn in_transaction(wire: &Wire, doomed: &[Doomed<'_>], last: Last<'_>) -> Result<Told, Error> {
-    queue(wire, doomed).await?;
-    if let Some(withheld) = last.withheld().await {
+/// Deletes the keys in a transaction. Whether they may go is asked behind the queued deletions.
+pub(super) async fn in_transaction(wire: &Wire, doomed: &[Doomed<'_>], begun: Begun<'_>) -> Result<Deletion, Error> {
+    let fates = begun.by.1;
+    queue(wire, doomed, fates).await?;
+    if let Some(withheld) = begun.withheld().await {
         let discarded = wire.send("DISCARD", Vec::new()).await.is_ok();
-        return Ok(Told::Nothing(withheld, discarded));
+        return Ok(Deletion::Nothing(withheld, discarded));
     }
-    let fates = last.by.1;
     doomed.iter().for_each(|(one, _)| fates.sent(one));
     let answer = wire.send("EXEC", Vec::new()).await;
     if matches!(&answer, Ok(Resp3Frame::Null)) || answer.as_ref().is_err_and(is_refusal) {
         doomed.iter().for_each(|(one, _)| fates.refused(one));
     }
     let answers = match answer? {
-        Resp3Frame::Null => return Ok(Told::Nothing(Attempt::Aborted, true)),
+        Resp3Frame::Null => return Ok(Deletion::Nothing(Attempt::Aborted, true)),
         Resp3Frame::Array { data, .. } if data.len() == doomed.len() => data,
         _ => return Err(unexpected("EXEC", "something else than an answer a deletion")),
     };
     all(doomed.iter().zip(answers).map(|((one, _), answer)| tell((one, fates), in_reply(answer))).collect())
 }
 
-/// Deletes keys that are sealed with their dumps, each by itself. `last`: asked just before.
-pub(super) async fn by_seals(wire: &Wire, doomed: &[Doomed<'_>], last: Last<'_>) -> Result<Told, Error> {
+/// Deletes keys that are sealed with their dumps, each by itself. Whether they may go is asked just before.
+pub(super) async fn by_seals(wire: &Wire, doomed: &[Doomed<'_>], begun: Begun<'_>) -> Result<Deletion, Error> {
     // From the seal to the end of the reading nobody wrote to them: it is of what was read.
     if !unwritten(wire).await? {
-        return Ok(Told::Nothing(Attempt::Aborted, true));
+        return Ok(Deletion::Nothing(Attempt::Aborted, true));
     }
-    if let Some(withheld) = last.withheld().await {
-        return Ok(Told::Nothing(withheld, true));
+    if let Some(withheld) = begun.withheld().await {
+        return Ok(Deletion::Nothing(withheld, true));
     }
-    let fates = last.by.1;
+    let fates = begun.by.1;
     let sealed = doomed.iter().filter_map(|(one, seal)| Some((one, seal.as_ref()?)));
     let calls = sealed.map(|(one, seal)| async move {
         fates.sent(one);
@@ -96,23 +96,25 @@ pub(super) async fn by_seals(wire: &Wire, doomed: &[Doomed<'_>], last: Last<'_>)
 }
 
 /// What became of one is told by now, whatever became of another.
-fn all(told: Vec<Result<(), Error>>) -> Result<Told, Error> {
-    told.into_iter().collect::<Result<(), Error>>().map(|()| Told::All)
+fn all(told: Vec<Result<(), Error>>) -> Result<Deletion, Error> {
+    told.into_iter().collect::<Result<(), Error>>().map(|()| Deletion::Run)
 }
 
 /// Begins a transaction on the connection that watches, and has the server queue the deletions.
-async fn queue(wire: &Wire, doomed: &[Doomed<'_>]) -> Result<(), Error> {
+async fn queue(wire: &Wire, doomed: &[Doomed<'_>], fates: &Fates) -> Result<(), Error> {
     wire.send("MULTI", Vec::new()).await?;
     let queued = doomed.iter().map(|(one, seal)| match seal {
         Some(seal) => wire.send("EVAL", seal.unlink(&one.candidate.key)),
         None => wire.send("UNLINK", vec![Value::Bytes(one.candidate.key.bytes())]),
     });
-    for answer in try_join_all(queued).await? {
-        if bytes_of(answer).as_deref() != Some(b"QUEUED") {
-            return Err(unexpected("UNLINK in a transaction", "something else than QUEUED"));
-        }
+    let answers = join_all(queued).await;
+    let is_queued = |answer: Resp3Frame| bytes_of(answer).as_deref() == Some(b"QUEUED");
+    // Who answers otherwise has run it: a server behind a proxy that knows of no MULTI. Then nobody knows of any of them.
+    if answers.iter().flatten().any(|answer| !is_queued(answer.clone())) {
+        doomed.iter().for_each(|(one, _)| fates.sent(one));
+        return Err(unexpected("UNLINK in a transaction", "something else than QUEUED"));
     }
-    Ok(())
+    answers.into_iter().try_for_each(|answer| answer.map(|_| ()))
 }
 
 /// Tells what an answer to the deletion of a key says.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// What is known of a key that is to be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It has no outcome. So many commands that delete it were sent, and it is not known whether they were run. None: it stays.
+    /// It has no outcome. So many commands that delete it were sent, and it is not known whether they were run; where it is 0, none was.
     Open(u32),
     /// What became of it.
     Told(UnlinkOutcome),
@@ -54,6 +54,11 @@ impl Fates {
     /// What became of it shows in how it stands: none of the commands that were sent is known to be behind that.
     pub(super) fn found(&self, one: &One<'_>, outcome: UnlinkOutcome) {
         self.change(one, |sent| told(outcome, sent > 0));
+    }
+
+    /// Of how many keys they are.
+    pub(super) fn len(&self) -> usize {
+        self.all().len()
     }
 
     /// Whether it has no outcome yet.

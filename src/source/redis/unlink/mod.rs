@@ -178,6 +178,9 @@ impl Unlinker {
     /// The server is gone, has become a replica, or refuses writes altogether; the warrant has ended. What is known by then `fates` say. What was
     /// sent already may be done a moment later: whether a key was deleted shows only in whether it is there. So it is where this is broken off.
     pub async fn unlink(&self, candidates: &[Candidate], warrant: &dyn Warrant, fates: &Fates) -> Result<(), Failure> {
+        if fates.len() != candidates.len() {
+            return Err(Failure::internal("the fates of other keys than those that are to be unlinked"));
+        }
         let by = (warrant, fates);
         let all = candidates.iter().enumerate().map(|(place, candidate)| One { candidate, place });
         let (scripted, watched): (Vec<One<'_>>, Vec<One<'_>>) =

@@ -205,7 +205,10 @@ fn tell(reply: Resp3Frame, some: &[One<'_>], fates: &Fates) -> Result<(), Error>
         match outcome(answer) {
             Ok(outcome) => fates.answered(one, outcome),
             Err(error) => {
-                fates.refused(one);
+                // What a command within it says: the deletion is the last one. An answer that says nothing is another matter.
+                if *error.kind() != ErrorKind::Protocol {
+                    fates.refused(one);
+                }
                 told = told.and(Err(error));
             }
         }

@@ -11,7 +11,7 @@ use super::super::fetch::MISSING;
 use super::super::wire::Wire;
 use super::batches::batches;
 use super::connection::Connection;
-use super::deleting::{Doomed, Seal, Told, by_seals, in_transaction};
+use super::deleting::{Deletion, Doomed, Seal, by_seals, in_transaction};
 use super::fates::One;
 use super::reading::Found;
 use super::warrant::{By, outdated};
@@ -52,17 +52,17 @@ pub(super) enum Attempt {
     Ended(Failure),
 }
 
-/// What is asked last before keys go, when all that goes before the deletion is done.
+/// Keys that are watched together, and what they go by.
 #[derive(Clone, Copy)]
-pub(super) struct Last<'a> {
+pub(super) struct Begun<'a> {
     some: &'a [One<'a>],
     pub(super) by: By<'a>,
-    /// How often this process had stood still when these keys were begun with.
-    begun: u64,
+    /// How often this process had stood still when it began with them.
+    interruptions: u64,
 }
 
-impl Last<'_> {
-    /// Why the keys, which were read, must not go now. Reading a large key takes as long as it takes: that it was begun in time is enough,
+impl Begun<'_> {
+    /// Why the keys must not go now, when all that goes before the deletion is done. Reading a large key takes as long as it takes: that it was begun in time is enough,
     /// unless this process stood still meanwhile, or it was the right to delete that had to be waited for.
     pub(super) async fn withheld(&self) -> Option<Attempt> {
         let (warrant, asked) = (self.by.0, Instant::now());
@@ -70,7 +70,7 @@ impl Last<'_> {
             return Some(Attempt::Ended(failure));
         }
         let is_large = matches!(self.some, [one] if one.candidate.bytes() > BYTES);
-        let takes_its_time = is_large && asked.elapsed() < AT_ONCE && warrant.interruptions() == self.begun;
+        let takes_its_time = is_large && asked.elapsed() < AT_ONCE && warrant.interruptions() == self.interruptions;
         (!takes_its_time && !warrant.is_fresh()).then_some(Attempt::Outdated)
     }
 }
@@ -95,7 +95,7 @@ impl Unlinker {
         Ok(())
     }
 
-    /// Keys that are watched together, with the usual attempts, each of those that have no outcome yet. `false`: nothing was deleted because
+    /// Keys that are watched together, with the usual attempts, each at those that have no outcome yet. `false`: nothing was deleted because
     /// of some of them.
     async fn part(&self, some: &mut Vec<One<'_>>, by: By<'_>) -> Result<bool, Failure> {
         let (warrant, fates) = by;
@@ -109,12 +109,12 @@ impl Unlinker {
                 _ => None,
             };
             // Before it is asked how old the comparison is, so that nothing lies between the two.
-            let begun = warrant.interruptions();
+            let interruptions = warrant.interruptions();
             warrant.sure().await?;
             if !warrant.is_fresh() {
                 return outdated(some, fates).map(|()| true);
             }
-            match (self.attempt_group(Last { some, by, begun }).await, alone) {
+            match (self.attempt_group(Begun { some, by, interruptions }).await, alone) {
                 (Ok(Attempt::Done), _) => return Ok(true),
                 (Ok(Attempt::Outdated), _) => return outdated(some, fates).map(|()| true),
                 (Ok(Attempt::Ended(failure)), _) => return Err(failure),
@@ -122,8 +122,8 @@ impl Unlinker {
                 (Ok(Attempt::KeyRefused), Some(one)) => fates.found(&one, UnlinkOutcome::Forbidden),
                 (Ok(Attempt::Aborted), Some(one)) if aborted == ATTEMPTS => fates.found(&one, UnlinkOutcome::Changed),
                 (Ok(Attempt::Aborted), Some(_)) => aborted += 1,
-                // Nothing was queued. There is no other way for this key, and there may be one for all others.
-                (Err(error), Some(one)) if is_full(&error) && self.ability.script && !full::takes(one.candidate) => {
+                // Nothing was run. There is no other way for this key, and there may be one for all others.
+                (Err(error), Some(one)) if is_full(&error) && !full::takes(one.candidate) => {
                     self.full.store(SEALED, Ordering::Relaxed);
                     fates.found(&one, UnlinkOutcome::NoMemory);
                 }
@@ -137,7 +137,7 @@ impl Unlinker {
         }
     }
 
-    /// What to do besides, where the server is full, and keys could not go by their seals either.
+    /// What to do besides, where the server is full, and no seals could be had.
     fn without_seals(&self, failure: Failure) -> Failure {
         if !cause(&failure).is_some_and(is_full) {
             return failure;
@@ -148,9 +148,9 @@ impl Unlinker {
     }
 
     /// One attempt. A connection is kept only where everything on it has come to its end.
-    async fn attempt_group(&self, last: Last<'_>) -> Result<Attempt, Error> {
+    async fn attempt_group(&self, begun: Begun<'_>) -> Result<Attempt, Error> {
         let connection = self.watching.take(&self.source).await?;
-        match connection.until_it_ends(self.compare(&connection, last)).await {
+        match connection.until_it_ends(self.compare(&connection, begun)).await {
             Ok((attempt, clean)) => {
                 if clean {
                     self.watching.keep(connection);
@@ -163,8 +163,8 @@ impl Unlinker {
     }
 
     /// Watches the keys, reads them, and deletes those that are equal. Whether nothing is left over on the connection.
-    async fn compare(&self, connection: &Connection, last: Last<'_>) -> Result<(Attempt, bool), Error> {
-        let (wire, some, fates) = (&connection.wire, last.some, last.by.1);
+    async fn compare(&self, connection: &Connection, begun: Begun<'_>) -> Result<(Attempt, bool), Error> {
+        let (wire, some, fates) = (&connection.wire, begun.some, begun.by.1);
         wire.send("WATCH", some.iter().map(|one| Value::Bytes(one.candidate.key.bytes())).collect()).await?;
         let seals = self.seals(wire, some).await?;
         let judged = self.judged(wire, some).await?;
@@ -183,16 +183,16 @@ impl Unlinker {
         if !connection.is_the_same().await? {
             return Err(Error::new(ErrorKind::IO, "the server behind the connection has changed"));
         }
-        let told = if doomed.iter().all(|(_, seal)| matches!(seal, Some(Seal::Dump { .. }))) {
+        let deletion = if doomed.iter().all(|(_, seal)| matches!(seal, Some(Seal::Dump { .. }))) {
             // By and by it is looked whether there is memory again.
             let _ = self.full.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |more| more.checked_sub(1));
-            by_seals(wire, &doomed, last).await?
+            by_seals(wire, &doomed, begun).await?
         } else {
-            in_transaction(wire, &doomed, last).await?
+            in_transaction(wire, &doomed, begun).await?
         };
-        match told {
-            Told::Nothing(attempt, clean) => Ok((attempt, clean)),
-            Told::All => {
+        match deletion {
+            Deletion::Nothing(attempt, clean) => Ok((attempt, clean)),
+            Deletion::Run => {
                 others();
                 Ok((Attempt::Done, true))
             }
