@@ -1,7 +1,8 @@
 //! Cleanups that are killed: the next one settles what they may have deleted, and the account is exact.
 
-use crate::support::Case;
-use crate::{Dice, ITEMS, ends, keys, loaded, number, seed};
+use crate::support::{Case, Client};
+use crate::{Dice, ITEMS, TABLES, ends, item, keys, loaded, number, seed};
+use redis2pg::sandbox::{RedisOptions, RedisServer};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -98,4 +99,25 @@ fn a_batch_that_was_begun_is_settled_by_what_is_there() {
     assert_eq!(case.sql(former), "abandoned|2");
     // One that is there now may be another than the one that was to go.
     assert_eq!(case.number("SELECT count(DISTINCT key) FROM redis2pg.cleaned_keys"), 10);
+}
+
+/// Of a key that the user may not read nobody knows whether it is gone: it waits for one who may.
+#[test]
+fn keys_that_may_not_be_read_are_settled_by_a_later_cleanup() {
+    let acl = vec!["u on >p ~* +@all".to_owned()];
+    let server = RedisServer::start(RedisOptions { acl, ..RedisOptions::default() }).unwrap();
+    let case = Case::from_source(&format!("redis://u:p@127.0.0.1:{}/0", server.port()));
+    let mut admin = Client::open(&format!("{}/0", server.url()));
+    case.sql(TABLES);
+    (0..3).for_each(|n| admin.set(&format!("item:{n}"), &item(n)));
+    ends(case.run_config(ITEMS, &[]), 0);
+    leave_unsettled(&case, "items", &["item:0", "item:1"]);
+    admin.say("DEL item:0 item:1");
+    let unsettled =
+        || case.number("SELECT coalesce(sum(keys), 0) FROM redis2pg.cleanup_batches WHERE settled_at IS NULL");
+    for (keys, left) in [("resetkeys ~item:1 ~item:2", 1), ("~*", 0)] {
+        admin.say(&format!("ACL SETUSER u {keys}"));
+        let outcome = ends(case.cleanup(ITEMS, &["--yes"]), 0);
+        assert_eq!((number(&outcome, "settled"), unsettled()), (1, left), "{keys}: {outcome}");
+    }
 }

@@ -4,8 +4,8 @@ use crate::proxy::{Act, Proxy};
 use crate::support::{Case, Client, salvaged_of, until};
 use crate::{ITEMS, TABLES, ends, item, keys, number, set_items};
 use redis2pg::sandbox::{RedisOptions, RedisServer};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,49 @@ use std::time::{Duration, Instant};
 fn ledger(case: &Case) -> (i64, i64) {
     let of = |what: &str| case.number(&format!("SELECT coalesce(sum({what}), 0) FROM redis2pg.cleanup_batches"));
     (of("deleted"), of("CASE WHEN settled_at IS NULL THEN keys END"))
+}
+
+/// Redis hangs in the middle of a batch, and the operator does not wait for it.
+#[test]
+fn a_second_signal_leaves_an_exact_account_of_what_was_sent() {
+    const COUNT: i64 = 2_000;
+    let server = Arc::new(Mutex::new(RedisServer::start(RedisOptions::default()).unwrap()));
+    let (url, port) = server.lock().map(|server| (server.url(), server.port())).unwrap();
+    let (hung, own) = (Arc::new(AtomicBool::new(false)), Arc::downgrade(&server));
+    let hangs = hung.clone();
+    let deletions = AtomicUsize::new(0);
+    let proxy = Proxy::start(Arc::new(AtomicU16::new(port)), move |words| {
+        let names_items = words.iter().any(|word| word.starts_with("item:"));
+        let deletes = words[0] == "EVAL" && names_items && words[1].contains("'UNLINK'");
+        if deletes && deletions.fetch_add(1, Ordering::SeqCst) == 2 {
+            own.upgrade().unwrap().lock().unwrap().pause().unwrap();
+            hangs.store(true, Ordering::SeqCst);
+        }
+        Act::Pass
+    });
+    let place = url.replace(&format!("127.0.0.1:{port}"), proxy.url().trim_start_matches("redis://"));
+    let case = Case::from_source(&format!("{place}/0"));
+    case.sql(TABLES);
+    let pairs: Vec<_> = (0..COUNT).map(|n| (format!("item:{n}"), item(n as usize))).collect();
+    case.redis().set_many(&pairs);
+    ends(case.run_config(ITEMS, &[]), 0);
+    let running = case.start_cleanup(ITEMS, &["--yes", "--writers", "1", "--batch-rows", "10000"]);
+    until("Redis hangs", || hung.load(Ordering::SeqCst));
+    running.signal("TERM");
+    sleep(Duration::from_millis(300));
+    running.signal("TERM");
+    let stopped = ends(running.finish(), 7);
+    server.lock().unwrap().resume().unwrap();
+    let (deleted, unknown) = (number(&stopped, "deleted"), number(&stopped, "unknown"));
+    assert!(unknown > 0 && deleted + unknown < COUNT, "{deleted} {unknown} {stopped}");
+    assert_eq!(ledger(&case), (deleted, unknown), "{stopped}");
+    assert_eq!(case.number("SELECT count(*) FROM redis2pg.cleaned_keys"), deleted + unknown);
+    let not_reached = stopped.report["cleanup"]["kept"]["not_reached"].as_i64();
+    assert_eq!(not_reached, Some(COUNT - deleted - unknown), "{stopped}");
+    let last = ends(case.cleanup(ITEMS, &["--yes"]), 0);
+    let of = |name| number(&last, name);
+    assert_eq!((keys(&case), deleted + of("settled") + of("deleted")), (0, COUNT), "{last}");
+    assert!(of("settled") <= unknown, "{last}");
 }
 
 /// In the middle of a batch Redis is gone for good: what is known of the batch is told, and the rest is settled later.
@@ -159,6 +202,23 @@ fn a_redis_that_comes_back_with_older_data_is_told_and_the_same_command_deletes_
     let saved: std::collections::BTreeSet<_> = salvaged_of(&path).into_keys().collect();
     assert_eq!((saved.len(), redis2pg::backup::partial_of(&path).exists()), (COUNT, false));
     ends(case.validate(ITEMS, &["--strict"]), 0);
+}
+
+/// Who stops it then is told as well: what it says it has deleted is there again.
+#[test]
+fn a_cleanup_that_is_stopped_tells_that_redis_came_back_with_older_data() {
+    let mut server = RedisServer::start(RedisOptions::default()).unwrap();
+    let case = case_of(&server);
+    let mut client = case.redis();
+    client.say("SAVE");
+    let running = case.start_cleanup(ITEMS, &SLOWLY);
+    crash(&mut server, &mut client, COUNT as i64);
+    sleep(Duration::from_millis(300));
+    running.signal("TERM");
+    let outcome = ends(running.finish(), 7);
+    assert!(outcome.said().contains("was restarted or replaced, or was a replica"), "{outcome}");
+    let last = ends(case.cleanup(ITEMS, &["--yes"]), 0);
+    assert_eq!(keys(&case), 0, "{last}");
 }
 
 /// The same process with the data of another server: a replica that was promoted too soon gave them back.

@@ -20,11 +20,15 @@ use crate::source::redis::{RedisSource, UnlinkOptions, Unlinker};
 use crate::source::{Answering, Source};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 /// Batches that wait to be deleted, beside the one at work: enough to overlap, little enough to hold.
 const AHEAD: usize = 1;
+
+/// So long is it looked, after a stop or a failure, whether the same server is there.
+const IN_PASSING: Duration = Duration::from_secs(1);
 
 /// Which server answers, and from which history it was promoted.
 type Answered = (Answering, Option<String>);
@@ -48,7 +52,7 @@ impl Cleaning {
         (settings, ready): (&Settings, &mut Ready),
         (keys, stop): (Option<Arc<KeyList>>, &Stop),
         (found, events): (&Cleanable, EventSender),
-        unmatched: &mut Unmatched,
+        (unmatched, notes): (&mut Unmatched, &mut Vec<String>),
     ) -> Result<End, Failure> {
         let findings = Findings::new(self.names.clone(), events.clone(), ready.chosen.left_out.clone(), None);
         let mut rounds = Rounds::new(ready, keys, findings, (events, stop))?;
@@ -67,9 +71,22 @@ impl Cleaning {
         let ended = match failure.map_or(ended, Err) {
             // A stop may come when all is compared, and not all deleted.
             Ok(_) if self.account.is_cut_short() => Ok(End::Stopped),
-            Ok(End::Complete) => self.still(&rounds, &before).await.map(|()| End::Complete),
             // What deletes says itself why it ended; the comparison only that it did.
             ended => ended,
+        };
+        let ended = match ended {
+            Ok(End::Complete) => self.changed(&rounds, &before).await.and_then(|changed| match changed {
+                None => Ok(End::Complete),
+                Some(said) => {
+                    Err(Failure::redis(said, "The same command goes on, and deletes those that are there again."))
+                }
+            }),
+            ended => {
+                // Nobody who stops it, and no failure, waits for a server that is away.
+                let changed = tokio::time::timeout(IN_PASSING, self.changed(&rounds, &before)).await;
+                notes.extend(changed.ok().and_then(Result::ok).flatten());
+                ended
+            }
         };
         for base in rounds.shared.bases.iter() {
             RedisSource::close(&base.source).await;
@@ -86,8 +103,8 @@ impl Cleaning {
         Ok(all)
     }
 
-    /// Fails where it is not the same server any more: what it had not saved when it ended, deletions among it, is not so now.
-    async fn still(&self, rounds: &Rounds, before: &[Answered]) -> Result<(), Failure> {
+    /// What is to be said where it is not the same server any more: what it had not saved when it ended, deletions among it, is not so now.
+    async fn changed(&self, rounds: &Rounds, before: &[Answered]) -> Result<Option<String>, Failure> {
         let after = self.answering(rounds).await?;
         // A server that was a replica for a while has the data of another one, and is the same process.
         let is_another = |((before, history), (after, now)): (&Answered, &Answered)| {
@@ -95,13 +112,13 @@ impl Cleaning {
             told && (before.token != after.token || now.is_some() && history != now)
         };
         let changed = before.iter().zip(&after).zip(rounds.shared.bases.iter()).find(|(pair, _)| is_another(*pair));
-        changed.map_or(Ok(()), |(_, base)| {
-            let display = base.source.display();
-            let message = format!(
-                "{display} was restarted or replaced, or was a replica, while keys were deleted: keys whose deletion it had not saved may be there again"
-            );
-            Err(Failure::redis(message, "The same command goes on, and deletes those that are there again."))
-        })
+        Ok(changed.map(|(_, base)| {
+            format!(
+                "{} was restarted or replaced, or was a replica, while keys were deleted: keys whose deletion it had not saved may be there \
+                 again, and count once more when they go",
+                base.source.display()
+            )
+        }))
     }
 
     /// One pass over each database.

@@ -14,7 +14,7 @@ use std::collections::HashSet;
 const ASKED: usize = 1000;
 
 /// Settles all batches that earlier cleanups of this Redis left: keys that are not there count as deleted by them, those that
-/// are there are looked at anew. These remain among the keys that went: such a key may have been deleted and made anew, and then rows of the
+/// are there are looked at anew, and those that this user may not read wait for one who may. Those that are there remain among the keys that went: such a key may have been deleted and made anew, and then rows of the
 /// deleted one are the only copy. Gives how many count as deleted.
 ///
 /// # Errors
@@ -44,14 +44,19 @@ async fn settle(link: &mut Link, left: &Unsettled, redis: &RedisSource, lease: &
     let id = left.batch;
     let read = async |connection: &mut PgConnection| ledger::batch_keys(connection, id).await;
     let keys = link.call("reading what an interrupted cleanup left", read).await?;
-    let mut gone = HashSet::new();
+    let (mut gone, mut untold) = (HashSet::new(), HashSet::new());
     for part in keys.chunks(ASKED) {
-        let absent = redis.absent(part).await?;
-        gone.extend(absent.into_iter().filter(|(_, why)| *why == SkipReason::Gone).map(|(key, _)| key));
+        for (key, why) in redis.absent(part).await? {
+            if why == SkipReason::Gone {
+                gone.insert(key)
+            } else {
+                untold.insert(key)
+            };
+        }
     }
     let (held, deleted) = (lease.held, gone.len() as i64);
-    let anew = keys.len() as i64 - deleted;
-    let settlement = Settlement { batch: id, deleted, anew, stayed: Vec::new(), unknown: Vec::new() };
+    let anew = keys.len() as i64 - deleted - untold.len() as i64;
+    let settlement = Settlement { batch: id, deleted, anew, stayed: Vec::new(), unknown: untold.iter().collect() };
     let settle =
         async |connection: &mut PgConnection| ledger::settle_cleanup_batch(connection, held, &settlement).await;
     match link.call("settling what an interrupted cleanup left", settle).await? {

@@ -98,5 +98,6 @@ async fn clean(
         learned.settled = settle::former(ready, &identity, lease).await?;
     }
     learned.look_back(ready).await?;
-    cleaning.run((settings, ready), (keys, stop), (found, events), &mut learned.unmatched).await
+    let told = (&mut learned.unmatched, &mut learned.notes);
+    cleaning.run((settings, ready), (keys, stop), (found, events), told).await
 }
