@@ -226,6 +226,31 @@ async fn a_collection_whose_server_is_replaced_while_it_is_read_is_read_from_the
     }
 }
 
+/// Its fields expire one by one, which no watch need see: in no reading it is an empty collection that is there.
+#[tokio::test]
+async fn a_large_hash_that_dwindles_away_while_it_is_read_is_gone() {
+    let pages = AtomicUsize::new(0);
+    let source = serve(move |_, command| match command[0].as_str() {
+        "EVAL_RO" if command[1].contains("MEMORY") => {
+            reply(array(&[bulk("hash"), format!(":{}\r\n", 9 << 20), ":-1\r\n".to_owned()]))
+        }
+        "WATCH" | "MULTI" => reply("+OK\r\n".to_owned()),
+        "EXEC" => reply("*1\r\n+PONG\r\n".to_owned()),
+        "HSCAN" => reply(page(if pages.fetch_add(1, Ordering::Relaxed) == 0 { "9" } else { "0" }, &[])),
+        _ => None,
+    })
+    .await;
+    let wanted = Wanted { types: RedisType::ALL.into_iter().collect(), slices: true, ..Wanted::strings(false) };
+    let read = source.fetch(&[RedisKey::new("k")], wanted, 32 << 20).await.unwrap();
+    let Some(Fetched::Large { key, large }) = read.records.into_iter().next() else { panic!("it is large") };
+    let mut slices = source.slices(key, large);
+    let mut last = None;
+    while let Some(slice) = slices.next().await.unwrap() {
+        last = Some(slice);
+    }
+    assert!(matches!(&last, Some(Fetched::Gone(key)) if *key == RedisKey::new("k")), "{last:?}");
+}
+
 #[tokio::test]
 async fn a_reply_of_another_length_is_a_hard_error() {
     let source = serve(|_, command| {

@@ -119,8 +119,9 @@ impl SliceReader {
                 Ending::Refused => return Ok(Step::WatchRefused),
             }
         }
-        if last && reading.first && empty && self.large.redis_type != RedisType::Stream {
-            return Ok(Step::Gone);
+        if last && reading.elements == 0 && empty && self.large.redis_type != RedisType::Stream {
+            // All fields of a hash may have expired since it was begun, one by one: an empty slice of it was given already.
+            return Ok(if reading.first { Step::Gone } else { Step::Changed });
         }
         let place = reading.went_on(slice.next, elements);
         let (key, LargeKey { redis_type, expires_at, facts, .. }) = (self.key.clone(), self.large.clone());
