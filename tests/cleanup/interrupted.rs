@@ -115,9 +115,17 @@ fn keys_that_may_not_be_read_are_settled_by_a_later_cleanup() {
     admin.say("DEL item:0 item:1");
     let unsettled =
         || case.number("SELECT coalesce(sum(keys), 0) FROM redis2pg.cleanup_batches WHERE settled_at IS NULL");
-    for (keys, left) in [("resetkeys ~item:1 ~item:2", 1), ("~*", 0)] {
+    let cases = [("resetkeys ~item:2", 0, 2), ("~item:1", 1, 1), ("resetkeys ~item:2", 0, 1), ("~*", 1, 0)];
+    for (keys, settled, left) in cases {
         admin.say(&format!("ACL SETUSER u {keys}"));
         let outcome = ends(case.cleanup(ITEMS, &["--yes"]), 0);
-        assert_eq!((number(&outcome, "settled"), unsettled()), (1, left), "{keys}: {outcome}");
+        assert_eq!((number(&outcome, "settled"), unsettled()), (settled, left), "{keys}: {outcome}");
+        let told = outcome.said().contains(&format!("of {left} keys of an interrupted cleanup it is not known"));
+        assert_eq!(told, left > 0, "{outcome}");
     }
+    assert_eq!(
+        case.number("SELECT count(*) FROM redis2pg.cleanup_batches WHERE keys = 0"),
+        0,
+        "none was set apart in vain"
+    );
 }

@@ -284,3 +284,23 @@ fn rows_that_a_crash_takes_are_no_ground_to_delete_keys() {
     refused(case.cleanup(ITEMS, &["--dry-run"]), 2, "unlogged");
     assert_eq!(keys(&case), 20);
 }
+
+/// What is written after a key went takes the newest ledger: whoever cannot have that is told before.
+#[test]
+fn a_ledger_of_an_older_version_that_is_somebody_elses_is_refused_before_a_key_goes() {
+    let case = loaded(3);
+    case.sql(&format!(
+        "DO $$ DECLARE t text; BEGIN ALTER SCHEMA redis2pg OWNER TO postgres; GRANT USAGE ON SCHEMA redis2pg TO redis2pg; \
+         FOR t IN SELECT relname FROM pg_class WHERE relnamespace = 'redis2pg'::regnamespace AND relkind = 'r' LOOP \
+         EXECUTE format('ALTER TABLE redis2pg.%I OWNER TO postgres', t); \
+         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON redis2pg.%I TO redis2pg', t); END LOOP; END $$; \
+         ALTER DATABASE {0} OWNER TO postgres; GRANT TEMP ON DATABASE {0} TO redis2pg; \
+         DELETE FROM redis2pg._migrations WHERE version = 15; ALTER TABLE redis2pg.cleanup_batches DROP COLUMN anew",
+        case.database
+    ));
+    let outcome = case.cleanup(ITEMS, &["--yes"]);
+    assert!(outcome.stderr.contains("bringing the ledger up to date"), "{outcome}");
+    assert!(outcome.stderr.contains("Let the owner of schema redis2pg run this version"), "{outcome}");
+    assert_eq!((outcome.code, keys(&case)), (2, 3), "{outcome}");
+    assert_eq!(case.number("SELECT count(*) FROM redis2pg.cleanups"), 0);
+}

@@ -42,7 +42,8 @@ fn a_second_signal_leaves_an_exact_account_of_what_was_sent() {
     let running = case.start_cleanup(ITEMS, &["--yes", "--writers", "1", "--batch-rows", "10000"]);
     until("Redis hangs", || hung.load(Ordering::SeqCst));
     running.signal("TERM");
-    sleep(Duration::from_millis(300));
+    // Two that come at once are one.
+    sleep(Duration::from_secs(1));
     running.signal("TERM");
     let stopped = ends(running.finish(), 7);
     server.lock().unwrap().resume().unwrap();
@@ -213,7 +214,12 @@ fn a_cleanup_that_is_stopped_tells_that_redis_came_back_with_older_data() {
     client.say("SAVE");
     let running = case.start_cleanup(ITEMS, &SLOWLY);
     crash(&mut server, &mut client, COUNT as i64);
-    sleep(Duration::from_millis(300));
+    // It goes on.
+    let (mut redis, since) = (case.redis(), Instant::now());
+    while redis.integer(&[b"DBSIZE"]) == COUNT as i64 {
+        assert!(since.elapsed() < Duration::from_secs(60));
+        sleep(Duration::from_millis(5));
+    }
     running.signal("TERM");
     let outcome = ends(running.finish(), 7);
     assert!(outcome.said().contains("was restarted or replaced, or was a replica"), "{outcome}");

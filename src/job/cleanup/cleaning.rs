@@ -74,20 +74,7 @@ impl Cleaning {
             // What deletes says itself why it ended; the comparison only that it did.
             ended => ended,
         };
-        let ended = match ended {
-            Ok(End::Complete) => self.changed(&rounds, &before).await.and_then(|changed| match changed {
-                None => Ok(End::Complete),
-                Some(said) => {
-                    Err(Failure::redis(said, "The same command goes on, and deletes those that are there again."))
-                }
-            }),
-            ended => {
-                // Nobody who stops it, and no failure, waits for a server that is away.
-                let changed = tokio::time::timeout(IN_PASSING, self.changed(&rounds, &before)).await;
-                notes.extend(changed.ok().and_then(Result::ok).flatten());
-                ended
-            }
-        };
+        let ended = self.looked_back((&rounds, &before), ended, notes).await;
         for base in rounds.shared.bases.iter() {
             RedisSource::close(&base.source).await;
         }
@@ -103,8 +90,28 @@ impl Cleaning {
         Ok(all)
     }
 
+    /// The end of the work, where the server is another than before: of one that went to its end that is a failure, else there is a note.
+    async fn looked_back(
+        &self,
+        (rounds, before): (&Rounds, &[Answered]),
+        ended: Result<End, Failure>,
+        notes: &mut Vec<String>,
+    ) -> Result<End, Failure> {
+        if let Ok(End::Complete) = ended {
+            let hint = "The same command goes on, and deletes those that are there again.";
+            let other = self.other_server(rounds, before).await?;
+            return other.map_or(Ok(End::Complete), |said| Err(Failure::redis(said, hint)));
+        }
+        if self.account.has_deleted() {
+            // Nobody who stops it, and no failure, waits for a server that is away.
+            let other = tokio::time::timeout(IN_PASSING, self.other_server(rounds, before)).await;
+            notes.extend(other.ok().and_then(Result::ok).flatten());
+        }
+        ended
+    }
+
     /// What is to be said where it is not the same server any more: what it had not saved when it ended, deletions among it, is not so now.
-    async fn changed(&self, rounds: &Rounds, before: &[Answered]) -> Result<Option<String>, Failure> {
+    async fn other_server(&self, rounds: &Rounds, before: &[Answered]) -> Result<Option<String>, Failure> {
         let after = self.answering(rounds).await?;
         // A server that was a replica for a while has the data of another one, and is the same process.
         let is_another = |((before, history), (after, now)): (&Answered, &Answered)| {

@@ -1,10 +1,11 @@
 //! Whether keys may be deleted at all: the run that is meant, and both servers. What is in the way is said plainly.
 
+use crate::job::begin;
 use crate::job::link::Link;
 use crate::job::validate::Ready;
 use crate::ledger::{self, Cleanable};
 use crate::mapping::specs_hash;
-use crate::model::{Failure, Side, TableName};
+use crate::model::{Exit, Failure, Side, TableName};
 use crate::postgres::query;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Error, Row};
@@ -13,7 +14,10 @@ use sqlx::{Connection, Error, Row};
 ///
 /// # Errors
 /// What is in the way.
-pub(super) async fn look(ready: &mut Ready, identity: &str) -> Result<Cleanable, Failure> {
+pub(super) async fn look(ready: &mut Ready, (identity, dry_run): (&str, bool)) -> Result<Cleanable, Failure> {
+    if !dry_run {
+        bring_ledger_up(&mut ready.link).await?;
+    }
     let run = ready.chosen.run.of.run;
     if ready.chosen.run.is_alive {
         let hint = "Wait for it, or stop it. After a crash its lease ends by itself within flow.lease.";
@@ -37,6 +41,18 @@ pub(super) async fn look(ready: &mut Ready, identity: &str) -> Result<Cleanable,
         return Err(Failure::usage(Side::Postgres, format!("{message}: no key is deleted"), hint));
     }
     Ok(found)
+}
+
+/// Brings the ledger up to date: it is written before a key goes, and afterwards.
+async fn bring_ledger_up(link: &mut Link) -> Result<(), Failure> {
+    let brought = link.call("bringing the ledger up to date", begin::migrate).await;
+    brought.map_err(|failure| match failure.exit {
+        Exit::Stopped => failure,
+        _ => {
+            let hint = "Let the owner of schema redis2pg run this version of redis2pg once, and grant the rights on its tables anew.";
+            Failure { message: format!("{}: no key is deleted", failure.message), hint: hint.to_owned(), ..failure }
+        }
+    })
 }
 
 /// Why keys of this run are not deleted, and what to do.

@@ -13,21 +13,32 @@ use std::collections::HashSet;
 /// Keys asked for at once.
 const ASKED: usize = 1000;
 
+/// What is known of what earlier cleanups left.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Settled {
+    /// Keys that count as deleted by them.
+    pub(super) deleted: i64,
+    /// Keys that this user may not read: they wait for one who may.
+    pub(super) untold: i64,
+}
+
 /// Settles all batches that earlier cleanups of this Redis left: keys that are not there count as deleted by them, those that
-/// are there are looked at anew, and those that this user may not read wait for one who may. Those that are there remain among the keys that went: such a key may have been deleted and made anew, and then rows of the
-/// deleted one are the only copy. Gives how many count as deleted.
+/// are there are looked at anew. These remain among the keys that went: such a key may have been deleted and made anew, and then rows of the
+/// deleted one are the only copy.
 ///
 /// # Errors
 /// Those of either side.
-pub(super) async fn former(ready: &mut Ready, source: &str, lease: &Lease) -> Result<i64, Failure> {
+pub(super) async fn former(ready: &mut Ready, source: &str, lease: &Lease) -> Result<Settled, Failure> {
     let left = async |connection: &mut PgConnection| ledger::unsettled(connection, source).await;
     let left = ready.link.call("looking for what an interrupted cleanup left", left).await?;
-    let mut settled = 0;
+    let mut all = Settled::default();
     for batch in left {
         let redis = database_of(ready, batch.database).await?;
-        settled += settle(&mut ready.link, &batch, &redis, lease).await?;
+        let settled = settle(&mut ready.link, &batch, &redis, lease).await?;
+        all.deleted += settled.deleted;
+        all.untold += settled.untold;
     }
-    Ok(settled)
+    Ok(all)
 }
 
 /// A connection to a database, perhaps one that no mapping reads any more.
@@ -40,7 +51,7 @@ async fn database_of(ready: &Ready, number: u8) -> Result<RedisSource, Failure> 
     }
 }
 
-async fn settle(link: &mut Link, left: &Unsettled, redis: &RedisSource, lease: &Lease) -> Result<i64, Failure> {
+async fn settle(link: &mut Link, left: &Unsettled, redis: &RedisSource, lease: &Lease) -> Result<Settled, Failure> {
     let id = left.batch;
     let read = async |connection: &mut PgConnection| ledger::batch_keys(connection, id).await;
     let keys = link.call("reading what an interrupted cleanup left", read).await?;
@@ -54,13 +65,17 @@ async fn settle(link: &mut Link, left: &Unsettled, redis: &RedisSource, lease: &
             };
         }
     }
-    let (held, deleted) = (lease.held, gone.len() as i64);
-    let anew = keys.len() as i64 - deleted - untold.len() as i64;
+    let known = Settled { deleted: gone.len() as i64, untold: untold.len() as i64 };
+    if untold.len() == keys.len() && !keys.is_empty() {
+        return Ok(known);
+    }
+    let (held, deleted) = (lease.held, known.deleted);
+    let anew = keys.len() as i64 - deleted - known.untold;
     let settlement = Settlement { batch: id, deleted, anew, stayed: Vec::new(), unknown: untold.iter().collect() };
     let settle =
         async |connection: &mut PgConnection| ledger::settle_cleanup_batch(connection, held, &settlement).await;
     match link.call("settling what an interrupted cleanup left", settle).await? {
-        true => Ok(deleted),
+        true => Ok(known),
         false => Err(taken_over()),
     }
 }

@@ -35,7 +35,7 @@ pub(super) async fn execute(
     let source = ready.databases.first().map(|opened| opened.source.clone());
     let source = source.ok_or_else(|| Failure::internal("no mapping reads any database"))?;
     let identity = ready.identity.clone();
-    let found = refuse::look(&mut ready, &identity).await?;
+    let found = refuse::look(&mut ready, (&identity, settings.run.dry_run)).await?;
     learned.learn(&mut ready).await?;
     let lossy = &settings.cleanup.lossy;
     let may_lose = |mapping: &str, column: &str| lossy.iter().any(|name| is_column(name, mapping, column));
@@ -95,7 +95,15 @@ async fn clean(
 ) -> Result<End, Failure> {
     if let Some(lease) = &cleaning.lease {
         let identity = ready.identity.clone();
-        learned.settled = settle::former(ready, &identity, lease).await?;
+        let settled = settle::former(ready, &identity, lease).await?;
+        learned.settled = settled.deleted;
+        learned.notes.extend((settled.untold > 0).then(|| {
+            format!(
+                "of {} keys of an interrupted cleanup it is not known whether they are gone, since this user may not read them: a cleanup \
+                 by one who may settles that",
+                settled.untold
+            )
+        }));
     }
     learned.look_back(ready).await?;
     let told = (&mut learned.unmatched, &mut learned.notes);

@@ -145,6 +145,13 @@ impl Account {
         self.state().groups.entry(of.0).or_default().add(counts);
     }
 
+    /// Whether keys are gone by this cleanup, or may be.
+    pub(super) fn has_deleted(&self) -> bool {
+        let state = self.state();
+        state.unknown.values().any(|count| *count > 0)
+            || state.mappings.values().any(|account| account.deleted + account.unconfirmed > 0)
+    }
+
     /// Whether keys were left because a stop or a failure came before them.
     pub(super) fn is_cut_short(&self) -> bool {
         self.state().mappings.values().any(|account| account.kept.contains_key(reason::NOT_REACHED))

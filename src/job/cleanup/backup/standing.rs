@@ -4,6 +4,7 @@
 use super::Backup;
 use crate::backup::{self, broken_off_id};
 use crate::model::{CleanupBackup, Exit, Failure, Side};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -25,12 +26,10 @@ impl Backup {
         if self.published.load(Ordering::Relaxed) && self.path.exists() && !partial.exists() {
             return Standing::Named;
         }
-        match broken_off_id(&self.path) {
-            Some(id) if id == self.file_id() => Standing::Begun,
-            // It is there, and cannot be read now.
-            None if partial.metadata().is_ok_and(|facts| facts.len() > 0) => Standing::Begun,
-            _ => Standing::Gone,
-        }
+        let is_its_own = broken_off_id(&self.path).is_some_and(|id| id == self.file_id());
+        // What cannot be opened now, for the lack of file descriptors, say, is not gone.
+        let is_unreadable = || partial.is_file() && File::open(&partial).is_err();
+        if is_its_own || is_unreadable() { Standing::Begun } else { Standing::Gone }
     }
 
     /// Whether the file has its name.
@@ -138,8 +137,10 @@ mod tests {
         std::fs::rename(&partial, &path).unwrap();
         is_gone();
         // Another one is in its place, such as that of another backup, or what holds nothing yet.
-        std::fs::write(&partial, "").unwrap();
-        is_gone();
+        for other in ["", "other"] {
+            std::fs::write(&partial, other).unwrap();
+            is_gone();
+        }
         std::fs::remove_file(&partial).unwrap();
         std::fs::rename(&path, dir.path().join("moved")).unwrap();
         let _other = writer();

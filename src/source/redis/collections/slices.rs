@@ -120,8 +120,8 @@ impl SliceReader {
             }
         }
         if last && reading.elements == 0 && empty && self.large.redis_type != RedisType::Stream {
-            // All fields of a hash may have expired since it was begun, one by one: an empty slice of it was given already.
-            return Ok(if reading.first { Step::Gone } else { Step::Changed });
+            // Also where an empty slice of it was given already: all fields of a hash may have expired since it was begun.
+            return Ok(Step::Gone);
         }
         let place = reading.went_on(slice.next, elements);
         let (key, LargeKey { redis_type, expires_at, facts, .. }) = (self.key.clone(), self.large.clone());

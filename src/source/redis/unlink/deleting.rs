@@ -103,18 +103,22 @@ fn all(told: Vec<Result<(), Error>>) -> Result<Deletion, Error> {
 /// Begins a transaction on the connection that watches, and has the server queue the deletions.
 async fn queue(wire: &Wire, doomed: &[Doomed<'_>], fates: &Fates) -> Result<(), Error> {
     wire.send("MULTI", Vec::new()).await?;
-    let queued = doomed.iter().map(|(one, seal)| match seal {
-        Some(seal) => wire.send("EVAL", seal.unlink(&one.candidate.key)),
-        None => wire.send("UNLINK", vec![Value::Bytes(one.candidate.key.bytes())]),
+    let queued = doomed.iter().map(|(one, seal)| async move {
+        let answer = match seal {
+            Some(seal) => wire.send("EVAL", seal.unlink(&one.candidate.key)).await,
+            None => wire.send("UNLINK", vec![Value::Bytes(one.candidate.key.bytes())]).await,
+        };
+        match answer {
+            Ok(answer) if bytes_of(answer.clone()).as_deref() != Some(b"QUEUED") => {
+                // It was run: behind a proxy is another server by now, say, that knows of no MULTI. Then so may be all of them, whether or
+                // not their answers come.
+                doomed.iter().for_each(|(one, _)| fates.sent(one));
+                Err(unexpected("UNLINK in a transaction", "something else than QUEUED"))
+            }
+            answer => answer.map(|_| ()),
+        }
     });
-    let answers = join_all(queued).await;
-    let is_queued = |answer: Resp3Frame| bytes_of(answer).as_deref() == Some(b"QUEUED");
-    // Who answers otherwise has run it: a server behind a proxy that knows of no MULTI. Then nobody knows of any of them.
-    if answers.iter().flatten().any(|answer| !is_queued(answer.clone())) {
-        doomed.iter().for_each(|(one, _)| fates.sent(one));
-        return Err(unexpected("UNLINK in a transaction", "something else than QUEUED"));
-    }
-    answers.into_iter().try_for_each(|answer| answer.map(|_| ()))
+    join_all(queued).await.into_iter().collect()
 }
 
 /// Tells what an answer to the deletion of a key says.
