@@ -62,8 +62,8 @@ pub(super) struct Begun<'a> {
 }
 
 impl Begun<'_> {
-    /// Why the keys must not go now, when all that goes before the deletion is done. Reading a large key takes as long as it takes: that it was begun in time is enough,
-    /// unless this process stood still meanwhile, or it was the right to delete that had to be waited for.
+    /// Why the keys must not go now, when all that goes before the deletion is done. Reading a large key takes as long as it takes: that it
+    /// was begun in time is enough, unless this process stood still meanwhile, or it was the right to delete that had to be waited for.
     pub(super) async fn withheld(&self) -> Option<Attempt> {
         let (warrant, asked) = (self.by.0, Instant::now());
         if let Err(failure) = warrant.sure().await {
