@@ -128,7 +128,7 @@ impl Deleter {
         for (key, fate) in keys.into_iter().zip(done.fates) {
             let told = match fate {
                 Fate::Told(outcome) => self.account.unlinked(of, key, outcome),
-                Fate::Open(0) => self.leave(of, vec![key], why),
+                Fate::Open(0) => self.leave(of, [key], why),
                 Fate::Open(_) => {
                     self.account.lose_sight(of);
                     Ok(())
@@ -221,7 +221,7 @@ impl Deleter {
     }
 
     /// Leaves keys that it did not come to.
-    fn leave(&self, of: Of, keys: Vec<RedisKey>, why: Left) -> Result<(), Failure> {
+    fn leave(&self, of: Of, keys: impl IntoIterator<Item = RedisKey>, why: Left) -> Result<(), Failure> {
         let (reason, detail) = match why {
             Left::Stopped => (reason::NOT_REACHED, "the cleanup was stopped before it"),
             Left::Failed => (reason::NOT_REACHED, "the cleanup failed before it"),

@@ -15,7 +15,7 @@ use sqlx::{Connection, Error, Row};
 /// # Errors
 /// What is in the way.
 pub(super) async fn look(ready: &mut Ready, (identity, dry_run): (&str, bool)) -> Result<Cleanable, Failure> {
-    if !dry_run {
+    if !dry_run && !ready.chosen.ledger_is_current {
         bring_ledger_up(&mut ready.link).await?;
     }
     let run = ready.chosen.run.of.run;
@@ -47,11 +47,12 @@ pub(super) async fn look(ready: &mut Ready, (identity, dry_run): (&str, bool)) -
 async fn bring_ledger_up(link: &mut Link) -> Result<(), Failure> {
     let brought = link.call("bringing the ledger up to date", begin::migrate).await;
     brought.map_err(|failure| match failure.exit {
-        Exit::Stopped => failure,
-        _ => {
+        Exit::Usage => {
             let hint = "Let the owner of schema redis2pg run this version of redis2pg once, and grant the rights on its tables anew.";
             Failure { message: format!("{}: no key is deleted", failure.message), hint: hint.to_owned(), ..failure }
         }
+        // Such as a server that is away: it says itself what to do.
+        _ => failure,
     })
 }
 

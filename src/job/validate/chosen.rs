@@ -17,7 +17,7 @@ pub(in crate::job) struct Chosen {
     /// Whether the run went to its end.
     pub(super) run_has_ended: bool,
     /// Whether the ledger is as this version has it.
-    pub(super) ledger_is_current: bool,
+    pub(in crate::job) ledger_is_current: bool,
     /// What cannot be told, and why.
     pub(in crate::job) untold: Vec<String>,
 }

@@ -2,12 +2,12 @@
 
 use super::scene::{hash, say};
 use super::talk::{Answer, Talk};
+use super::warrant::Ending;
 use super::{Always, failing, items, server, string, unlinked, unlinker};
 use crate::proxy::{Act, Proxy};
-use futures::future::BoxFuture;
-use redis2pg::model::{Failure, RedisType};
+use redis2pg::model::RedisType;
 use redis2pg::sandbox::RedisOptions;
-use redis2pg::source::redis::{Candidate, Fate, Fates, UnlinkOutcome, Warrant};
+use redis2pg::source::redis::{Candidate, Fate, Fates, UnlinkOutcome};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
@@ -94,7 +94,7 @@ async fn what_goes_by_seals_and_has_no_answer_may_be_gone() {
         let unlinker = unlinker(&proxy.url()).await;
         fill(&mut redis);
         let (candidates, fates) = (keys.map(hash), Fates::of(3));
-        let warrant = Lost(if is_outdated { lost } else { Arc::default() });
+        let warrant = Ending::outdated_by(if is_outdated { lost } else { Arc::default() });
         let ended = unlinker.unlink(&candidates, &warrant, &fates).await;
         let known = fates.known();
         assert_eq!(ended.is_err(), is_outdated, "{known:?}");
@@ -105,23 +105,6 @@ async fn what_goes_by_seals_and_has_no_answer_may_be_gone() {
             let untruths = [Fate::Open(0), Fate::Told(UnlinkOutcome::Gone)];
             assert!(is_there || !untruths.contains(&fate), "{key}: {fate:?}");
         }
-    }
-}
-
-/// A comparison that is too old as soon as an answer is lost.
-struct Lost(Arc<AtomicBool>);
-
-impl Warrant for Lost {
-    fn sure(&self) -> BoxFuture<'_, Result<(), Failure>> {
-        Always.sure()
-    }
-
-    fn is_fresh(&self) -> bool {
-        !self.0.load(Ordering::SeqCst)
-    }
-
-    fn interruptions(&self) -> u64 {
-        0
     }
 }
 

@@ -13,13 +13,20 @@ use std::time::Duration;
 
 /// A right of which the test says when it ends.
 #[derive(Clone, Default)]
-struct Ending {
+pub(super) struct Ending {
     outdated: Arc<AtomicBool>,
     lost: Arc<AtomicBool>,
     /// Whether it takes its time to be sure once it is outdated.
     slow: bool,
     /// Whether the process stood still when it became outdated.
     stood_still: bool,
+}
+
+impl Ending {
+    /// One whose comparison is too old once this is so.
+    pub(super) fn outdated_by(outdated: Arc<AtomicBool>) -> Self {
+        Self { outdated, ..Self::default() }
+    }
 }
 
 impl Warrant for Ending {

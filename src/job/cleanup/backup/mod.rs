@@ -76,7 +76,7 @@ impl Backup {
     pub(super) async fn seal(&self) -> Result<Sealed, Failure> {
         let writer = self.writer.lock().await.take().ok_or_else(over)?;
         let sealed = spawn_blocking(move || writer.seal()).await.map_err(broke_off)?;
-        sealed.map_err(|failure| self.is_needed(failure))
+        sealed.map_err(|failure| self.advised(failure))
     }
 
     /// Gives the file its name.
@@ -86,7 +86,7 @@ impl Backup {
     pub(super) async fn publish(&self, sealed: Sealed) -> Result<CleanupBackup, Failure> {
         self.published.store(true, Ordering::Relaxed);
         let published = spawn_blocking(move || sealed.publish()).await.map_err(broke_off)?;
-        let keys = published.map_err(|failure| self.is_needed(failure))?;
+        let keys = published.map_err(|failure| self.advised(failure))?;
         let keys = i64::try_from(keys.total()).unwrap_or(i64::MAX);
         Ok(CleanupBackup { path: self.path.display().to_string(), keys, complete: true })
     }

@@ -1,7 +1,7 @@
 //! The file of a backup, begun or gone on with. What an earlier cleanup wrote may be all that is left of keys: it is gone on with only
 //! where it is there as it was.
 
-use super::standing::needed;
+use super::standing::{advised, keep};
 use super::{Backup, broke_off};
 use crate::backup::{self, BrokenOff, Header, Resumable, Unbegun, Writer};
 use crate::job::link::Link;
@@ -46,7 +46,7 @@ async fn create(path: &Path, header: Header, known: &[CleanupFile]) -> Result<Wr
     let created = spawn_blocking(move || Writer::create(&target, &header)).await.map_err(broke_off)?;
     // Whatever is under the temporary name by now is not told to be removed.
     let is_left = || !path.exists() && backup::partial_of(path).symlink_metadata().is_ok();
-    created.map_err(|failure| if is_left() { needed(path, failure) } else { failure })
+    created.map_err(|failure| if is_left() { advised(failure, || keep(path)) } else { failure })
 }
 
 /// The file of a cleanup that broke off before its header was whole, where no key went by it: it is begun anew.

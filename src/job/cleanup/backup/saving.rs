@@ -57,7 +57,7 @@ impl Backup {
         match self.save_all((database, candidates), stop).await {
             Ok(saved) => Ok(Some(saved)),
             Err(Broken::Cut) => Ok(None),
-            Err(Broken::Failed(failure)) => Err(self.is_needed(failure)),
+            Err(Broken::Failed(failure)) => Err(self.advised(failure)),
         }
     }
 

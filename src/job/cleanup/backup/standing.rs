@@ -5,7 +5,6 @@ use super::Backup;
 use crate::backup::{self, broken_off_id};
 use crate::model::{CleanupBackup, Exit, Failure, Side};
 use std::fs::File;
-use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -38,18 +37,12 @@ impl Backup {
     }
 
     /// A failure of the file, with what to do about it.
-    pub(super) fn is_needed(&self, failure: Failure) -> Failure {
-        if !is_of_file(&failure) {
-            return failure;
-        }
-        let hint = match self.standing() {
-            Standing::Begun => return needed(&self.path, failure),
-            Standing::Gone => GONE,
-            Standing::Named => {
-                "The backup is whole and has its name; whether that is on the disk is not known. Look after the disk."
-            }
-        };
-        Failure { hint: hint.to_owned(), ..failure }
+    pub(super) fn advised(&self, failure: Failure) -> Failure {
+        advised(failure, || match self.standing() {
+            Standing::Begun => keep(&self.path),
+            Standing::Gone => GONE.to_owned(),
+            Standing::Named => NAMED.to_owned(),
+        })
     }
 
     /// What is told of a file that could not be ended. One that has its name is whole all the same.
@@ -82,28 +75,26 @@ impl Backup {
     }
 }
 
-/// Whether a failure is one of the file. One of Redis, such as a right that is missing, says itself what to do.
-fn is_of_file(failure: &Failure) -> bool {
-    failure.exit == Exit::Usage && failure.side == Side::Settings
+/// A failure with the advice, where it is one of the file. One of Redis, such as a right that is missing, says itself what to do.
+pub(super) fn advised(failure: Failure, advice: impl FnOnce() -> String) -> Failure {
+    match (failure.exit, failure.side) {
+        (Exit::Usage, Side::Settings) => Failure { hint: advice(), ..failure },
+        _ => failure,
+    }
 }
 
-/// A failure of what is under the temporary name of the file, or is to be.
-pub(super) fn needed(path: &Path, failure: Failure) -> Failure {
-    if !is_of_file(&failure) {
-        return failure;
-    }
-    let partial = backup::partial_of(path);
-    if matches!(partial.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound) {
-        return Failure { hint: GONE.to_owned(), ..failure };
-    }
-    let partial = partial.display();
-    let hint = format!(
-        "Make room, or move away what is in its place: the same command goes on with {partial}. Do not remove that: it holds the keys \
-         that are deleted from Redis."
-    );
-    Failure { hint, ..failure }
+/// What to do where something is under the temporary name of the file at `path`.
+pub(super) fn keep(path: &Path) -> String {
+    format!(
+        "Make room, or move away what is in its place: the same command goes on with {}. Do not remove that: it holds the keys \
+         that are deleted from Redis.",
+        backup::partial_of(path).display()
+    )
 }
 
+/// What to do where it has its name.
+const NAMED: &str =
+    "The backup is whole and has its name; whether that is on the disk is not known. Look after the disk.";
 /// What to do where the file is not there any more.
 const GONE: &str = "The entries of the keys that went before are in that file: where it was moved, put it back under that name, and the same \
                     command goes on with it. Otherwise give another name, in a directory that nobody clears.";
@@ -123,7 +114,7 @@ mod tests {
         let writer =
             || Writer::create(&path, &Header::new("cleanup", "redis://h:1/0", "2026-11-26T07:00:00Z")).unwrap();
         let backup = Backup::of(&path, writer(), BTreeMap::new());
-        let hint = |side| backup.is_needed(Failure::usage(side, "no", "Grant it.")).hint;
+        let hint = |side| backup.advised(Failure::usage(side, "no", "Grant it.")).hint;
         let note = || backup.note(&backup.unfinished(7), 5).unwrap();
         assert_eq!(hint(Side::Redis), "Grant it.");
         assert!(hint(Side::Settings).contains("Make room"));

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// What is known of a key that is to be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It has no outcome. So many commands that delete it were sent, and it is not known whether they were run; where it is 0, none was.
+    /// It has no outcome. So many commands that delete it were sent, and it is not known whether they were run; at 0 none was run.
     Open(u32),
     /// What became of it.
     Told(UnlinkOutcome),
@@ -25,15 +25,6 @@ impl Fates {
     /// What is known of each.
     pub fn known(self) -> Vec<Fate> {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What became of each; `None` where some have no outcome.
-    pub fn outcomes(self) -> Option<Vec<UnlinkOutcome>> {
-        let told = |fate| match fate {
-            Fate::Told(outcome) => Some(outcome),
-            Fate::Open(_) => None,
-        };
-        self.known().into_iter().map(told).collect()
     }
 
     /// A command is about to be sent that deletes the key.
